@@ -1,0 +1,266 @@
+//! `agent.toml`: every key has a default, an unknown key is an error.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// Why a configuration cannot be used. One line: the key, its value, the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}; create the file or pass --config FILE")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {message}")]
+    Parse { path: PathBuf, message: String },
+    #[error("{key} = {value}: {remedy}")]
+    Value { key: &'static str, value: String, remedy: String },
+}
+
+impl ConfigError {
+    fn value(key: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
+        Self::Value { key, value: value.to_string(), remedy: remedy.into() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// What the owner sees until the camera is renamed in the app.
+    pub name: String,
+    pub source: SourceConfig,
+    pub motion: MotionConfig,
+    pub recording: RecordingConfig,
+    pub live: LiveConfig,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    V4l2,
+    File,
+    Synthetic,
+}
+
+impl SourceKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V4l2 => "v4l2",
+            Self::File => "file",
+            Self::Synthetic => "synthetic",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SourceConfig {
+    pub kind: SourceKind,
+    /// For `v4l2`: a device node, a stable path below /dev/v4l/by-path, or `auto`.
+    pub device: String,
+    /// For `file`: looped at its own pace.
+    pub path: Option<PathBuf>,
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    /// Target bitrate of the encoder, kbit/s.
+    pub bitrate_kbps: u32,
+    /// For `synthetic`: seconds without motion, then seconds with a walker, in turns.
+    pub quiet_s: u32,
+    pub walk_s: u32,
+    /// For `synthetic`: draws the capture time into the picture, for latency measurements.
+    pub stamp: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MotionConfig {
+    pub enabled: bool,
+    /// 0.0 (only large, clear motion) to 1.0 (the slightest).
+    pub sensitivity: f32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingMode {
+    Event,
+    Off,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordingConfig {
+    pub mode: RecordingMode,
+    pub pre_roll_s: u32,
+    pub post_roll_s: u32,
+    /// Longer motion closes the clip and opens the next one, for the same event.
+    pub max_clip_s: u32,
+    /// Byte budget for all recordings.
+    pub max_bytes: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LiveConfig {
+    pub max_viewers: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            name: "camera".to_owned(),
+            source: SourceConfig::default(),
+            motion: MotionConfig::default(),
+            recording: RecordingConfig::default(),
+            live: LiveConfig::default(),
+        }
+    }
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        Self {
+            kind: SourceKind::V4l2,
+            device: "auto".to_owned(),
+            path: None,
+            width: 1280,
+            height: 720,
+            fps: 15,
+            bitrate_kbps: 2_000,
+            quiet_s: 20,
+            walk_s: 8,
+            stamp: false,
+        }
+    }
+}
+
+impl Default for MotionConfig {
+    fn default() -> Self {
+        Self { enabled: true, sensitivity: 0.5 }
+    }
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        Self {
+            mode: RecordingMode::Event,
+            pre_roll_s: 5,
+            post_roll_s: 5,
+            max_clip_s: 60,
+            max_bytes: 20_000_000_000,
+        }
+    }
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        Self { max_viewers: 8 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// `path` names the text's origin in errors.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: one_line(&error, text),
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.source.validate()?;
+        if !(0.0..=1.0).contains(&self.motion.sensitivity) {
+            return Err(ConfigError::value(
+                "motion.sensitivity",
+                self.motion.sensitivity,
+                "choose a value between 0.0 and 1.0",
+            ));
+        }
+        let recording = &self.recording;
+        range("recording.pre_roll_s", recording.pre_roll_s, 0, 60)?;
+        range("recording.post_roll_s", recording.post_roll_s, 1, 300)?;
+        range("recording.max_clip_s", recording.max_clip_s, 5, 3600)?;
+        range("live.max_viewers", self.live.max_viewers, 0, 64)
+    }
+}
+
+impl SourceConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        range("source.width", self.width, 160, 3840)?;
+        range("source.height", self.height, 120, 2160)?;
+        range("source.fps", self.fps, 1, 60)?;
+        range("source.bitrate_kbps", self.bitrate_kbps, 100, 20_000)?;
+        match (self.kind, &self.path) {
+            (SourceKind::File, None) => Err(ConfigError::value(
+                "source.path",
+                "(absent)",
+                "a source of kind \"file\" needs the path of a video file",
+            )),
+            (SourceKind::File, Some(path)) if !path.is_file() => Err(ConfigError::value(
+                "source.path",
+                path.display(),
+                "no such file; name a readable video file",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn range(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), ConfigError> {
+    if (low..=high).contains(&value) {
+        Ok(())
+    } else {
+        Err(ConfigError::value(key, value, format!("choose a value between {low} and {high}")))
+    }
+}
+
+/// A TOML error on one line, with the line number and the text it points at.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span() {
+        Some(span) => {
+            let line = text.get(..span.start).map_or(1, |before| before.lines().count().max(1));
+            let value: String = text.get(span).unwrap_or_default().chars().take(40).collect();
+            format!("line {line}: `{value}`: {message}")
+        }
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("agent.toml"))
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_known_ones() {
+        let message = parse("[motion]\nsensitivty = 0.4\n").unwrap_err().to_string();
+        assert!(message.contains("sensitivty") && message.contains("sensitivity"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn a_value_out_of_range_names_key_value_and_remedy() {
+        let message = parse("[recording]\nmax_clip_s = 1\n").unwrap_err().to_string();
+        assert!(message.contains("recording.max_clip_s = 1"), "{message}");
+        assert!(message.contains("between 5 and 3600"), "{message}");
+    }
+}

@@ -1,0 +1,39 @@
+//! Pictures on their way through the agent: plain bytes, shared by reference.
+
+use bytes::Bytes;
+
+use crate::clock::MonotonicNanos;
+
+/// One encoded picture: an H.264 access unit in Annex B byte-stream form. A key frame begins
+/// with its parameter sets (SPS, PPS).
+#[derive(Debug, Clone)]
+pub struct EncodedFrame {
+    pub data: Bytes,
+    pub key_frame: bool,
+    /// When the camera captured it. Without B frames, presentation and decoding order agree.
+    pub captured_at: MonotonicNanos,
+}
+
+/// A small grey picture for the motion detector: one byte a pixel, rows `stride` bytes apart.
+#[derive(Debug, Clone)]
+pub struct LumaFrame {
+    pub data: Bytes,
+    pub width: usize,
+    pub height: usize,
+    pub stride: usize,
+    pub captured_at: MonotonicNanos,
+}
+
+/// What the source and the encoder are doing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CaptureStatus {
+    pub running: bool,
+    /// The encoder element in use, for instance `x264enc`.
+    pub encoder: String,
+    pub width: u32,
+    pub height: u32,
+    /// Encoded frames a second, measured over the last seconds.
+    pub fps: f32,
+    /// One sentence: what is wrong and what to do.
+    pub problem: Option<String>,
+}

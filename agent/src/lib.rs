@@ -1,0 +1,21 @@
+//! The Nightjar agent: turns a Linux board with a camera into a security camera that belongs to
+//! its owner. `docs/architecture.md` maps the modules; imports go down only:
+//! `main -> app -> {motion record live upload uplink} -> media -> {capture store cloud identity}
+//! -> {frame config clock} -> shared`.
+
+pub mod app;
+pub mod capture;
+pub mod cli;
+pub mod clock;
+pub mod cloud;
+pub mod config;
+pub mod frame;
+pub mod identity;
+pub mod live;
+pub mod media;
+pub mod motion;
+pub mod record;
+pub mod shutdown;
+pub mod store;
+pub mod uplink;
+pub mod upload;

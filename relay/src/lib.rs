@@ -1,0 +1,13 @@
+//! The Nightjar relay: the meeting point of a fleet of cameras. Three floors: doors let somebody
+//! in, the domain decides, engines do. `docs/architecture.md` maps the modules; imports go down
+//! only: `main -> app -> doors -> domain -> engines -> shared`.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod doors;
+pub mod engines;
+pub mod error;
+pub mod shutdown;

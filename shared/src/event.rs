@@ -1,0 +1,116 @@
+//! What a camera reports of itself: events, health, presence.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    first_protocol,
+    ids::{BootId, ClipId, EventId},
+    time::{ClockState, UnixMillis},
+};
+
+/// Something began or ended at a camera (`up/event`). The relay upserts it by camera and id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventMessage {
+    #[serde(default = "first_protocol")]
+    pub protocol: u32,
+    pub event_id: EventId,
+    pub kind: EventKind,
+    pub state: EventState,
+    /// When it began (`started`) or ended (`ended`).
+    pub at: UnixMillis,
+    #[serde(default)]
+    pub clock: ClockState,
+    pub boot_id: BootId,
+    /// Milliseconds since the camera booted: orders events whatever the wall clock did.
+    pub uptime_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_id: Option<ClipId>,
+    /// Where it moved when this message was made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boxes: Vec<BoundingBox>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zones: Vec<String>,
+    /// Why it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// A rectangle in relative coordinates, all in 0.0 ..= 1.0.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BoundingBox {
+    pub x: f32,
+    pub y: f32,
+    pub width: f32,
+    pub height: f32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    Motion,
+    /// Footage that an owner asked for.
+    Manual,
+    /// A kind that a newer camera knows and this reader does not.
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventState {
+    Started,
+    Ended,
+}
+
+/// Sent every 30 s (`up/health`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Health {
+    #[serde(default = "first_protocol")]
+    pub protocol: u32,
+    pub at: UnixMillis,
+    #[serde(default)]
+    pub clock: ClockState,
+    pub boot_id: BootId,
+    pub uptime_ms: u64,
+    pub agent_version: String,
+    /// What is captured, or why nothing is.
+    pub capture: CaptureHealth,
+    pub armed: bool,
+    pub privacy: bool,
+    pub recording: bool,
+    pub disk_free_bytes: u64,
+    /// How many days back the oldest recording reaches.
+    pub retention_days: f32,
+    /// Messages and uploads the relay must still learn.
+    pub queue_length: u64,
+    pub viewers: u32,
+    /// What is wrong now, one sentence each; empty when all is well.
+    #[serde(default)]
+    pub errors: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaptureHealth {
+    pub running: bool,
+    /// The source's kind, as in agent.toml.
+    pub source: String,
+    /// The encoder in use, for instance `x264enc`.
+    pub encoder: String,
+    pub width: u32,
+    pub height: u32,
+    /// Measured over the last seconds.
+    pub fps: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Whether a camera is there (`up/presence`): retained, and its last will says `online: false`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Presence {
+    #[serde(default = "first_protocol")]
+    pub protocol: u32,
+    pub online: bool,
+    pub boot_id: BootId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_version: Option<String>,
+}

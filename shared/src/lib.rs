@@ -1,0 +1,21 @@
+//! Everything the agent and the relay say to each other, as types.
+//!
+//! Messages are additive: a reader ignores fields that it does not know, and a field, once
+//! published, keeps its name and meaning. `tests/wire` holds one golden file for each message.
+
+pub mod api;
+pub mod command;
+pub mod event;
+pub mod ids;
+pub mod pairing;
+pub mod signal;
+pub mod time;
+pub mod topic;
+
+/// Version of the wire protocol. Every hello (claim, presence) and every message carries it.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// The default of the `protocol` field: messages written before it existed were version 1.
+pub(crate) fn first_protocol() -> u32 {
+    1
+}

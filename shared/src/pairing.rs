@@ -1,0 +1,129 @@
+//! How a camera becomes part of a site.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::CameraId;
+
+/// The letters of a join code: base 20 without vowels, so that no code spells a word
+/// (RFC 8628, section 6.1).
+pub const CODE_ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
+
+/// Letters in a join code: 20^8, or 34.6 bits.
+pub const CODE_LENGTH: usize = 8;
+
+/// A join code that a person types, shown as `BCDF-GHJK`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct JoinCode(String);
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a join code has 8 letters of {}, like BCDF-GHJK", String::from_utf8_lossy(CODE_ALPHABET))]
+pub struct InvalidJoinCode;
+
+impl JoinCode {
+    /// A code made from random bytes. Bytes of 240 and above are skipped, so that every letter
+    /// is equally likely; gives nothing when too few bytes remain.
+    pub fn from_random(bytes: impl IntoIterator<Item = u8>) -> Option<Self> {
+        let letters: String = bytes
+            .into_iter()
+            .filter(|byte| *byte < 240)
+            .take(CODE_LENGTH)
+            .map(|byte| char::from(CODE_ALPHABET[usize::from(byte % 20)]))
+            .collect();
+        (letters.len() == CODE_LENGTH).then_some(Self(letters))
+    }
+
+    /// The eight letters, without the hyphen.
+    pub fn letters(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for JoinCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (head, tail) = self.0.split_at(CODE_LENGTH / 2);
+        write!(formatter, "{head}-{tail}")
+    }
+}
+
+/// A code is a secret while it lasts.
+impl fmt::Debug for JoinCode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JoinCode(…)")
+    }
+}
+
+impl FromStr for JoinCode {
+    type Err = InvalidJoinCode;
+
+    /// Case, hyphens and spaces do not matter: people type this.
+    fn from_str(text: &str) -> Result<Self, InvalidJoinCode> {
+        let letters: String = text
+            .chars()
+            .filter(|letter| !matches!(letter, '-' | ' ' | '\t' | '\r' | '\n'))
+            .map(|letter| letter.to_ascii_uppercase())
+            .take(CODE_LENGTH + 1)
+            .collect();
+        let valid = letters.len() == CODE_LENGTH
+            && letters.bytes().all(|letter| CODE_ALPHABET.contains(&letter));
+        if valid { Ok(Self(letters)) } else { Err(InvalidJoinCode) }
+    }
+}
+
+/// The file that an installer drops on a camera's boot partition (TOML).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProvisioningFile {
+    pub relay_url: String,
+    /// Single use, at most 24 hours.
+    pub secret: String,
+    /// SHA-256 of the relay's CA certificate in DER, lower-case hexadecimal. The camera checks
+    /// it before it sends anything. Absent where the relay is reached by plain http on loopback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_sha256: Option<String>,
+}
+
+impl fmt::Debug for ProvisioningFile {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ProvisioningFile")
+            .field("relay_url", &self.relay_url)
+            .field("ca_sha256", &self.ca_sha256)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The text a camera signs when it claims a pairing. `public_key` is base64 (standard, padded).
+pub fn claim_proof(nonce: &str, public_key: &str) -> String {
+    format!("nightjar claim v1\n{nonce}\n{public_key}")
+}
+
+/// The text a camera signs to get a device token.
+pub fn token_proof(nonce: &str, camera_id: CameraId) -> String {
+    format!("nightjar token v1\n{nonce}\n{camera_id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_as_people_type_it() {
+        let code: JoinCode = "bcdf ghjk\n".parse().unwrap();
+        assert_eq!(code.to_string(), "BCDF-GHJK");
+    }
+
+    #[test]
+    fn vowels_short_and_long_codes_are_refused() {
+        for text in ["BCDF-GHJA", "BCDF", "BCDF-GHJK-L", "", "ÄÄÄÄÄÄÄÄ"] {
+            assert_eq!(text.parse::<JoinCode>(), Err(InvalidJoinCode), "{text}");
+        }
+    }
+
+    #[test]
+    fn biased_bytes_are_skipped() {
+        let bytes = [255, 0, 250, 1, 2, 3, 4, 5, 6, 239];
+        assert_eq!(JoinCode::from_random(bytes).unwrap().letters(), "BCDFGHJZ");
+        assert!(JoinCode::from_random([0; 7]).is_none());
+    }
+}

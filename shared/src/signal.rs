@@ -1,0 +1,99 @@
+//! WebRTC signalling between a viewer's session at the relay and a camera.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{first_protocol, ids::SessionId};
+
+/// One step of a session (`down/signal`, `up/signal/{replica}`).
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    #[serde(default = "first_protocol")]
+    pub protocol: u32,
+    pub session_id: SessionId,
+    pub kind: SignalKind,
+    /// The session description of an offer or answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdp: Option<String>,
+    /// An ICE candidate, as in `a=candidate:` without the `a=`; empty at the end of candidates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sdp_mid: Option<String>,
+    /// Why a `bye` was said. From a camera: `busy`, `privacy_mode`, `invalid_offer`,
+    /// `viewer_gone`, `worker_restarted`, `shutting_down`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The replica that wants the answers; set on an offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// STUN and TURN servers the camera may use for this session; set on an offer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ice_servers: Vec<IceServer>,
+    #[serde(default)]
+    pub expires_in_ms: u64,
+}
+
+impl Signal {
+    pub fn new(session_id: SessionId, kind: SignalKind) -> Self {
+        Self {
+            protocol: crate::PROTOCOL_VERSION,
+            session_id,
+            kind,
+            sdp: None,
+            candidate: None,
+            sdp_mid: None,
+            reason: None,
+            reply_to: None,
+            ice_servers: Vec::new(),
+            expires_in_ms: 0,
+        }
+    }
+
+    pub fn answer(session_id: SessionId, sdp: String) -> Self {
+        Self { sdp: Some(sdp), ..Self::new(session_id, SignalKind::Answer) }
+    }
+
+    pub fn bye(session_id: SessionId, reason: impl Into<String>) -> Self {
+        Self { reason: Some(reason.into()), ..Self::new(session_id, SignalKind::Bye) }
+    }
+}
+
+/// Session descriptions name addresses and fingerprints: they stay out of logs.
+impl std::fmt::Debug for Signal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Signal")
+            .field("session_id", &self.session_id)
+            .field("kind", &self.kind)
+            .field("reason", &self.reason)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalKind {
+    Offer,
+    Answer,
+    Candidate,
+    Bye,
+    /// A kind that a newer peer knows and this reader does not.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A STUN or TURN server, as `RTCIceServer` of the WebRTC API names its parts.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServer {
+    pub urls: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+impl std::fmt::Debug for IceServer {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("IceServer").field("urls", &self.urls).finish_non_exhaustive()
+    }
+}
