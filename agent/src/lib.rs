@@ -1,7 +1,7 @@
 //! The Nightjar agent: turns a Linux board with a camera into a security camera that belongs to
 //! its owner. `docs/architecture.md` maps the modules; imports go down only:
 //! `main -> app -> {motion record live upload uplink} -> media -> {capture store cloud identity}
-//! -> {frame config clock} -> shared`.
+//! -> {frame motion_change config clock} -> shared`.
 
 pub mod app;
 pub mod capture;
@@ -14,6 +14,7 @@ pub mod identity;
 pub mod live;
 pub mod media;
 pub mod motion;
+pub mod motion_change;
 pub mod record;
 pub mod shutdown;
 pub mod store;

@@ -1,1 +1,144 @@
+//! The agent's index in SQLite (`DATA_DIR/agent.db`): clips and their parts, the outbox of all
+//! that the relay must still learn, commands seen, settings.
+//!
+//! One connection sits behind a mutex. Each call is one short transaction that runs on the
+//! runtime's blocking threads; a call whose future is dropped still completes. Callers are a
+//! handful of tasks, so waiting for the mutex is short and bounded.
 
+mod clips;
+mod commands;
+mod outbox;
+mod row;
+mod schema;
+mod settings;
+mod uploads;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::Notify;
+
+pub use self::{
+    clips::{Clip, ClipEnd, ClipKind, ClipState, NewClip, NewPart, Part, StoredClip},
+    commands::{Begin, UnfinishedCommand},
+    outbox::{MAX_MESSAGES, MessageId, OutboxKind, OutboxMessage},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "the index has schema {found}, this agent knows {known}: update the agent, or move the \
+         index aside"
+    )]
+    NewerSchema { found: usize, known: usize },
+    #[error("the index cannot be opened at {path}: {source}", path = path.display())]
+    Open { path: PathBuf, source: rusqlite::Error },
+    #[error("the index cannot be used: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("a message for the relay cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the index was not reached: the agent is shutting down")]
+    ShuttingDown,
+}
+
+impl StoreError {
+    /// Whether the disk is full: writing succeeds again once space is free.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Sqlite(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+}
+
+type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    connection: Mutex<Connection>,
+    /// The number of this process's run, see the table `runs`.
+    run: i64,
+    outbox_wake: Arc<Notify>,
+    uploads_wake: Arc<Notify>,
+}
+
+impl Store {
+    /// Opens the index and brings its schema up to date; a missing file is made.
+    pub fn open(path: &Path) -> Result<Self> {
+        let connection = schema::open(path).map_err(|error| match error {
+            StoreError::Sqlite(source) => StoreError::Open { path: path.to_owned(), source },
+            other => other,
+        })?;
+        let run = schema::begin_run(&connection)?;
+        let inner = Inner {
+            connection: Mutex::new(connection),
+            run,
+            outbox_wake: Arc::new(Notify::new()),
+            uploads_wake: Arc::new(Notify::new()),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Notified when a message joins the outbox. For one waiter: the uplink.
+    pub fn outbox_wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.inner.outbox_wake)
+    }
+
+    /// Notified when a clip is ready to be uploaded. For one waiter: the upload task.
+    pub fn uploads_wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.inner.uploads_wake)
+    }
+
+    /// How much the relay must still learn: messages and uploads that wait.
+    pub async fn queue_length(&self) -> Result<u64> {
+        self.read(|connection| {
+            Ok(connection.query_row(
+                "select (select count(*) from outbox) +
+                        (select count(*) from uploads where state = 'waiting')",
+                [],
+                |row| row.get(0),
+            )?)
+        })
+        .await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.with_connection(move |connection| work(connection)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.with_connection(move |connection| {
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        })
+        .await
+    }
+
+    async fn with_connection<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || {
+            // A call that panicked has rolled its transaction back: the connection is sound.
+            let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut connection)
+        })
+        .await
+        .map_err(|_| StoreError::ShuttingDown)?
+    }
+}

@@ -1,0 +1,24 @@
+//! What the motion gate tells others: the seam between `motion` and `record`, which do not know
+//! each other.
+
+use nightjar_shared::{
+    event::{BoundingBox, EventState},
+    ids::EventId,
+};
+
+use crate::clock::MonotonicNanos;
+
+/// Something began or ceased to move.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MotionChange {
+    pub event_id: EventId,
+    pub state: EventState,
+    /// Capture time of the frame that decided it.
+    pub at: MonotonicNanos,
+    /// Where it moved, at the start; empty at the end.
+    pub boxes: Vec<BoundingBox>,
+    /// Names of the zones that were touched.
+    pub zones: Vec<String>,
+    /// Why it ended: `still`, `disarmed`, `privacy`, `stopped`.
+    pub reason: Option<&'static str>,
+}

@@ -1,0 +1,274 @@
+//! The index, through its public door, on real files.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use nightjar_agent::store::{
+    Begin, ClipEnd, ClipKind, ClipState, MessageId, NewClip, NewPart, OutboxKind, Store,
+};
+use nightjar_shared::{
+    PROTOCOL_VERSION,
+    api::PartKind,
+    command::{CommandAck, Outcome},
+    event::{EventKind, EventMessage, EventState},
+    ids::{BootId, ClipId, CommandId, EventId},
+    time::{ClockState, UnixMillis},
+};
+use tempfile::TempDir;
+
+const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
+
+fn open(directory: &TempDir) -> Store {
+    Store::open(&directory.path().join("agent.db")).unwrap()
+}
+
+fn new_clip(event_id: EventId) -> NewClip {
+    NewClip {
+        clip_id: ClipId::generate(),
+        event_id: Some(event_id),
+        kind: ClipKind::Motion,
+        started_at: NOW,
+        clock: ClockState::Synced,
+        boot_id: BootId::generate(),
+        started_uptime_ms: 5_000,
+    }
+}
+
+fn file_part(length: u64) -> NewPart {
+    NewPart {
+        index: 0,
+        kind: PartKind::File,
+        path: "a.mp4".to_owned(),
+        content_type: "video/mp4",
+        length,
+        duration_ms: Some(12_000),
+    }
+}
+
+fn message(event_id: EventId, state: EventState, clip_id: ClipId) -> EventMessage {
+    EventMessage {
+        protocol: PROTOCOL_VERSION,
+        event_id,
+        kind: EventKind::Motion,
+        state,
+        at: NOW,
+        clock: ClockState::Synced,
+        boot_id: BootId::generate(),
+        uptime_ms: 5_000,
+        clip_id: Some(clip_id),
+        boxes: Vec::new(),
+        zones: Vec::new(),
+        reason: None,
+    }
+}
+
+fn ack(command_id: CommandId) -> CommandAck {
+    CommandAck {
+        protocol: PROTOCOL_VERSION,
+        command_id,
+        outcome: Outcome::Acked,
+        reason: None,
+        result: None,
+    }
+}
+
+const END: ClipEnd = ClipEnd { ended_at: UnixMillis(NOW.0 + 12_000), duration_ms: 12_000 };
+
+async fn closed_clip(store: &Store, length: u64) -> ClipId {
+    let clip = new_clip(EventId::generate());
+    let clip_id = clip.clip_id;
+    store.begin_clip(clip, None).await.unwrap();
+    store.close_clip(clip_id, END, vec![file_part(length)], None).await.unwrap();
+    clip_id
+}
+
+#[tokio::test]
+async fn messages_leave_in_the_order_they_came_and_outlive_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    for text in ["1", "2", "3"] {
+        store.enqueue(OutboxKind::Event, text.to_owned(), NOW).await.unwrap();
+    }
+    let first = store.next_messages(MessageId::default(), 1).await.unwrap().remove(0);
+    store.remove_message(first.id).await.unwrap();
+    drop(store);
+
+    let messages = open(&directory).next_messages(MessageId::default(), 10).await.unwrap();
+    let payloads: Vec<&str> = messages.iter().map(|message| message.payload.as_str()).collect();
+    assert_eq!(payloads, ["2", "3"]);
+    assert!(messages[0].id > first.id);
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_after_the_last_message_it_saw() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    for text in ["1", "2", "3"] {
+        store.enqueue(OutboxKind::Event, text.to_owned(), NOW).await.unwrap();
+    }
+    let first = store.next_messages(MessageId::default(), 2).await.unwrap();
+    let rest = store.next_messages(first[1].id, 2).await.unwrap();
+    assert_eq!(rest.len(), 1);
+    assert_eq!(rest[0].payload, "3");
+}
+
+#[tokio::test]
+async fn only_the_newest_health_report_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    store.enqueue(OutboxKind::Health, "old".to_owned(), NOW).await.unwrap();
+    store.enqueue(OutboxKind::Event, "event".to_owned(), NOW).await.unwrap();
+    store.enqueue(OutboxKind::Health, "new".to_owned(), NOW).await.unwrap();
+    let messages = store.next_messages(MessageId::default(), 10).await.unwrap();
+    let payloads: Vec<&str> = messages.iter().map(|message| message.payload.as_str()).collect();
+    assert_eq!(payloads, ["event", "new"]);
+}
+
+#[tokio::test]
+async fn a_message_wakes_the_uplink() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    store.enqueue(OutboxKind::Event, "{}".to_owned(), NOW).await.unwrap();
+    store.outbox_wake().notified().await;
+}
+
+#[tokio::test]
+async fn a_command_runs_once_and_its_answer_is_given_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let command_id = CommandId::generate();
+    assert_eq!(store.begin_command(command_id, "snapshot", NOW).await.unwrap(), Begin::New);
+    assert_eq!(store.begin_command(command_id, "snapshot", NOW).await.unwrap(), Begin::Running);
+
+    store.finish_command(&ack(command_id), NOW).await.unwrap();
+
+    let again = store.begin_command(command_id, "snapshot", NOW).await.unwrap();
+    assert_eq!(again, Begin::Done(ack(command_id)));
+    let messages = store.next_messages(MessageId::default(), 10).await.unwrap();
+    assert_eq!(messages.len(), 1, "the ack went into the outbox once");
+    assert_eq!(messages[0].kind, OutboxKind::Ack);
+}
+
+#[tokio::test]
+async fn a_command_cut_by_a_restart_is_found_by_the_next_run() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let command_id = CommandId::generate();
+    store.begin_command(command_id, "restart", NOW).await.unwrap();
+    assert!(store.interrupted_commands().await.unwrap().is_empty());
+    drop(store);
+
+    let store = open(&directory);
+    let interrupted = store.interrupted_commands().await.unwrap();
+    assert_eq!(interrupted.len(), 1);
+    assert_eq!((interrupted[0].command_id, interrupted[0].kind.as_str()), (command_id, "restart"));
+    assert_eq!(store.begin_command(command_id, "restart", NOW).await.unwrap(), Begin::Interrupted);
+    store.finish_command(&ack(command_id), NOW).await.unwrap();
+    assert!(store.interrupted_commands().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_setting_outlives_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    assert_eq!(store.setting::<bool>("armed").await.unwrap(), None);
+    store.set_setting("armed", &true).await.unwrap();
+    store.set_setting("armed", &false).await.unwrap();
+    drop(store);
+    assert_eq!(open(&directory).setting::<bool>("armed").await.unwrap(), Some(false));
+}
+
+#[tokio::test]
+async fn a_clip_its_upload_and_its_event_close_together() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let event_id = EventId::generate();
+    let clip = new_clip(event_id);
+    let clip_id = clip.clip_id;
+    store.begin_clip(clip, Some(message(event_id, EventState::Started, clip_id))).await.unwrap();
+    assert_eq!(store.open_clips().await.unwrap().len(), 1);
+    assert!(store.next_upload().await.unwrap().is_none(), "an open clip is not uploaded");
+
+    let ended = message(event_id, EventState::Ended, clip_id);
+    store.close_clip(clip_id, END, vec![file_part(100)], Some(ended)).await.unwrap();
+
+    let clip = store.next_upload().await.unwrap().unwrap();
+    assert_eq!((clip.clip_id, clip.state), (clip_id, ClipState::Closed));
+    assert_eq!((clip.event_id, clip.duration_ms), (Some(event_id), Some(12_000)));
+    assert_eq!(clip.parts.len(), 1);
+    assert_eq!((clip.parts[0].kind, clip.parts[0].length), (PartKind::File, 100));
+    assert!(store.open_clips().await.unwrap().is_empty());
+    assert_eq!(store.next_messages(MessageId::default(), 10).await.unwrap().len(), 2);
+    assert_eq!(store.queue_length().await.unwrap(), 3);
+}
+
+#[tokio::test]
+async fn the_newest_clip_goes_first_and_one_that_failed_goes_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let older = closed_clip(&store, 1).await;
+    let newer = closed_clip(&store, 1).await;
+    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, newer);
+
+    store.upload_delayed(newer, "timed out".to_owned()).await.unwrap();
+    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, older);
+
+    store.upload_done(older).await.unwrap();
+    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, newer);
+    store.upload_failed(newer, "refused".to_owned()).await.unwrap();
+    assert!(store.next_upload().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_parts_checksum_and_progress_are_remembered() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let clip_id = closed_clip(&store, 7).await;
+    store.set_part_sha256(clip_id, 0, "ab".repeat(32)).await.unwrap();
+    store.part_uploaded(clip_id, 0, NOW).await.unwrap();
+    drop(store);
+
+    let clip = open(&directory).clip(clip_id).await.unwrap().unwrap();
+    assert_eq!(clip.parts[0].sha256.as_deref(), Some("ab".repeat(32).as_str()));
+    assert!(clip.parts[0].uploaded);
+}
+
+#[tokio::test]
+async fn retention_sees_bytes_and_whether_the_relay_has_the_clip() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let uploaded = closed_clip(&store, 10).await;
+    store.upload_done(uploaded).await.unwrap();
+    let waiting = closed_clip(&store, 20).await;
+
+    let stored = store.stored_clips().await.unwrap();
+    let seen: Vec<_> = stored.iter().map(|clip| (clip.clip_id, clip.bytes, clip.settled)).collect();
+    assert_eq!(seen, [(uploaded, 10, true), (waiting, 20, false)]);
+}
+
+#[tokio::test]
+async fn a_lost_clip_stays_until_the_relay_has_been_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let lost = closed_clip(&store, 10).await;
+    store.clip_gone(lost, "the file was deleted").await.unwrap();
+
+    let clip = store.next_upload().await.unwrap().unwrap();
+    assert_eq!((clip.clip_id, clip.state), (lost, ClipState::Gone));
+    assert_eq!(clip.gone_reason.as_deref(), Some("the file was deleted"));
+    assert!(clip.parts.is_empty());
+    assert!(store.stored_clips().await.unwrap().is_empty());
+
+    store.upload_failed(lost, "told".to_owned()).await.unwrap();
+    assert!(store.clip(lost).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_uploaded_clip_that_is_deleted_is_forgotten_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let clip_id = closed_clip(&store, 10).await;
+    store.upload_done(clip_id).await.unwrap();
+    store.clip_gone(clip_id, "made room").await.unwrap();
+    assert!(store.clip(clip_id).await.unwrap().is_none());
+    assert!(store.next_upload().await.unwrap().is_none());
+}
