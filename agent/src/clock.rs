@@ -14,6 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub struct MonotonicNanos(pub u64);
 
 impl MonotonicNanos {
+    #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))

@@ -1,7 +1,7 @@
 //! `agent.toml`: every key has a default, an unknown key is an error.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    fn value(key: &'static str, value: impl ToString, remedy: impl Into<String>) -> Self {
+    fn value(key: &'static str, value: &dyn fmt::Display, remedy: impl Into<String>) -> Self {
         Self::Value { key, value: value.to_string(), remedy: remedy.into() }
     }
 }
@@ -182,7 +182,7 @@ impl Config {
         if !(0.0..=1.0).contains(&self.motion.sensitivity) {
             return Err(ConfigError::value(
                 "motion.sensitivity",
-                self.motion.sensitivity,
+                &self.motion.sensitivity,
                 "choose a value between 0.0 and 1.0",
             ));
         }
@@ -203,12 +203,12 @@ impl SourceConfig {
         match (self.kind, &self.path) {
             (SourceKind::File, None) => Err(ConfigError::value(
                 "source.path",
-                "(absent)",
+                &"(absent)",
                 "a source of kind \"file\" needs the path of a video file",
             )),
             (SourceKind::File, Some(path)) if !path.is_file() => Err(ConfigError::value(
                 "source.path",
-                path.display(),
+                &path.display(),
                 "no such file; name a readable video file",
             )),
             _ => Ok(()),
@@ -220,7 +220,7 @@ fn range(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), Confi
     if (low..=high).contains(&value) {
         Ok(())
     } else {
-        Err(ConfigError::value(key, value, format!("choose a value between {low} and {high}")))
+        Err(ConfigError::value(key, &value, format!("choose a value between {low} and {high}")))
     }
 }
 

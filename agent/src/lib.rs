@@ -1,7 +1,7 @@
 //! The Nightjar agent: turns a Linux board with a camera into a security camera that belongs to
 //! its owner. `docs/architecture.md` maps the modules; imports go down only:
-//! `main -> app -> {motion record live upload uplink} -> media -> {capture store cloud identity}
-//! -> {frame motion_change config clock} -> shared`.
+//! `main -> cli -> app -> {motion record live upload uplink} -> media -> {capture store cloud}
+//! -> {identity pairing} -> {tls private_file} -> {frame motion_change config clock} -> shared`.
 
 pub mod app;
 pub mod capture;
@@ -15,8 +15,11 @@ pub mod live;
 pub mod media;
 pub mod motion;
 pub mod motion_change;
+pub mod pairing;
+pub mod private_file;
 pub mod record;
 pub mod shutdown;
 pub mod store;
+pub mod tls;
 pub mod uplink;
 pub mod upload;

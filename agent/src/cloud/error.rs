@@ -1,0 +1,146 @@
+//! What can go wrong on the way to the relay, and whether trying again can help.
+
+use std::{error::Error as _, io, path::PathBuf, time::Duration};
+
+use nightjar_shared::api::Problem;
+
+/// `door` is the method and path of the request, or what was being fetched: never a query,
+/// which may be signed.
+#[derive(Debug, thiserror::Error)]
+pub enum CloudError {
+    #[error("`{url}` cannot be used: {reason}")]
+    Address { url: String, reason: &'static str },
+    #[error("{door}: the certificate is not trusted ({cause})")]
+    Untrusted { door: String, cause: String },
+    #[error(
+        "the relay's certificate authority has SHA-256 {found}, but {expected} was expected: this \
+         is another relay, or somebody sits in between"
+    )]
+    ForeignCa { expected: String, found: String },
+    /// No answer, a wrong one, or one that says "later".
+    #[error("{door}: {cause}")]
+    Unavailable { door: String, cause: String, retry_after: Option<Duration> },
+    /// The relay does not accept the camera's key: it was removed there.
+    #[error("{door}: the relay does not know this camera any more; pair it again")]
+    Unauthorized { door: String },
+    #[error("{door}: refused with {status} {code}{}", detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
+    Refused { door: String, status: u16, code: String, detail: Option<String> },
+    #[error("cannot read {path}: {source}")]
+    File { path: PathBuf, source: io::Error },
+}
+
+/// What a caller does about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// Try again, with a growing delay.
+    TryAgain,
+    /// The same request will never succeed.
+    Never,
+    /// Only a new pairing helps.
+    Unauthorized,
+}
+
+impl CloudError {
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            // A clock may yet be set, a certificate renewed.
+            Self::Unavailable { .. } | Self::Untrusted { .. } | Self::ForeignCa { .. } => {
+                Disposition::TryAgain
+            }
+            Self::Unauthorized { .. } => Disposition::Unauthorized,
+            Self::Address { .. } | Self::Refused { .. } | Self::File { .. } => Disposition::Never,
+        }
+    }
+
+    /// The `code` of the relay's problem, for instance `part_missing`.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// How long the relay asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    pub(super) fn unavailable(door: &str, cause: impl Into<String>) -> Self {
+        Self::Unavailable { door: door.to_owned(), cause: cause.into(), retry_after: None }
+    }
+
+    /// The URL is left out: a presigned one is a secret.
+    pub(super) fn from_transport(door: &str, error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if let Some(cause) = certificate_error(&error) {
+            return Self::Untrusted { door: door.to_owned(), cause };
+        }
+        let cause = if error.is_timeout() { "no answer in time".to_owned() } else { chain(&error) };
+        Self::unavailable(door, cause)
+    }
+
+    /// `body` is read as the relay's problem where it is one.
+    pub(super) fn from_answer(
+        door: &str,
+        status: u16,
+        retry_after: Option<Duration>,
+        body: &[u8],
+    ) -> Self {
+        let problem: Option<Problem> = serde_json::from_slice(body).ok();
+        let code = problem.as_ref().map_or_else(|| "no_code".to_owned(), |it| it.code.clone());
+        if status == 429 || status == 408 || status >= 500 {
+            let cause = format!("answered {status} {code}");
+            return Self::Unavailable { door: door.to_owned(), cause, retry_after };
+        }
+        let detail = problem.and_then(|problem| problem.detail);
+        Self::Refused { door: door.to_owned(), status, code, detail }
+    }
+}
+
+/// What TLS has against the peer's certificate, if that is what failed.
+fn certificate_error(error: &reqwest::Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        let inner = current
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref)
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match inner.or_else(|| current.downcast_ref::<rustls::Error>()) {
+            Some(found @ rustls::Error::InvalidCertificate(_)) => return Some(found.to_string()),
+            _ => cause = current.source(),
+        }
+    }
+    None
+}
+
+/// An error and its causes on one line.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text.push_str(": ");
+        text.push_str(&current.to_string());
+        cause = current.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overload_is_worth_another_try_and_a_refusal_is_not() {
+        let later = CloudError::from_answer("GET x", 429, Some(Duration::from_secs(3)), b"");
+        assert_eq!(later.disposition(), Disposition::TryAgain);
+        assert_eq!(later.retry_after(), Some(Duration::from_secs(3)));
+        let body = br#"{"code": "part_missing", "title": "t", "status": 409, "detail": "part 1"}"#;
+        let refused = CloudError::from_answer("POST y", 409, None, body);
+        assert_eq!(refused.disposition(), Disposition::Never);
+        assert_eq!(refused.code(), Some("part_missing"));
+        assert_eq!(refused.to_string(), "POST y: refused with 409 part_missing (part 1)");
+    }
+}

@@ -1,0 +1,311 @@
+//! HTTP to the relay, and the PUTs that it signs.
+//!
+//! Plain http goes to loopback only. Every request has a time-out, every answer a size limit,
+//! redirects are refused, and every error says whether trying again can help.
+
+mod error;
+mod transport;
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+
+use nightjar_shared::{
+    api::{
+        Challenge, ClaimRequest, ClaimResponse, ClipAnnouncement, ClipCompletion, ClipFailure,
+        PartRequest, PartUpload, TokenRequest, TokenResponse,
+    },
+    ids::{CameraId, ClipId},
+    pairing::token_proof,
+};
+use reqwest::{Body, Client, Method, Response, Url, header::CONTENT_LENGTH};
+use serde::Serialize;
+use tokio::{fs::File, sync::Mutex};
+
+pub use self::error::{CloudError, Disposition};
+use self::transport::{EXCHANGE_TIMEOUT, body, checked_url, client, json, send};
+use crate::{
+    clock::{MonotonicNanos, monotonic_now},
+    identity::Identity,
+    pairing::Pairing,
+    tls::{CaCertificate, TimeFloor, Trust},
+};
+
+/// Shortest throughput that an upload is waited for.
+const SLOWEST_UPLOAD_BYTES_PER_S: u64 = 16 * 1024;
+/// A token is renewed when less than a tenth of its life, or this, is left.
+const LEAST_TOKEN_LIFE: Duration = Duration::from_mins(1);
+
+/// What anyone may ask of a relay: a challenge, and to claim a pairing.
+#[derive(Clone)]
+pub struct Visitor {
+    http: Client,
+    relay: Url,
+    ca: Option<CaCertificate>,
+    floor: TimeFloor,
+}
+
+impl Visitor {
+    /// For a relay that is not known yet. With `ca_sha256`, the relay's certificate authority is
+    /// fetched first and must have that hash; nothing is sent before. Without, https trusts the
+    /// system's authorities.
+    pub async fn meet(
+        relay_url: &str,
+        ca_sha256: Option<&str>,
+        floor: TimeFloor,
+    ) -> Result<Self, CloudError> {
+        let relay = checked_url(relay_url)?;
+        let ca = match ca_sha256 {
+            Some(expected) => Some(fetch_ca(&relay, expected, &floor).await?),
+            None => None,
+        };
+        Self::new(relay, ca, floor)
+    }
+
+    fn new(relay: Url, ca: Option<CaCertificate>, floor: TimeFloor) -> Result<Self, CloudError> {
+        let trust = ca.clone().map_or(Trust::Public, Trust::Pinned);
+        Ok(Self { http: client(&trust, &floor)?, relay, ca, floor })
+    }
+
+    /// The certificate authority that HTTPS is pinned to.
+    pub fn ca(&self) -> Option<&CaCertificate> {
+        self.ca.as_ref()
+    }
+
+    pub async fn challenge(&self) -> Result<Challenge, CloudError> {
+        let door = "GET agent/challenge";
+        let request = self.http.get(self.door("agent/challenge")?).timeout(EXCHANGE_TIMEOUT);
+        let challenge: Challenge = json(door, send(door, request).await?).await?;
+        self.floor.raise(challenge.server_time);
+        Ok(challenge)
+    }
+
+    pub async fn claim(&self, claim: &ClaimRequest) -> Result<ClaimResponse, CloudError> {
+        let door = "POST pairings/claim";
+        let request = self.http.post(self.door("pairings/claim")?).timeout(EXCHANGE_TIMEOUT);
+        json(door, send(door, request.json(claim)).await?).await
+    }
+
+    async fn token(&self, request: &TokenRequest) -> Result<TokenResponse, CloudError> {
+        let door = "POST agent/token";
+        let post = self.http.post(self.door("agent/token")?).timeout(EXCHANGE_TIMEOUT);
+        let response = send(door, post.json(request)).await?;
+        if response.status().as_u16() == 401 {
+            return Err(CloudError::Unauthorized { door: door.to_owned() });
+        }
+        let token: TokenResponse = json(door, response).await?;
+        self.floor.raise(token.server_time);
+        Ok(token)
+    }
+
+    fn door(&self, path: &str) -> Result<Url, CloudError> {
+        self.relay.join(&format!("/api/v1/{path}")).map_err(|_| CloudError::Address {
+            url: self.relay.to_string(),
+            reason: "not the address of a relay",
+        })
+    }
+}
+
+/// Asks a server that is not trusted yet for its certificate authority, and trusts the answer
+/// only for its hash.
+async fn fetch_ca(
+    relay: &Url,
+    expected: &str,
+    floor: &TimeFloor,
+) -> Result<CaCertificate, CloudError> {
+    let door = "GET ca.pem";
+    let url = relay.join("/ca.pem").map_err(|_| CloudError::Address {
+        url: relay.to_string(),
+        reason: "not the address of a relay",
+    })?;
+    let request = client(&Trust::Anyone, floor)?.get(url).timeout(EXCHANGE_TIMEOUT);
+    let text = body(door, send(door, request).await?).await?;
+    let ca = std::str::from_utf8(&text)
+        .ok()
+        .and_then(|pem| CaCertificate::from_pem(pem).ok())
+        .ok_or_else(|| CloudError::unavailable(door, "answered no certificate"))?;
+    let found = ca.sha256();
+    if found == expected.to_ascii_lowercase() {
+        Ok(ca)
+    } else {
+        Err(CloudError::ForeignCa { expected: expected.to_owned(), found })
+    }
+}
+
+/// A device token, for HTTP and as MQTT password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeviceToken {
+    pub value: String,
+    /// From then on a fresh one is asked for.
+    pub renew_at: MonotonicNanos,
+}
+
+/// What a paired camera may ask of its relay. A cheap clone.
+#[derive(Clone)]
+pub struct Cloud {
+    visitor: Visitor,
+    /// For presigned URLs: the store may have another certificate than the relay.
+    objects: Client,
+    camera_id: CameraId,
+    identity: Arc<Identity>,
+    token: Arc<Mutex<Option<DeviceToken>>>,
+}
+
+impl Cloud {
+    pub fn new(
+        pairing: &Pairing,
+        identity: Arc<Identity>,
+        floor: TimeFloor,
+    ) -> Result<Self, CloudError> {
+        let relay = checked_url(&pairing.relay_url)?;
+        let ca =
+            pairing.ca().map_err(|error| CloudError::unavailable("pairing", error.to_string()))?;
+        floor.raise(pairing.server_time);
+        let objects = client(&Trust::PublicOr(ca.clone()), &floor)?;
+        let pinned = pairing.ca_sha256.is_some().then_some(ca);
+        Ok(Self {
+            visitor: Visitor::new(relay, pinned, floor)?,
+            objects,
+            camera_id: pairing.camera_id,
+            identity,
+            token: Arc::default(),
+        })
+    }
+
+    pub fn camera_id(&self) -> CameraId {
+        self.camera_id
+    }
+
+    pub async fn challenge(&self) -> Result<Challenge, CloudError> {
+        self.visitor.challenge().await
+    }
+
+    pub async fn claim(&self, claim: &ClaimRequest) -> Result<ClaimResponse, CloudError> {
+        self.visitor.claim(claim).await
+    }
+
+    /// The current token, or a fresh one near the end of its life. Callers that ask at the same
+    /// time share one request.
+    pub async fn token(&self) -> Result<DeviceToken, CloudError> {
+        let mut current = self.token.lock().await;
+        if let Some(token) = current.as_ref()
+            && monotonic_now() < token.renew_at
+        {
+            return Ok(token.clone());
+        }
+        let challenge = self.visitor.challenge().await?;
+        let request = TokenRequest {
+            camera_id: self.camera_id,
+            signature: self.identity.sign(&token_proof(&challenge.nonce, self.camera_id)),
+            nonce: challenge.nonce,
+        };
+        let response = self.visitor.token(&request).await?;
+        let life = Duration::from_secs(response.expires_in_s);
+        let good_for = life.saturating_sub((life / 10).max(LEAST_TOKEN_LIFE));
+        let token = DeviceToken { value: response.token, renew_at: monotonic_now().plus(good_for) };
+        *current = Some(token.clone());
+        Ok(token)
+    }
+
+    /// After a refusal of `token`: the next caller gets a fresh one.
+    pub async fn forget_token(&self, token: &DeviceToken) {
+        let mut current = self.token.lock().await;
+        if current.as_ref() == Some(token) {
+            *current = None;
+        }
+    }
+
+    /// Idempotent on the clip's id.
+    pub async fn announce_clip(&self, clip: &ClipAnnouncement) -> Result<(), CloudError> {
+        self.post("POST agent/clips", "agent/clips", clip).await.map(drop)
+    }
+
+    /// Where the parts go, in the order of `parts`.
+    pub async fn request_parts(
+        &self,
+        clip_id: ClipId,
+        parts: &[PartRequest],
+    ) -> Result<Vec<PartUpload>, CloudError> {
+        let door = "POST agent/clips/{id}/parts";
+        let answer = self.post(door, &format!("agent/clips/{clip_id}/parts"), &parts).await?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            CloudError::unavailable(door, format!("answered something unexpected: {error}"))
+        })
+    }
+
+    /// Sends `length` bytes of a file to a presigned URL, with exactly `headers`.
+    pub async fn put_part(
+        &self,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        path: &Path,
+        length: u64,
+    ) -> Result<(), CloudError> {
+        let door = "PUT of a part";
+        let file = File::open(path)
+            .await
+            .map_err(|source| CloudError::File { path: path.to_owned(), source })?;
+        let longest = EXCHANGE_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD_BYTES_PER_S);
+        let mut request = self.objects.put(checked_url(url)?).timeout(longest);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if !headers.keys().any(|name| name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str())) {
+            request = request.header(CONTENT_LENGTH, length);
+        }
+        let response = send(door, request.body(Body::from(file))).await?;
+        body(door, response).await.map(drop)
+    }
+
+    pub async fn complete_clip(
+        &self,
+        clip_id: ClipId,
+        completion: &ClipCompletion,
+    ) -> Result<(), CloudError> {
+        let path = format!("agent/clips/{clip_id}/complete");
+        self.post("POST agent/clips/{id}/complete", &path, completion).await.map(drop)
+    }
+
+    pub async fn fail_clip(
+        &self,
+        clip_id: ClipId,
+        failure: &ClipFailure,
+    ) -> Result<(), CloudError> {
+        let path = format!("agent/clips/{clip_id}/failed");
+        self.post("POST agent/clips/{id}/failed", &path, failure).await.map(drop)
+    }
+
+    async fn post<B: Serialize>(
+        &self,
+        door: &str,
+        path: &str,
+        content: &B,
+    ) -> Result<Vec<u8>, CloudError> {
+        let response = self.authorized(door, path, content).await?;
+        body(door, response).await
+    }
+
+    /// A token may have been revoked or outlived a suspended board: one fresh one is tried.
+    async fn authorized<B: Serialize>(
+        &self,
+        door: &str,
+        path: &str,
+        content: &B,
+    ) -> Result<Response, CloudError> {
+        let url = self.visitor.door(path)?;
+        for _ in 0..2 {
+            let token = self.token().await?;
+            let request = self
+                .visitor
+                .http
+                .request(Method::POST, url.clone())
+                .timeout(EXCHANGE_TIMEOUT)
+                .bearer_auth(&token.value)
+                .json(content);
+            let response = send(door, request).await?;
+            if response.status().as_u16() != 401 {
+                return Ok(response);
+            }
+            self.forget_token(&token).await;
+        }
+        Err(CloudError::Unauthorized { door: door.to_owned() })
+    }
+}

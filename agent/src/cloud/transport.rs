@@ -1,0 +1,135 @@
+//! Clients with time-outs, and answers of limited size.
+
+use std::{net::IpAddr, time::Duration};
+
+use reqwest::{Client, RequestBuilder, Response, Url, header::RETRY_AFTER, redirect};
+use serde::de::DeserializeOwned;
+
+use super::CloudError;
+use crate::tls::{TimeFloor, Trust, client_config};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest silence within a request or an answer.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// For a whole exchange with the relay; uploads reckon their own by their length.
+pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+
+pub(super) fn client(trust: &Trust, floor: &TimeFloor) -> Result<Client, CloudError> {
+    let broken = |cause: String| CloudError::unavailable("HTTPS client", cause);
+    let tls = client_config(trust, floor).map_err(|error| broken(error.to_string()))?;
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(IDLE_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        // A camera talks to its relay and its store, not to whom an environment variable names.
+        .no_proxy()
+        .user_agent(concat!("nightjar-agent/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| broken(error.to_string()))
+}
+
+/// A URL that may be asked: https anywhere, http on loopback.
+pub(super) fn checked_url(text: &str) -> Result<Url, CloudError> {
+    let refused = |reason| CloudError::Address {
+        // A query may be a signature.
+        url: text.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect(),
+        reason,
+    };
+    let url = Url::parse(text).map_err(|_| refused("not a URL such as https://relay.example"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("it carries a user name; leave that out"));
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
+        "http" => Err(refused("http is for this machine alone; use https")),
+        _ => Err(refused("it must begin with https://")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+/// Sends a request; any HTTP status is an answer.
+pub(super) async fn send(door: &str, request: RequestBuilder) -> Result<Response, CloudError> {
+    request.send().await.map_err(|error| CloudError::from_transport(door, error))
+}
+
+/// The body of a successful answer; any other status becomes an error.
+pub(super) async fn body(door: &str, mut response: Response) -> Result<Vec<u8>, CloudError> {
+    let status = response.status();
+    let retry_after = response
+        .headers()
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.parse().ok())
+        .map(Duration::from_secs);
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() <= MAX_ANSWER_BYTES => {
+                body.extend_from_slice(&chunk);
+            }
+            Ok(Some(_)) => {
+                return Err(CloudError::unavailable(door, "answered with too large a body"));
+            }
+            Ok(None) => break,
+            Err(error) => return Err(CloudError::from_transport(door, error)),
+        }
+    }
+    if status.is_success() {
+        Ok(body)
+    } else {
+        Err(CloudError::from_answer(door, status.as_u16(), retry_after, &body))
+    }
+}
+
+/// The JSON of a successful answer.
+pub(super) async fn json<T: DeserializeOwned>(
+    door: &str,
+    response: Response,
+) -> Result<T, CloudError> {
+    let body = body(door, response).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        CloudError::unavailable(door, format!("answered something unexpected: {error}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        for allowed in [
+            "https://relay.example",
+            "http://localhost:8080",
+            "http://127.0.0.9:1/x?y=z",
+            "http://[::1]:8080",
+        ] {
+            assert!(checked_url(allowed).is_ok(), "{allowed}");
+        }
+        for refused in [
+            "http://relay.example",
+            "http://localhost.example",
+            "http://10.0.0.1",
+            "ftp://localhost",
+            "relay.example",
+            "https://user:secret@relay.example",
+            "",
+        ] {
+            assert!(checked_url(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn an_error_never_shows_a_signature() {
+        let error = checked_url("http://store.example/clip?X-Amz-Signature=abc").unwrap_err();
+        assert!(!error.to_string().contains("abc"), "{error}");
+    }
+}

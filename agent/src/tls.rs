@@ -1,0 +1,207 @@
+//! Whom the camera trusts on a TLS connection, and at what time.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use nightjar_shared::time::UnixMillis;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
+    time_provider::TimeProvider,
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use sha2::{Digest, Sha256};
+
+use crate::clock::{monotonic_now, unix_now};
+
+/// A certificate authority that the camera pins.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CaCertificate {
+    der: CertificateDer<'static>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("no certificate in PEM form")]
+pub struct InvalidCertificate;
+
+impl CaCertificate {
+    /// The first certificate of a PEM text.
+    pub fn from_pem(pem: &str) -> Result<Self, InvalidCertificate> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| InvalidCertificate)?;
+        Ok(Self { der })
+    }
+
+    /// SHA-256 of the certificate in DER, lower-case hexadecimal.
+    pub fn sha256(&self) -> String {
+        hex::encode(Sha256::digest(&self.der))
+    }
+}
+
+impl fmt::Debug for CaCertificate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("CaCertificate").field("sha256", &self.sha256()).finish()
+    }
+}
+
+/// Which chains a connection accepts.
+#[derive(Debug, Clone)]
+pub enum Trust {
+    /// Those of the system's certificate authorities.
+    Public,
+    /// Those that end in this authority, and no other.
+    Pinned(CaCertificate),
+    /// Either: for presigned URLs, which may lead to the relay's own store or to a public one.
+    PublicOr(CaCertificate),
+    /// Any. Only to fetch a certificate authority whose hash is known already: nothing secret
+    /// is sent, and what comes is checked against the hash.
+    Anyone,
+}
+
+/// A TLS client configuration with one provider (ring), whatever else the process links.
+pub fn client_config(trust: &Trust, floor: &TimeFloor) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_details(provider.clone(), Arc::new(floor.clone()))
+        .with_safe_default_protocol_versions()?;
+    let roots = match trust {
+        Trust::Anyone => {
+            let verifier = Arc::new(AcceptAnyone { provider });
+            return Ok(builder
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
+                .with_no_client_auth());
+        }
+        Trust::Public => public_roots(),
+        Trust::Pinned(ca) => with_ca(RootCertStore::empty(), ca)?,
+        Trust::PublicOr(ca) => with_ca(public_roots(), ca)?,
+    };
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn with_ca(mut roots: RootCertStore, ca: &CaCertificate) -> Result<RootCertStore, Error> {
+    roots.add(ca.der.clone())?;
+    Ok(roots)
+}
+
+/// The authorities of the system. Without any, public chains are refused; a pinned relay works.
+fn public_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        tracing::warn!("the system has no certificate authorities: install ca-certificates");
+    }
+    roots
+}
+
+/// The earliest that the wall clock can be. A board without a battery starts in the past: TLS
+/// judges certificates by the later of its clock and this floor, which the relay's signed-in
+/// answers raise and monotonic time carries on.
+#[derive(Debug, Clone)]
+pub struct TimeFloor {
+    /// Wall-clock milliseconds at monotonic zero.
+    base_ms: Arc<AtomicI64>,
+}
+
+impl TimeFloor {
+    pub fn new(floor: UnixMillis) -> Self {
+        let time_floor = Self { base_ms: Arc::new(AtomicI64::new(i64::MIN)) };
+        time_floor.raise(floor);
+        time_floor
+    }
+
+    /// It is at least `time` now.
+    pub fn raise(&self, time: UnixMillis) {
+        let base = time.minus(monotonic());
+        self.base_ms.fetch_max(base.0, Ordering::Relaxed);
+    }
+
+    /// The wall clock, or the floor where that is later.
+    pub fn now(&self) -> UnixMillis {
+        unix_now().max(self.floor())
+    }
+
+    /// The floor alone.
+    pub fn floor(&self) -> UnixMillis {
+        UnixMillis(self.base_ms.load(Ordering::Relaxed)).plus(monotonic())
+    }
+}
+
+fn monotonic() -> Duration {
+    Duration::from_nanos(monotonic_now().0)
+}
+
+impl TimeProvider for TimeFloor {
+    fn current_time(&self) -> Option<UnixTime> {
+        let milliseconds = u64::try_from(self.now().0).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_millis(milliseconds)))
+    }
+}
+
+#[derive(Debug)]
+struct AcceptAnyone {
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AcceptAnyone {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_floor_only_rises() {
+        let future = unix_now().plus(Duration::from_hours(24));
+        let floor = TimeFloor::new(UnixMillis(0));
+        assert!(floor.now() < future);
+        floor.raise(future);
+        floor.raise(UnixMillis(0));
+        assert!(floor.now() >= future);
+    }
+
+    #[test]
+    fn a_text_without_a_certificate_is_refused() {
+        assert!(CaCertificate::from_pem("-----BEGIN NOTHING-----").is_err());
+    }
+}
