@@ -1,1 +1,3 @@
+//! Wiring: what starts, in which order, and how it stops.
 
+pub use crate::domain::App;

@@ -1,1 +1,323 @@
+//! `relay.toml`: every key has a default, an unknown key is an error.
 
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// Why a configuration cannot be used. One line: the key, its value, the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {path}: {source}; create the file or pass --config FILE")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path}: {message}")]
+    Parse { path: PathBuf, message: String },
+    #[error("{key} = {value}: {remedy}")]
+    Value { key: &'static str, value: String, remedy: String },
+}
+
+impl ConfigError {
+    fn value(key: &'static str, value: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
+        Self::Value { key, value: value.to_string(), remedy: remedy.into() }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where browsers and cameras reach the relay: for links, QR codes, cookies, the same-origin
+    /// check. https off localhost.
+    pub public_url: String,
+    /// Port 0 takes any free port; `public_url` then gets it too.
+    pub listen: SocketAddr,
+    pub data_dir: PathBuf,
+    pub registration: Registration,
+    pub database: DatabaseConfig,
+    pub mqtt: MqttConfig,
+    pub store: StoreConfig,
+    pub turn: TurnConfig,
+}
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    Closed,
+    Invitation,
+    Open,
+}
+
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseConfig {
+    /// `sqlite` (a file in the data directory) or `postgres://…`.
+    pub url: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MqttConfig {
+    pub engine: MqttEngine,
+    pub listen: SocketAddr,
+    /// What cameras are told at their pairing.
+    pub public_url: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MqttEngine {
+    Embedded,
+    External,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    pub engine: StoreEngine,
+    /// Its own origin: an uploaded object can never run as the app.
+    pub listen: SocketAddr,
+    /// The host that presigned URLs are signed for.
+    pub public_url: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreEngine {
+    Embedded,
+    S3,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TurnConfig {
+    pub engine: TurnEngine,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnEngine {
+    None,
+    Embedded,
+    Coturn,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            public_url: "http://localhost:8080".to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data_dir: PathBuf::from("/var/lib/nightjar-relay"),
+            registration: Registration::Invitation,
+            database: DatabaseConfig::default(),
+            mqtt: MqttConfig::default(),
+            store: StoreConfig::default(),
+            turn: TurnConfig::default(),
+        }
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { url: "sqlite".to_owned() }
+    }
+}
+
+impl Default for MqttConfig {
+    fn default() -> Self {
+        Self {
+            engine: MqttEngine::Embedded,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8883)),
+            public_url: "mqtts://localhost:8883".to_owned(),
+        }
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            engine: StoreEngine::Embedded,
+            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            public_url: "http://localhost:8081".to_owned(),
+        }
+    }
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        Self { engine: TurnEngine::None }
+    }
+}
+
+/// The URL may hold a password.
+impl std::fmt::Debug for DatabaseConfig {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let engine = self.url.split(':').next().unwrap_or_default();
+        formatter.debug_struct("DatabaseConfig").field("url", &engine).finish()
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// `path` names the text's origin in errors.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: one_line(&error, text),
+        })?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        web_url("public_url", &self.public_url)?;
+        web_url("store.public_url", &self.store.public_url)?;
+        let database = &self.database.url;
+        if database != "sqlite" && !is_postgres(database) {
+            return Err(ConfigError::value(
+                "database.url",
+                database.split(':').next().unwrap_or_default(),
+                "write \"sqlite\" or \"postgres://user@host/name\"",
+            ));
+        }
+        if !self.mqtt.public_url.starts_with("mqtts://") {
+            return Err(ConfigError::value(
+                "mqtt.public_url",
+                &self.mqtt.public_url,
+                "cameras use MQTT over TLS: write mqtts://HOST:PORT",
+            ));
+        }
+        if self.mqtt.engine == MqttEngine::External {
+            return Err(not_yet("mqtt.engine", "external", "embedded"));
+        }
+        if self.store.engine == StoreEngine::S3 {
+            return Err(not_yet("store.engine", "s3", "embedded"));
+        }
+        match self.turn.engine {
+            TurnEngine::None => Ok(()),
+            TurnEngine::Embedded => Err(not_yet("turn.engine", "embedded", "none")),
+            TurnEngine::Coturn => Err(not_yet("turn.engine", "coturn", "none")),
+        }
+    }
+
+    /// Whether browsers reach the relay by https.
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
+    /// `__Host-` cookies need https, which a browser does not ask of localhost.
+    pub fn cookie_name(&self) -> &'static str {
+        if self.is_https() { "__Host-session" } else { "session" }
+    }
+}
+
+pub fn is_postgres(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Gives `url` the port that a listener on port 0 got.
+pub fn with_port(url: &str, port: u16) -> String {
+    match url.strip_suffix(":0") {
+        Some(head) => format!("{head}:{port}"),
+        None => url.to_owned(),
+    }
+}
+
+/// An origin: scheme, host and maybe a port, nothing after it. http on localhost alone: elsewhere
+/// passwords and pictures would travel in the clear.
+fn web_url(key: &'static str, url: &str) -> Result<(), ConfigError> {
+    let (scheme, authority) = url.split_once("://").unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+        return Err(ConfigError::value(key, url, "write an origin like https://cam.example.org"));
+    }
+    match scheme {
+        "https" => Ok(()),
+        "http" if matches!(host, "localhost" | "127.0.0.1" | "[::1]") => Ok(()),
+        _ => Err(ConfigError::value(key, url, "use https:// (http:// is for localhost alone)")),
+    }
+}
+
+fn not_yet(key: &'static str, value: &str, instead: &str) -> ConfigError {
+    ConfigError::value(key, value, format!("not yet supported; use \"{instead}\""))
+}
+
+/// A TOML error on one line, with the line number and the text it points at.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span() {
+        Some(span) => {
+            let line = text.get(..span.start).map_or(1, |before| before.lines().count().max(1));
+            let value: String = text.get(span).unwrap_or_default().chars().take(40).collect();
+            format!("line {line}: `{value}`: {message}")
+        }
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(text, Path::new("relay.toml"))
+    }
+
+    #[test]
+    fn an_empty_file_gives_the_defaults() {
+        assert_eq!(parse("").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let message = parse("[store]\nengin = \"s3\"\n").unwrap_err().to_string();
+        assert!(message.contains("engin") && message.contains("line 2"), "{message}");
+        assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn plain_http_off_localhost_is_refused() {
+        let message = parse("public_url = \"http://cam.example.org\"").unwrap_err().to_string();
+        assert!(message.contains("public_url = http://cam.example.org"), "{message}");
+        assert!(message.contains("https"), "{message}");
+    }
+
+    #[test]
+    fn a_public_url_with_a_path_is_refused() {
+        parse("public_url = \"https://example.org/cameras\"").unwrap_err();
+    }
+
+    #[test]
+    fn engines_that_are_not_there_yet_say_so() {
+        for (text, value) in [
+            ("[mqtt]\nengine = \"external\"", "external"),
+            ("[store]\nengine = \"s3\"", "s3"),
+            ("[turn]\nengine = \"coturn\"", "coturn"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(value) && message.contains("not yet supported"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_database_password_stays_out_of_errors_and_debug_output() {
+        let message = parse("[database]\nurl = \"mysql://u:hunter2@h/d\"").unwrap_err();
+        assert!(!message.to_string().contains("hunter2"));
+        let config = parse("[database]\nurl = \"postgres://u:hunter2@h/d\"").unwrap();
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_public_url_with_port_0_gets_the_bound_port() {
+        assert_eq!(with_port("http://localhost:0", 4711), "http://localhost:4711");
+        assert_eq!(with_port("https://cam.example.org", 4711), "https://cam.example.org");
+    }
+}

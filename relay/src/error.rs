@@ -1,1 +1,110 @@
+//! What the relay answers when it does not do what it was asked.
 
+use std::borrow::Cow;
+
+use crate::engines::db::DbError;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Either the caller is told why, or the cause stays inside: it is logged, never sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Refused(#[from] Box<Refusal>),
+    #[error("{0:#}")]
+    Internal(#[from] anyhow::Error),
+}
+
+/// A refusal as the caller sees it: the content of an `application/problem+json` body.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {title}")]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable, for programs to branch on.
+    pub code: &'static str,
+    pub title: &'static str,
+    pub detail: Option<Cow<'static, str>>,
+    /// When it is worth trying again.
+    pub retry_after_s: Option<u64>,
+}
+
+impl Error {
+    pub fn refused(status: u16, code: &'static str, title: &'static str) -> Self {
+        Self::from(Refusal { status, code, title, detail: None, retry_after_s: None })
+    }
+
+    pub fn bad_request(code: &'static str, title: &'static str) -> Self {
+        Self::refused(400, code, title)
+    }
+
+    pub fn unauthorized(code: &'static str, title: &'static str) -> Self {
+        Self::refused(401, code, title)
+    }
+
+    pub fn forbidden(code: &'static str, title: &'static str) -> Self {
+        Self::refused(403, code, title)
+    }
+
+    /// The answer for an object that does not exist and for one that the caller may not see.
+    pub fn not_found() -> Self {
+        Self::refused(404, "not_found", "There is nothing here that you may see.")
+    }
+
+    pub fn conflict(code: &'static str, title: &'static str) -> Self {
+        Self::refused(409, code, title)
+    }
+
+    pub fn too_large(title: &'static str) -> Self {
+        Self::refused(413, "too_large", title)
+    }
+
+    pub fn invalid(code: &'static str, title: &'static str) -> Self {
+        Self::refused(422, code, title)
+    }
+
+    pub fn rate_limited(retry_after_s: u64) -> Self {
+        Self::from(Refusal {
+            status: 429,
+            code: "rate_limited",
+            title: "Too many attempts; wait before the next one.",
+            detail: None,
+            retry_after_s: Some(retry_after_s.max(1)),
+        })
+    }
+
+    pub fn unavailable(code: &'static str, title: &'static str) -> Self {
+        Self::from(Refusal { status: 503, code, title, detail: None, retry_after_s: Some(2) })
+    }
+
+    #[must_use]
+    pub fn with_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        match self {
+            Self::Refused(mut refusal) => {
+                refusal.detail = Some(detail.into());
+                Self::Refused(refusal)
+            }
+            internal @ Self::Internal(_) => internal,
+        }
+    }
+
+    /// The refusal's code, or `internal`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code,
+            Self::Internal(_) => "internal",
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        Self::Internal(error.into())
+    }
+}

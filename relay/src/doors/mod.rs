@@ -1,1 +1,1 @@
-
+//! Doors let somebody in: HTTP, WebSocket, MQTT. They authenticate, call the domain, and answer.

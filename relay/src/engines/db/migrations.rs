@@ -1,0 +1,24 @@
+//! The schema, step by step. Steps are only ever added: a database at step N has run 1 to N.
+
+pub(super) struct Migration {
+    pub(super) version: i64,
+    /// Written in PostgreSQL's words; see [`for_sqlite`].
+    pub(super) sql: &'static str,
+}
+
+pub(super) const ALL: &[Migration] =
+    &[Migration { version: 1, sql: include_str!("migrations/0001_first.sql") }];
+
+pub(super) const CREATE_VERSIONS: &str =
+    "create table if not exists schema_migrations (version bigint primary key)";
+
+/// The newest step this program knows.
+pub(super) fn newest(migrations: &[Migration]) -> i64 {
+    migrations.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// SQLite's strict tables call a 64-bit integer `integer` and want to be told that they are
+/// strict; nothing else differs.
+pub(super) fn for_sqlite(sql: &str) -> String {
+    sql.replace(" bigint", " integer").replace("\n);", "\n) strict;")
+}

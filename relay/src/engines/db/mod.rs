@@ -1,0 +1,146 @@
+//! The database: SQLite in the data directory, or PostgreSQL by URL, behind one enum and one SQL
+//! text. A statement writes its placeholders as `$1`, its integers are 64-bit, its truth values 0
+//! and 1, its structures JSON text; that much both engines read alike.
+//!
+//! One file per table group holds the statements, as functions over an [`Executor`]: the database
+//! itself or a transaction of it.
+
+mod migrations;
+mod postgres;
+mod sqlite;
+mod value;
+
+use std::{future::Future, path::Path};
+
+pub use self::value::{Row, Value};
+use crate::config::{DatabaseConfig, is_postgres};
+
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    #[error("the SQLite database failed")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("PostgreSQL failed")]
+    Postgres(#[from] tokio_postgres::Error),
+    #[error("no connection to PostgreSQL; is the server of database.url up?")]
+    Pool(#[from] deadpool_postgres::PoolError),
+    #[error("a row does not look as the statement promised: {0}")]
+    Row(String),
+    #[error("the database task was cancelled")]
+    Cancelled,
+    #[error(
+        "the database has schema version {found}, this relay knows {known}; \
+         start the newer relay, or restore the backup from before the upgrade"
+    )]
+    NewerSchema { found: i64, known: i64 },
+    #[error("database.url cannot be used: {0}")]
+    Url(String),
+}
+
+/// Runs one statement. Values stand for `$1`, `$2`, … in order.
+pub trait Executor: Sync {
+    fn query(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, DbError>> + Send;
+
+    /// Gives the number of rows changed.
+    fn execute(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<u64, DbError>> + Send;
+
+    fn query_one(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Option<Row>, DbError>> + Send {
+        async move { Ok(self.query(sql, values).await?.into_iter().next()) }
+    }
+}
+
+#[derive(Clone)]
+pub enum Db {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+/// Takes effect at [`Transaction::commit`]; dropped before, it never happened.
+pub enum Transaction {
+    Sqlite(sqlite::Transaction),
+    Postgres(postgres::Transaction),
+}
+
+impl Db {
+    /// Opens the database; [`Db::migrate`] must follow before anything else.
+    pub async fn open(config: &DatabaseConfig, data_dir: &Path) -> Result<Self, DbError> {
+        if is_postgres(&config.url) {
+            return Ok(Self::Postgres(postgres::Postgres::open(&config.url)?));
+        }
+        let path = data_dir.join("relay.db");
+        Ok(Self::Sqlite(sqlite::Sqlite::open(path).await?))
+    }
+
+    /// Brings the schema up to date. Safe to run by several replicas at once.
+    pub async fn migrate(&self) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.migrate(migrations::ALL).await,
+            Self::Postgres(postgres) => postgres.migrate(migrations::ALL).await,
+        }
+    }
+
+    /// Begins a transaction that will write.
+    pub async fn begin(&self) -> Result<Transaction, DbError> {
+        Ok(match self {
+            Self::Sqlite(sqlite) => Transaction::Sqlite(sqlite.begin().await?),
+            Self::Postgres(postgres) => Transaction::Postgres(postgres.begin().await?),
+        })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        self.query("select 1", Vec::new()).await.map(drop)
+    }
+}
+
+impl Executor for Db {
+    async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.query(sql, values).await,
+            Self::Postgres(postgres) => postgres.query(sql, values).await,
+        }
+    }
+
+    async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.execute(sql, values).await,
+            Self::Postgres(postgres) => postgres.execute(sql, values).await,
+        }
+    }
+}
+
+impl Transaction {
+    pub async fn commit(self) -> Result<(), DbError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+}
+
+impl Executor for Transaction {
+    async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.query(sql, values).await,
+            Self::Postgres(transaction) => transaction.query(sql, values).await,
+        }
+    }
+
+    async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
+        match self {
+            Self::Sqlite(transaction) => transaction.execute(sql, values).await,
+            Self::Postgres(transaction) => transaction.execute(sql, values).await,
+        }
+    }
+}

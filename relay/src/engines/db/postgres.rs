@@ -1,0 +1,197 @@
+//! PostgreSQL: a small pool of connections.
+
+use std::error::Error as StdError;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::{
+    NoTls,
+    types::{FromSql, IsNull, ToSql, Type, to_sql_checked},
+};
+
+use super::{
+    DbError, Row, Value,
+    migrations::{CREATE_VERSIONS, Migration, newest},
+};
+
+const CONNECTIONS: usize = 8;
+const WAIT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Any number will do, as long as all replicas use the same: it names the lock under which one
+/// of them migrates.
+const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(4213769)";
+
+#[derive(Clone)]
+pub struct Postgres {
+    pool: Pool,
+}
+
+impl Postgres {
+    pub(super) fn open(url: &str) -> Result<Self, DbError> {
+        let config = url.parse::<tokio_postgres::Config>().map_err(|error| {
+            let cause = error.source().map_or_else(String::new, ToString::to_string);
+            DbError::Url(format!("{error}: {cause}"))
+        })?;
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .max_size(CONNECTIONS)
+            .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| DbError::Url(error.to_string()))?;
+        Ok(Self { pool })
+    }
+
+    pub(super) async fn migrate(&self, migrations: &'static [Migration]) -> Result<(), DbError> {
+        let step = self.begin().await?;
+        let client = step.client()?;
+        client.batch_execute(MIGRATION_LOCK).await?;
+        client.batch_execute(CREATE_VERSIONS).await?;
+        let found: i64 = client
+            .query_one("select coalesce(max(version), 0) from schema_migrations", &[])
+            .await?
+            .get(0);
+        let known = newest(migrations);
+        if found > known {
+            return Err(DbError::NewerSchema { found, known });
+        }
+        for migration in migrations.iter().filter(|migration| migration.version > found) {
+            client.batch_execute(migration.sql).await?;
+            client
+                .execute(
+                    "insert into schema_migrations (version) values ($1)",
+                    &[&migration.version],
+                )
+                .await?;
+        }
+        step.commit().await
+    }
+
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, DbError> {
+        query(&self.pool.get().await?, sql, &values).await
+    }
+
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<u64, DbError> {
+        execute(&self.pool.get().await?, sql, &values).await
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DbError> {
+        let client = self.pool.get().await?;
+        // Made before the first word to the server: whatever happens, the connection is not
+        // returned to the pool with a transaction open.
+        let transaction = Transaction { client: Some(client) };
+        transaction.client()?.batch_execute("begin").await?;
+        Ok(transaction)
+    }
+}
+
+pub struct Transaction {
+    /// Empty once committed.
+    client: Option<Object>,
+}
+
+impl Transaction {
+    fn client(&self) -> Result<&Object, DbError> {
+        self.client.as_ref().ok_or(DbError::Cancelled)
+    }
+
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, DbError> {
+        query(self.client()?, sql, &values).await
+    }
+
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<u64, DbError> {
+        execute(self.client()?, sql, &values).await
+    }
+
+    pub(super) async fn commit(mut self) -> Result<(), DbError> {
+        self.client()?.batch_execute("commit").await?;
+        drop(self.client.take());
+        Ok(())
+    }
+}
+
+/// A connection with a transaction open leaves the pool and is closed: the server rolls back.
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+async fn query(client: &Object, sql: &str, values: &[Value]) -> Result<Vec<Row>, DbError> {
+    let statement = client.prepare_cached(sql).await?;
+    let rows = client.query(&statement, &parameters(values)).await?;
+    rows.iter()
+        .map(|row| {
+            let values = (0..row.len()).map(|column| row.try_get::<_, Column>(column));
+            Ok(Row(values.map(|value| Ok(value?.0)).collect::<Result<_, DbError>>()?))
+        })
+        .collect()
+}
+
+async fn execute(client: &Object, sql: &str, values: &[Value]) -> Result<u64, DbError> {
+    let statement = client.prepare_cached(sql).await?;
+    Ok(client.execute(&statement, &parameters(values)).await?)
+}
+
+fn parameters(values: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
+}
+
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut bytes::BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        match self {
+            Self::Null => Ok(IsNull::Yes),
+            Self::Integer(value) if *ty == Type::INT8 => value.to_sql(ty, out),
+            Self::Text(value) if <String as ToSql>::accepts(ty) => value.to_sql(ty, out),
+            _ => Err(format!("a value of another type than {ty}").into()),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// A column of an answer.
+struct Column(Value);
+
+impl<'row> FromSql<'row> for Column {
+    fn from_sql(ty: &Type, raw: &'row [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(match *ty {
+            Type::INT8 => Value::Integer(i64::from_sql(ty, raw)?),
+            Type::INT4 => Value::Integer(i32::from_sql(ty, raw)?.into()),
+            _ => Value::Text(String::from_sql(ty, raw)?),
+        }))
+    }
+
+    fn from_sql_null(_: &Type) -> Result<Self, Box<dyn StdError + Sync + Send>> {
+        Ok(Self(Value::Null))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        matches!(*ty, Type::INT8 | Type::INT4) || <String as FromSql>::accepts(ty)
+    }
+}

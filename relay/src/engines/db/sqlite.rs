@@ -1,0 +1,238 @@
+//! SQLite: one connection writes, a few read. Statements run on the blocking pool.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use rusqlite::{CachedStatement, Connection, TransactionBehavior, types::ValueRef};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
+
+use super::{
+    DbError, Row, Value,
+    migrations::{CREATE_VERSIONS, Migration, for_sqlite, newest},
+};
+
+const READERS: usize = 4;
+
+#[derive(Clone)]
+pub struct Sqlite {
+    writer: Arc<AsyncMutex<Connection>>,
+    readers: Arc<Readers>,
+}
+
+/// Idle reading connections; the semaphore counts them, so that a permit always finds one.
+struct Readers {
+    idle: Mutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: PathBuf) -> Result<Self, DbError> {
+        blocking(move || {
+            // The writer comes first: it makes the file and switches it to WAL.
+            let writer = connect(&path)?;
+            let idle = (0..READERS).map(|_| connect(&path)).collect::<Result<Vec<_>, _>>()?;
+            Ok(Self {
+                writer: Arc::new(AsyncMutex::new(writer)),
+                readers: Arc::new(Readers {
+                    idle: Mutex::new(idle),
+                    permits: Arc::new(Semaphore::new(READERS)),
+                }),
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn migrate(&self, migrations: &'static [Migration]) -> Result<(), DbError> {
+        let mut writer = self.writer.clone().lock_owned().await;
+        blocking(move || {
+            let step = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            step.execute_batch(CREATE_VERSIONS)?;
+            let found: i64 = step.query_row(
+                "select coalesce(max(version), 0) from schema_migrations",
+                [],
+                |row| row.get(0),
+            )?;
+            let known = newest(migrations);
+            if found > known {
+                return Err(DbError::NewerSchema { found, known });
+            }
+            for migration in migrations.iter().filter(|migration| migration.version > found) {
+                step.execute_batch(&for_sqlite(migration.sql))?;
+                step.execute(
+                    "insert into schema_migrations (version) values (?1)",
+                    [migration.version],
+                )?;
+            }
+            Ok(step.commit()?)
+        })
+        .await
+    }
+
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, DbError> {
+        if !sql.trim_start().starts_with("select") {
+            let writer = self.writer.clone().lock_owned().await;
+            return blocking(move || rows(prepare(&writer, sql, values)?)).await;
+        }
+        let permit = self.readers.permits.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| DbError::Cancelled)?;
+        let readers = self.readers.clone();
+        blocking(move || {
+            let _permit = permit;
+            let reader = lock(&readers.idle).pop().ok_or(DbError::Cancelled)?;
+            let answer = prepare(&reader, sql, values).and_then(rows);
+            lock(&readers.idle).push(reader);
+            answer
+        })
+        .await
+    }
+
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<u64, DbError> {
+        let writer = self.writer.clone().lock_owned().await;
+        blocking(move || changes(prepare(&writer, sql, values)?)).await
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, DbError> {
+        let writer = Open(self.writer.clone().lock_owned().await);
+        let writer = blocking(move || {
+            writer.0.execute_batch("begin immediate")?;
+            Ok(writer)
+        })
+        .await?;
+        Ok(Transaction { writer: AsyncMutex::new(Some(writer)) })
+    }
+}
+
+/// The writer inside a transaction. Wherever it is dropped, an open transaction is rolled back,
+/// also on the blocking pool when the caller has gone away in the middle of a statement.
+struct Open(OwnedMutexGuard<Connection>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if !self.0.is_autocommit()
+            && let Err(error) = self.0.execute_batch("rollback")
+        {
+            tracing::error!(%error, "cannot roll a transaction back");
+        }
+    }
+}
+
+pub struct Transaction {
+    /// Empty while a statement runs, and for good after one whose caller went away.
+    writer: AsyncMutex<Option<Open>>,
+}
+
+impl Transaction {
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, DbError> {
+        self.with(move |writer| rows(prepare(writer, sql, values)?)).await
+    }
+
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<u64, DbError> {
+        self.with(move |writer| changes(prepare(writer, sql, values)?)).await
+    }
+
+    pub(super) async fn commit(self) -> Result<(), DbError> {
+        self.with(|writer| Ok(writer.execute_batch("commit")?)).await
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let mut slot = self.writer.lock().await;
+        let writer = slot.take().ok_or(DbError::Cancelled)?;
+        let (writer, answer) = blocking(move || {
+            let answer = work(&writer.0);
+            Ok((writer, answer))
+        })
+        .await?;
+        *slot = Some(writer);
+        answer
+    }
+}
+
+fn connect(path: &PathBuf) -> Result<Connection, DbError> {
+    let connection = Connection::open(path)?;
+    connection.execute_batch(
+        "pragma journal_mode = wal;
+         pragma synchronous = normal;
+         pragma busy_timeout = 5000;
+         pragma foreign_keys = on;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(connection)
+}
+
+/// SQLite numbers `$1`, `$2`, … by their first appearance, so they are bound by name.
+fn prepare<'connection>(
+    connection: &'connection Connection,
+    sql: &str,
+    values: Vec<Value>,
+) -> Result<CachedStatement<'connection>, DbError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    for (position, value) in values.into_iter().enumerate() {
+        let name = format!("${}", position + 1);
+        let index = statement
+            .parameter_index(&name)?
+            .ok_or_else(|| DbError::Row(format!("the statement has no {name}")))?;
+        match value {
+            Value::Null => statement.raw_bind_parameter(index, rusqlite::types::Null)?,
+            Value::Integer(value) => statement.raw_bind_parameter(index, value)?,
+            Value::Text(value) => statement.raw_bind_parameter(index, value)?,
+        }
+    }
+    Ok(statement)
+}
+
+fn rows(mut statement: CachedStatement<'_>) -> Result<Vec<Row>, DbError> {
+    let columns = statement.column_count();
+    let mut answer = Vec::new();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        let values = (0..columns).map(|column| value(row.get_ref(column)?));
+        answer.push(Row(values.collect::<Result<_, _>>()?));
+    }
+    Ok(answer)
+}
+
+fn value(value: ValueRef<'_>) -> Result<Value, DbError> {
+    match value {
+        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Integer(value) => Ok(Value::Integer(value)),
+        ValueRef::Text(text) => String::from_utf8(text.to_vec())
+            .map(Value::Text)
+            .map_err(|error| DbError::Row(error.to_string())),
+        other => Err(DbError::Row(format!("unexpected {}", other.data_type()))),
+    }
+}
+
+fn changes(mut statement: CachedStatement<'_>) -> Result<u64, DbError> {
+    Ok(statement.raw_execute()? as u64)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DbError> + Send + 'static,
+) -> Result<T, DbError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| DbError::Cancelled)?
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
