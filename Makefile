@@ -1,0 +1,57 @@
+# What people, the README and CI call. Every target installs the Debian packages that it needs.
+
+CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-v4l2 lint bench
+
+help:
+	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
+	@echo '                DEMO_PORT=8080             and the two ports after it'
+	@echo '                DEMO_LISTEN=0.0.0.0        reachable from a phone, by https'
+	@echo '                DEMO_CAMERA=v4l2|synthetic instead of the street scene'
+	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
+	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included'
+	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
+	@echo 'make lint       format and lints alone'
+	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
+
+demo:
+	@build/install-packages build run
+	@$(if $(filter v4l2 synthetic,$(DEMO_CAMERA)),,build/fetch-street-scene $(TARGET)/media)
+	$(CARGO) build --release --workspace --bins
+	@$(TARGET)/release/nightjar-e2e demo
+
+# The end-to-end tests start the programs themselves, hence the build before the tests.
+test: lint
+	@build/install-packages build run test
+	@build/fetch-street-scene $(TARGET)/media
+	$(CARGO) build --workspace --bins
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		echo '$(CARGO) nextest run --workspace'; $(CARGO) nextest run --workspace; \
+	else \
+		echo '$(CARGO) test --workspace'; $(CARGO) test --workspace; \
+	fi
+	@$(MAKE) --no-print-directory test-v4l2
+
+test-v4l2:
+	@if build/install-packages v4l2; then \
+		build/install-packages build run test && \
+		$(CARGO) build --package nightjar-agent --bins && \
+		$(CARGO) test --package nightjar-e2e --test v4l2 -- --ignored; \
+	else \
+		echo 'SKIPPED: the V4L2 guest, because QEMU cannot be installed here (see above).'; \
+	fi
+
+lint:
+	@build/install-packages build
+	@$(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1 || \
+		rustup component add clippy rustfmt
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench:
+	@build/install-packages build run test
+	$(CARGO) build --release --workspace --bins
+	$(TARGET)/release/nightjar-e2e bench
