@@ -1,0 +1,198 @@
+//! Reading back what a file holds, to close one that a crash left open.
+
+use super::{fragment::SYNC_SAMPLE, index::FragmentEntry};
+
+/// What was found in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan {
+    /// The end of the initialisation segment: where the reserved space or a fragment begins.
+    pub init_length: u64,
+    /// Bytes of space reserved for an index after it, 0 where there is none.
+    pub reserve_length: u64,
+    /// The whole fragments, in order.
+    pub fragments: Vec<FragmentEntry>,
+}
+
+impl Scan {
+    /// The end of the last whole fragment: what lies beyond it is a torn write or an index.
+    pub fn media_end(&self) -> u64 {
+        self.fragments.last().map_or(self.init_length + self.reserve_length, |fragment| {
+            fragment.offset + u64::from(fragment.length)
+        })
+    }
+
+    /// Ticks from the first frame to the end of the last one.
+    pub fn duration(&self) -> u64 {
+        match (self.fragments.first(), self.fragments.last()) {
+            (Some(first), Some(last)) => {
+                (last.decode_time + u64::from(last.duration)).saturating_sub(first.decode_time)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Follows a file's boxes as far as they are whole. `read(offset, length)` gives at most `length`
+/// bytes from `offset`, fewer at the end of the file; only headers are read, never media.
+/// Nothing where not even the initialisation segment is whole.
+pub fn scan<E>(
+    file_length: u64,
+    mut read: impl FnMut(u64, usize) -> Result<Vec<u8>, E>,
+) -> Result<Option<Scan>, E> {
+    let mut found = Scan { init_length: 0, reserve_length: 0, fragments: Vec::new() };
+    let mut offset = 0;
+    let mut open_fragment: Option<FragmentEntry> = None;
+    while let Some((kind, length)) = header(&read(offset, 8)?) {
+        if length < 8 || offset + u64::from(length) > file_length {
+            break;
+        }
+        match (&kind, found.init_length) {
+            (b"ftyp", 0) => {}
+            (b"moov", 0) => found.init_length = offset + u64::from(length),
+            (_, 0) => return Ok(None),
+            (b"free" | b"sidx", _) if found.fragments.is_empty() && open_fragment.is_none() => {
+                found.reserve_length += u64::from(length);
+            }
+            (b"moof", _) => {
+                let body = read(offset, length as usize)?;
+                open_fragment = fragment_header(&body, offset, length);
+            }
+            (b"mdat", _) => match open_fragment.take() {
+                Some(mut fragment) => {
+                    fragment.length += length;
+                    found.fragments.push(fragment);
+                }
+                None => break,
+            },
+            _ => break,
+        }
+        offset += u64::from(length);
+    }
+    Ok((found.init_length > 0).then_some(found))
+}
+
+fn header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
+    let (size, rest) = bytes.split_first_chunk::<4>()?;
+    Some((*rest.first_chunk::<4>()?, u32::from_be_bytes(*size)))
+}
+
+/// Reads a `moof` as [`super::fragment`] writes it.
+fn fragment_header(moof: &[u8], offset: u64, length: u32) -> Option<FragmentEntry> {
+    let traf = child(&moof[8..], *b"traf")?;
+    let decode_time = child(traf, *b"tfdt")?.get(4..12)?;
+    let run = child(traf, *b"trun")?;
+    let count = u32::from_be_bytes(run.get(4..8)?.try_into().ok()?) as usize;
+    let samples = run.get(12..)?;
+    if samples.len() != count.checked_mul(12)? || count == 0 {
+        return None;
+    }
+    let field = |sample: &[u8], at: usize| {
+        sample.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
+    };
+    let durations = samples.chunks_exact(12).map(|sample| field(sample, 0).unwrap_or(0));
+    Some(FragmentEntry {
+        offset,
+        length,
+        decode_time: u64::from_be_bytes(decode_time.try_into().ok()?),
+        duration: durations.fold(0, u32::saturating_add),
+        starts_with_key_frame: field(samples, 8)? == SYNC_SAMPLE,
+    })
+}
+
+/// The body of the first box of a kind.
+fn child(mut boxes: &[u8], wanted: [u8; 4]) -> Option<&[u8]> {
+    loop {
+        let (kind, length) = header(boxes)?;
+        let body = boxes.get(8..length as usize)?;
+        if kind == wanted {
+            return Some(body);
+        }
+        boxes = &boxes[length as usize..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use nightjar_shared::time::UnixMillis;
+
+    use super::*;
+    use crate::media::mux::{
+        Sample, VideoTrack, fragment, h264::tests::key_frame, index_reserve, init_segment,
+        random_access_index, segment_index,
+    };
+
+    fn scan_bytes(bytes: &[u8]) -> Option<Scan> {
+        let read = |offset: u64, length: usize| {
+            let start = (offset as usize).min(bytes.len());
+            Ok::<_, Infallible>(bytes[start..(start + length).min(bytes.len())].to_vec())
+        };
+        scan(bytes.len() as u64, read).unwrap()
+    }
+
+    /// An initialisation segment, a reserve and two fragments; where each of them ends.
+    fn file() -> (Vec<u8>, [usize; 4]) {
+        let frame = key_frame();
+        let track = VideoTrack::from_key_frame(&frame).unwrap();
+        let mut bytes = init_segment(&track, UnixMillis(0));
+        let init = bytes.len();
+        bytes.extend(index_reserve(4));
+        let reserve = bytes.len();
+        let sample = Sample { data: &frame, key_frame: true, duration: 45_000 };
+        bytes.extend(fragment(1, 0, &[sample, sample]));
+        let first = bytes.len();
+        bytes.extend(fragment(2, 90_000, &[sample]));
+        let second = bytes.len();
+        (bytes, [init, reserve, first, second])
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_its_whole_fragments() {
+        let (bytes, [init, reserve, first, second]) = file();
+        for length in 0..=bytes.len() {
+            let found = scan_bytes(&bytes[..length]);
+            if length < init {
+                assert_eq!(found, None, "{length}");
+                continue;
+            }
+            let found = found.unwrap();
+            let whole = [first, second].iter().filter(|end| **end <= length).count();
+            assert_eq!(found.fragments.len(), whole, "{length}");
+            assert_eq!(
+                found.duration(),
+                whole as u64 * 90_000 / 2 * u64::from(whole > 0)
+                    + if whole > 0 { 45_000 } else { 0 }
+            );
+            assert_eq!(found.reserve_length > 0, length >= reserve, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_closed_file_scans_like_the_open_one() {
+        let (mut bytes, [init, reserve, _, _]) = file();
+        let open = scan_bytes(&bytes).unwrap();
+        let index = segment_index(&open.fragments, reserve - init).unwrap();
+        bytes[init..reserve].copy_from_slice(&index);
+        bytes.extend(random_access_index(&open.fragments));
+        assert_eq!(scan_bytes(&bytes).unwrap(), open);
+        assert_eq!(open.fragments[1].decode_time, 90_000);
+        assert_eq!(open.duration(), 135_000);
+    }
+
+    #[test]
+    fn garbage_is_no_file_and_never_a_panic() {
+        assert_eq!(scan_bytes(b"not a movie at all, but long enough"), None);
+        let (bytes, _) = file();
+        let mut state = 11_u64;
+        for _ in 0..5_000 {
+            let mut garbled = bytes.clone();
+            for _ in 0..3 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let at = (state >> 33) as usize % garbled.len();
+                garbled[at] = (state >> 20) as u8;
+            }
+            scan_bytes(&garbled);
+        }
+    }
+}
