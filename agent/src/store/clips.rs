@@ -96,7 +96,7 @@ pub struct ClipEnd {
 pub struct NewPart {
     pub index: u32,
     pub kind: PartKind,
-    /// Relative to DATA_DIR/recordings.
+    /// Relative to `DATA_DIR/recordings`.
     pub path: String,
     pub content_type: &'static str,
     /// Bytes.
@@ -108,7 +108,7 @@ pub struct NewPart {
 pub struct Part {
     pub index: u32,
     pub kind: PartKind,
-    /// Relative to DATA_DIR/recordings.
+    /// Relative to `DATA_DIR/recordings`.
     pub path: String,
     pub content_type: String,
     /// Bytes.

@@ -76,7 +76,7 @@ fn header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
     Some((*rest.first_chunk::<4>()?, u32::from_be_bytes(*size)))
 }
 
-/// Reads a `moof` as [`super::fragment`] writes it.
+/// Reads a `moof` as this module writes it.
 fn fragment_header(moof: &[u8], offset: u64, length: u32) -> Option<FragmentEntry> {
     let traf = child(&moof[8..], *b"traf")?;
     let decode_time = child(traf, *b"tfdt")?.get(4..12)?;
@@ -125,7 +125,7 @@ mod tests {
 
     fn scan_bytes(bytes: &[u8]) -> Option<Scan> {
         let read = |offset: u64, length: usize| {
-            let start = (offset as usize).min(bytes.len());
+            let start = usize::try_from(offset).unwrap().min(bytes.len());
             Ok::<_, Infallible>(bytes[start..(start + length).min(bytes.len())].to_vec())
         };
         scan(bytes.len() as u64, read).unwrap()
@@ -159,11 +159,7 @@ mod tests {
             let found = found.unwrap();
             let whole = [first, second].iter().filter(|end| **end <= length).count();
             assert_eq!(found.fragments.len(), whole, "{length}");
-            assert_eq!(
-                found.duration(),
-                whole as u64 * 90_000 / 2 * u64::from(whole > 0)
-                    + if whole > 0 { 45_000 } else { 0 }
-            );
+            assert_eq!(found.duration(), [0, 90_000, 135_000][whole], "{length}");
             assert_eq!(found.reserve_length > 0, length >= reserve, "{length}");
         }
     }
@@ -189,8 +185,8 @@ mod tests {
             let mut garbled = bytes.clone();
             for _ in 0..3 {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let at = (state >> 33) as usize % garbled.len();
-                garbled[at] = (state >> 20) as u8;
+                let at = usize::try_from(state >> 33).unwrap() % garbled.len();
+                garbled[at] = state.to_le_bytes()[3];
             }
             scan_bytes(&garbled);
         }
