@@ -1,0 +1,98 @@
+// The relay's HTTP doors. Every failure is a `Problem`, whatever went wrong on the way.
+
+const ROOT = "/api/v1";
+
+/** An answer that is not a success, or none at all (`code` "unreachable"). */
+export class Problem extends Error {
+  constructor({ code, status, message }) {
+    super(message);
+    this.name = "Problem";
+    this.code = code;
+    this.status = status;
+  }
+}
+
+const unauthorized = new EventTarget();
+
+/** Calls `handler` whenever the relay says that nobody is signed in. */
+export function onUnauthorized(handler) {
+  unauthorized.addEventListener("unauthorized", handler);
+}
+
+/** Like `fetch` below `/api/v1`, but a failure is always thrown, as a `Problem`. */
+export async function send(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(ROOT + path, { cache: "no-store", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ code: "unreachable", status: 0, message: "The relay cannot be reached. Check your connection." });
+  }
+  if (response.ok) return response;
+  const problem = await problemFrom(response);
+  if (problem.code === "unauthorized") unauthorized.dispatchEvent(new Event("unauthorized"));
+  throw problem;
+}
+
+/** Reads the body of a failed answer; a proxy's HTML page becomes a sentence too. */
+export async function problemFrom(response) {
+  const body = await response.json().catch(() => ({}));
+  const code = body.code ?? (response.status === 401 ? "unauthorized" : "unexpected");
+  const message = body.detail ?? body.title ?? `The relay answered with an error (${response.status}).`;
+  return new Problem({ code, status: response.status, message });
+}
+
+async function get(path, signal) {
+  return (await send(path, { signal })).json();
+}
+
+async function call(method, path, body) {
+  const headers = body === undefined ? {} : { "content-type": "application/json" };
+  const response = await send(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  return response.status === 204 ? null : response.json();
+}
+
+/** A query string of the given values, without those that are absent. */
+function query(values) {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== null);
+  return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
+}
+
+const id = encodeURIComponent;
+
+export const api = {
+  register: (account) => call("POST", "/auth/register", account),
+  login: (credentials) => call("POST", "/auth/login", credentials),
+  logout: () => call("POST", "/auth/logout"),
+  me: (signal) => get("/auth/me", signal),
+
+  cameras: (signal) => get("/cameras?limit=200", signal),
+  camera: (cameraId, signal) => get(`/cameras/${id(cameraId)}`, signal),
+  renameCamera: (cameraId, name) => call("PATCH", `/cameras/${id(cameraId)}`, { name }),
+  removeCamera: (cameraId) => call("DELETE", `/cameras/${id(cameraId)}`),
+  health: (cameraId, signal) => get(`/cameras/${id(cameraId)}/health`, signal),
+
+  openPairing: (siteId) => call("POST", `/sites/${id(siteId)}/pairings`, {}),
+  pairing: (pairingId, signal) => get(`/pairings/${id(pairingId)}`, signal),
+  closePairing: (pairingId) => call("DELETE", `/pairings/${id(pairingId)}`),
+
+  sendCommand: (cameraId, kind, commandArguments) =>
+    call("POST", `/cameras/${id(cameraId)}/commands`, { kind, arguments: commandArguments }),
+  command: (commandId, signal) => get(`/commands/${id(commandId)}`, signal),
+
+  events: (filter, signal) => get(`/events${query(filter)}`, signal),
+  clips: (filter, signal) => get(`/clips${query(filter)}`, signal),
+  clip: (clipId, signal) => get(`/clips/${id(clipId)}`, signal),
+  removeClip: (clipId) => call("DELETE", `/clips/${id(clipId)}`),
+  playback: (clipId, signal) => get(`/clips/${id(clipId)}/playback`, signal),
+
+  socketTicket: () => call("POST", "/ws/tickets"),
+};
+
+/** Where the message socket is, for a ticket that works once. */
+export function socketUrl(ticket) {
+  const url = new URL(`${ROOT}/ws`, location.href);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  url.searchParams.set("ticket", ticket);
+  return url;
+}

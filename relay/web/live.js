@@ -1,0 +1,128 @@
+// Keeps a live picture going: one session after the other, with a reason and a wait in between.
+
+import { Backoff } from "./backoff.js";
+import { WhepSession } from "./whep.js";
+
+/** A hidden page gives its place at the camera back after this time. */
+const HIDDEN_LIMIT_MS = 30_000;
+
+/** Endings that time alone does not mend: the page waits for news of the camera instead. */
+const WAITS_FOR_CAMERA = new Set(["camera_offline", "privacy_mode"]);
+const FINAL = new Set(["not_found", "forbidden", "unauthorized"]);
+
+const REASONS = {
+  camera_offline: "The camera is offline.",
+  privacy_mode: "Privacy mode is on: the camera shows and records nothing.",
+  busy: "The camera has as many viewers as it can serve.",
+  no_answer: "The camera did not answer.",
+  rate_limited: "Too many attempts.",
+  not_found: "This camera is not there any more.",
+};
+
+/**
+ * States, as handed to `onState`:
+ * `connecting` · `live` {route} · `retrying` {reason, waitMs} · `waiting` {reason} until the camera
+ * changes · `hidden`: goes on when the page is looked at · `stopped` {reason}: only `retry` goes on.
+ */
+export class LivePicture {
+  #cameraId;
+  #video;
+  #onState;
+  #backoff = new Backoff({ firstMs: 1000, longestMs: 20_000, steadyMs: 10_000 });
+  #session = null;
+  #timer = null;
+  #hiding = null;
+  #state = "idle";
+
+  /**
+   * @param {string} cameraId
+   * @param {HTMLVideoElement} video
+   * @param {(state: {name: string, reason?: string, waitMs?: number, route?: string}) => void} onState
+   * @param {AbortSignal} signal ends the picture
+   */
+  constructor(cameraId, video, onState, signal) {
+    this.#cameraId = cameraId;
+    this.#video = video;
+    this.#onState = onState;
+    signal.addEventListener("abort", () => {
+      clearTimeout(this.#hiding);
+      this.#pause();
+    });
+    addEventListener("pagehide", () => this.#pause(), { signal });
+    addEventListener("pageshow", ({ persisted }) => persisted && this.retry(), { signal });
+    addEventListener("online", () => this.#state === "retrying" && this.retry(), { signal });
+    document.addEventListener("visibilitychange", () => this.#visibilityChanged(), { signal });
+  }
+
+  /** Begins, or begins at once instead of waiting. */
+  retry() {
+    this.#backoff.reset();
+    this.#connect();
+  }
+
+  /** The relay told something new of the camera. */
+  cameraChanged({ status, privacy }) {
+    const mayShow = status !== "offline" && !privacy;
+    if (mayShow && this.#state === "waiting") this.retry();
+  }
+
+  async #connect() {
+    this.#pause();
+    this.#tell({ name: "connecting" });
+    const session = new WhepSession(this.#cameraId, this.#video, (reason) => this.#failed(session, reason));
+    this.#session = session;
+    try {
+      await session.open();
+      if (this.#session !== session) return;
+      this.#backoff.connected(performance.now());
+      this.#tell({ name: "live", route: await session.route() });
+    } catch (error) {
+      this.#failed(session, error);
+    }
+  }
+
+  #failed(session, error) {
+    if (this.#session !== session) return;
+    this.#pause();
+    const reason = REASONS[error.code] ?? error.message;
+    if (FINAL.has(error.code)) {
+      this.#tell({ name: "stopped", reason });
+    } else if (WAITS_FOR_CAMERA.has(error.code)) {
+      // News can be lost on the way: look again now and then.
+      this.#schedule(30_000);
+      this.#tell({ name: "waiting", reason });
+    } else {
+      const waitMs = this.#backoff.failed(performance.now(), Math.random());
+      this.#schedule(waitMs);
+      this.#tell({ name: "retrying", reason, waitMs });
+    }
+  }
+
+  #schedule(waitMs) {
+    this.#timer = setTimeout(() => this.#connect(), waitMs);
+  }
+
+  #pause() {
+    clearTimeout(this.#timer);
+    const session = this.#session;
+    this.#session = null;
+    session?.close();
+  }
+
+  #visibilityChanged() {
+    clearTimeout(this.#hiding);
+    if (document.visibilityState === "visible") {
+      if (this.#state === "hidden") this.retry();
+      return;
+    }
+    this.#hiding = setTimeout(() => {
+      this.#pause();
+      this.#tell({ name: "hidden" });
+    }, HIDDEN_LIMIT_MS);
+  }
+
+  #tell(state) {
+    this.#state = state.name;
+    this.#onState(state);
+  }
+}

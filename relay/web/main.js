@@ -1,0 +1,76 @@
+// The app's wiring: addresses to views, and the bar that frames them.
+
+import { failure } from "./dom.js";
+import { Router } from "./router.js";
+import { currentPerson, realtime, resume } from "./session.js";
+
+const OPEN_PATHS = ["/sign-in", "/sign-up"];
+
+const routes = [
+  { pattern: "/sign-in", load: () => import("./views/sign_in.js") },
+  { pattern: "/sign-up", load: () => import("./views/sign_up.js") },
+  { pattern: "/", load: () => import("./views/cameras.js") },
+  { pattern: "/cameras/:cameraId", load: () => import("./views/camera.js") },
+  { pattern: "/pair", load: () => import("./views/pair.js") },
+  { pattern: "/events", load: () => import("./views/events.js") },
+  { pattern: "/clips", load: () => import("./views/clips.js") },
+  { pattern: "/clips/:clipId", load: () => import("./views/clip.js") },
+  { pattern: "/account", load: () => import("./views/account.js") },
+  { pattern: "", load: () => import("./views/not_found.js") },
+];
+
+const main = document.getElementById("main");
+const bar = document.getElementById("bar");
+const connection = document.getElementById("connection");
+
+/** Sends strangers to the sign-in page, with the way back, and friends away from it. */
+function detour(path) {
+  const signedIn = currentPerson() !== null;
+  showBar(signedIn, path);
+  if (!signedIn && !OPEN_PATHS.includes(path)) {
+    return path === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(path)}`;
+  }
+  return signedIn && OPEN_PATHS.includes(path) ? "/" : null;
+}
+
+function showBar(signedIn, path) {
+  bar.hidden = !signedIn;
+  const section = `/${path.split("/")[1] ?? ""}`;
+  for (const tab of bar.querySelectorAll("[data-tab]")) {
+    const current = tab.dataset.tab === section || (tab.dataset.tab === "/" && ["/cameras", "/pair"].includes(section));
+    if (current) tab.setAttribute("aria-current", "page");
+    else tab.removeAttribute("aria-current");
+  }
+}
+
+/** Says that the page may be out of date; a short gap is nobody's business. */
+function watchConnection() {
+  let timer = null;
+  realtime.subscribe("open", () => {
+    clearTimeout(timer);
+    timer = null;
+    connection.dataset.state = "open";
+    connection.textContent = "";
+  });
+  realtime.subscribe("closed", () => {
+    connection.dataset.state = "closed";
+    timer ??= setTimeout(() => {
+      connection.textContent = "No connection to the relay. Trying again…";
+    }, 3000);
+  });
+}
+
+async function start() {
+  watchConnection();
+  const router = new Router(routes, main, detour);
+  addEventListener("signedout", () => router.show());
+  try {
+    await resume();
+  } catch (error) {
+    main.replaceChildren(failure(error, start));
+    return;
+  }
+  await router.show();
+}
+
+start();

@@ -1,0 +1,55 @@
+// The form behind both doors into the app.
+
+import { element } from "../dom.js";
+import { ownPath } from "../router.js";
+import { begin } from "../session.js";
+
+const MESSAGES = {
+  invalid_credentials: "E-mail or password is wrong.",
+  rate_limited: "Too many attempts. Wait a minute, then try again.",
+  email_taken: "There is an account with this e-mail already. Sign in instead.",
+  weak_password: "Choose a password of at least 10 characters.",
+  invalid_email: "That does not look like an e-mail address.",
+  registration_closed: "This relay takes no new accounts. Ask its owner for an invitation.",
+};
+
+/** A labelled input. */
+export function field(label, attributes, hint) {
+  return element(
+    "label",
+    { class: "field" },
+    element("span", {}, label),
+    element("input", attributes),
+    hint ? element("span", { class: "quiet" }, hint) : null,
+  );
+}
+
+/**
+ * @param {object} options
+ * @param {string} options.name prefix of the test ids
+ * @param {string} options.heading
+ * @param {string} options.action the button's word
+ * @param {HTMLElement[]} options.fields
+ * @param {(values: object) => Promise<object>} options.submit gives `Me`
+ * @param {HTMLElement} options.instead the way to the other form
+ * @param {import("../router.js").Router} options.router
+ */
+export function accountForm({ name, heading, action, fields, submit, instead, router }) {
+  const error = element("p", { class: "form-error", role: "alert", "data-testid": `${name}-error` });
+  const button = element("button", { class: "button primary", "data-testid": `${name}-submit` }, action);
+  // Were the script ever to fail, a POST keeps the password out of the address bar.
+  const form = element("form", { class: "card form", method: "post", "data-testid": `${name}-form` }, ...fields, error, button);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    error.textContent = "";
+    try {
+      begin(await submit(Object.fromEntries(new FormData(form))));
+      router.go(ownPath(new URLSearchParams(location.search).get("next") ?? "/"), { replace: true });
+    } catch (problem) {
+      error.textContent = MESSAGES[problem.code] ?? problem.message;
+      button.disabled = false;
+    }
+  });
+  return element("div", { class: "welcome" }, element("h1", {}, heading), form, instead);
+}

@@ -1,0 +1,42 @@
+// One clip or snapshot as a row.
+
+import { element } from "../dom.js";
+import { duration, timeOfDay } from "../format.js";
+import { still } from "./still.js";
+
+const STATE_WORDS = { announced: "On its way", failed: "Lost on the camera" };
+
+/** What a clip is, in a word. */
+export function clipTitle({ kind, event_id }) {
+  if (kind === "snapshot") return "Snapshot";
+  return event_id ? "Event" : "Recording";
+}
+
+/**
+ * @param {object} clip
+ * @param {string} cameraName
+ */
+export function clipRow(clip, cameraName) {
+  const length = clip.kind === "clip" && clip.duration_ms ? duration(clip.duration_ms) : "";
+  return element(
+    "li",
+    { "data-testid": "clip-row", dataset: { clipId: clip.clip_id, kind: clip.kind, state: clip.state } },
+    element(
+      "a",
+      { class: "row", href: `/clips/${clip.clip_id}` },
+      still(clip.thumbnail_url),
+      element(
+        "span",
+        { class: "row-text" },
+        element("strong", {}, clipTitle(clip)),
+        element("span", { class: "quiet" }, cameraName),
+      ),
+      element(
+        "span",
+        { class: "row-end" },
+        element("time", { datetime: new Date(clip.started_at).toISOString() }, timeOfDay(clip.started_at)),
+        element("span", { class: "quiet" }, STATE_WORDS[clip.state] ?? length),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,51 @@
+// One motion event, or one manual recording, as a row.
+
+import { element } from "../dom.js";
+import { duration, timeOfDay } from "../format.js";
+import { still } from "./still.js";
+
+const WORDS = { motion: "Motion", manual: "Recording" };
+
+/** The event after news of a clip: its picture comes with its (first) clip. */
+export function withClip(event, { clip_id, thumbnail_url }) {
+  if (event.clip_id && event.clip_id !== clip_id) return event;
+  return { ...event, clip_id, thumbnail_url: thumbnail_url ?? event.thumbnail_url };
+}
+
+/**
+ * @param {object} event
+ * @param {string} cameraName
+ */
+export function eventRow(event, cameraName) {
+  const word = WORDS[event.kind] ?? "Event";
+  const going = event.state === "started";
+  const length = event.ended_at ? duration(event.ended_at - event.started_at) : null;
+  const content = [
+    still(event.thumbnail_url),
+    element(
+      "span",
+      { class: "row-text" },
+      element("strong", {}, word),
+      element("span", { class: "quiet" }, cameraName),
+    ),
+    element(
+      "span",
+      { class: "row-end" },
+      element("time", { datetime: new Date(event.started_at).toISOString() }, timeOfDay(event.started_at)),
+      going
+        ? element("span", { class: "badge", dataset: { tone: "now" } }, "Now")
+        : element("span", { class: "quiet" }, length ?? ""),
+    ),
+  ];
+  const inside = event.clip_id
+    ? element("a", { class: "row", href: `/clips/${event.clip_id}` }, content)
+    : element("div", { class: "row" }, content);
+  return element(
+    "li",
+    {
+      "data-testid": "event-row",
+      dataset: { eventId: event.event_id, kind: event.kind, state: event.state, clipId: event.clip_id ?? "" },
+    },
+    inside,
+  );
+}

@@ -1,0 +1,105 @@
+// The live picture with its badge: what is happening, and when it does not work, why and what next.
+
+import { element } from "../dom.js";
+import { LivePicture } from "../live.js";
+
+const WORDS = {
+  connecting: "Connecting…",
+  live: "Live",
+  retrying: "Trying again",
+  waiting: "Waiting",
+  hidden: "Paused",
+  stopped: "Stopped",
+};
+
+/** A spinner that flashes up for a moment is worse than none. */
+const SPINNER_AFTER_MS = 500;
+
+export class LivePanel {
+  #picture;
+  #video = element("video", {
+    "data-testid": "live",
+    autoplay: true,
+    playsinline: true,
+    "aria-label": "Live picture",
+    properties: { muted: true, disableRemotePlayback: true },
+  });
+  #badge = element("span", { class: "badge", role: "status", "data-testid": "live-badge" });
+  #cover = element("div", { class: "cover", hidden: true });
+  #spinner = element("span", { class: "spinner", "aria-hidden": "true", hidden: true });
+  #spinnerTimer = null;
+
+  /**
+   * @param {string} cameraId
+   * @param {AbortSignal} signal
+   */
+  constructor(cameraId, signal) {
+    this.#picture = new LivePicture(cameraId, this.#video, (state) => this.#show(state), signal);
+    const fullScreen = element(
+      "button",
+      { class: "button overlay-button", type: "button", "data-testid": "full-screen", onclick: () => this.#enlarge() },
+      "Full screen",
+    );
+    this.node = element(
+      "div",
+      { class: "stage", "data-testid": "live-panel" },
+      this.#video,
+      this.#spinner,
+      this.#cover,
+      element("div", { class: "stage-top" }, this.#badge),
+      element("div", { class: "stage-bottom" }, fullScreen),
+    );
+  }
+
+  start() {
+    this.#picture.retry();
+  }
+
+  cameraChanged(camera) {
+    this.#picture.cameraChanged(camera);
+  }
+
+  /** The last still, until the first picture comes. */
+  setPoster(url) {
+    this.#video.poster = url;
+  }
+
+  #show(state) {
+    this.node.dataset.state = state.name;
+    this.#badge.dataset.state = state.name;
+    this.#badge.dataset.route = state.route ?? "";
+    this.#badge.textContent = WORDS[state.name] + (state.route === "relayed" ? " · relayed" : "");
+    this.#badge.dataset.tone = state.name === "live" ? "live" : "plain";
+    clearTimeout(this.#spinnerTimer);
+    this.#spinner.hidden = true;
+    if (state.name === "connecting") {
+      this.#spinnerTimer = setTimeout(() => {
+        this.#spinner.hidden = false;
+      }, SPINNER_AFTER_MS);
+    }
+    // While a retry is on its way, the reason for it stays readable.
+    if (state.name === "connecting" && !this.#cover.hidden) return;
+    this.#cover.hidden = state.reason === undefined;
+    if (state.reason !== undefined) this.#cover.replaceChildren(...this.#explanation(state));
+  }
+
+  #explanation({ reason, waitMs }) {
+    const next = waitMs === undefined ? null : `Next attempt in ${Math.max(1, Math.round(waitMs / 1000))} s.`;
+    return [
+      element("p", { "data-testid": "live-reason" }, reason),
+      element("p", { class: "quiet" }, next ?? ""),
+      element(
+        "button",
+        { class: "button", type: "button", "data-testid": "live-retry", onclick: () => this.#picture.retry() },
+        "Try now",
+      ),
+    ];
+  }
+
+  #enlarge() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else if (this.node.requestFullscreen) this.node.requestFullscreen();
+    // iPhones enlarge nothing but the video itself.
+    else this.#video.webkitEnterFullscreen?.();
+  }
+}

@@ -1,0 +1,232 @@
+// One live session by WHEP: the browser offers, the camera answers, media flows past the relay.
+
+import { problemFrom, send } from "./api.js";
+
+const CONNECT_LIMIT_MS = 10_000;
+/** ICE often recovers by itself within this time. */
+const DISCONNECTED_LIMIT_MS = 3000;
+const STALL_LIMIT_MS = 6000;
+const STATISTICS_EVERY_MS = 1000;
+/** Candidates found close together travel in one request. */
+const TRICKLE_EVERY_MS = 30;
+
+/** Why a session ended: `code` is the relay's, or one of `no_route`, `lost`, `stalled`. */
+export class SessionEnded extends Error {
+  constructor(code, message) {
+    super(message);
+    this.name = "SessionEnded";
+    this.code = code;
+  }
+}
+
+/**
+ * The `RTCIceServer`s of WHEP's `Link` header:
+ * `<turn:host:3478>; rel="ice-server"; username="u"; credential="c"`.
+ */
+export function iceServersFrom(header) {
+  const links = (header ?? "").match(/<[^>]*>[^<]*/g) ?? [];
+  return links
+    .filter((link) => /;\s*rel="?ice-server"?/i.test(link))
+    .map((link) => {
+      const server = { urls: link.slice(1, link.indexOf(">")) };
+      const username = /;\s*username="([^"]*)"/i.exec(link)?.[1];
+      const credential = /;\s*credential="([^"]*)"/i.exec(link)?.[1];
+      return username === undefined ? server : { ...server, username, credential };
+    });
+}
+
+/**
+ * The body of a trickle PATCH (RFC 8840): candidates under the credentials of the session.
+ *
+ * @param {string} sdp the local description
+ * @param {RTCIceCandidate[]} candidates
+ * @param {boolean} complete whether these are the last
+ */
+export function candidateFragment(sdp, candidates, complete) {
+  const line = (name) => new RegExp(`^a=${name}:.*$`, "m").exec(sdp)?.[0].trim();
+  const lines = [line("ice-ufrag"), line("ice-pwd"), "m=video 9 UDP/TLS/RTP/SAVPF 0", line("mid") ?? "a=mid:0"];
+  lines.push(...candidates.map(({ candidate }) => `a=${candidate}`));
+  if (complete) lines.push("a=end-of-candidates");
+  return `${lines.join("\r\n")}\r\n`;
+}
+
+/** The relay names the session; an address elsewhere is not followed. */
+function sessionPath(location) {
+  const url = new URL(location, document.baseURI);
+  const ours = url.origin === document.location.origin && url.pathname.startsWith("/api/v1/live/");
+  return ours ? url.pathname.slice("/api/v1".length) : null;
+}
+
+export class WhepSession {
+  #cameraId;
+  #video;
+  #onEnded;
+  #peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  #path = null;
+  #closed = false;
+  #timers = new Set();
+  #candidates = [];
+  #gathered = false;
+  #trickling = false;
+
+  /**
+   * @param {string} cameraId
+   * @param {HTMLVideoElement} video
+   * @param {(reason: SessionEnded) => void} onEnded called once, unless `close` came first
+   */
+  constructor(cameraId, video, onEnded) {
+    this.#cameraId = cameraId;
+    this.#video = video;
+    this.#onEnded = onEnded;
+  }
+
+  /** Resolves when the first picture is on the screen. */
+  async open() {
+    const peer = this.#peer;
+    peer.addEventListener("track", ({ track, receiver }) => this.#attach(track, receiver));
+    peer.addEventListener("icecandidate", ({ candidate }) => this.#found(candidate));
+    peer.addEventListener("connectionstatechange", () => this.#connectionChanged());
+    peer.addTransceiver("video", { direction: "recvonly" });
+    const offer = await peer.createOffer();
+    const response = await this.#post(offer.sdp);
+    // Only now are the ICE servers known, so only now may gathering begin.
+    peer.setConfiguration({ ...peer.getConfiguration(), iceServers: iceServersFrom(response.headers.get("link")) });
+    await peer.setLocalDescription(offer);
+    await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    await this.#firstPicture();
+    this.#watchFlow();
+  }
+
+  /** Ends the session at both ends; safe at any time, also while the page goes away. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#peer.close();
+    this.#video.srcObject = null;
+    this.#sayBye();
+  }
+
+  /** Whether media comes straight from the camera ("direct") or through TURN ("relayed"). */
+  async route() {
+    const report = await this.#peer.getStats();
+    for (const entry of report.values()) {
+      if (entry.type !== "candidate-pair" || !entry.nominated || entry.state !== "succeeded") continue;
+      const ends = [report.get(entry.localCandidateId), report.get(entry.remoteCandidateId)];
+      return ends.some((end) => end?.candidateType === "relay") ? "relayed" : "direct";
+    }
+    return null;
+  }
+
+  async #post(sdp) {
+    const response = await send(`/cameras/${encodeURIComponent(this.#cameraId)}/whep`, {
+      method: "POST",
+      headers: { "content-type": "application/sdp" },
+      body: sdp,
+    });
+    this.#path = sessionPath(response.headers.get("location") ?? "");
+    // The person may have left while the camera was answering.
+    if (this.#closed) this.#sayBye();
+    if (response.status !== 201) throw await problemFrom(response);
+    return response;
+  }
+
+  #sayBye() {
+    if (this.#path === null) return;
+    const path = this.#path;
+    this.#path = null;
+    send(path, { method: "DELETE", keepalive: true }).catch(() => {
+      // The camera drops a viewer that has gone silent by itself.
+    });
+  }
+
+  #attach(track, receiver) {
+    // A security camera shows now; a smooth picture of a moment ago is worth less.
+    if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+    this.#video.srcObject = new MediaStream([track]);
+    this.#video.play().catch(() => {
+      // Autoplay of muted video is allowed everywhere; if not, the controls are there.
+    });
+  }
+
+  #firstPicture() {
+    return new Promise((resolve, reject) => {
+      this.#after(CONNECT_LIMIT_MS, () => {
+        reject(new SessionEnded("no_route", "No picture arrived. A network in between may block it."));
+      });
+      const shown = () => resolve();
+      if ("requestVideoFrameCallback" in this.#video) this.#video.requestVideoFrameCallback(shown);
+      else this.#video.addEventListener("playing", shown, { once: true });
+    });
+  }
+
+  /** Ends the session when pictures stop although the connection seems fine. */
+  #watchFlow() {
+    let frames = -1;
+    let movedAt = performance.now();
+    const look = async () => {
+      const decoded = await this.#framesDecoded();
+      // A hidden page may decode nothing, and nobody is looking.
+      if (decoded !== frames || document.visibilityState === "hidden") movedAt = performance.now();
+      frames = decoded;
+      if (performance.now() - movedAt > STALL_LIMIT_MS) {
+        this.#end(new SessionEnded("stalled", "The picture stopped."));
+      } else if (!this.#closed) {
+        this.#after(STATISTICS_EVERY_MS, look);
+      }
+    };
+    look();
+  }
+
+  async #framesDecoded() {
+    const report = await this.#peer.getStats();
+    for (const entry of report.values()) {
+      if (entry.type === "inbound-rtp" && entry.kind === "video") return entry.framesDecoded;
+    }
+    return 0;
+  }
+
+  #connectionChanged() {
+    const state = this.#peer.connectionState;
+    const lost = () => this.#end(new SessionEnded("lost", "The connection to the camera was lost."));
+    if (state === "failed") lost();
+    if (state === "disconnected") {
+      this.#after(DISCONNECTED_LIMIT_MS, () => {
+        if (this.#peer.connectionState === "disconnected") lost();
+      });
+    }
+  }
+
+  #found(candidate) {
+    if (candidate === null || candidate.candidate === "") this.#gathered = true;
+    else this.#candidates.push(candidate);
+    if (this.#trickling) return;
+    this.#trickling = true;
+    this.#after(TRICKLE_EVERY_MS, () => this.#trickle());
+  }
+
+  #trickle() {
+    this.#trickling = false;
+    if (this.#path === null) return;
+    const body = candidateFragment(this.#peer.localDescription.sdp, this.#candidates.splice(0), this.#gathered);
+    const headers = { "content-type": "application/trickle-ice-sdpfrag" };
+    send(this.#path, { method: "PATCH", headers, body }).catch(() => {
+      // The camera learns this side's address from its connectivity checks too.
+    });
+  }
+
+  #end(reason) {
+    if (this.#closed) return;
+    this.close();
+    this.#onEnded(reason);
+  }
+
+  #after(ms, action) {
+    if (this.#closed) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (!this.#closed) action();
+    }, ms);
+    this.#timers.add(timer);
+  }
+}
