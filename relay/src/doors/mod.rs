@@ -1,1 +1,3 @@
 //! Doors let somebody in: HTTP, WebSocket, MQTT. They authenticate, call the domain, and answer.
+
+pub mod web;

@@ -1,20 +1,19 @@
-//! The web app: files embedded in the binary, and what the browser may do with them.
+//! The web app: files embedded in the binary, and what a browser may do with them.
 //!
 //! Files live below `/assets/{build}/`, where `build` is a hash over all of them. So they may be
 //! cached for ever, modules of two versions never meet in one page, and no build step is needed.
-//! Every other address that a browser navigates to gets the page itself: the app routes on.
+//! Any other address that a browser navigates to gets the page itself: the app routes on.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{
-    Json, Router,
-    body::Body,
-    extract::{Path, Request, State},
+    Router,
+    extract::{Path, State},
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use include_dir::{Dir, DirEntry, include_dir};
 use nightjar_shared::api::Problem;
 use sha2::{Digest as _, Sha256};
@@ -22,14 +21,19 @@ use sha2::{Digest as _, Sha256};
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/web");
 
 const PAGE: &str = "index.html";
+
 /// Stands in the page for the current build.
-const BUILD: &str = "{{build}}";
+const BUILD_MARK: &str = "{{build}}";
 
-/// Roots that belong to programs. A browser that goes there gets their answer, not the app.
-const PROGRAM_ROOTS: [&str; 6] =
-    ["/api/", "/assets/", "/internal/", "/healthz", "/readyz", "/metrics"];
+const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+/// Kept, but asked for anew: this is how a browser learns of a new build.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// A router with the app and the answer for every address that nobody else serves.
+/// First segments that belong to programs. Whoever goes there gets an error for programs.
+const PROGRAM_ROOTS: [&str; 6] = ["api", "assets", "internal", "healthz", "readyz", "metrics"];
+
+/// A router with the app, and with the answer for every address that nobody else serves: merge it
+/// with routers that have no fallback of their own.
 ///
 /// `public_url` is where browsers reach the relay, `store_url` the object store's own origin:
 /// both go into the content security policy.
@@ -41,16 +45,211 @@ pub fn router<S>(public_url: &str, store_url: &str) -> anyhow::Result<Router<S>>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let app = Arc::new(App::new(public_url, store_url)?);
+    let app = Arc::new(WebApp::new(public_url, store_url)?);
     let router = Router::new()
+        .route("/", get(page))
         .route("/assets/{build}/{*path}", get(asset))
-        .fallback(page)
+        .fallback(elsewhere)
         .with_state(app);
     Ok(router)
 }
 
+struct WebApp {
+    build: String,
+    page: Asset,
+    assets: BTreeMap<&'static str, Asset>,
+    security_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
 struct Asset {
-    body: Body2,
-    content_type: &'static str,
+    content: Content,
+    content_type: HeaderValue,
     etag: HeaderValue,
+}
+
+/// The page is written once for this build; everything else is served as it was embedded.
+enum Content {
+    Embedded(&'static [u8]),
+    Written(bytes::Bytes),
+}
+
+async fn page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
+    app.answer(&app.page, REVALIDATE, &headers)
+}
+
+async fn asset(
+    State(app): State<Arc<WebApp>>,
+    Path((build, path)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    match app.assets.get(path.as_str()) {
+        Some(asset) if build == app.build => app.answer(asset, FOR_EVER, &headers),
+        _ => not_found(),
+    }
+}
+
+/// A browser on its way to a page gets the app; anything else is a mistake, and told so.
+async fn elsewhere(
+    State(app): State<Arc<WebApp>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let root = uri.path().trim_start_matches('/').split('/').next().unwrap_or_default();
+    let wants_page = headers
+        .get(header::ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"));
+    if method == Method::GET && wants_page && !PROGRAM_ROOTS.contains(&root) {
+        app.answer(&app.page, REVALIDATE, &headers)
+    } else {
+        not_found()
+    }
+}
+
+fn not_found() -> Response {
+    let problem = Problem {
+        code: "not_found".to_owned(),
+        title: "There is nothing at this address.".to_owned(),
+        status: 404,
+        detail: None,
+    };
+    let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
+    (StatusCode::NOT_FOUND, content_type, serde_json::to_vec(&problem).unwrap_or_default())
+        .into_response()
+}
+
+impl WebApp {
+    fn new(public_url: &str, store_url: &str) -> anyhow::Result<Self> {
+        let mut files = Vec::new();
+        collect(&FILES, &mut files);
+        files.sort_unstable_by_key(|(path, _)| *path);
+        let build = build_of(&files);
+        let source = FILES
+            .get_file(PAGE)
+            .and_then(|file| file.contents_utf8())
+            .context("the embedded web app has no page")?;
+        let page = Asset::new(PAGE, Content::Written(source.replace(BUILD_MARK, &build).into()))?;
+        let assets = files
+            .into_iter()
+            .filter(|(path, _)| *path != PAGE)
+            .map(|(path, content)| Ok((path, Asset::new(path, Content::Embedded(content))?)))
+            .collect::<anyhow::Result<_>>()?;
+        let security_headers = security_headers(public_url, store_url)?;
+        Ok(Self { build, page, assets, security_headers })
+    }
+
+    fn answer(&self, asset: &Asset, caching: HeaderValue, request: &HeaderMap) -> Response {
+        let mut response = if asset.is_known_to(request) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            let mut response = asset.content.body().into_response();
+            response.headers_mut().insert(header::CONTENT_TYPE, asset.content_type.clone());
+            response
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, asset.etag.clone());
+        headers.insert(header::CACHE_CONTROL, caching);
+        headers.extend(self.security_headers.iter().cloned());
+        response
+    }
+}
+
+impl Asset {
+    fn new(path: &str, content: Content) -> anyhow::Result<Self> {
+        let etag = format!("\"{}\"", hex::encode(&Sha256::digest(content.bytes())[..16]));
+        Ok(Self { content_type: content_type(path)?, etag: HeaderValue::try_from(etag)?, content })
+    }
+
+    fn is_known_to(&self, request: &HeaderMap) -> bool {
+        request
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || tag.as_bytes() == self.etag.as_bytes())
+    }
+}
+
+impl Content {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Embedded(bytes) => bytes,
+            Self::Written(bytes) => bytes,
+        }
+    }
+
+    fn body(&self) -> bytes::Bytes {
+        match self {
+            Self::Embedded(bytes) => bytes::Bytes::from_static(bytes),
+            Self::Written(bytes) => bytes.clone(),
+        }
+    }
+}
+
+fn collect(directory: &Dir<'static>, files: &mut Vec<(&'static str, &'static [u8])>) {
+    for entry in directory.entries() {
+        match entry {
+            DirEntry::Dir(below) => collect(below, files),
+            DirEntry::File(file) => {
+                files.extend(file.path().to_str().map(|path| (path, file.contents())));
+            }
+        }
+    }
+}
+
+/// Sixteen hexadecimal digits that change with any file.
+fn build_of(files: &[(&str, &[u8])]) -> String {
+    let mut hash = Sha256::new();
+    for (path, content) in files {
+        for part in [path.as_bytes(), content] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hex::encode(&hash.finalize()[..8])
+}
+
+fn content_type(path: &str) -> anyhow::Result<HeaderValue> {
+    let (_, extension) = path.rsplit_once('.').unwrap_or_default();
+    let text = match extension {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "webmanifest" => "application/manifest+json",
+        _ => anyhow::bail!("the web app's file {path} has no known content type"),
+    };
+    Ok(HeaderValue::from_static(text))
+}
+
+/// What a page of the app may load and who may hold it: nothing but its own files, the relay's
+/// doors, and pictures and clips from the object store.
+fn security_headers(
+    public_url: &str,
+    store_url: &str,
+) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
+    let socket_url = public_url.replacen("http", "ws", 1);
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; manifest-src 'self'; \
+         img-src 'self' blob: {store_url}; media-src 'self' blob: {store_url}; \
+         connect-src 'self' {socket_url} {store_url}; frame-ancestors 'none'; base-uri 'none'; \
+         form-action 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+    );
+    let policy = HeaderValue::try_from(policy)
+        .context("public_url and store.public_url must be plain addresses")?;
+    let fixed = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()",
+        ),
+    ];
+    let fixed = fixed.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    Ok([(header::CONTENT_SECURITY_POLICY, policy)].into_iter().chain(fixed).collect())
 }

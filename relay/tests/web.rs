@@ -1,0 +1,177 @@
+//! The web app's door: what a browser gets, and what it is allowed to do with it.
+
+use axum::{Router, body::Body};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use nightjar_relay::doors::web;
+use tower::ServiceExt as _;
+
+const STORE: &str = "http://localhost:8081";
+
+fn app() -> Router {
+    web::router("http://localhost:8080", STORE).unwrap()
+}
+
+async fn get(path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    let mut request = Request::get(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    app().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+async fn navigate(path: &str) -> Response<Body> {
+    get(path, &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]).await
+}
+
+fn header(response: &Response<Body>, name: header::HeaderName) -> String {
+    response.headers().get(&name).map_or_else(String::new, |it| it.to_str().unwrap().to_owned())
+}
+
+async fn text(response: Response<Body>) -> String {
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// The addresses of the files that the page names.
+async fn linked_assets() -> Vec<String> {
+    text(navigate("/").await)
+        .await
+        .split('"')
+        .filter(|part| part.starts_with("/assets/"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn every_file_that_the_page_names_is_served_with_its_type() {
+    let assets = linked_assets().await;
+    assert!(assets.len() >= 6, "{assets:?}");
+    for path in assets {
+        let response = get(&path, &[]).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let content_type = header(&response, header::CONTENT_TYPE);
+        let expected = match path.rsplit('.').next().unwrap() {
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "svg" => "image/svg+xml",
+            _ => "application/manifest+json",
+        };
+        assert_eq!(content_type, expected, "{path}");
+        assert!(header(&response, header::CACHE_CONTROL).contains("immutable"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_module_that_a_module_imports_exists() {
+    let page = text(navigate("/").await).await;
+    let build = page.split("/assets/").nth(1).unwrap().split('/').next().unwrap().to_owned();
+    let base = format!("/assets/{build}/");
+    let mut waiting = vec!["main.js".to_owned()];
+    let mut seen = Vec::new();
+    while let Some(module) = waiting.pop() {
+        if seen.contains(&module) {
+            continue;
+        }
+        let response = get(&format!("{base}{module}"), &[]).await;
+        assert_eq!(response.status(), StatusCode::OK, "{module} is imported but missing");
+        waiting.extend(imports(&module, &text(response).await));
+        seen.push(module);
+    }
+    assert!(seen.len() > 20, "only {seen:?}");
+}
+
+/// The modules that `source` imports, as paths from the app's root.
+fn imports(module: &str, source: &str) -> Vec<String> {
+    let folder = module.rsplit_once('/').map_or("", |(folder, _)| folder);
+    source
+        .split('"')
+        .filter(|part| part.starts_with("./") || part.starts_with("../"))
+        .filter(|part| part.ends_with(".js"))
+        .map(|part| match part.strip_prefix("../") {
+            Some(path) => path.to_owned(),
+            None => format!("{folder}/{}", &part[2..]).trim_start_matches('/').to_owned(),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn addresses_of_the_app_get_the_page_and_a_reload_costs_nothing() {
+    let first = navigate("/cameras/018f0000-0000-7000-8000-000000000000").await;
+    assert_eq!(first.status(), StatusCode::OK);
+    assert_eq!(header(&first, header::CONTENT_TYPE), "text/html; charset=utf-8");
+    assert_eq!(header(&first, header::CACHE_CONTROL), "no-cache");
+    let etag = header(&first, header::ETAG);
+
+    let again = get("/events", &[("accept", "text/html"), ("if-none-match", &etag)]).await;
+    assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(text(again).await, "");
+}
+
+#[tokio::test]
+async fn programs_get_an_error_for_programs() {
+    for (path, accept) in [
+        ("/api/v1/nothing", "text/html"),
+        ("/assets/0000000000000000/main.js", "text/html"),
+        ("/internal/x", "text/html"),
+        ("/somewhere", "*/*"),
+        ("/favicon.ico", "image/webp"),
+    ] {
+        let response = get(path, &[("accept", accept)]).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(header(&response, header::CONTENT_TYPE), "application/problem+json", "{path}");
+    }
+    let post = Request::post("/events").header("accept", "text/html").body(Body::empty()).unwrap();
+    assert_eq!(app().oneshot(post).await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_page_may_load_only_from_the_relay_and_the_store() {
+    let response = navigate("/").await;
+    let policy = header(&response, header::CONTENT_SECURITY_POLICY);
+    for directive in [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: http://localhost:8081",
+        "media-src 'self' blob: http://localhost:8081",
+        "connect-src 'self' ws://localhost:8080 http://localhost:8081",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+    ] {
+        assert!(policy.split("; ").any(|it| it == directive), "{directive} in {policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(header(&response, header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+    assert_eq!(header(&response, header::REFERRER_POLICY), "same-origin");
+}
+
+#[tokio::test]
+async fn the_page_holds_no_inline_script_or_style() {
+    let page = text(navigate("/").await).await;
+    assert!(!page.contains("<style") && !page.contains("style=") && !page.contains("{{"), "{page}");
+    for script in page.split("<script").skip(1) {
+        let (tag, rest) = script.split_once('>').unwrap();
+        assert!(tag.contains("src=") && rest.starts_with("</script>"), "{script}");
+    }
+}
+
+/// The budget is 60 kB compressed; scripts shrink to less than 40 % of their size.
+#[test]
+fn the_scripts_stay_within_the_phone_s_budget() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+    let size = script_bytes(std::path::Path::new(folder));
+    assert!((10_000..150_000).contains(&size), "{size} bytes of scripts");
+}
+
+fn script_bytes(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| match path.extension() {
+            _ if path.is_dir() => script_bytes(&path),
+            Some(extension) if extension == "js" => path.metadata().unwrap().len(),
+            _ => 0,
+        })
+        .sum()
+}
