@@ -1,4 +1,10 @@
 //! What does the work: database, broker, object store, fan-out, certificates. Engines know no
 //! domain type beyond `shared`, and nothing of HTTP routes.
 
+pub mod broker;
 pub mod db;
+pub mod metrics;
+pub mod objects;
+pub mod private_file;
+pub mod realtime;
+pub mod tls;

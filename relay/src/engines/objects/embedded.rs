@@ -1,0 +1,311 @@
+//! Object storage in this process: s3s checks signatures, a directory holds the objects.
+//!
+//! One file per object, at the key's own path below the data directory, so that a backup is a copy.
+//! An object appears whole and verified, or not at all. Why not s3s-fs:
+//! `docs/decisions/0012-object-store-backend.md`.
+
+mod files;
+
+use std::{path::PathBuf, time::Duration};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use futures::TryStreamExt;
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, VARY,
+        X_CONTENT_TYPE_OPTIONS,
+    },
+};
+use rusty_s3::{Bucket, Credentials};
+use s3s::{
+    S3, S3Request, S3Response, S3Result,
+    access::{S3Access, S3AccessContext},
+    auth::SimpleAuth,
+    dto::{
+        ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, PutObjectInput,
+        PutObjectOutput, StreamingBlob,
+    },
+    s3_error,
+    service::{S3Service, S3ServiceBuilder},
+};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncReadExt;
+use tokio_util::codec::{BytesCodec, FramedRead};
+
+use self::files::{Files, StoreFailure};
+use super::{ObjectInfo, ObjectKey, ObjectsError, bucket};
+use crate::engines::private_file;
+
+/// What the store answers with.
+pub type StoreBody = s3s::Body;
+
+const BUCKET: &str = "clips";
+const REGION: &str = "nightjar";
+const CHUNK_BYTES: usize = 64 * 1024;
+/// How long a browser may remember the answer to a preflight.
+const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
+
+pub struct EmbeddedStoreConfig {
+    /// Objects lie in `objects/` below it, the credentials in `store-credentials.json`.
+    pub data_dir: PathBuf,
+    /// The origin that URLs are signed for, for instance `http://localhost:8081`.
+    pub public_url: String,
+    /// The app's origin: the only one whose scripts may read objects.
+    pub app_origin: String,
+    /// No object is larger.
+    pub object_bytes_max: u64,
+}
+
+/// The embedded object store. Cheap to clone.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    files: Files,
+    bucket: Bucket,
+    credentials: Credentials,
+    service: S3Service,
+    app_origin: HeaderValue,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCredentials {
+    access_key: String,
+    secret_key: String,
+}
+
+impl EmbeddedStore {
+    /// Opens the store, makes its directory and credentials where there are none, and removes
+    /// what interrupted uploads have left.
+    pub fn open(config: &EmbeddedStoreConfig) -> anyhow::Result<Self> {
+        let stored = load_or_create_credentials(&config.data_dir)?;
+        let files = Files::open(&config.data_dir.join("objects"), config.object_bytes_max)?;
+        let mut builder = S3ServiceBuilder::new(Backend(files.clone()));
+        builder.set_auth(SimpleAuth::from_single(&stored.access_key, stored.secret_key.as_str()));
+        builder.set_access(OnlyObjects);
+        let app_origin = config
+            .app_origin
+            .parse()
+            .with_context(|| format!("public_url = \"{}\": it is no origin", config.app_origin))?;
+        Ok(Self {
+            files,
+            bucket: bucket(&config.public_url, BUCKET, REGION)?,
+            credentials: Credentials::new(stored.access_key, stored.secret_key),
+            service: builder.build(),
+            app_origin,
+        })
+    }
+
+    /// Answers one HTTP request on the store's own listener.
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<StoreBody>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let from_app = request.headers().get(ORIGIN) == Some(&self.app_origin);
+        let mut response = match *request.method() {
+            Method::OPTIONS => preflight(request.headers(), from_app),
+            // Everything else that S3 knows is not parsed, let alone served.
+            Method::GET | Method::HEAD | Method::PUT => {
+                self.service.call(request.map(StoreBody::http_body_unsync)).await.unwrap_or_else(
+                    |error| {
+                        tracing::error!(?error, "the object store failed to answer");
+                        empty(StatusCode::INTERNAL_SERVER_ERROR)
+                    },
+                )
+            }
+            _ => empty(StatusCode::METHOD_NOT_ALLOWED),
+        };
+        self.protect(response.headers_mut(), from_app);
+        response
+    }
+
+    /// Uploaded bytes must never run as anything, be guessed at, be framed, or be read by other
+    /// sites' scripts.
+    fn protect(&self, headers: &mut HeaderMap, from_app: bool) {
+        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+        set(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'; frame-ancestors 'none'");
+        set(CACHE_CONTROL, "private, no-store");
+        set(REFERRER_POLICY, "no-referrer");
+        set(VARY, "Origin");
+        if from_app {
+            set(ACCESS_CONTROL_EXPOSE_HEADERS, "content-range, content-length, accept-ranges");
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, self.app_origin.clone());
+        }
+    }
+
+    pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectsError> {
+        let length = self.files.length(key).await?;
+        Ok(length.map(|length| ObjectInfo { length, content_type: key.content_type() }))
+    }
+
+    pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
+        Ok(self.files.delete(key).await?)
+    }
+
+    pub(super) async fn check(&self) -> Result<(), ObjectsError> {
+        Ok(self.files.check().await?)
+    }
+
+    pub(super) fn signer(&self) -> (&Bucket, &Credentials) {
+        (&self.bucket, &self.credentials)
+    }
+}
+
+fn load_or_create_credentials(data_dir: &std::path::Path) -> anyhow::Result<StoredCredentials> {
+    let path = data_dir.join("store-credentials.json");
+    if let Some(text) = private_file::read(&path)? {
+        return serde_json::from_str(&text)
+            .with_context(|| format!("{} is damaged: delete it to make new ones", path.display()));
+    }
+    let mut random = [0_u8; 30];
+    getrandom::fill(&mut random).context("the system gives no random bytes")?;
+    let (access_key, secret_key) = random.split_at(10);
+    let credentials = StoredCredentials {
+        access_key: hex::encode_upper(access_key),
+        secret_key: hex::encode(secret_key),
+    };
+    private_file::create_directory(data_dir)?;
+    private_file::write(&path, &serde_json::to_vec(&credentials)?)?;
+    Ok(credentials)
+}
+
+/// The app may read; nobody uploads from a page.
+fn preflight(headers: &HeaderMap, from_app: bool) -> Response<StoreBody> {
+    let reads = headers
+        .get(ACCESS_CONTROL_REQUEST_METHOD)
+        .is_some_and(|method| method == "GET" || method == "HEAD");
+    if !(from_app && reads) {
+        return empty(StatusCode::FORBIDDEN);
+    }
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("range"));
+    headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE.as_secs().into());
+    response
+}
+
+fn empty(status: StatusCode) -> Response<StoreBody> {
+    let mut response = Response::new(StoreBody::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Signed requests for single objects of the one bucket pass, nothing else does.
+struct OnlyObjects;
+
+#[async_trait]
+impl S3Access for OnlyObjects {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let known = matches!(context.s3_op().name(), "GetObject" | "HeadObject" | "PutObject");
+        let object = context.s3_path().as_object();
+        let own = object.is_some_and(|(bucket, key)| bucket == BUCKET && parse_key(key).is_ok());
+        if context.credentials().is_some() && known && own {
+            Ok(())
+        } else {
+            Err(s3_error!(AccessDenied))
+        }
+    }
+}
+
+struct Backend(Files);
+
+#[async_trait]
+impl S3 for Backend {
+    async fn put_object(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = request.input;
+        let key = parse_key(&input.key)?;
+        if input.content_type.as_deref() != Some(key.content_type().as_str()) {
+            return Err(s3_error!(InvalidArgument, "the content type is not the key's"));
+        }
+        let length = input.content_length.and_then(|length| u64::try_from(length).ok());
+        let length = length.ok_or_else(|| s3_error!(MissingContentLength))?;
+        let sha256 = input
+            .checksum_sha256
+            .and_then(|text| <[u8; 32]>::try_from(STANDARD.decode(text).ok()?).ok())
+            .ok_or_else(|| s3_error!(InvalidRequest, "x-amz-checksum-sha256 is missing"))?;
+        let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
+        self.0.put(&key, length, sha256, body).await.map_err(|failure| match failure {
+            StoreFailure::TooLarge => s3_error!(EntityTooLarge),
+            StoreFailure::Incomplete => s3_error!(IncompleteBody),
+            StoreFailure::WrongDigest => s3_error!(BadDigest),
+            StoreFailure::Exists => s3_error!(PreconditionFailed, "other bytes are stored there"),
+            StoreFailure::Io(error) => {
+                tracing::error!(%error, "an object could not be stored");
+                s3_error!(InternalError)
+            }
+        })?;
+        Ok(S3Response::new(PutObjectOutput {
+            checksum_sha256: Some(STANDARD.encode(sha256)),
+            e_tag: Some(ETag::Strong(hex::encode(sha256))),
+            ..PutObjectOutput::default()
+        }))
+    }
+
+    async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
+        let key = parse_key(&request.input.key)?;
+        let (mut file, length) = self.0.read(&key).await.map_err(read_error)?;
+        let range = request.input.range;
+        let bytes = match &range {
+            Some(range) => range.check(length).map_err(|_| s3_error!(InvalidRange))?,
+            None => 0..length,
+        };
+        self.0.seek(&mut file, bytes.start).await.map_err(read_error)?;
+        let sent = bytes.end - bytes.start;
+        let stream = FramedRead::with_capacity(file.take(sent), BytesCodec::new(), CHUNK_BYTES)
+            .map_ok(bytes::BytesMut::freeze);
+        Ok(S3Response::new(GetObjectOutput {
+            body: Some(StreamingBlob::wrap(stream)),
+            content_length: Some(signed(sent)?),
+            content_range: range
+                .map(|_| format!("bytes {}-{}/{length}", bytes.start, bytes.end - 1)),
+            content_type: Some(key.content_type().as_str().to_owned()),
+            accept_ranges: Some("bytes".to_owned()),
+            ..GetObjectOutput::default()
+        }))
+    }
+
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
+        let key = parse_key(&request.input.key)?;
+        let length = self.0.length(&key).await.map_err(read_error)?;
+        let length = length.ok_or_else(|| s3_error!(NoSuchKey))?;
+        Ok(S3Response::new(HeadObjectOutput {
+            content_length: Some(signed(length)?),
+            content_type: Some(key.content_type().as_str().to_owned()),
+            accept_ranges: Some("bytes".to_owned()),
+            ..HeadObjectOutput::default()
+        }))
+    }
+}
+
+fn parse_key(text: &str) -> S3Result<ObjectKey> {
+    text.parse().map_err(|_| s3_error!(InvalidArgument, "that is no key of this store"))
+}
+
+fn signed(length: u64) -> S3Result<i64> {
+    i64::try_from(length).map_err(|_| s3_error!(InternalError))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps an error that is consumed")]
+fn read_error(error: std::io::Error) -> s3s::S3Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return s3_error!(NoSuchKey);
+    }
+    tracing::error!(%error, "an object could not be read");
+    s3_error!(InternalError)
+}

@@ -1,0 +1,228 @@
+//! The directory of objects. A file appears under its key only when its bytes are complete,
+//! verified and on the disk.
+
+use std::{
+    fs::{self, File},
+    io::{self, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use futures::TryStreamExt;
+use s3s::dto::StreamingBlob;
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncSeekExt, AsyncWriteExt},
+    task::spawn_blocking,
+};
+use uuid::Uuid;
+
+use crate::engines::{objects::ObjectKey, private_file};
+
+/// Uploads that are not complete yet. No key begins with a dot.
+const INCOMING: &str = ".incoming";
+
+#[derive(Clone)]
+pub(super) struct Files {
+    root: Arc<Path>,
+    object_bytes_max: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StoreFailure {
+    #[error("too large")]
+    TooLarge,
+    #[error("the body ended early or went on too long")]
+    Incomplete,
+    #[error("the bytes do not have the promised SHA-256")]
+    WrongDigest,
+    #[error("other bytes are stored under this key")]
+    Exists,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Files {
+    pub(super) fn open(root: &Path, object_bytes_max: u64) -> anyhow::Result<Self> {
+        let incoming = root.join(INCOMING);
+        match fs::remove_dir_all(&incoming) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot empty {}", incoming.display()));
+            }
+            _ => private_file::create_directory(&incoming)?,
+        }
+        Ok(Self { root: root.into(), object_bytes_max })
+    }
+
+    /// Stores an object. The same bytes again are a success; other bytes under a taken key are
+    /// refused, so that what was once verified and listed never changes.
+    pub(super) async fn put(
+        &self,
+        key: &ObjectKey,
+        length: u64,
+        sha256: [u8; 32],
+        body: StreamingBlob,
+    ) -> Result<(), StoreFailure> {
+        if length > self.object_bytes_max {
+            return Err(StoreFailure::TooLarge);
+        }
+        let incoming = Incoming(self.root.join(INCOMING).join(Uuid::now_v7().to_string()));
+        receive(&incoming.0, length, sha256, body).await?;
+        let (files, key) = (self.clone(), key.clone());
+        blocking(move || files.publish(&incoming, &key, sha256)).await
+    }
+
+    pub(super) async fn length(&self, key: &ObjectKey) -> io::Result<Option<u64>> {
+        match tokio::fs::metadata(self.path(key)).await {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The object and its length.
+    pub(super) async fn read(&self, key: &ObjectKey) -> io::Result<(tokio::fs::File, u64)> {
+        let file = tokio::fs::File::open(self.path(key)).await?;
+        let length = file.metadata().await?.len();
+        Ok((file, length))
+    }
+
+    pub(super) async fn seek(&self, file: &mut tokio::fs::File, start: u64) -> io::Result<()> {
+        if start > 0 {
+            file.seek(SeekFrom::Start(start)).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn delete(&self, key: &ObjectKey) -> io::Result<()> {
+        let path = self.path(key);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let files = self.clone();
+        blocking(move || {
+            files.remove_empty_directories(&path);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes and removes a file.
+    pub(super) async fn check(&self) -> io::Result<()> {
+        let probe = Incoming(self.root.join(INCOMING).join(Uuid::now_v7().to_string()));
+        blocking(move || fs::write(&probe.0, b"probe")).await
+    }
+
+    fn path(&self, key: &ObjectKey) -> PathBuf {
+        self.root.join(key.as_str())
+    }
+
+    fn publish(
+        &self,
+        incoming: &Incoming,
+        key: &ObjectKey,
+        sha256: [u8; 32],
+    ) -> Result<(), StoreFailure> {
+        let path = self.path(key);
+        // A deletion may remove the empty directory between the two calls: once more, then.
+        let mut linked = Err(io::ErrorKind::NotFound.into());
+        for _ in 0..3 {
+            private_file::create_directory(path.parent().unwrap_or(&self.root))
+                .map_err(io::Error::other)?;
+            linked = fs::hard_link(&incoming.0, &path);
+            if !matches!(&linked, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+                break;
+            }
+        }
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if digest(&path)? == sha256 { Ok(()) } else { Err(StoreFailure::Exists) }
+            }
+            linked => {
+                linked?;
+                // The name must survive a power cut as well as the bytes do.
+                path.ancestors()
+                    .skip(1)
+                    .take_while(|directory| directory.starts_with(&self.root))
+                    .try_for_each(|directory| File::open(directory)?.sync_all())?;
+                Ok(())
+            }
+        }
+    }
+
+    fn remove_empty_directories(&self, path: &Path) {
+        for directory in path.ancestors().skip(1) {
+            // A directory that is not empty cannot be removed: that ends the climb.
+            if directory == &*self.root || fs::remove_dir(directory).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn receive(
+    path: &Path,
+    length: u64,
+    sha256: [u8; 32],
+    mut body: StreamingBlob,
+) -> Result<(), StoreFailure> {
+    let mut file = tokio::fs::File::create_new(path).await?;
+    let mut digest = Sha256::new();
+    let mut received = 0;
+    // An error of the body is the sender's: it hung up, or was too slow.
+    while let Some(chunk) = body.try_next().await.map_err(|_| StoreFailure::Incomplete)? {
+        received += chunk.len() as u64;
+        if received > length {
+            return Err(StoreFailure::Incomplete);
+        }
+        digest.update(&chunk);
+        file.write_all(&chunk).await?;
+    }
+    if received != length {
+        return Err(StoreFailure::Incomplete);
+    }
+    if <[u8; 32]>::from(digest.finalize()) != sha256 {
+        return Err(StoreFailure::WrongDigest);
+    }
+    file.sync_all().await?;
+    Ok(())
+}
+
+fn digest(path: &Path) -> io::Result<[u8; 32]> {
+    let mut digest = Sha256::new();
+    io::copy(&mut File::open(path)?, &mut Writer(&mut digest))?;
+    Ok(digest.finalize().into())
+}
+
+struct Writer<'a>(&'a mut Sha256);
+
+impl io::Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<io::Error> + Send + 'static,
+{
+    spawn_blocking(work).await.map_err(|error| E::from(io::Error::other(error)))?
+}
+
+/// A file that is gone when this is, whatever became of the upload.
+struct Incoming(PathBuf);
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        // It may never have been made; what is left over is removed at the next start.
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,212 @@
+//! Fan-out to the sockets that are open at this replica.
+//!
+//! The sender names the recipients, computed from who may see a thing at that moment: a message is
+//! never offered to a socket first and filtered later.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use nightjar_shared::ids::AccountId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::metrics::{Counter, Gauge, Metrics};
+
+/// Messages that wait for one socket. When full, the socket is closed as too slow: it comes back
+/// and asks for what it has missed, while nobody else waits for it.
+const QUEUE: usize = 256;
+const SOCKETS_PER_ACCOUNT_MAX: usize = 8;
+
+/// All open sockets. Cheap to clone.
+#[derive(Clone)]
+pub struct Realtime(Arc<Inner>);
+
+struct Inner {
+    sockets: Mutex<HashMap<AccountId, Vec<Socket>>>,
+    next_id: AtomicU64,
+    open: Gauge,
+    dropped: Counter,
+}
+
+struct Socket {
+    id: u64,
+    queue: mpsc::Sender<Arc<str>>,
+    closed: Closing,
+}
+
+#[derive(Clone, Default)]
+struct Closing {
+    slow: CancellationToken,
+    revoked: CancellationToken,
+}
+
+/// Why no more messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It did not read: WebSocket close code 1013.
+    Slow,
+    /// The account may not listen any more.
+    Revoked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this account has {SOCKETS_PER_ACCOUNT_MAX} open sockets already")]
+pub struct TooManySockets;
+
+/// One socket's end. Dropping it takes the socket off the list.
+pub struct Subscription {
+    account_id: AccountId,
+    id: u64,
+    queue: mpsc::Receiver<Arc<str>>,
+    closed: Closing,
+    realtime: Realtime,
+}
+
+impl Realtime {
+    pub fn new(metrics: &Metrics) -> Self {
+        Self(Arc::new(Inner {
+            sockets: Mutex::default(),
+            next_id: AtomicU64::new(0),
+            open: metrics.gauge("nightjar_websocket_open", "Open sockets.", &[]),
+            dropped: metrics.counter(
+                "nightjar_websocket_slow_total",
+                "Sockets closed because they did not read.",
+                &[],
+            ),
+        }))
+    }
+
+    /// Adds a socket of this account.
+    pub fn subscribe(&self, account_id: AccountId) -> Result<Subscription, TooManySockets> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let closed = Closing::default();
+        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut sockets = self.sockets();
+            let own = sockets.entry(account_id).or_default();
+            if own.len() >= SOCKETS_PER_ACCOUNT_MAX {
+                return Err(TooManySockets);
+            }
+            own.push(Socket { id, queue: sender, closed: closed.clone() });
+        }
+        self.0.open.add(1);
+        Ok(Subscription { account_id, id, queue, closed, realtime: self.clone() })
+    }
+
+    /// Offers one text message to every socket of the recipients. Never waits.
+    pub fn send(&self, recipients: &[AccountId], message: &Arc<str>) {
+        let mut sockets = self.sockets();
+        for account_id in recipients {
+            let Some(own) = sockets.get_mut(account_id) else { continue };
+            own.retain(|socket| {
+                let kept = socket.queue.try_send(message.clone()).is_ok();
+                if !kept {
+                    self.0.dropped.increment();
+                    socket.closed.slow.cancel();
+                }
+                kept
+            });
+        }
+    }
+
+    /// Closes all sockets of an account that was signed out or lost a role.
+    pub fn close_account(&self, account_id: AccountId) {
+        for socket in self.sockets().remove(&account_id).unwrap_or_default() {
+            socket.closed.revoked.cancel();
+        }
+    }
+
+    /// Whether anyone of them listens here.
+    pub fn has_sockets(&self, account_id: AccountId) -> bool {
+        self.sockets().get(&account_id).is_some_and(|own| !own.is_empty())
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, HashMap<AccountId, Vec<Socket>>> {
+        self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    /// The next message. Safe to cancel.
+    pub async fn next(&mut self) -> Result<Arc<str>, Closed> {
+        tokio::select! {
+            biased;
+            () = self.closed.revoked.cancelled() => Err(Closed::Revoked),
+            () = self.closed.slow.cancelled() => Err(Closed::Slow),
+            message = self.queue.recv() => message.ok_or(Closed::Slow),
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.realtime.0.open.add(-1);
+        let mut sockets = self.realtime.sockets();
+        if let Some(own) = sockets.get_mut(&self.account_id) {
+            own.retain(|socket| socket.id != self.id);
+            if own.is_empty() {
+                sockets.remove(&self.account_id);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Arc<str> {
+        text.into()
+    }
+
+    #[tokio::test]
+    async fn only_the_recipients_hear_a_message() {
+        let realtime = Realtime::new(&Metrics::default());
+        let (alice, bob) = (AccountId::generate(), AccountId::generate());
+        let mut for_alice = realtime.subscribe(alice).unwrap();
+        let mut for_bob = realtime.subscribe(bob).unwrap();
+        realtime.send(&[alice], &message("to alice"));
+        realtime.send(&[bob], &message("to bob"));
+        assert_eq!(&*for_alice.next().await.unwrap(), "to alice");
+        assert_eq!(&*for_bob.next().await.unwrap(), "to bob");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_does_not_read_is_closed_as_slow_and_others_go_on() {
+        let realtime = Realtime::new(&Metrics::default());
+        let account = AccountId::generate();
+        let mut slow = realtime.subscribe(account).unwrap();
+        for _ in 0..=QUEUE {
+            realtime.send(&[account], &message("flood"));
+        }
+        assert_eq!(slow.next().await, Err(Closed::Slow));
+        let mut quick = realtime.subscribe(account).unwrap();
+        realtime.send(&[account], &message("again"));
+        assert_eq!(&*quick.next().await.unwrap(), "again");
+    }
+
+    #[tokio::test]
+    async fn a_revoked_account_hears_nothing_more() {
+        let realtime = Realtime::new(&Metrics::default());
+        let account = AccountId::generate();
+        let mut socket = realtime.subscribe(account).unwrap();
+        realtime.send(&[account], &message("still waiting in the queue"));
+        realtime.close_account(account);
+        assert_eq!(socket.next().await, Err(Closed::Revoked));
+    }
+
+    #[tokio::test]
+    async fn an_account_has_eight_sockets_at_most() {
+        let realtime = Realtime::new(&Metrics::default());
+        let account = AccountId::generate();
+        let mut open: Vec<_> = (0..8).map(|_| realtime.subscribe(account).unwrap()).collect();
+        assert!(realtime.subscribe(account).is_err());
+        open.pop();
+        assert!(realtime.subscribe(account).is_ok());
+    }
+}

@@ -1,0 +1,214 @@
+//! The relay's own certificate authority, and the server certificate that it signs.
+//!
+//! Cameras pin the authority at pairing, so it is made once per data directory and never replaced.
+//! The server certificate is made again whenever its names change or its end comes near.
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use nightjar_shared::time::UnixMillis;
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
+};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::private_file;
+
+const DAY: Duration = Duration::from_hours(24);
+/// The authority must outlive the cameras that pin it.
+const AUTHORITY_LIFETIME: Duration = DAY.saturating_mul(365 * 20);
+/// Phones refuse server certificates that live longer than 398 days.
+const SERVER_LIFETIME: Duration = DAY.saturating_mul(397);
+/// How long before its end a server certificate is replaced at start.
+const RENEWAL_MARGIN: Duration = DAY.saturating_mul(120);
+/// Certificates begin in the past, for cameras whose clock is behind.
+const BACKDATING: Duration = DAY;
+
+/// Makes aws-lc-rs the cryptography of the whole binary; the broker insists on it, so that one
+/// provider is linked and used. Calling it again changes nothing.
+pub fn install_crypto_provider() {
+    // An error says that a provider is installed already, which is what is wanted.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// The relay's certificates, as files and ready for use.
+#[derive(Clone)]
+pub struct Certificates {
+    /// The authority that cameras pin.
+    pub ca_pem: String,
+    /// SHA-256 of the authority's DER form, lower-case hexadecimal.
+    pub ca_sha256: String,
+    /// PEM file of the server certificate.
+    pub certificate_path: PathBuf,
+    /// PEM file of the server's private key, mode 0600.
+    pub private_key_path: PathBuf,
+    /// For HTTPS; offers HTTP/2 and HTTP/1.1.
+    pub server: Arc<ServerConfig>,
+}
+
+/// What is written beside the server certificate to know when it must be made again.
+#[derive(Serialize, Deserialize)]
+struct ServerRecord {
+    names: BTreeSet<String>,
+    not_after: UnixMillis,
+}
+
+impl Certificates {
+    /// Takes the certificates of `directory`, making what is missing or near its end.
+    ///
+    /// `names` are the host names and IP addresses by which the relay is reached; localhost,
+    /// 127.0.0.1 and `::1` need not be among them.
+    pub fn load_or_create(
+        directory: &Path,
+        names: &[String],
+        now: UnixMillis,
+    ) -> anyhow::Result<Self> {
+        install_crypto_provider();
+        private_file::create_directory(directory)?;
+        let (ca_pem, issuer) = load_or_create_authority(directory, now)?;
+        let certificate_path = directory.join("server.pem");
+        let private_key_path = directory.join("server-key.pem");
+        let names = all_names(names);
+        if needs_server_certificate(directory, &names, now)? {
+            issue_server_certificate(directory, &issuer, names, now)?;
+        }
+        let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
+            .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
+        Ok(Self {
+            ca_sha256: hex::encode(Sha256::digest(&ca_der)),
+            ca_pem,
+            server: server_config(&certificate_path, &private_key_path)?,
+            certificate_path,
+            private_key_path,
+        })
+    }
+}
+
+fn all_names(names: &[String]) -> BTreeSet<String> {
+    ["localhost", "127.0.0.1", "::1"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(names.iter().map(|name| plain_name(name)))
+        .collect()
+}
+
+/// A URL writes an IPv6 address in brackets, a certificate does not.
+fn plain_name(name: &str) -> String {
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    bare.parse::<IpAddr>().map_or_else(|_| bare.to_ascii_lowercase(), |address| address.to_string())
+}
+
+fn load_or_create_authority(
+    directory: &Path,
+    now: UnixMillis,
+) -> anyhow::Result<(String, Issuer<'static, KeyPair>)> {
+    let certificate_path = directory.join("ca.pem");
+    let key_path = directory.join("ca-key.pem");
+    match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
+        (Some(certificate), Some(key)) => {
+            let key = KeyPair::from_pem(&key)
+                .with_context(|| format!("{} holds no private key", key_path.display()))?;
+            let issuer = Issuer::from_ca_cert_pem(&certificate, key)
+                .with_context(|| format!("{} is no authority", certificate_path.display()))?;
+            Ok((certificate, issuer))
+        }
+        (None, None) => {
+            let key = KeyPair::generate()?;
+            let params = authority_params(now);
+            let certificate = params.self_signed(&key)?.pem();
+            private_file::write(&key_path, key.serialize_pem().as_bytes())?;
+            private_file::write(&certificate_path, certificate.as_bytes())?;
+            Ok((certificate, Issuer::new(params, key)))
+        }
+        // Paired cameras trust this authority and no other: guessing would lock them all out.
+        (Some(_), None) => bail!("{} is missing: restore it from a backup", key_path.display()),
+        (None, Some(_)) => {
+            bail!("{} is missing: restore it from a backup", certificate_path.display())
+        }
+    }
+}
+
+fn authority_params(now: UnixMillis) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name("Nightjar relay authority");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    set_validity(&mut params, now, AUTHORITY_LIFETIME);
+    params
+}
+
+fn needs_server_certificate(
+    directory: &Path,
+    names: &BTreeSet<String>,
+    now: UnixMillis,
+) -> anyhow::Result<bool> {
+    let files = ["server.pem", "server-key.pem"];
+    if files.iter().any(|file| !directory.join(file).exists()) {
+        return Ok(true);
+    }
+    let record = private_file::read(&directory.join("server.json"))?
+        .and_then(|text| serde_json::from_str::<ServerRecord>(&text).ok());
+    let renewal = now.plus(RENEWAL_MARGIN);
+    Ok(record.is_none_or(|record| record.names != *names || record.not_after < renewal))
+}
+
+fn issue_server_certificate(
+    directory: &Path,
+    issuer: &Issuer<'static, KeyPair>,
+    names: BTreeSet<String>,
+    now: UnixMillis,
+) -> anyhow::Result<()> {
+    let mut params = CertificateParams::new(names.iter().cloned().collect::<Vec<_>>())
+        .with_context(|| format!("a certificate cannot hold the names {names:?}"))?;
+    params.distinguished_name = common_name("Nightjar relay");
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    set_validity(&mut params, now, SERVER_LIFETIME);
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, issuer)?.pem();
+    let record = ServerRecord { names, not_after: now.plus(SERVER_LIFETIME) };
+    // The record goes last: a crash in between makes the next start issue again.
+    private_file::write(&directory.join("server-key.pem"), key.serialize_pem().as_bytes())?;
+    private_file::write(&directory.join("server.pem"), certificate.as_bytes())?;
+    private_file::write(&directory.join("server.json"), &serde_json::to_vec(&record)?)
+}
+
+fn server_config(certificate: &Path, private_key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .with_context(|| format!("cannot read {}", certificate.display()))?;
+    let key = PrivateKeyDer::from_pem_file(private_key)
+        .with_context(|| format!("cannot read {}", private_key.display()))?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("the server's certificate and key do not belong together")?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+fn set_validity(params: &mut CertificateParams, now: UnixMillis, lifetime: Duration) {
+    let now = rcgen::date_time_ymd(1970, 1, 1) + now.since(UnixMillis::default());
+    params.not_before = now - BACKDATING;
+    params.not_after = now + lifetime;
+}
