@@ -1,9 +1,10 @@
 //! The Nightjar agent: turns a Linux board with a camera into a security camera that belongs to
 //! its owner. `docs/architecture.md` maps the modules; imports go down only:
 //! `main -> cli -> app -> {motion record live upload uplink} -> media -> {capture store cloud}
-//! -> {identity pairing} -> {tls private_file} -> {frame motion_change config clock} -> shared`.
+//! -> {identity pairing} -> {tls private_file} -> {frame motion_change backoff config clock} -> shared`.
 
 pub mod app;
+pub mod backoff;
 pub mod capture;
 pub mod cli;
 pub mod clock;

@@ -19,7 +19,7 @@ pub enum CloudError {
     ForeignCa { expected: String, found: String },
     /// No answer, a wrong one, or one that says "later".
     #[error("{door}: {cause}")]
-    Unavailable { door: String, cause: String, retry_after: Option<Duration> },
+    Unavailable { door: String, cause: String, code: Option<String>, retry_after: Option<Duration> },
     /// The relay does not accept the camera's key: it was removed there.
     #[error("{door}: the relay does not know this camera any more; pair it again")]
     Unauthorized { door: String },
@@ -52,10 +52,10 @@ impl CloudError {
         }
     }
 
-    /// The `code` of the relay's problem, for instance `part_missing`.
+    /// The `code` of the relay's problem, for instance `part_missing` or `rate_limited`.
     pub fn code(&self) -> Option<&str> {
         match self {
-            Self::Refused { code, .. } => Some(code),
+            Self::Refused { code, .. } | Self::Unavailable { code: Some(code), .. } => Some(code),
             _ => None,
         }
     }
@@ -69,7 +69,12 @@ impl CloudError {
     }
 
     pub(super) fn unavailable(door: &str, cause: impl Into<String>) -> Self {
-        Self::Unavailable { door: door.to_owned(), cause: cause.into(), retry_after: None }
+        Self::Unavailable {
+            door: door.to_owned(),
+            cause: cause.into(),
+            code: None,
+            retry_after: None,
+        }
     }
 
     /// The URL is left out: a presigned one is a secret.
@@ -93,7 +98,8 @@ impl CloudError {
         let code = problem.as_ref().map_or_else(|| "no_code".to_owned(), |it| it.code.clone());
         if status == 429 || status == 408 || status >= 500 {
             let cause = format!("answered {status} {code}");
-            return Self::Unavailable { door: door.to_owned(), cause, retry_after };
+            let code = problem.map(|problem| problem.code);
+            return Self::Unavailable { door: door.to_owned(), cause, code, retry_after };
         }
         let detail = problem.and_then(|problem| problem.detail);
         Self::Refused { door: door.to_owned(), status, code, detail }

@@ -170,6 +170,11 @@ impl Cloud {
         })
     }
 
+    /// What the relay's answers say of the time.
+    pub fn floor(&self) -> TimeFloor {
+        self.visitor.floor.clone()
+    }
+
     pub fn camera_id(&self) -> CameraId {
         self.camera_id
     }

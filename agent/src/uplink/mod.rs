@@ -1,1 +1,82 @@
+//! MQTT to the relay: commands and signals come down; events, acknowledgements, health, presence
+//! and signals go up.
+//!
+//! `mqtt` holds the connection and only forwards, `outbox` sends what must not be lost,
+//! `commands` runs what the relay asks for, at most once. `claim` pairs the camera.
 
+pub mod claim;
+mod commands;
+mod inflight;
+mod mqtt;
+mod outbox;
+
+use nightjar_shared::{event::Health, ids::BootId, signal::Signal};
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::{
+    commands::{CommandRequest, Execution},
+    mqtt::AddressError,
+};
+use crate::{cloud::Cloud, pairing::Pairing, store::Store};
+
+/// Commands that wait for their turn. When full, a further one is dropped: it expires, and
+/// whoever sent it is told so by the relay.
+const WAITING_COMMANDS: usize = 32;
+
+/// The ends that the uplink needs of the rest of the agent.
+pub struct Ends {
+    pub store: Store,
+    pub cloud: Cloud,
+    pub boot_id: BootId,
+    /// Who carries commands out, one at a time.
+    pub commands: mpsc::Sender<CommandRequest>,
+    /// Signals for live sessions. When full, a further one is dropped: its session times out.
+    pub signals_in: mpsc::Sender<Signal>,
+    /// Signals from live sessions, with the replica that waits for them. Read at all times:
+    /// without a connection they are dropped, because a session does not outlive it.
+    pub signals_out: mpsc::Receiver<(String, Signal)>,
+    /// What to tell of the camera's health; published on every change.
+    pub health: watch::Receiver<Option<Health>>,
+}
+
+/// A running uplink.
+#[derive(Clone)]
+pub struct Uplink {
+    connected: watch::Receiver<bool>,
+}
+
+impl Uplink {
+    /// Whether the relay has the camera's presence now.
+    pub fn connected(&self) -> watch::Receiver<bool> {
+        self.connected.clone()
+    }
+}
+
+/// Connects a paired camera, and keeps it connected until cancelled.
+pub fn start(
+    pairing: &Pairing,
+    ends: Ends,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) -> Result<Uplink, AddressError> {
+    let (commands_in, commands_out) = mpsc::channel(WAITING_COMMANDS);
+    let (connected_in, connected) = watch::channel(false);
+    let runner = commands::Runner::new(ends.store.clone(), ends.commands);
+    let link = mqtt::Link::new(
+        pairing,
+        mqtt::LinkEnds {
+            store: ends.store,
+            cloud: ends.cloud,
+            boot_id: ends.boot_id,
+            commands: commands_in,
+            signals_in: ends.signals_in,
+            signals_out: ends.signals_out,
+            health: ends.health,
+            connected: connected_in,
+        },
+    )?;
+    tracker.spawn(runner.run(commands_out, cancel.clone()));
+    tracker.spawn(link.run(cancel));
+    Ok(Uplink { connected })
+}

@@ -1,0 +1,171 @@
+//! Pairing, from the camera's side: prove the key, claim the place that an owner has opened.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use nightjar_shared::{
+    PROTOCOL_VERSION,
+    api::{ClaimRequest, ClaimResponse},
+    pairing::{JoinCode, ProvisioningFile, claim_proof},
+    time::UnixMillis,
+};
+
+use crate::{
+    cloud::{CloudError, Visitor},
+    identity::{Identity, IdentityError},
+    pairing::{Pairing, PairingError},
+    private_file,
+    tls::{CaCertificate, TimeFloor},
+};
+
+/// What entitles the camera to a place.
+pub enum Ticket {
+    Code(JoinCode),
+    Secret(String),
+}
+
+/// How the camera introduces itself.
+pub struct Introduction {
+    pub name: String,
+    pub model: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    #[error(
+        "the relay does not take this code or file: it is mistyped, expired or used; ask for a \
+         new one in the app, under \"add camera\""
+    )]
+    NotAccepted,
+    #[error("the relay asks to wait: too many wrong codes; try again in some minutes")]
+    TooManyTries,
+    #[error("the relay is newer or older than this agent; update the older one")]
+    Protocol,
+    #[error(
+        "{0}; if the relay has a certificate of its own, pass its hash from the app with \
+         --ca-sha256"
+    )]
+    Untrusted(CloudError),
+    #[error("{0}; check the address, the network and that the relay runs, then try again")]
+    Unreachable(CloudError),
+    #[error("{0}")]
+    Relay(CloudError),
+    #[error("the relay sent a certificate authority that is not the one with SHA-256 {expected}")]
+    ForeignCa { expected: String },
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
+    Pairing(#[from] PairingError),
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path}: {cause}; download the file again in the app")]
+    Malformed { path: PathBuf, cause: String },
+}
+
+impl From<CloudError> for ClaimError {
+    fn from(error: CloudError) -> Self {
+        match (&error, error.code()) {
+            (_, Some("not_found_or_expired")) => Self::NotAccepted,
+            (_, Some("unsupported_protocol")) => Self::Protocol,
+            (CloudError::Untrusted { .. }, _) => Self::Untrusted(error),
+            (_, Some("rate_limited")) => Self::TooManyTries,
+            (CloudError::Unavailable { .. }, _) => Self::Unreachable(error),
+            _ => Self::Relay(error),
+        }
+    }
+}
+
+/// Claims a place at `relay_url` and writes it down in `data_dir`. Safe to repeat: the relay
+/// gives the same key the same place again.
+pub async fn claim(
+    data_dir: &Path,
+    relay_url: &str,
+    ca_sha256: Option<&str>,
+    ticket: Ticket,
+    introduction: Introduction,
+) -> Result<Pairing, ClaimError> {
+    let identity = Identity::open(data_dir)?;
+    let visitor = Visitor::meet(relay_url, ca_sha256, TimeFloor::new(UnixMillis(0))).await?;
+    let challenge = visitor.challenge().await?;
+    let (code, secret) = match ticket {
+        Ticket::Code(code) => (Some(code.to_string()), None),
+        Ticket::Secret(secret) => (None, Some(secret)),
+    };
+    let request = ClaimRequest {
+        protocol: PROTOCOL_VERSION,
+        code,
+        secret,
+        public_key: identity.public_key().to_owned(),
+        signature: identity.sign(&claim_proof(&challenge.nonce, identity.public_key())),
+        nonce: challenge.nonce,
+        name: introduction.name,
+        model: introduction.model,
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let response = visitor.claim(&request).await?;
+    let pairing = accept(response, relay_url, ca_sha256, visitor.ca())?;
+    pairing.save(data_dir)?;
+    Ok(pairing)
+}
+
+fn accept(
+    response: ClaimResponse,
+    relay_url: &str,
+    ca_sha256: Option<&str>,
+    pinned: Option<&CaCertificate>,
+) -> Result<Pairing, ClaimError> {
+    let ca = CaCertificate::from_pem(&response.ca_pem).ok();
+    if let Some(expected) = ca_sha256
+        && (ca.is_none()
+            || ca.as_ref().map(CaCertificate::sha256).as_deref()
+                != Some(&expected.to_ascii_lowercase()))
+    {
+        return Err(ClaimError::ForeignCa { expected: expected.to_owned() });
+    }
+    Ok(Pairing {
+        relay_url: relay_url.to_owned(),
+        ca_sha256: pinned.map(CaCertificate::sha256),
+        camera_id: response.camera_id,
+        site_id: response.site_id,
+        mqtt: response.mqtt,
+        ca_pem: response.ca_pem,
+        server_time: response.server_time,
+    })
+}
+
+/// Claims with the file that an installer dropped on the camera, then wipes its secret.
+/// The flag tells whether the wiping succeeded: the file may lie on a read-only partition.
+pub async fn claim_with_file(
+    data_dir: &Path,
+    path: &Path,
+    introduction: Introduction,
+) -> Result<(Pairing, bool), ClaimError> {
+    let text = fs::read_to_string(path)
+        .map_err(|source| ClaimError::Read { path: path.to_owned(), source })?;
+    let file: ProvisioningFile = toml::from_str(&text).map_err(|error| ClaimError::Malformed {
+        path: path.to_owned(),
+        cause: error.message().replace('\n', " "),
+    })?;
+    if file.secret.is_empty() {
+        return Err(ClaimError::Malformed {
+            path: path.to_owned(),
+            cause: "its secret is used up".to_owned(),
+        });
+    }
+    let ticket = Ticket::Secret(file.secret.clone());
+    let pairing =
+        claim(data_dir, &file.relay_url, file.ca_sha256.as_deref(), ticket, introduction).await?;
+    Ok((pairing, wipe(path, &text, &file.secret).is_ok()))
+}
+
+/// Overwrites the secret where it lies, so that a FAT partition keeps no copy in a free block,
+/// then puts a file without it in its place.
+fn wipe(path: &Path, text: &str, secret: &str) -> io::Result<()> {
+    let blanked = text.replace(secret, &" ".repeat(secret.len()));
+    let mut file = fs::OpenOptions::new().write(true).open(path)?;
+    io::Write::write_all(&mut file, blanked.as_bytes())?;
+    file.sync_all()?;
+    private_file::replace(path, text.replace(secret, "").as_bytes())
+}

@@ -1,0 +1,258 @@
+//! Sends what waits for the relay over one connection: the outbox in its order, each message
+//! until the broker has acknowledged it; health and signals as they come.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use nightjar_shared::{
+    event::{Health, Presence},
+    signal::Signal,
+    topic::Channel,
+};
+use serde::Serialize;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    inflight::Publication,
+    mqtt::{LinkEnds, LinkError, MAX_PACKET_BYTES, Publisher, discard},
+};
+use crate::store::{MessageId, OutboxMessage, Store};
+
+/// Messages that the broker has not acknowledged yet: enough to fill a slow link, few enough to
+/// repeat after a broken one.
+pub(super) const WINDOW: usize = 16;
+
+/// What is left of [`MAX_PACKET_BYTES`] beside topic and properties.
+const MAX_PAYLOAD_BYTES: usize = MAX_PACKET_BYTES as usize - 1024;
+
+/// At shutdown: for the last messages, then for the farewell.
+const FLUSH_WITHIN: Duration = Duration::from_millis(800);
+const FAREWELL_WITHIN: Duration = Duration::from_millis(400);
+
+/// What the connection's receiving side learns for the sending one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    Subscribed,
+    /// The broker has this message of the outbox.
+    Arrived(MessageId),
+    FarewellArrived,
+}
+
+/// The sending side of one connection.
+pub(super) struct Sender<'a> {
+    publisher: Publisher,
+    progress: mpsc::Receiver<Progress>,
+    store: Store,
+    wake: Arc<Notify>,
+    signals: &'a mut mpsc::Receiver<(String, Signal)>,
+    health: &'a mut watch::Receiver<Option<Health>>,
+    connected: &'a watch::Sender<bool>,
+    window: Window,
+}
+
+impl<'a> Sender<'a> {
+    pub(super) fn new(
+        ends: &'a mut LinkEnds,
+        publisher: Publisher,
+        progress: mpsc::Receiver<Progress>,
+    ) -> Self {
+        Self {
+            publisher,
+            progress,
+            store: ends.store.clone(),
+            wake: ends.store.outbox_wake(),
+            signals: &mut ends.signals_out,
+            health: &mut ends.health,
+            connected: &ends.connected,
+            window: Window::default(),
+        }
+    }
+
+    /// Until cancelled; then `farewell` is the last word.
+    pub(super) async fn run(
+        mut self,
+        presence: &Presence,
+        farewell: &Presence,
+        cancel: &CancellationToken,
+    ) -> Result<(), LinkError> {
+        self.publisher.subscribe().await?;
+        // The relay sends waiting commands as soon as it learns of the camera: it must be able
+        // to hear them by then.
+        tokio::select! {
+            () = cancel.cancelled() => return Ok(()),
+            subscribed = self.progress.recv() => drop(subscribed.ok_or(LinkError::Ended)?),
+            () = discard(self.signals) => {}
+        }
+        self.publish(Channel::UpPresence, true, presence, Publication::Other).await?;
+        tracing::info!("connected to the relay");
+        self.connected.send_replace(true);
+        self.health.mark_changed();
+        self.send_until(cancel).await?;
+        self.flush().await?;
+        self.publish(Channel::UpPresence, true, farewell, Publication::Farewell).await?;
+        drop(timeout(FAREWELL_WITHIN, self.farewell_arrived()).await);
+        self.publisher.disconnect().await
+    }
+
+    async fn send_until(&mut self, cancel: &CancellationToken) -> Result<(), LinkError> {
+        let wake = Arc::clone(&self.wake);
+        let mut more = true;
+        loop {
+            if more {
+                more = self.fill_window().await?;
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return Ok(()),
+                () = wake.notified() => more = true,
+                Some(progress) = self.progress.recv() => {
+                    self.settle(progress).await?;
+                    more = true;
+                }
+                Some((replica, signal)) = self.signals.recv() => {
+                    self.send_signal(replica, &signal).await?;
+                }
+                Ok(()) = self.health.changed() => self.send_health().await?,
+            }
+        }
+    }
+
+    /// Hands over the next messages of the outbox. Tells whether more may wait behind them.
+    async fn fill_window(&mut self) -> Result<bool, LinkError> {
+        let room = self.window.room();
+        if room == 0 {
+            return Ok(false);
+        }
+        let messages = self.store.next_messages(self.window.last(), room).await?;
+        let full = messages.len() == room;
+        for message in messages {
+            self.send_message(message).await?;
+        }
+        // With a full window the next acknowledgement asks again.
+        Ok(full && self.window.room() > 0)
+    }
+
+    async fn send_message(&mut self, message: OutboxMessage) -> Result<(), LinkError> {
+        if message.payload.len() > MAX_PAYLOAD_BYTES {
+            tracing::error!(
+                bytes = message.payload.len(),
+                "a message is too large for the broker; it is dropped"
+            );
+            self.window.skipped(message.id);
+            return Ok(self.store.remove_message(message.id).await?);
+        }
+        self.window.handed_over(message.id);
+        let channel = message.kind.channel();
+        let payload = message.payload.into_bytes();
+        self.publisher.publish(channel, false, payload, Publication::Outbox(message.id)).await
+    }
+
+    async fn settle(&mut self, progress: Progress) -> Result<(), LinkError> {
+        if let Progress::Arrived(id) = progress {
+            self.store.remove_message(id).await?;
+            self.window.arrived(id);
+        }
+        Ok(())
+    }
+
+    async fn send_signal(&mut self, replica: String, signal: &Signal) -> Result<(), LinkError> {
+        self.publish(Channel::UpSignal { replica }, false, signal, Publication::Other).await
+    }
+
+    async fn send_health(&mut self) -> Result<(), LinkError> {
+        let health = self.health.borrow_and_update().clone();
+        match health {
+            Some(health) => {
+                self.publish(Channel::UpHealth, false, &health, Publication::Other).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn publish<T: Serialize>(
+        &self,
+        channel: Channel,
+        retain: bool,
+        message: &T,
+        publication: Publication,
+    ) -> Result<(), LinkError> {
+        let payload = match serde_json::to_vec(message) {
+            Ok(payload) if payload.len() <= MAX_PAYLOAD_BYTES => payload,
+            Ok(payload) => {
+                tracing::error!(
+                    bytes = payload.len(),
+                    ?channel,
+                    "a message is too large for the broker; it is dropped"
+                );
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(%error, ?channel, "a message cannot be written as JSON; it is dropped");
+                return Ok(());
+            }
+        };
+        self.publisher.publish(channel, retain, payload, publication).await
+    }
+
+    /// What the features said while they stopped: the last signals, and the outbox as far as
+    /// the time allows; the rest keeps.
+    async fn flush(&mut self) -> Result<(), LinkError> {
+        while let Ok((replica, signal)) = self.signals.try_recv() {
+            self.send_signal(replica, &signal).await?;
+        }
+        let emptied = async {
+            loop {
+                while self.fill_window().await? {}
+                if self.window.is_empty() {
+                    return Ok(());
+                }
+                let progress = self.progress.recv().await.ok_or(LinkError::Ended)?;
+                self.settle(progress).await?;
+            }
+        };
+        timeout(FLUSH_WITHIN, emptied).await.unwrap_or(Ok(()))
+    }
+
+    async fn farewell_arrived(&mut self) {
+        while self.progress.recv().await.is_some_and(|it| it != Progress::FarewellArrived) {}
+    }
+}
+
+/// Which messages are on their way. Begins empty with every connection: what was not
+/// acknowledged is sent again, in order.
+#[derive(Debug, Default)]
+struct Window {
+    last: MessageId,
+    on_the_way: BTreeSet<MessageId>,
+}
+
+impl Window {
+    /// How many more messages may be handed over.
+    fn room(&self) -> usize {
+        WINDOW.saturating_sub(self.on_the_way.len())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.on_the_way.is_empty()
+    }
+
+    /// The message that the next ones follow.
+    fn last(&self) -> MessageId {
+        self.last
+    }
+
+    fn handed_over(&mut self, id: MessageId) {
+        self.skipped(id);
+        self.on_the_way.insert(id);
+    }
+
+    fn skipped(&mut self, id: MessageId) {
+        self.last = self.last.max(id);
+    }
+
+    fn arrived(&mut self, id: MessageId) {
+        self.on_the_way.remove(&id);
+    }
+}
