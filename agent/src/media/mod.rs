@@ -1,1 +1,148 @@
+//! From a source to encoded frames, grey pictures and snapshots: one pipeline, one encoder, for
+//! everybody who listens.
+
+mod encoder;
+mod jpeg;
+mod key_frames;
+mod luma;
 pub mod mux;
+mod pipeline;
+mod supervisor;
+mod taps;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    task::spawn_blocking,
+    time,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::encoder::EncoderKind;
+use self::{supervisor::Supervisor, taps::Taps};
+use crate::{
+    config::SourceConfig,
+    frame::{CaptureStatus, EncodedFrame, LumaFrame},
+};
+
+/// A snapshot waits this long for the next picture.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(2);
+
+const THUMBNAIL_WIDTH: u32 = 640;
+
+/// What the camera sees. Clones share one pipeline, which restarts by itself when the source
+/// stalls, fails or is missing: consumers see a gap, then frames that begin with a key frame.
+#[derive(Clone)]
+pub struct Media {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    taps: Arc<Taps>,
+    luma: Mutex<Option<mpsc::Receiver<LumaFrame>>>,
+    status: watch::Receiver<CaptureStatus>,
+    privacy: watch::Sender<bool>,
+    bitrate_kbps: watch::Sender<u32>,
+}
+
+impl Media {
+    /// Starts to capture. Must be called inside a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Only for what waiting cannot cure: `GStreamer` or an H.264 encoder is not installed. A
+    /// missing camera is reported in [`Self::status`] and tried again.
+    pub fn start(
+        config: &SourceConfig,
+        tracker: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        gstreamer::init().context("GStreamer does not start")?;
+        if EncoderKind::available().is_empty() {
+            bail!("no H.264 encoder is installed; install gstreamer1.0-plugins-ugly (x264enc)");
+        }
+        let (taps, luma) = Taps::new();
+        let taps = Arc::new(taps);
+        let (status_sender, status) = watch::channel(CaptureStatus::default());
+        let (privacy, privacy_receiver) = watch::channel(false);
+        let (bitrate_kbps, bitrate_receiver) = watch::channel(config.bitrate_kbps);
+        let supervisor = Supervisor {
+            config: config.clone(),
+            taps: Arc::clone(&taps),
+            status: status_sender,
+            privacy: privacy_receiver,
+            bitrate_kbps: bitrate_receiver,
+            cancel,
+        };
+        tracker.spawn(supervisor.run());
+        let luma = Mutex::new(Some(luma));
+        Ok(Self { shared: Arc::new(Shared { taps, luma, status, privacy, bitrate_kbps }) })
+    }
+
+    /// Encoded frames from now on. A reader that falls too far behind gets `Lagged` and must
+    /// skip to the next key frame.
+    pub fn frames(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
+        self.shared.taps.frames()
+    }
+
+    /// Small grey pictures, 5 to 10 a second; `None` when somebody has taken them already.
+    pub fn luma(&self) -> Option<mpsc::Receiver<LumaFrame>> {
+        self.shared.luma.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Asks for a key frame at the next picture. Requests within 300 ms share one.
+    pub fn force_key_frame(&self) {
+        self.shared.taps.request_key_frame();
+    }
+
+    /// Changes the encoder's target while it runs.
+    pub fn set_bitrate_kbps(&self, kbps: u32) {
+        self.shared.bitrate_kbps.send_if_modified(|current| {
+            let changed = *current != kbps;
+            *current = kbps;
+            changed
+        });
+    }
+
+    /// A JPEG of what the camera sees now, at most 640 pixels wide.
+    pub async fn snapshot(&self) -> anyhow::Result<Bytes> {
+        self.picture(THUMBNAIL_WIDTH).await
+    }
+
+    /// A JPEG of what the camera sees now, in full size.
+    pub async fn full_snapshot(&self) -> anyhow::Result<Bytes> {
+        self.picture(u32::MAX).await
+    }
+
+    async fn picture(&self, max_width: u32) -> anyhow::Result<Bytes> {
+        if self.shared.taps.is_private() {
+            bail!("no picture: privacy mode is on");
+        }
+        let request = self.shared.taps.request_picture();
+        let picture = time::timeout(SNAPSHOT_PATIENCE, request)
+            .await
+            .context("no picture: the source gives none")?
+            .context("no picture: privacy mode is on, or too many are asked for at once")?;
+        spawn_blocking(move || jpeg::encode(picture, max_width))
+            .await
+            .context("the JPEG encoder panicked")?
+    }
+
+    /// What source and encoder are doing; changes at least twice a second.
+    pub fn status(&self) -> watch::Receiver<CaptureStatus> {
+        self.shared.status.clone()
+    }
+
+    /// In privacy mode nothing leaves, at once, and the source is closed: a camera's light goes
+    /// out.
+    pub fn set_privacy(&self, private: bool) {
+        self.shared.taps.set_private(private);
+        self.shared.privacy.send_replace(private);
+    }
+}

@@ -1,0 +1,106 @@
+//! From `[source]` of agent.toml to a `GStreamer` bin that gives raw video.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use gstreamer::{self as gst, prelude::*};
+use gstreamer_app::AppSrc;
+
+use super::{
+    Geometry,
+    feeder::{Feeder, SceneSupply, Supply},
+    reel::Reel,
+    scene::Scene,
+};
+use crate::config::{SourceConfig, SourceKind};
+
+/// Pictures waiting between feeder and pipeline; when full, the oldest is dropped.
+const FEED_DEPTH: u64 = 4;
+
+/// A source that is ready to run.
+pub(crate) struct Source {
+    /// Its `src` pad gives raw video in the source's own format.
+    pub(crate) bin: gst::Bin,
+    /// What the source really gives, which may differ from what was wanted.
+    pub(crate) geometry: Geometry,
+    feed: Option<(Supply, AppSrc)>,
+}
+
+impl Source {
+    /// Opens the source. Blocks: a file is decoded up to its first picture, a camera is asked for
+    /// its formats.
+    pub(crate) fn open(config: &SourceConfig) -> anyhow::Result<Self> {
+        match config.kind {
+            SourceKind::Synthetic => Self::synthetic(config),
+            SourceKind::File => Self::file(config),
+            SourceKind::V4l2 => {
+                anyhow::bail!("sources of kind `v4l2` are not built yet; use `file` or `synthetic`")
+            }
+        }
+    }
+
+    /// Starts the pictures of a source that is fed by a thread; call it once the pipeline plays.
+    pub(crate) fn start_feeding(&mut self) -> anyhow::Result<Option<Feeder>> {
+        self.feed.take().map(|(supply, sink)| Feeder::start(supply, sink)).transpose()
+    }
+
+    fn synthetic(config: &SourceConfig) -> anyhow::Result<Self> {
+        // Rows without padding: see `Scene::new`.
+        let (width, height) = (config.width / 8 * 8, config.height / 2 * 2);
+        let geometry = Geometry { width, height, fps: (config.fps, 1) };
+        let caps = raw_caps(geometry);
+        let seconds = |number: u32| Duration::from_secs(u64::from(number));
+        let scene = Scene::new(
+            usize::try_from(width)?,
+            usize::try_from(height)?,
+            seconds(config.quiet_s),
+            seconds(config.walk_s),
+        );
+        let width = usize::try_from(width)?;
+        let supply = SceneSupply::new(scene, width, config.fps, config.stamp, &caps)?;
+        Self::fed(Supply::Scene(supply), geometry, &caps)
+    }
+
+    fn file(config: &SourceConfig) -> anyhow::Result<Self> {
+        let path = config.path.as_deref().context("source.path is absent")?;
+        let reel = Reel::open(path)?;
+        let (geometry, caps) = (reel.geometry(), reel.caps().clone());
+        Self::fed(Supply::Reel(Box::new(reel)), geometry, &caps)
+    }
+
+    fn fed(supply: Supply, geometry: Geometry, caps: &gst::Caps) -> anyhow::Result<Self> {
+        let sink = AppSrc::builder()
+            .caps(caps)
+            .format(gst::Format::Time)
+            .is_live(true)
+            .max_buffers(FEED_DEPTH)
+            .max_bytes(0)
+            .leaky_type(gstreamer_app::AppLeakyType::Downstream)
+            .build();
+        let bin = bin_of(&[sink.upcast_ref()])?;
+        Ok(Self { bin, geometry, feed: Some((supply, sink)) })
+    }
+}
+
+fn raw_caps(geometry: Geometry) -> gst::Caps {
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", number(geometry.width))
+        .field("height", number(geometry.height))
+        .field("framerate", gst::Fraction::new(number(geometry.fps.0), number(geometry.fps.1)))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .field("interlace-mode", "progressive")
+        .build()
+}
+
+/// A bin around a chain of elements, with the last one's output as its own.
+fn bin_of(chain: &[&gst::Element]) -> anyhow::Result<gst::Bin> {
+    let bin = gst::Bin::with_name("source");
+    bin.add_many(chain)?;
+    gst::Element::link_many(chain)?;
+    let last = chain.last().and_then(|element| element.static_pad("src"));
+    let target = last.context("a source without an output")?;
+    bin.add_pad(&gst::GhostPad::with_target(&target)?)?;
+    Ok(bin)
+}

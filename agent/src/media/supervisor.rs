@@ -1,0 +1,191 @@
+//! Keeps a capture pipeline running: starts it, watches it, starts it again. Nothing that a
+//! camera does takes the agent down.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::spawn_blocking,
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{pipeline::Pipeline, taps::Taps};
+use crate::{
+    capture::watchdog::{STALL_LIMIT, Verdict, Watchdog},
+    clock::monotonic_now,
+    config::SourceConfig,
+    frame::CaptureStatus,
+};
+
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Frame rates are measured over this many checks.
+const RATE_WINDOW: usize = 6;
+
+/// A driver that takes longer to stop is left behind, so that the agent goes on.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+pub(crate) struct Supervisor {
+    pub(crate) config: SourceConfig,
+    pub(crate) taps: Arc<Taps>,
+    pub(crate) status: watch::Sender<CaptureStatus>,
+    pub(crate) privacy: watch::Receiver<bool>,
+    pub(crate) bitrate_kbps: watch::Receiver<u32>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Why a pipeline is no longer wanted.
+enum End {
+    Cancelled,
+    Private,
+    Failed(String),
+}
+
+impl Supervisor {
+    pub(crate) async fn run(mut self) {
+        let mut watchdog = Watchdog::new(monotonic_now());
+        while self.wait_for_openness().await {
+            match self.run_once(&mut watchdog).await {
+                End::Cancelled => break,
+                End::Private => self.status.send_modify(|status| {
+                    *status = CaptureStatus {
+                        encoder: status.encoder.clone(),
+                        ..CaptureStatus::default()
+                    };
+                }),
+                End::Failed(problem) => {
+                    self.report_failure(problem);
+                    self.pause(watchdog.pause_before_restart()).await;
+                }
+            }
+        }
+    }
+
+    /// Returns once the camera may look; false when the agent stops instead.
+    async fn wait_for_openness(&mut self) -> bool {
+        tokio::select! {
+            () = self.cancel.cancelled() => false,
+            open = self.privacy.wait_for(|private| !private) => open.is_ok(),
+        }
+    }
+
+    /// One pipeline, from start to stop.
+    async fn run_once(&mut self, watchdog: &mut Watchdog) -> End {
+        let bitrate_kbps = *self.bitrate_kbps.borrow_and_update();
+        let (config, taps) = (self.config.clone(), Arc::clone(&self.taps));
+        let start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, &taps));
+        let started = tokio::select! {
+            // The pipeline, should it still come up, stops as it is dropped.
+            () = self.cancel.cancelled() => return End::Cancelled,
+            started = start => started,
+        };
+        let (pipeline, failures) = match started {
+            Ok(Ok(started)) => started,
+            Ok(Err(error)) => return End::Failed(format!("{error:#}")),
+            Err(panic) => return End::Failed(format!("starting the source: {panic}")),
+        };
+        watchdog.started(monotonic_now());
+        let end = self.watch(&pipeline, failures, watchdog).await;
+        let stopped = spawn_blocking(move || drop(pipeline));
+        if time::timeout(STOP_LIMIT, stopped).await.is_err() {
+            tracing::error!("the source does not stop; it is left behind");
+        }
+        end
+    }
+
+    async fn watch(
+        &mut self,
+        pipeline: &Pipeline,
+        mut failures: mpsc::Receiver<String>,
+        watchdog: &mut Watchdog,
+    ) -> End {
+        let mut checks = time::interval(CHECK_INTERVAL);
+        let mut rate = Rate::default();
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return End::Cancelled,
+                Ok(()) = self.privacy.changed() => {
+                    if *self.privacy.borrow_and_update() {
+                        return End::Private;
+                    }
+                }
+                Some(failure) = failures.recv() => return End::Failed(failure),
+                Ok(()) = self.bitrate_kbps.changed() => {
+                    pipeline.set_bitrate(*self.bitrate_kbps.borrow_and_update());
+                }
+                _ = checks.tick() => {
+                    if watchdog.check(self.taps.last_frame_at(), monotonic_now()) == Verdict::Stalled {
+                        let limit = STALL_LIMIT.as_secs();
+                        return End::Failed(format!("the source gave no picture for {limit} s"));
+                    }
+                    let fps = rate.measure(self.taps.encoded_frames(), Instant::now());
+                    self.report(pipeline, fps);
+                }
+            }
+        }
+    }
+
+    /// Running means that frames arrive, not that a pipeline exists.
+    fn report(&self, pipeline: &Pipeline, fps: f32) {
+        if fps <= 0.0 {
+            return;
+        }
+        let status = CaptureStatus {
+            running: true,
+            encoder: pipeline.encoder_name().to_owned(),
+            width: pipeline.geometry.width,
+            height: pipeline.geometry.height,
+            fps,
+            problem: None,
+        };
+        let was_running = self.status.borrow().running;
+        if !was_running {
+            tracing::info!(
+                encoder = status.encoder,
+                width = status.width,
+                height = status.height,
+                "the camera sees"
+            );
+        }
+        self.status.send_replace(status);
+    }
+
+    fn report_failure(&self, problem: String) {
+        let known = self.status.borrow().problem.as_ref() == Some(&problem);
+        if !known {
+            tracing::warn!(problem, "the camera does not see; trying again");
+        }
+        self.status.send_modify(|status| {
+            status.running = false;
+            status.fps = 0.0;
+            status.problem = Some(problem);
+        });
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Frames a second over the last checks.
+#[derive(Default)]
+struct Rate {
+    window: std::collections::VecDeque<(u64, Instant)>,
+}
+
+impl Rate {
+    fn measure(&mut self, frames: u64, now: Instant) -> f32 {
+        self.window.push_back((frames, now));
+        if self.window.len() > RATE_WINDOW {
+            self.window.pop_front();
+        }
+        let Some((first_frames, first_at)) = self.window.front() else { return 0.0 };
+        let elapsed = now.duration_since(*first_at).as_secs_f32();
+        let counted = u16::try_from(frames - first_frames).unwrap_or(u16::MAX);
+        if elapsed > 0.0 { f32::from(counted) / elapsed } else { 0.0 }
+    }
+}
