@@ -1,1 +1,14 @@
+//! Starts the real programs and stands where people and cameras stand: the demo, the end-to-end
+//! tests and the bench are made of this.
 
+pub mod agent;
+pub mod api;
+pub mod browser;
+pub mod demo;
+pub mod feed;
+pub mod process;
+pub mod programs;
+pub mod relay;
+pub mod stack;
+pub mod viewer;
+pub mod wait;

@@ -1,1 +1,28 @@
-fn main() {}
+//! `nightjar-e2e demo`: what `make demo` runs.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use nightjar_e2e::demo;
+
+/// Runs the whole of Nightjar on this machine.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// A relay and one paired camera, until Ctrl-C. Reads `DEMO_PORT`, `DEMO_LISTEN`,
+    /// `DEMO_CAMERA` and `DEMO_JSON` from the environment.
+    Demo,
+}
+
+// One thread: the kernel kills a child when the thread that started it ends.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Demo => demo::run(demo::Options::from_environment()?).await,
+    }
+}

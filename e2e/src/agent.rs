@@ -1,0 +1,188 @@
+//! A camera of one's own: its source, its data directory, its process.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{
+    process::{self, Process},
+    programs, wait,
+};
+
+/// What the camera looks at.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A video file, looped at its own pace.
+    File(PathBuf),
+    /// A drawn scene: quiet, a walker, quiet, …
+    Synthetic(Scene),
+    /// The first V4L2 device.
+    V4l2,
+}
+
+#[derive(Debug, Clone)]
+pub struct Scene {
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    pub quiet_s: u32,
+    pub walk_s: u32,
+    /// Whether the capture time is drawn into the picture.
+    pub stamp: bool,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self { width: 640, height: 360, fps: 15, quiet_s: 10, walk_s: 5, stamp: false }
+    }
+}
+
+/// What `agent.toml` says, as far as tests vary it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub source: Source,
+    pub pre_roll_s: u32,
+    pub post_roll_s: u32,
+    pub max_clip_s: u32,
+}
+
+impl Settings {
+    pub fn new(source: Source) -> Self {
+        Self { source, pre_roll_s: 5, post_roll_s: 5, max_clip_s: 60 }
+    }
+
+    pub fn to_toml(&self) -> String {
+        let source = match &self.source {
+            Source::File(path) => format!("kind = \"file\"\npath = \"{}\"\n", path.display()),
+            Source::V4l2 => "kind = \"v4l2\"\n".to_owned(),
+            Source::Synthetic(scene) => {
+                let Scene { width, height, fps, quiet_s, walk_s, stamp } = scene;
+                format!(
+                    "kind = \"synthetic\"\nwidth = {width}\nheight = {height}\nfps = {fps}\n\
+                     quiet_s = {quiet_s}\nwalk_s = {walk_s}\nstamp = {stamp}\n"
+                )
+            }
+        };
+        let Self { pre_roll_s, post_roll_s, max_clip_s, .. } = self;
+        format!(
+            "name = \"front door\"\n[source]\n{source}[recording]\npre_roll_s = {pre_roll_s}\n\
+             post_roll_s = {post_roll_s}\nmax_clip_s = {max_clip_s}\n"
+        )
+    }
+}
+
+/// An agent: paired or not, running or not.
+#[derive(Debug)]
+pub struct Agent {
+    directory: PathBuf,
+    data_dir: PathBuf,
+    process: Option<Process>,
+}
+
+impl Agent {
+    /// Writes the configuration below `directory`; starts nothing yet.
+    pub fn prepare(directory: &Path, settings: &Settings) -> Result<Self> {
+        Self::prepare_with_data(directory, settings, directory.join("agent"))
+    }
+
+    /// [`Self::prepare`] with a data directory elsewhere, for instance on a small disk.
+    pub fn prepare_with_data(
+        directory: &Path,
+        settings: &Settings,
+        data_dir: PathBuf,
+    ) -> Result<Self> {
+        fs::create_dir_all(&data_dir).context("cannot make the agent's data directory")?;
+        fs::write(directory.join("agent.toml"), settings.to_toml())
+            .context("cannot write agent.toml")?;
+        Ok(Self { directory: directory.to_owned(), data_dir, process: None })
+    }
+
+    /// Pairs with the text of a provisioning file.
+    pub fn pair_with_file(&self, provisioning: &str) -> Result<()> {
+        let file = self.directory.join("nightjar.toml");
+        fs::write(&file, provisioning).context("cannot write the provisioning file")?;
+        self.pair(&["--file".as_ref(), file.as_os_str()], "")
+    }
+
+    /// Pairs with a code, typed on standard input.
+    pub fn pair_with_code(&self, relay_url: &str, code: &str) -> Result<()> {
+        self.pair(&["--relay".as_ref(), relay_url.as_ref()], &format!("{code}\n"))
+    }
+
+    fn pair(&self, how: &[&std::ffi::OsStr], input: &str) -> Result<()> {
+        let program = programs::find("nightjar-agent")?;
+        let config = self.directory.join("agent.toml");
+        let mut arguments = vec!["pair".as_ref(), "--config".as_ref(), config.as_os_str()];
+        arguments.extend(["--data-dir".as_ref(), self.data_dir.as_os_str()]);
+        arguments.extend(how);
+        let (status, _, error) = process::run(&program, &arguments, input)?;
+        ensure!(status.success(), "nightjar-agent pair: {status}: {error}");
+        Ok(())
+    }
+
+    /// Starts the program; it must not be running.
+    pub fn start(&mut self) -> Result<()> {
+        let program = programs::find("nightjar-agent")?;
+        let config = self.directory.join("agent.toml");
+        let arguments = [
+            "run".as_ref(),
+            "--config".as_ref(),
+            config.as_os_str(),
+            "--data-dir".as_ref(),
+            self.data_dir.as_os_str(),
+        ];
+        let log = self.directory.join("agent.log");
+        self.process = Some(Process::start(&program, arguments, &log)?);
+        Ok(())
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.running()?.pid())
+    }
+
+    pub fn log_text(&self) -> String {
+        self.process.as_ref().map(Process::log_text).unwrap_or_default()
+    }
+
+    /// Fails when it has ended.
+    pub fn check_running(&mut self) -> Result<()> {
+        self.process.as_mut().context("the agent was not started")?.check_running()
+    }
+
+    /// The process id of the child that serves viewers.
+    pub fn live_worker(&self) -> Result<Option<u32>> {
+        let children = process::children(self.pid()?);
+        Ok(children.iter().find(|(_, line)| line.contains("live-worker")).map(|(pid, _)| *pid))
+    }
+
+    /// Waits until there is a live worker other than `before`.
+    pub async fn live_worker_after(&self, before: Option<u32>, within: Duration) -> Result<u32> {
+        wait::until("a live worker runs", within, async || {
+            Ok(self.live_worker()?.filter(|pid| Some(*pid) != before))
+        })
+        .await
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    pub async fn stop(&mut self, within: Duration) -> Result<ExitStatus> {
+        let mut process = self.process.take().context("the agent was not started")?;
+        process.stop(within).await
+    }
+
+    fn running(&self) -> Result<&Process> {
+        self.process.as_ref().context("the agent was not started")
+    }
+}

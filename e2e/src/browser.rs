@@ -1,0 +1,174 @@
+//! Debian's Chromium without a window, driven over its `DevTools` protocol.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use chromiumoxide::{
+    Browser as Chromium, Page as ChromiumPage,
+    cdp::js_protocol::runtime::EvaluateParams,
+    handler::{HandlerConfig, viewport::Viewport},
+    page::ScreenshotParams,
+};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio_util::task::TaskTracker;
+
+use crate::{process::Process, wait};
+
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// A clip plays for up to a minute inside one evaluation.
+const EVALUATION_LIMIT: Duration = Duration::from_mins(2);
+
+/// A phone held upright.
+const WIDTH: u32 = 412;
+const HEIGHT: u32 = 860;
+
+/// A browser with a profile of its own.
+pub struct Browser {
+    chromium: Chromium,
+    // Dropped last: it kills the browser.
+    process: Process,
+    directory: PathBuf,
+}
+
+impl Browser {
+    /// Starts one. Its profile, its log and its pictures lie below `directory`.
+    pub async fn start(directory: &Path) -> Result<Self> {
+        let profile = directory.join("chromium");
+        fs::create_dir_all(&profile).context("cannot make a browser profile")?;
+        let arguments = [
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(),
+            "--disable-gpu".to_owned(),
+            "--disable-quic".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--mute-audio".to_owned(),
+            "--autoplay-policy=no-user-gesture-required".to_owned(),
+            "--remote-debugging-port=0".to_owned(),
+            format!("--user-data-dir={}", profile.display()),
+            "about:blank".to_owned(),
+        ];
+        let log = directory.join("chromium.log");
+        let mut process = Process::start(Path::new("chromium"), arguments, &log)?;
+        let address = wait::until("the browser listens", START_LIMIT, async || {
+            process.check_running()?;
+            Ok(devtools_address(&profile))
+        })
+        .await?;
+        let viewport = Viewport {
+            width: WIDTH,
+            height: HEIGHT,
+            device_scale_factor: Some(2.0),
+            emulating_mobile: true,
+            is_landscape: false,
+            has_touch: true,
+        };
+        let config = HandlerConfig {
+            viewport: Some(viewport),
+            request_timeout: EVALUATION_LIMIT,
+            ..HandlerConfig::default()
+        };
+        let (chromium, mut handler) = Chromium::connect_with_config(address, config)
+            .await
+            .context("cannot talk to the browser")?;
+        // Ends with the browser, when its socket closes.
+        TaskTracker::new().spawn(async move { while handler.next().await.is_some() {} });
+        Ok(Self { chromium, process, directory: directory.to_owned() })
+    }
+
+    /// Opens a page and waits until it is loaded.
+    pub async fn open(&self, url: &str) -> Result<Page> {
+        let page = self.chromium.new_page("about:blank").await.context("cannot open a page")?;
+        page.goto(url).await.with_context(|| format!("cannot load {url}"))?;
+        Ok(Page { page, directory: self.directory.clone() })
+    }
+
+    /// SIGKILL to the whole browser: its viewers vanish without a word.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+}
+
+/// Chromium writes its port and its socket's path into its profile once it listens.
+fn devtools_address(profile: &Path) -> Option<String> {
+    let text = fs::read_to_string(profile.join("DevToolsActivePort")).ok()?;
+    let (port, path) = text.trim().split_once('\n')?;
+    Some(format!("ws://127.0.0.1:{port}{path}"))
+}
+
+/// One page.
+pub struct Page {
+    page: ChromiumPage,
+    directory: PathBuf,
+}
+
+impl Page {
+    /// Evaluates an expression; a promise is waited for.
+    pub async fn evaluate<T: DeserializeOwned>(&self, expression: &str) -> Result<T> {
+        let parameters = EvaluateParams::builder()
+            .expression(expression)
+            .await_promise(true)
+            .return_by_value(true)
+            .user_gesture(true)
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        let result = self.page.evaluate_expression(parameters).await;
+        let result = result.with_context(|| format!("in the browser: {expression}"))?;
+        // `undefined` has no value at all.
+        let value = result.value().cloned().unwrap_or_default();
+        serde_json::from_value(value)
+            .with_context(|| format!("not what was expected: {expression}"))
+    }
+
+    /// Waits until an element is there and shown.
+    pub async fn shows(&self, selector: &str, within: Duration) -> Result<()> {
+        let expression = format!(
+            "(() => {{ const found = document.querySelector({}); \
+             return !!found && found.checkVisibility(); }})()",
+            json!(selector)
+        );
+        wait::until_true(&format!("the page shows {selector}"), within, async || {
+            self.evaluate(&expression).await
+        })
+        .await
+    }
+
+    /// The text of an element, trimmed; empty when there is none.
+    pub async fn text(&self, selector: &str) -> Result<String> {
+        let selector = json!(selector);
+        self.evaluate(&format!("(document.querySelector({selector})?.textContent ?? '').trim()"))
+            .await
+    }
+
+    /// Taps an element as a finger does.
+    pub async fn tap(&self, selector: &str) -> Result<()> {
+        self.shows(selector, Duration::from_secs(10)).await?;
+        let element = self.page.find_element(selector).await?;
+        element.click().await.with_context(|| format!("cannot tap {selector}"))?;
+        Ok(())
+    }
+
+    /// Types into a field.
+    pub async fn fill(&self, selector: &str, text: &str) -> Result<()> {
+        self.tap(selector).await?;
+        let element = self.page.find_element(selector).await?;
+        element.type_str(text).await.with_context(|| format!("cannot type into {selector}"))?;
+        Ok(())
+    }
+
+    /// Saves what the page looks like as `{name}.png` beside the logs.
+    pub async fn screenshot(&self, name: &str) -> Result<()> {
+        let file = self.directory.join(format!("{name}.png"));
+        let picture = self.page.screenshot(ScreenshotParams::builder().build()).await?;
+        fs::write(&file, picture).with_context(|| format!("cannot write {}", file.display()))
+    }
+}

@@ -1,0 +1,170 @@
+//! A relay of one's own: its own ports, its own data directory.
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{api::Api, process::Process, programs, wait};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+/// Written by the relay below its data directory.
+const CA_FILE: &str = "ca.pem";
+
+/// The relay's three listeners.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    pub web: u16,
+    pub store: u16,
+    pub mqtt: u16,
+}
+
+impl Ports {
+    /// Three that are free now.
+    pub fn free() -> Result<Self> {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port is free");
+        // All three at once, so that they differ.
+        let listeners = [listen()?, listen()?, listen()?];
+        let port = |index: usize| listeners[index].local_addr().map(|address| address.port());
+        Ok(Self { web: port(0)?, store: port(1)?, mqtt: port(2)? })
+    }
+
+    /// The demo's: one that people type, and the two after it.
+    pub fn from(web: u16) -> Result<Self> {
+        ensure!(web <= u16::MAX - 2, "DEMO_PORT={web}: two more ports must follow it");
+        Ok(Self { web, store: web + 1, mqtt: web + 2 })
+    }
+}
+
+/// Where a relay listens, and the name by which others reach it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub ports: Ports,
+    pub listen: IpAddr,
+    pub scheme: &'static str,
+    pub host: String,
+}
+
+impl Place {
+    /// Plain http on loopback; a browser treats localhost as secure.
+    pub fn loopback(ports: Ports) -> Self {
+        let listen = IpAddr::from(Ipv4Addr::LOCALHOST);
+        Self { ports, listen, scheme: "http", host: "localhost".to_owned() }
+    }
+
+    fn url(&self, scheme: &str, port: u16) -> String {
+        format!("{scheme}://{}:{port}", self.host)
+    }
+
+    fn config(&self, data_dir: &Path) -> String {
+        let Ports { web, store, mqtt } = self.ports;
+        let listen = self.listen;
+        format!(
+            "public_url = \"{web_url}\"\n\
+             listen = \"{listen}:{web}\"\n\
+             data_dir = \"{data_dir}\"\n\
+             registration = \"open\"\n\
+             [mqtt]\n\
+             listen = \"{listen}:{mqtt}\"\n\
+             public_url = \"{mqtt_url}\"\n\
+             [store]\n\
+             listen = \"{listen}:{store}\"\n\
+             public_url = \"{store_url}\"\n",
+            web_url = self.url(self.scheme, web),
+            store_url = self.url(self.scheme, store),
+            mqtt_url = self.url("mqtts", mqtt),
+            data_dir = data_dir.display(),
+        )
+    }
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub struct Relay {
+    place: Place,
+    directory: PathBuf,
+    process: Process,
+}
+
+impl Relay {
+    /// Starts one below `directory` and waits until it is ready.
+    pub async fn start(directory: &Path, place: Place) -> Result<Self> {
+        let data_dir = directory.join("relay");
+        fs::create_dir_all(&data_dir).context("cannot make the relay's data directory")?;
+        fs::write(directory.join("relay.toml"), place.config(&data_dir))
+            .context("cannot write relay.toml")?;
+        let process = launch(directory)?;
+        let mut relay = Self { place, directory: directory.to_owned(), process };
+        relay.ready().await?;
+        Ok(relay)
+    }
+
+    /// Where browsers go.
+    pub fn url(&self) -> String {
+        self.place.url(self.place.scheme, self.place.ports.web)
+    }
+
+    pub fn mqtt_url(&self) -> String {
+        self.place.url("mqtts", self.place.ports.mqtt)
+    }
+
+    /// The relay's own authority, PEM.
+    pub fn ca(&self) -> PathBuf {
+        self.directory.join("relay").join(CA_FILE)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub fn log_text(&self) -> String {
+        self.process.log_text()
+    }
+
+    /// A caller without an account.
+    pub fn api(&self) -> Result<Api> {
+        let ca = (self.place.scheme == "https").then(|| self.ca());
+        Api::new(&self.url(), ca.as_deref())
+    }
+
+    /// SIGKILL, then a new process on the same data.
+    pub async fn crash_and_restart(&mut self) -> Result<()> {
+        self.process.kill();
+        self.process = launch(&self.directory)?;
+        self.ready().await
+    }
+
+    pub async fn stop(&mut self, within: Duration) -> Result<ExitStatus> {
+        self.process.stop(within).await
+    }
+
+    /// Fails when it has ended.
+    pub fn check_running(&mut self) -> Result<()> {
+        self.process.check_running()
+    }
+
+    async fn ready(&mut self) -> Result<()> {
+        // With https the authority is made in the first moments.
+        wait::until("the relay is ready", START_LIMIT, async || {
+            let ready = match self.api() {
+                Ok(api) => api.get("/readyz").await,
+                Err(error) => Err(error),
+            };
+            Ok(ready.is_ok_and(|answer| answer.status.is_success()).then_some(()))
+        })
+        .await
+        .or_else(|error| self.process.check_running().and(Err(error)))
+    }
+}
+
+fn launch(directory: &Path) -> Result<Process> {
+    let program = programs::find("nightjar-relay")?;
+    let config = directory.join("relay.toml");
+    let arguments = ["serve".as_ref(), "--config".as_ref(), config.as_os_str()];
+    Process::start(&program, arguments, &directory.join("relay.log"))
+}

@@ -1,0 +1,127 @@
+// The harness's own viewer: a second opinion beside the web app. Runs in a page of the relay's
+// origin, with the session cookie of whoever signed in there.
+window.viewer = (() => {
+  const sessions = new Map();
+  const api = '/api/v1';
+
+  const post = (path, body) =>
+    fetch(api + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+
+  const signIn = async (email, password) => (await post('/auth/login', { email, password })).status;
+
+  const gathered = (connection) =>
+    new Promise((resolve) => {
+      if (connection.iceGatheringState === 'complete') return resolve();
+      connection.addEventListener('icegatheringstatechange', () => {
+        if (connection.iceGatheringState === 'complete') resolve();
+      });
+    });
+
+  const within = (milliseconds, promise) =>
+    Promise.race([
+      promise,
+      new Promise((resolve) => setTimeout(resolve, milliseconds, null)),
+    ]);
+
+  // Opens a live session. Gives the answer's status and, in milliseconds after the POST, when the
+  // answer and the first frame came.
+  const watch = async (cameraId) => {
+    const connection = new RTCPeerConnection();
+    const video = document.createElement('video');
+    Object.assign(video, { muted: true, autoplay: true, playsInline: true, width: 320 });
+    document.body.append(video);
+    connection.ontrack = ({ track, streams }) => {
+      video.srcObject = streams[0] ?? new MediaStream([track]);
+    };
+    connection.addTransceiver('video', { direction: 'recvonly' });
+    await connection.setLocalDescription(await connection.createOffer());
+    await gathered(connection);
+
+    const begin = performance.now();
+    const firstFrame = new Promise((resolve) =>
+      video.requestVideoFrameCallback(() => resolve(performance.now() - begin)),
+    );
+    const answer = await fetch(`${api}/cameras/${cameraId}/whep`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/sdp' },
+      body: connection.localDescription.sdp,
+    });
+    const body = await answer.text();
+    if (answer.status !== 201) {
+      connection.close();
+      video.remove();
+      return { status: answer.status, problem: body };
+    }
+    const answeredMs = performance.now() - begin;
+    const location = answer.headers.get('location');
+    await connection.setRemoteDescription({ type: 'answer', sdp: body });
+    const session = sessions.size + 1;
+    sessions.set(session, { connection, video, location });
+    return {
+      status: 201,
+      session,
+      location,
+      answered_ms: answeredMs,
+      first_frame_ms: await within(10_000, firstFrame),
+    };
+  };
+
+  const framesDecoded = async (session) => {
+    let frames = 0;
+    for (const report of (await sessions.get(session).connection.getStats()).values()) {
+      if (report.type === 'inbound-rtp' && report.kind === 'video') frames = report.framesDecoded;
+    }
+    return frames;
+  };
+
+  // The picture now, as 64 x 36 grey values, and its real size.
+  const picture = (session) => {
+    const { video } = sessions.get(session);
+    const canvas = new OffscreenCanvas(64, 36);
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    context.drawImage(video, 0, 0, 64, 36);
+    const { data } = context.getImageData(0, 0, 64, 36);
+    const grey = [];
+    for (let at = 0; at < data.length; at += 4) {
+      grey.push(Math.round(0.299 * data[at] + 0.587 * data[at + 1] + 0.114 * data[at + 2]));
+    }
+    return { width: video.videoWidth, height: video.videoHeight, grey };
+  };
+
+  const stop = async (session) => {
+    const { connection, video, location } = sessions.get(session);
+    const answer = await fetch(location, { method: 'DELETE' });
+    connection.close();
+    video.remove();
+    return answer.status;
+  };
+
+  // Plays a clip from its beginning to its end.
+  const play = async (url, limitMs) => {
+    const video = document.createElement('video');
+    Object.assign(video, { muted: true, playsInline: true, src: url });
+    document.body.append(video);
+    const end = new Promise((resolve) => {
+      video.onended = () => resolve('ended');
+      video.onerror = () => resolve(`error ${video.error.code}: ${video.error.message}`);
+    });
+    video.play().catch(() => {});
+    const outcome = (await within(limitMs, end)) ?? 'time-out';
+    const result = {
+      outcome,
+      duration_s: Number.isFinite(video.duration) ? video.duration : null,
+      position_s: video.currentTime,
+      frames: video.getVideoPlaybackQuality().totalVideoFrames,
+      width: video.videoWidth,
+      height: video.videoHeight,
+    };
+    video.remove();
+    return result;
+  };
+
+  return { signIn, watch, framesDecoded, picture, stop, play };
+})();

@@ -1,0 +1,134 @@
+//! The harness's own player of live sessions and clips: a second opinion beside the web app.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    browser::{Browser, Page},
+    wait,
+};
+
+/// A page of the relay's origin with `viewer.js` in it.
+pub struct Viewer {
+    pub page: Page,
+}
+
+/// What came of opening a live session.
+#[derive(Debug, Deserialize)]
+pub struct Watched {
+    pub status: u16,
+    #[serde(default)]
+    pub problem: String,
+    #[serde(default)]
+    pub session: u32,
+    /// Of the session, `/api/v1/live/…`.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// After the POST.
+    #[serde(default)]
+    pub answered_ms: f64,
+    /// After the POST; absent when none came within 10 s.
+    #[serde(default)]
+    pub first_frame_ms: Option<f64>,
+}
+
+/// A picture, made small.
+#[derive(Debug, Deserialize)]
+pub struct Picture {
+    /// Of the video itself.
+    pub width: u32,
+    pub height: u32,
+    /// 64 x 36 grey values, 0 to 255.
+    pub grey: Vec<u8>,
+}
+
+impl Picture {
+    pub fn mean(&self) -> usize {
+        self.grey.iter().map(|value| usize::from(*value)).sum::<usize>() / self.grey.len()
+    }
+
+    /// How far the values lie from their mean, on average: 0 for a plain picture.
+    pub fn spread(&self) -> usize {
+        let mean = self.mean();
+        let distances = self.grey.iter().map(|value| usize::from(*value).abs_diff(mean));
+        distances.sum::<usize>() / self.grey.len()
+    }
+
+    /// How many of the values differ clearly between two pictures.
+    pub fn differences(&self, other: &Self) -> usize {
+        self.grey.iter().zip(&other.grey).filter(|(one, two)| one.abs_diff(**two) > 12).count()
+    }
+}
+
+/// What came of playing a clip.
+#[derive(Debug, Deserialize)]
+pub struct Played {
+    /// `ended`, `time-out` or `error …`.
+    pub outcome: String,
+    pub duration_s: Option<f64>,
+    pub position_s: f64,
+    pub frames: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Viewer {
+    /// Opens a page of the relay and signs in there.
+    pub async fn sign_in(
+        browser: &Browser,
+        relay: &str,
+        email: &str,
+        password: &str,
+    ) -> Result<Self> {
+        let page = browser.open(&format!("{relay}/healthz")).await?;
+        page.evaluate::<serde_json::Value>(concat!(include_str!("viewer.js"), "; null")).await?;
+        let sign_in = format!("viewer.signIn({}, {})", json!(email), json!(password));
+        let status: u16 = page.evaluate(&sign_in).await?;
+        ensure!(status == 200, "the viewer could not sign in: {status}");
+        Ok(Self { page })
+    }
+
+    /// Opens a live session, whatever comes of it.
+    pub async fn try_watch(&self, camera_id: &str) -> Result<Watched> {
+        self.page.evaluate(&format!("viewer.watch({})", json!(camera_id))).await
+    }
+
+    /// Opens a live session that must show a frame; gives its number and times.
+    pub async fn watch(&self, camera_id: &str) -> Result<Watched> {
+        let watched = self.try_watch(camera_id).await?;
+        ensure!(watched.status == 201, "no live session: {watched:?}");
+        ensure!(watched.first_frame_ms.is_some(), "a live session without a frame: {watched:?}");
+        Ok(watched)
+    }
+
+    pub async fn frames_decoded(&self, session: u32) -> Result<u64> {
+        self.page.evaluate(&format!("viewer.framesDecoded({session})")).await
+    }
+
+    pub async fn picture(&self, session: u32) -> Result<Picture> {
+        self.page.evaluate(&format!("viewer.picture({session})")).await
+    }
+
+    /// Waits until `count` more frames were decoded.
+    pub async fn frames_flow(&self, session: u32, count: u64, within: Duration) -> Result<()> {
+        let before = self.frames_decoded(session).await?;
+        wait::until_true(&format!("{count} more live frames"), within, async || {
+            Ok(self.frames_decoded(session).await? >= before + count)
+        })
+        .await
+    }
+
+    pub async fn stop(&self, session: u32) -> Result<()> {
+        let status: u16 = self.page.evaluate(&format!("viewer.stop({session})")).await?;
+        ensure!(status == 200, "leaving a live session gave {status}");
+        Ok(())
+    }
+
+    /// Plays a clip from its beginning to its end.
+    pub async fn play(&self, url: &str, limit: Duration) -> Result<Played> {
+        self.page.evaluate(&format!("viewer.play({}, {})", json!(url), limit.as_millis())).await
+    }
+}
