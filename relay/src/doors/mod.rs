@@ -1,3 +1,4 @@
 //! Doors let somebody in: HTTP, WebSocket, MQTT. They authenticate, call the domain, and answer.
 
+pub mod server;
 pub mod web;

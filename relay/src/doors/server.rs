@@ -1,0 +1,307 @@
+//! The accept loop of every HTTP listener: the app's, and the object store's.
+//!
+//! axum alone lets a stranger hold connections open for ever. Here each connection has a deadline
+//! for whatever it is doing, and there is a limit to how many there are.
+
+mod activity;
+mod body;
+mod connections;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use bytes::Bytes;
+use http::{Request, Response, Version};
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::conn::auto,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+
+pub use self::body::{BodyTooSlow, RequestBody};
+use self::{
+    activity::{Activity, Watched},
+    body::GuardedBody,
+    connections::Connections,
+};
+use crate::engines::metrics::{Counter, Metrics};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How patient a listener is, and how much it takes.
+#[derive(Debug, Clone)]
+pub struct ServerLimits {
+    /// For TLS, and again for the head of a request.
+    pub head: Duration,
+    /// Between two pieces of a request's body.
+    pub body_idle: Duration,
+    /// For the whole body of a request.
+    pub body_total: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
+    /// How long a client may take nothing of a response.
+    pub write_stall: Duration,
+    /// At shutdown, for what is under way.
+    pub drain: Duration,
+    pub connections: usize,
+    /// From one IPv4 address or IPv6 /64 network. Loopback is exempt: a proxy in front brings
+    /// everybody from there, and has limits of its own.
+    pub connections_per_network: usize,
+    pub head_bytes: usize,
+    /// HTTP/2 requests at a time on one connection.
+    pub streams: u32,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            body_idle: Duration::from_secs(30),
+            body_total: Duration::from_mins(5),
+            keep_alive: Duration::from_secs(75),
+            write_stall: Duration::from_secs(30),
+            drain: Duration::from_secs(3),
+            connections: 4096,
+            connections_per_network: 256,
+            head_bytes: 32 * 1024,
+            streams: 64,
+        }
+    }
+}
+
+impl ServerLimits {
+    /// For the object store: clips are long to send, and a paused player reads nothing.
+    pub fn for_objects() -> Self {
+        Self {
+            body_total: Duration::from_mins(15),
+            write_stall: Duration::from_mins(5),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a listener is.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// Its name in metrics and logs.
+    pub name: &'static str,
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    pub limits: ServerLimits,
+}
+
+/// Serves `router` until `cancel` is cancelled. Requests carry their peer as
+/// `ConnectInfo<SocketAddr>`.
+pub fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    options: ServerOptions,
+    metrics: &Metrics,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) {
+    let handler = move |request: Request<RequestBody>| {
+        let router = router.clone();
+        async move {
+            router
+                .oneshot(request.map(Body::new))
+                .await
+                .unwrap_or_else(|impossible: Infallible| match impossible {})
+        }
+    };
+    serve(listener, handler, options, metrics, tracker, cancel);
+}
+
+/// Serves `handler` until `cancel` is cancelled; every connection is closed when `tracker` has
+/// been waited for.
+pub fn serve<H, F, B>(
+    listener: TcpListener,
+    handler: H,
+    options: ServerOptions,
+    metrics: &Metrics,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) where
+    H: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let server = Server {
+        handler,
+        connections: Connections::new(&options, metrics),
+        timed_out: metrics.counter(
+            "nightjar_http_timeouts_total",
+            "Connections closed because the client was too slow.",
+            &[("listener", options.name)],
+        ),
+        acceptor: options.tls.map(TlsAcceptor::from),
+        name: options.name,
+        limits: Arc::new(options.limits),
+        tracker: tracker.clone(),
+        cancel,
+    };
+    tracker.spawn(server.accept(listener));
+}
+
+#[derive(Clone)]
+struct Server<H> {
+    handler: H,
+    connections: Connections,
+    timed_out: Counter,
+    acceptor: Option<TlsAcceptor>,
+    name: &'static str,
+    limits: Arc<ServerLimits>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl<H, F, B> Server<H>
+where
+    H: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    async fn accept(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.cancel.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.begin(stream, peer),
+                Err(error) if is_connection_error(&error) => {}
+                Err(error) => {
+                    // Out of descriptors, most likely: closing connections will help.
+                    tracing::warn!(listener = self.name, %error, "cannot accept a connection");
+                    sleep(Duration::from_millis(500)).await;
+                }
+            }
+        }
+    }
+
+    fn begin(&self, stream: TcpStream, peer: SocketAddr) {
+        // When full, the new connection is closed: those that are served stay served.
+        let Some(permit) = self.connections.admit(peer.ip()) else { return };
+        // Small answers must not wait for more; a failure costs time, nothing else.
+        let _ = stream.set_nodelay(true);
+        let activity = Arc::new(Activity::default());
+        let stream = Watched::new(stream, activity.clone(), permit);
+        let server = self.clone();
+        self.tracker.spawn(async move {
+            match server.acceptor.clone() {
+                None => server.serve_connection(stream, activity, peer).await,
+                Some(acceptor) => {
+                    match timeout(server.limits.head, acceptor.accept(stream)).await {
+                        Ok(Ok(stream)) => server.serve_connection(stream, activity, peer).await,
+                        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                        Err(_) => server.timed_out.increment(),
+                    }
+                }
+            }
+        });
+    }
+
+    async fn serve_connection<I>(self, stream: I, activity: Arc<Activity>, peer: SocketAddr)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let builder = self.protocol();
+        let service = service_fn(|request: Request<Incoming>| {
+            let activity = activity.clone();
+            activity.request_started(request.version() == Version::HTTP_2);
+            // Made before the handler runs: a request that is dropped half-way ends as well.
+            let guard = activity::Request::new(activity);
+            let request = self.receive(request, peer);
+            let response = (self.handler)(request);
+            async move { Ok::<_, Infallible>(response.await.map(|body| GuardedBody::new(body, guard))) }
+        });
+        let mut connection =
+            pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let finished = tokio::select! {
+            finished = connection.as_mut() => finished,
+            () = activity.expired(&self.limits) => {
+                self.timed_out.increment();
+                return;
+            }
+            () = self.cancel.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let Ok(finished) = timeout(self.limits.drain, connection).await else { return };
+                finished
+            }
+        };
+        if let Err(error) = finished {
+            // The client's doing: it hung up or sent no HTTP.
+            tracing::debug!(error, listener = self.name, "connection ended");
+        }
+    }
+
+    fn receive(&self, request: Request<Incoming>, peer: SocketAddr) -> Request<RequestBody> {
+        let limits = &self.limits;
+        let mut request =
+            request.map(|body| RequestBody::new(body, limits.body_idle, limits.body_total));
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    }
+
+    fn protocol(&self) -> auto::Builder<TrackerExecutor> {
+        let limits = &self.limits;
+        let mut builder = auto::Builder::new(TrackerExecutor(self.tracker.clone()));
+        // The deadlines are kept by `Activity`, for both versions alike.
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(None)
+            .max_buf_size(limits.head_bytes.max(8 * 1024));
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(limits.body_idle)
+            .keep_alive_timeout(limits.head);
+        builder
+    }
+}
+
+/// Spawns HTTP/2's streams where shutdown waits for them.
+#[derive(Clone)]
+struct TrackerExecutor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for TrackerExecutor
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
+}
+
+/// An error of the one connection that was about to be accepted.
+fn is_connection_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// A future in a box, for the parts that must name it.
+type Boxed<T> = Pin<Box<T>>;
