@@ -1,5 +1,7 @@
 //! The web app's door: what a browser gets, and what it is allowed to do with it.
 
+#![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
+
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;

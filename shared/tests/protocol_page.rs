@@ -1,0 +1,84 @@
+//! `docs/protocol.md` names everything that travels: every topic, every command, every message.
+
+#![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
+
+use std::{fs, path::Path};
+
+use nightjar_shared::{
+    command::Command,
+    ids::CameraId,
+    topic::{Channel, Topic},
+};
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn page() -> String {
+    fs::read_to_string(workspace().join("docs/protocol.md")).unwrap()
+}
+
+#[track_caller]
+fn assert_named(page: &str, word: &str) {
+    assert!(page.contains(&format!("`{word}`")), "docs/protocol.md does not name `{word}`");
+}
+
+#[test]
+fn every_topic_is_named() {
+    let page = page();
+    let camera_id = CameraId::generate();
+    let channels = [
+        Channel::DownCommand,
+        Channel::DownSignal,
+        Channel::UpEvent,
+        Channel::UpHealth,
+        Channel::UpAck,
+        Channel::UpPresence,
+        Channel::UpSignal { replica: "REPLICA".to_owned() },
+    ];
+    for channel in channels {
+        let topic = Topic::new(camera_id, channel.clone()).to_string();
+        let (_, below) = topic.split_once(&format!("{camera_id}/")).unwrap();
+        assert_named(&page, &below.replace("REPLICA", "{replica}"));
+        assert_listed(&channel);
+    }
+}
+
+/// Does not compile when a channel is added and not listed above.
+fn assert_listed(channel: &Channel) {
+    match channel {
+        Channel::DownCommand
+        | Channel::DownSignal
+        | Channel::UpEvent
+        | Channel::UpHealth
+        | Channel::UpAck
+        | Channel::UpPresence
+        | Channel::UpSignal { .. } => {}
+    }
+}
+
+#[test]
+fn every_command_is_named() {
+    let page = page();
+    for kind in Command::KINDS {
+        assert_named(&page, kind);
+    }
+}
+
+/// The message types are the public structs that travel as a whole: those with golden files.
+#[test]
+fn every_message_is_named() {
+    let page = page();
+    let folder = workspace().join("shared/tests/wire");
+    for entry in fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let message = file.split('.').next().unwrap();
+        let type_name: String = message.split('_').map(capitalised).collect();
+        assert!(page.contains(&type_name), "docs/protocol.md does not name {type_name}");
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
+}
