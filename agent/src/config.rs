@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nightjar_shared::command::{Configuration, Zone};
 use serde::Deserialize;
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
@@ -19,7 +20,11 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    fn value(key: &'static str, value: &dyn fmt::Display, remedy: impl Into<String>) -> Self {
+    pub(crate) fn value(
+        key: &'static str,
+        value: &dyn fmt::Display,
+        remedy: impl Into<String>,
+    ) -> Self {
         Self::Value { key, value: value.to_string(), remedy: remedy.into() }
     }
 }
@@ -36,7 +41,7 @@ pub struct Config {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String")]
 pub enum SourceKind {
     V4l2,
     File,
@@ -49,6 +54,20 @@ impl SourceKind {
             Self::V4l2 => "v4l2",
             Self::File => "file",
             Self::Synthetic => "synthetic",
+        }
+    }
+}
+
+impl TryFrom<String> for SourceKind {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "v4l2" => Ok(Self::V4l2),
+            "file" => Ok(Self::File),
+            "synthetic" => Ok(Self::Synthetic),
+            "libcamera" | "rtsp" => Err(not_yet("source.kind", &word, SOURCE_KINDS)),
+            _ => Err(unknown("source.kind", &word, SOURCE_KINDS)),
         }
     }
 }
@@ -79,13 +98,40 @@ pub struct MotionConfig {
     pub enabled: bool,
     /// 0.0 (only large, clear motion) to 1.0 (the slightest).
     pub sensitivity: f32,
+    /// Where motion counts; everywhere when there is none.
+    pub zones: Vec<Zone>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String")]
 pub enum RecordingMode {
     Event,
     Off,
+}
+
+impl TryFrom<String> for RecordingMode {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        match word.as_str() {
+            "event" => Ok(Self::Event),
+            "off" => Ok(Self::Off),
+            "continuous" | "both" => Err(not_yet("recording.mode", &word, RECORDING_MODES)),
+            _ => Err(unknown("recording.mode", &word, RECORDING_MODES)),
+        }
+    }
+}
+
+const SOURCE_KINDS: &str = "\"v4l2\", \"file\" or \"synthetic\"";
+const RECORDING_MODES: &str = "\"event\" or \"off\"";
+
+fn not_yet(key: &str, word: &str, choices: &str) -> String {
+    format!("{key} = \"{word}\" is not supported yet; choose {choices}")
+}
+
+fn unknown(key: &str, word: &str, choices: &str) -> String {
+    let word: String = word.chars().take(40).collect();
+    format!("{key} = \"{word}\" is not known; choose {choices}")
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -137,7 +183,7 @@ impl Default for SourceConfig {
 
 impl Default for MotionConfig {
     fn default() -> Self {
-        Self { enabled: true, sensitivity: 0.5 }
+        Self { enabled: true, sensitivity: 0.5, zones: Vec::new() }
     }
 }
 
@@ -177,6 +223,25 @@ impl Config {
         Ok(config)
     }
 
+    /// Lets what the owner configured in the app come before the file.
+    pub fn adopt(&mut self, changes: &Configuration) {
+        let set = |value: &mut u32, change: Option<u32>| *value = change.unwrap_or(*value);
+        set(&mut self.source.bitrate_kbps, changes.bitrate_kbps);
+        set(&mut self.recording.pre_roll_s, changes.pre_roll_s);
+        set(&mut self.recording.post_roll_s, changes.post_roll_s);
+        set(&mut self.recording.max_clip_s, changes.max_clip_s);
+        set(&mut self.live.max_viewers, changes.max_viewers);
+        if let Some(max_bytes) = changes.max_bytes {
+            self.recording.max_bytes = max_bytes;
+        }
+        if let Some(sensitivity) = changes.motion_sensitivity {
+            self.motion.sensitivity = sensitivity;
+        }
+        if let Some(zones) = &changes.motion_zones {
+            self.motion.zones.clone_from(zones);
+        }
+    }
+
     fn validate(&self) -> Result<(), ConfigError> {
         self.source.validate()?;
         if !(0.0..=1.0).contains(&self.motion.sensitivity) {
@@ -211,6 +276,14 @@ impl SourceConfig {
                 &path.display(),
                 "no such file; name a readable video file",
             )),
+            (SourceKind::V4l2, _) if self.device != "auto" && !Path::new(&self.device).exists() => {
+                Err(ConfigError::value(
+                    "source.device",
+                    &self.device,
+                    "no such device; plug the camera in, or choose \"auto\" or one that \
+                     `nightjar-agent probe` lists",
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -224,14 +297,16 @@ fn range(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), Confi
     }
 }
 
-/// A TOML error on one line, with the line number and the text it points at.
+/// A TOML error on one line, with the number and the text of the line it points at.
 fn one_line(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().replace('\n', " ");
     match error.span() {
         Some(span) => {
-            let line = text.get(..span.start).map_or(1, |before| before.lines().count().max(1));
-            let value: String = text.get(span).unwrap_or_default().chars().take(40).collect();
-            format!("line {line}: `{value}`: {message}")
+            let before = text.get(..span.start).unwrap_or_default();
+            let number = before.matches('\n').count();
+            let line = text.lines().nth(number).unwrap_or_default().trim();
+            let line: String = line.chars().take(80).collect();
+            format!("line {}: `{line}`: {message}", number + 1)
         }
         None => message,
     }
@@ -255,6 +330,34 @@ mod tests {
         let message = parse("[motion]\nsensitivty = 0.4\n").unwrap_err().to_string();
         assert!(message.contains("sensitivty") && message.contains("sensitivity"), "{message}");
         assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn what_is_planned_is_told_apart_from_what_is_unknown() {
+        let message = parse("[recording]\nmode = \"continuous\"\n").unwrap_err().to_string();
+        assert!(
+            message.contains("recording.mode = \"continuous\" is not supported yet"),
+            "{message}"
+        );
+        assert!(
+            message.contains("line 2") && message.contains("\"event\" or \"off\""),
+            "{message}"
+        );
+        let message = parse("[source]\nkind = \"webcam\"\n").unwrap_err().to_string();
+        assert!(message.contains("source.kind = \"webcam\" is not known"), "{message}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_shown_with_its_key() {
+        let message = parse("[source]\nwidth = \"wide\"\n").unwrap_err().to_string();
+        assert!(message.contains("width = \"wide\"") && message.contains("u32"), "{message}");
+    }
+
+    #[test]
+    fn what_the_owner_configures_comes_before_the_file() {
+        let mut config = parse("[recording]\npre_roll_s = 3\npost_roll_s = 7\n").unwrap();
+        config.adopt(&Configuration { pre_roll_s: Some(9), ..Configuration::default() });
+        assert_eq!((config.recording.pre_roll_s, config.recording.post_roll_s), (9, 7));
     }
 
     #[test]

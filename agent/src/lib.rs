@@ -1,7 +1,7 @@
 //! The Nightjar agent: turns a Linux board with a camera into a security camera that belongs to
 //! its owner. `docs/architecture.md` maps the modules; imports go down only:
-//! `main -> cli -> app -> {motion record live upload uplink} -> media -> {capture store cloud}
-//! -> {identity pairing} -> {tls private_file} -> {frame motion_change backoff config clock} -> shared`.
+//! `main -> cli -> app -> shutdown -> {motion record live upload uplink} -> media -> {capture store cloud}
+//! -> {identity pairing} -> {tls private_file data_dir} -> {frame motion_change backoff config clock} -> shared`.
 
 pub mod app;
 pub mod backoff;
@@ -10,9 +10,11 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod config;
+pub mod data_dir;
 pub mod frame;
 pub mod identity;
 pub mod live;
+pub mod logging;
 pub mod media;
 pub mod motion;
 pub mod motion_change;

@@ -132,6 +132,22 @@ impl Command {
 }
 
 impl Configuration {
+    /// These settings, but for what `newer` sets.
+    #[must_use]
+    pub fn changed_by(self, newer: Self) -> Self {
+        Self {
+            protocol: newer.protocol,
+            motion_sensitivity: newer.motion_sensitivity.or(self.motion_sensitivity),
+            motion_zones: newer.motion_zones.or(self.motion_zones),
+            pre_roll_s: newer.pre_roll_s.or(self.pre_roll_s),
+            post_roll_s: newer.post_roll_s.or(self.post_roll_s),
+            max_clip_s: newer.max_clip_s.or(self.max_clip_s),
+            max_bytes: newer.max_bytes.or(self.max_bytes),
+            bitrate_kbps: newer.bitrate_kbps.or(self.bitrate_kbps),
+            max_viewers: newer.max_viewers.or(self.max_viewers),
+        }
+    }
+
     fn parse(arguments: &Value) -> Result<Self, InvalidCommand> {
         let configuration: Self = serde_json::from_value(arguments.clone())
             .map_err(|error| InvalidCommand::InvalidArguments(error.to_string()))?;

@@ -32,6 +32,18 @@ pub struct Introduction {
     pub model: String,
 }
 
+impl Introduction {
+    /// The model is what the board or its firmware calls itself.
+    pub fn of_this_machine(name: String) -> Self {
+        let model = ["/proc/device-tree/model", "/sys/class/dmi/id/product_name"]
+            .into_iter()
+            .find_map(|path| fs::read_to_string(path).ok())
+            .map(|text| text.trim_matches(['\0', '\n', ' ']).chars().take(64).collect())
+            .filter(|text: &String| !text.is_empty());
+        Self { name, model: model.unwrap_or_else(|| "Linux".to_owned()) }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     #[error(

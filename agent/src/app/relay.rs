@@ -1,0 +1,117 @@
+//! The side of the agent that faces the relay. It begins when the camera is paired, also while
+//! the agent runs: `nightjar-agent pair` only has to leave its file.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use nightjar_shared::{event::Health, ids::BootId, signal::Signal, time::UnixMillis};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cloud::Cloud,
+    identity::Identity,
+    pairing::Pairing,
+    shutdown::{Ending, Shutdown, Stage},
+    store::Store,
+    tls::TimeFloor,
+    uplink::{self, CommandRequest},
+};
+
+/// How soon a new pairing is noticed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Name of a setting in the index: the latest time that the relay told.
+const TIME_FLOOR: &str = "time_floor";
+const SAVE_TIME_EVERY: Duration = Duration::from_hours(1);
+
+/// What the uplink and the uploads will need.
+pub(super) struct RelaySide {
+    pub(super) data_dir: PathBuf,
+    pub(super) store: Store,
+    pub(super) identity: Arc<Identity>,
+    pub(super) boot_id: BootId,
+    pub(super) commands: mpsc::Sender<CommandRequest>,
+    pub(super) signals_in: mpsc::Sender<Signal>,
+    pub(super) signals_out: mpsc::Receiver<(String, Signal)>,
+    pub(super) health: watch::Receiver<Option<Health>>,
+    pub(super) uploads: Stage,
+    pub(super) uplink: Stage,
+    pub(super) guards: TaskTracker,
+    pub(super) shutdown: Shutdown,
+}
+
+impl RelaySide {
+    pub(super) async fn run(self, cancel: CancellationToken) {
+        cancel.run_until_cancelled(self.follow_pairing()).await;
+    }
+
+    async fn follow_pairing(self) {
+        let data_dir = self.data_dir.clone();
+        let shutdown = self.shutdown.clone();
+        let pairing = self.wait_for_pairing().await;
+        tracing::info!(camera.id = %pairing.camera_id, relay = %pairing.relay_url, "paired");
+        let store = self.store.clone();
+        let floor = match self.connect(&pairing).await {
+            Ok(floor) => floor,
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the pairing cannot be used");
+                return std::future::pending().await;
+            }
+        };
+        tokio::join!(keep_time_floor(&store, &floor), async {
+            while Pairing::load(&data_dir).is_ok_and(|now| now.as_ref() == Some(&pairing)) {
+                sleep(LOOK_EVERY).await;
+            }
+            tracing::info!("the pairing has changed");
+            shutdown.request(Ending::Restart);
+        });
+    }
+
+    async fn wait_for_pairing(&self) -> Pairing {
+        let mut told = false;
+        loop {
+            match Pairing::load(&self.data_dir) {
+                Ok(Some(pairing)) => return pairing,
+                Ok(None) => {}
+                Err(error) if told => drop(error),
+                Err(error) => {
+                    tracing::error!(%error, "working without the relay");
+                    told = true;
+                }
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn connect(self, pairing: &Pairing) -> anyhow::Result<TimeFloor> {
+        let saved: Option<UnixMillis> = self.store.setting(TIME_FLOOR).await?;
+        let floor = TimeFloor::new(saved.unwrap_or(pairing.server_time));
+        let cloud = Cloud::new(pairing, self.identity, floor.clone())?;
+        let ends = uplink::Ends {
+            store: self.store,
+            cloud,
+            boot_id: self.boot_id,
+            commands: self.commands,
+            signals_in: self.signals_in,
+            signals_out: self.signals_out,
+            health: self.health,
+        };
+        let stage = &self.uplink;
+        uplink::start(pairing, ends, &stage.tracker, stage.cancel.clone())?;
+        self.guards.spawn(self.uplink.guard(self.shutdown));
+        Ok(floor)
+    }
+}
+
+/// A board without a battery begins its next run not before the time that the relay told last.
+async fn keep_time_floor(store: &Store, floor: &TimeFloor) {
+    loop {
+        sleep(SAVE_TIME_EVERY).await;
+        if let Err(error) = store.set_setting(TIME_FLOOR, &floor.floor()).await {
+            tracing::warn!(%error, "the time floor was not kept");
+        }
+    }
+}

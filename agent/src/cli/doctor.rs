@@ -1,0 +1,207 @@
+//! `doctor`: what is missing, and the next step. It changes nothing.
+
+use std::{fs, path::Path, process::ExitCode, sync::Arc, time::Duration};
+
+use nightjar_shared::time::{ClockState, UnixMillis};
+use serde::Serialize;
+
+use super::{output::say, small_runtime};
+use crate::{
+    clock::clock_state,
+    cloud::{Cloud, Disposition},
+    config::{Config, SourceKind},
+    identity::{Identity, KEY_FILE},
+    pairing::Pairing,
+    tls::TimeFloor,
+};
+
+const ASK_RELAY_WITHIN: Duration = Duration::from_secs(10);
+/// Less free space than this leaves no room for a day's clips.
+const LITTLE_SPACE_BYTES: u64 = 1_000_000_000;
+
+#[derive(Serialize)]
+struct Report {
+    healthy: bool,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Good,
+    /// Works, with less than is possible.
+    Warning,
+    Bad,
+}
+
+#[derive(Serialize)]
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    found: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_step: Option<String>,
+}
+
+impl Check {
+    fn good(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, verdict: Verdict::Good, found: found.into(), next_step: None }
+    }
+
+    fn warning(name: &'static str, found: impl Into<String>, next_step: impl Into<String>) -> Self {
+        let next_step = Some(next_step.into());
+        Self { name, verdict: Verdict::Warning, found: found.into(), next_step }
+    }
+
+    fn bad(name: &'static str, found: impl Into<String>, next_step: impl Into<String>) -> Self {
+        let next_step = Some(next_step.into());
+        Self { name, verdict: Verdict::Bad, found: found.into(), next_step }
+    }
+}
+
+pub(super) fn doctor(config: &Path, data_dir: &Path, json: bool) -> ExitCode {
+    let mut checks = vec![configuration(config)];
+    checks.push(camera(config));
+    checks.push(clock());
+    checks.extend(data(data_dir));
+    checks.push(relay(data_dir));
+    let healthy = checks.iter().all(|check| check.verdict != Verdict::Bad);
+    let report = Report { healthy, checks };
+    if json {
+        say(serde_json::to_string_pretty(&report).unwrap_or_default());
+    } else {
+        report.checks.iter().for_each(show);
+    }
+    if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn show(check: &Check) {
+    let word = match check.verdict {
+        Verdict::Good => "ok  ",
+        Verdict::Warning => "note",
+        Verdict::Bad => "BAD ",
+    };
+    say(format_args!("{word} {}: {}", check.name, check.found));
+    if let Some(step) = &check.next_step {
+        say(format_args!("     next: {step}"));
+    }
+}
+
+fn configuration(path: &Path) -> Check {
+    match Config::load(path) {
+        Ok(_) => Check::good("configuration", path.display().to_string()),
+        Err(error) => Check::bad("configuration", error.to_string(), "correct the configuration"),
+    }
+}
+
+fn camera(config: &Path) -> Check {
+    let Ok(config) = Config::load(config) else {
+        return Check::warning("camera", "unknown", "correct the configuration first");
+    };
+    match config.source.kind {
+        SourceKind::V4l2 => match first_device(&config.source.device) {
+            Some(device) => Check::good("camera", device),
+            None => Check::bad(
+                "camera",
+                "no V4L2 device",
+                "plug the camera in, add the agent's user to the group `video`, then try \
+                 `nightjar-agent probe`",
+            ),
+        },
+        kind => Check::good("camera", format!("source of kind `{}`", kind.as_str())),
+    }
+}
+
+/// The configured device, or any, that this user may open.
+fn first_device(device: &str) -> Option<String> {
+    let usable = |path: &str| fs::File::open(path).is_ok().then(|| path.to_owned());
+    if device != "auto" {
+        return usable(device);
+    }
+    let mut found: Vec<_> = fs::read_dir("/dev")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("video"))
+        .collect();
+    found.sort();
+    found.iter().find_map(|name| usable(&format!("/dev/{name}")))
+}
+
+fn clock() -> Check {
+    match clock_state() {
+        ClockState::Synced => Check::good("clock", "set"),
+        ClockState::Unsynced => Check::warning(
+            "clock",
+            "not set by the network yet",
+            "wait, or see that time synchronisation runs; recordings carry a guessed time until \
+             then",
+        ),
+    }
+}
+
+fn data(data_dir: &Path) -> Vec<Check> {
+    let name = "data directory";
+    let Ok(space) = rustix::fs::statvfs(data_dir) else {
+        let found = format!("{} is missing or closed to this user", data_dir.display());
+        return vec![Check::bad(name, found, "start the agent once, or name it with --data-dir")];
+    };
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let writable = rustix::fs::access(data_dir, rustix::fs::Access::WRITE_OK).is_ok();
+    let found = format!("{}, {} MB free", data_dir.display(), free / 1_000_000);
+    let directory = if !writable {
+        Check::bad(name, found, "make it writable for the agent's user")
+    } else if free < LITTLE_SPACE_BYTES {
+        Check::warning(name, found, "free some space: recording stops when it is used up")
+    } else {
+        Check::good(name, found)
+    };
+    let identity = if data_dir.join(KEY_FILE).exists() {
+        Check::good("identity", "a key of its own")
+    } else {
+        Check::warning("identity", "no key yet", "it is made when the agent starts or is paired")
+    };
+    vec![directory, identity]
+}
+
+fn relay(data_dir: &Path) -> Check {
+    let name = "relay";
+    let pairing = match Pairing::load(data_dir) {
+        Ok(Some(pairing)) => pairing,
+        Ok(None) => {
+            let step =
+                "pair the camera: `nightjar-agent pair --relay URL`, with a code from the app";
+            return Check::warning(name, "not paired: the camera works alone", step);
+        }
+        Err(error) => return Check::bad(name, error.to_string(), "pair the camera again"),
+    };
+    match ask_for_token(data_dir, &pairing) {
+        Ok(()) => Check::good(name, format!("{} knows this camera", pairing.relay_url)),
+        Err((cause, step)) => Check::bad(name, cause, step),
+    }
+}
+
+/// A token proves address, certificate and key at once.
+fn ask_for_token(data_dir: &Path, pairing: &Pairing) -> Result<(), (String, &'static str)> {
+    let broken = |error: String| (error, "pair the camera again");
+    if !data_dir.join(KEY_FILE).exists() {
+        return Err(broken("paired, but the key is gone".to_owned()));
+    }
+    let identity = Identity::open(data_dir).map_err(|error| broken(error.to_string()))?;
+    let floor = TimeFloor::new(UnixMillis(0));
+    let cloud = Cloud::new(pairing, Arc::new(identity), floor)
+        .map_err(|error| broken(error.to_string()))?;
+    let runtime = small_runtime()
+        .map_err(|_| ("no runtime for the network".to_owned(), "free some memory"))?;
+    let asked =
+        runtime.block_on(async { tokio::time::timeout(ASK_RELAY_WITHIN, cloud.token()).await });
+    match asked {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) if error.disposition() == Disposition::Unauthorized => {
+            Err(broken(error.to_string()))
+        }
+        Ok(Err(error)) => Err((error.to_string(), "check the network and that the relay runs")),
+        Err(_) => {
+            Err(("no answer in 10 s".to_owned(), "check the network and that the relay runs"))
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The command line.
+//!
+//! Exit codes: 0 done, 1 failed, 2 a configuration or usage that cannot work.
+
+mod doctor;
+mod output;
+mod pair;
+mod run;
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use self::output::{complain, say};
+use crate::config::{Config, ConfigError};
+
+const CONFIGURATION_ERROR: u8 = 2;
+
+#[derive(Parser)]
+#[command(
+    name = "nightjar-agent",
+    version,
+    about = "Turns a Linux board with a camera into a security camera"
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Capture, detect, record and stream, until told to stop
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        data: DataDir,
+    },
+    /// Make this camera part of a site
+    Pair(pair::PairArguments),
+    /// Check the configuration
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Tell what is missing, and the next step
+    Doctor {
+        #[command(flatten)]
+        config: ConfigFile,
+        #[command(flatten)]
+        data: DataDir,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration
+    #[arg(
+        id = "config",
+        long = "config",
+        value_name = "FILE",
+        default_value = "/etc/nightjar/agent.toml"
+    )]
+    path: PathBuf,
+}
+
+#[derive(Args)]
+struct DataDir {
+    /// Where recordings, index and identity lie
+    #[arg(
+        id = "data-dir",
+        long = "data-dir",
+        value_name = "DIR",
+        default_value = "/var/lib/nightjar-agent"
+    )]
+    path: PathBuf,
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+enum Failure {
+    /// Only a change of configuration helps.
+    Configuration(String),
+    Other(anyhow::Error),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Configuration(error.to_string())
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Also how help and version are shown.
+            drop(usage.print());
+            return if usage.use_stderr() { CONFIGURATION_ERROR.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match dispatch(cli.verb) {
+        Ok(code) => code,
+        Err(Failure::Configuration(message)) => {
+            complain(message);
+            CONFIGURATION_ERROR.into()
+        }
+        Err(Failure::Other(error)) => {
+            complain(format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Run { config, data } => run::run(&config.path, &data.path),
+        Verb::Pair(arguments) => pair::pair(&arguments),
+        Verb::Check { config } => check(&config.path),
+        Verb::Doctor { config, data, json } => Ok(doctor::doctor(&config.path, &data.path, json)),
+    }
+}
+
+fn check(path: &Path) -> Result<ExitCode, Failure> {
+    let config = Config::load(path)?;
+    let source = &config.source;
+    say(format_args!(
+        "{}: fine ({}, {}x{} at {} fps)",
+        path.display(),
+        source.kind.as_str(),
+        source.width,
+        source.height,
+        source.fps
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A runtime for commands that ask the network.
+fn small_runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,39 @@
+//! Log lines on standard error. A full disk or a closed pipe behind it stops nothing.
+
+use std::io::{self, IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+
+/// Names the lines to show, in the syntax of `tracing_subscriber`'s `EnvFilter`.
+const FILTER_VARIABLE: &str = "NIGHTJAR_LOG";
+
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        // A line that cannot be written is lost; whoever logs must not notice.
+        drop(io::stderr().write_all(buffer));
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Begins logging; once per process.
+pub fn start() {
+    let filter =
+        EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(|| Stderr)
+        .with_ansi(io::stderr().is_terminal());
+    // The journal has its own time stamps.
+    let started = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        lines.without_time().try_init()
+    } else {
+        lines.try_init()
+    };
+    drop(started);
+}
