@@ -117,6 +117,11 @@ impl Api {
         self.send(request.body(body)).await
     }
 
+    pub async fn patch_text(&self, path: &str, content_type: &str, body: String) -> Result<Answer> {
+        let request = self.request(Method::PATCH, path).header("content-type", content_type);
+        self.send(request.body(body)).await
+    }
+
     /// A request below `/api/v1`, or at `path` when it begins with a slash.
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = if path.starts_with('/') {

@@ -3,13 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
 use chromiumoxide::{
     Browser as Chromium, Page as ChromiumPage,
-    cdp::js_protocol::runtime::EvaluateParams,
+    cdp::{browser_protocol::log::EventEntryAdded, js_protocol::runtime::EvaluateParams},
     handler::{HandlerConfig, viewport::Viewport},
     page::ScreenshotParams,
 };
@@ -88,8 +89,10 @@ impl Browser {
     /// Opens a page and waits until it is loaded.
     pub async fn open(&self, url: &str) -> Result<Page> {
         let page = self.chromium.new_page("about:blank").await.context("cannot open a page")?;
+        let console = Arc::default();
+        collect_console(&page, Arc::clone(&console)).await?;
         page.goto(url).await.with_context(|| format!("cannot load {url}"))?;
-        Ok(Page { page, directory: self.directory.clone() })
+        Ok(Page { inner: page, console, directory: self.directory.clone() })
     }
 
     /// SIGKILL to the whole browser: its viewers vanish without a word.
@@ -105,9 +108,25 @@ fn devtools_address(profile: &Path) -> Option<String> {
     Some(format!("ws://127.0.0.1:{port}{path}"))
 }
 
+/// Keeps what the browser itself has to say of a page: broken policies, failed requests.
+async fn collect_console(page: &ChromiumPage, lines: Arc<Mutex<Vec<String>>>) -> Result<()> {
+    page.enable_log().await?;
+    let mut entries = page.event_listener::<EventEntryAdded>().await?;
+    // Ends with the page.
+    TaskTracker::new().spawn(async move {
+        while let Some(entry) = entries.next().await {
+            if let Ok(mut lines) = lines.lock() {
+                lines.push(entry.entry.text.clone());
+            }
+        }
+    });
+    Ok(())
+}
+
 /// One page.
 pub struct Page {
-    page: ChromiumPage,
+    inner: ChromiumPage,
+    console: Arc<Mutex<Vec<String>>>,
     directory: PathBuf,
 }
 
@@ -121,7 +140,7 @@ impl Page {
             .user_gesture(true)
             .build()
             .map_err(anyhow::Error::msg)?;
-        let result = self.page.evaluate_expression(parameters).await;
+        let result = self.inner.evaluate_expression(parameters).await;
         let result = result.with_context(|| format!("in the browser: {expression}"))?;
         // `undefined` has no value at all.
         let value = result.value().cloned().unwrap_or_default();
@@ -152,7 +171,7 @@ impl Page {
     /// Taps an element as a finger does.
     pub async fn tap(&self, selector: &str) -> Result<()> {
         self.shows(selector, Duration::from_secs(10)).await?;
-        let element = self.page.find_element(selector).await?;
+        let element = self.inner.find_element(selector).await?;
         element.click().await.with_context(|| format!("cannot tap {selector}"))?;
         Ok(())
     }
@@ -160,15 +179,25 @@ impl Page {
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) -> Result<()> {
         self.tap(selector).await?;
-        let element = self.page.find_element(selector).await?;
+        let element = self.inner.find_element(selector).await?;
         element.type_str(text).await.with_context(|| format!("cannot type into {selector}"))?;
+        Ok(())
+    }
+
+    /// What the browser complained of so far.
+    pub fn console(&self) -> Vec<String> {
+        self.console.lock().map(|lines| lines.clone()).unwrap_or_default()
+    }
+
+    pub async fn reload(&self) -> Result<()> {
+        self.inner.reload().await.context("cannot reload the page")?;
         Ok(())
     }
 
     /// Saves what the page looks like as `{name}.png` beside the logs.
     pub async fn screenshot(&self, name: &str) -> Result<()> {
         let file = self.directory.join(format!("{name}.png"));
-        let picture = self.page.screenshot(ScreenshotParams::builder().build()).await?;
+        let picture = self.inner.screenshot(ScreenshotParams::builder().build()).await?;
         fs::write(&file, picture).with_context(|| format!("cannot write {}", file.display()))
     }
 }

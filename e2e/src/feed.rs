@@ -57,6 +57,14 @@ impl Feed {
         })
     }
 
+    /// Waits for the answer to a ping: all that the relay had sent before has then been heard.
+    pub async fn ping(&mut self) -> Result<()> {
+        self.socket.send(Message::text(json!({ "type": "ping" }).to_string())).await?;
+        let pong = |message: &Value| message["type"] == "pong";
+        self.next("the relay's pong", Duration::from_secs(5), pong).await?;
+        Ok(())
+    }
+
     /// Everything that came so far, the hello included.
     pub fn heard(&self) -> &[Value] {
         &self.heard

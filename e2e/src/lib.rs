@@ -6,6 +6,7 @@ pub mod api;
 pub mod browser;
 pub mod demo;
 pub mod feed;
+pub mod footage;
 pub mod process;
 pub mod programs;
 pub mod relay;

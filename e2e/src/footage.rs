@@ -1,0 +1,95 @@
+//! What an independent tool says of a clip.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::{
+    api::{Api, text},
+    wait,
+};
+
+/// A camera closes, announces and uploads a clip within this time.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// ffprobe's findings.
+#[derive(Debug)]
+pub struct Footage {
+    pub codec: String,
+    pub width: u64,
+    pub height: u64,
+    pub frames: usize,
+    /// From the first to the last frame.
+    pub duration_s: f64,
+    /// The longest time between two frames.
+    pub longest_gap_s: f64,
+}
+
+impl Footage {
+    /// Reads every frame's time.
+    pub fn probe(file: &Path) -> Result<Self> {
+        let output = Command::new("ffprobe")
+            .args(["-v", "error", "-select_streams", "v:0", "-of", "json", "-show_entries"])
+            .arg("stream=codec_name,width,height:packet=pts_time")
+            .arg(file)
+            .output()
+            .context("cannot start ffprobe")?;
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success() && complaints.is_empty(), "ffprobe: {complaints}");
+        let findings: Value = serde_json::from_slice(&output.stdout)?;
+        let stream = &findings["streams"][0];
+        let packets = findings["packets"].as_array().context("a clip without packets")?;
+        let mut times: Vec<f64> =
+            packets.iter().filter_map(|packet| packet["pts_time"].as_str()?.parse().ok()).collect();
+        times.sort_by(f64::total_cmp);
+        let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        Ok(Self {
+            codec: text(stream, "codec_name").context("a clip without a video stream")?,
+            width: stream["width"].as_u64().unwrap_or_default(),
+            height: stream["height"].as_u64().unwrap_or_default(),
+            frames: times.len(),
+            duration_s: times.last().zip(times.first()).map_or(0.0, |(last, first)| last - first),
+            longest_gap_s: gaps.fold(0.0, f64::max),
+        })
+    }
+}
+
+/// Waits until a clip has been uploaded; gives it.
+pub async fn ready(api: &Api, clip_id: &str) -> Result<Value> {
+    wait::until(&format!("clip {clip_id} is ready"), READY_LIMIT, async || {
+        let clip = api.get(&format!("clips/{clip_id}")).await?.expect(200)?.json();
+        ensure!(clip["state"] == "ready", "the clip is {}", clip["state"]);
+        Ok(Some(clip))
+    })
+    .await
+}
+
+/// The presigned address of one part of a clip.
+pub async fn part_url(api: &Api, clip_id: &str, kind: &str) -> Result<String> {
+    let playback = api.get(&format!("clips/{clip_id}/playback")).await?.expect(200)?.json();
+    let parts = playback["parts"].as_array().context("a playback without parts")?;
+    let part = parts.iter().find(|part| part["kind"] == kind);
+    let part = part.with_context(|| format!("the clip has no part of kind {kind}: {playback}"))?;
+    text(part, "url").context("a part without an address")
+}
+
+/// Fetches a presigned address, as a player would: without any credentials.
+pub async fn fetch(url: &str) -> Result<(String, Vec<u8>)> {
+    let response = reqwest::Client::new().get(url).send().await?.error_for_status()?;
+    let content_type = response.headers().get("content-type");
+    let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Ok((content_type.to_owned(), response.bytes().await?.to_vec()))
+}
+
+/// Downloads a clip that is ready and examines it.
+pub async fn examine(api: &Api, clip_id: &str, directory: &Path) -> Result<Footage> {
+    let (_, content) = fetch(&part_url(api, clip_id, "file").await?).await?;
+    let file: PathBuf = directory.join(format!("{clip_id}.mp4"));
+    std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+    Footage::probe(&file)
+}

@@ -1,0 +1,152 @@
+//! The web app, as a person with a phone uses it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nightjar_e2e::{
+    agent::{Scene, Settings, Source},
+    browser::{Browser, Page},
+    stack::{EMAIL, PASSWORD, Scenario, Stack},
+    wait,
+};
+
+const SOON: Duration = Duration::from_secs(15);
+
+fn id(name: &str) -> String {
+    format!("[data-testid=\"{name}\"]")
+}
+
+async fn sign_in(page: &Page) -> Result<()> {
+    page.fill(&id("sign-in-email"), EMAIL).await?;
+    page.fill(&id("sign-in-password"), PASSWORD).await?;
+    page.tap(&id("sign-in-submit")).await
+}
+
+#[tokio::test]
+async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
+    Scenario::run("app", |directory| async move {
+        let scene = Scene { quiet_s: 12, walk_s: 4, ..Scene::default() };
+        let settings = Settings::new(Source::Synthetic(scene));
+        let settings = Settings { pre_roll_s: 2, post_roll_s: 2, ..settings };
+        let mut stack = Stack::start(&directory, &settings).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+
+        page.fill(&id("sign-in-email"), EMAIL).await?;
+        page.fill(&id("sign-in-password"), "not the password").await?;
+        page.tap(&id("sign-in-submit")).await?;
+        wait::until_true("a wrong password is named", SOON, async || {
+            Ok(page.text(&id("sign-in-error")).await?.contains("wrong"))
+        })
+        .await?;
+        page.screenshot("1-wrong-password").await?;
+        page.reload().await?;
+        sign_in(&page).await?;
+
+        page.shows("[data-testid=\"camera-card\"][data-status=\"online\"]", SOON).await?;
+        page.screenshot("2-cameras").await?;
+        page.tap("[data-testid=\"camera-card\"] a").await?;
+        page.shows("[data-testid=\"live-badge\"][data-state=\"live\"]", SOON).await?;
+        let frames = "document.querySelector('[data-testid=\"live\"]').getVideoPlaybackQuality()\
+                      .totalVideoFrames";
+        let before: u64 = page.evaluate(frames).await?;
+        wait::until_true("the live picture moves on", SOON, async || {
+            Ok(page.evaluate::<u64>(frames).await? > before + 10)
+        })
+        .await?;
+        page.screenshot("3-live").await?;
+
+        // The row appears by itself, and leads to the clip once there is one.
+        let row = "[data-testid=\"event-row\"][data-kind=\"motion\"]";
+        page.shows(row, Duration::from_mins(1)).await?;
+        page.screenshot("4-motion").await?;
+        let ended = "[data-testid=\"event-row\"][data-state=\"ended\"] a";
+        page.shows(ended, Duration::from_mins(1)).await?;
+        page.tap(ended).await?;
+        let video = id("clip-video");
+        page.shows(&video, Duration::from_secs(30)).await?;
+        play_to_its_end(&page).await?;
+        page.screenshot("5-clip").await?;
+
+        no_policy_was_broken(&page)?;
+        stack.agent.stop(Duration::from_secs(5)).await?;
+        page.tap("a[href=\"/\"]").await?;
+        let offline = "[data-testid=\"camera-card\"][data-status=\"offline\"]";
+        page.shows(offline, Duration::from_secs(30)).await?;
+        page.screenshot("6-offline").await
+    })
+    .await
+}
+
+async fn play_to_its_end(page: &Page) -> Result<()> {
+    let play = "(() => { const video = document.querySelector('[data-testid=\"clip-video\"]'); \
+                video.muted = true; return video.play().then(() => null); })()";
+    page.evaluate::<Option<bool>>(play).await?;
+    wait::until_true("the clip ends", Duration::from_mins(1), async || {
+        page.evaluate("document.querySelector('[data-testid=\"clip-video\"]').ended").await
+    })
+    .await
+}
+
+/// The strict Content-Security-Policy holds because nothing needs to break it.
+fn no_policy_was_broken(page: &Page) -> Result<()> {
+    let complaints = page.console();
+    let broken: Vec<&String> =
+        complaints.iter().filter(|line| line.contains("Content Security Policy")).collect();
+    ensure!(broken.is_empty(), "{broken:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_person_takes_a_snapshot_and_sees_it() -> Result<()> {
+    Scenario::run("app_snapshot", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        sign_in(&page).await?;
+        page.tap("[data-testid=\"camera-card\"] a").await?;
+
+        page.tap(&id("command-snapshot")).await?;
+        wait::until_true("the app says so", SOON, async || {
+            Ok(page.text(&id("command-result")).await?.contains("Snapshot taken"))
+        })
+        .await?;
+        page.screenshot("1-taken").await?;
+
+        page.tap("a[href=\"/clips\"]").await?;
+        page.shows("[data-testid=\"clip-row\"][data-state=\"ready\"]", SOON).await?;
+        page.tap("[data-testid=\"clip-row\"] a").await?;
+        page.shows(&id("clip-picture"), SOON).await?;
+        let width = "document.querySelector('[data-testid=\"clip-picture\"]').naturalWidth";
+        wait::until_true("the picture is there", SOON, async || {
+            Ok(page.evaluate::<u32>(width).await? == 640)
+        })
+        .await?;
+        page.screenshot("2-snapshot").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_restarted_relay_does_not_strand_an_open_app() -> Result<()> {
+    Scenario::run("app_relay_restarted", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let settings = Settings::new(Source::Synthetic(scene));
+        let mut stack = Stack::start(&directory, &settings).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        sign_in(&page).await?;
+        page.tap("[data-testid=\"camera-card\"] a").await?;
+        page.shows("[data-testid=\"live-badge\"][data-state=\"live\"]", SOON).await?;
+
+        stack.relay.crash_and_restart().await?;
+        stack.owner.camera_is(&stack.camera_id, "online", Duration::from_secs(30)).await?;
+        // The page hears of the camera again, without being reloaded.
+        stack.owner.command_done(&stack.camera_id, "disarm", serde_json::json!({})).await?;
+        page.shows(&id("command-arm"), Duration::from_secs(40)).await?;
+        page.shows("[data-testid=\"live-badge\"][data-state=\"live\"]", SOON).await?;
+        page.text(&id("camera-name")).await.map(drop).context("the page is gone")
+    })
+    .await
+}

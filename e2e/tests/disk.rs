@@ -1,0 +1,179 @@
+//! The camera's disk: full, and with footage gone behind the agent's back.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use nightjar_e2e::{
+    agent::{Agent, Scene, Settings, Source},
+    api::text,
+    footage,
+    relay::{Place, Ports},
+    stack::{PASSWORD, Scenario, Stack},
+    wait,
+};
+use serde_json::{Value, json};
+
+/// Health comes every 30 s, and at once when something changes.
+const HEALTH_LIMIT: Duration = Duration::from_secs(45);
+
+fn quiet() -> Settings {
+    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+    Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::Synthetic(scene)) }
+}
+
+/// A small file system in memory, unmounted at its end.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(path: PathBuf, megabytes: u32) -> Result<Self> {
+        fs::create_dir_all(&path)?;
+        let size = format!("size={megabytes}m");
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "nightjar-e2e"])
+            .arg(&path)
+            .status()?;
+        ensure!(status.success(), "cannot mount a small disk at {}", path.display());
+        Ok(Self(path))
+    }
+
+    /// Takes all space but `left` bytes.
+    fn fill(&self, left: u64) -> Result<PathBuf> {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path)?;
+        let block = vec![1; 64 * 1024];
+        while free_bytes(&self.0)? > left {
+            file.write_all(&block)?;
+        }
+        Ok(path)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("--lazy").arg(&self.0).status().ok();
+    }
+}
+
+fn free_bytes(path: &Path) -> Result<u64> {
+    let facts = rustix::fs::statvfs(path)?;
+    Ok(facts.f_bavail * facts.f_frsize)
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_recording_is_said_and_recording_resumes() -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        writeln!(std::io::stderr(), "SKIPPED: a small disk to fill can be mounted by root only")?;
+        return Ok(());
+    }
+    Scenario::run("disk_full", |directory| async move {
+        let disk = SmallDisk::mount(directory.join("disk"), 64)?;
+        let agent = Agent::prepare_with_data(&directory, &quiet(), disk.0.join("agent"))?;
+        let place = Place::loopback(Ports::free()?);
+        let mut stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
+
+        let filler = disk.fill(256 * 1024)?;
+        // Refused at once or stopped soon after: both are clean.
+        stack.owner.command(&stack.camera_id, "record_start", json!({})).await?;
+        health(&stack, "health names the full disk", |health| {
+            let errors = health["errors"].to_string().to_lowercase();
+            errors.contains("disk") || errors.contains("space")
+        })
+        .await?;
+        health(&stack, "recording has stopped", |health| health["recording"] == false).await?;
+        stack.agent.check_running()?;
+        stack.owner.camera_is(&stack.camera_id, "online", HEALTH_LIMIT).await.or(
+            // A camera that cannot record is degraded, but it is there.
+            stack.owner.camera_is(&stack.camera_id, "degraded", HEALTH_LIMIT).await,
+        )?;
+
+        fs::remove_file(filler)?;
+        health(&stack, "the error is gone", |health| health["errors"] == json!([])).await?;
+        let Stack { owner, camera_id, .. } = &stack;
+        // A recording that waited for space may have begun again by itself.
+        owner.command(camera_id, "record_stop", json!({})).await?;
+        let recording = owner.command_done(camera_id, "record_start", json!({})).await?;
+        owner.command_done(camera_id, "record_stop", json!({})).await?;
+        let clip_id = text(&recording, "clip_id").context("a recording without its clip")?;
+        footage::ready(owner, &clip_id).await?;
+        footage::examine(owner, &clip_id, &directory).await?;
+        // Before the disk goes away under it.
+        stack.stop().await;
+        Ok(())
+    })
+    .await
+}
+
+async fn health(stack: &Stack, what: &str, fits: impl Fn(&Value) -> bool) -> Result<()> {
+    let path = stack.camera_path("health");
+    wait::until_true(what, HEALTH_LIMIT, async || {
+        let health = stack.owner.get(&path).await?.expect(200)?.json();
+        ensure!(fits(&health), "health says {health}");
+        Ok(true)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_clip_deleted_behind_the_agents_back_is_noticed_and_reported() -> Result<()> {
+    Scenario::run("clip_deleted", |directory| async move {
+        let settings = Settings { max_clip_s: 5, ..quiet() };
+        let mut stack = Stack::start(&directory, &settings).await?;
+        let recording = stack.owner.command_done(&stack.camera_id, "record_start", json!({}));
+        let clip_id = text(&recording.await?, "clip_id").context("a recording without its clip")?;
+
+        // Without the relay nothing is uploaded; the first clip closes, the next one begins.
+        let recordings = stack.agent.data_dir().join("recordings");
+        let footage_of = |id: &str| {
+            let mut files = Vec::new();
+            find_files(&recordings, &mut |path| {
+                let is_mp4 = path.extension().is_some_and(|extension| extension == "mp4");
+                if is_mp4 && (path.to_string_lossy().contains(id) == (id == clip_id)) {
+                    files.push(path);
+                }
+            });
+            files
+        };
+        stack.relay.stop(Duration::from_secs(5)).await?;
+        wait::until_true("the next clip begins", Duration::from_secs(30), async || {
+            let mut files = 0;
+            find_files(&recordings, &mut |path| {
+                files += usize::from(path.extension().is_some_and(|kind| kind == "mp4"));
+            });
+            Ok(files > 1)
+        })
+        .await?;
+        let files = footage_of(&clip_id);
+        ensure!(!files.is_empty(), "the clip's file is not below {}", recordings.display());
+        for file in files {
+            fs::remove_file(file)?;
+        }
+
+        stack.relay.crash_and_restart().await?;
+        let path = format!("clips/{clip_id}");
+        wait::until_true("the clip is reported lost", Duration::from_mins(1), async || {
+            let clip = stack.owner.get(&path).await?.expect(200)?.json();
+            ensure!(clip["state"] == "failed", "the clip is {}", clip["state"]);
+            Ok(true)
+        })
+        .await?;
+        stack.agent.check_running()?;
+        let stopped = stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
+        let next = text(&stopped, "clip_id").context("a recording without its clip")?;
+        footage::ready(&stack.owner, &next).await?;
+        Ok(())
+    })
+    .await
+}
+
+fn find_files(directory: &Path, found: &mut impl FnMut(PathBuf)) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { find_files(&path, found) } else { found(path) }
+    }
+}

@@ -1,0 +1,83 @@
+//! The agent's `v4l2` source for real: a kernel with the driver vivid, in a QEMU guest.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use anyhow::{Context, Result, ensure};
+use nightjar_e2e::{footage::Footage, programs, stack::Scenario};
+
+/// What the guest runs: probes, then records while the driver's test picture moves.
+const IN_THE_GUEST: &str = r#"
+set -e
+"$AGENT" probe
+"$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir "$DIRECTORY/agent" &
+agent=$!
+sleep 12
+v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=6
+sleep 6
+v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=3
+sleep 8
+kill -TERM $agent
+wait $agent
+"#;
+
+const SETTINGS: &str = r#"
+[source]
+kind = "v4l2"
+width = 640
+height = 480
+fps = 15
+[recording]
+pre_roll_s = 2
+post_roll_s = 2
+"#;
+
+#[tokio::test]
+#[ignore = "boots a QEMU guest: make test-v4l2"]
+async fn a_v4l2_camera_is_probed_captured_encoded_and_recorded() -> Result<()> {
+    Scenario::run("v4l2", |directory| async move {
+        fs::write(directory.join("agent.toml"), SETTINGS)?;
+        let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("v4l2-guest");
+        let output = Command::new(&guest)
+            .arg("--cache")
+            .arg(programs::target()?.join("v4l2-guest"))
+            .arg("--console")
+            .arg(directory.join("console.log"))
+            .arg("--share")
+            .arg(&directory)
+            .arg("--env")
+            .arg(format!("AGENT={}", programs::find("nightjar-agent")?.display()))
+            .arg("--env")
+            .arg(format!("DIRECTORY={}", directory.display()))
+            .args(["--", "sh", "-c", IN_THE_GUEST])
+            .output()
+            .with_context(|| format!("cannot start {}", guest.display()))?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        fs::write(directory.join("guest.log"), &printed)?;
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "the guest: {}\n{complaints}\n{printed}", output.status);
+
+        ensure!(printed.contains("/dev/video0"), "the camera was not found:\n{printed}");
+        ensure!(printed.contains("640x480"), "its formats were not found:\n{printed}");
+        let clips = clips(&directory.join("agent/recordings"));
+        ensure!(!clips.is_empty(), "nothing was recorded:\n{printed}");
+        for clip in clips {
+            let facts = Footage::probe(&clip)?;
+            ensure!(facts.codec == "h264", "{facts:?}");
+            ensure!((facts.width, facts.height) == (640, 480), "{facts:?}");
+            ensure!(facts.duration_s > 3.0 && facts.frames > 30, "{facts:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+fn clips(directory: &std::path::Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .flat_map(|entry| {
+            let path = entry.path();
+            if path.is_dir() { clips(&path) } else { vec![path] }
+        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "mp4"))
+        .collect()
+}
