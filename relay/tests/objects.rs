@@ -1,6 +1,8 @@
 //! The embedded object store, by its HTTP origin: what a presigned URL permits, and everything
 //! that it does not.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! The accept loop against clients that are slow, many, or stay too long.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod support;
 
 use std::{net::SocketAddr, time::Duration};
