@@ -178,3 +178,178 @@ fn parse(message: &CommandMessage) -> Result<Command, InvalidCommand> {
     }
     Command::parse(&message.kind, &message.arguments)
 }
+
+#[cfg(test)]
+mod tests {
+    use nightjar_shared::time::UnixMillis;
+    use serde_json::json;
+    use tempfile::TempDir;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::store::MessageId;
+
+    /// One run of the agent as far as commands go: a runner on a real index, and the other end of
+    /// its channel.
+    struct Run {
+        store: Store,
+        arrivals: mpsc::Sender<ArrivedCommand>,
+        requests: mpsc::Receiver<CommandRequest>,
+        cancel: CancellationToken,
+        tracker: TaskTracker,
+    }
+
+    impl Run {
+        fn start(directory: &TempDir) -> Self {
+            let store = Store::open(&directory.path().join("agent.db")).unwrap();
+            let (target, requests) = mpsc::channel(1);
+            let (arrivals, arrived) = mpsc::channel(8);
+            let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
+            tracker.spawn(Runner::new(store.clone(), target).run(arrived, cancel.clone()));
+            Self { store, arrivals, requests, cancel, tracker }
+        }
+
+        /// As after a power cut: nothing is finished.
+        async fn crash(self) {
+            self.cancel.cancel();
+            self.tracker.close();
+            self.tracker.wait().await;
+        }
+
+        async fn deliver(&self, message: &CommandMessage) {
+            self.arrivals.send(arrived(message)).await.unwrap();
+        }
+
+        async fn carry_out(&mut self, execution: Execution) -> Command {
+            let request = self.requests.recv().await.unwrap();
+            request.reply.send(execution).unwrap();
+            request.command
+        }
+
+        /// The acknowledgements in the outbox, once there are `count`.
+        async fn acks(&self, count: usize) -> Vec<CommandAck> {
+            let wake = self.store.outbox_wake();
+            let enough = async {
+                loop {
+                    let messages =
+                        self.store.next_messages(MessageId::default(), 100).await.unwrap();
+                    if messages.len() >= count {
+                        return messages;
+                    }
+                    wake.notified().await;
+                }
+            };
+            let messages = timeout(Duration::from_secs(10), enough).await.expect("no ack came");
+            messages.iter().map(|it| serde_json::from_str(&it.payload).unwrap()).collect()
+        }
+    }
+
+    fn message(kind: &str) -> CommandMessage {
+        CommandMessage {
+            protocol: PROTOCOL_VERSION,
+            command_id: CommandId::generate(),
+            kind: kind.to_owned(),
+            arguments: json!({}),
+            expires_in_ms: 15_000,
+            issued_at: UnixMillis(0),
+        }
+    }
+
+    fn arrived(message: &CommandMessage) -> ArrivedCommand {
+        ArrivedCommand {
+            payload: serde_json::to_vec(message).unwrap().into(),
+            arrived_at_ms: uptime_ms(),
+            message_expiry: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_delivered_twice_runs_once_and_is_acknowledged_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut run = Run::start(&directory);
+        let arm = message("arm");
+        run.deliver(&arm).await;
+        assert_eq!(run.carry_out(Execution::Done(Some(json!(1)))).await, Command::Arm);
+        run.deliver(&arm).await;
+        // A third one shows that the second delivery did not run: they go one after the other.
+        run.deliver(&message("disarm")).await;
+        assert_eq!(run.carry_out(Execution::Done(None)).await, Command::Disarm);
+        let acks = run.acks(3).await;
+        assert_eq!(acks[0], acks[1]);
+        assert_eq!((acks[0].command_id, acks[0].result.clone()), (arm.command_id, Some(json!(1))));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_a_crash_interrupts_ends_as_failed_and_never_runs_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut first = Run::start(&directory);
+        let snapshot = message("snapshot");
+        first.deliver(&snapshot).await;
+        let request = first.requests.recv().await.unwrap();
+        first.crash().await;
+        drop(request);
+
+        let mut second = Run::start(&directory);
+        let acks = second.acks(1).await;
+        assert_eq!((acks[0].command_id, acks[0].outcome), (snapshot.command_id, Outcome::Failed));
+        assert!(acks[0].reason.as_deref().unwrap().starts_with("interrupted"), "{acks:?}");
+        second.deliver(&snapshot).await;
+        second.deliver(&message("disarm")).await;
+        assert_eq!(second.carry_out(Execution::Done(None)).await, Command::Disarm);
+    }
+
+    #[tokio::test]
+    async fn a_restart_is_acknowledged_by_the_next_run() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut first = Run::start(&directory);
+        let restart = message("restart");
+        first.deliver(&restart).await;
+        assert_eq!(first.carry_out(Execution::Restarting).await, Command::Restart);
+        first.crash().await;
+
+        let second = Run::start(&directory);
+        let acks = second.acks(1).await;
+        assert_eq!((acks[0].command_id, acks[0].outcome), (restart.command_id, Outcome::Acked));
+    }
+
+    #[tokio::test]
+    async fn what_the_camera_does_not_know_is_rejected_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = Run::start(&directory);
+        run.deliver(&message("self_destruct")).await;
+        run.deliver(&CommandMessage { protocol: 9, ..message("arm") }).await;
+        run.deliver(&CommandMessage {
+            arguments: json!({"max_clip_s": 1}),
+            ..message("configure")
+        })
+        .await;
+        let acks = run.acks(3).await;
+        for (ack, name) in
+            acks.iter().zip(["unknown_kind", "unsupported_protocol", "invalid_arguments"])
+        {
+            assert_eq!(ack.outcome, Outcome::Rejected);
+            assert!(ack.reason.as_deref().unwrap().starts_with(name), "{ack:?}");
+        }
+        assert!(acks[0].reason.as_deref().unwrap().contains("self_destruct"), "{acks:?}");
+    }
+
+    #[tokio::test]
+    async fn an_expired_command_and_garbage_leave_no_trace() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut run = Run::start(&directory);
+        let late = message("arm");
+        let by_its_own_word = ArrivedCommand { arrived_at_ms: 0, ..arrived(&late) };
+        let by_the_broker = ArrivedCommand {
+            arrived_at_ms: uptime_ms().saturating_sub(10),
+            message_expiry: Some(Duration::ZERO),
+            ..arrived(&late)
+        };
+        let garbage = ArrivedCommand { payload: Bytes::from_static(b"{"), ..arrived(&late) };
+        for command in [by_its_own_word, by_the_broker, garbage] {
+            run.arrivals.send(command).await.unwrap();
+        }
+        run.deliver(&message("disarm")).await;
+        assert_eq!(run.carry_out(Execution::Done(None)).await, Command::Disarm);
+        assert_eq!(run.acks(1).await.len(), 1);
+    }
+}

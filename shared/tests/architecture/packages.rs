@@ -26,8 +26,8 @@ const AGENT: Package = Package {
         &["media"],
         &["capture", "store", "cloud"],
         &["identity", "pairing"],
-        &["tls", "private_file"],
-        &["frame", "motion_change", "config", "shutdown", "backoff"],
+        &["tls", "private_file", "data_dir"],
+        &["frame", "motion_change", "config", "shutdown", "backoff", "logging"],
         &["clock"],
     ],
     owners: &[
@@ -47,7 +47,7 @@ const AGENT: Package = Package {
         ("rustls_pki_types", &["tls.rs"]),
         ("sd_notify", &["shutdown.rs"]),
         ("toml", &["config.rs", "pairing.rs", "uplink/claim.rs"]),
-        ("tracing_subscriber", &["cli", "main.rs"]),
+        ("tracing_subscriber", &["logging.rs"]),
     ],
     vocabulary: &[
         "nightjar_shared",

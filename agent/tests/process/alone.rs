@@ -1,0 +1,62 @@
+//! The agent without a relay: it starts, keeps an identity, and stops when told.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use crate::support::{Home, output};
+use rustix::process::Signal;
+
+#[test]
+fn the_first_start_makes_a_private_identity_that_stays() {
+    let home = Home::synthetic();
+    let key = home.data_dir().join("identity.pem");
+    let mut first = home.run();
+    home.wait_for_log("the camera sees");
+    let made = fs::read(&key).unwrap();
+    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(home.data_dir()).unwrap().permissions().mode() & 0o777, 0o700);
+    first.signal(Signal::TERM);
+    assert_eq!(first.wait(), Some(0));
+
+    let _second = home.run();
+    home.wait_for_log("the camera sees");
+    assert_eq!(fs::read(&key).unwrap(), made);
+}
+
+#[test]
+fn both_signals_stop_it_in_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let home = Home::synthetic();
+        let mut agent = home.run();
+        home.wait_for_log("the camera sees");
+        agent.signal(signal);
+        assert_eq!(agent.wait(), Some(0));
+        assert!(home.log().contains("stopped"), "{}", home.log());
+        assert!(!home.log().contains("left behind"), "{}", home.log());
+    }
+}
+
+#[test]
+fn a_second_agent_on_the_same_data_directory_is_refused() {
+    let home = Home::synthetic();
+    let _first = home.run();
+    home.wait_for_log("the camera sees");
+    let second = output(&mut home.command("run"), "");
+    assert_eq!(second.status.code(), Some(2));
+    let line = String::from_utf8(second.stderr).unwrap();
+    assert!(line.contains("--data-dir") && line.contains("another agent"), "{line}");
+}
+
+#[test]
+fn pairing_says_what_to_do() {
+    let home = Home::synthetic();
+    for (relay, code, remedy) in [
+        ("http://localhost:1", "BCDF-GHJK", "check the address"),
+        ("http://192.0.2.1", "BCDF-GHJK", "use https"),
+        ("http://localhost:1", "BCDF", "8 letters"),
+    ] {
+        let output = output(home.command("pair").args(["--relay", relay]), &format!("{code}\n"));
+        let line = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        assert!(line.contains(remedy) && line.lines().count() == 1, "{line}");
+    }
+}

@@ -1,0 +1,92 @@
+//! A configuration that cannot work ends with exit code 2 and one line that names the key, its
+//! value and the remedy.
+
+use std::{fs, process::Command};
+
+use crate::support::{Home, agent, output};
+
+/// The one line that a refused configuration gives.
+#[track_caller]
+fn refusal(command: &mut Command) -> String {
+    let output = output(command, "");
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    line
+}
+
+#[track_caller]
+fn assert_names(line: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(line.contains(part), "`{part}` is missing in: {line}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_known_ones() {
+    let home = Home::with_config("[motion]\nsensitivty = 0.7\n");
+    for verb in ["run", "check"] {
+        let line = refusal(&mut home.command(verb));
+        assert_names(&line, &["agent.toml", "sensitivty = 0.7", "`sensitivity`"]);
+    }
+}
+
+#[test]
+fn a_missing_device_is_refused_with_its_name() {
+    let home = Home::with_config("[source]\ndevice = \"/dev/video-none\"\n");
+    let line = refusal(&mut home.command("run"));
+    assert_names(&line, &["source.device", "/dev/video-none", "auto"]);
+}
+
+#[test]
+fn a_missing_video_file_is_refused_with_its_name() {
+    let home = Home::with_config("[source]\nkind = \"file\"\npath = \"/none/street.mp4\"\n");
+    let line = refusal(&mut home.command("run"));
+    assert_names(&line, &["source.path", "/none/street.mp4", "video file"]);
+}
+
+#[test]
+fn an_unwritable_data_directory_is_refused_with_its_name() {
+    let home = Home::synthetic();
+    fs::write(home.path("file"), "").unwrap();
+    let inside_a_file = home.path("file").join("data");
+    let mut command = agent();
+    command.arg("run").arg("--config").arg(home.path("agent.toml"));
+    let line = refusal(command.arg("--data-dir").arg(&inside_a_file));
+    assert_names(&line, &["--data-dir", inside_a_file.to_str().unwrap(), "writable"]);
+}
+
+#[test]
+fn a_mode_that_is_still_to_come_is_refused_with_the_ones_there_are() {
+    let home = Home::with_config("[recording]\nmode = \"continuous\"\n");
+    let line = refusal(&mut home.command("check"));
+    assert_names(&line, &["recording.mode", "\"continuous\"", "not supported yet", "\"event\""]);
+}
+
+#[test]
+fn a_missing_configuration_is_refused_with_its_path() {
+    let line = refusal(agent().args(["check", "--config", "/none/agent.toml"]));
+    assert_names(&line, &["/none/agent.toml", "--config"]);
+}
+
+#[test]
+fn a_good_configuration_is_called_fine() {
+    let output = output(&mut Home::synthetic().command("check"), "");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("synthetic, 320x240"));
+}
+
+#[test]
+fn a_closed_pipe_behind_the_output_is_no_reason_to_panic() {
+    let home = Home::synthetic();
+    let mut doctor = home.command("doctor");
+    let mut child = doctor
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_ne!(output.status.code(), Some(101), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,7 @@
+//! The real program from outside: its files, its exit codes, its signals, and a real relay.
+
+#![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
+
+mod alone;
+mod configuration;
+mod support;
