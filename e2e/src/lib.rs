@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod api;
+pub mod bench;
 pub mod browser;
 pub mod demo;
 pub mod feed;

@@ -1,8 +1,10 @@
-//! `nightjar-e2e demo`: what `make demo` runs.
+//! What `make demo` and `make bench` run.
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use nightjar_e2e::demo;
+use nightjar_e2e::{bench, demo};
 
 /// Runs the whole of Nightjar on this machine.
 #[derive(Parser)]
@@ -17,12 +19,18 @@ enum Task {
     /// A relay and one paired camera, until Ctrl-C. Reads `DEMO_PORT`, `DEMO_LISTEN`,
     /// `DEMO_CAMERA` and `DEMO_JSON` from the environment.
     Demo,
+    /// Measures, prints a table and writes it into the document.
+    Bench {
+        #[arg(default_value = "docs/benchmarks.md")]
+        document: PathBuf,
+    },
 }
 
 // One thread: the kernel kills a child when the thread that started it ends.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     match Arguments::parse().task {
+        Task::Bench { document } => bench::run(&document).await,
         Task::Demo => demo::run(demo::Options::from_environment()?).await,
     }
 }

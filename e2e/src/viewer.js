@@ -92,6 +92,42 @@ window.viewer = (() => {
     return { width: video.videoWidth, height: video.videoHeight, grey };
   };
 
+  // The capture time that a camera with `stamp = true` draws: 48 blocks in the top 16 rows, 40 bits
+  // of Unix milliseconds and 8 of a sum. Null when the sum disagrees.
+  const strip = new OffscreenCanvas(1, 1);
+  const readStamp = (video) => {
+    const width = video.videoWidth;
+    if (strip.width !== width) Object.assign(strip, { width, height: 16 });
+    const context = strip.getContext('2d', { willReadFrequently: true });
+    context.drawImage(video, 0, 0, width, 16, 0, 0, width, 16);
+    const { data } = context.getImageData(0, 8, width, 1);
+    const block = Math.floor(width / 48);
+    const bytes = [0, 0, 0, 0, 0, 0];
+    for (let index = 0; index < 48; index += 1) {
+      const white = data[4 * (index * block + (block >> 1)) + 1] > 128;
+      bytes[index >> 3] = (bytes[index >> 3] << 1) | (white ? 1 : 0);
+    }
+    const sum = bytes.slice(0, 5).reduce((total, byte) => total + byte, 0xa5) & 0xff;
+    if (sum !== bytes[5]) return null;
+    return bytes.slice(0, 5).reduce((value, byte) => value * 256 + byte, 0);
+  };
+
+  // For each frame during so many milliseconds: how old it is when the page gets it.
+  const latencies = (session, milliseconds) =>
+    new Promise((resolve) => {
+      const { video } = sessions.get(session);
+      const found = [];
+      const end = performance.now() + milliseconds;
+      const frame = () => {
+        const now = (performance.timeOrigin + performance.now()) % 2 ** 40;
+        const stamp = readStamp(video);
+        if (stamp !== null) found.push(now - stamp);
+        if (performance.now() < end) video.requestVideoFrameCallback(frame);
+        else resolve(found);
+      };
+      video.requestVideoFrameCallback(frame);
+    });
+
   const stop = async (session) => {
     const { connection, video, location } = sessions.get(session);
     const answer = await fetch(location, { method: 'DELETE' });
@@ -123,5 +159,5 @@ window.viewer = (() => {
     return result;
   };
 
-  return { signIn, watch, framesDecoded, picture, stop, play };
+  return { signIn, watch, framesDecoded, picture, latencies, stop, play };
 })();

@@ -121,6 +121,12 @@ impl Viewer {
         .await
     }
 
+    /// How old each frame is when the page gets it, in milliseconds. The camera must stamp.
+    pub async fn latencies(&self, session: u32, during: Duration) -> Result<Vec<f64>> {
+        let milliseconds = during.as_millis();
+        self.page.evaluate(&format!("viewer.latencies({session}, {milliseconds})")).await
+    }
+
     pub async fn stop(&self, session: u32) -> Result<()> {
         let status: u16 = self.page.evaluate(&format!("viewer.stop({session})")).await?;
         ensure!(status == 200, "leaving a live session gave {status}");

@@ -1,0 +1,143 @@
+//! The measurements. Each starts a relay and a camera of its own: a drawn scene, 1280 x 720 at
+//! 30 frames a second.
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::{
+    machine::{processor_time, resident_mb, unix_millis},
+    report::{Figure, percentile},
+};
+use crate::{
+    agent::{Scene, Settings, Source},
+    browser::Browser,
+    feed::Feed,
+    stack::{EMAIL, PASSWORD, Stack},
+    viewer::Viewer,
+};
+
+const JOINS: usize = 20;
+const WATCH: Duration = Duration::from_secs(15);
+const EVENTS: usize = 20;
+/// Longer than a scene's turn and all that follows a motion's end.
+const EVENT_LIMIT: Duration = Duration::from_secs(30);
+const LOAD: Duration = Duration::from_secs(15);
+const MAX_VIEWERS: usize = 4;
+
+fn scene() -> Scene {
+    Scene { width: 1280, height: 720, fps: 30, quiet_s: 3_600, walk_s: 4, stamp: true }
+}
+
+async fn start(directory: &Path, scene: Scene) -> Result<Stack> {
+    fs::create_dir_all(directory).context("cannot make the bench's directory")?;
+    let settings = Settings::new(Source::Synthetic(scene));
+    Stack::start(directory, &Settings { pre_roll_s: 2, post_roll_s: 2, ..settings }).await
+}
+
+async fn viewer(directory: &Path, stack: &Stack) -> Result<(Browser, Viewer)> {
+    let browser = Browser::start(directory).await?;
+    let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
+    Ok((browser, viewer))
+}
+
+/// WHEP POST to the first frame, and how old frames are when the browser shows them.
+pub(super) async fn live(directory: &Path) -> Result<Vec<Figure>> {
+    let stack = start(directory, scene()).await?;
+    let (_browser, viewer) = viewer(directory, &stack).await?;
+    let mut joins = Vec::new();
+    for _ in 0..JOINS {
+        let watched = viewer.watch(&stack.camera_id).await?;
+        joins.extend(watched.first_frame_ms);
+        viewer.stop(watched.session).await?;
+    }
+    let session = viewer.watch(&stack.camera_id).await?.session;
+    viewer.frames_flow(session, 60, WATCH).await?;
+    let ages = viewer.latencies(session, WATCH).await?;
+    ensure!(ages.len() > 100, "too few stamps could be read: {}", ages.len());
+    Ok(vec![
+        Figure::new("WHEP POST to first frame, first viewer", joins[0], "ms"),
+        Figure::new("WHEP POST to first frame, p50 of 20", percentile(&joins, 50), "ms")
+            .at_most(150.0),
+        Figure::new("WHEP POST to first frame, p95 of 20", percentile(&joins, 95), "ms")
+            .at_most(400.0),
+        Figure::new("glass to glass, p50", percentile(&ages, 50), "ms"),
+        Figure::new("glass to glass, p95", percentile(&ages, 95), "ms").at_most(120.0),
+    ])
+}
+
+/// Motion to a WebSocket client, and the end of the post-roll to a clip that plays.
+pub(super) async fn motion(directory: &Path) -> Result<Vec<Figure>> {
+    let stack = start(directory, Scene { quiet_s: 8, walk_s: 3, ..scene() }).await?;
+    let mut feed = Feed::open(&stack.owner).await?;
+    let (mut told, mut playable) = (Vec::new(), Vec::new());
+    while told.len() < EVENTS || playable.len() < EVENTS {
+        let (message, _) = feed.next("an event or its clip", EVENT_LIMIT, is_news).await?;
+        let now = unix_millis()?;
+        let age = |at: &Value| at.as_f64().map(|at| now - at).context("news without a time");
+        if message["type"] == "event" {
+            told.push(age(&message["event"]["started_at"])?);
+        } else {
+            playable.push(age(&message["clip"]["ended_at"])? / 1_000.0);
+        }
+    }
+    Ok(vec![
+        Figure::new("motion started to WebSocket client, p50", percentile(&told, 50), "ms"),
+        Figure::new("motion started to WebSocket client, p95", percentile(&told, 95), "ms")
+            .at_most(100.0),
+        Figure::new("end of post-roll to clip playable, p50", percentile(&playable, 50), "s"),
+        Figure::new("end of post-roll to clip playable, p95", percentile(&playable, 95), "s")
+            .at_most(2.0),
+    ])
+}
+
+/// The news of a motion's start, or of its clip being ready.
+fn is_news(message: &Value) -> bool {
+    let started = message["type"] == "event" && message["event"]["state"] == "started";
+    started || (message["type"] == "clip" && message["clip"]["state"] == "ready")
+}
+
+/// Processor time and memory with 0, 1, 2 and 4 viewers.
+pub(super) async fn load(directory: &Path) -> Result<Vec<Figure>> {
+    let stack = start(directory, scene()).await?;
+    let pids = [stack.agent.pid()?, stack.agent.live_worker_after(None, LOAD).await?];
+    // At rest: nothing but the camera is connected.
+    tokio::time::sleep(LOAD).await;
+    let relay_mb = resident_mb(stack.relay.pid())?;
+
+    let (_browser, viewer) = viewer(directory, &stack).await?;
+    let mut figures = Vec::new();
+    let (mut sessions, mut at_rest, mut share) = (Vec::new(), 0.0, 0.0);
+    for viewers in [0, 1, 2, MAX_VIEWERS] {
+        while sessions.len() < viewers {
+            sessions.push(viewer.watch(&stack.camera_id).await?.session);
+        }
+        let cores = cores_used(&pids).await?;
+        if viewers == 0 {
+            at_rest = cores;
+        }
+        share = cores / at_rest;
+        let what = format!("agent and live worker, {viewers} viewers");
+        figures.push(Figure::new(what, cores, "cores"));
+    }
+    // All must still be watching, or the figures mean nothing.
+    for session in &sessions {
+        viewer.frames_flow(*session, 30, WATCH).await?;
+    }
+    let memory = pids.iter().map(|pid| resident_mb(*pid)).sum::<Result<f64>>()?;
+    figures.extend([
+        Figure::new("4 viewers against none", share, "x").at_most(1.8),
+        Figure::new("agent and live worker, RSS with 4 viewers", memory, "MB").at_most(120.0),
+        Figure::new("relay, RSS idle", relay_mb, "MB").at_most(60.0),
+    ]);
+    Ok(figures)
+}
+
+/// The processor time of some processes over a while, in cores.
+async fn cores_used(pids: &[u32]) -> Result<f64> {
+    let used = || pids.iter().map(|pid| processor_time(*pid)).sum::<Result<Duration>>();
+    let (before, begin) = (used()?, std::time::Instant::now());
+    tokio::time::sleep(LOAD).await;
+    Ok(used()?.saturating_sub(before).as_secs_f64() / begin.elapsed().as_secs_f64())
+}

@@ -1,0 +1,70 @@
+//! Figures and their table.
+
+/// One measured value, and what it was meant to be.
+#[derive(Debug)]
+pub(super) struct Figure {
+    what: String,
+    value: f64,
+    unit: &'static str,
+    /// At most this much.
+    goal: Option<f64>,
+}
+
+impl Figure {
+    pub(super) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), value, unit, goal: None }
+    }
+
+    pub(super) fn at_most(self, goal: f64) -> Self {
+        Self { goal: Some(goal), ..self }
+    }
+
+    fn row(&self) -> String {
+        let Self { what, value, unit, .. } = self;
+        let number = |value: f64| {
+            let decimals = if value.abs() < 10.0 { 2 } else { 0 };
+            format!("{value:.decimals$} {unit}").trim().to_owned()
+        };
+        let (goal, met) = match self.goal {
+            Some(goal) if *value <= goal => (format!("≤ {}", number(goal)), "yes"),
+            Some(goal) => (format!("≤ {}", number(goal)), "**no**"),
+            None => ("–".to_owned(), "–"),
+        };
+        format!("| {what} | {} | {goal} | {met} |\n", number(*value))
+    }
+}
+
+/// A Markdown table.
+pub(super) fn table(figures: &[Figure]) -> String {
+    let rows: String = figures.iter().map(Figure::row).collect();
+    format!("| figure | measured | goal | met |\n|---|---|---|---|\n{rows}")
+}
+
+/// The sample that `percent` of all samples reach at most (nearest rank).
+pub(super) fn percentile(samples: &[f64], percent: usize) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (percent * sorted.len()).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_samples_of_the_nearest_rank() {
+        let samples: Vec<f64> = (1..=20).rev().map(f64::from).collect();
+        for (percent, expected) in [(50, 10.0), (95, 19.0), (100, 20.0), (0, 1.0)] {
+            let found = percentile(&samples, percent);
+            assert!(found.total_cmp(&expected).is_eq(), "{percent} %: {found}");
+        }
+        assert!(percentile(&[], 50).is_nan());
+    }
+
+    #[test]
+    fn a_missed_goal_is_said() {
+        let row = Figure::new("time", 12.4, "ms").at_most(10.0).row();
+        assert_eq!(row, "| time | 12 ms | ≤ 10 ms | **no** |\n");
+    }
+}
