@@ -5,8 +5,18 @@
 //! One file per table group holds the statements, as functions over an [`Executor`]: the database
 //! itself or a transaction of it.
 
+pub mod accounts;
+pub mod audit;
+pub mod cameras;
+pub mod clips;
+pub mod commands;
+pub mod devices;
+pub mod events;
+pub mod live;
 mod migrations;
+pub mod pairings;
 mod postgres;
+pub mod sites;
 mod sqlite;
 mod value;
 

@@ -1,0 +1,289 @@
+//! Accounts, and what proves that somebody is one of them.
+
+use nightjar_shared::{ids::AccountId, time::UnixMillis};
+
+use super::{DbError, Executor, Row};
+
+#[derive(Debug, Clone)]
+pub struct AccountRow {
+    pub account_id: AccountId,
+    pub email: String,
+    pub name: String,
+    /// `user` or `admin`.
+    pub role: String,
+}
+
+impl AccountRow {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            account_id: row.parse(0)?,
+            email: row.text(1)?.to_owned(),
+            name: row.text(2)?.to_owned(),
+            role: row.text(3)?.to_owned(),
+        })
+    }
+}
+
+/// Says whether the e-mail address was free.
+pub async fn insert(
+    db: &impl Executor,
+    account: &AccountRow,
+    password_hash: String,
+    now: UnixMillis,
+) -> Result<bool, DbError> {
+    let inserted = db
+        .execute(
+            "insert into accounts (account_id, email, name, role, password_hash, created_at)
+             values ($1, $2, $3, $4, $5, $6)
+             on conflict (email) do nothing",
+            vec![
+                account.account_id.into(),
+                account.email.as_str().into(),
+                account.name.as_str().into(),
+                account.role.as_str().into(),
+                password_hash.into(),
+                now.into(),
+            ],
+        )
+        .await?;
+    Ok(inserted == 1)
+}
+
+pub async fn by_id(
+    db: &impl Executor,
+    account_id: AccountId,
+) -> Result<Option<AccountRow>, DbError> {
+    let row = db
+        .query_one(
+            "select account_id, email, name, role from accounts where account_id = $1",
+            vec![account_id.into()],
+        )
+        .await?;
+    row.as_ref().map(AccountRow::read).transpose()
+}
+
+/// The account and its password hash.
+pub async fn by_email(
+    db: &impl Executor,
+    email: &str,
+) -> Result<Option<(AccountRow, String)>, DbError> {
+    let row = db
+        .query_one(
+            "select account_id, email, name, role, password_hash from accounts where email = $1",
+            vec![email.into()],
+        )
+        .await?;
+    row.map(|row| Ok((AccountRow::read(&row)?, row.text(4)?.to_owned()))).transpose()
+}
+
+pub async fn insert_session(
+    db: &impl Executor,
+    token_hash: String,
+    account_id: AccountId,
+    now: UnixMillis,
+    expires_at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into sessions (token_hash, account_id, created_at, expires_at)
+         values ($1, $2, $3, $4)",
+        vec![token_hash.into(), account_id.into(), now.into(), expires_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn by_session(
+    db: &impl Executor,
+    token_hash: &str,
+    now: UnixMillis,
+) -> Result<Option<AccountRow>, DbError> {
+    let row = db
+        .query_one(
+            "select a.account_id, a.email, a.name, a.role
+             from sessions s join accounts a on a.account_id = s.account_id
+             where s.token_hash = $1 and s.expires_at > $2",
+            vec![token_hash.into(), now.into()],
+        )
+        .await?;
+    row.as_ref().map(AccountRow::read).transpose()
+}
+
+pub async fn delete_session(db: &impl Executor, token_hash: &str) -> Result<(), DbError> {
+    db.execute("delete from sessions where token_hash = $1", vec![token_hash.into()])
+        .await
+        .map(drop)
+}
+
+pub async fn by_access_token(
+    db: &impl Executor,
+    token_hash: &str,
+    now: UnixMillis,
+) -> Result<Option<AccountRow>, DbError> {
+    let row = db
+        .query_one(
+            "select a.account_id, a.email, a.name, a.role
+             from access_tokens t join accounts a on a.account_id = t.account_id
+             where t.token_hash = $1 and t.expires_at > $2",
+            vec![token_hash.into(), now.into()],
+        )
+        .await?;
+    row.as_ref().map(AccountRow::read).transpose()
+}
+
+pub async fn insert_family(
+    db: &impl Executor,
+    family_id: &str,
+    account_id: AccountId,
+    now: UnixMillis,
+    expires_at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into token_families (family_id, account_id, created_at, expires_at)
+         values ($1, $2, $3, $4)",
+        vec![family_id.into(), account_id.into(), now.into(), expires_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// A pair of tokens that belongs to one family.
+pub struct NewTokens<'a> {
+    pub family_id: &'a str,
+    pub account_id: AccountId,
+    pub access_hash: String,
+    pub access_expires_at: UnixMillis,
+    pub refresh_hash: String,
+}
+
+pub async fn insert_tokens(db: &impl Executor, tokens: NewTokens<'_>) -> Result<(), DbError> {
+    db.execute(
+        "insert into access_tokens (token_hash, family_id, account_id, expires_at)
+         values ($1, $2, $3, $4)",
+        vec![
+            tokens.access_hash.into(),
+            tokens.family_id.into(),
+            tokens.account_id.into(),
+            tokens.access_expires_at.into(),
+        ],
+    )
+    .await?;
+    db.execute(
+        "insert into refresh_tokens (token_hash, family_id) values ($1, $2)",
+        vec![tokens.refresh_hash.into(), tokens.family_id.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// What a refresh token turned out to be.
+pub enum Refresh {
+    /// Spent by this very call.
+    Good {
+        family_id: String,
+        account_id: AccountId,
+    },
+    /// Spent before: a copy is going round.
+    Reused {
+        family_id: String,
+    },
+    Unknown,
+}
+
+/// Spends a refresh token; of two callers, one gets it.
+pub async fn spend_refresh_token(
+    db: &impl Executor,
+    token_hash: &str,
+    now: UnixMillis,
+) -> Result<Refresh, DbError> {
+    let spent = db
+        .query_one(
+            "update refresh_tokens set spent_at = $2
+             where token_hash = $1 and spent_at is null returning family_id",
+            vec![token_hash.into(), now.into()],
+        )
+        .await?;
+    let Some(spent) = spent else {
+        let known = db
+            .query_one(
+                "select family_id from refresh_tokens where token_hash = $1",
+                vec![token_hash.into()],
+            )
+            .await?;
+        return known.map_or(Ok(Refresh::Unknown), |row| {
+            Ok(Refresh::Reused { family_id: row.text(0)?.to_owned() })
+        });
+    };
+    let family_id = spent.text(0)?.to_owned();
+    let family = db
+        .query_one(
+            "select account_id from token_families where family_id = $1 and expires_at > $2",
+            vec![family_id.as_str().into(), now.into()],
+        )
+        .await?;
+    family.map_or(Ok(Refresh::Unknown), |row| {
+        Ok(Refresh::Good { account_id: row.parse(0)?, family_id })
+    })
+}
+
+/// Ends a program's sign-in: its refresh and access tokens go with it.
+pub async fn delete_family(db: &impl Executor, family_id: &str) -> Result<(), DbError> {
+    db.execute("delete from token_families where family_id = $1", vec![family_id.into()])
+        .await
+        .map(drop)
+}
+
+pub async fn delete_family_of_access_token(
+    db: &impl Executor,
+    token_hash: &str,
+) -> Result<(), DbError> {
+    db.execute(
+        "delete from token_families where family_id in
+             (select family_id from access_tokens where token_hash = $1)",
+        vec![token_hash.into()],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn insert_ticket(
+    db: &impl Executor,
+    token_hash: String,
+    account_id: AccountId,
+    expires_at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into socket_tickets (token_hash, account_id, expires_at) values ($1, $2, $3)",
+        vec![token_hash.into(), account_id.into(), expires_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Takes the ticket: it opens one socket.
+pub async fn take_ticket(
+    db: &impl Executor,
+    token_hash: &str,
+    now: UnixMillis,
+) -> Result<Option<AccountId>, DbError> {
+    let row = db
+        .query_one(
+            "delete from socket_tickets where token_hash = $1 and expires_at > $2
+             returning account_id",
+            vec![token_hash.into(), now.into()],
+        )
+        .await?;
+    row.map(|row| row.parse(0)).transpose()
+}
+
+pub async fn delete_expired(db: &impl Executor, now: UnixMillis) -> Result<u64, DbError> {
+    let mut deleted = 0;
+    for sql in [
+        "delete from sessions where expires_at <= $1",
+        "delete from access_tokens where expires_at <= $1",
+        "delete from token_families where expires_at <= $1",
+        "delete from socket_tickets where expires_at <= $1",
+    ] {
+        deleted += db.execute(sql, vec![now.into()]).await?;
+    }
+    Ok(deleted)
+}

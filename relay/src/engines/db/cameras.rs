@@ -1,0 +1,266 @@
+//! Cameras: who they are, whether they are there, how they feel.
+
+use nightjar_shared::{
+    ids::{AccountId, CameraId, SiteId},
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, Row};
+
+#[derive(Debug, Clone)]
+pub struct CameraRow {
+    pub camera_id: CameraId,
+    pub site_id: SiteId,
+    pub name: String,
+    pub model: String,
+    pub agent_version: String,
+    pub paired_at: UnixMillis,
+    pub online: bool,
+    pub last_seen_at: Option<UnixMillis>,
+    pub privacy: bool,
+    pub armed: bool,
+    /// JSON.
+    pub health: Option<String>,
+    pub health_at: Option<UnixMillis>,
+}
+
+impl CameraRow {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            camera_id: row.parse(0)?,
+            site_id: row.parse(1)?,
+            name: row.text(2)?.to_owned(),
+            model: row.text(3)?.to_owned(),
+            agent_version: row.text(4)?.to_owned(),
+            paired_at: row.time(5)?,
+            online: row.boolean(6)?,
+            last_seen_at: row.time_or_null(7)?,
+            privacy: row.boolean(8)?,
+            armed: row.boolean(9)?,
+            health: row.text_or_null(10)?.map(str::to_owned),
+            health_at: row.time_or_null(11)?,
+        })
+    }
+}
+
+pub struct NewCamera<'a> {
+    pub camera_id: CameraId,
+    pub site_id: SiteId,
+    pub name: &'a str,
+    pub model: &'a str,
+    pub agent_version: &'a str,
+    /// Base64.
+    pub public_key: &'a str,
+}
+
+/// Says whether the key was free.
+pub async fn insert(
+    db: &impl Executor,
+    camera: &NewCamera<'_>,
+    now: UnixMillis,
+) -> Result<bool, DbError> {
+    let inserted = db
+        .execute(
+            "insert into cameras (camera_id, site_id, name, model, agent_version, public_key,
+                 paired_at)
+             values ($1, $2, $3, $4, $5, $6, $7)
+             on conflict (public_key) do nothing",
+            vec![
+                camera.camera_id.into(),
+                camera.site_id.into(),
+                camera.name.into(),
+                camera.model.into(),
+                camera.agent_version.into(),
+                camera.public_key.into(),
+                now.into(),
+            ],
+        )
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// The camera that has this key, and its site.
+pub async fn by_key(
+    db: &impl Executor,
+    public_key: &str,
+) -> Result<Option<(CameraId, SiteId)>, DbError> {
+    let row = db
+        .query_one(
+            "select camera_id, site_id from cameras where public_key = $1",
+            vec![public_key.into()],
+        )
+        .await?;
+    row.map(|row| Ok((row.parse(0)?, row.parse(1)?))).transpose()
+}
+
+pub async fn public_key(
+    db: &impl Executor,
+    camera_id: CameraId,
+) -> Result<Option<String>, DbError> {
+    let row = db
+        .query_one("select public_key from cameras where camera_id = $1", vec![camera_id.into()])
+        .await?;
+    row.map(|row| Ok(row.text(0)?.to_owned())).transpose()
+}
+
+pub async fn by_id(db: &impl Executor, camera_id: CameraId) -> Result<Option<CameraRow>, DbError> {
+    let row = db
+        .query_one(
+            "select camera_id, site_id, name, model, agent_version, paired_at, online,
+                 last_seen_at, privacy, armed, health, health_at
+             from cameras where camera_id = $1",
+            vec![camera_id.into()],
+        )
+        .await?;
+    row.as_ref().map(CameraRow::read).transpose()
+}
+
+/// The camera and the account's role at its site, if it has one.
+pub async fn for_member(
+    db: &impl Executor,
+    camera_id: CameraId,
+    account_id: AccountId,
+) -> Result<Option<(CameraRow, String)>, DbError> {
+    let row = db
+        .query_one(
+            "select c.camera_id, c.site_id, c.name, c.model, c.agent_version, c.paired_at,
+                 c.online, c.last_seen_at, c.privacy, c.armed, c.health, c.health_at, m.role
+             from cameras c join members m on m.site_id = c.site_id
+             where c.camera_id = $1 and m.account_id = $2",
+            vec![camera_id.into(), account_id.into()],
+        )
+        .await?;
+    row.map(|row| Ok((CameraRow::read(&row)?, row.text(12)?.to_owned()))).transpose()
+}
+
+/// Newest first, below (`before_at`, `before_id`).
+pub async fn list_for_member(
+    db: &impl Executor,
+    account_id: AccountId,
+    before_at: UnixMillis,
+    before_id: &str,
+    limit: u32,
+) -> Result<Vec<CameraRow>, DbError> {
+    let rows = db
+        .query(
+            "select c.camera_id, c.site_id, c.name, c.model, c.agent_version, c.paired_at,
+                 c.online, c.last_seen_at, c.privacy, c.armed, c.health, c.health_at
+             from cameras c join members m on m.site_id = c.site_id
+             where m.account_id = $1
+                 and (c.paired_at < $2 or (c.paired_at = $2 and c.camera_id < $3))
+             order by c.paired_at desc, c.camera_id desc limit $4",
+            vec![account_id.into(), before_at.into(), before_id.into(), limit.into()],
+        )
+        .await?;
+    rows.iter().map(CameraRow::read).collect()
+}
+
+pub async fn rename(db: &impl Executor, camera_id: CameraId, name: &str) -> Result<(), DbError> {
+    db.execute(
+        "update cameras set name = $2 where camera_id = $1",
+        vec![camera_id.into(), name.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Its tokens, commands, sessions, events and clips go with it.
+pub async fn delete(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
+    db.execute("delete from cameras where camera_id = $1", vec![camera_id.into()]).await.map(drop)
+}
+
+/// The camera was heard from. `offline_due_at` is absent while its connection stands. Says
+/// whether it was offline before.
+pub async fn mark_seen(
+    db: &impl Executor,
+    camera_id: CameraId,
+    offline_due_at: Option<UnixMillis>,
+    now: UnixMillis,
+) -> Result<bool, DbError> {
+    let values = || vec![camera_id.into(), offline_due_at.into(), now.into()];
+    let came = db
+        .execute(
+            "update cameras set online = 1, offline_due_at = $2, last_seen_at = $3
+             where camera_id = $1 and online = 0",
+            values(),
+        )
+        .await?;
+    if came == 0 {
+        db.execute(
+            "update cameras set offline_due_at = $2, last_seen_at = $3
+             where camera_id = $1 and online = 1",
+            values(),
+        )
+        .await?;
+    }
+    Ok(came == 1)
+}
+
+/// The camera will be offline at `due_at`, unless it is heard from before.
+pub async fn mark_leaving(
+    db: &impl Executor,
+    camera_id: CameraId,
+    due_at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update cameras set offline_due_at = $2
+         where camera_id = $1 and online = 1
+             and (offline_due_at is null or offline_due_at > $2)",
+        vec![camera_id.into(), due_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// After a restart no connection stands any more: every camera must be heard from again.
+pub async fn mark_all_leaving(db: &impl Executor, due_at: UnixMillis) -> Result<(), DbError> {
+    db.execute(
+        "update cameras set offline_due_at = $1 where online = 1 and offline_due_at is null",
+        vec![due_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Those whose time has come are offline now; of several replicas, one gets each.
+pub async fn take_offline(db: &impl Executor, now: UnixMillis) -> Result<Vec<CameraId>, DbError> {
+    let rows = db
+        .query(
+            "update cameras set online = 0, offline_due_at = null
+             where online = 1 and offline_due_at <= $1 returning camera_id",
+            vec![now.into()],
+        )
+        .await?;
+    rows.iter().map(|row| row.parse(0)).collect()
+}
+
+pub struct HealthUpdate {
+    pub agent_version: String,
+    pub privacy: bool,
+    pub armed: bool,
+    /// JSON.
+    pub health: String,
+}
+
+pub async fn set_health(
+    db: &impl Executor,
+    camera_id: CameraId,
+    update: HealthUpdate,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update cameras set agent_version = $2, privacy = $3, armed = $4, health = $5,
+             health_at = $6
+         where camera_id = $1",
+        vec![
+            camera_id.into(),
+            update.agent_version.into(),
+            update.privacy.into(),
+            update.armed.into(),
+            update.health.into(),
+            now.into(),
+        ],
+    )
+    .await
+    .map(drop)
+}

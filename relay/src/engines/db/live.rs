@@ -1,0 +1,187 @@
+//! Live sessions.
+
+use nightjar_shared::{
+    ids::{AccountId, CameraId, SessionId},
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, Row};
+
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    pub session_id: SessionId,
+    pub camera_id: CameraId,
+    pub account_id: AccountId,
+    /// `requested`, `streaming`, `completed` or `failed`.
+    pub state: String,
+    pub reason: Option<String>,
+    pub started_at: UnixMillis,
+    pub ended_at: Option<UnixMillis>,
+}
+
+impl SessionRow {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            session_id: row.parse(0)?,
+            camera_id: row.parse(1)?,
+            account_id: row.parse(2)?,
+            state: row.text(3)?.to_owned(),
+            reason: row.text_or_null(4)?.map(str::to_owned),
+            started_at: row.time(5)?,
+            ended_at: row.time_or_null(6)?,
+        })
+    }
+}
+
+pub async fn insert(db: &impl Executor, session: &SessionRow) -> Result<(), DbError> {
+    db.execute(
+        "insert into live_sessions (session_id, camera_id, account_id, state, started_at)
+         values ($1, $2, $3, $4, $5)",
+        vec![
+            session.session_id.into(),
+            session.camera_id.into(),
+            session.account_id.into(),
+            session.state.as_str().into(),
+            session.started_at.into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// How many sessions the camera and the account have that did not end.
+pub async fn count_open(
+    db: &impl Executor,
+    camera_id: CameraId,
+    account_id: AccountId,
+) -> Result<(u64, u64), DbError> {
+    let row = db
+        .query_one(
+            "select
+                 (select count(*) from live_sessions
+                  where camera_id = $1 and state in ('requested', 'streaming')),
+                 (select count(*) from live_sessions
+                  where account_id = $2 and state in ('requested', 'streaming'))",
+            vec![camera_id.into(), account_id.into()],
+        )
+        .await?;
+    row.map_or(Ok((0, 0)), |row| Ok((row.unsigned(0)?, row.unsigned(1)?)))
+}
+
+/// The session and the account's role at the camera's site, if it has one.
+pub async fn for_member(
+    db: &impl Executor,
+    session_id: SessionId,
+    account_id: AccountId,
+) -> Result<Option<(SessionRow, String)>, DbError> {
+    let row = db
+        .query_one(
+            "select l.session_id, l.camera_id, l.account_id, l.state, l.reason, l.started_at,
+                 l.ended_at, m.role
+             from live_sessions l
+                 join cameras c on c.camera_id = l.camera_id
+                 join members m on m.site_id = c.site_id
+             where l.session_id = $1 and m.account_id = $2",
+            vec![session_id.into(), account_id.into()],
+        )
+        .await?;
+    row.map(|row| Ok((SessionRow::read(&row)?, row.text(7)?.to_owned()))).transpose()
+}
+
+/// Newest first, below (`before_at`, `before_id`).
+pub async fn list(
+    db: &impl Executor,
+    camera_id: CameraId,
+    before_at: UnixMillis,
+    before_id: &str,
+    limit: u32,
+) -> Result<Vec<SessionRow>, DbError> {
+    let rows = db
+        .query(
+            "select session_id, camera_id, account_id, state, reason, started_at, ended_at
+             from live_sessions
+             where camera_id = $1
+                 and (started_at < $2 or (started_at = $2 and session_id < $3))
+             order by started_at desc, session_id desc limit $4",
+            vec![camera_id.into(), before_at.into(), before_id.into(), limit.into()],
+        )
+        .await?;
+    rows.iter().map(SessionRow::read).collect()
+}
+
+/// Gives the session as it is now, if it was only requested until now.
+pub async fn mark_streaming(
+    db: &impl Executor,
+    session_id: SessionId,
+    camera_id: CameraId,
+) -> Result<Option<SessionRow>, DbError> {
+    let row = db
+        .query_one(
+            "update live_sessions set state = 'streaming'
+             where session_id = $1 and camera_id = $2 and state = 'requested'
+             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            vec![session_id.into(), camera_id.into()],
+        )
+        .await?;
+    row.as_ref().map(SessionRow::read).transpose()
+}
+
+/// Ends a session of this camera. Gives it as it is now, if it had not ended before.
+pub async fn finish(
+    db: &impl Executor,
+    session_id: SessionId,
+    camera_id: CameraId,
+    state: &str,
+    reason: Option<&str>,
+    now: UnixMillis,
+) -> Result<Option<SessionRow>, DbError> {
+    let row = db
+        .query_one(
+            "update live_sessions set state = $3, reason = $4, ended_at = $5
+             where session_id = $1 and camera_id = $2 and state in ('requested', 'streaming')
+             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            vec![session_id.into(), camera_id.into(), state.into(), reason.into(), now.into()],
+        )
+        .await?;
+    row.as_ref().map(SessionRow::read).transpose()
+}
+
+/// Ends what an offline camera had open.
+pub async fn fail_of_camera(
+    db: &impl Executor,
+    camera_id: CameraId,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<Vec<SessionRow>, DbError> {
+    let rows = db
+        .query(
+            "update live_sessions set state = 'failed', reason = $2, ended_at = $3
+             where camera_id = $1 and state in ('requested', 'streaming')
+             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            vec![camera_id.into(), reason.into(), now.into()],
+        )
+        .await?;
+    rows.iter().map(SessionRow::read).collect()
+}
+
+/// Ends requests whose relay went away before the camera answered.
+pub async fn fail_unanswered(
+    db: &impl Executor,
+    requested_before: UnixMillis,
+    now: UnixMillis,
+) -> Result<Vec<SessionRow>, DbError> {
+    let rows = db
+        .query(
+            "update live_sessions set state = 'failed', reason = 'no_answer', ended_at = $2
+             where state = 'requested' and started_at <= $1
+             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            vec![requested_before.into(), now.into()],
+        )
+        .await?;
+    rows.iter().map(SessionRow::read).collect()
+}
+
+/// Forgets sessions that ended before `before`.
+pub async fn delete_ended(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
+    db.execute("delete from live_sessions where ended_at <= $1", vec![before.into()]).await
+}

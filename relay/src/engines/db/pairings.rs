@@ -1,0 +1,141 @@
+//! Open pairings and those that a camera took.
+
+use nightjar_shared::{
+    ids::{CameraId, PairingId, SiteId},
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, Row};
+
+#[derive(Debug, Clone)]
+pub struct PairingRow {
+    pub pairing_id: PairingId,
+    pub site_id: SiteId,
+    pub expires_at: UnixMillis,
+    pub claimed_by_key: Option<String>,
+    pub camera_id: Option<CameraId>,
+}
+
+impl PairingRow {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            pairing_id: row.parse(0)?,
+            site_id: row.parse(1)?,
+            expires_at: row.time(2)?,
+            claimed_by_key: row.text_or_null(3)?.map(str::to_owned),
+            camera_id: row.parse_or_null(4)?,
+        })
+    }
+}
+
+pub struct NewPairing {
+    pub pairing_id: PairingId,
+    pub site_id: SiteId,
+    pub code_hash: String,
+    pub code_expires_at: UnixMillis,
+    pub secret_hash: String,
+    pub expires_at: UnixMillis,
+}
+
+pub async fn insert(
+    db: &impl Executor,
+    pairing: NewPairing,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into pairings (pairing_id, site_id, code_hash, code_expires_at, secret_hash,
+             expires_at, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        vec![
+            pairing.pairing_id.into(),
+            pairing.site_id.into(),
+            pairing.code_hash.into(),
+            pairing.code_expires_at.into(),
+            pairing.secret_hash.into(),
+            pairing.expires_at.into(),
+            now.into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn count_open(
+    db: &impl Executor,
+    site_id: SiteId,
+    now: UnixMillis,
+) -> Result<u64, DbError> {
+    let row = db
+        .query_one(
+            "select count(*) from pairings
+             where site_id = $1 and expires_at > $2 and claimed_by_key is null",
+            vec![site_id.into(), now.into()],
+        )
+        .await?;
+    row.map_or(Ok(0), |row| row.unsigned(0))
+}
+
+pub async fn by_id(
+    db: &impl Executor,
+    pairing_id: PairingId,
+) -> Result<Option<PairingRow>, DbError> {
+    let row = db
+        .query_one(
+            "select pairing_id, site_id, expires_at, claimed_by_key, camera_id
+             from pairings where pairing_id = $1",
+            vec![pairing_id.into()],
+        )
+        .await?;
+    row.as_ref().map(PairingRow::read).transpose()
+}
+
+/// Takes the pairing that this code or secret opens, for this key: either it was free, or the
+/// same key has taken it before. Of two keys, exactly one gets it.
+pub async fn claim(
+    db: &impl Executor,
+    code_hash: Option<&str>,
+    secret_hash: Option<&str>,
+    key: &str,
+    now: UnixMillis,
+) -> Result<Option<PairingRow>, DbError> {
+    let row = db
+        .query_one(
+            "update pairings set claimed_by_key = $3
+             where ((code_hash = $1 and code_expires_at > $4) or secret_hash = $2)
+                 and expires_at > $4
+                 and (claimed_by_key is null or claimed_by_key = $3)
+             returning pairing_id, site_id, expires_at, claimed_by_key, camera_id",
+            vec![code_hash.into(), secret_hash.into(), key.into(), now.into()],
+        )
+        .await?;
+    row.as_ref().map(PairingRow::read).transpose()
+}
+
+pub async fn set_camera(
+    db: &impl Executor,
+    pairing_id: PairingId,
+    camera_id: CameraId,
+) -> Result<(), DbError> {
+    db.execute(
+        "update pairings set camera_id = $2 where pairing_id = $1",
+        vec![pairing_id.into(), camera_id.into()],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn delete(db: &impl Executor, pairing_id: PairingId) -> Result<(), DbError> {
+    db.execute("delete from pairings where pairing_id = $1", vec![pairing_id.into()])
+        .await
+        .map(drop)
+}
+
+/// A camera that left must not come back by the answer of its old claim.
+pub async fn delete_of_camera(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
+    db.execute("delete from pairings where camera_id = $1", vec![camera_id.into()]).await.map(drop)
+}
+
+/// Forgets pairings that ended before `before`.
+pub async fn delete_expired(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
+    db.execute("delete from pairings where expires_at <= $1", vec![before.into()]).await
+}

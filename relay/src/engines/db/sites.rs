@@ -1,0 +1,97 @@
+//! Sites and their members.
+
+use nightjar_shared::{
+    ids::{AccountId, SiteId},
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, Row};
+
+#[derive(Debug, Clone)]
+pub struct SiteRow {
+    pub site_id: SiteId,
+    pub name: String,
+    /// The role of the member who asks.
+    pub role: String,
+}
+
+impl SiteRow {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            site_id: row.parse(0)?,
+            name: row.text(1)?.to_owned(),
+            role: row.text(2)?.to_owned(),
+        })
+    }
+}
+
+/// A new site with its first member.
+pub async fn insert(
+    db: &impl Executor,
+    site: &SiteRow,
+    account_id: AccountId,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into sites (site_id, name, created_at) values ($1, $2, $3)",
+        vec![site.site_id.into(), site.name.as_str().into(), now.into()],
+    )
+    .await?;
+    db.execute(
+        "insert into members (site_id, account_id, role, created_at) values ($1, $2, $3, $4)",
+        vec![site.site_id.into(), account_id.into(), site.role.as_str().into(), now.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// The sites of an account, oldest first.
+pub async fn of_account(
+    db: &impl Executor,
+    account_id: AccountId,
+) -> Result<Vec<SiteRow>, DbError> {
+    let rows = db
+        .query(
+            "select s.site_id, s.name, m.role
+             from members m join sites s on s.site_id = m.site_id
+             where m.account_id = $1 order by s.site_id",
+            vec![account_id.into()],
+        )
+        .await?;
+    rows.iter().map(SiteRow::read).collect()
+}
+
+pub async fn count_of_account(db: &impl Executor, account_id: AccountId) -> Result<u64, DbError> {
+    let row = db
+        .query_one("select count(*) from members where account_id = $1", vec![account_id.into()])
+        .await?;
+    row.map_or(Ok(0), |row| row.unsigned(0))
+}
+
+/// The site, if the account is a member of it.
+pub async fn for_member(
+    db: &impl Executor,
+    site_id: SiteId,
+    account_id: AccountId,
+) -> Result<Option<SiteRow>, DbError> {
+    let row = db
+        .query_one(
+            "select s.site_id, s.name, m.role
+             from members m join sites s on s.site_id = m.site_id
+             where m.site_id = $1 and m.account_id = $2",
+            vec![site_id.into(), account_id.into()],
+        )
+        .await?;
+    row.as_ref().map(SiteRow::read).transpose()
+}
+
+/// Who belongs to a site now, and as what.
+pub async fn members(
+    db: &impl Executor,
+    site_id: SiteId,
+) -> Result<Vec<(AccountId, String)>, DbError> {
+    let rows = db
+        .query("select account_id, role from members where site_id = $1", vec![site_id.into()])
+        .await?;
+    rows.iter().map(|row| Ok((row.parse(0)?, row.text(1)?.to_owned()))).collect()
+}
