@@ -1,42 +1,231 @@
-//! Cameras: their credentials, their presence, their health.
+//! Cameras: what they are called, whether they are there, how they feel.
 
 use nightjar_shared::{
+    PROTOCOL_VERSION,
     event::{Health, Presence},
-    ids::CameraId,
+    ids::{CameraId, SiteId},
     time::UnixMillis,
 };
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::App;
-use crate::error::Result;
+pub use super::presence::Status;
+use super::{
+    App, List, PageRequest,
+    access::{self, Caller, Right},
+    commands, live, presence, record, text,
+    updates::{self, Update},
+};
+use crate::{
+    engines::db::{
+        cameras::{self, CameraRow, HealthUpdate},
+        clips, pairings,
+    },
+    error::{Error, Result},
+};
 
-/// A device token that is good now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Device {
+const ERRORS_MAX: usize = 16;
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Camera {
+    #[schema(value_type = String)]
     pub camera_id: CameraId,
-    pub expires_at: UnixMillis,
+    #[schema(value_type = String)]
+    pub site_id: SiteId,
+    pub name: String,
+    pub model: String,
+    pub agent_version: String,
+    pub status: Status,
+    pub privacy: bool,
+    pub armed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub last_seen_at: Option<UnixMillis>,
+    #[schema(value_type = i64)]
+    pub paired_at: UnixMillis,
 }
 
-/// Whose token this is; nothing when it is unknown, expired or revoked.
-pub async fn verify_device_token(_app: &App, _token: &str) -> Result<Option<Device>> {
-    Ok(None)
+impl Camera {
+    fn new(row: CameraRow, now: UnixMillis) -> Self {
+        let health = stored_health(&row);
+        let health = health.as_ref().zip(row.health_at);
+        Self {
+            status: presence::status(row.online, row.paired_at, health, now),
+            camera_id: row.camera_id,
+            site_id: row.site_id,
+            name: row.name,
+            model: row.model,
+            agent_version: row.agent_version,
+            privacy: row.privacy,
+            armed: row.armed,
+            last_seen_at: row.last_seen_at,
+            paired_at: row.paired_at,
+        }
+    }
 }
 
-/// A camera said that it is there, or its last will that it is not.
-pub async fn presence(_app: &App, _camera_id: CameraId, _presence: Presence) -> Result<()> {
+fn stored_health(row: &CameraRow) -> Option<Health> {
+    serde_json::from_str(row.health.as_deref()?).ok()
+}
+
+pub async fn list(app: &App, caller: Caller, page: &PageRequest) -> Result<List<Camera>> {
+    let position = page.position()?;
+    let rows = cameras::list_for_member(
+        &app.db,
+        caller.account_id,
+        position.before_at,
+        &position.before_id,
+        position.rows(),
+    )
+    .await?;
+    let now = app.now();
+    let key = |row: &CameraRow| (row.paired_at, row.camera_id);
+    Ok(position.list(rows, key, |row| Camera::new(row, now)))
+}
+
+pub async fn get(app: &App, caller: Caller, camera_id: CameraId) -> Result<Camera> {
+    let row = access::camera(app, caller, camera_id, Right::SeeCameras).await?;
+    Ok(Camera::new(row, app.now()))
+}
+
+pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) -> Result<Camera> {
+    let mut row = access::camera(app, caller, camera_id, Right::Manage).await?;
+    row.name = text::name(name)?;
+    cameras::rename(&app.db, camera_id, &row.name).await?;
+    tell(app, camera_id).await;
+    Ok(Camera::new(row, app.now()))
+}
+
+/// Removes a camera with all that came from it. Its credentials end at once.
+pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()> {
+    let row = access::camera(app, caller, camera_id, Right::Pair).await?;
+    let transaction = app.db.begin().await?;
+    clips::delete_objects_of_camera(&transaction, camera_id, app.now()).await?;
+    pairings::delete_of_camera(&transaction, camera_id).await?;
+    cameras::delete(&transaction, camera_id).await?;
+    let account_id = Some(caller.account_id);
+    record(app, &transaction, account_id, Some(row.site_id), "camera_removed", camera_id).await?;
+    transaction.commit().await?;
+    app.broker.kick(camera_id);
     Ok(())
 }
 
-/// A camera's health arrived over MQTT.
-pub async fn health(_app: &App, _camera_id: CameraId, _health: Health) -> Result<()> {
-    Ok(())
+/// What a camera last said about itself, and when that arrived.
+#[derive(Debug, Clone)]
+pub struct ReceivedHealth {
+    pub health: Health,
+    pub received_at: UnixMillis,
+}
+
+pub async fn last_health(app: &App, caller: Caller, camera_id: CameraId) -> Result<ReceivedHealth> {
+    let row = access::camera(app, caller, camera_id, Right::SeeCameras).await?;
+    let health = stored_health(&row).zip(row.health_at);
+    let (health, received_at) = health.ok_or_else(Error::not_found)?;
+    Ok(ReceivedHealth { health, received_at })
 }
 
 /// A camera's MQTT connection stands, and it has subscribed: what waited for it is sent.
-pub async fn ready(_app: &App, _camera_id: CameraId) -> Result<()> {
-    Ok(())
+pub async fn ready(app: &App, camera_id: CameraId) -> Result<()> {
+    seen(app, camera_id).await?;
+    commands::deliver_waiting(app, camera_id).await
 }
 
 /// A camera's MQTT connection ended, by whatever cause.
-pub async fn disconnected(_app: &App, _camera_id: CameraId) -> Result<()> {
+pub async fn disconnected(app: &App, camera_id: CameraId) -> Result<()> {
+    // It may have connected anew before the old connection's end was noticed.
+    if app.broker.online(camera_id) {
+        return Ok(());
+    }
+    left(app, camera_id).await
+}
+
+/// A camera said that it is there, or its last will that it is not.
+pub async fn presence(app: &App, camera_id: CameraId, presence: Presence) -> Result<()> {
+    check_protocol(presence.protocol)?;
+    if presence.online { seen(app, camera_id).await } else { left(app, camera_id).await }
+}
+
+/// A camera's health arrived, over MQTT or over HTTP.
+pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Result<()> {
+    check_protocol(health.protocol)?;
+    health.errors.truncate(ERRORS_MAX);
+    for error in &mut health.errors {
+        *error = text::report(error);
+    }
+    let json = serde_json::to_string(&health).map_err(anyhow::Error::from)?;
+    let update = HealthUpdate {
+        agent_version: text::report(&health.agent_version),
+        privacy: health.privacy,
+        armed: health.armed,
+        health: json,
+    };
+    let came = mark_seen(app, camera_id).await?;
+    cameras::set_health(&app.db, camera_id, update, app.now()).await?;
+    if came {
+        tracing::info!(camera.id = %camera_id, "camera is online");
+    }
+    tell(app, camera_id).await;
+    if health.viewers == 0 {
+        live::end_forgotten(app, camera_id).await?;
+    }
     Ok(())
+}
+
+async fn seen(app: &App, camera_id: CameraId) -> Result<()> {
+    if mark_seen(app, camera_id).await? {
+        tracing::info!(camera.id = %camera_id, "camera is online");
+        tell(app, camera_id).await;
+    }
+    Ok(())
+}
+
+async fn mark_seen(app: &App, camera_id: CameraId) -> Result<bool> {
+    let now = app.now();
+    let due_at = presence::offline_due_at(app.broker.online(camera_id), now);
+    Ok(cameras::mark_seen(&app.db, camera_id, due_at, now).await?)
+}
+
+async fn left(app: &App, camera_id: CameraId) -> Result<()> {
+    let due_at = presence::left_due_at(app.now());
+    Ok(cameras::mark_leaving(&app.db, camera_id, due_at).await?)
+}
+
+/// After a start no connection stands any more: cameras must be heard from again.
+pub async fn expect_all(app: &App) -> Result<()> {
+    let due_at = presence::restarted_due_at(app.now());
+    Ok(cameras::mark_all_leaving(&app.db, due_at).await?)
+}
+
+/// Takes those offline that were not heard from in time.
+pub(super) async fn sweep(app: &App) -> Result<()> {
+    for camera_id in cameras::take_offline(&app.db, app.now()).await? {
+        tracing::info!(camera.id = %camera_id, "camera is offline");
+        live::fail_of_offline_camera(app, camera_id).await?;
+        tell(app, camera_id).await;
+    }
+    Ok(())
+}
+
+/// Tells the members of its site how a camera is now.
+pub(super) async fn tell(app: &App, camera_id: CameraId) {
+    match cameras::by_id(&app.db, camera_id).await {
+        Ok(Some(row)) => {
+            let site_id = row.site_id;
+            let camera = Camera::new(row, app.now());
+            updates::tell(app, site_id, Right::SeeCameras, &Update::Camera { camera }).await;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(camera.id = %camera_id, %error, "cannot tell of a camera"),
+    }
+}
+
+/// A message from a newer camera may mean something else than it seems to.
+pub(super) fn check_protocol(protocol: u32) -> Result<()> {
+    if protocol <= PROTOCOL_VERSION {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "unsupported_protocol",
+        "This relay is older than the camera's agent: update the relay.",
+    ))
 }

@@ -1,11 +1,265 @@
 //! Commands: queued -> sent -> acked, rejected, failed or expired.
+//!
+//! The row comes first, the message second: whatever stops in between, the command is delivered
+//! when its camera is there again, or it expires. A camera runs each command once at most, so
+//! sending one again is safe.
 
-use nightjar_shared::{command::CommandAck, ids::CameraId};
+use std::time::Duration;
 
-use super::App;
-use crate::error::Result;
+use nightjar_shared::{
+    PROTOCOL_VERSION,
+    command::{CommandAck, CommandMessage, CommandState, InvalidCommand},
+    ids::{CameraId, CommandId, SiteId},
+    time::UnixMillis,
+    topic::{Channel, Topic},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
-/// A camera says what became of a command.
-pub async fn acknowledge(_app: &App, _camera_id: CameraId, _ack: CommandAck) -> Result<()> {
+use super::{
+    App, List, PageRequest,
+    access::{self, Caller, Right},
+    cameras::check_protocol,
+    text,
+    updates::{self, Update},
+};
+use crate::{
+    engines::{
+        broker::Delivery,
+        db::{
+            cameras,
+            commands::{self, Answer, CommandRow},
+        },
+    },
+    error::{Error, Result},
+};
+
+const EXPIRY_DEFAULT_MS: u64 = 15_000;
+const EXPIRY_MIN_MS: u64 = 1_000;
+const EXPIRY_MAX_MS: u64 = 60_000;
+/// A camera may begin a command at the last moment; its answer then has this long.
+const ANSWER_GRACE: Duration = Duration::from_secs(10);
+const UNANSWERED_MAX: u64 = 64;
+const RESULT_BYTES_MAX: usize = 4096;
+
+/// What a person wants a camera to do.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+pub struct NewCommand {
+    pub kind: String,
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub arguments: Option<Map<String, Value>>,
+    /// 1,000 to 60,000, by default 15,000.
+    #[serde(default)]
+    pub expires_in_ms: Option<u64>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Command {
+    #[schema(value_type = String)]
+    pub command_id: CommandId,
+    #[schema(value_type = String)]
+    pub camera_id: CameraId,
+    pub kind: String,
+    #[schema(value_type = Object)]
+    pub arguments: Value,
+    /// `queued`, `sent`, `acked`, `rejected`, `failed` or `expired`.
+    #[schema(value_type = String)]
+    pub state: CommandState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub result: Option<Value>,
+    #[schema(value_type = i64)]
+    pub issued_at: UnixMillis,
+    #[schema(value_type = i64)]
+    pub expires_at: UnixMillis,
+    #[schema(value_type = i64)]
+    pub updated_at: UnixMillis,
+}
+
+impl From<CommandRow> for Command {
+    fn from(row: CommandRow) -> Self {
+        Self {
+            command_id: row.command_id,
+            camera_id: row.camera_id,
+            kind: row.kind,
+            arguments: row.arguments,
+            state: row.state,
+            reason: row.reason,
+            result: row.result,
+            issued_at: row.issued_at,
+            expires_at: row.expires_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+/// Queues a command, and sends it if its camera is there.
+pub async fn issue(
+    app: &App,
+    caller: Caller,
+    camera_id: CameraId,
+    new: NewCommand,
+) -> Result<Command> {
+    let camera = access::camera(app, caller, camera_id, Right::Control).await?;
+    app.limits.commands.take(&caller.account_id.to_string(), app.now())?;
+    let row = new_row(camera_id, new, app.now())?;
+    if commands::count_unanswered(&app.db, camera_id).await? >= UNANSWERED_MAX {
+        return Err(Error::rate_limited(EXPIRY_DEFAULT_MS / 1000));
+    }
+    commands::insert(&app.db, &row).await?;
+    tell(app, camera.site_id, &row).await;
+    let sent = deliver(app, &row).await?;
+    if let Some(sent) = &sent {
+        tell(app, camera.site_id, sent).await;
+    }
+    Ok(sent.unwrap_or(row).into())
+}
+
+fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<CommandRow> {
+    use nightjar_shared::command::Command;
+
+    let arguments = Value::Object(new.arguments.unwrap_or_default());
+    let command = Command::parse(&new.kind, &arguments).map_err(|error| match error {
+        InvalidCommand::UnknownKind(_) => {
+            Error::invalid("unknown_kind", "There is no such command.")
+        }
+        InvalidCommand::InvalidArguments(detail) => {
+            Error::invalid("invalid_arguments", "The command's arguments are not right.")
+                .with_detail(detail)
+        }
+        unsupported @ InvalidCommand::UnsupportedProtocol { .. } => {
+            Error::invalid("invalid_arguments", "The command's arguments are not right.")
+                .with_detail(unsupported.to_string())
+        }
+    })?;
+    let expires_in_ms = new.expires_in_ms.unwrap_or(EXPIRY_DEFAULT_MS);
+    if !(EXPIRY_MIN_MS..=EXPIRY_MAX_MS).contains(&expires_in_ms) {
+        return Err(Error::invalid("invalid_arguments", "expires_in_ms is 1000 to 60000."));
+    }
+    Ok(CommandRow {
+        command_id: CommandId::generate(),
+        camera_id,
+        kind: command.kind().to_owned(),
+        arguments,
+        state: CommandState::Queued,
+        reason: None,
+        result: None,
+        issued_at: now,
+        expires_at: now.plus(Duration::from_millis(expires_in_ms)),
+        updated_at: now,
+    })
+}
+
+/// Gives the command as it is once it is on its way; nothing when its camera is not there.
+async fn deliver(app: &App, row: &CommandRow) -> Result<Option<CommandRow>> {
+    let now = app.now();
+    let left = row.expires_at.since(now);
+    let message = CommandMessage {
+        protocol: PROTOCOL_VERSION,
+        command_id: row.command_id,
+        kind: row.kind.clone(),
+        arguments: row.arguments.clone(),
+        expires_in_ms: u64::try_from(left.as_millis()).unwrap_or(EXPIRY_MAX_MS),
+        issued_at: row.issued_at,
+    };
+    let payload = serde_json::to_vec(&message).map_err(anyhow::Error::from)?;
+    let topic = Topic::new(row.camera_id, Channel::DownCommand);
+    match app.broker.publish(&topic, payload.into(), left).await {
+        Ok(Delivery::Sent) => Ok(commands::mark_sent(&app.db, row.command_id, now).await?),
+        Ok(Delivery::NotConnected) => Ok(None),
+        Err(error) => {
+            // It stays queued: it goes out when the camera connects, or expires.
+            tracing::warn!(command.id = %row.command_id, %error, "cannot send a command");
+            Ok(None)
+        }
+    }
+}
+
+/// Sends what waited for a camera that is there now.
+pub(super) async fn deliver_waiting(app: &App, camera_id: CameraId) -> Result<()> {
+    let waiting = commands::unanswered(&app.db, camera_id, app.now()).await?;
+    for row in waiting {
+        if let Some(sent) = deliver(app, &row).await? {
+            tell_of_camera(app, &sent).await?;
+        }
+    }
     Ok(())
+}
+
+pub async fn list(
+    app: &App,
+    caller: Caller,
+    camera_id: CameraId,
+    page: &PageRequest,
+) -> Result<List<Command>> {
+    access::camera(app, caller, camera_id, Right::SeeCameras).await?;
+    let position = page.position()?;
+    let rows = commands::list(
+        &app.db,
+        camera_id,
+        position.before_at,
+        &position.before_id,
+        position.rows(),
+    )
+    .await?;
+    Ok(position.list(rows, |row| (row.issued_at, row.command_id), Command::from))
+}
+
+pub async fn get(app: &App, caller: Caller, command_id: CommandId) -> Result<Command> {
+    Ok(access::command(app, caller, command_id).await?.into())
+}
+
+/// A camera says what became of a command. Only its own commands listen, and only until they
+/// have ended.
+pub async fn acknowledge(app: &App, camera_id: CameraId, ack: CommandAck) -> Result<()> {
+    check_protocol(ack.protocol)?;
+    let answer = Answer {
+        command_id: ack.command_id,
+        camera_id,
+        state: ack.outcome.into(),
+        reason: ack.reason.as_deref().map(text::report),
+        result: ack.result.filter(|result| result.to_string().len() <= RESULT_BYTES_MAX),
+    };
+    let Some(row) = commands::finish(&app.db, answer, app.now()).await? else {
+        tracing::debug!(command.id = %ack.command_id, "an answer to no open command");
+        return Ok(());
+    };
+    count(app, row.state);
+    tell_of_camera(app, &row).await
+}
+
+/// Ends what nobody answered in time.
+pub(super) async fn sweep(app: &App) -> Result<()> {
+    let now = app.now();
+    for row in commands::expire(&app.db, now, now.minus(ANSWER_GRACE)).await? {
+        count(app, row.state);
+        tell_of_camera(app, &row).await?;
+    }
+    Ok(())
+}
+
+fn count(app: &App, state: CommandState) {
+    app.metrics
+        .counter(
+            "nightjar_commands_total",
+            "Commands that have ended, by how.",
+            &[("state", state.as_str())],
+        )
+        .increment();
+}
+
+async fn tell_of_camera(app: &App, row: &CommandRow) -> Result<()> {
+    if let Some(camera) = cameras::by_id(&app.db, row.camera_id).await? {
+        tell(app, camera.site_id, row).await;
+    }
+    Ok(())
+}
+
+async fn tell(app: &App, site_id: SiteId, row: &CommandRow) {
+    let update = Update::Command { command: row.clone().into() };
+    updates::tell(app, site_id, Right::SeeCameras, &update).await;
 }

@@ -1,11 +1,204 @@
 //! Events that cameras report.
 
-use nightjar_shared::{event::EventMessage, ids::CameraId};
+use nightjar_shared::{
+    event::{BoundingBox, EventKind, EventMessage, EventState},
+    ids::{CameraId, ClipId, EventId, SiteId},
+    time::{ClockState, UnixMillis},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::App;
-use crate::error::Result;
+use super::{
+    App, List, PageRequest,
+    access::{self, Caller, Right},
+    cameras::check_protocol,
+    clips, text,
+    updates::{self, Update},
+};
+use crate::{
+    engines::db::{
+        cameras,
+        events::{self, EventRow, EventUpdate, Filter, Page},
+    },
+    error::{Error, Result},
+};
 
-/// A camera reports that something began or ended.
-pub async fn record(_app: &App, _camera_id: CameraId, _event: EventMessage) -> Result<()> {
+const BOXES_MAX: usize = 64;
+const ZONES_MAX: usize = 16;
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Event {
+    #[schema(value_type = String)]
+    pub event_id: EventId,
+    #[schema(value_type = String)]
+    pub camera_id: CameraId,
+    #[schema(value_type = String)]
+    pub site_id: SiteId,
+    /// `motion` or `manual`.
+    #[schema(value_type = String)]
+    pub kind: EventKind,
+    /// `started` or `ended`.
+    #[schema(value_type = String)]
+    pub state: EventState,
+    #[schema(value_type = i64)]
+    pub started_at: UnixMillis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<UnixMillis>,
+    /// `synced` or `unsynced`: whether the camera's clock was set.
+    #[schema(value_type = String)]
+    pub clock: ClockState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub clip_id: Option<ClipId>,
+    /// Where it moved, in relative coordinates.
+    #[schema(value_type = Vec<Object>)]
+    pub boxes: Vec<BoundingBox>,
+    pub zones: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Good for 5 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thumbnail_url: Option<String>,
+}
+
+impl Event {
+    fn new(app: &App, row: EventRow) -> Self {
+        Self {
+            event_id: row.event_id,
+            camera_id: row.camera_id,
+            site_id: row.site_id,
+            kind: row.kind,
+            state: row.state,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            clock: row.clock,
+            clip_id: row.clip_id,
+            boxes: row.boxes,
+            zones: row.zones,
+            reason: row.reason,
+            thumbnail_url: row.thumbnail_key.and_then(|key| clips::signed_url(app, &key)),
+        }
+    }
+}
+
+/// Which events or clips a list shows. Absent means any.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Selection {
+    pub site_id: Option<String>,
+    pub camera_id: Option<String>,
+    /// Of events: `motion` or `manual`.
+    pub kind: Option<String>,
+    /// Begun then or later, Unix milliseconds.
+    #[param(value_type = Option<i64>)]
+    pub from: Option<UnixMillis>,
+    /// Begun before, Unix milliseconds.
+    #[param(value_type = Option<i64>)]
+    pub to: Option<UnixMillis>,
+}
+
+impl Selection {
+    pub(super) fn filter(&self) -> Result<Filter> {
+        let invalid = || Error::bad_request("invalid_query", "site_id and camera_id are UUIDs.");
+        Ok(Filter {
+            site_id: self.site_id.as_deref().map(str::parse).transpose().map_err(|_| invalid())?,
+            camera_id: self
+                .camera_id
+                .as_deref()
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| invalid())?,
+            kind: self.kind.as_deref().map(text::report),
+            from: self.from,
+            to: self.to,
+        })
+    }
+}
+
+pub async fn list(
+    app: &App,
+    caller: Caller,
+    selection: &Selection,
+    page: &PageRequest,
+) -> Result<List<Event>> {
+    let position = page.position()?;
+    let rows = Page {
+        account_id: caller.account_id,
+        roles: access::roles_with(Right::SeePictures),
+        before_at: position.before_at,
+        before_id: &position.before_id,
+        limit: position.rows(),
+    };
+    let rows = events::list(&app.db, &rows, &selection.filter()?).await?;
+    Ok(position.list(rows, |row| (row.started_at, row.event_id), |row| Event::new(app, row)))
+}
+
+pub async fn get(app: &App, caller: Caller, event_id: EventId) -> Result<Event> {
+    Ok(Event::new(app, access::event(app, caller, event_id).await?))
+}
+
+/// A camera reports that something began or ended. The same message twice, or the end before the
+/// beginning, give the same event.
+pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Result<()> {
+    check_protocol(message.protocol)?;
+    let kind = kind_word(message.kind)?;
+    // A camera that was removed a moment ago may still have something to say.
+    let camera = cameras::by_id(&app.db, camera_id).await?.ok_or_else(Error::not_found)?;
+    let ended = message.state == EventState::Ended;
+    let update = EventUpdate {
+        event_id: message.event_id,
+        camera_id,
+        site_id: camera.site_id,
+        kind,
+        state: if ended { "ended" } else { "started" },
+        started_at: message.at,
+        ended_at: ended.then_some(message.at),
+        clock: clock_word(message.clock),
+        boot_id: message.boot_id.to_string(),
+        uptime_ms: message.uptime_ms,
+        clip_id: message.clip_id,
+        boxes: message.boxes.into_iter().take(BOXES_MAX).collect(),
+        zones: message.zones.iter().take(ZONES_MAX).map(|zone| text::report(zone)).collect(),
+        reason: message.reason.as_deref().map(text::report),
+    };
+    if !events::upsert(&app.db, update).await? {
+        return Err(Error::not_found());
+    }
+    tell(app, message.event_id).await
+}
+
+/// Tells the members of its site how an event is now.
+pub(super) async fn tell(app: &App, event_id: EventId) -> Result<()> {
+    if let Some(row) = events::by_id(&app.db, event_id).await? {
+        let site_id = row.site_id;
+        let event = Event::new(app, row);
+        updates::tell(app, site_id, Right::SeePictures, &Update::Event { event }).await;
+    }
     Ok(())
+}
+
+/// A clip of this camera is ready; its event, if it is the camera's too, has a thumbnail now.
+pub(super) async fn tell_of_clip(app: &App, camera_id: CameraId, event_id: EventId) -> Result<()> {
+    match events::by_id(&app.db, event_id).await? {
+        Some(row) if row.camera_id == camera_id => tell(app, event_id).await,
+        _ => Ok(()),
+    }
+}
+
+fn kind_word(kind: EventKind) -> Result<&'static str> {
+    match kind {
+        EventKind::Motion => Ok("motion"),
+        EventKind::Manual => Ok("manual"),
+        EventKind::Unknown => {
+            Err(Error::invalid("unknown_kind", "This relay does not know this kind of event."))
+        }
+    }
+}
+
+pub(super) fn clock_word(clock: ClockState) -> &'static str {
+    match clock {
+        ClockState::Synced => "synced",
+        ClockState::Unsynced => "unsynced",
+    }
 }

@@ -1,14 +1,46 @@
 //! The domain decides: who may do what, and what becomes of it. It knows no HTTP and no MQTT.
 
+pub mod access;
+pub mod accounts;
 pub mod cameras;
+pub mod clips;
 pub mod commands;
+pub mod devices;
 pub mod events;
+pub mod jobs;
+pub mod limits;
 pub mod live;
+mod page;
+pub mod pairings;
+pub mod passwords;
+mod presence;
+mod sdp;
+mod secrets;
+pub mod sites;
+mod text;
+mod updates;
+pub mod uploads;
 
-use nightjar_shared::time::UnixMillis;
+use nightjar_shared::{
+    ids::{AccountId, SiteId},
+    time::UnixMillis,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{clock::Clock, config::Config, engines::db::Db};
+pub use self::page::{List, PageRequest};
+use crate::{
+    clock::Clock,
+    config::Config,
+    engines::{
+        broker::Broker,
+        db::{Db, Executor, audit},
+        metrics::Metrics,
+        objects::Objects,
+        realtime::Realtime,
+        tls::Certificates,
+    },
+    error::Result,
+};
 
 /// All that the domain works with: the configuration, the engines, and the little that is kept
 /// in memory. Shared as `Arc<App>`.
@@ -17,6 +49,15 @@ pub struct App {
     pub config: Config,
     pub clock: Clock,
     pub db: Db,
+    pub broker: Broker,
+    pub objects: Objects,
+    pub realtime: Realtime,
+    pub metrics: Metrics,
+    pub certificates: Certificates,
+    pub passwords: passwords::Hasher,
+    pub limits: limits::Limits,
+    /// Offers that wait for their answer.
+    pub waiting: live::Waiting,
     /// This process's name below `up/signal/`.
     pub replica: String,
     pub tracker: TaskTracker,
@@ -27,4 +68,17 @@ impl App {
     pub fn now(&self) -> UnixMillis {
         self.clock.now()
     }
+}
+
+/// Writes down who did what.
+async fn record(
+    app: &App,
+    db: &impl Executor,
+    account_id: Option<AccountId>,
+    site_id: Option<SiteId>,
+    action: &'static str,
+    subject: impl ToString,
+) -> Result<()> {
+    let entry = audit::Entry { account_id, site_id, action, subject: Some(subject.to_string()) };
+    Ok(audit::insert(db, entry, app.now()).await?)
 }

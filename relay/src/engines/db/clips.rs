@@ -7,7 +7,7 @@ use nightjar_shared::{
 };
 
 use super::{
-    DbError, Executor, Row,
+    DbError, Executor, Row, Value,
     events::{Filter, Page},
 };
 
@@ -126,9 +126,11 @@ pub async fn for_member(
     row.map(|row| Ok((ClipRow::read(&row)?, row.text(13)?.to_owned()))).transpose()
 }
 
+/// Private clips are listed for members in one of the roles `private_to`.
 pub async fn list(
     db: &impl Executor,
     page: &Page<'_>,
+    private_to: [&'static str; 4],
     filter: &Filter,
 ) -> Result<Vec<ClipRow>, DbError> {
     let mut values = page.values();
@@ -138,6 +140,7 @@ pub async fn list(
         filter.from.map_or(i64::MIN, |from| from.0).into(),
         filter.to.map_or(i64::MAX, |to| to.0).into(),
     ]);
+    values.extend(private_to.map(Value::from));
     let rows = db
         .query(
             "select c.clip_id, c.camera_id, c.site_id, c.event_id, c.kind, c.state, c.started_at,
@@ -152,6 +155,7 @@ pub async fn list(
                  and (cast($9 as text) is null or c.site_id = $9)
                  and (cast($10 as text) is null or c.camera_id = $10)
                  and c.started_at >= $11 and c.started_at < $12
+                 and (c.visibility <> 'private' or m.role in ($13, $14, $15, $16))
              order by c.started_at desc, c.clip_id desc limit $8",
             values,
         )
@@ -278,10 +282,17 @@ pub async fn upsert_part(
     .map(drop)
 }
 
-pub async fn mark_stored(db: &impl Executor, clip_id: ClipId, index: u32) -> Result<(), DbError> {
+/// `object_key` tells that the part is still the one that was looked at.
+pub async fn mark_stored(
+    db: &impl Executor,
+    clip_id: ClipId,
+    index: u32,
+    object_key: &str,
+) -> Result<(), DbError> {
     db.execute(
-        "update clip_parts set stored = 1 where clip_id = $1 and part_index = $2",
-        vec![clip_id.into(), index.into()],
+        "update clip_parts set stored = 1
+         where clip_id = $1 and part_index = $2 and object_key = $3",
+        vec![clip_id.into(), index.into(), object_key.into()],
     )
     .await
     .map(drop)
@@ -289,6 +300,16 @@ pub async fn mark_stored(db: &impl Executor, clip_id: ClipId, index: u32) -> Res
 
 /// Deletes the clip; its objects are due for deletion.
 pub async fn delete(db: &impl Executor, clip_id: ClipId, now: UnixMillis) -> Result<(), DbError> {
+    delete_parts(db, clip_id, now).await?;
+    db.execute("delete from clips where clip_id = $1", vec![clip_id.into()]).await.map(drop)
+}
+
+/// Forgets the parts of a clip; their objects are due for deletion.
+pub async fn delete_parts(
+    db: &impl Executor,
+    clip_id: ClipId,
+    now: UnixMillis,
+) -> Result<(), DbError> {
     db.execute(
         "insert into object_deletions (object_key, due_at)
          select object_key, cast($2 as bigint) from clip_parts where clip_id = $1
@@ -296,7 +317,7 @@ pub async fn delete(db: &impl Executor, clip_id: ClipId, now: UnixMillis) -> Res
         vec![clip_id.into(), now.into()],
     )
     .await?;
-    db.execute("delete from clips where clip_id = $1", vec![clip_id.into()]).await.map(drop)
+    db.execute("delete from clip_parts where clip_id = $1", vec![clip_id.into()]).await.map(drop)
 }
 
 /// The objects of a camera that is about to be deleted are due for deletion.

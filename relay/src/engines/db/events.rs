@@ -109,8 +109,10 @@ pub async fn by_id(db: &impl Executor, event_id: EventId) -> Result<Option<Event
         .query_one(
             "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
                  e.clock, e.clip_id, e.boxes, e.zones, e.reason,
-                 (select min(p.object_key) from clip_parts p
-                  where p.clip_id = e.clip_id and p.kind = 'thumbnail' and p.stored = 1)
+                 (select min(p.object_key)
+                  from clip_parts p join clips v on v.clip_id = p.clip_id
+                  where p.clip_id = e.clip_id and v.camera_id = e.camera_id
+                      and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1)
              from events e where e.event_id = $1",
             vec![event_id.into()],
         )
@@ -128,8 +130,10 @@ pub async fn for_member(
         .query_one(
             "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
                  e.clock, e.clip_id, e.boxes, e.zones, e.reason,
-                 (select min(p.object_key) from clip_parts p
-                  where p.clip_id = e.clip_id and p.kind = 'thumbnail' and p.stored = 1),
+                 (select min(p.object_key)
+                  from clip_parts p join clips v on v.clip_id = p.clip_id
+                  where p.clip_id = e.clip_id and v.camera_id = e.camera_id
+                      and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1),
                  m.role
              from events e join members m on m.site_id = e.site_id
              where e.event_id = $1 and m.account_id = $2",
@@ -195,8 +199,10 @@ pub async fn list(
         .query(
             "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
                  e.clock, e.clip_id, e.boxes, e.zones, e.reason,
-                 (select min(p.object_key) from clip_parts p
-                  where p.clip_id = e.clip_id and p.kind = 'thumbnail' and p.stored = 1)
+                 (select min(p.object_key)
+                  from clip_parts p join clips v on v.clip_id = p.clip_id
+                  where p.clip_id = e.clip_id and v.camera_id = e.camera_id
+                      and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1)
              from events e join members m on m.site_id = e.site_id
              where m.account_id = $1 and m.role in ($2, $3, $4, $5)
                  and (e.started_at < $6 or (e.started_at = $6 and e.event_id < $7))

@@ -164,6 +164,24 @@ pub async fn fail_of_camera(
     rows.iter().map(SessionRow::read).collect()
 }
 
+/// Ends streaming sessions that began before `before`.
+pub async fn complete_forgotten(
+    db: &impl Executor,
+    camera_id: CameraId,
+    before: UnixMillis,
+    now: UnixMillis,
+) -> Result<Vec<SessionRow>, DbError> {
+    let rows = db
+        .query(
+            "update live_sessions set state = 'completed', reason = 'viewer_gone', ended_at = $3
+             where camera_id = $1 and state = 'streaming' and started_at < $2
+             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            vec![camera_id.into(), before.into(), now.into()],
+        )
+        .await?;
+    rows.iter().map(SessionRow::read).collect()
+}
+
 /// Ends requests whose relay went away before the camera answered.
 pub async fn fail_unanswered(
     db: &impl Executor,

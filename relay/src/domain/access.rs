@@ -1,0 +1,230 @@
+//! May this caller do this to that: the one place that decides.
+//!
+//! Whoever has no part in a site gets the answer of a thing that does not exist. A member whose
+//! role does not allow seeing a thing gets the same; one who may see but not act is told so.
+
+use std::str::FromStr;
+
+use nightjar_shared::ids::{
+    AccountId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, SiteId,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::App;
+use crate::{
+    engines::db::{
+        cameras::{self, CameraRow},
+        clips::{self, ClipRow},
+        commands::{self, CommandRow},
+        events::{self, EventRow},
+        live::{self, SessionRow},
+        pairings::{self, PairingRow},
+        sites::{self, SiteRow},
+    },
+    error::{Error, Result},
+};
+
+/// A person who has proved who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    pub account_id: AccountId,
+}
+
+/// What an account is to a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Owner,
+    Manager,
+    Viewer,
+    /// Sets cameras up and sees their health, never their pictures.
+    Installer,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::Owner, Self::Manager, Self::Viewer, Self::Installer];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Manager => "manager",
+            Self::Viewer => "viewer",
+            Self::Installer => "installer",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| anyhow::anyhow!("`{text}` in the database is no role").into())
+    }
+}
+
+/// What somebody wants to do at a site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Cameras: that they are there, their health, what they were told.
+    SeeCameras,
+    /// Live pictures, events and clips.
+    SeePictures,
+    /// Commands that record, arm or configure.
+    Control,
+    /// Names of cameras, visibility and end of clips.
+    Manage,
+    /// Cameras come and go.
+    Pair,
+}
+
+impl Right {
+    /// Seeing that a thing exists; without it, it does not.
+    fn is_sight(self) -> bool {
+        matches!(self, Self::SeeCameras | Self::SeePictures)
+    }
+}
+
+/// The whole policy.
+pub fn allows(role: Role, right: Right) -> bool {
+    use Right::{Control, Manage, Pair, SeeCameras, SeePictures};
+    match role {
+        Role::Owner => true,
+        Role::Manager => matches!(right, SeeCameras | SeePictures | Control | Manage),
+        Role::Viewer => matches!(right, SeeCameras | SeePictures),
+        Role::Installer => matches!(right, SeeCameras | Pair),
+    }
+}
+
+/// The roles that have a right, for a statement's `in (…)`; the rest is filled with what no
+/// member is.
+pub(super) fn roles_with(right: Right) -> [&'static str; 4] {
+    Role::ALL.map(|role| if allows(role, right) { role.as_str() } else { "" })
+}
+
+/// Gives the object back if the role allows the right. `sight` is the right to know that the
+/// object exists.
+fn decide<T>(found: Option<(T, String)>, sight: Right, right: Right) -> Result<T> {
+    let (object, role) = found.ok_or_else(Error::not_found)?;
+    let role: Role = role.parse()?;
+    if !allows(role, sight) {
+        return Err(Error::not_found());
+    }
+    if !allows(role, right) {
+        return Err(if right.is_sight() {
+            Error::not_found()
+        } else {
+            Error::forbidden("forbidden", "Your role at this site does not allow this.")
+        });
+    }
+    Ok(object)
+}
+
+pub async fn site(app: &App, caller: Caller, site_id: SiteId, right: Right) -> Result<SiteRow> {
+    let found = sites::for_member(&app.db, site_id, caller.account_id).await?;
+    let found = found.map(|site| {
+        let role = site.role.clone();
+        (site, role)
+    });
+    decide(found, Right::SeeCameras, right)
+}
+
+pub async fn camera(
+    app: &App,
+    caller: Caller,
+    camera_id: CameraId,
+    right: Right,
+) -> Result<CameraRow> {
+    let found = cameras::for_member(&app.db, camera_id, caller.account_id).await?;
+    decide(found, Right::SeeCameras, right)
+}
+
+pub async fn pairing(app: &App, caller: Caller, pairing_id: PairingId) -> Result<PairingRow> {
+    let found = pairings::by_id(&app.db, pairing_id).await?.ok_or_else(Error::not_found)?;
+    // Who may not pair at its site, may not know of it either.
+    match site(app, caller, found.site_id, Right::Pair).await {
+        Ok(_) => Ok(found),
+        Err(Error::Refused(_)) => Err(Error::not_found()),
+        Err(internal) => Err(internal),
+    }
+}
+
+pub async fn command(app: &App, caller: Caller, command_id: CommandId) -> Result<CommandRow> {
+    let found = commands::for_member(&app.db, command_id, caller.account_id).await?;
+    decide(found, Right::SeeCameras, Right::SeeCameras)
+}
+
+/// A session that the caller may look at.
+pub async fn session(app: &App, caller: Caller, session_id: SessionId) -> Result<SessionRow> {
+    let found = live::for_member(&app.db, session_id, caller.account_id).await?;
+    decide(found, Right::SeePictures, Right::SeePictures)
+}
+
+/// A session that the caller may steer: nobody but who opened it.
+pub async fn own_session(app: &App, caller: Caller, session_id: SessionId) -> Result<SessionRow> {
+    let session = session(app, caller, session_id).await?;
+    if session.account_id == caller.account_id { Ok(session) } else { Err(Error::not_found()) }
+}
+
+pub async fn event(app: &App, caller: Caller, event_id: EventId) -> Result<EventRow> {
+    let found = events::for_member(&app.db, event_id, caller.account_id).await?;
+    decide(found, Right::SeePictures, Right::SeePictures)
+}
+
+pub async fn clip(app: &App, caller: Caller, clip_id: ClipId, right: Right) -> Result<ClipRow> {
+    let found = clips::for_member(&app.db, clip_id, caller.account_id).await?;
+    let sight = found.as_ref().map_or(Right::SeePictures, |(row, _)| right_to_see(&row.visibility));
+    decide(found, sight, right)
+}
+
+/// The right without which a clip of this visibility does not exist.
+pub(super) fn right_to_see(visibility: &str) -> Right {
+    if visibility == "private" { Right::Manage } else { Right::SeePictures }
+}
+
+/// Who at a site may see something now: computed when it is sent, never kept.
+pub(super) async fn recipients(app: &App, site_id: SiteId, right: Right) -> Result<Vec<AccountId>> {
+    let mut recipients = Vec::new();
+    for (account_id, role) in sites::members(&app.db, site_id).await? {
+        if allows(role.parse()?, right) {
+            recipients.push(account_id);
+        }
+    }
+    Ok(recipients)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code<T: std::fmt::Debug>(answer: Result<T>) -> &'static str {
+        answer.unwrap_err().code()
+    }
+
+    #[test]
+    fn an_installer_never_sees_a_picture() {
+        assert!(!allows(Role::Installer, Right::SeePictures));
+        assert!(allows(Role::Installer, Right::Pair));
+        let clip = Some(((), "installer".to_owned()));
+        assert_eq!(code(decide(clip, Right::SeePictures, Right::Manage)), "not_found");
+    }
+
+    #[test]
+    fn a_viewer_is_told_that_acting_is_not_allowed() {
+        let camera = Some(((), "viewer".to_owned()));
+        assert_eq!(code(decide(camera, Right::SeeCameras, Right::Control)), "forbidden");
+    }
+
+    #[test]
+    fn a_stranger_gets_the_answer_of_a_missing_thing() {
+        assert_eq!(code(decide::<()>(None, Right::SeeCameras, Right::Control)), "not_found");
+    }
+
+    #[test]
+    fn roles_with_a_right_are_listed_for_statements() {
+        assert_eq!(roles_with(Right::SeePictures), ["owner", "manager", "viewer", ""]);
+    }
+}

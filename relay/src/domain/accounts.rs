@@ -1,0 +1,310 @@
+//! Accounts: people, and how they prove who they are.
+
+use std::{net::IpAddr, time::Duration};
+
+use nightjar_shared::{
+    ids::{AccountId, SiteId},
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    access::{Caller, Role},
+    limits::address_key,
+    record, secrets,
+    sites::Site,
+    text,
+};
+use crate::{
+    config::Registration,
+    engines::db::{
+        accounts::{self, AccountRow, NewTokens, Refresh},
+        sites::{self, SiteRow},
+    },
+    error::{Error, Result},
+};
+
+const SESSION_LIFETIME: Duration = Duration::from_hours(720);
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
+const REFRESH_LIFETIME: Duration = Duration::from_hours(720);
+const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// What somebody signs up with.
+#[derive(Clone, Deserialize, ToSchema)]
+pub struct SignUp {
+    pub email: String,
+    /// At least 10 characters.
+    pub password: String,
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Account {
+    #[schema(value_type = String)]
+    pub account_id: AccountId,
+    pub email: String,
+    pub name: String,
+    /// Relay-wide: `user` or `admin`.
+    pub role: String,
+}
+
+/// Who is signed in, and where they belong.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Me {
+    pub account: Account,
+    pub sites: Vec<Site>,
+}
+
+/// For the cookie.
+pub struct Session {
+    pub token: String,
+    pub lifetime: Duration,
+}
+
+/// For programs.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct Tokens {
+    pub access_token: String,
+    pub refresh_token: String,
+    /// Of the access token.
+    pub expires_in_s: u64,
+}
+
+#[derive(Clone, Serialize, ToSchema)]
+pub struct Ticket {
+    pub ticket: String,
+    pub expires_in_s: u64,
+}
+
+/// What a caller showed: the thing to end at sign-out.
+#[derive(Clone)]
+pub enum Credential {
+    Session(String),
+    AccessToken(String),
+}
+
+/// Makes an account and its first site, where the relay is open to all.
+pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Caller> {
+    if app.config.registration != Registration::Open {
+        return Err(Error::forbidden(
+            "registration_closed",
+            "This relay takes no new accounts; ask its administrator.",
+        ));
+    }
+    app.limits.registration.take(&address_key(address), app.now())?;
+    create(app, sign_up, "user").await
+}
+
+/// Makes an account and its first site.
+pub async fn create(app: &App, sign_up: SignUp, role: &str) -> Result<Caller> {
+    let email = normalize_email(&sign_up.email)?;
+    let name = match sign_up.name.as_deref().map(str::trim) {
+        None | Some("") => email.split('@').next().unwrap_or_default().to_owned(),
+        Some(name) => text::name(name)?,
+    };
+    let password_hash = app.passwords.hash(sign_up.password).await?;
+    let account_id = AccountId::generate();
+    let account = AccountRow { account_id, email, name, role: role.to_owned() };
+    let now = app.now();
+    let transaction = app.db.begin().await?;
+    if !accounts::insert(&transaction, &account, password_hash, now).await? {
+        return Err(Error::conflict("email_taken", "There is an account with this address."));
+    }
+    let site = SiteRow {
+        site_id: SiteId::generate(),
+        name: "Home".to_owned(),
+        role: Role::Owner.as_str().to_owned(),
+    };
+    sites::insert(&transaction, &site, account_id, now).await?;
+    record(app, &transaction, Some(account_id), None, "account_created", account_id).await?;
+    transaction.commit().await?;
+    Ok(Caller { account_id })
+}
+
+/// Checks a password. Right or wrong, known or not, it takes as long.
+pub async fn login(app: &App, email: &str, password: String, address: IpAddr) -> Result<Caller> {
+    let now = app.now();
+    let wrong =
+        || Error::unauthorized("invalid_credentials", "The address or the password is not right.");
+    let Ok(email) = normalize_email(email) else { return Err(wrong()) };
+    let by_address = address_key(address);
+    // The address first: a guesser who is stopped there cannot lock others' accounts.
+    app.limits.login_by_address.take(&by_address, now)?;
+    app.limits.login_by_account.take(&email, now)?;
+    let (account, stored) = accounts::by_email(&app.db, &email).await?.unzip();
+    let right = app.passwords.verify(password, stored).await?;
+    let account = account.filter(|_| right).ok_or_else(wrong)?;
+    app.limits.login_by_address.give_back(&by_address);
+    app.limits.login_by_account.give_back(&email);
+    let account_id = account.account_id;
+    record(app, &app.db, Some(account_id), None, "signed_in", account_id).await?;
+    Ok(Caller { account_id })
+}
+
+/// Signs a browser in.
+pub async fn start_session(app: &App, caller: Caller) -> Result<Session> {
+    let token = secrets::token()?;
+    let now = app.now();
+    accounts::insert_session(
+        &app.db,
+        secrets::hash(&token),
+        caller.account_id,
+        now,
+        now.plus(SESSION_LIFETIME),
+    )
+    .await?;
+    Ok(Session { token, lifetime: SESSION_LIFETIME })
+}
+
+/// Signs a program in.
+pub async fn start_tokens(app: &App, caller: Caller) -> Result<Tokens> {
+    let family_id = secrets::token()?;
+    let now = app.now();
+    let transaction = app.db.begin().await?;
+    let expires_at = now.plus(REFRESH_LIFETIME);
+    accounts::insert_family(&transaction, &family_id, caller.account_id, now, expires_at).await?;
+    let (tokens, rows) = new_tokens(&family_id, caller.account_id, now)?;
+    accounts::insert_tokens(&transaction, rows).await?;
+    transaction.commit().await?;
+    Ok(tokens)
+}
+
+/// Exchanges a refresh token. One that was exchanged before has been copied: its whole family
+/// ends.
+pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
+    let invalid =
+        || Error::unauthorized("invalid_refresh_token", "This refresh token is not good any more.");
+    let now = app.now();
+    let transaction = app.db.begin().await?;
+    let hash = secrets::hash(refresh_token);
+    match accounts::spend_refresh_token(&transaction, &hash, now).await? {
+        Refresh::Good { family_id, account_id } => {
+            let (tokens, rows) = new_tokens(&family_id, account_id, now)?;
+            accounts::insert_tokens(&transaction, rows).await?;
+            transaction.commit().await?;
+            Ok(tokens)
+        }
+        Refresh::Reused { family_id } => {
+            accounts::delete_family(&transaction, &family_id).await?;
+            transaction.commit().await?;
+            tracing::warn!("a refresh token came twice: its sign-in is ended");
+            Err(invalid())
+        }
+        Refresh::Unknown => Err(invalid()),
+    }
+}
+
+fn new_tokens(
+    family_id: &str,
+    account_id: AccountId,
+    now: UnixMillis,
+) -> Result<(Tokens, NewTokens<'_>)> {
+    let tokens = Tokens {
+        access_token: secrets::token()?,
+        refresh_token: secrets::token()?,
+        expires_in_s: ACCESS_TOKEN_LIFETIME.as_secs(),
+    };
+    let rows = NewTokens {
+        family_id,
+        account_id,
+        access_hash: secrets::hash(&tokens.access_token),
+        access_expires_at: now.plus(ACCESS_TOKEN_LIFETIME),
+        refresh_hash: secrets::hash(&tokens.refresh_token),
+    };
+    Ok((tokens, rows))
+}
+
+/// Ends what the caller showed, and the account's open sockets; those of other sign-ins come
+/// back by themselves.
+pub async fn logout(app: &App, caller: Caller, credential: &Credential) -> Result<()> {
+    match credential {
+        Credential::Session(token) => {
+            accounts::delete_session(&app.db, &secrets::hash(token)).await?;
+        }
+        Credential::AccessToken(token) => {
+            accounts::delete_family_of_access_token(&app.db, &secrets::hash(token)).await?;
+        }
+    }
+    app.realtime.close_account(caller.account_id);
+    Ok(())
+}
+
+/// Whose credential this is; nothing when it is unknown, expired or ended.
+pub async fn authenticate(app: &App, credential: &Credential) -> Result<Option<Caller>> {
+    let now = app.now();
+    let account = match credential {
+        Credential::Session(token) => {
+            accounts::by_session(&app.db, &secrets::hash(token), now).await?
+        }
+        Credential::AccessToken(token) => {
+            accounts::by_access_token(&app.db, &secrets::hash(token), now).await?
+        }
+    };
+    Ok(account.map(|account| Caller { account_id: account.account_id }))
+}
+
+pub async fn me(app: &App, caller: Caller) -> Result<Me> {
+    let account = accounts::by_id(&app.db, caller.account_id).await?;
+    let account = account.ok_or_else(Error::not_found)?;
+    let sites = sites::of_account(&app.db, caller.account_id).await?;
+    Ok(Me {
+        account: Account {
+            account_id: account.account_id,
+            email: account.email,
+            name: account.name,
+            role: account.role,
+        },
+        sites: sites.into_iter().map(Site::try_from).collect::<Result<_>>()?,
+    })
+}
+
+/// A ticket opens one WebSocket within 30 s.
+pub async fn issue_ticket(app: &App, caller: Caller) -> Result<Ticket> {
+    let ticket = secrets::token()?;
+    let expires_at = app.now().plus(TICKET_LIFETIME);
+    accounts::insert_ticket(&app.db, secrets::hash(&ticket), caller.account_id, expires_at).await?;
+    Ok(Ticket { ticket, expires_in_s: TICKET_LIFETIME.as_secs() })
+}
+
+/// Whose ticket this is; it works once.
+pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<Caller>> {
+    let account_id = accounts::take_ticket(&app.db, &secrets::hash(ticket), app.now()).await?;
+    Ok(account_id.map(|account_id| Caller { account_id }))
+}
+
+/// One spelling for each address. Whether mail arrives there is another question.
+fn normalize_email(email: &str) -> Result<String> {
+    let email = email.trim().to_lowercase();
+    let valid = email.len() <= EMAIL_BYTES_MAX
+        && !email.chars().any(|letter| letter.is_control() || letter.is_whitespace())
+        && email.split_once('@').is_some_and(|(user, host)| {
+            !user.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
+        });
+    if valid {
+        Ok(email)
+    } else {
+        Err(Error::invalid("invalid_email", "This is not an e-mail address."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_spelling() {
+        assert_eq!(normalize_email(" Alice@Example.ORG ").unwrap(), "alice@example.org");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let long = format!("{}@example.org", "a".repeat(250));
+        for text in ["", "alice", "@", "a@", "@b", "a b@c", "a@b@c", "a\0@b", &long] {
+            assert_eq!(normalize_email(text).unwrap_err().code(), "invalid_email", "{text:?}");
+        }
+    }
+}

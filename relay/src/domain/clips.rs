@@ -1,0 +1,209 @@
+//! Clips, as their watchers see them. How they arrive is in [`super::uploads`].
+
+use std::time::Duration;
+
+use nightjar_shared::{
+    api::PartKind,
+    ids::{CameraId, ClipId, EventId, SiteId},
+    time::{ClockState, UnixMillis},
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    App, List, PageRequest,
+    access::{self, Caller, Right, right_to_see},
+    events::Selection,
+    record,
+    updates::{self, Update},
+};
+use crate::{
+    engines::{
+        db::{
+            clips::{self, ClipRow},
+            events::Page,
+        },
+        objects::ObjectKey,
+    },
+    error::{Error, Result},
+};
+
+/// A revoked viewer may still read for this long.
+const PLAYBACK_LIFETIME: Duration = Duration::from_mins(5);
+const DELETIONS_AT_ONCE: u32 = 100;
+const DELETION_RETRY: Duration = Duration::from_mins(10);
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Clip {
+    #[schema(value_type = String)]
+    pub clip_id: ClipId,
+    #[schema(value_type = String)]
+    pub camera_id: CameraId,
+    #[schema(value_type = String)]
+    pub site_id: SiteId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub event_id: Option<EventId>,
+    /// `clip` or `snapshot`.
+    pub kind: String,
+    /// `announced`, `ready` or `failed`.
+    pub state: String,
+    #[schema(value_type = i64)]
+    pub started_at: UnixMillis,
+    /// `synced` or `unsynced`: whether the camera's clock was set.
+    #[schema(value_type = String)]
+    pub clock: ClockState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<UnixMillis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Bytes of all parts that are stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
+    /// Good for 5 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thumbnail_url: Option<String>,
+    /// `private` (owners and managers) or `site` (all members who may see pictures).
+    pub visibility: String,
+}
+
+impl Clip {
+    pub(super) fn new(app: &App, row: ClipRow) -> Self {
+        Self {
+            clip_id: row.clip_id,
+            camera_id: row.camera_id,
+            site_id: row.site_id,
+            event_id: row.event_id,
+            kind: row.kind,
+            state: row.state,
+            started_at: row.started_at,
+            clock: row.clock,
+            ended_at: row.ended_at,
+            duration_ms: row.duration_ms,
+            length: row.length,
+            thumbnail_url: row.thumbnail_key.and_then(|key| signed_url(app, &key)),
+            visibility: row.visibility,
+        }
+    }
+}
+
+/// How a clip is played: its parts in order. Ask again before `expires_at`.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct Playback {
+    pub parts: Vec<PlaybackPart>,
+    #[schema(value_type = i64)]
+    pub expires_at: UnixMillis,
+}
+
+#[derive(Clone, Serialize, ToSchema)]
+pub struct PlaybackPart {
+    pub index: u32,
+    /// `file`, `init`, `segment` or `snapshot`.
+    #[schema(value_type = String)]
+    pub kind: PartKind,
+    pub url: String,
+    pub length: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+}
+
+pub async fn list(
+    app: &App,
+    caller: Caller,
+    selection: &Selection,
+    page: &PageRequest,
+) -> Result<List<Clip>> {
+    let position = page.position()?;
+    let rows = Page {
+        account_id: caller.account_id,
+        roles: access::roles_with(Right::SeePictures),
+        before_at: position.before_at,
+        before_id: &position.before_id,
+        limit: position.rows(),
+    };
+    let private_to = access::roles_with(right_to_see("private"));
+    let rows = clips::list(&app.db, &rows, private_to, &selection.filter()?).await?;
+    Ok(position.list(rows, |row| (row.started_at, row.clip_id), |row| Clip::new(app, row)))
+}
+
+pub async fn get(app: &App, caller: Caller, clip_id: ClipId) -> Result<Clip> {
+    Ok(Clip::new(app, access::clip(app, caller, clip_id, Right::SeePictures).await?))
+}
+
+pub async fn set_visibility(
+    app: &App,
+    caller: Caller,
+    clip_id: ClipId,
+    visibility: &str,
+) -> Result<Clip> {
+    let mut row = access::clip(app, caller, clip_id, Right::Manage).await?;
+    if !matches!(visibility, "private" | "site") {
+        return Err(Error::invalid("invalid_visibility", "visibility is `private` or `site`."));
+    }
+    clips::set_visibility(&app.db, clip_id, visibility).await?;
+    visibility.clone_into(&mut row.visibility);
+    tell(app, row.clone()).await;
+    Ok(Clip::new(app, row))
+}
+
+pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
+    let row = access::clip(app, caller, clip_id, Right::Manage).await?;
+    let transaction = app.db.begin().await?;
+    clips::delete(&transaction, clip_id, app.now()).await?;
+    let account_id = Some(caller.account_id);
+    record(app, &transaction, account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
+    Ok(transaction.commit().await?)
+}
+
+pub async fn playback(app: &App, caller: Caller, clip_id: ClipId) -> Result<Playback> {
+    let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
+    if row.state != "ready" {
+        return Err(Error::conflict("not_ready", "This clip has not been uploaded."));
+    }
+    let expires_at = app.now().plus(PLAYBACK_LIFETIME);
+    let mut parts = Vec::new();
+    for part in clips::parts(&app.db, clip_id).await? {
+        if !part.stored || part.kind == PartKind::Thumbnail {
+            continue;
+        }
+        let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
+        parts.push(PlaybackPart {
+            index: part.index,
+            kind: part.kind,
+            url: app.objects.presign_get(&key, PLAYBACK_LIFETIME).url,
+            length: part.length,
+            duration_ms: row.duration_ms.filter(|_| part.kind == PartKind::File),
+        });
+    }
+    Ok(Playback { parts, expires_at })
+}
+
+pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
+    let key: ObjectKey = key.parse().ok()?;
+    Some(app.objects.presign_get(&key, PLAYBACK_LIFETIME).url)
+}
+
+/// Tells those at its site who may see a clip how it is now.
+pub(super) async fn tell(app: &App, row: ClipRow) {
+    let site_id = row.site_id;
+    let right = right_to_see(&row.visibility);
+    let clip = Clip::new(app, row);
+    updates::tell(app, site_id, right, &Update::Clip { clip }).await;
+}
+
+/// Deletes from the store what nothing refers to any more.
+pub(super) async fn sweep(app: &App) -> Result<()> {
+    let now = app.now();
+    for text in clips::due_deletions(&app.db, now, DELETIONS_AT_ONCE).await? {
+        let key: ObjectKey = text.parse().map_err(anyhow::Error::from)?;
+        match app.objects.delete(&key).await {
+            Ok(()) => clips::forget_deletion(&app.db, &text).await?,
+            Err(error) => {
+                tracing::warn!(%error, "cannot delete an object; trying again later");
+                clips::postpone_deletion(&app.db, &text, now.plus(DELETION_RETRY)).await?;
+            }
+        }
+    }
+    Ok(())
+}

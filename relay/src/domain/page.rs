@@ -1,0 +1,121 @@
+//! Lists are read page by page, newest first.
+
+use std::fmt;
+
+use nightjar_shared::time::UnixMillis;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::error::{Error, Result};
+
+const LIMIT_DEFAULT: u32 = 50;
+const LIMIT_MAX: u32 = 200;
+
+/// One page of a list, newest first.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct List<T> {
+    pub items: Vec<T>,
+    /// Give it as `cursor` to get the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Which page.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct PageRequest {
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// 1 to 200, by default 50.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+}
+
+/// Rows come after this one: older, or as old and with a smaller id.
+pub(super) struct Position {
+    pub(super) before_at: UnixMillis,
+    pub(super) before_id: String,
+    pub(super) limit: u32,
+}
+
+impl PageRequest {
+    pub(super) fn position(&self) -> Result<Position> {
+        let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
+        if !(1..=LIMIT_MAX).contains(&limit) {
+            return Err(Error::bad_request("invalid_query", "limit is 1 to 200."));
+        }
+        let (before_at, before_id) = match &self.cursor {
+            None => (UnixMillis(i64::MAX), String::new()),
+            Some(cursor) => parse(cursor).ok_or_else(|| {
+                Error::bad_request("invalid_query", "cursor is none of this list's.")
+            })?,
+        };
+        Ok(Position { before_at, before_id, limit })
+    }
+}
+
+impl Position {
+    /// One row more than the page shows tells whether there is another page.
+    pub(super) fn rows(&self) -> u32 {
+        self.limit + 1
+    }
+
+    /// Makes a page of what was read; `key` gives a row's time and id.
+    pub(super) fn list<Row, T, Id: fmt::Display>(
+        &self,
+        mut rows: Vec<Row>,
+        key: impl Fn(&Row) -> (UnixMillis, Id),
+        view: impl FnMut(Row) -> T,
+    ) -> List<T> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more).map(key);
+        List {
+            items: rows.into_iter().map(view).collect(),
+            next_cursor: last.map(|(at, id)| format!("{at}.{id}")),
+        }
+    }
+}
+
+fn parse(cursor: &str) -> Option<(UnixMillis, String)> {
+    let (at, id) = cursor.split_once('.')?;
+    let plain = |letter: u8| letter.is_ascii_hexdigit() || letter == b'-';
+    (id.len() == 36 && id.bytes().all(plain))
+        .then(|| Some((UnixMillis(at.parse().ok()?), id.to_owned())))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(cursor: Option<&str>, limit: Option<u32>) -> PageRequest {
+        PageRequest { cursor: cursor.map(str::to_owned), limit }
+    }
+
+    #[test]
+    fn a_cursor_continues_where_the_page_ended() {
+        let id = "0190a3b2-7c11-7def-8000-0123456789ab";
+        let position = page(None, Some(1)).position().unwrap();
+        let list = position.list(vec![7, 6], |at| (UnixMillis(*at), id), |row| row);
+        assert_eq!(list.items, [7]);
+        let next = page(list.next_cursor.as_deref(), None).position().unwrap();
+        assert_eq!((next.before_at, next.before_id.as_str()), (UnixMillis(7), id));
+    }
+
+    #[test]
+    fn the_last_page_has_no_cursor() {
+        let position = page(None, Some(2)).position().unwrap();
+        let list = position.list(vec![7, 6], |at| (UnixMillis(*at), "id"), |row| row);
+        assert!(list.next_cursor.is_none());
+    }
+
+    #[test]
+    fn odd_cursors_and_limits_are_refused() {
+        for cursor in ["", "x", "1", "1.", "a.0190a3b2-7c11-7def-8000-0123456789ab", "1.%'--"] {
+            assert!(page(Some(cursor), None).position().is_err(), "{cursor}");
+        }
+        assert!(page(None, Some(0)).position().is_err());
+        assert!(page(None, Some(201)).position().is_err());
+    }
+}

@@ -1,0 +1,287 @@
+//! Pairings: how a camera becomes part of a site.
+
+use std::{net::IpAddr, time::Duration};
+
+use nightjar_shared::{
+    PROTOCOL_VERSION,
+    api::{ClaimRequest, ClaimResponse, MqttEndpoint},
+    ids::{CameraId, PairingId, SiteId},
+    pairing::{JoinCode, ProvisioningFile, claim_proof},
+    time::UnixMillis,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    App,
+    access::{self, Caller, Right},
+    cameras as camera_domain, devices,
+    limits::address_key,
+    record, secrets, text,
+};
+use crate::{
+    engines::db::{
+        Transaction,
+        cameras::{self, NewCamera},
+        pairings::{self, NewPairing, PairingRow},
+    },
+    error::{Error, Result},
+};
+
+const CODE_LIFETIME: Duration = Duration::from_mins(10);
+const SECRET_LIFETIME: Duration = Duration::from_hours(24);
+const OPEN_PER_SITE_MAX: u64 = 20;
+
+/// A pairing that was just opened: the only time its code and secret are shown.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct OpenedPairing {
+    #[schema(value_type = String)]
+    pub pairing_id: PairingId,
+    /// To be typed, like `BCDF-GHJK`.
+    pub code: String,
+    #[schema(value_type = i64)]
+    pub code_expires_at: UnixMillis,
+    pub secret: String,
+    #[schema(value_type = i64)]
+    pub expires_at: UnixMillis,
+    /// Of the relay's CA; absent where the relay is reached by plain http on loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca_sha256: Option<String>,
+    /// The text of the QR code.
+    pub qr: String,
+    /// The text of the file for the boot partition.
+    pub provisioning: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PairingState {
+    Open,
+    Claimed,
+    Expired,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Pairing {
+    #[schema(value_type = String)]
+    pub pairing_id: PairingId,
+    #[schema(value_type = String)]
+    pub site_id: SiteId,
+    pub state: PairingState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub camera_id: Option<CameraId>,
+    #[schema(value_type = i64)]
+    pub expires_at: UnixMillis,
+}
+
+/// Opens a pairing at a site.
+pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPairing> {
+    access::site(app, caller, site_id, Right::Pair).await?;
+    let now = app.now();
+    if pairings::count_open(&app.db, site_id, now).await? >= OPEN_PER_SITE_MAX {
+        return Err(Error::conflict(
+            "too_many_pairings",
+            "This site has 20 open pairings; delete one first.",
+        ));
+    }
+    let (code, secret) = (secrets::join_code()?, secrets::short_token()?);
+    let pairing = NewPairing {
+        pairing_id: PairingId::generate(),
+        site_id,
+        code_hash: secrets::hash(code.letters()),
+        code_expires_at: now.plus(CODE_LIFETIME),
+        secret_hash: secrets::hash(&secret),
+        expires_at: now.plus(SECRET_LIFETIME),
+    };
+    let ca_sha256 = app.config.is_https().then(|| app.certificates.ca_sha256.clone());
+    let provisioning = provisioning_text(app, &secret, ca_sha256.as_ref())?;
+    let opened = OpenedPairing {
+        pairing_id: pairing.pairing_id,
+        code: code.to_string(),
+        code_expires_at: pairing.code_expires_at,
+        secret,
+        expires_at: pairing.expires_at,
+        ca_sha256,
+        qr: provisioning.clone(),
+        provisioning,
+    };
+    let transaction = app.db.begin().await?;
+    let (account_id, subject) = (Some(caller.account_id), pairing.pairing_id);
+    pairings::insert(&transaction, pairing, now).await?;
+    record(app, &transaction, account_id, Some(site_id), "pairing_opened", subject).await?;
+    transaction.commit().await?;
+    Ok(opened)
+}
+
+fn provisioning_text(app: &App, secret: &str, ca_sha256: Option<&String>) -> Result<String> {
+    let file = ProvisioningFile {
+        relay_url: app.config.public_url.clone(),
+        secret: secret.to_owned(),
+        ca_sha256: ca_sha256.cloned(),
+    };
+    toml::to_string(&file).map_err(|error| anyhow::Error::new(error).into())
+}
+
+pub async fn get(app: &App, caller: Caller, pairing_id: PairingId) -> Result<Pairing> {
+    let row = access::pairing(app, caller, pairing_id).await?;
+    let state = if row.claimed_by_key.is_some() {
+        PairingState::Claimed
+    } else if row.expires_at <= app.now() {
+        PairingState::Expired
+    } else {
+        PairingState::Open
+    };
+    Ok(Pairing {
+        pairing_id,
+        site_id: row.site_id,
+        state,
+        camera_id: row.camera_id,
+        expires_at: row.expires_at,
+    })
+}
+
+/// Closes a pairing. The camera that took it stays.
+pub async fn delete(app: &App, caller: Caller, pairing_id: PairingId) -> Result<()> {
+    access::pairing(app, caller, pairing_id).await?;
+    Ok(pairings::delete(&app.db, pairing_id).await?)
+}
+
+/// A camera takes a pairing by its code or secret. The same key may ask again: an answer that got
+/// lost on its way strands nobody.
+pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<ClaimResponse> {
+    if request.protocol > PROTOCOL_VERSION {
+        return Err(Error::refused(
+            426,
+            "unsupported_protocol",
+            "This relay is older than the camera's agent: update the relay.",
+        ));
+    }
+    let ticket = Ticket::read(&request)?;
+    let by_address = address_key(address);
+    check_guesses(app, &ticket, &by_address)?;
+    let key = devices::normalize_key(&request.public_key).ok_or_else(devices::invalid_proof)?;
+    let proof = claim_proof(&request.nonce, &request.public_key);
+    devices::verify(app, &key, &request.nonce, &proof, &request.signature).await?;
+
+    let now = app.now();
+    let transaction = app.db.begin().await?;
+    let (code, secret) = ticket.hashes();
+    let claimed = pairings::claim(&transaction, code, secret, &key, now).await?;
+    let Some(pairing) = claimed else {
+        drop(transaction);
+        count_guess(app, &ticket, &by_address);
+        return Err(Error::refused(
+            404,
+            "not_found_or_expired",
+            "There is no open pairing with this code.",
+        ));
+    };
+    let camera_id = camera_of(app, &transaction, &pairing, &key, &request).await?;
+    transaction.commit().await?;
+    camera_domain::tell(app, camera_id).await;
+    Ok(ClaimResponse {
+        protocol: PROTOCOL_VERSION,
+        camera_id,
+        site_id: pairing.site_id,
+        mqtt: MqttEndpoint {
+            url: app.config.mqtt.public_url.clone(),
+            client_id: camera_id.to_string(),
+        },
+        ca_pem: app.certificates.ca_pem.clone(),
+        server_time: now,
+    })
+}
+
+/// The camera that this key is, made if it is new.
+async fn camera_of(
+    app: &App,
+    transaction: &Transaction,
+    pairing: &PairingRow,
+    key: &str,
+    request: &ClaimRequest,
+) -> Result<CameraId> {
+    if let Some(camera_id) = pairing.camera_id {
+        return Ok(camera_id);
+    }
+    let known = cameras::by_key(transaction, key).await?;
+    let camera_id = match known {
+        Some((camera_id, site_id)) if site_id == pairing.site_id => camera_id,
+        Some(_) => return Err(already_paired()),
+        None => {
+            let camera_id = CameraId::generate();
+            let camera = NewCamera {
+                camera_id,
+                site_id: pairing.site_id,
+                name: &text::name(&request.name)?,
+                model: &text::report(&request.model),
+                agent_version: &text::report(&request.agent_version),
+                public_key: key,
+            };
+            if !cameras::insert(transaction, &camera, app.now()).await? {
+                return Err(already_paired());
+            }
+            camera_id
+        }
+    };
+    pairings::set_camera(transaction, pairing.pairing_id, camera_id).await?;
+    record(app, transaction, None, Some(pairing.site_id), "camera_paired", camera_id).await?;
+    Ok(camera_id)
+}
+
+fn already_paired() -> Error {
+    Error::conflict(
+        "already_paired",
+        "This camera belongs to another site; its owner must remove it there first.",
+    )
+}
+
+/// What a camera shows to take a pairing, hashed.
+enum Ticket {
+    Code(String),
+    Secret(String),
+}
+
+impl Ticket {
+    fn read(request: &ClaimRequest) -> Result<Self> {
+        match (&request.code, &request.secret) {
+            // What is no code at all is a wrong guess like any other.
+            (Some(code), None) => Ok(Self::Code(match code.parse::<JoinCode>() {
+                Ok(code) => secrets::hash(code.letters()),
+                Err(_) => String::new(),
+            })),
+            (None, Some(secret)) => Ok(Self::Secret(secrets::hash(secret))),
+            _ => Err(Error::invalid(
+                "invalid_claim",
+                "A claim has a code or a secret: exactly one of them.",
+            )),
+        }
+    }
+
+    fn hashes(&self) -> (Option<&str>, Option<&str>) {
+        match self {
+            Self::Code(hash) => (Some(hash), None),
+            Self::Secret(hash) => (None, Some(hash)),
+        }
+    }
+}
+
+const EVERYBODY: &str = "";
+
+/// Guesses are counted when they are wrong; here is checked whether one more may be made. A
+/// secret has 128 bits, so that the guesses of others never stop its holder.
+fn check_guesses(app: &App, ticket: &Ticket, address: &str) -> Result<()> {
+    app.limits.claim_by_address.check(address, app.now())?;
+    match ticket {
+        Ticket::Code(_) => app.limits.claim_by_code.check(EVERYBODY, app.now()),
+        Ticket::Secret(_) => Ok(()),
+    }
+}
+
+fn count_guess(app: &App, ticket: &Ticket, address: &str) {
+    // A refusal here says that the limit is reached, which the next check tells its caller.
+    let _ = app.limits.claim_by_address.take(address, app.now());
+    if matches!(ticket, Ticket::Code(_)) {
+        let _ = app.limits.claim_by_code.take(EVERYBODY, app.now());
+    }
+}

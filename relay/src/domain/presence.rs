@@ -1,0 +1,141 @@
+//! When a camera counts as being there: decisions only, `cameras` carries them out.
+
+use std::time::Duration;
+
+use nightjar_shared::{event::Health, time::UnixMillis};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A camera whose connection ended may be back before anybody is told.
+const DEBOUNCE: Duration = Duration::from_secs(5);
+/// Without a connection, a sign of life is good for this long.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Health comes every 30 s; one may get lost.
+const HEALTH_AGE_MAX: Duration = Duration::from_secs(90);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Online,
+    Offline,
+    /// There, but something is wrong: its health says what.
+    Degraded,
+}
+
+/// When a camera that was just heard from becomes offline, if nothing else happens: never, while
+/// its connection stands; the broker notices its end.
+pub(super) fn offline_due_at(connected: bool, now: UnixMillis) -> Option<UnixMillis> {
+    (!connected).then(|| now.plus(SILENCE_MAX))
+}
+
+/// When a camera that left becomes offline.
+pub(super) fn left_due_at(now: UnixMillis) -> UnixMillis {
+    now.plus(DEBOUNCE)
+}
+
+/// When cameras that were online before the relay's restart become offline, unless they are back.
+pub(super) fn restarted_due_at(now: UnixMillis) -> UnixMillis {
+    now.plus(SILENCE_MAX)
+}
+
+pub(super) fn status(
+    online: bool,
+    paired_at: UnixMillis,
+    health: Option<(&Health, UnixMillis)>,
+    now: UnixMillis,
+) -> Status {
+    if !online {
+        return Status::Offline;
+    }
+    let (well, heard_at) = match health {
+        Some((health, at)) => (health.errors.is_empty() && is_capturing(health), at),
+        // A new camera has not said anything yet.
+        None => (true, paired_at),
+    };
+    let fresh = health.is_none() || now.since(heard_at) <= HEALTH_AGE_MAX;
+    if well && fresh { Status::Online } else { Status::Degraded }
+}
+
+/// In privacy mode nothing is captured, and that is right.
+fn is_capturing(health: &Health) -> bool {
+    health.privacy || (health.capture.running && health.capture.problem.is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use nightjar_shared::{event::CaptureHealth, ids::BootId, time::ClockState};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn health() -> Health {
+        Health {
+            protocol: 1,
+            at: UnixMillis(0),
+            clock: ClockState::Synced,
+            boot_id: BootId::from(Uuid::nil()),
+            uptime_ms: 0,
+            agent_version: "0.1.0".to_owned(),
+            capture: CaptureHealth {
+                running: true,
+                source: "synthetic".to_owned(),
+                encoder: "x264enc".to_owned(),
+                width: 1280,
+                height: 720,
+                fps: 15.0,
+                problem: None,
+            },
+            armed: true,
+            privacy: false,
+            recording: false,
+            disk_free_bytes: 0,
+            retention_days: 0.0,
+            queue_length: 0,
+            viewers: 0,
+            errors: Vec::new(),
+        }
+    }
+
+    fn status_of(health: &Health, age_s: i64) -> Status {
+        let now = UnixMillis(1_000_000);
+        let at = UnixMillis(now.0 - age_s * 1000);
+        status(true, UnixMillis(0), Some((health, at)), now)
+    }
+
+    #[test]
+    fn a_camera_that_is_well_is_online() {
+        assert_eq!(status_of(&health(), 30), Status::Online);
+    }
+
+    #[test]
+    fn trouble_and_long_silence_degrade_it() {
+        let mut full = health();
+        full.errors.push("the disk is full".to_owned());
+        assert_eq!(status_of(&full, 1), Status::Degraded);
+        let mut blind = health();
+        blind.capture.running = false;
+        assert_eq!(status_of(&blind, 1), Status::Degraded);
+        assert_eq!(status_of(&health(), 91), Status::Degraded);
+    }
+
+    #[test]
+    fn privacy_is_no_trouble() {
+        let mut private = health();
+        private.privacy = true;
+        private.capture.running = false;
+        assert_eq!(status_of(&private, 1), Status::Online);
+    }
+
+    #[test]
+    fn an_offline_camera_is_offline_however_well_it_was() {
+        let now = UnixMillis(0);
+        assert_eq!(status(false, now, Some((&health(), now)), now), Status::Offline);
+    }
+
+    #[test]
+    fn a_standing_connection_needs_no_other_sign_of_life() {
+        let now = UnixMillis(0);
+        assert_eq!(offline_due_at(true, now), None);
+        assert_eq!(offline_due_at(false, now), Some(UnixMillis(30_000)));
+    }
+}

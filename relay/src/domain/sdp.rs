@@ -1,0 +1,127 @@
+//! What the relay checks of a session description before it passes it on. The camera's worker
+//! parses it; here only obvious nonsense is stopped.
+
+use crate::error::{Error, Result};
+
+pub(super) const BYTES_MAX: usize = 32 * 1024;
+const LINES_MAX: usize = 1_000;
+const LINE_BYTES_MAX: usize = 4 * 1024;
+const MEDIA_MAX: usize = 16;
+const CANDIDATES_MAX: usize = 64;
+
+/// Refuses what cannot be a viewer's offer.
+pub(super) fn check_offer(offer: &str) -> Result<()> {
+    let invalid = |title| Err(Error::invalid("invalid_sdp", title));
+    check_lines(offer)?;
+    if !offer.starts_with("v=0") {
+        return invalid("A session description begins with v=0.");
+    }
+    let media = offer.lines().filter(|line| line.starts_with("m=")).count();
+    if media > MEDIA_MAX {
+        return invalid("A session description has at most 16 media.");
+    }
+    if !offer.lines().any(|line| line.starts_with("m=video ")) {
+        return invalid("A viewer offers to receive video.");
+    }
+    for attribute in ["a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:"] {
+        if !offer.lines().any(|line| line.starts_with(attribute)) {
+            return invalid("A viewer's offer names its ICE user and its DTLS fingerprint.");
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    /// Without `a=`; empty at the end of candidates.
+    pub(super) text: String,
+    pub(super) sdp_mid: Option<String>,
+}
+
+/// The candidates of an SDP fragment (RFC 8840), each with the medium it stands under.
+pub(super) fn read_fragment(fragment: &str) -> Result<Vec<Candidate>> {
+    check_lines(fragment)?;
+    let mut candidates = Vec::new();
+    let mut sdp_mid = None;
+    for line in fragment.lines() {
+        if let Some(mid) = line.strip_prefix("a=mid:") {
+            sdp_mid = Some(mid.to_owned());
+        } else if line.starts_with("a=candidate:") {
+            candidates.push(Candidate { text: line[2..].to_owned(), sdp_mid: sdp_mid.clone() });
+        } else if line == "a=end-of-candidates" {
+            candidates.push(Candidate { text: String::new(), sdp_mid: sdp_mid.clone() });
+        }
+    }
+    if candidates.len() > CANDIDATES_MAX {
+        return Err(Error::invalid("invalid_sdp", "A fragment has at most 64 candidates."));
+    }
+    Ok(candidates)
+}
+
+/// Lines of `x=value`, not too many and not too long, without control characters.
+fn check_lines(text: &str) -> Result<()> {
+    let well_formed = |line: &str| {
+        let bytes = line.as_bytes();
+        bytes.len() <= LINE_BYTES_MAX
+            && bytes.first().is_some_and(u8::is_ascii_lowercase)
+            && bytes.get(1) == Some(&b'=')
+            && !line.chars().any(char::is_control)
+    };
+    if text.len() <= BYTES_MAX && text.lines().count() <= LINES_MAX && text.lines().all(well_formed)
+    {
+        Ok(())
+    } else {
+        Err(Error::invalid("invalid_sdp", "This is no session description."))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\n\
+        a=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 00:11\r\na=recvonly\r\n";
+
+    #[test]
+    fn a_browsers_offer_passes() {
+        check_offer(OFFER).unwrap();
+        check_offer(&OFFER.replace("\r\n", "\n")).unwrap();
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for text in [
+            "",
+            "hello",
+            "v=0",
+            "{\"sdp\": \"v=0\"}",
+            &OFFER.replace("v=0\r\n", ""),
+            &OFFER.replace("m=video", "m=audio"),
+            &OFFER.replace("a=fingerprint", "a=finger"),
+            &OFFER.replace("a=recvonly", "a=rec\0vonly"),
+            &format!("{OFFER}{}", "m=audio 9 X 0\r\n".repeat(16)),
+            &format!("{OFFER}{}", "a=x\r\n".repeat(1_000)),
+            &format!("{OFFER}a={}\r\n", "x".repeat(5_000)),
+        ] {
+            assert_eq!(check_offer(text).unwrap_err().code(), "invalid_sdp", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fragment_gives_its_candidates_by_medium() {
+        let fragment = "a=ice-ufrag:abcd\r\na=ice-pwd:x\r\nm=video 9 RTP/AVP 0\r\na=mid:0\r\n\
+            a=candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host\r\na=end-of-candidates\r\n";
+        let candidates = read_fragment(fragment).unwrap();
+        assert_eq!(candidates.len(), 2);
+        assert!(candidates[0].text.starts_with("candidate:1 1 udp"));
+        assert_eq!(candidates[0].sdp_mid.as_deref(), Some("0"));
+        assert_eq!(candidates[1].text, "");
+    }
+
+    #[test]
+    fn a_flood_of_candidates_is_refused() {
+        let fragment = "a=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n".repeat(65);
+        read_fragment(&fragment).unwrap_err();
+    }
+}

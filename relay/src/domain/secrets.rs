@@ -1,0 +1,44 @@
+//! Random secrets, and the form in which they are kept.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use nightjar_shared::{ids::SessionId, pairing::JoinCode};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::error::Result;
+
+/// 256 random bits as text, for tokens.
+pub(super) fn token() -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
+}
+
+/// 128 random bits as text, for pairing secrets and nonces.
+pub(super) fn short_token() -> Result<String> {
+    Ok(URL_SAFE_NO_PAD.encode(random::<16>()?))
+}
+
+pub(super) fn join_code() -> Result<JoinCode> {
+    loop {
+        if let Some(code) = JoinCode::from_random(random::<16>()?) {
+            return Ok(code);
+        }
+    }
+}
+
+/// 128 random bits, not even the time in them: whoever knows the id of a session was told it.
+pub(super) fn session_id() -> Result<SessionId> {
+    Ok(Uuid::from_bytes(random::<16>()?).into())
+}
+
+/// How a secret is stored. It needs no salt: nobody guesses 128 bits, and a code is gone in
+/// minutes.
+pub(super) fn hash(secret: &str) -> String {
+    hex::encode(Sha256::digest(secret.as_bytes()))
+}
+
+fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,40 @@
+//! Text from outside, made fit to be stored and shown.
+
+use crate::error::{Error, Result};
+
+const NAME_CHARS_MAX: usize = 80;
+const REPORT_CHARS_MAX: usize = 300;
+
+/// A name that a person gave: trimmed, on one line, 1 to 80 characters.
+pub(super) fn name(text: &str) -> Result<String> {
+    let text = text.trim();
+    let length = text.chars().count();
+    if length == 0 || length > NAME_CHARS_MAX || text.chars().any(char::is_control) {
+        return Err(Error::invalid("invalid_name", "A name has 1 to 80 characters on one line."));
+    }
+    Ok(text.to_owned())
+}
+
+/// What a program says about itself or about a failure: shortened, control characters dropped.
+pub(super) fn report(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(REPORT_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_trimmed_and_must_not_be_empty_long_or_odd() {
+        assert_eq!(name("  Front door ").unwrap(), "Front door");
+        for text in ["", "   ", "a\0b", "two\nlines", &"x".repeat(81)] {
+            assert_eq!(name(text).unwrap_err().code(), "invalid_name", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_report_is_shortened_instead() {
+        assert_eq!(report("a\0\nb"), "ab");
+        assert_eq!(report(&"x".repeat(1000)).len(), 300);
+    }
+}
