@@ -255,7 +255,7 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().replace('\n', " ");
     match error.span() {
         Some(span) => {
-            let line = text.get(..span.start).map_or(1, |before| before.lines().count().max(1));
+            let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
             let value: String = text.get(span).unwrap_or_default().chars().take(40).collect();
             format!("line {line}: `{value}`: {message}")
         }
