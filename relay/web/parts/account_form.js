@@ -4,6 +4,8 @@ import { element } from "../dom.js";
 import { ownPath } from "../router.js";
 import { begin } from "../session.js";
 
+const MARK = new URL("../icon.svg", import.meta.url);
+
 const MESSAGES = {
   invalid_credentials: "E-mail or password is wrong.",
   rate_limited: "Too many attempts. Wait a minute, then try again.",
@@ -51,5 +53,6 @@ export function accountForm({ name, heading, action, fields, submit, instead, ro
       button.disabled = false;
     }
   });
-  return element("div", { class: "welcome" }, element("h1", {}, heading), form, instead);
+  const mark = element("img", { class: "mark", src: MARK, alt: "", width: 56, height: 56 });
+  return element("div", { class: "welcome" }, mark, element("h1", {}, heading), form, instead);
 }

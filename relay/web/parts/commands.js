@@ -146,10 +146,12 @@ export class CommandPanel {
     this.#result.dataset.kind = command.kind;
     this.#result.dataset.state = command.state;
     const clipId = command.state === "acked" ? command.result?.clip_id : undefined;
+    // A recording that has only begun has no clip to see yet.
     const link = clipId && command.kind !== "record_start";
     this.#result.replaceChildren(
       outcomeText(command),
-      link ? element("a", { href: `/clips/${clipId}` }, " See it") : "",
+      " ",
+      link ? element("a", { class: "link", href: `/clips/${clipId}` }, "See it") : "",
     );
   }
 }

@@ -16,7 +16,7 @@ export async function show({ root, parameters, signal, router }) {
   const commands = new CommandPanel(cameraId, signal);
   const heading = element("h1", { "data-testid": "camera-name" });
   const status = element("span", {});
-  const problems = element("div", {});
+  const problems = element("div", { class: "problems" });
   const facts = element("dl", { class: "facts" });
   const settings = element("section", {});
   const events = eventList(cameraId, heading, signal);

@@ -32,7 +32,7 @@ export async function show({ root, parameters, signal, router }) {
   realtime.subscribe("clip", ({ clip: next }) => next.clip_id === clipId && update(next), signal);
   realtime.subscribe("open", () => api.clip(clipId, signal).then(update, () => {}), signal);
   update(clip);
-  if (camera) root.append(element("p", {}, element("a", { href: `/cameras/${camera.camera_id}` }, `See ${camera.name} live`)));
+  if (camera) root.append(element("p", {}, element("a", { class: "link", href: `/cameras/${camera.camera_id}` }, `See ${camera.name} live`)));
   if (mayControl(clip.site_id)) root.append(removeButton(clip, router));
   return title;
 }

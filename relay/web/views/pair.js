@@ -7,7 +7,7 @@ const FILE_NAME = "nightjar.toml";
 
 export function show({ root, signal }) {
   const sites = sitesToInstallIn();
-  const body = element("div", { "data-testid": "pairing", dataset: { state: "idle" } });
+  const body = element("div", { class: "steps", "data-testid": "pairing", dataset: { state: "idle" } });
   root.append(
     element("div", { class: "view-head" }, element("a", { class: "back", href: "/" }, "Cameras"), element("h1", {}, "Add a camera")),
     body,

@@ -21,7 +21,7 @@ export function show({ root, router }) {
     "p",
     {},
     "New here? ",
-    element("a", { href: `/sign-up${location.search}`, "data-testid": "go-to-sign-up" }, "Create an account"),
+    element("a", { class: "link", href: `/sign-up${location.search}`, "data-testid": "go-to-sign-up" }, "Create an account"),
   );
   root.append(
     accountForm({

@@ -32,7 +32,7 @@ export function show({ root, router }) {
     "p",
     {},
     "You have an account? ",
-    element("a", { href: `/sign-in${location.search}`, "data-testid": "go-to-sign-in" }, "Sign in"),
+    element("a", { class: "link", href: `/sign-in${location.search}`, "data-testid": "go-to-sign-in" }, "Sign in"),
   );
   root.append(
     accountForm({
