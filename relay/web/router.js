@@ -39,7 +39,8 @@ export class Router {
   #leave = new AbortController();
 
   /**
-   * @param {{pattern: string, load: () => Promise<{show: Function}>}[]} routes first match wins
+   * @param {{pattern: string, load: () => Promise<{show: Function}>}[]} routes first match wins;
+   *   the last one says that nothing is there
    * @param {HTMLElement} main where views go
    * @param {(path: string) => string|null} beforeShow gives another path to go to instead
    */
@@ -61,24 +62,34 @@ export class Router {
   async show() {
     const detour = this.#beforeShow(location.pathname);
     if (detour !== null) return this.go(detour, { replace: true });
-    this.#leave.abort();
-    this.#leave = new AbortController();
-    const { signal } = this.#leave;
     const { route, parameters } = this.#find(location.pathname);
-    const root = document.createElement("div");
-    root.className = "view";
+    const signal = this.#begin();
     try {
-      const view = await route.load();
-      if (signal.aborted) return;
-      this.#main.replaceChildren(root);
-      const title = await view.show({ root, parameters, signal, router: this });
-      if (!signal.aborted) this.#arrived(root, title);
+      await this.#fill(route, parameters, signal);
     } catch (error) {
       if (signal.aborted) return;
-      this.#leave.abort();
-      root.replaceChildren(failure(error, () => this.show()));
-      this.#main.replaceChildren(root);
+      // What the view had started so far ends here.
+      const next = this.#begin();
+      if (error.status === 404) await this.#fill(this.#routes.at(-1), {}, next);
+      else this.#main.replaceChildren(failure(error, () => this.show()));
     }
+  }
+
+  /** Ends the view that was shown; gives the signal of the one to come. */
+  #begin() {
+    this.#leave.abort();
+    this.#leave = new AbortController();
+    return this.#leave.signal;
+  }
+
+  async #fill(route, parameters, signal) {
+    const view = await route.load();
+    if (signal.aborted) return;
+    const root = document.createElement("div");
+    root.className = "view";
+    this.#main.replaceChildren(root);
+    const title = await view.show({ root, parameters, signal, router: this });
+    if (!signal.aborted) this.#arrived(root, title);
   }
 
   #find(path) {
