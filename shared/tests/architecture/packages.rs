@@ -85,7 +85,7 @@ const RELAY: Package = Package {
     ],
     owners: &[
         ("axum", &["doors/"]),
-        ("utoipa", &["doors/"]),
+        ("utoipa", &["doors/", "domain/"]),
         ("utoipa_axum", &["doors/"]),
         ("include_dir", &["doors/web.rs"]),
         ("hyper_util", &["doors/server", "engines/objects/embedded"]),
@@ -105,7 +105,7 @@ const RELAY: Package = Package {
         ("ed25519_dalek", &["domain/"]),
         ("clap", &["cli", "main.rs"]),
         ("sd_notify", &["shutdown.rs"]),
-        ("toml", &["config.rs"]),
+        ("toml", &["config.rs", "domain/pairings.rs"]),
         ("tracing_subscriber", &["cli", "main.rs"]),
     ],
     vocabulary: &[
