@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     Result, Store,
-    outbox::{self, OutboxKind},
+    events::enqueue_event,
     row::{UnknownWord, parsed, parsed_option},
 };
 
@@ -279,11 +279,6 @@ impl Store {
         self.inner.uploads_wake.notify_one();
         Ok(())
     }
-}
-
-fn enqueue_event(connection: &Connection, message: Option<&EventMessage>) -> Result<()> {
-    let Some(message) = message else { return Ok(()) };
-    outbox::enqueue(connection, OutboxKind::Event, &serde_json::to_string(message)?, message.at)
 }
 
 fn insert_clip(connection: &Connection, clip: &NewClip) -> Result<()> {

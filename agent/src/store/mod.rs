@@ -7,6 +7,7 @@
 
 mod clips;
 mod commands;
+mod events;
 mod outbox;
 mod row;
 mod schema;
@@ -24,6 +25,7 @@ use tokio::sync::Notify;
 pub use self::{
     clips::{Clip, ClipEnd, ClipKind, ClipState, NewClip, NewPart, Part, StoredClip},
     commands::{Begin, UnfinishedCommand},
+    events::OpenEvent,
     outbox::{MAX_MESSAGES, MessageId, OutboxKind, OutboxMessage},
 };
 

@@ -17,7 +17,9 @@ const EPOCH_OFFSET_S: u64 = 2_082_844_800;
 /// A matrix that neither turns nor scales the picture.
 const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 
-/// `ftyp` and `moov` of a file whose frames come in fragments.
+/// `ftyp` and `moov` of a file whose frames come in fragments. Its length is a multiple of 8: the
+/// header of the box after it never straddles two disk sectors, so that rewriting it in place
+/// happens at once or not at all.
 pub fn init_segment(track: &VideoTrack, created_at: UnixMillis) -> Vec<u8> {
     let created_s = u64::try_from(created_at.0 / 1_000).unwrap_or(0) + EPOCH_OFFSET_S;
     let mut out = Vec::with_capacity(1_024);
@@ -43,6 +45,9 @@ pub fn init_segment(track: &VideoTrack, created_at: UnixMillis) -> Vec<u8> {
                 u32be(out, 0);
             });
         });
+        // The size of `moov` itself is written last, its header is counted already.
+        let padding = (8 - out.len() % 8) % 8;
+        boxed(out, *b"free", |out| out.resize(out.len() + padding, 0));
     });
     out
 }

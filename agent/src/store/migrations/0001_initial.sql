@@ -20,6 +20,14 @@ create table outbox (
     enqueued_at integer not null
 ) strict;
 
+-- Events whose start was told and whose end was not: what a power cut interrupts still ends.
+create table open_events (
+    event_id text primary key,
+    kind text not null check (kind in ('motion', 'manual')),
+    -- The first clip of the event; null when nothing was recorded.
+    clip_id text
+) strict, without rowid;
+
 -- Commands that this camera has begun: a command runs at most once, however often it arrives.
 create table commands (
     -- The order of arrival, for pruning.

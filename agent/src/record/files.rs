@@ -1,0 +1,117 @@
+//! Names of files below `DATA_DIR/recordings`, and writes that outlive a power cut.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use nightjar_shared::ids::ClipId;
+
+/// Ends the name of a file that is not complete.
+const UNFINISHED: &str = ".part";
+const VIDEO: &str = "mp4";
+const PICTURE: &str = "jpg";
+
+/// What a file in the directory is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Video,
+    /// A clip's footage that was never closed.
+    UnfinishedVideo,
+    /// A thumbnail or a snapshot.
+    Picture,
+    /// A picture that was never completed.
+    UnfinishedPicture,
+}
+
+pub fn video_name(clip_id: ClipId) -> String {
+    format!("{clip_id}.{VIDEO}")
+}
+
+pub fn unfinished_video_name(clip_id: ClipId) -> String {
+    format!("{clip_id}.{VIDEO}{UNFINISHED}")
+}
+
+pub fn picture_name(clip_id: ClipId) -> String {
+    format!("{clip_id}.{PICTURE}")
+}
+
+/// The clip a file belongs to; nothing for a name that the agent did not give.
+pub fn parse_name(name: &str) -> Option<(ClipId, Kind)> {
+    let (clip_id, suffix) = name.split_once('.')?;
+    let kind = match suffix {
+        "mp4" => Kind::Video,
+        "mp4.part" => Kind::UnfinishedVideo,
+        "jpg" => Kind::Picture,
+        "jpg.part" => Kind::UnfinishedPicture,
+        _ => return None,
+    };
+    Some((clip_id.parse().ok()?, kind))
+}
+
+/// The agent's files in a directory, in the order in which their clips began.
+pub fn list(directory: &Path) -> io::Result<Vec<(ClipId, Kind, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if let Some((clip_id, kind)) = entry.file_name().to_str().and_then(parse_name) {
+            found.push((clip_id, kind, entry.path()));
+        }
+    }
+    found.sort_by_key(|(clip_id, _, _)| *clip_id);
+    Ok(found)
+}
+
+/// Writes a whole file: it is there entirely or not at all.
+pub fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let unfinished = directory.join(format!("{name}{UNFINISHED}"));
+    let mut file = File::create(&unfinished)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    if let Err(error) = written {
+        let _ = fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    fs::rename(&unfinished, directory.join(name))?;
+    sync_directory(directory)
+}
+
+/// Makes new names and removed ones outlive a power cut.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// Removes a file that may be gone already.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_foreign_ones_left_alone() {
+        let clip_id = ClipId::generate();
+        assert_eq!(parse_name(&video_name(clip_id)), Some((clip_id, Kind::Video)));
+        assert_eq!(
+            parse_name(&unfinished_video_name(clip_id)),
+            Some((clip_id, Kind::UnfinishedVideo))
+        );
+        assert_eq!(parse_name(&picture_name(clip_id)), Some((clip_id, Kind::Picture)));
+        for name in ["holiday.mp4", "lost+found", "", &format!("{clip_id}.txt")] {
+            assert_eq!(parse_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_written_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        write_whole(directory.path(), "a.jpg", b"picture").unwrap();
+        assert_eq!(fs::read(directory.path().join("a.jpg")).unwrap(), b"picture");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,146 @@
+//! What must go so that recording can go on: pure decisions.
+
+use nightjar_shared::ids::ClipId;
+
+use crate::store::StoredClip;
+
+/// A byte budget, and how full the file system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// All recordings together.
+    pub max_bytes: u64,
+    pub disk: DiskSpace,
+}
+
+/// What the file system says, whoever filled it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskSpace {
+    pub total_bytes: u64,
+    /// Free for the agent.
+    pub free_bytes: u64,
+}
+
+impl DiskSpace {
+    /// Free space that recordings leave: a twentieth of the disk, at least 1 GB, but never more
+    /// than a tenth: on a small disk the floor would otherwise be the whole of it.
+    pub fn floor_bytes(self) -> u64 {
+        const LEAST: u64 = 1_000_000_000;
+        (self.total_bytes / 20).max(LEAST.min(self.total_bytes / 10))
+    }
+}
+
+/// The clips to delete: those that the relay has, oldest first, then, when these do not suffice,
+/// the oldest others. `clips` come oldest first.
+pub fn to_delete(clips: &[StoredClip], limits: Limits) -> Vec<ClipId> {
+    let used: u64 = clips.iter().map(|clip| clip.bytes).sum();
+    let over_budget = used.saturating_sub(limits.max_bytes);
+    let under_floor = limits.disk.floor_bytes().saturating_sub(limits.disk.free_bytes);
+    let needed = over_budget.max(under_floor);
+
+    let settled = clips.iter().filter(|clip| clip.settled);
+    let waiting = clips.iter().filter(|clip| !clip.settled);
+    let mut freed = 0;
+    settled
+        .chain(waiting)
+        .take_while(|clip| {
+            let goes_on = freed < needed;
+            freed += clip.bytes;
+            goes_on
+        })
+        .map(|clip| clip.clip_id)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use nightjar_shared::time::UnixMillis;
+
+    use super::*;
+
+    const GB: u64 = 1_000_000_000;
+    const ROOMY: DiskSpace = DiskSpace { total_bytes: 100 * GB, free_bytes: 50 * GB };
+
+    fn clips(described: &[(u64, bool)]) -> Vec<StoredClip> {
+        (1..)
+            .zip(described)
+            .map(|(sequence, (bytes, settled))| StoredClip {
+                clip_id: ClipId::generate(),
+                sequence,
+                started_at: UnixMillis(sequence),
+                bytes: *bytes,
+                settled: *settled,
+            })
+            .collect()
+    }
+
+    fn chosen(clips: &[StoredClip], limits: Limits) -> Vec<i64> {
+        to_delete(clips, limits)
+            .iter()
+            .map(|id| clips.iter().find(|clip| clip.clip_id == *id).unwrap().sequence)
+            .collect()
+    }
+
+    #[test]
+    fn within_the_budget_nothing_goes() {
+        let clips = clips(&[(5, true), (5, false)]);
+        assert!(to_delete(&clips, Limits { max_bytes: 10, disk: ROOMY }).is_empty());
+    }
+
+    #[test]
+    fn uploaded_clips_go_first_and_the_oldest_of_them_before_others() {
+        let clips = clips(&[(5, false), (5, true), (5, false), (5, true)]);
+        assert_eq!(chosen(&clips, Limits { max_bytes: 15, disk: ROOMY }), [2]);
+        assert_eq!(chosen(&clips, Limits { max_bytes: 10, disk: ROOMY }), [2, 4]);
+        assert_eq!(chosen(&clips, Limits { max_bytes: 5, disk: ROOMY }), [2, 4, 1]);
+    }
+
+    #[test]
+    fn a_disk_filled_by_somebody_else_is_given_room() {
+        let clips = clips(&[(GB, true), (GB, true), (GB, true)]);
+        let disk = DiskSpace { total_bytes: 100 * GB, free_bytes: 5 * GB - GB - 1 };
+        assert_eq!(chosen(&clips, Limits { max_bytes: u64::MAX, disk }), [1, 2]);
+    }
+
+    #[test]
+    fn the_floor_suits_disks_of_every_size() {
+        let floor = |total_bytes| DiskSpace { total_bytes, free_bytes: 0 }.floor_bytes();
+        assert_eq!(floor(1_000 * GB), 50 * GB);
+        assert_eq!(floor(16 * GB), GB);
+        assert_eq!(floor(GB / 50), GB / 500);
+        assert_eq!(floor(0), 0);
+    }
+
+    #[test]
+    fn random_disks_end_up_within_their_limits_or_empty() {
+        let mut state = 5_u64;
+        let mut random = move |bound: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) % bound
+        };
+        for _ in 0..500 {
+            let described: Vec<(u64, bool)> =
+                (0..random(60)).map(|_| (random(1_000), random(2) == 0)).collect();
+            let clips = clips(&described);
+            let disk = DiskSpace { total_bytes: 100_000, free_bytes: random(20_000) };
+            let limits = Limits { max_bytes: random(40_000), disk };
+            let deleted = to_delete(&clips, limits);
+
+            let freed: u64 = clips
+                .iter()
+                .filter(|clip| deleted.contains(&clip.clip_id))
+                .map(|clip| clip.bytes)
+                .sum();
+            let used: u64 = clips.iter().map(|clip| clip.bytes).sum();
+            let satisfied =
+                used - freed <= limits.max_bytes && disk.free_bytes + freed >= disk.floor_bytes();
+            assert!(satisfied || deleted.len() == clips.len());
+            let last = deleted.last().and_then(|id| clips.iter().find(|clip| clip.clip_id == *id));
+            if let Some(last) = last {
+                let without = freed - last.bytes;
+                let enough_without = used - without <= limits.max_bytes
+                    && disk.free_bytes + without >= disk.floor_bytes();
+                assert!(!enough_without || last.bytes == 0, "nothing goes needlessly");
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! A clip's file: crash-safe by order of writes.
+//!
+//! The file is born under a temporary name. Its initialisation segment is synced before the first
+//! fragment is written, and every fragment is synced before the next: whatever the moment of a
+//! power cut, all but the last fragment is on disk and plays. Closing adds the indexes, syncs,
+//! gives the file its final name and syncs the directory. All of it blocks.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use nightjar_shared::{ids::ClipId, time::UnixMillis};
+
+use super::{
+    files::{self, sync_directory, unfinished_video_name, video_name},
+    fragmenter::Fragmenter,
+};
+use crate::{
+    frame::EncodedFrame,
+    media::mux::{
+        self, FragmentEntry, InvalidStream, VideoTrack, index_reserve, init_segment,
+        random_access_index, segment_index,
+    },
+};
+
+/// Fragments that the index in front has room for, beyond one for each second of the clip.
+const SPARE_INDEX_ENTRIES: usize = 8;
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("cannot write {path}: {source}", path = path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error("the encoder's stream cannot be recorded: {0}")]
+    Stream(#[from] InvalidStream),
+}
+
+impl WriteError {
+    /// Whether writing succeeds again once space is free.
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::File { source, .. }
+            if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+}
+
+/// A clip being written.
+#[derive(Debug)]
+pub struct ClipFile {
+    file: File,
+    directory: PathBuf,
+    clip_id: ClipId,
+    track: VideoTrack,
+    fragmenter: Fragmenter,
+    /// Where the space reserved for the index in front begins, and its length.
+    reserve: (u64, usize),
+}
+
+/// A clip's file under its final name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FinishedFile {
+    /// Bytes.
+    pub length: u64,
+    pub duration_ms: u64,
+}
+
+impl ClipFile {
+    /// Makes the file and syncs all that comes before the first fragment. `first` is the key
+    /// frame that the clip begins with; `longest` is the clip's expected length.
+    pub fn create(
+        directory: &Path,
+        clip_id: ClipId,
+        first: &EncodedFrame,
+        started_at: UnixMillis,
+        longest: Duration,
+    ) -> Result<Self, WriteError> {
+        let track = VideoTrack::from_key_frame(&first.data)?;
+        let mut head = init_segment(&track, started_at);
+        let reserve_at = head.len() as u64;
+        let seconds = usize::try_from(longest.as_secs()).unwrap_or(0);
+        let reserve = index_reserve(seconds + SPARE_INDEX_ENTRIES);
+        head.extend_from_slice(&reserve);
+
+        let path = directory.join(unfinished_video_name(clip_id));
+        let create = || {
+            let mut file =
+                OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+            let written = file
+                .write_all(&head)
+                .and_then(|()| file.sync_data())
+                .and_then(|()| sync_directory(directory));
+            if let Err(error) = written {
+                let _ = fs::remove_file(&path);
+                return Err(error);
+            }
+            Ok(file)
+        };
+        let file = create().map_err(|source| WriteError::File { path: path.clone(), source })?;
+        Ok(Self {
+            file,
+            directory: directory.to_owned(),
+            clip_id,
+            track,
+            fragmenter: Fragmenter::new(first.captured_at, head.len() as u64),
+            reserve: (reserve_at, reserve.len()),
+        })
+    }
+
+    /// Whether a frame may go into this file: a key frame with other parameter sets may not.
+    pub fn takes(&self, frame: &EncodedFrame) -> bool {
+        !frame.key_frame || self.track.matches(&frame.data)
+    }
+
+    /// Takes a frame; writes and syncs the fragment that it completes.
+    pub fn append(&mut self, frame: Arc<EncodedFrame>) -> Result<(), WriteError> {
+        match self.fragmenter.push(frame) {
+            Some(bytes) => self.write_fragment(&bytes),
+            None => Ok(()),
+        }
+    }
+
+    /// Closes the file; nothing, and no file, when it holds no footage. When not even the last
+    /// fragment or the indexes fit the disk, the clip ends before them.
+    pub fn close(mut self) -> Result<Option<FinishedFile>, WriteError> {
+        if let Some(bytes) = self.fragmenter.finish()
+            && let Err(error) = self.write_fragment(&bytes)
+        {
+            tracing::warn!(clip.id = %self.clip_id, %error, "the end of a clip is lost");
+        }
+        let unfinished = self.path();
+        finish(&self.file, &self.directory, self.clip_id, self.fragmenter.fragments(), self.reserve)
+            .map_err(|source| WriteError::File { path: unfinished, source })
+    }
+
+    fn write_fragment(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
+        written.map_err(|source| {
+            self.fragmenter.revoke();
+            let end = self.fragmenter.offset();
+            // What was written of it must not stand before whatever comes next.
+            let _ = self.file.set_len(end);
+            let _ = self.file.seek(SeekFrom::Start(end));
+            WriteError::File { path: self.path(), source }
+        })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(unfinished_video_name(self.clip_id))
+    }
+}
+
+/// Closes a file that a crash left behind: cuts the torn tail, adds the indexes, gives it its
+/// final name. Nothing, and no file, when it holds no footage. A file that is closed already is
+/// measured only.
+pub fn repair(
+    directory: &Path,
+    path: &Path,
+    clip_id: ClipId,
+) -> Result<Option<FinishedFile>, WriteError> {
+    let failed = |source| WriteError::File { path: path.to_owned(), source };
+    let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+    let Some(found) = scan_file(&file).map_err(failed)? else {
+        files::remove(path).map_err(failed)?;
+        return Ok(None);
+    };
+    if path.ends_with(video_name(clip_id)) && !found.fragments.is_empty() {
+        let length = file.metadata().map_err(failed)?.len();
+        return Ok(Some(FinishedFile { length, duration_ms: mux::ticks_to_ms(found.duration()) }));
+    }
+    let reserve_length = usize::try_from(found.reserve_length).unwrap_or(0);
+    let reserve = (found.init_length, reserve_length);
+    finish(&file, directory, clip_id, &found.fragments, reserve).map_err(failed)
+}
+
+/// What a clip's file holds.
+pub fn scan_file(file: &File) -> io::Result<Option<mux::Scan>> {
+    let length = file.metadata()?.len();
+    mux::scan(length, |offset, wanted| {
+        let mut bytes = Vec::new();
+        let mut reader = file;
+        reader.seek(SeekFrom::Start(offset))?;
+        reader.take(wanted as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    })
+}
+
+fn finish(
+    file: &File,
+    directory: &Path,
+    clip_id: ClipId,
+    fragments: &[FragmentEntry],
+    (reserve_at, reserve_length): (u64, usize),
+) -> io::Result<Option<FinishedFile>> {
+    let unfinished = directory.join(unfinished_video_name(clip_id));
+    let Some(last) = fragments.last() else {
+        files::remove(&unfinished)?;
+        sync_directory(directory)?;
+        return Ok(None);
+    };
+    let media_end = last.offset + u64::from(last.length);
+    file.set_len(media_end)?;
+    if let Err(error) = write_indexes(file, fragments, reserve_at, reserve_length, media_end) {
+        // The clip plays without them; only seeking is slower.
+        tracing::warn!(clip.id = %clip_id, %error, "a clip stays without an index");
+        file.set_len(media_end)?;
+    }
+    file.sync_all()?;
+    let length = file.metadata()?.len();
+    fs::rename(&unfinished, directory.join(video_name(clip_id)))?;
+    sync_directory(directory)?;
+    let ticks = last.decode_time + u64::from(last.duration) - fragments[0].decode_time;
+    Ok(Some(FinishedFile { length, duration_ms: mux::ticks_to_ms(ticks) }))
+}
+
+/// The index in front replaces the reserved `free` box in two steps: first its contents, synced,
+/// then the 8 bytes that make it one, which lie in one disk sector.
+fn write_indexes(
+    file: &File,
+    fragments: &[FragmentEntry],
+    reserve_at: u64,
+    reserve_length: usize,
+    media_end: u64,
+) -> io::Result<()> {
+    file.write_all_at(&random_access_index(fragments), media_end)?;
+    if let Some(index) = segment_index(fragments, reserve_length) {
+        let (header, contents) = index.split_at(8);
+        file.write_all_at(contents, reserve_at + 8)?;
+        file.sync_data()?;
+        file.write_all_at(header, reserve_at)?;
+    }
+    Ok(())
+}
