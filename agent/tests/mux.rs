@@ -4,7 +4,13 @@
 
 mod footage;
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use bytes::Bytes;
 
 use nightjar_agent::{
     clock::MonotonicNanos,
@@ -17,6 +23,46 @@ use nightjar_agent::{
 use nightjar_shared::time::UnixMillis;
 
 const FPS: u32 = 15;
+
+/// Frames of a test picture as a live encoder gives them: constrained baseline, parameter sets
+/// before each key frame, one key frame every `gop` frames. The first is captured at `start`.
+fn frames(count: u32, fps: u32, gop: u32, start: MonotonicNanos) -> Vec<EncodedFrame> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i"])
+        .arg(format!("testsrc2=size=320x180:rate={fps}"))
+        .args(["-frames:v", &count.to_string(), "-c:v", "libx264", "-preset", "ultrafast"])
+        .args(["-tune", "zerolatency", "-profile:v", "baseline", "-pix_fmt", "yuv420p"])
+        .args(["-g", &gop.to_string(), "-x264-params", "aud=1:repeat-headers=1:scenecut=0"])
+        .args(["-f", "h264", "-"])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("tests need ffmpeg");
+    assert!(output.status.success());
+    let interval = Duration::from_secs(1) / fps;
+    let frames: Vec<EncodedFrame> = access_units(&output.stdout)
+        .into_iter()
+        .enumerate()
+        .map(|(number, data)| EncodedFrame {
+            key_frame: number % gop as usize == 0,
+            data: Bytes::copy_from_slice(data),
+            captured_at: start.plus(interval * u32::try_from(number).unwrap()),
+        })
+        .collect();
+    assert_eq!(frames.len(), count as usize);
+    frames
+}
+
+/// Splits a stream before each access unit delimiter.
+fn access_units(stream: &[u8]) -> Vec<&[u8]> {
+    let starts: Vec<usize> = stream
+        .windows(5)
+        .enumerate()
+        .filter(|(_, window)| window[..4] == [0, 0, 0, 1] && window[4] & 0x1f == 9)
+        .map(|(at, _)| at)
+        .collect();
+    let ends = starts.iter().skip(1).copied().chain([stream.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &stream[*start..end]).collect()
+}
 
 /// Everything but the indexes: one fragment for each GOP.
 fn open_file(frames: &[EncodedFrame], reserve: &[u8]) -> (Vec<u8>, usize, Vec<FragmentEntry>) {
@@ -55,7 +101,7 @@ fn open_file(frames: &[EncodedFrame], reserve: &[u8]) -> (Vec<u8>, usize, Vec<Fr
 fn a_closed_file_plays_and_seeks() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("clip.mp4");
-    let frames = footage::frames(75, FPS, FPS, MonotonicNanos(0));
+    let frames = frames(75, FPS, FPS, MonotonicNanos(0));
     let reserve = index_reserve(8);
     let (mut file, init, entries) = open_file(&frames, &reserve);
     let index = segment_index(&entries, reserve.len()).unwrap();
@@ -85,7 +131,7 @@ fn a_closed_file_plays_and_seeks() {
 fn a_file_that_was_never_closed_plays_too() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("clip.mp4");
-    let frames = footage::frames(30, FPS, FPS, MonotonicNanos(0));
+    let frames = frames(30, FPS, FPS, MonotonicNanos(0));
     let (file, _, _) = open_file(&frames, &index_reserve(8));
     fs::write(&path, file).unwrap();
     let probe = footage::probe(&path);

@@ -15,7 +15,7 @@ const PICTURE: &str = "jpg";
 
 /// What a file in the directory is, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     Video,
     /// A clip's footage that was never closed.
     UnfinishedVideo,
@@ -25,20 +25,20 @@ pub enum Kind {
     UnfinishedPicture,
 }
 
-pub fn video_name(clip_id: ClipId) -> String {
+pub(super) fn video_name(clip_id: ClipId) -> String {
     format!("{clip_id}.{VIDEO}")
 }
 
-pub fn unfinished_video_name(clip_id: ClipId) -> String {
+pub(super) fn unfinished_video_name(clip_id: ClipId) -> String {
     format!("{clip_id}.{VIDEO}{UNFINISHED}")
 }
 
-pub fn picture_name(clip_id: ClipId) -> String {
+pub(super) fn picture_name(clip_id: ClipId) -> String {
     format!("{clip_id}.{PICTURE}")
 }
 
 /// The clip a file belongs to; nothing for a name that the agent did not give.
-pub fn parse_name(name: &str) -> Option<(ClipId, Kind)> {
+pub(super) fn parse_name(name: &str) -> Option<(ClipId, Kind)> {
     let (clip_id, suffix) = name.split_once('.')?;
     let kind = match suffix {
         "mp4" => Kind::Video,
@@ -51,7 +51,7 @@ pub fn parse_name(name: &str) -> Option<(ClipId, Kind)> {
 }
 
 /// The agent's files in a directory, in the order in which their clips began.
-pub fn list(directory: &Path) -> io::Result<Vec<(ClipId, Kind, PathBuf)>> {
+pub(super) fn list(directory: &Path) -> io::Result<Vec<(ClipId, Kind, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -64,7 +64,7 @@ pub fn list(directory: &Path) -> io::Result<Vec<(ClipId, Kind, PathBuf)>> {
 }
 
 /// Writes a whole file: it is there entirely or not at all.
-pub fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = directory.join(format!("{name}{UNFINISHED}"));
     let mut file = File::create(&unfinished)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_data());
@@ -77,12 +77,12 @@ pub fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()>
 }
 
 /// Makes new names and removed ones outlive a power cut.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
 /// Removes a file that may be gone already.
-pub fn remove(path: &Path) -> io::Result<()> {
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -15,7 +15,7 @@ const LONGEST_FRAGMENT: Duration = Duration::from_secs(1);
 const LONE_FRAME: u64 = mux::TIMESCALE as u64 / 10;
 
 #[derive(Debug)]
-pub struct Fragmenter {
+pub(super) struct Fragmenter {
     first_captured_at: MonotonicNanos,
     /// Frames of the open fragment with their decoding times, in ticks.
     pending: Vec<(Arc<EncodedFrame>, u64)>,
@@ -29,7 +29,7 @@ pub struct Fragmenter {
 
 impl Fragmenter {
     /// `offset` is where the first fragment will stand in the file.
-    pub fn new(first_captured_at: MonotonicNanos, offset: u64) -> Self {
+    pub(super) fn new(first_captured_at: MonotonicNanos, offset: u64) -> Self {
         Self {
             first_captured_at,
             pending: Vec::new(),
@@ -40,14 +40,13 @@ impl Fragmenter {
     }
 
     /// Takes a frame. Gives the bytes of the fragment before it when this frame begins a new one.
-    pub fn push(&mut self, frame: Arc<EncodedFrame>) -> Option<Vec<u8>> {
+    pub(super) fn push(&mut self, frame: Arc<EncodedFrame>) -> Option<Vec<u8>> {
         let since_first = frame.captured_at.since(self.first_captured_at).as_nanos();
         let time = mux::ticks(u64::try_from(since_first).unwrap_or(u64::MAX));
-        let Some((newest, newest_time)) = self.pending.last() else {
+        let Some((_, newest_time)) = self.pending.last() else {
             self.pending.push((frame, time.max(self.end())));
             return None;
         };
-        let _ = newest;
         // A frame is shown for a tick at least, whatever the source says.
         let time = time.max(newest_time + 1);
         self.last_interval = time - newest_time;
@@ -59,34 +58,30 @@ impl Fragmenter {
     }
 
     /// The last fragment; nothing when no frame waits.
-    pub fn finish(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
         let (_, newest_time) = self.pending.last()?;
         let end = newest_time + self.last_interval;
         Some(self.cut(end))
     }
 
     /// Forgets the last fragment: it could not be written.
-    pub fn revoke(&mut self) {
+    pub(super) fn revoke(&mut self) {
         if let Some(fragment) = self.fragments.pop() {
             self.offset = fragment.offset;
         }
     }
 
     /// All fragments so far.
-    pub fn fragments(&self) -> &[FragmentEntry] {
+    pub(super) fn fragments(&self) -> &[FragmentEntry] {
         &self.fragments
     }
 
     /// Where the last fragment ends in the file.
-    pub fn offset(&self) -> u64 {
+    pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Length of the footage in fragments.
-    pub fn duration_ms(&self) -> u64 {
-        mux::ticks_to_ms(self.end())
-    }
-
+    /// The end of the last fragment, in ticks.
     fn end(&self) -> u64 {
         self.fragments
             .last()
@@ -144,6 +139,10 @@ mod tests {
         })
     }
 
+    fn duration_ms(fragmenter: &Fragmenter) -> u64 {
+        mux::ticks_to_ms(fragmenter.end())
+    }
+
     fn fragmenter() -> Fragmenter {
         Fragmenter::new(MonotonicNanos(START), 1_000)
     }
@@ -158,7 +157,7 @@ mod tests {
         assert_eq!((entry.offset, entry.length as usize), (1_000, bytes.len()));
         assert_eq!((entry.decode_time, entry.duration), (0, 81_000));
         assert_eq!(fragmenter.offset(), 1_000 + bytes.len() as u64);
-        assert_eq!(fragmenter.duration_ms(), 900);
+        assert_eq!(duration_ms(&fragmenter), 900);
     }
 
     #[test]
@@ -178,7 +177,7 @@ mod tests {
         fragmenter.push(frame(0, true));
         fragmenter.push(frame(50, false));
         assert!(fragmenter.finish().is_some());
-        assert_eq!(fragmenter.duration_ms(), 100);
+        assert_eq!(duration_ms(&fragmenter), 100);
         assert!(fragmenter.finish().is_none());
     }
 
@@ -194,7 +193,7 @@ mod tests {
         }
         fragmenter.finish();
         let real_ms = (at_us - 33_333) / 1_000;
-        assert!(fragmenter.duration_ms().abs_diff(real_ms) < 40, "{}", fragmenter.duration_ms());
+        assert!(duration_ms(&fragmenter).abs_diff(real_ms) < 40, "{}", duration_ms(&fragmenter));
         let mut end = 0;
         for entry in fragmenter.fragments() {
             assert_eq!(entry.decode_time, end, "neither gap nor overlap");
@@ -219,6 +218,6 @@ mod tests {
         fragmenter.push(frame(0, true));
         fragmenter.push(frame(1_000, true));
         fragmenter.revoke();
-        assert_eq!((fragmenter.offset(), fragmenter.duration_ms()), (1_000, 0));
+        assert_eq!((fragmenter.offset(), duration_ms(&fragmenter)), (1_000, 0));
     }
 }

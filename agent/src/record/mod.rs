@@ -1,6 +1,261 @@
-pub mod files;
-pub mod fragmenter;
-pub mod preroll;
-pub mod retention;
-pub mod session;
-pub mod writer;
+//! Recording: the seconds before an event, its footage, and the few after, into files that
+//! survive a power cut at any byte.
+//!
+//! The recorder's task decides (`preroll`, `session`: pure), the disk thread writes (`writer`)
+//! and tells the index, the keeper makes room (`retention`: pure) and notices what is missing.
+//! On start-up `adopt` closes what the last run left open.
+
+mod adopt;
+mod disk;
+mod files;
+mod fragmenter;
+mod fsck;
+mod keeper;
+mod preroll;
+mod retention;
+mod session;
+mod task;
+mod writer;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use nightjar_shared::{
+    api::PartKind,
+    ids::{BootId, ClipId},
+    time::UnixMillis,
+};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::{
+    adopt::{AdoptError, Adopted, adopt},
+    fsck::{Damage, DamageKind, FsckReport, fsck},
+};
+use crate::{
+    clock::{boot_id, clock_state, unix_now, uptime_ms},
+    config::RecordingConfig,
+    media::Media,
+    motion_change::MotionChange,
+    store::{ClipEnd, ClipKind, NewClip, Store},
+};
+
+/// Requests that may wait; more are refused as busy.
+const REQUEST_QUEUE: usize = 8;
+
+/// Where clips lie, below the agent's data directory.
+pub fn recordings_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("recordings")
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    #[error("already_recording: a manual recording is running")]
+    AlreadyRecording,
+    #[error("not_recording: no manual recording is running")]
+    NotRecording,
+    #[error("privacy_mode: nothing is recorded in privacy mode")]
+    Private,
+    #[error("no_picture: the camera gives no picture now")]
+    NoPicture,
+    #[error("busy: too many requests, or the agent is shutting down")]
+    Busy,
+    #[error("failed: {0}")]
+    Failed(String),
+}
+
+/// What the recorder is doing, for health and status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordStatus {
+    /// A clip is being written.
+    pub recording: bool,
+    /// One sentence: why the last try to write failed. Absent once writing succeeds again.
+    pub problem: Option<String>,
+    pub retention: RetentionStatus,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RetentionStatus {
+    pub disk_free_bytes: u64,
+    /// All closed clips together.
+    pub used_bytes: u64,
+    /// When the oldest clip began.
+    pub oldest_at: Option<UnixMillis>,
+    /// Clips whose files somebody deleted, as found by the last inspection.
+    pub missing_clips: u64,
+    /// One sentence when the disk is full, recording or not.
+    pub problem: Option<String>,
+}
+
+impl RecordStatus {
+    /// What is wrong now, one sentence each.
+    pub fn problems(&self) -> Vec<String> {
+        let missing = self.retention.missing_clips;
+        let missing = (missing > 0)
+            .then(|| format!("{missing} clips are missing: somebody deleted their files"));
+        let full = self.retention.problem.clone();
+        // A full disk is told once.
+        let writing = self.problem.clone().filter(|_| full.is_none());
+        [writing, full, missing].into_iter().flatten().collect()
+    }
+}
+
+/// What can be changed while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Controls {
+    config: RecordingConfig,
+    private: bool,
+}
+
+/// Handle of the recorder. Clones share one.
+#[derive(Clone)]
+pub struct Recorder {
+    requests: mpsc::Sender<task::Request>,
+    controls: Arc<watch::Sender<Controls>>,
+    status: watch::Receiver<RecordStatus>,
+    media: Media,
+    store: Store,
+    directory: PathBuf,
+    boot_id: BootId,
+}
+
+/// Adopts what the last run left, then records until `cancel`; open clips are closed before the
+/// tracked tasks end.
+pub async fn start(
+    media: Media,
+    motion: broadcast::Receiver<MotionChange>,
+    store: Store,
+    config: &RecordingConfig,
+    data_dir: &Path,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) -> anyhow::Result<Recorder> {
+    let directory = recordings_dir(data_dir);
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}; check its permissions", directory.display()))?;
+    let boot_id = boot_id().context("cannot read the kernel's boot id")?;
+    let adopted = adopt(&store, &directory, boot_id).await?;
+    if adopted != Adopted::default() {
+        tracing::info!(?adopted, "recordings of an earlier run were brought in order");
+    }
+
+    let (controls, controls_receiver) =
+        watch::channel(Controls { config: config.clone(), private: false });
+    let mut first_status = RecordStatus::default();
+    first_status.retention.missing_clips = adopted.missing;
+    let (status_sender, status) = watch::channel(first_status);
+    let status_sender = Arc::new(status_sender);
+    let (failed_sender, failed) = watch::channel([None, None]);
+    let keeper_wake = Arc::new(Notify::new());
+    let (requests, requests_receiver) = mpsc::channel(REQUEST_QUEUE);
+    let (disk_sender, disk_receiver) = mpsc::channel(disk::QUEUE);
+
+    let disk = disk::Disk::new(disk::Context {
+        directory: directory.clone(),
+        store: store.clone(),
+        media: media.clone(),
+        tracker: tracker.clone(),
+        status: Arc::clone(&status_sender),
+        failed: failed_sender,
+        keeper: Arc::clone(&keeper_wake),
+    });
+    tracker.spawn_blocking(move || disk.run(disk_receiver));
+    let keeper = keeper::Keeper {
+        directory: directory.clone(),
+        store: store.clone(),
+        controls: controls_receiver.clone(),
+        status: status_sender,
+        wake: keeper_wake,
+    };
+    tracker.spawn(keeper.run(cancel.clone()));
+    let ends = task::Ends {
+        frames: media.frames(),
+        motion,
+        requests: requests_receiver,
+        controls: controls_receiver.clone(),
+        failed,
+    };
+    let first_controls = controls_receiver.borrow().clone();
+    tracker.spawn(task::Task::new(disk_sender, boot_id, first_controls).run(ends, cancel));
+    let controls = Arc::new(controls);
+    Ok(Recorder { requests, controls, status, media, store, directory, boot_id })
+}
+
+impl Recorder {
+    /// Begins to record until it is stopped, for an hour at most. Gives the first clip.
+    pub async fn start_manual(&self) -> Result<ClipId, RecordError> {
+        self.request(task::Request::StartManual).await
+    }
+
+    /// Gives the clip that [`Self::start_manual`] gave.
+    pub async fn stop_manual(&self) -> Result<ClipId, RecordError> {
+        self.request(task::Request::StopManual).await
+    }
+
+    /// Takes a picture, keeps it and queues its upload.
+    pub async fn snapshot_clip(&self) -> Result<ClipId, RecordError> {
+        if self.controls.borrow().private {
+            return Err(RecordError::Private);
+        }
+        let jpeg = self.media.full_snapshot().await.map_err(|_| RecordError::NoPicture)?;
+        self.keep_snapshot(&jpeg)
+            .await
+            .map_err(|error| RecordError::Failed(format!("the picture was not kept: {error:#}")))
+    }
+
+    async fn keep_snapshot(&self, jpeg: &bytes::Bytes) -> anyhow::Result<ClipId> {
+        let clip_id = ClipId::generate();
+        let taken_at = unix_now();
+        let clip = NewClip {
+            clip_id,
+            event_id: None,
+            kind: ClipKind::Snapshot,
+            started_at: taken_at,
+            clock: clock_state(),
+            boot_id: self.boot_id,
+            started_uptime_ms: uptime_ms(),
+        };
+        self.store.begin_clip(clip, None).await?;
+        let (directory, jpeg) = (self.directory.clone(), jpeg.clone());
+        let length = jpeg.len() as u64;
+        let written = tokio::task::spawn_blocking(move || {
+            files::write_whole(&directory, &files::picture_name(clip_id), &jpeg)
+        })
+        .await?;
+        if let Err(error) = written {
+            self.store.clip_gone(clip_id, "it could not be written to the disk").await?;
+            return Err(error.into());
+        }
+        let part = disk::picture_part(clip_id, PartKind::Snapshot, disk::VIDEO_PART, length);
+        let end = ClipEnd { ended_at: taken_at, duration_ms: 0 };
+        self.store.close_clip(clip_id, end, vec![part], None).await?;
+        Ok(clip_id)
+    }
+
+    /// Takes effect at once; an open clip keeps what it has.
+    pub fn configure(&self, config: RecordingConfig) {
+        self.controls.send_modify(|controls| controls.config = config);
+    }
+
+    /// In privacy mode open clips are closed and nothing is recorded.
+    pub fn set_privacy(&self, private: bool) {
+        self.controls.send_modify(|controls| controls.private = private);
+    }
+
+    pub fn status(&self) -> watch::Receiver<RecordStatus> {
+        self.status.clone()
+    }
+
+    async fn request(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<ClipId, RecordError>>) -> task::Request,
+    ) -> Result<ClipId, RecordError> {
+        let (sender, receiver) = oneshot::channel();
+        self.requests.try_send(request(sender)).map_err(|_| RecordError::Busy)?;
+        receiver.await.map_err(|_| RecordError::Busy)?
+    }
+}

@@ -6,32 +6,38 @@ use crate::store::StoredClip;
 
 /// A byte budget, and how full the file system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub(super) struct Limits {
     /// All recordings together.
-    pub max_bytes: u64,
-    pub disk: DiskSpace,
+    pub(super) max_bytes: u64,
+    pub(super) disk: DiskSpace,
 }
 
 /// What the file system says, whoever filled it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct DiskSpace {
-    pub total_bytes: u64,
+pub(super) struct DiskSpace {
+    pub(super) total_bytes: u64,
     /// Free for the agent.
-    pub free_bytes: u64,
+    pub(super) free_bytes: u64,
 }
 
 impl DiskSpace {
     /// Free space that recordings leave: a twentieth of the disk, at least 1 GB, but never more
     /// than a tenth: on a small disk the floor would otherwise be the whole of it.
-    pub fn floor_bytes(self) -> u64 {
+    pub(super) fn floor_bytes(self) -> u64 {
         const LEAST: u64 = 1_000_000_000;
         (self.total_bytes / 20).max(LEAST.min(self.total_bytes / 10))
+    }
+
+    /// With less than this free, recording stops: the index needs the rest to say so.
+    pub(super) fn reserve_bytes(self) -> u64 {
+        const RESERVE: u64 = 16_000_000;
+        RESERVE.min(self.total_bytes / 50)
     }
 }
 
 /// The clips to delete: those that the relay has, oldest first, then, when these do not suffice,
 /// the oldest others. `clips` come oldest first.
-pub fn to_delete(clips: &[StoredClip], limits: Limits) -> Vec<ClipId> {
+pub(super) fn to_delete(clips: &[StoredClip], limits: Limits) -> Vec<ClipId> {
     let used: u64 = clips.iter().map(|clip| clip.bytes).sum();
     let over_budget = used.saturating_sub(limits.max_bytes);
     let under_floor = limits.disk.floor_bytes().saturating_sub(limits.disk.free_bytes);

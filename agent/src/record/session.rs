@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What to do with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(super) enum Step {
     /// Not part of any clip.
     Skip,
     /// It opens a clip, after the open one, if any, is closed.
@@ -32,7 +32,7 @@ pub enum Step {
 
 /// What a clock tick asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tick {
+pub(super) enum Tick {
     Nothing,
     /// No frames come: close the clip, keep the session.
     CloseClip,
@@ -41,18 +41,21 @@ pub enum Tick {
 
 /// Why and when a session's event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct End {
-    pub at: MonotonicNanos,
-    pub reason: &'static str,
+pub(super) struct End {
+    pub(super) at: MonotonicNanos,
+    pub(super) reason: &'static str,
 }
 
 #[derive(Debug)]
-pub struct Session {
-    pub event_id: EventId,
-    pub kind: EventKind,
+pub(super) struct Session {
+    pub(super) event_id: EventId,
+    pub(super) kind: EventKind,
     /// The first clip of the event: what its messages point to.
-    pub first_clip: ClipId,
+    pub(super) first_clip: ClipId,
     max_clip: Duration,
+    records: bool,
+    /// Opened so far.
+    clips: u64,
     ends_at: Option<MonotonicNanos>,
     end: Option<End>,
     clip: Option<OpenClip>,
@@ -68,12 +71,14 @@ struct OpenClip {
 }
 
 impl Session {
-    pub fn new(kind: EventKind, event_id: EventId, max_clip: Duration) -> Self {
+    pub(super) fn new(kind: EventKind, event_id: EventId, max_clip: Duration) -> Self {
         Self {
             event_id,
             kind,
             first_clip: ClipId::generate(),
             max_clip,
+            records: true,
+            clips: 0,
             ends_at: None,
             end: None,
             clip: None,
@@ -82,31 +87,33 @@ impl Session {
     }
 
     /// The event ends at `end.at`, the footage `post_roll` later, unless it is extended.
-    pub fn end(&mut self, end: End, post_roll: Duration) {
+    pub(super) fn end(&mut self, end: End, post_roll: Duration) {
         self.ends_at = Some(end.at.plus(post_roll));
         self.end = Some(end);
     }
 
     /// Motion has resumed within the post-roll: the event goes on.
-    pub fn extend(&mut self) {
+    pub(super) fn extend(&mut self) {
         self.ends_at = None;
         self.end = None;
     }
 
-    pub fn ending(&self) -> Option<End> {
+    pub(super) fn ending(&self) -> Option<End> {
         self.end
     }
 
-    pub fn set_max_clip(&mut self, max_clip: Duration) {
+    pub(super) fn set_max_clip(&mut self, max_clip: Duration) {
         self.max_clip = max_clip;
     }
 
-    pub fn step(&self, frame: &EncodedFrame) -> Step {
+    pub(super) fn step(&self, frame: &EncodedFrame) -> Step {
         if self.ends_at.is_some_and(|ends_at| frame.captured_at >= ends_at) {
             return Step::Finish;
         }
         match &self.clip {
-            None if frame.key_frame && frame.captured_at >= self.retry_at => Step::Open,
+            None if self.records && frame.key_frame && frame.captured_at >= self.retry_at => {
+                Step::Open
+            }
             None => Step::Skip,
             Some(clip) => {
                 let full = frame.captured_at.since(clip.begun_at) >= self.max_clip;
@@ -116,7 +123,7 @@ impl Session {
     }
 
     /// Judged by the monotonic clock, for when no frame comes.
-    pub fn tick(&self, now: MonotonicNanos) -> Tick {
+    pub(super) fn tick(&self, now: MonotonicNanos) -> Tick {
         if self.ends_at.is_some_and(|ends_at| now >= ends_at.plus(GRACE)) {
             return Tick::Finish;
         }
@@ -126,29 +133,45 @@ impl Session {
         }
     }
 
-    /// A clip begins with the frame captured at `begun_at`. Gives its id: the first clip's when
-    /// none was opened before.
-    pub fn clip_opened(&mut self, clip_id: ClipId, begun_at: MonotonicNanos) {
-        self.clip = Some(OpenClip { clip_id, begun_at, last_frame_at: begun_at });
+    /// A clip begins with frames captured from `begun_at` to `last_frame_at`. Gives its id.
+    pub(super) fn next_clip(
+        &mut self,
+        begun_at: MonotonicNanos,
+        last_frame_at: MonotonicNanos,
+    ) -> ClipId {
+        let clip_id = if self.clips == 0 { self.first_clip } else { ClipId::generate() };
+        self.clips += 1;
+        self.clip = Some(OpenClip { clip_id, begun_at, last_frame_at });
+        clip_id
     }
 
-    pub fn frame_appended(&mut self, captured_at: MonotonicNanos) {
+    /// An event that is told but not recorded.
+    #[must_use]
+    pub(super) fn without_footage(self) -> Self {
+        Self { records: false, ..self }
+    }
+
+    pub(super) fn has_footage(&self) -> bool {
+        self.records
+    }
+
+    pub(super) fn frame_appended(&mut self, captured_at: MonotonicNanos) {
         if let Some(clip) = &mut self.clip {
             clip.last_frame_at = clip.last_frame_at.max(captured_at);
         }
     }
 
-    pub fn clip_closed(&mut self) {
+    pub(super) fn clip_closed(&mut self) {
         self.clip = None;
     }
 
     /// The clip could not be written (any further).
-    pub fn clip_failed(&mut self, now: MonotonicNanos) {
+    pub(super) fn clip_failed(&mut self, now: MonotonicNanos) {
         self.clip = None;
         self.retry_at = now.plus(RETRY);
     }
 
-    pub fn open_clip(&self) -> Option<ClipId> {
+    pub(super) fn open_clip(&self) -> Option<ClipId> {
         self.clip.as_ref().map(|clip| clip.clip_id)
     }
 }
@@ -168,13 +191,12 @@ mod tests {
     }
 
     fn session() -> Session {
-        Session::new(EventKind::Motion, EventId::generate(), Duration::from_secs(60))
+        Session::new(EventKind::Motion, EventId::generate(), Duration::from_mins(1))
     }
 
     fn open_session(seconds: u64) -> Session {
         let mut session = session();
-        let clip_id = session.first_clip;
-        session.clip_opened(clip_id, at(seconds));
+        assert_eq!(session.next_clip(at(seconds), at(seconds)), session.first_clip);
         session
     }
 
@@ -185,6 +207,12 @@ mod tests {
         let session = session();
         assert_eq!(session.step(&frame(1, false)), Step::Skip);
         assert_eq!(session.step(&frame(2, true)), Step::Open);
+    }
+
+    #[test]
+    fn an_event_without_footage_opens_no_clip() {
+        let session = session().without_footage();
+        assert_eq!(session.step(&frame(2, true)), Step::Skip);
     }
 
     #[test]

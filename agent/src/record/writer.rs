@@ -1,7 +1,8 @@
 //! A clip's file: crash-safe by order of writes.
 //!
 //! The file is born under a temporary name. Its initialisation segment is synced before the first
-//! fragment is written, and every fragment is synced before the next: whatever the moment of a
+//! fragment is written, and every fragment is synced before the next
+//! (those of the pre-roll together): whatever the moment of a
 //! power cut, all but the last fragment is on disk and plays. Closing adds the indexes, syncs,
 //! gives the file its final name and syncs the directory. All of it blocks.
 
@@ -32,7 +33,7 @@ use crate::{
 const SPARE_INDEX_ENTRIES: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
-pub enum WriteError {
+pub(super) enum WriteError {
     #[error("cannot write {path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the encoder's stream cannot be recorded: {0}")]
@@ -41,7 +42,7 @@ pub enum WriteError {
 
 impl WriteError {
     /// Whether writing succeeds again once space is free.
-    pub fn is_disk_full(&self) -> bool {
+    pub(super) fn is_disk_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         matches!(self, Self::File { source, .. }
             if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
@@ -50,11 +51,10 @@ impl WriteError {
 
 /// A clip being written.
 #[derive(Debug)]
-pub struct ClipFile {
+pub(super) struct ClipFile {
     file: File,
     directory: PathBuf,
     clip_id: ClipId,
-    track: VideoTrack,
     fragmenter: Fragmenter,
     /// Where the space reserved for the index in front begins, and its length.
     reserve: (u64, usize),
@@ -62,16 +62,16 @@ pub struct ClipFile {
 
 /// A clip's file under its final name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FinishedFile {
+pub(super) struct FinishedFile {
     /// Bytes.
-    pub length: u64,
-    pub duration_ms: u64,
+    pub(super) length: u64,
+    pub(super) duration_ms: u64,
 }
 
 impl ClipFile {
     /// Makes the file and syncs all that comes before the first fragment. `first` is the key
     /// frame that the clip begins with; `longest` is the clip's expected length.
-    pub fn create(
+    pub(super) fn create(
         directory: &Path,
         clip_id: ClipId,
         first: &EncodedFrame,
@@ -104,28 +104,32 @@ impl ClipFile {
             file,
             directory: directory.to_owned(),
             clip_id,
-            track,
             fragmenter: Fragmenter::new(first.captured_at, head.len() as u64),
             reserve: (reserve_at, reserve.len()),
         })
     }
 
-    /// Whether a frame may go into this file: a key frame with other parameter sets may not.
-    pub fn takes(&self, frame: &EncodedFrame) -> bool {
-        !frame.key_frame || self.track.matches(&frame.data)
-    }
-
-    /// Takes a frame; writes and syncs the fragment that it completes.
-    pub fn append(&mut self, frame: Arc<EncodedFrame>) -> Result<(), WriteError> {
-        match self.fragmenter.push(frame) {
-            Some(bytes) => self.write_fragment(&bytes),
-            None => Ok(()),
+    /// Takes frames; writes the fragments that they complete, and syncs once.
+    pub(super) fn append(
+        &mut self,
+        frames: impl IntoIterator<Item = Arc<EncodedFrame>>,
+    ) -> Result<(), WriteError> {
+        let mut written = false;
+        for frame in frames {
+            if let Some(bytes) = self.fragmenter.push(frame) {
+                self.write_fragment(&bytes)?;
+                written = true;
+            }
         }
+        if written {
+            self.file.sync_data().map_err(|source| self.failed(source))?;
+        }
+        Ok(())
     }
 
     /// Closes the file; nothing, and no file, when it holds no footage. When not even the last
     /// fragment or the indexes fit the disk, the clip ends before them.
-    pub fn close(mut self) -> Result<Option<FinishedFile>, WriteError> {
+    pub(super) fn close(mut self) -> Result<Option<FinishedFile>, WriteError> {
         if let Some(bytes) = self.fragmenter.finish()
             && let Err(error) = self.write_fragment(&bytes)
         {
@@ -137,15 +141,18 @@ impl ClipFile {
     }
 
     fn write_fragment(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_data());
-        written.map_err(|source| {
+        self.file.write_all(bytes).map_err(|source| {
             self.fragmenter.revoke();
             let end = self.fragmenter.offset();
             // What was written of it must not stand before whatever comes next.
             let _ = self.file.set_len(end);
             let _ = self.file.seek(SeekFrom::Start(end));
-            WriteError::File { path: self.path(), source }
+            self.failed(source)
         })
+    }
+
+    fn failed(&self, source: io::Error) -> WriteError {
+        WriteError::File { path: self.path(), source }
     }
 
     fn path(&self) -> PathBuf {
@@ -156,7 +163,7 @@ impl ClipFile {
 /// Closes a file that a crash left behind: cuts the torn tail, adds the indexes, gives it its
 /// final name. Nothing, and no file, when it holds no footage. A file that is closed already is
 /// measured only.
-pub fn repair(
+pub(super) fn repair(
     directory: &Path,
     path: &Path,
     clip_id: ClipId,
@@ -177,7 +184,7 @@ pub fn repair(
 }
 
 /// What a clip's file holds.
-pub fn scan_file(file: &File) -> io::Result<Option<mux::Scan>> {
+pub(super) fn scan_file(file: &File) -> io::Result<Option<mux::Scan>> {
     let length = file.metadata()?.len();
     mux::scan(length, |offset, wanted| {
         let mut bytes = Vec::new();

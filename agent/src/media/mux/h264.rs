@@ -39,7 +39,7 @@ impl VideoTrack {
         parse_sps(sps, pps).ok_or(InvalidStream::InvalidParameterSet)
     }
 
-    /// Whether a key frame belongs to the same stream, so that it may go into the same file.
+    /// Whether a key frame belongs to the same stream: only then may it go into the same file.
     pub fn matches(&self, key_frame: &[u8]) -> bool {
         parameter_sets(key_frame) == (Some(&self.sps[..]), Some(&self.pps[..]))
     }

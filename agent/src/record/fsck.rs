@@ -1,0 +1,103 @@
+//! Whether the index and the files agree. Looks only; may run beside a working agent.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use nightjar_shared::ids::ClipId;
+use serde::Serialize;
+use tokio::task::spawn_blocking;
+
+use super::{
+    adopt::AdoptError,
+    files::{self, Kind},
+    writer::scan_file,
+};
+use crate::store::{Clip, ClipState, Part, Store, StoreError};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DamageKind {
+    /// The index names a file that is not there.
+    MissingFile,
+    /// The file's length is not the index's.
+    WrongLength,
+    /// The footage is not whole.
+    Damaged,
+    /// A file that the index does not name. The agent adopts it when it starts.
+    Orphan,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    pub clip_id: ClipId,
+    pub path: PathBuf,
+    pub kind: DamageKind,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FsckReport {
+    /// Closed clips.
+    pub clips: usize,
+    /// Clips being written, or waiting for the agent's next start.
+    pub open_clips: usize,
+    /// Bytes of all parts of closed clips, as the index has them.
+    pub bytes: u64,
+    pub damages: Vec<Damage>,
+}
+
+/// Compares the index with `directory`; every clip's container is read, its media is not.
+pub async fn fsck(store: &Store, directory: &Path) -> Result<FsckReport, AdoptError> {
+    let clips = store.clips().await?;
+    let path = directory.to_owned();
+    spawn_blocking(move || compare(&clips, &path))
+        .await
+        .map_err(|_| StoreError::ShuttingDown)?
+        .map_err(|source| AdoptError::List { path: directory.to_owned(), source })
+}
+
+fn compare(clips: &[Clip], directory: &Path) -> std::io::Result<FsckReport> {
+    let mut report = FsckReport::default();
+    let mut files: HashMap<PathBuf, (ClipId, Kind)> = files::list(directory)?
+        .into_iter()
+        .map(|(clip_id, kind, path)| (path, (clip_id, kind)))
+        .collect();
+    for clip in clips {
+        if clip.state == ClipState::Open {
+            report.open_clips += 1;
+            files.retain(|_, (clip_id, _)| *clip_id != clip.clip_id);
+            continue;
+        }
+        report.clips += usize::from(clip.state == ClipState::Closed);
+        for part in &clip.parts {
+            report.bytes += part.length;
+            let path = directory.join(&part.path);
+            files.remove(&path);
+            if let Some(kind) = damage(part, &path) {
+                report.damages.push(Damage { clip_id: clip.clip_id, path, kind });
+            }
+        }
+    }
+    let mut orphans: Vec<Damage> = files
+        .into_iter()
+        .map(|(path, (clip_id, _))| Damage { clip_id, path, kind: DamageKind::Orphan })
+        .collect();
+    orphans.sort_by(|one, other| one.path.cmp(&other.path));
+    report.damages.extend(orphans);
+    Ok(report)
+}
+
+fn damage(part: &Part, path: &Path) -> Option<DamageKind> {
+    let Ok(file) = File::open(path) else { return Some(DamageKind::MissingFile) };
+    let length = file.metadata().map(|metadata| metadata.len()).ok()?;
+    if length != part.length {
+        return Some(DamageKind::WrongLength);
+    }
+    let expected = part.duration_ms?;
+    match scan_file(&file) {
+        Ok(Some(found)) if crate::media::mux::ticks_to_ms(found.duration()) == expected => None,
+        _ => Some(DamageKind::Damaged),
+    }
+}

@@ -1,0 +1,165 @@
+//! Keeps the disk usable and the index true: deletes what retention says must go, notices clips
+//! whose files somebody else deleted.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    task::spawn_blocking,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Controls, RecordStatus, RetentionStatus,
+    disk::disk_full_text,
+    files,
+    retention::{DiskSpace, Limits, to_delete},
+};
+use crate::store::{Clip, ClipState, Store, StoreError};
+
+/// How often the file system is asked for its free space.
+const SPACE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the budget is checked even when space is free and no clip was closed.
+const ROUND_INTERVAL: Duration = Duration::from_mins(1);
+/// How often every clip's files are looked for.
+const INSPECTION_INTERVAL: Duration = Duration::from_hours(1);
+
+pub(super) const DELETED_BEHIND: &str = "its file was deleted from the camera's disk";
+const MADE_ROOM: &str = "it was deleted to make room before it could be uploaded";
+
+pub(super) struct Keeper {
+    pub(super) directory: PathBuf,
+    pub(super) store: Store,
+    pub(super) controls: watch::Receiver<Controls>,
+    pub(super) status: Arc<watch::Sender<RecordStatus>>,
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Keeper {
+    pub(super) async fn run(self, cancel: CancellationToken) {
+        let mut ticks = interval(SPACE_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut inspected = Instant::now();
+        let mut kept: Option<Instant> = None;
+        loop {
+            let woken = tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.wake.notified() => true,
+                _ = ticks.tick() => false,
+            };
+            let space = disk_space(&self.directory);
+            self.publish_space(space);
+            let short = space.free_bytes < space.floor_bytes();
+            if woken || short || kept.is_none_or(|at| at.elapsed() >= ROUND_INTERVAL) {
+                kept = Some(Instant::now());
+                if let Err(error) = self.make_room(space).await {
+                    tracing::warn!(%error, "retention could not be kept");
+                }
+            }
+            if inspected.elapsed() >= INSPECTION_INTERVAL {
+                inspected = Instant::now();
+                self.inspect().await;
+            }
+        }
+    }
+
+    async fn make_room(&self, disk: DiskSpace) -> Result<(), StoreError> {
+        let clips = self.store.stored_clips().await?;
+        let max_bytes = self.controls.borrow().config.max_bytes;
+        let doomed = to_delete(&clips, Limits { max_bytes, disk });
+        for clip_id in &doomed {
+            let Some(clip) = self.store.clip(*clip_id).await? else { continue };
+            // Files first: should the power fail in between, the start-up scan finds a row
+            // without files, which it understands; files without a row would be adopted again.
+            let directory = self.directory.clone();
+            let removed = spawn_blocking(move || remove_files(&directory, &clip)).await;
+            if let Ok(Err(error)) = removed {
+                tracing::warn!(clip.id = %clip_id, %error, "a clip's file cannot be deleted");
+            }
+            self.store.clip_gone(*clip_id, MADE_ROOM).await?;
+            tracing::info!(clip.id = %clip_id, "a clip was deleted to make room");
+        }
+        let left = clips.iter().filter(|clip| !doomed.contains(&clip.clip_id));
+        let used_bytes = left.clone().map(|clip| clip.bytes).sum();
+        let oldest_at = left.map(|clip| clip.started_at).next();
+        self.status.send_if_modified(|status| {
+            let retention = RetentionStatus { used_bytes, oldest_at, ..status.retention.clone() };
+            std::mem::replace(&mut status.retention, retention.clone()) != retention
+        });
+        Ok(())
+    }
+
+    /// Tells of a full disk also while nothing records, and of space that has returned.
+    fn publish_space(&self, space: DiskSpace) {
+        let full = space.total_bytes > 0 && space.free_bytes < space.reserve_bytes();
+        let text = full.then(|| disk_full_text(&self.directory));
+        self.status.send_if_modified(|status| {
+            let retention = &mut status.retention;
+            let changed =
+                retention.disk_free_bytes != space.free_bytes || retention.problem != text;
+            retention.disk_free_bytes = space.free_bytes;
+            retention.problem = text;
+            changed
+        });
+    }
+
+    async fn inspect(&self) {
+        let inspection = match self.store.clips().await {
+            Ok(clips) => find_missing(&self.store, &self.directory, clips).await,
+            Err(error) => Err(error),
+        };
+        match inspection {
+            Ok(missing) => {
+                self.status.send_modify(|status| status.retention.missing_clips = missing);
+            }
+            Err(error) => tracing::warn!(%error, "the recordings could not be inspected"),
+        }
+    }
+}
+
+/// Marks closed clips whose footage is no longer on disk. Gives their number.
+pub(super) async fn find_missing(
+    store: &Store,
+    directory: &Path,
+    clips: Vec<Clip>,
+) -> Result<u64, StoreError> {
+    let directory = directory.to_owned();
+    let look = move || {
+        let footage = |clip: &Clip| clip.parts.first().map(|part| directory.join(&part.path));
+        let missing = clips
+            .into_iter()
+            .filter(|clip| clip.state == ClipState::Closed)
+            .filter(|clip| footage(clip).is_some_and(|path| !path.exists()));
+        missing.map(|clip| clip.clip_id).collect::<Vec<_>>()
+    };
+    let missing = spawn_blocking(look).await.unwrap_or_default();
+    for clip_id in &missing {
+        tracing::warn!(clip.id = %clip_id, "a clip's file is gone: somebody else deleted it");
+        store.clip_gone(*clip_id, DELETED_BEHIND).await?;
+    }
+    Ok(missing.len() as u64)
+}
+
+fn remove_files(directory: &Path, clip: &Clip) -> std::io::Result<()> {
+    clip.parts.iter().try_for_each(|part| files::remove(&directory.join(&part.path)))?;
+    files::sync_directory(directory)
+}
+
+/// Asks the file system; all zero when it does not answer.
+pub(super) fn disk_space(directory: &Path) -> DiskSpace {
+    match rustix::fs::statvfs(directory) {
+        Ok(found) => DiskSpace {
+            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+        },
+        Err(error) => {
+            tracing::warn!(%error, path = %directory.display(), "free space is unknown");
+            DiskSpace::default()
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The recorder's loop: frames, motion and requests in, commands to the disk thread out.
+
+use std::{sync::Arc, time::Duration};
+
+use nightjar_shared::{
+    PROTOCOL_VERSION,
+    event::{EventKind, EventMessage, EventState},
+    ids::{BootId, ClipId, EventId},
+};
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc, oneshot, watch,
+    },
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Controls, RecordError,
+    disk::{Begin, DiskCommand, Slot},
+    preroll::Preroll,
+    session::{End, Session, Step, Tick},
+};
+use crate::{
+    clock::{MonotonicNanos, clock_state, monotonic_now, unix_time_of, uptime_ms},
+    config::RecordingMode,
+    frame::EncodedFrame,
+    media::mux::VideoTrack,
+    motion_change::MotionChange,
+    store::{ClipKind, NewClip},
+};
+
+/// Bound of the pre-roll in memory, whatever bitrate and span ask for.
+const PREROLL_MAX_BYTES: usize = 48 * 1024 * 1024;
+/// A manual recording that nobody stops ends by itself.
+const LONGEST_MANUAL: Duration = Duration::from_hours(1);
+const TICK: Duration = Duration::from_millis(250);
+
+#[derive(Debug)]
+pub(super) enum Request {
+    StartManual(oneshot::Sender<Result<ClipId, RecordError>>),
+    StopManual(oneshot::Sender<Result<ClipId, RecordError>>),
+}
+
+/// The ends of the channels that the recorder works with.
+pub(super) struct Ends {
+    pub(super) frames: broadcast::Receiver<Arc<EncodedFrame>>,
+    pub(super) motion: broadcast::Receiver<MotionChange>,
+    pub(super) requests: mpsc::Receiver<Request>,
+    pub(super) controls: watch::Receiver<Controls>,
+    pub(super) failed: watch::Receiver<[Option<ClipId>; 2]>,
+}
+
+pub(super) struct Task {
+    disk: mpsc::Sender<DiskCommand>,
+    boot_id: BootId,
+    controls: Controls,
+    preroll: Preroll,
+    sessions: [Option<Session>; 2],
+    track: Option<VideoTrack>,
+    /// Frames were lost: those up to the next key frame cannot be decoded.
+    awaits_key_frame: bool,
+}
+
+impl Task {
+    pub(super) fn new(
+        disk: mpsc::Sender<DiskCommand>,
+        boot_id: BootId,
+        controls: Controls,
+    ) -> Self {
+        let span = Duration::from_secs(controls.config.pre_roll_s.into());
+        Self {
+            disk,
+            boot_id,
+            controls,
+            preroll: Preroll::new(span, PREROLL_MAX_BYTES),
+            sessions: [None, None],
+            track: None,
+            awaits_key_frame: true,
+        }
+    }
+
+    /// Ends with the token, after all sessions are finished. The disk thread ends with it.
+    pub(super) async fn run(mut self, mut ends: Ends, cancel: CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut motion_ended = false;
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => break,
+                change = ends.motion.recv(), if !motion_ended => match change {
+                    Ok(change) => self.on_motion(change).await,
+                    Err(RecvError::Lagged(lost)) => {
+                        tracing::error!(lost, "motion changes were lost");
+                    }
+                    Err(RecvError::Closed) => motion_ended = true,
+                },
+                frame = ends.frames.recv() => match frame {
+                    Ok(frame) => self.on_frame(frame, &ends.failed).await,
+                    Err(RecvError::Lagged(lost)) => {
+                        tracing::warn!(frames.lost = lost, "the disk is slower than the camera");
+                        self.awaits_key_frame = true;
+                    }
+                    Err(RecvError::Closed) => break,
+                },
+                Some(request) = ends.requests.recv() => self.on_request(request).await,
+                Ok(()) = ends.controls.changed() => {
+                    let controls = ends.controls.borrow_and_update().clone();
+                    self.apply(controls).await;
+                }
+                _ = ticks.tick() => self.on_tick().await,
+            }
+        }
+        self.finish_all("stopped").await;
+    }
+
+    async fn on_frame(
+        &mut self,
+        frame: Arc<EncodedFrame>,
+        failed: &watch::Receiver<[Option<ClipId>; 2]>,
+    ) {
+        if self.controls.private || (self.awaits_key_frame && !frame.key_frame) {
+            return;
+        }
+        self.awaits_key_frame = false;
+        let stream_changed = frame.key_frame && self.follow_stream(&frame);
+        self.preroll.push(Arc::clone(&frame));
+        for slot in Slot::ALL {
+            let Some(session) = &mut self.sessions[slot as usize] else { continue };
+            let lost = failed.borrow()[slot as usize];
+            if lost.is_some() && session.open_clip() == lost {
+                session.clip_failed(monotonic_now());
+            }
+            let step = match session.step(&frame) {
+                Step::Append if stream_changed => Step::Open,
+                step => step,
+            };
+            match step {
+                Step::Skip => {}
+                Step::Open => self.open_clip(slot, vec![Arc::clone(&frame)], None).await,
+                Step::Append => {
+                    session.frame_appended(frame.captured_at);
+                    self.send(DiskCommand::Append { slot, frame: Arc::clone(&frame) }).await;
+                }
+                Step::Finish => self.finish(slot).await,
+            }
+        }
+    }
+
+    /// Notes the parameter sets of a key frame. True when they are not those before: then it may
+    /// go neither into the same file nor behind the same pre-roll.
+    fn follow_stream(&mut self, key_frame: &EncodedFrame) -> bool {
+        if self.track.as_ref().is_some_and(|track| track.matches(&key_frame.data)) {
+            return false;
+        }
+        let first = self.track.is_none();
+        self.track = VideoTrack::from_key_frame(&key_frame.data).ok();
+        self.preroll.clear();
+        !first
+    }
+
+    async fn on_motion(&mut self, change: MotionChange) {
+        if self.controls.private {
+            return;
+        }
+        match change.state {
+            EventState::Started => self.motion_started(change).await,
+            EventState::Ended => {
+                let reason = change.reason.unwrap_or("still");
+                let Some(session) = &mut self.sessions[Slot::Motion as usize] else { return };
+                let records = self.controls.config.mode != RecordingMode::Off;
+                let post_roll = if records && reason == "still" {
+                    Duration::from_secs(self.controls.config.post_roll_s.into())
+                } else {
+                    Duration::ZERO
+                };
+                session.end(End { at: change.at, reason }, post_roll);
+                if post_roll.is_zero() {
+                    self.finish(Slot::Motion).await;
+                }
+            }
+        }
+    }
+
+    async fn motion_started(&mut self, change: MotionChange) {
+        if let Some(session) = &mut self.sessions[Slot::Motion as usize] {
+            session.extend();
+            return;
+        }
+        let session = Session::new(EventKind::Motion, change.event_id, self.max_clip());
+        let records = self.controls.config.mode != RecordingMode::Off;
+        let mut message = self.message(&session, EventState::Started, change.at);
+        message.clip_id = records.then_some(session.first_clip);
+        message.boxes = change.boxes;
+        message.zones = change.zones;
+        if !records {
+            self.sessions[Slot::Motion as usize] = Some(session.without_footage());
+            return self.send(DiskCommand::Tell(Box::new(message))).await;
+        }
+        self.sessions[Slot::Motion as usize] = Some(session);
+        let pre_roll = Duration::from_secs(self.controls.config.pre_roll_s.into());
+        let frames = self.preroll.since(change.at.minus(pre_roll));
+        self.open_clip(Slot::Motion, frames, Some(message)).await;
+    }
+
+    async fn on_request(&mut self, request: Request) {
+        match request {
+            Request::StartManual(answer) => {
+                let outcome = self.start_manual().await;
+                // Whoever asked may have given up.
+                let _ = answer.send(outcome);
+            }
+            Request::StopManual(answer) => {
+                let outcome = match &mut self.sessions[Slot::Manual as usize] {
+                    None => Err(RecordError::NotRecording),
+                    Some(session) => {
+                        let end = End { at: monotonic_now(), reason: "stopped" };
+                        session.end(end, Duration::ZERO);
+                        Ok(session.first_clip)
+                    }
+                };
+                if outcome.is_ok() {
+                    self.finish(Slot::Manual).await;
+                }
+                let _ = answer.send(outcome);
+            }
+        }
+    }
+
+    async fn start_manual(&mut self) -> Result<ClipId, RecordError> {
+        if self.controls.private {
+            return Err(RecordError::Private);
+        }
+        if self.sessions[Slot::Manual as usize].is_some() {
+            return Err(RecordError::AlreadyRecording);
+        }
+        let now = monotonic_now();
+        let frames = self.preroll.since(now);
+        if frames.is_empty() {
+            return Err(RecordError::NoPicture);
+        }
+        let mut session = Session::new(EventKind::Manual, EventId::generate(), self.max_clip());
+        session.end(End { at: now.plus(LONGEST_MANUAL), reason: "time_limit" }, Duration::ZERO);
+        let clip_id = session.first_clip;
+        let mut message = self.message(&session, EventState::Started, now);
+        message.clip_id = Some(clip_id);
+        self.sessions[Slot::Manual as usize] = Some(session);
+        self.open_clip(Slot::Manual, frames, Some(message)).await;
+        Ok(clip_id)
+    }
+
+    async fn on_tick(&mut self) {
+        let now = monotonic_now();
+        for slot in Slot::ALL {
+            let Some(session) = &mut self.sessions[slot as usize] else { continue };
+            match session.tick(now) {
+                Tick::Nothing => {}
+                Tick::CloseClip => {
+                    session.clip_closed();
+                    self.send(DiskCommand::End { slot, message: None }).await;
+                }
+                Tick::Finish => self.finish(slot).await,
+            }
+        }
+    }
+
+    async fn apply(&mut self, controls: Controls) {
+        self.controls = controls;
+        self.preroll.set_span(Duration::from_secs(self.controls.config.pre_roll_s.into()));
+        let max_clip = self.max_clip();
+        self.sessions.iter_mut().flatten().for_each(|session| session.set_max_clip(max_clip));
+        if self.controls.private {
+            self.preroll.clear();
+            self.awaits_key_frame = true;
+            self.finish_all("privacy").await;
+        }
+    }
+
+    /// Opens a session's next clip with `frames`, or tells its message alone while there is no
+    /// frame: the clip then opens with the next key frame.
+    async fn open_clip(
+        &mut self,
+        slot: Slot,
+        frames: Vec<Arc<EncodedFrame>>,
+        message: Option<EventMessage>,
+    ) {
+        let longest = self.max_clip() + Duration::from_secs(self.controls.config.pre_roll_s.into());
+        let Some(session) = &mut self.sessions[slot as usize] else { return };
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
+            if let Some(message) = message {
+                self.send(DiskCommand::Tell(Box::new(message))).await;
+            }
+            return;
+        };
+        let begun_at = first.captured_at;
+        let clip_id = session.next_clip(begun_at, last.captured_at);
+        let clip = NewClip {
+            clip_id,
+            event_id: Some(session.event_id),
+            kind: match slot {
+                Slot::Motion => ClipKind::Motion,
+                Slot::Manual => ClipKind::Manual,
+            },
+            started_at: unix_time_of(begun_at),
+            clock: clock_state(),
+            boot_id: self.boot_id,
+            started_uptime_ms: uptime_of(begun_at),
+        };
+        let begin = Begin { slot, clip, message, frames, longest };
+        self.send(DiskCommand::Begin(Box::new(begin))).await;
+    }
+
+    async fn finish(&mut self, slot: Slot) {
+        let Some(session) = self.sessions[slot as usize].take() else { return };
+        let end = session.ending().unwrap_or(End { at: monotonic_now(), reason: "stopped" });
+        let mut message = self.message(&session, EventState::Ended, end.at);
+        message.clip_id = session.has_footage().then_some(session.first_clip);
+        message.reason = Some(end.reason.to_owned());
+        self.send(DiskCommand::End { slot, message: Some(Box::new(message)) }).await;
+    }
+
+    async fn finish_all(&mut self, reason: &'static str) {
+        for slot in Slot::ALL {
+            if let Some(session) = &mut self.sessions[slot as usize] {
+                if session.ending().is_none_or(|end| end.at > monotonic_now()) {
+                    session.end(End { at: monotonic_now(), reason }, Duration::ZERO);
+                }
+                self.finish(slot).await;
+            }
+        }
+    }
+
+    fn message(&self, session: &Session, state: EventState, at: MonotonicNanos) -> EventMessage {
+        EventMessage {
+            protocol: PROTOCOL_VERSION,
+            event_id: session.event_id,
+            kind: session.kind,
+            state,
+            at: unix_time_of(at),
+            clock: clock_state(),
+            boot_id: self.boot_id,
+            uptime_ms: uptime_of(at),
+            clip_id: None,
+            boxes: Vec::new(),
+            zones: Vec::new(),
+            reason: None,
+        }
+    }
+
+    fn max_clip(&self) -> Duration {
+        Duration::from_secs(self.controls.config.max_clip_s.into())
+    }
+
+    /// Waits while the queue is full. The disk thread outlives the recorder, so a refusal can
+    /// only mean that it panicked, which has been reported.
+    async fn send(&self, command: DiskCommand) {
+        let _ = self.disk.send(command).await;
+    }
+}
+
+fn uptime_of(at: MonotonicNanos) -> u64 {
+    let ago = u64::try_from(monotonic_now().since(at).as_millis()).unwrap_or(u64::MAX);
+    uptime_ms().saturating_sub(ago)
+}

@@ -1,0 +1,397 @@
+//! The recorder on a real encoder: clips are judged by ffprobe, the index by fsck.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod footage;
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use nightjar_agent::{
+    clock::{MonotonicNanos, monotonic_now},
+    config::{RecordingConfig, RecordingMode, SourceConfig, SourceKind},
+    media::Media,
+    motion_change::MotionChange,
+    record::{self, DamageKind, RecordError, Recorder, fsck, recordings_dir},
+    store::{Clip, ClipKind, ClipState, MessageId, OutboxKind, Store},
+};
+use nightjar_shared::{
+    api::PartKind,
+    event::{BoundingBox, EventKind, EventMessage, EventState},
+    ids::{ClipId, EventId},
+};
+use tempfile::TempDir;
+use tokio::{sync::broadcast, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// An agent's recording half, in a temporary directory.
+struct Camera {
+    directory: TempDir,
+    store: Store,
+    media: Media,
+    recorder: Recorder,
+    motion: broadcast::Sender<MotionChange>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+fn config() -> RecordingConfig {
+    RecordingConfig { pre_roll_s: 1, post_roll_s: 1, max_clip_s: 60, ..RecordingConfig::default() }
+}
+
+impl Camera {
+    async fn start(config: RecordingConfig) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), config).await
+    }
+
+    async fn start_in(directory: TempDir, config: RecordingConfig) -> Self {
+        let store = Store::open(&directory.path().join("agent.db")).unwrap();
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let source = SourceConfig {
+            kind: SourceKind::Synthetic,
+            width: 320,
+            height: 180,
+            fps: 15,
+            ..SourceConfig::default()
+        };
+        let media = Media::start(&source, &tracker, cancel.clone()).unwrap();
+        let (motion, changes) = broadcast::channel(16);
+        let recorder = record::start(
+            media.clone(),
+            changes,
+            store.clone(),
+            &config,
+            directory.path(),
+            &tracker,
+            cancel.clone(),
+        )
+        .await
+        .unwrap();
+        Self { directory, store, media, recorder, motion, tracker, cancel }
+    }
+
+    fn recordings(&self) -> PathBuf {
+        recordings_dir(self.directory.path())
+    }
+
+    /// Waits for this much footage to go by. Gives the capture time of the last frame.
+    async fn footage(&self, length: Duration) -> MonotonicNanos {
+        let mut frames = self.media.frames();
+        let mut first = None;
+        let wait = async {
+            loop {
+                let Ok(frame) = frames.recv().await else { continue };
+                let first = *first.get_or_insert(frame.captured_at);
+                if frame.captured_at.since(first) >= length {
+                    return frame.captured_at;
+                }
+            }
+        };
+        timeout(PATIENCE, wait).await.expect("the source gives frames")
+    }
+
+    fn tell(&self, event_id: EventId, state: EventState, at: MonotonicNanos) {
+        let started = state == EventState::Started;
+        let area = BoundingBox { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
+        self.motion
+            .send(MotionChange {
+                event_id,
+                state,
+                at,
+                boxes: if started { vec![area] } else { Vec::new() },
+                zones: Vec::new(),
+                reason: (!started).then_some("still"),
+            })
+            .unwrap();
+    }
+
+    async fn closed_clips(&self, count: usize) -> Vec<Clip> {
+        let wait = async {
+            loop {
+                let clips = self.store.clips().await.unwrap();
+                let closed = clips.iter().filter(|clip| clip.state == ClipState::Closed).count();
+                if closed >= count && closed == clips.len() {
+                    return clips;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, wait).await.expect("the clips are closed in time")
+    }
+
+    async fn messages(&self) -> Vec<EventMessage> {
+        let messages = self.store.next_messages(MessageId::default(), 100).await.unwrap();
+        messages
+            .into_iter()
+            .filter(|message| message.kind == OutboxKind::Event)
+            .map(|message| serde_json::from_str(&message.payload).unwrap())
+            .collect()
+    }
+
+    async fn stop(self) -> (TempDir, Store) {
+        self.cancel.cancel();
+        self.tracker.close();
+        timeout(PATIENCE, self.tracker.wait()).await.expect("all tasks end");
+        (self.directory, self.store)
+    }
+
+    async fn assert_in_order(&self) {
+        let report = fsck(&self.store, &self.recordings()).await.unwrap();
+        assert_eq!(report.damages, []);
+    }
+}
+
+fn video(clip: &Clip) -> &str {
+    let part = clip.parts.iter().find(|part| part.kind == PartKind::File).unwrap();
+    assert_eq!((part.index, part.content_type.as_str()), (0, "video/mp4"));
+    &part.path
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_becomes_a_clip_with_pre_roll_post_roll_and_thumbnail() {
+    let camera = Camera::start(config()).await;
+    let started_at = camera.footage(Duration::from_millis(2_500)).await;
+    let event_id = EventId::generate();
+    camera.tell(event_id, EventState::Started, started_at);
+    let ended_at = camera.footage(Duration::from_secs(1)).await;
+    camera.tell(event_id, EventState::Ended, ended_at);
+
+    let clips = camera.closed_clips(1).await;
+    assert_eq!(clips.len(), 1);
+    let clip = &clips[0];
+    assert_eq!((clip.kind, clip.event_id), (ClipKind::Motion, Some(event_id)));
+
+    let probe = footage::probe(&camera.recordings().join(video(clip)));
+    assert!(probe.starts_with_key_frame);
+    // The pre-roll reaches back to a key frame, so it may be a group (1 s) longer than asked for.
+    let event_s = ended_at.since(started_at).as_secs_f64();
+    let least_s = 1.0 + event_s + 1.0;
+    assert!(
+        (least_s - 0.15..least_s + 1.15).contains(&probe.duration_s),
+        "an event of {event_s:.2} s gave {probe:?}"
+    );
+    let indexed = Duration::from_millis(clip.duration_ms.unwrap());
+    assert!((probe.duration_s - indexed.as_secs_f64()).abs() < 0.01, "{probe:?} {indexed:?}");
+
+    let thumbnail = clip.parts.iter().find(|part| part.kind == PartKind::Thumbnail).unwrap();
+    let jpeg = fs::read(camera.recordings().join(&thumbnail.path)).unwrap();
+    assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.ends_with(&[0xff, 0xd9]));
+
+    let messages = camera.messages().await;
+    let told: Vec<_> = messages.iter().map(|message| (message.state, message.clip_id)).collect();
+    assert_eq!(
+        told,
+        [(EventState::Started, Some(clip.clip_id)), (EventState::Ended, Some(clip.clip_id))]
+    );
+    assert_eq!(messages[0].boxes.len(), 1);
+    assert_eq!(messages[1].reason.as_deref(), Some("still"));
+    assert!(messages.iter().all(|message| message.event_id == event_id));
+    assert_eq!(camera.store.next_upload().await.unwrap().unwrap().clip_id, clip.clip_id);
+    camera.assert_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn motion_that_resumes_within_the_post_roll_extends_the_event() {
+    let camera = Camera::start(config()).await;
+    let first = EventId::generate();
+    let at = camera.footage(Duration::from_secs(1)).await;
+    camera.tell(first, EventState::Started, at);
+    let at = camera.footage(Duration::from_millis(300)).await;
+    camera.tell(first, EventState::Ended, at);
+    let resumed = EventId::generate();
+    let at = camera.footage(Duration::from_millis(300)).await;
+    camera.tell(resumed, EventState::Started, at);
+    let at = camera.footage(Duration::from_millis(1_500)).await;
+    camera.tell(resumed, EventState::Ended, at);
+
+    let clips = camera.closed_clips(1).await;
+    assert_eq!(clips.len(), 1);
+    let messages = camera.messages().await;
+    let told: Vec<_> = messages.iter().map(|message| (message.event_id, message.state)).collect();
+    assert_eq!(told, [(first, EventState::Started), (first, EventState::Ended)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_motion_is_split_into_clips_without_a_gap() {
+    let camera = Camera::start(RecordingConfig { max_clip_s: 2, ..config() }).await;
+    let event_id = EventId::generate();
+    let at = camera.footage(Duration::from_millis(1_500)).await;
+    camera.tell(event_id, EventState::Started, at);
+    let at = camera.footage(Duration::from_secs(4)).await;
+    camera.tell(event_id, EventState::Ended, at);
+
+    let clips = camera.closed_clips(2).await;
+    assert!(clips.len() >= 2, "{clips:?}");
+    assert!(clips.iter().all(|clip| clip.event_id == Some(event_id)));
+    for pair in clips.windows(2) {
+        let gap_ms = pair[1].started_at.0 - pair[0].ended_at.unwrap().0;
+        assert!(gap_ms.abs() <= 100, "a gap of {gap_ms} ms");
+    }
+    for clip in &clips {
+        let probe = footage::probe(&camera.recordings().join(video(clip)));
+        assert!(probe.starts_with_key_frame && probe.frames > 0, "{probe:?}");
+    }
+    let messages = camera.messages().await;
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[1].clip_id, Some(clips[0].clip_id));
+    camera.assert_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manual_recording_runs_beside_a_motion_event() {
+    let camera = Camera::start(config()).await;
+    let at = camera.footage(Duration::from_secs(1)).await;
+    assert_eq!(camera.recorder.stop_manual().await, Err(RecordError::NotRecording));
+    let manual = camera.recorder.start_manual().await.unwrap();
+    assert_eq!(camera.recorder.start_manual().await, Err(RecordError::AlreadyRecording));
+    let event_id = EventId::generate();
+    camera.tell(event_id, EventState::Started, at);
+    let at = camera.footage(Duration::from_secs(1)).await;
+    camera.tell(event_id, EventState::Ended, at);
+    assert_eq!(camera.recorder.stop_manual().await, Ok(manual));
+
+    let clips = camera.closed_clips(2).await;
+    let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
+    assert_eq!(kinds, [ClipKind::Manual, ClipKind::Motion]);
+    assert_eq!(clips[0].clip_id, manual);
+    for clip in &clips {
+        footage::probe(&camera.recordings().join(video(clip)));
+    }
+    let messages = camera.messages().await;
+    let manual_told: Vec<EventState> = messages
+        .iter()
+        .filter(|message| message.kind == EventKind::Manual)
+        .map(|message| message.state)
+        .collect();
+    assert_eq!(manual_told, [EventState::Started, EventState::Ended]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_a_clip_of_one_picture() {
+    let camera = Camera::start(config()).await;
+    camera.footage(Duration::from_millis(200)).await;
+    let clip_id = camera.recorder.snapshot_clip().await.unwrap();
+    let clip = camera.store.next_upload().await.unwrap().unwrap();
+    assert_eq!((clip.clip_id, clip.kind), (clip_id, ClipKind::Snapshot));
+    let part = &clip.parts[0];
+    assert_eq!((part.kind, part.content_type.as_str()), (PartKind::Snapshot, "image/jpeg"));
+    let jpeg = fs::read(camera.recordings().join(&part.path)).unwrap();
+    assert!(jpeg.starts_with(&[0xff, 0xd8]));
+    assert_eq!(jpeg.len() as u64, part.length);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn privacy_closes_the_clip_and_nothing_is_recorded_until_it_ends() {
+    let camera = Camera::start(config()).await;
+    let event_id = EventId::generate();
+    let at = camera.footage(Duration::from_secs(1)).await;
+    camera.tell(event_id, EventState::Started, at);
+    camera.footage(Duration::from_millis(500)).await;
+    camera.recorder.set_privacy(true);
+
+    camera.closed_clips(1).await;
+    assert_eq!(camera.messages().await[1].reason.as_deref(), Some("privacy"));
+    camera.tell(EventId::generate(), EventState::Started, monotonic_now());
+    assert_eq!(camera.recorder.start_manual().await, Err(RecordError::Private));
+    assert_eq!(camera.recorder.snapshot_clip().await, Err(RecordError::Private));
+    assert_eq!(camera.store.clips().await.unwrap().len(), 1);
+
+    camera.recorder.set_privacy(false);
+    camera.footage(Duration::from_secs(1)).await;
+    camera.recorder.start_manual().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_recording_events_are_told_and_nothing_is_written() {
+    let camera = Camera::start(RecordingConfig { mode: RecordingMode::Off, ..config() }).await;
+    let event_id = EventId::generate();
+    let at = camera.footage(Duration::from_secs(1)).await;
+    camera.tell(event_id, EventState::Started, at);
+    let at = camera.footage(Duration::from_millis(300)).await;
+    camera.tell(event_id, EventState::Ended, at);
+    let wait = async {
+        while camera.messages().await.len() < 2 {
+            camera.footage(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap();
+    assert!(camera.messages().await.iter().all(|message| message.clip_id.is_none()));
+    assert_eq!(fs::read_dir(camera.recordings()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_closes_the_open_clip() {
+    let camera = Camera::start(config()).await;
+    camera.footage(Duration::from_secs(1)).await;
+    let clip_id = camera.recorder.start_manual().await.unwrap();
+    camera.footage(Duration::from_secs(1)).await;
+    let (directory, store) = camera.stop().await;
+
+    let clip = store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!(clip.state, ClipState::Closed);
+    footage::probe(&recordings_dir(directory.path()).join(video(&clip)));
+    assert!(store.open_events().await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn old_clips_make_room_for_new_ones() {
+    let camera = Camera::start(RecordingConfig { max_bytes: 1, ..config() }).await;
+    camera.footage(Duration::from_secs(1)).await;
+    camera.recorder.start_manual().await.unwrap();
+    camera.footage(Duration::from_millis(700)).await;
+    camera.recorder.stop_manual().await.unwrap();
+    let wait = async {
+        loop {
+            let clips = camera.store.clips().await.unwrap();
+            if clips.iter().any(|clip| clip.state == ClipState::Gone) {
+                return clips;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let clips = timeout(PATIENCE, wait).await.unwrap();
+    assert!(clips[0].gone_reason.as_deref().unwrap().contains("room"));
+    assert_eq!(fs::read_dir(camera.recordings()).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_deleted_behind_the_agents_back_is_noticed_at_start() {
+    let camera = Camera::start(config()).await;
+    camera.footage(Duration::from_secs(1)).await;
+    let clip_id = camera.recorder.start_manual().await.unwrap();
+    camera.footage(Duration::from_millis(700)).await;
+    let (directory, store) = camera.stop().await;
+    let clip = store.clip(clip_id).await.unwrap().unwrap();
+    fs::remove_file(recordings_dir(directory.path()).join(video(&clip))).unwrap();
+    let report = fsck(&store, &recordings_dir(directory.path())).await.unwrap();
+    assert_eq!(report.damages[0].kind, DamageKind::MissingFile);
+    drop(store);
+
+    let camera = Camera::start_in(directory, config()).await;
+    let clip = camera.store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!(clip.state, ClipState::Gone);
+    let problems = camera.recorder.status().borrow().problems();
+    assert!(problems.iter().any(|problem| problem.contains("1 clips are missing")), "{problems:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_without_an_index_are_adopted() {
+    let camera = Camera::start(config()).await;
+    camera.footage(Duration::from_secs(1)).await;
+    let clip_id: ClipId = camera.recorder.start_manual().await.unwrap();
+    camera.footage(Duration::from_millis(700)).await;
+    let (directory, store) = camera.stop().await;
+    let before = store.clip(clip_id).await.unwrap().unwrap();
+    drop(store);
+    for name in ["agent.db", "agent.db-wal", "agent.db-shm"] {
+        let _ = fs::remove_file(directory.path().join(name));
+    }
+
+    let camera = Camera::start_in(directory, config()).await;
+    let after = camera.store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!((after.state, after.duration_ms), (ClipState::Closed, before.duration_ms));
+    assert!((after.started_at.0 - before.started_at.0).abs() < 2_000);
+    assert_eq!(after.parts.len(), before.parts.len());
+    camera.assert_in_order().await;
+}
