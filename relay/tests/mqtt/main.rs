@@ -3,288 +3,32 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod camera;
+mod relay;
+#[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
-use nightjar_relay::{
-    clock,
-    engines::{
-        broker::{
-            Arrival, Broker, BrokerInbox, BrokerLimits, Delivery, EmbeddedBrokerConfig, Handled,
-        },
-        metrics::Metrics,
-        tls::Certificates,
-    },
-};
+use nightjar_relay::engines::broker::{Delivery, Handled};
 use nightjar_shared::{
     ids::CameraId,
     topic::{self, Channel, Topic},
 };
-use rumqttc::{
-    Outgoing, TlsConfiguration, Transport,
-    v5::{
-        AsyncClient, ConnectionError, Event, EventLoop, MqttOptions,
-        mqttbytes::{
-            QoS,
-            v5::{ConnAck, LastWill, Packet, PubAckReason, Publish, SubscribeReasonCode},
-        },
-    },
+use rumqttc::v5::mqttbytes::{
+    QoS,
+    v5::{PubAckReason, SubscribeReasonCode},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::mpsc,
-    task::JoinHandle,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::support::{PATIENCE, until, within};
-
-/// The relay's side of a broker: it knows every camera's token, and writes down what arrives.
-struct Relay {
-    broker: Broker,
-    ca_pem: String,
-    directory: tempfile::TempDir,
-    log: Arc<Mutex<Vec<String>>>,
-    verdict: Arc<Mutex<Handled>>,
-    metrics: Metrics,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
-}
-
-impl Relay {
-    async fn start() -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_on(any, tempfile::tempdir().unwrap()).await
-    }
-
-    async fn start_on(listen: SocketAddr, directory: tempfile::TempDir) -> Self {
-        let certificates =
-            Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
-        let config = EmbeddedBrokerConfig {
-            listen,
-            certificate_path: certificates.certificate_path,
-            private_key_path: certificates.private_key_path,
-            limits: BrokerLimits { handshake: Duration::from_secs(2), ..BrokerLimits::default() },
-        };
-        let metrics = Metrics::default();
-        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let (broker, inbox) =
-            Broker::start_embedded(config, &metrics, &tracker, cancel.clone()).await.unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let verdict = Arc::new(Mutex::new(Handled::Done));
-        tracker.spawn(serve(inbox, log.clone(), verdict.clone(), cancel.clone()));
-        let ca_pem = certificates.ca_pem;
-        Self { broker, ca_pem, directory, log, verdict, metrics, tracker, cancel }
-    }
-
-    /// All arrivals so far, one line each.
-    fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
-    }
-
-    async fn until_logged(&self, line: &str) {
-        until(&format!("the relay has logged `{line}`"), || self.log().iter().any(|l| l == line))
-            .await;
-    }
-
-    fn refused(&self, rule: &str) -> bool {
-        self.metrics.render().contains(&format!("nightjar_mqtt_refused_total{{rule=\"{rule}\"}}"))
-    }
-
-    fn connection(&self, camera_id: CameraId) -> Connection {
-        Connection {
-            address: self.broker.address(),
-            ca_pem: self.ca_pem.clone(),
-            client_id: camera_id.to_string(),
-            user_name: camera_id.to_string(),
-            token: token_of(camera_id),
-            last_will: None,
-        }
-    }
-
-    async fn connect(&self, camera_id: CameraId) -> Camera {
-        self.connection(camera_id).open().await.expect("the camera's own credential is good")
-    }
-
-    async fn stop(self) -> (SocketAddr, tempfile::TempDir) {
-        let address = self.broker.address();
-        self.cancel.cancel();
-        self.tracker.close();
-        within(PATIENCE, self.tracker.wait()).await;
-        (address, self.directory)
-    }
-}
-
-fn token_of(camera_id: CameraId) -> String {
-    format!("token of {camera_id}")
-}
-
-async fn serve(
-    mut inbox: BrokerInbox,
-    log: Arc<Mutex<Vec<String>>>,
-    verdict: Arc<Mutex<Handled>>,
-    cancel: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            Some(request) = inbox.authentications.recv() => {
-                let _ = request.answer.send(request.token == token_of(request.camera_id));
-            }
-            Some(arrival) = inbox.arrivals.recv() => {
-                let line = match arrival {
-                    Arrival::Connected { camera_id } => format!("{camera_id} connected"),
-                    Arrival::Ready { camera_id } => format!("{camera_id} ready"),
-                    Arrival::Disconnected { camera_id } => format!("{camera_id} disconnected"),
-                    Arrival::Message(message) => {
-                        let payload = String::from_utf8_lossy(&message.payload).into_owned();
-                        let _ = message.handled.send(*verdict.lock().unwrap());
-                        format!("{} {:?} {payload}", message.camera_id, message.channel)
-                    }
-                };
-                log.lock().unwrap().push(line);
-            }
-            () = cancel.cancelled() => return,
-        }
-    }
-}
-
-/// What a client presents when it connects.
-struct Connection {
-    address: SocketAddr,
-    ca_pem: String,
-    client_id: String,
-    user_name: String,
-    token: String,
-    last_will: Option<LastWill>,
-}
-
-impl Connection {
-    async fn open(self) -> Result<Camera, ConnectionError> {
-        let mut options = MqttOptions::new(self.client_id, "localhost", self.address.port());
-        let ca = self.ca_pem.into_bytes();
-        options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Simple {
-                ca,
-                alpn: None,
-                client_auth: None,
-            }))
-            .set_credentials(self.user_name, self.token)
-            .set_keep_alive(Duration::from_mins(5));
-        if let Some(will) = self.last_will {
-            options.set_last_will(will);
-        }
-        let (client, mut events) = AsyncClient::new(options, 64);
-        let connack = loop {
-            if let Event::Incoming(Packet::ConnAck(connack)) =
-                within(PATIENCE, events.poll()).await?
-            {
-                break connack;
-            }
-        };
-        let (sender, packets) = mpsc::channel(1024);
-        let task = TaskTracker::new().spawn(forward(events, sender));
-        Ok(Camera { client, connack, packets, messages: Vec::new(), task })
-    }
-}
-
-/// Ends at the first error, or when goodbye is said: a camera of these tests does not reconnect.
-async fn forward(mut events: EventLoop, packets: mpsc::Sender<Packet>) {
-    while let Ok(event) = events.poll().await {
-        let open = match event {
-            Event::Incoming(packet) => packets.send(packet).await.is_ok(),
-            Event::Outgoing(outgoing) => outgoing != Outgoing::Disconnect,
-        };
-        if !open {
-            return;
-        }
-    }
-}
-
-struct Camera {
-    client: AsyncClient,
-    connack: ConnAck,
-    packets: mpsc::Receiver<Packet>,
-    messages: Vec<Publish>,
-    task: JoinHandle<()>,
-}
-
-impl Camera {
-    /// The next packet that is no message; nothing when the connection has ended.
-    async fn answer(&mut self) -> Option<Packet> {
-        loop {
-            match within(PATIENCE, self.packets.recv()).await? {
-                Packet::Publish(message) => self.messages.push(message),
-                Packet::PingResp(_) => {}
-                packet => return Some(packet),
-            }
-        }
-    }
-
-    async fn subscribe(&mut self, filter: &str) -> SubscribeReasonCode {
-        self.client.subscribe(filter, QoS::AtLeastOnce).await.unwrap();
-        match self.answer().await {
-            Some(Packet::SubAck(suback)) => suback.return_codes[0],
-            other => panic!("subscribing to {filter}: {other:?}"),
-        }
-    }
-
-    async fn publish(&mut self, topic: &str, retain: bool, payload: &str) -> PubAckReason {
-        self.client
-            .publish(topic, QoS::AtLeastOnce, retain, payload.to_owned().into_bytes())
-            .await
-            .unwrap();
-        match self.answer().await {
-            Some(Packet::PubAck(puback)) => puback.reason,
-            other => panic!("publishing to {topic}: {other:?}"),
-        }
-    }
-
-    async fn message(&mut self) -> Publish {
-        while self.messages.is_empty() {
-            match within(PATIENCE, self.packets.recv()).await {
-                Some(Packet::Publish(message)) => self.messages.push(message),
-                Some(_) => {}
-                None => panic!("the connection ended before a message came"),
-            }
-        }
-        self.messages.remove(0)
-    }
-
-    /// Whether a message came; the ping's answer says that nothing more is on its way.
-    async fn heard_nothing(&mut self, own: &str) -> bool {
-        assert_eq!(self.publish(own, false, "are you there?").await, PubAckReason::Success);
-        self.messages.is_empty()
-    }
-
-    async fn until_closed(&mut self) {
-        while let Some(packet) = self.answer().await {
-            assert!(matches!(packet, Packet::Disconnect(_)), "{packet:?}");
-        }
-    }
-
-    /// As if its power were cut: no goodbye.
-    fn vanish(self) {
-        self.task.abort();
-    }
-}
-
-fn up_event(camera_id: CameraId) -> String {
-    Topic::new(camera_id, Channel::UpEvent).to_string()
-}
-
-fn presence(camera_id: CameraId) -> String {
-    Topic::new(camera_id, Channel::UpPresence).to_string()
-}
-
-fn last_will(topic: &str) -> LastWill {
-    LastWill::new(topic, "gone", QoS::AtLeastOnce, true, None)
-}
+use crate::{
+    camera::{Connection, last_will, presence, up_event},
+    relay::{Relay, token_of},
+    support::{PATIENCE, within},
+};
 
 #[tokio::test]
 async fn what_a_camera_says_reaches_the_relay_in_order() {

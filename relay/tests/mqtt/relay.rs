@@ -1,0 +1,132 @@
+//! The relay's side of a broker.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use nightjar_relay::{
+    clock,
+    engines::{
+        broker::{Arrival, Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig, Handled},
+        metrics::Metrics,
+        tls::Certificates,
+    },
+};
+use nightjar_shared::ids::CameraId;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    camera::{Camera, Connection},
+    support::{PATIENCE, until, within},
+};
+
+/// It knows every camera's token, and writes down what arrives.
+pub(crate) struct Relay {
+    pub(crate) broker: Broker,
+    ca_pem: String,
+    directory: tempfile::TempDir,
+    log: Arc<Mutex<Vec<String>>>,
+    pub(crate) verdict: Arc<Mutex<Handled>>,
+    metrics: Metrics,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Relay {
+    pub(crate) async fn start() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_on(any, tempfile::tempdir().unwrap()).await
+    }
+
+    pub(crate) async fn start_on(listen: SocketAddr, directory: tempfile::TempDir) -> Self {
+        let certificates =
+            Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
+        let config = EmbeddedBrokerConfig {
+            listen,
+            certificate_path: certificates.certificate_path,
+            private_key_path: certificates.private_key_path,
+            limits: BrokerLimits { handshake: Duration::from_secs(2), ..BrokerLimits::default() },
+        };
+        let metrics = Metrics::default();
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let (broker, inbox) =
+            Broker::start_embedded(config, &metrics, &tracker, cancel.clone()).await.unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let verdict = Arc::new(Mutex::new(Handled::Done));
+        tracker.spawn(serve(inbox, log.clone(), verdict.clone(), cancel.clone()));
+        let ca_pem = certificates.ca_pem;
+        Self { broker, ca_pem, directory, log, verdict, metrics, tracker, cancel }
+    }
+
+    /// All arrivals so far, one line each.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) async fn until_logged(&self, line: &str) {
+        until(&format!("the relay has logged `{line}`"), || self.log().iter().any(|l| l == line))
+            .await;
+    }
+
+    pub(crate) fn refused(&self, rule: &str) -> bool {
+        self.metrics.render().contains(&format!("nightjar_mqtt_refused_total{{rule=\"{rule}\"}}"))
+    }
+
+    pub(crate) fn connection(&self, camera_id: CameraId) -> Connection {
+        Connection {
+            address: self.broker.address(),
+            ca_pem: self.ca_pem.clone(),
+            client_id: camera_id.to_string(),
+            user_name: camera_id.to_string(),
+            token: token_of(camera_id),
+            last_will: None,
+        }
+    }
+
+    pub(crate) async fn connect(&self, camera_id: CameraId) -> Camera {
+        self.connection(camera_id).open().await.expect("the camera's own credential is good")
+    }
+
+    pub(crate) async fn stop(self) -> (SocketAddr, tempfile::TempDir) {
+        let address = self.broker.address();
+        self.cancel.cancel();
+        self.tracker.close();
+        within(PATIENCE, self.tracker.wait()).await;
+        (address, self.directory)
+    }
+}
+
+pub(crate) fn token_of(camera_id: CameraId) -> String {
+    format!("token of {camera_id}")
+}
+
+async fn serve(
+    mut inbox: BrokerInbox,
+    log: Arc<Mutex<Vec<String>>>,
+    verdict: Arc<Mutex<Handled>>,
+    cancel: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            Some(request) = inbox.authentications.recv() => {
+                let _ = request.answer.send(request.token == token_of(request.camera_id));
+            }
+            Some(arrival) = inbox.arrivals.recv() => {
+                let line = match arrival {
+                    Arrival::Connected { camera_id } => format!("{camera_id} connected"),
+                    Arrival::Ready { camera_id } => format!("{camera_id} ready"),
+                    Arrival::Disconnected { camera_id } => format!("{camera_id} disconnected"),
+                    Arrival::Message(message) => {
+                        let payload = String::from_utf8_lossy(&message.payload).into_owned();
+                        let _ = message.handled.send(*verdict.lock().unwrap());
+                        format!("{} {:?} {payload}", message.camera_id, message.channel)
+                    }
+                };
+                log.lock().unwrap().push(line);
+            }
+            () = cancel.cancelled() => return,
+        }
+    }
+}
