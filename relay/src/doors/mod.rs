@@ -1,4 +1,6 @@
 //! Doors let somebody in: HTTP, WebSocket, MQTT. They authenticate, call the domain, and answer.
 
+pub mod mqtt;
 pub mod server;
 pub mod web;
+pub mod websocket;

@@ -1,0 +1,216 @@
+//! The door of cameras: their connections and messages, on the way to the domain.
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::StreamExt;
+use nightjar_shared::{ids::CameraId, topic::Channel};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    domain::{App, cameras, commands, events, live},
+    engines::{
+        broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
+        metrics::Metrics,
+    },
+    error::{Error, Result},
+};
+
+/// Credentials that are verified at a time.
+const AUTHENTICATIONS: usize = 16;
+/// Arrivals that are handled at a time. One camera's are always handled one after the other.
+const LANES: usize = 8;
+/// Arrivals that wait in one lane. When full, all wait: the broker then holds the cameras back.
+const LANE_QUEUE: usize = 32;
+/// Cameras whose nonsense was logged once. When full, further ones are only counted.
+const REPORTED_MAX: usize = 10_000;
+
+/// Serves what comes from the broker, until `cancel` is cancelled or the broker is gone.
+pub fn serve(
+    app: &Arc<App>,
+    inbox: BrokerInbox,
+    metrics: &Metrics,
+    tracker: &TaskTracker,
+    cancel: &CancellationToken,
+) {
+    let door =
+        Arc::new(Door { app: app.clone(), metrics: metrics.clone(), reported: Mutex::default() });
+    let stop = |task: Task| {
+        let cancel = cancel.clone();
+        async move {
+            cancel.run_until_cancelled(task).await;
+        }
+    };
+    tracker.spawn(stop(Box::pin(door.clone().authenticate(inbox.authentications))));
+    let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::channel(LANE_QUEUE)).unzip();
+    for queue in queues {
+        tracker.spawn(stop(Box::pin(door.clone().handle_all(queue))));
+    }
+    tracker.spawn(stop(Box::pin(distribute(inbox.arrivals, lanes))));
+}
+
+type Task = futures::future::BoxFuture<'static, ()>;
+
+struct Door {
+    app: Arc<App>,
+    metrics: Metrics,
+    reported: Mutex<HashSet<CameraId>>,
+}
+
+async fn distribute(mut arrivals: mpsc::Receiver<Arrival>, lanes: Vec<mpsc::Sender<Arrival>>) {
+    while let Some(arrival) = arrivals.recv().await {
+        let camera_id = match &arrival {
+            Arrival::Connected { camera_id }
+            | Arrival::Ready { camera_id }
+            | Arrival::Disconnected { camera_id } => *camera_id,
+            Arrival::Message(message) => message.camera_id,
+        };
+        if lanes[lane_of(camera_id)].send(arrival).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Identifiers are random at their end.
+fn lane_of(camera_id: CameraId) -> usize {
+    usize::from(camera_id.as_uuid().as_bytes()[15]) % LANES
+}
+
+impl Door {
+    async fn authenticate(self: Arc<Self>, requests: mpsc::Receiver<AuthenticationRequest>) {
+        futures::stream::unfold(requests, async |mut requests| {
+            Some((requests.recv().await?, requests))
+        })
+        .for_each_concurrent(AUTHENTICATIONS, |request| self.verify(request))
+        .await;
+    }
+
+    async fn verify(&self, request: AuthenticationRequest) {
+        let known = match cameras::verify_device_token(&self.app, &request.token).await {
+            Ok(device) => device.is_some_and(|device| device.camera_id == request.camera_id),
+            Err(error) => {
+                tracing::error!(camera.id = %request.camera_id, %error, "cannot verify a camera");
+                false
+            }
+        };
+        // The camera may have given up waiting.
+        let _ = request.answer.send(known);
+    }
+
+    async fn handle_all(self: Arc<Self>, mut arrivals: mpsc::Receiver<Arrival>) {
+        while let Some(arrival) = arrivals.recv().await {
+            self.handle(arrival).await;
+        }
+    }
+
+    async fn handle(&self, arrival: Arrival) {
+        let app = &self.app;
+        match arrival {
+            // What a camera says of itself begins when it is ready.
+            Arrival::Connected { camera_id } => {
+                tracing::debug!(camera.id = %camera_id, "connected");
+            }
+            Arrival::Ready { camera_id } => {
+                log_failure(camera_id, cameras::ready(app, camera_id)).await;
+            }
+            Arrival::Disconnected { camera_id } => {
+                log_failure(camera_id, cameras::disconnected(app, camera_id)).await;
+            }
+            Arrival::Message(message) => {
+                let outcome = self.receive(&message).await;
+                let handled = self.judge(message.camera_id, &message.channel, outcome);
+                // The camera may have disconnected meanwhile.
+                let _ = message.handled.send(handled);
+            }
+        }
+    }
+
+    async fn receive(&self, message: &Message) -> Result<()> {
+        let (app, camera_id) = (&*self.app, message.camera_id);
+        match &message.channel {
+            Channel::UpEvent => events::record(app, camera_id, parse(message)?).await,
+            Channel::UpHealth => cameras::health(app, camera_id, parse(message)?).await,
+            Channel::UpAck => commands::acknowledge(app, camera_id, parse(message)?).await,
+            Channel::UpPresence => cameras::presence(app, camera_id, parse(message)?).await,
+            // Another replica's viewers; that replica gets the message itself.
+            Channel::UpSignal { replica } if *replica != app.replica => Ok(()),
+            Channel::UpSignal { .. } => {
+                live::signal_from_camera(app, camera_id, parse(message)?).await
+            }
+            Channel::DownCommand | Channel::DownSignal => Err(malformed()),
+        }
+    }
+
+    /// What a camera got wrong will be wrong the next time too: it must not send it for ever.
+    fn judge(&self, camera_id: CameraId, channel: &Channel, outcome: Result<()>) -> Handled {
+        let channel = name(channel);
+        self.count(channel, &outcome);
+        match outcome {
+            Ok(()) => Handled::Done,
+            Err(Error::Refused(refusal)) => {
+                if self.is_first(camera_id) {
+                    let code = refusal.code;
+                    tracing::warn!(camera.id = %camera_id, channel, code, "a message was refused");
+                }
+                Handled::Done
+            }
+            Err(Error::Internal(error)) => {
+                tracing::error!(
+                    camera.id = %camera_id, channel, error = format!("{error:#}"),
+                    "a message could not be handled; its camera will send it again"
+                );
+                Handled::TryAgain
+            }
+        }
+    }
+
+    fn count(&self, channel: &'static str, outcome: &Result<()>) {
+        let outcome = match outcome {
+            Ok(()) => "ok",
+            Err(error) => error.code(),
+        };
+        self.metrics
+            .counter(
+                "nightjar_mqtt_messages_total",
+                "Messages from cameras, by what became of them.",
+                &[("channel", channel), ("outcome", outcome)],
+            )
+            .increment();
+    }
+
+    fn is_first(&self, camera_id: CameraId) -> bool {
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.len() < REPORTED_MAX && reported.insert(camera_id)
+    }
+}
+
+async fn log_failure(camera_id: CameraId, outcome: impl Future<Output = Result<()>>) {
+    if let Err(error) = outcome.await {
+        tracing::error!(camera.id = %camera_id, %error, "a change of connection was not handled");
+    }
+}
+
+fn parse<T: DeserializeOwned>(message: &Message) -> Result<T> {
+    serde_json::from_slice(&message.payload).map_err(|_| malformed())
+}
+
+fn malformed() -> Error {
+    Error::bad_request("malformed", "The message is not what its topic says.")
+}
+
+/// A label for metrics and logs.
+fn name(channel: &Channel) -> &'static str {
+    match channel {
+        Channel::DownCommand | Channel::DownSignal => "down",
+        Channel::UpEvent => "event",
+        Channel::UpHealth => "health",
+        Channel::UpAck => "ack",
+        Channel::UpPresence => "presence",
+        Channel::UpSignal { .. } => "signal",
+    }
+}

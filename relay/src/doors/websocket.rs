@@ -1,0 +1,219 @@
+//! The door of browsers that listen: one JSON object per text frame, in both directions.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code},
+    response::Response,
+};
+use nightjar_shared::{PROTOCOL_VERSION, ids::AccountId};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    engines::realtime::{Closed, Realtime, Subscription},
+    error::{Error, Result},
+};
+
+const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Frames that a client may send at once, and then in each second.
+const FRAMES_PER_SECOND: u32 = 20;
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// A client that says nothing for so long, not even a pong, is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
+/// How long one frame may wait for a client that does not read.
+const SEND_MAX: Duration = Duration::from_secs(10);
+/// How long a goodbye may take.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+/// After this a client must come back, and prove again who it is.
+const AGE_MAX: Duration = Duration::from_hours(1);
+
+/// What the relay says by itself; the domain's updates are text already.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Frame {
+    Hello { protocol: u32, account_id: AccountId },
+    Pong,
+    Error { code: &'static str },
+}
+
+/// What a client says. Unknown fields are for later versions.
+#[derive(Deserialize)]
+struct Request {
+    r#type: String,
+}
+
+/// Opens a socket for an account that has proved who it is. It is closed when `cancel` is
+/// cancelled, and `tracker` waits for that.
+///
+/// # Errors
+///
+/// 429 `too_many_sockets` when the account has as many as it may.
+pub fn open(
+    upgrade: WebSocketUpgrade,
+    realtime: &Realtime,
+    account_id: AccountId,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) -> Result<Response> {
+    let subscription = realtime.subscribe(account_id).map_err(|_| {
+        Error::refused(429, "too_many_sockets", "This account listens in too many places.")
+    })?;
+    Ok(upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
+        move |socket| async move {
+            Connection { socket, subscription, budget: Budget::new(Instant::now()) }
+                .run(account_id, cancel)
+                .await;
+        },
+    ))
+}
+
+struct Connection {
+    socket: WebSocket,
+    subscription: Subscription,
+    budget: Budget,
+}
+
+/// Why a socket ends.
+enum End {
+    /// The client is gone, or has said goodbye: there is nobody to tell.
+    Gone,
+    Close(u16, &'static str),
+}
+
+type Step = std::result::Result<(), End>;
+
+impl Connection {
+    async fn run(mut self, account_id: AccountId, cancel: CancellationToken) {
+        let end = match self.converse(account_id, cancel).await {
+            Ok(()) | Err(End::Gone) => return,
+            Err(End::Close(code, reason)) => CloseFrame { code, reason: reason.into() },
+        };
+        // A client that does not read hears no goodbye either; the rest is TCP's.
+        let _ = timeout(CLOSE_MAX, self.socket.send(Message::Close(Some(end)))).await;
+    }
+
+    async fn converse(&mut self, account_id: AccountId, cancel: CancellationToken) -> Step {
+        self.send(&Frame::Hello { protocol: PROTOCOL_VERSION, account_id }).await?;
+        let too_old = sleep_until(Instant::now() + AGE_MAX);
+        let mut pings = interval(PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard_at = Instant::now();
+        tokio::pin!(too_old);
+        loop {
+            tokio::select! {
+                update = self.subscription.next() => match update {
+                    Ok(text) => self.send_text(text).await?,
+                    Err(Closed::Slow) => return Err(too_slow()),
+                    Err(Closed::Revoked) => {
+                        return Err(End::Close(close_code::POLICY, "signed out"));
+                    }
+                },
+                message = self.socket.recv() => {
+                    heard_at = Instant::now();
+                    self.receive(message, heard_at).await?;
+                }
+                now = pings.tick() => {
+                    if now.saturating_duration_since(heard_at) > SILENCE_MAX {
+                        return Err(End::Gone);
+                    }
+                    self.send_message(Message::Ping(bytes::Bytes::new())).await?;
+                }
+                () = &mut too_old => {
+                    return Err(End::Close(close_code::RESTART, "sign in again"));
+                }
+                () = cancel.cancelled() => {
+                    return Err(End::Close(close_code::RESTART, "the relay restarts"));
+                }
+            }
+        }
+    }
+
+    async fn receive(
+        &mut self,
+        message: Option<std::result::Result<Message, axum::Error>>,
+        now: Instant,
+    ) -> Step {
+        let message = match message {
+            None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+            Some(Err(_)) => return Err(End::Close(close_code::PROTOCOL, "unreadable frame")),
+            Some(Ok(message)) => message,
+        };
+        if !self.budget.take(now) {
+            return Err(End::Close(close_code::POLICY, "too many frames"));
+        }
+        match message {
+            Message::Text(text) => self.send(&answer(&text)).await,
+            Message::Binary(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
+            // Pings are answered below this.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, frame: &Frame) -> Step {
+        match serde_json::to_string(frame) {
+            Ok(text) => self.send_message(Message::text(text)).await,
+            Err(_) => Err(End::Close(close_code::ERROR, "internal")),
+        }
+    }
+
+    async fn send_text(&mut self, text: Arc<str>) -> Step {
+        self.send_message(Message::Text(Utf8Bytes::from(&*text))).await
+    }
+
+    async fn send_message(&mut self, message: Message) -> Step {
+        match timeout(SEND_MAX, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(too_slow()),
+        }
+    }
+}
+
+fn answer(text: &str) -> Frame {
+    match serde_json::from_str::<Request>(text) {
+        Ok(request) if request.r#type == "ping" => Frame::Pong,
+        Ok(_) => Frame::Error { code: "unknown_kind" },
+        Err(_) => Frame::Error { code: "malformed" },
+    }
+}
+
+fn too_slow() -> End {
+    End::Close(close_code::AGAIN, "too slow")
+}
+
+/// How many frames a client may still send now.
+struct Budget {
+    frames: u32,
+    refilled_at: Instant,
+}
+
+impl Budget {
+    fn new(now: Instant) -> Self {
+        Self { frames: FRAMES_PER_SECOND, refilled_at: now }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.refilled_at) >= Duration::from_secs(1) {
+            *self = Self::new(now);
+        }
+        let allowed = self.frames > 0;
+        self.frames = self.frames.saturating_sub(1);
+        allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twenty_frames_a_second_are_heard() {
+        let start = Instant::now();
+        let mut budget = Budget::new(start);
+        assert!((0..20).all(|_| budget.take(start)));
+        assert!(!budget.take(start + Duration::from_millis(999)));
+        assert!(budget.take(start + Duration::from_secs(1)));
+    }
+}
