@@ -6,18 +6,14 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use futures::StreamExt;
+use futures::{StreamExt, future::BoxFuture};
 use nightjar_shared::{ids::CameraId, topic::Channel};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    domain::{App, cameras, commands, events, live},
-    engines::{
-        broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
-        metrics::Metrics,
-    },
+    domain::{App, cameras, commands, devices, events, live},
+    engines::broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
     error::{Error, Result},
 };
 
@@ -30,35 +26,25 @@ const LANE_QUEUE: usize = 32;
 /// Cameras whose nonsense was logged once. When full, further ones are only counted.
 const REPORTED_MAX: usize = 10_000;
 
-/// Serves what comes from the broker, until `cancel` is cancelled or the broker is gone.
-pub fn serve(
-    app: &Arc<App>,
-    inbox: BrokerInbox,
-    metrics: &Metrics,
-    tracker: &TaskTracker,
-    cancel: &CancellationToken,
-) {
-    let door =
-        Arc::new(Door { app: app.clone(), metrics: metrics.clone(), reported: Mutex::default() });
-    let stop = |task: Task| {
-        let cancel = cancel.clone();
-        async move {
-            cancel.run_until_cancelled(task).await;
-        }
+/// Serves what comes from the broker until the relay stops.
+pub fn serve(app: &Arc<App>, inbox: BrokerInbox) {
+    let door = Arc::new(Door { app: app.clone(), reported: Mutex::default() });
+    let run = |task: Task| {
+        let cancel = app.cancel.clone();
+        app.tracker.spawn(async move { cancel.run_until_cancelled(task).await });
     };
-    tracker.spawn(stop(Box::pin(door.clone().authenticate(inbox.authentications))));
+    run(Box::pin(door.clone().authenticate(inbox.authentications)));
     let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::channel(LANE_QUEUE)).unzip();
     for queue in queues {
-        tracker.spawn(stop(Box::pin(door.clone().handle_all(queue))));
+        run(Box::pin(door.clone().handle_all(queue)));
     }
-    tracker.spawn(stop(Box::pin(distribute(inbox.arrivals, lanes))));
+    run(Box::pin(distribute(inbox.arrivals, lanes)));
 }
 
-type Task = futures::future::BoxFuture<'static, ()>;
+type Task = BoxFuture<'static, ()>;
 
 struct Door {
     app: Arc<App>,
-    metrics: Metrics,
     reported: Mutex<HashSet<CameraId>>,
 }
 
@@ -91,7 +77,7 @@ impl Door {
     }
 
     async fn verify(&self, request: AuthenticationRequest) {
-        let known = match cameras::verify_device_token(&self.app, &request.token).await {
+        let known = match devices::verify_token(&self.app, &request.token).await {
             Ok(device) => device.is_some_and(|device| device.camera_id == request.camera_id),
             Err(error) => {
                 tracing::error!(camera.id = %request.camera_id, %error, "cannot verify a camera");
@@ -174,7 +160,8 @@ impl Door {
             Ok(()) => "ok",
             Err(error) => error.code(),
         };
-        self.metrics
+        self.app
+            .metrics
             .counter(
                 "nightjar_mqtt_messages_total",
                 "Messages from cameras, by what became of them.",

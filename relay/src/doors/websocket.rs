@@ -9,10 +9,11 @@ use axum::{
 use nightjar_shared::{PROTOCOL_VERSION, ids::AccountId};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    engines::realtime::{Closed, Realtime, Subscription},
+    domain::{App, access::Caller},
+    engines::realtime::{Closed, Subscription},
     error::{Error, Result},
 };
 
@@ -44,29 +45,28 @@ struct Request {
     r#type: String,
 }
 
-/// Opens a socket for an account that has proved who it is. It is closed when `cancel` is
-/// cancelled, and `tracker` waits for that.
+/// Opens a socket for somebody who has proved who they are. It is closed when the relay stops.
 ///
 /// # Errors
 ///
 /// 429 `too_many_sockets` when the account has as many as it may.
-pub fn open(
-    upgrade: WebSocketUpgrade,
-    realtime: &Realtime,
-    account_id: AccountId,
-    tracker: &TaskTracker,
-    cancel: CancellationToken,
-) -> Result<Response> {
-    let subscription = realtime.subscribe(account_id).map_err(|_| {
+pub fn open(upgrade: WebSocketUpgrade, app: &App, caller: Caller) -> Result<Response> {
+    let account_id = caller.account_id;
+    let subscription = app.realtime.subscribe(account_id).map_err(|_| {
         Error::refused(429, "too_many_sockets", "This account listens in too many places.")
     })?;
-    Ok(upgrade.max_message_size(FRAME_BYTES_MAX).max_frame_size(FRAME_BYTES_MAX).on_upgrade(
-        move |socket| async move {
-            Connection { socket, subscription, budget: Budget::new(Instant::now()) }
-                .run(account_id, cancel)
-                .await;
-        },
-    ))
+    let cancel = app.cancel.clone();
+    // axum spawns the socket's task itself; the token makes shutdown wait for it all the same.
+    let tracked = app.tracker.token();
+    let converse = move |socket| async move {
+        let budget = Budget::new(Instant::now());
+        Connection { socket, subscription, budget }.run(account_id, cancel).await;
+        drop(tracked);
+    };
+    Ok(upgrade
+        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .on_upgrade(converse))
 }
 
 struct Connection {
