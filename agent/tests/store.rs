@@ -223,7 +223,7 @@ async fn a_parts_checksum_and_progress_are_remembered() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     let clip_id = closed_clip(&store, 7).await;
-    store.set_part_sha256(clip_id, 0, "ab".repeat(32)).await.unwrap();
+    store.part_measured(clip_id, 0, "ab".repeat(32), 7).await.unwrap();
     store.part_uploaded(clip_id, 0, NOW).await.unwrap();
     drop(store);
 

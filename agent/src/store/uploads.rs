@@ -28,13 +28,20 @@ impl Store {
         .await
     }
 
-    /// Notes a part's SHA-256 in lower-case hexadecimal, so that a later try need not read the
-    /// file again.
-    pub async fn set_part_sha256(&self, clip_id: ClipId, index: u32, sha256: String) -> Result<()> {
+    /// Notes what the file of a part holds: its SHA-256 in lower-case hexadecimal and its bytes,
+    /// so that a later try need not read it again.
+    pub async fn part_measured(
+        &self,
+        clip_id: ClipId,
+        index: u32,
+        sha256: String,
+        length: u64,
+    ) -> Result<()> {
         self.write(move |transaction| {
             transaction.execute(
-                "update clip_parts set sha256 = ?3 where clip_id = ?1 and part_index = ?2",
-                params![clip_id.to_string(), index, sha256],
+                "update clip_parts set sha256 = ?3, length = ?4
+                 where clip_id = ?1 and part_index = ?2",
+                params![clip_id.to_string(), index, sha256, length],
             )?;
             Ok(())
         })
