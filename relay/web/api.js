@@ -30,14 +30,14 @@ export async function send(path, options = {}) {
   }
   if (response.ok) return response;
   const problem = await problemFrom(response);
-  if (problem.code === "unauthorized") unauthorized.dispatchEvent(new Event("unauthorized"));
+  if (problem.status === 401 && problem.code !== "invalid_credentials") unauthorized.dispatchEvent(new Event("unauthorized"));
   throw problem;
 }
 
 /** Reads the body of a failed answer; a proxy's HTML page becomes a sentence too. */
 export async function problemFrom(response) {
   const body = await response.json().catch(() => ({}));
-  const code = body.code ?? (response.status === 401 ? "unauthorized" : "unexpected");
+  const code = body.code ?? "unexpected";
   const message = body.detail ?? body.title ?? `The relay answered with an error (${response.status}).`;
   return new Problem({ code, status: response.status, message });
 }
