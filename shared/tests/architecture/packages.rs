@@ -22,12 +22,13 @@ const AGENT: Package = Package {
     rows: &[
         &["cli"],
         &["app"],
+        &["shutdown"],
         &["motion", "record", "live", "upload", "uplink"],
         &["media"],
         &["capture", "store", "cloud"],
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
-        &["frame", "motion_change", "config", "shutdown", "backoff", "logging"],
+        &["frame", "motion_change", "backoff", "config", "logging"],
         &["clock"],
     ],
     owners: &[
