@@ -4,9 +4,6 @@ use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
-/// Names the lines to show, in the syntax of `tracing_subscriber`'s `EnvFilter`.
-const FILTER_VARIABLE: &str = "NIGHTJAR_LOG";
-
 struct Stderr;
 
 impl Write for Stderr {
@@ -21,10 +18,9 @@ impl Write for Stderr {
     }
 }
 
-/// Begins logging; once per process.
+/// Begins logging; once per process. `RUST_LOG` chooses other lines than `info` and above.
 pub fn start() {
-    let filter =
-        EnvFilter::try_from_env(FILTER_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(|| Stderr)

@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
 mod alone;
+mod commands;
 mod configuration;
+mod pairing;
+mod relay;
 mod support;

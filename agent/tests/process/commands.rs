@@ -1,0 +1,91 @@
+//! Commands on their whole way: API, relay, broker, camera, and back.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{
+    pairing::pair_with_file,
+    relay::Relay,
+    support::{Home, RunningAgent},
+};
+
+/// A paired camera that is online.
+async fn online(relay: &Relay) -> (Home, RunningAgent, String) {
+    let home = Home::synthetic();
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let agent = home.run();
+    relay.until_online(&camera).await;
+    (home, agent, camera)
+}
+
+#[tokio::test]
+async fn a_restart_is_acknowledged_after_it_and_keeps_the_process() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, mut agent, camera) = online(&relay).await;
+    relay.carried_out(&camera, json!({"kind": "restart", "expires_in_ms": 60_000})).await;
+    assert_eq!(home.log().matches("starting").count(), 3, "{}", home.log());
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+}
+
+#[tokio::test]
+async fn what_an_owner_switches_outlives_a_restart() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, mut agent, camera) = online(&relay).await;
+    relay.carried_out(&camera, json!({"kind": "privacy_on"})).await;
+    relay.carried_out(&camera, json!({"kind": "disarm"})).await;
+    relay.until_camera(&camera, "privacy", json!(true)).await;
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+
+    let _agent = home.run();
+    relay.until_online(&camera).await;
+    relay.until_camera(&camera, "privacy", json!(true)).await;
+    relay.until_camera(&camera, "armed", json!(false)).await;
+    relay.carried_out(&camera, json!({"kind": "privacy_off"})).await;
+    relay.until_camera(&camera, "privacy", json!(false)).await;
+}
+
+#[tokio::test]
+async fn a_command_that_expired_while_the_camera_was_away_never_runs() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, mut agent, camera) = online(&relay).await;
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    let late = relay.command(&camera, json!({"kind": "privacy_on", "expires_in_ms": 1_000})).await;
+    assert_eq!(relay.command_end(&late).await["state"], "expired");
+
+    let _agent = home.run();
+    relay.until_online(&camera).await;
+    relay.carried_out(&camera, json!({"kind": "arm"})).await;
+    assert!(!home.log().contains("privacy_on"), "{}", home.log());
+}
+
+#[tokio::test]
+async fn a_command_sent_while_the_camera_is_away_runs_when_it_is_back() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, mut agent, camera) = online(&relay).await;
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    let waiting = relay.command(&camera, json!({"kind": "disarm", "expires_in_ms": 60_000})).await;
+    let _agent = home.run();
+    assert_eq!(relay.command_end(&waiting).await["state"], "acked");
+}
+
+#[tokio::test]
+async fn a_relay_that_restarts_finds_its_camera_again() {
+    let Some(mut relay) = Relay::start().await else { return };
+    let (home, _agent, camera) = online(&relay).await;
+    relay.crash_and_restart().await;
+    relay.carried_out(&camera, json!({"kind": "disarm", "expires_in_ms": 60_000})).await;
+    relay.until_online(&camera).await;
+    assert_eq!(home.log().matches("connected to the relay").count(), 2, "{}", home.log());
+}
+
+#[tokio::test]
+async fn a_configuration_is_taken() {
+    let Some(relay) = Relay::start().await else { return };
+    let (_home, _agent, camera) = online(&relay).await;
+    let good = json!({"kind": "configure", "arguments": {"motion_sensitivity": 0.9}});
+    relay.carried_out(&camera, good).await;
+}

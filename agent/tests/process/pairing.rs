@@ -1,0 +1,134 @@
+//! A camera becomes part of a site, and says what to do when it cannot.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use serde_json::{Value, json};
+
+use crate::{
+    relay::Relay,
+    support::{Home, output},
+};
+
+/// The camera's id, once paired.
+pub(crate) fn camera_id(home: &Home) -> String {
+    let pairing = fs::read(home.data_dir().join("pairing.json")).unwrap();
+    let pairing: Value = serde_json::from_slice(&pairing).unwrap();
+    pairing["camera_id"].as_str().unwrap().to_owned()
+}
+
+/// Pairs with a file; gives the camera's id.
+#[track_caller]
+pub(crate) fn pair_with_file(home: &Home, pairing: &Value) -> String {
+    let (code, message) = try_file(home, pairing["provisioning"].as_str().unwrap());
+    assert_eq!(code, Some(0), "{message}");
+    camera_id(home)
+}
+
+fn try_file(home: &Home, provisioning: &str) -> (Option<i32>, String) {
+    let file = home.path("nightjar.toml");
+    fs::write(&file, provisioning).unwrap();
+    let output = output(home.command("pair").arg("--file").arg(&file), "");
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn try_code(home: &Home, relay: &Relay, code: &str) -> (Option<i32>, String) {
+    let output = output(home.command("pair").args(["--relay", relay.url()]), &format!("{code}\n"));
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_running_agent_comes_online_when_it_is_paired_with_a_file() {
+    let Some(relay) = Relay::start().await else { return };
+    let home = Home::synthetic();
+    let _agent = home.run();
+    home.wait_for_log("the camera sees");
+    let pairing = relay.open_pairing().await;
+    let camera = pair_with_file(&home, &pairing);
+    relay.until_online(&camera).await;
+    assert_eq!(relay.camera(&camera).await["name"], "test");
+
+    let saved = home.data_dir().join("pairing.json");
+    assert_eq!(fs::metadata(saved).unwrap().permissions().mode() & 0o777, 0o600);
+    let file = fs::read_to_string(home.path("nightjar.toml")).unwrap();
+    assert!(!file.contains(pairing["secret"].as_str().unwrap()), "the secret was not wiped");
+    let again = output(home.command("pair").arg("--file").arg(home.path("nightjar.toml")), "");
+    let message = String::from_utf8(again.stderr).unwrap();
+    assert!(!again.status.success() && message.contains("used up"), "{message}");
+}
+
+#[tokio::test]
+async fn a_code_pairs_one_camera_and_the_same_camera_again() {
+    let Some(relay) = Relay::start().await else { return };
+    let pairing = relay.open_pairing().await;
+    let code = pairing["code"].as_str().unwrap();
+    let (home, other) = (Home::synthetic(), Home::synthetic());
+    assert_eq!(try_code(&home, &relay, &code.to_lowercase()).0, Some(0));
+    let first = camera_id(&home);
+    // A lost answer strands nobody: the same key gets the same place.
+    assert_eq!(try_code(&home, &relay, code).0, Some(0));
+    assert_eq!(camera_id(&home), first);
+
+    let (exit, message) = try_code(&other, &relay, code);
+    assert_eq!(exit, Some(1));
+    assert!(message.contains("expired or used") && message.lines().count() == 1, "{message}");
+    assert!(!other.data_dir().join("pairing.json").exists());
+}
+
+#[tokio::test]
+async fn a_wrong_code_says_where_to_get_a_new_one() {
+    let Some(relay) = Relay::start().await else { return };
+    let (exit, message) = try_code(&Home::synthetic(), &relay, "BCDF-GHJK");
+    assert_eq!(exit, Some(1));
+    assert!(message.contains("ask for a new one in the app"), "{message}");
+}
+
+#[tokio::test]
+async fn https_is_pinned_to_the_authority_of_the_file() {
+    let Some(relay) = Relay::start_with("https").await else { return };
+    let home = Home::synthetic();
+    let pairing = relay.open_pairing().await;
+    let provisioning = pairing["provisioning"].as_str().unwrap();
+    let hash = pairing["ca_sha256"].as_str().unwrap();
+
+    let other_hash = "0".repeat(64);
+    let (exit, message) = try_file(&home, &provisioning.replace(hash, &other_hash));
+    assert_eq!(exit, Some(1));
+    assert!(message.contains(&other_hash) && message.contains(hash), "{message}");
+
+    // Without the hash nobody vouches for the relay's own authority.
+    let (exit, message) = try_code(&home, &relay, pairing["code"].as_str().unwrap());
+    assert_eq!(exit, Some(1));
+    assert!(message.contains("--ca-sha256"), "{message}");
+
+    // Neither of them has told the secret: it still pairs.
+    let camera = pair_with_file(&home, &pairing);
+    let _agent = home.run();
+    relay.until_online(&camera).await;
+}
+
+#[tokio::test]
+async fn a_camera_that_was_removed_says_so_and_keeps_working() {
+    let Some(relay) = Relay::start().await else { return };
+    let home = Home::synthetic();
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let _agent = home.run();
+    relay.until_online(&camera).await;
+    relay.remove_camera(&camera).await;
+    home.wait_for_log("pair it again");
+
+    // Pairing anew while it runs gives it a new place.
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    relay.until_online(&camera).await;
+}
+
+#[tokio::test]
+async fn another_key_does_not_get_the_camera_s_place() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, thief) = (Home::synthetic(), Home::synthetic());
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    fs::create_dir_all(thief.data_dir()).unwrap();
+    fs::copy(home.data_dir().join("pairing.json"), thief.data_dir().join("pairing.json")).unwrap();
+    let _agent = thief.run();
+    thief.wait_for_log("does not know this camera");
+    assert_eq!(relay.camera(&camera).await["status"], json!("offline"));
+}
