@@ -3,12 +3,15 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
     process,
 };
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::{
+    fs::{CWD, RenameFlags, renameat_with},
+    process::geteuid,
+};
 
 const OWNER_ONLY: u32 = 0o600;
 
@@ -49,7 +52,16 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     discard(path);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(OWNER_ONLY).open(path)?;
     file.write_all(content)?;
+    hand_over(&file, path)?;
     file.sync_all()
+}
+
+/// `sudo nightjar-agent pair` must not leave files that the agent's own user cannot read: what
+/// root writes belongs to whom the directory belongs.
+fn hand_over(file: &File, path: &Path) -> io::Result<()> {
+    let (Some(directory), true) = (path.parent(), geteuid().is_root()) else { return Ok(()) };
+    let owner = fs::metadata(directory)?;
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// The rename itself lies in the directory, which is synced on its own.
@@ -80,6 +92,19 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_root_writes_belongs_to_whom_the_directory_belongs() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(directory.path(), Some(12_345), Some(23_456)).unwrap();
+        let path = directory.path().join("key");
+        replace(&path, b"key").unwrap();
+        let owner = fs::metadata(&path).unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (12_345, 23_456));
     }
 
     #[test]

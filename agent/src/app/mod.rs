@@ -23,12 +23,9 @@ use crate::{
     identity::Identity,
     media::Media,
     shutdown::{self, Ending, Shutdown, Signals, Stage, stop_in_order},
-    store::Store,
+    store::{INDEX_FILE, Store},
     uplink::CommandRequest,
 };
-
-/// Name of the index below the data directory.
-const INDEX_FILE: &str = "agent.db";
 
 /// Commands on their way from the uplink, which sends the next one when the last has ended.
 const COMMANDS: usize = 1;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 a configuration or usage that cannot work.
 
 mod doctor;
+mod fsck;
 mod output;
 mod pair;
 mod run;
@@ -50,6 +51,14 @@ enum Verb {
     Doctor {
         #[command(flatten)]
         config: ConfigFile,
+        #[command(flatten)]
+        data: DataDir,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare index and recordings; exit code 1 on damage
+    Fsck {
         #[command(flatten)]
         data: DataDir,
         /// For programs
@@ -130,6 +139,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Run { config, data } => run::run(&config.path, &data.path),
         Verb::Pair(arguments) => pair::pair(&arguments),
         Verb::Check { config } => check(&config.path),
+        Verb::Fsck { data, json } => fsck::fsck(&data.path, json),
         Verb::Doctor { config, data, json } => Ok(doctor::doctor(&config.path, &data.path, json)),
     }
 }

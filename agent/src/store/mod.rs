@@ -56,6 +56,9 @@ impl StoreError {
 
 type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// Name of the index below the data directory.
+pub const INDEX_FILE: &str = "agent.db";
+
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
