@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(250);
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The first start of a media engine looks at every plugin, which takes a slow board a while.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// A worker that was well for this long is replaced at once, others after a pause.
 const PROVEN_AFTER: Duration = Duration::from_secs(5);
@@ -130,17 +130,16 @@ impl Task {
             }
             let effects = tokio::select! {
                 () = cancel.cancelled() => break,
-                signal = self.signals_in.recv(), if signals_open => match signal {
-                    Some(signal) => self.sessions.signal(signal, monotonic_now()),
-                    None => { signals_open = false; Vec::new() }
-                },
-                report = next_report(&mut self.worker) => match report {
-                    Some(report) => self.hear(report),
-                    None => {
+                signal = self.signals_in.recv(), if signals_open => {
+                    signals_open = signal.is_some();
+                    self.take(signal)
+                }
+                report = next_report(&mut self.worker) => {
+                    if report.is_none() {
                         start_at = self.next_start();
-                        self.lose_worker()
                     }
-                },
+                    self.hear(report)
+                }
                 Ok(()) = self.settings.changed() => self.configure(),
                 _ = ticks.tick() => self.tick(),
             };
@@ -175,7 +174,13 @@ impl Task {
         self.sessions.worker_lost()
     }
 
-    fn hear(&mut self, report: Report) -> Vec<Effect> {
+    fn take(&mut self, signal: Option<Signal>) -> Vec<Effect> {
+        signal.map_or_else(Vec::new, |signal| self.sessions.signal(signal, monotonic_now()))
+    }
+
+    /// `None` when the worker has ended.
+    fn hear(&mut self, report: Option<Report>) -> Vec<Effect> {
+        let Some(report) = report else { return self.lose_worker() };
         if let Some(worker) = &mut self.worker {
             worker.deadline = Instant::now() + SILENCE_LIMIT;
         }

@@ -39,8 +39,8 @@ const MAX_BACKLOG: usize = 15;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What of the environment the worker needs: where the media engine finds its plugins.
-const PASSED_VARIABLES: [&str; 6] =
-    ["PATH", "HOME", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "RUST_LOG", "LANG"];
+const PASSED_VARIABLES: [&str; 7] =
+    ["PATH", "HOME", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LANG", "NIGHTJAR_LOG", "JOURNAL_STREAM"];
 
 /// How to start a worker.
 #[derive(Debug, Clone)]

@@ -52,7 +52,7 @@ struct Session {
 /// All viewers of this camera.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    sessions: HashMap<SessionId, Session>,
+    by_id: HashMap<SessionId, Session>,
     max_viewers: u32,
     private: bool,
     has_worker: bool,
@@ -60,12 +60,12 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(max_viewers: u32) -> Self {
-        Self { sessions: HashMap::new(), max_viewers, private: false, has_worker: false }
+        Self { by_id: HashMap::new(), max_viewers, private: false, has_worker: false }
     }
 
     /// How many watch, or are about to.
     pub(crate) fn viewers(&self) -> u32 {
-        u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.by_id.len()).unwrap_or(u32::MAX)
     }
 
     /// Viewers that are watching already stay.
@@ -87,7 +87,7 @@ impl Sessions {
         match signal.kind {
             SignalKind::Offer => self.offer(signal, now),
             SignalKind::Candidate => self.candidate(signal),
-            SignalKind::Bye => match self.sessions.remove(&signal.session_id) {
+            SignalKind::Bye => match self.by_id.remove(&signal.session_id) {
                 Some(_) => vec![close(signal.session_id)],
                 None => Vec::new(),
             },
@@ -98,7 +98,7 @@ impl Sessions {
     fn offer(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
         let session_id = signal.session_id;
         // A message that MQTT delivers twice is answered once.
-        if self.sessions.contains_key(&session_id) {
+        if self.by_id.contains_key(&session_id) {
             return Vec::new();
         }
         let Some(reply_to) = signal.reply_to else { return Vec::new() };
@@ -123,12 +123,12 @@ impl Sessions {
             (Phase::Waiting(offer), Vec::new())
         };
         let expires_at = now.plus(validity);
-        self.sessions.insert(session_id, Session { reply_to, phase, expires_at, candidates: 0 });
+        self.by_id.insert(session_id, Session { reply_to, phase, expires_at, candidates: 0 });
         effects
     }
 
     fn candidate(&mut self, signal: Signal) -> Vec<Effect> {
-        let Some(session) = self.sessions.get_mut(&signal.session_id) else { return Vec::new() };
+        let Some(session) = self.by_id.get_mut(&signal.session_id) else { return Vec::new() };
         let Some(candidate) = signal.candidate.filter(|candidate| !candidate.is_empty()) else {
             return Vec::new();
         };
@@ -147,7 +147,7 @@ impl Sessions {
     pub(crate) fn report(&mut self, report: Report) -> Vec<Effect> {
         match report {
             Report::Answer { session_id, sdp } => {
-                let Some(session) = self.sessions.get_mut(&session_id) else {
+                let Some(session) = self.by_id.get_mut(&session_id) else {
                     // Ended or expired in the meantime.
                     return vec![close(session_id)];
                 };
@@ -156,12 +156,12 @@ impl Sessions {
                 vec![Effect::Reply { to: session.reply_to.clone(), signal }]
             }
             Report::Streaming { session_id } => {
-                if let Some(session) = self.sessions.get_mut(&session_id) {
+                if let Some(session) = self.by_id.get_mut(&session_id) {
                     session.phase = Phase::Streaming;
                 }
                 Vec::new()
             }
-            Report::Ended { session_id, reason } => match self.sessions.remove(&session_id) {
+            Report::Ended { session_id, reason } => match self.by_id.remove(&session_id) {
                 Some(session) => vec![bye(session_id, session.reply_to, reason)],
                 None => Vec::new(),
             },
@@ -174,7 +174,7 @@ impl Sessions {
     pub(crate) fn worker_started(&mut self) -> Vec<Effect> {
         self.has_worker = true;
         let mut effects = Vec::new();
-        for session in self.sessions.values_mut() {
+        for session in self.by_id.values_mut() {
             if let Phase::Waiting(offer) = &session.phase {
                 effects.extend([Effect::Worker(offer.clone()), Effect::ForceKeyFrame]);
                 session.phase = Phase::Offered;
@@ -188,7 +188,7 @@ impl Sessions {
     pub(crate) fn worker_lost(&mut self) -> Vec<Effect> {
         self.has_worker = false;
         let lost = |session: &Session| !matches!(session.phase, Phase::Waiting(_));
-        self.sessions
+        self.by_id
             .extract_if(|_, session| lost(session))
             .map(|(id, session)| bye(id, session.reply_to, EndReason::WorkerRestarted))
             .collect()
@@ -199,11 +199,11 @@ impl Sessions {
         let expired = |session: &Session| {
             matches!(session.phase, Phase::Waiting(_) | Phase::Offered) && session.expires_at <= now
         };
-        self.sessions.extract_if(|_, session| expired(session)).map(|(id, _)| close(id)).collect()
+        self.by_id.extract_if(|_, session| expired(session)).map(|(id, _)| close(id)).collect()
     }
 
     fn end_all(&mut self, reason: EndReason) -> Vec<Effect> {
-        self.sessions
+        self.by_id
             .drain()
             .flat_map(|(id, session)| [close(id), bye(id, session.reply_to, reason)])
             .collect()
@@ -240,11 +240,13 @@ mod tests {
     }
 
     fn reasons(effects: &[Effect]) -> Vec<&str> {
-        let reason = |effect| match effect {
-            &Effect::Reply { ref signal, .. } => signal.reason.as_deref(),
-            _ => None,
-        };
-        effects.iter().filter_map(reason).collect()
+        let mut reasons = Vec::new();
+        for effect in effects {
+            if let Effect::Reply { signal, .. } = effect {
+                reasons.extend(signal.reason.as_deref());
+            }
+        }
+        reasons
     }
 
     fn answer(session_id: SessionId) -> Report {
@@ -330,7 +332,7 @@ mod tests {
         let id = signal.session_id;
         sessions.signal(signal, NOW);
         sessions.report(answer(id));
-        assert!(sessions.expire(NOW.plus(Duration::from_secs(3_600))).is_empty());
+        assert!(sessions.expire(NOW.plus(Duration::from_hours(1))).is_empty());
     }
 
     #[test]

@@ -152,7 +152,7 @@ enum Connection {
 
 /// All connections of this worker.
 struct Viewers {
-    viewers: HashMap<SessionId, Viewer>,
+    by_session: HashMap<SessionId, Viewer>,
     /// The newest key frame and what followed it, as long as it is fresh.
     recent: Vec<SharedFrame>,
     recent_since: MonotonicNanos,
@@ -170,7 +170,7 @@ impl Viewers {
         tracker: TaskTracker,
     ) -> Self {
         Self {
-            viewers: HashMap::new(),
+            by_session: HashMap::new(),
             recent: Vec::new(),
             recent_since: MonotonicNanos::default(),
             events,
@@ -195,7 +195,7 @@ impl Viewers {
         }
         let fresh = frame.captured_at.since(self.recent_since) <= FRESH;
         let frame = SharedFrame::from(frame);
-        for viewer in self.viewers.values_mut() {
+        for viewer in self.by_session.values_mut() {
             if let Connection::Open(peer) = &mut viewer.connection
                 && !peer.send(&frame)
             {
@@ -215,7 +215,7 @@ impl Viewers {
                 self.offer(session_id, sdp, ice_servers);
             }
             Control::Candidate { session_id, candidate, sdp_mid } => {
-                match self.viewers.get_mut(&session_id).map(|viewer| &mut viewer.connection) {
+                match self.by_session.get_mut(&session_id).map(|viewer| &mut viewer.connection) {
                     Some(Connection::Open(peer)) => {
                         peer.add_candidate(&candidate, sdp_mid.as_deref());
                     }
@@ -231,7 +231,7 @@ impl Viewers {
 
     fn offer(&mut self, session_id: SessionId, sdp: Sdp, ice_servers: Vec<IceServer>) {
         let connection = Connection::Negotiating(Vec::new());
-        self.viewers.insert(session_id, Viewer { offered_at: monotonic_now(), connection });
+        self.by_session.insert(session_id, Viewer { offered_at: monotonic_now(), connection });
         let events = self.events.clone();
         let peer_events = self.events.clone();
         let on_event: OnEvent = Arc::new(move |event| {
@@ -265,7 +265,7 @@ impl Viewers {
     }
 
     fn answered(&mut self, session_id: SessionId, mut peer: Peer, sdp: String) {
-        let Some(viewer) = self.viewers.get_mut(&session_id) else {
+        let Some(viewer) = self.by_session.get_mut(&session_id) else {
             // Closed in the meantime.
             self.tracker.spawn(peer.close());
             return;
@@ -275,7 +275,10 @@ impl Viewers {
                 peer.add_candidate(candidate, mid.as_deref());
             }
         }
-        let started = self.recent.iter().map(|frame| peer.send(frame)).any(|sent| sent);
+        let mut started = false;
+        for frame in &self.recent {
+            started |= peer.send(frame);
+        }
         viewer.connection = Connection::Open(Box::new(peer));
         self.report(Report::Answer { session_id, sdp: Sdp(sdp) });
         if !started {
@@ -284,14 +287,14 @@ impl Viewers {
     }
 
     fn end(&mut self, session_id: SessionId, reason: EndReason) {
-        if self.viewers.contains_key(&session_id) {
+        if self.by_session.contains_key(&session_id) {
             self.close(session_id);
             self.report(Report::Ended { session_id, reason });
         }
     }
 
     fn close(&mut self, session_id: SessionId) {
-        let viewer = self.viewers.remove(&session_id);
+        let viewer = self.by_session.remove(&session_id);
         if let Some(Viewer { connection: Connection::Open(peer), .. }) = viewer {
             self.tracker.spawn(peer.close());
         }
@@ -299,7 +302,7 @@ impl Viewers {
 
     fn tick(&mut self, now: MonotonicNanos) {
         let gone: Vec<SessionId> = self
-            .viewers
+            .by_session
             .iter()
             .filter(|(_, viewer)| viewer.is_gone(now))
             .map(|(session_id, _)| *session_id)
@@ -309,7 +312,7 @@ impl Viewers {
         }
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_REPORT) {
-            self.statistics.viewers = u32::try_from(self.viewers.len()).unwrap_or(u32::MAX);
+            self.statistics.viewers = u32::try_from(self.by_session.len()).unwrap_or(u32::MAX);
             self.report(Report::Statistics(self.statistics));
         }
     }

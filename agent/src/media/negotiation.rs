@@ -63,15 +63,15 @@ pub(super) fn add_stream(
         .field("payload", i32::from(offer.payload_type));
     // No packet has flowed when the answer is made: what it says comes from these caps. Without
     // the SSRC it would announce retransmissions of stream 0, and the browser would show nothing.
-    let mut preferences = caps
+    //
+    // The profile is left out: the payloader would take no frame whose level is above it. The
+    // answer gets it in the end, see `name_profile`.
+    let preferences = caps
         .field("packetization-mode", "1")
         .field("ssrc", ssrc)
         .field("rtcp-fb-nack", true)
         .field("rtcp-fb-nack-pli", true)
         .field("rtcp-fb-ccm-fir", true);
-    if let Some(profile) = &offer.profile_level_id {
-        preferences = preferences.field("profile-level-id", profile.as_str());
-    }
     output.link(&sink)?;
     let transceiver = webrtc
         .emit_by_name::<Option<WebRTCRTPTransceiver>>("get-transceiver", &[&0_i32])
@@ -85,13 +85,13 @@ pub(super) fn add_stream(
 /// Runs offer -> answer and waits, for a while, for the candidates.
 pub(super) async fn answer(
     webrtc: &gst::Element,
-    offer: &str,
+    offer: &Offer,
     gathering_limit: Duration,
 ) -> anyhow::Result<String> {
-    let offer = SDPMessage::parse_buffer(offer.as_bytes()).context("not SDP")?;
-    let offer = WebRTCSessionDescription::new(WebRTCSDPType::Offer, offer);
+    let description = SDPMessage::parse_buffer(offer.rewritten().as_bytes()).context("not SDP")?;
+    let description = WebRTCSessionDescription::new(WebRTCSDPType::Offer, description);
     let gathered = watch_gathering(webrtc);
-    call(webrtc, "set-remote-description", Some(&offer)).await?;
+    call(webrtc, "set-remote-description", Some(&description)).await?;
     let reply = call(webrtc, "create-answer", None).await?.context("no answer was made")?;
     let answer =
         reply.get::<WebRTCSessionDescription>("answer").context("a reply without an answer")?;
@@ -105,7 +105,24 @@ pub(super) async fn answer(
     if video.is_none_or(|media| media.port() == 0) {
         bail!("the video section was rejected");
     }
-    Ok(sdp.as_text()?)
+    Ok(name_profile(&sdp.as_text()?, offer))
+}
+
+/// Says in the answer which H.264 it is: browsers take an answer that does not for another
+/// profile than they offered.
+fn name_profile(answer: &str, offer: &Offer) -> String {
+    let Some(profile) = &offer.profile_level_id else { return answer.to_owned() };
+    let codec = format!("a=rtpmap:{} ", offer.payload_type);
+    let format = format!("a=fmtp:{}", offer.payload_type);
+    let mut named = String::with_capacity(answer.len() + 100);
+    for line in answer.lines().filter(|line| !line.starts_with(&format)) {
+        named.extend([line, "\r\n"]);
+        if line.starts_with(&codec) {
+            named.extend([&format, " level-asymmetry-allowed=1;packetization-mode=1;"]);
+            named.extend(["profile-level-id=", profile, "\r\n"]);
+        }
+    }
+    named
 }
 
 /// Ignores what is not a candidate.

@@ -122,7 +122,7 @@ impl Peer {
             .map_err(|panic| PeerError::Engine(panic.into()))?
             .map_err(PeerError::Engine)?;
         let gathering = if has_servers { GATHERING_LIMIT_WITH_SERVERS } else { GATHERING_LIMIT };
-        let answer = negotiation::answer(&graph.webrtc, offer.rewritten(), gathering).await;
+        let answer = negotiation::answer(&graph.webrtc, &offer, gathering).await;
         match answer {
             Ok(answer) => Ok((Self { graph, offer, starting: true }, answer)),
             Err(error) => {
@@ -279,10 +279,20 @@ fn watch_connection(
     });
     let bus = pipeline.bus().context("a pipeline without a bus")?;
     let on_event = Arc::clone(on_event);
+    let pipeline = pipeline.downgrade();
     bus.set_sync_handler(move |_, message| {
-        if let gst::MessageView::Error(error) = message.view() {
-            tracing::debug!(error = %error.error(), "a viewer's pipeline failed");
-            on_event(PeerEvent::Ended);
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                tracing::debug!(error = %error.error(), "a viewer's pipeline failed");
+                on_event(PeerEvent::Ended);
+            }
+            // Elements join while it plays; without a known latency no sender reports are made.
+            gst::MessageView::Latency(_) => {
+                if let Some(pipeline) = pipeline.upgrade() {
+                    pipeline.call_async(|pipeline| _ = pipeline.recalculate_latency());
+                }
+            }
+            _ => {}
         }
         gst::BusSyncReply::Drop
     });
