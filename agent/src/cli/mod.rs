@@ -134,7 +134,7 @@ pub fn main() -> ExitCode {
             CONFIGURATION_ERROR.into()
         }
         Err(Failure::Other(error)) => {
-            complain(format!("{error:#}"));
+            complain(in_one_line(&error));
             ExitCode::FAILURE
         }
     }
@@ -169,6 +169,17 @@ fn live_worker() -> Result<ExitCode, Failure> {
     logging::start();
     live::worker::run()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// An error with its causes, without those that it tells itself.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
+        match text.contains(&cause) {
+            true => text,
+            false if text.is_empty() => cause,
+            false => format!("{text}: {cause}"),
+        }
+    })
 }
 
 /// A runtime for commands that ask the network.
