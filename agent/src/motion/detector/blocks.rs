@@ -1,0 +1,213 @@
+//! The second look at the few blocks that voted for a change: is it an object, or light, sway,
+//! shake and noise?
+
+use super::{BLOCK, background::Background, reduce::Geometry, tuning::Tuning};
+
+const PIXELS: usize = BLOCK * BLOCK;
+
+/// What covers a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Cover {
+    /// What it always shows.
+    #[default]
+    Nothing,
+    /// Its own texture in another light.
+    Light,
+    /// Something even, where it is even itself: a thing or a light, the neighbours tell.
+    Flat,
+    /// Something with structure of its own.
+    Object,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Block {
+    pub(super) votes: u8,
+    pub(super) cover: Cover,
+    /// Changed pixels that remain after the second look.
+    pub(super) changed: u64,
+    /// It changed since the frame before, too.
+    pub(super) moving: bool,
+    /// Levels by which leaves that never rest have raised its threshold.
+    pub(super) bias: f32,
+    /// How much of the time something moves here, 0.0 ..= 1.0.
+    pub(super) restless: f32,
+    /// Mean spread of its pixels, in levels.
+    pub(super) stray: u8,
+    /// Seconds for which it still counts as part of a confirmed object.
+    pub(super) claimed_s: f32,
+    /// That object travelled of late.
+    pub(super) travelled: bool,
+    /// Component it belongs to, from 1.
+    pub(super) component: u16,
+}
+
+/// The working picture's neighbourhood of one block, copied together.
+struct Patch {
+    picture: [u8; PIXELS],
+    before: [u8; PIXELS],
+    level: [u8; PIXELS],
+    spread: [u8; PIXELS],
+    /// Least and greatest background level within the tolerance of each pixel.
+    low: [u8; PIXELS],
+    high: [u8; PIXELS],
+}
+
+/// The largest tolerance, in pixels to each side.
+pub(super) const TOLERANCE_MAX: usize = 3;
+const WINDOW: usize = BLOCK + 2 * TOLERANCE_MAX;
+
+/// Everything the second look reads.
+pub(super) struct Look<'a> {
+    pub(super) geometry: &'a Geometry,
+    pub(super) picture: &'a [u8],
+    pub(super) before: &'a [u8],
+    pub(super) background: &'a Background,
+    pub(super) tuning: &'a Tuning,
+    /// Pixels by which the background may have shifted to any side.
+    pub(super) tolerance: usize,
+}
+
+impl Look<'_> {
+    /// Judges the block in column `column` of row `row`.
+    pub(super) fn judge(&self, column: usize, row: usize, block: &mut Block) {
+        let tolerance = if block.claimed_s > 0.0 { 0 } else { self.tolerance };
+        let patch = self.patch(column, row, tolerance);
+        block.changed = patch.changed(block.bias as u8, tolerance > 0);
+        block.moving = patch.moved(self.tuning.contrast_floor as u8) >= MOVING_PIXELS;
+        let enough = block.changed.count_ones() as f32 >= self.tuning.neighbour_votes;
+        block.stray = patch.stray();
+        block.cover = if enough { patch.cover(self.tuning) } else { Cover::Nothing };
+    }
+
+    fn patch(&self, column: usize, row: usize, tolerance: usize) -> Patch {
+        let width = self.geometry.width();
+        let (left, top) = (column * BLOCK, row * BLOCK);
+        let copy = |plane: &[u8]| {
+            let mut out = [0; PIXELS];
+            for (y, out) in out.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate() {
+                out.copy_from_slice(&plane[(top + y) * width + left..][..BLOCK]);
+            }
+            out
+        };
+        let level = copy(&self.background.level);
+        let (low, high) =
+            if tolerance == 0 { (level, level) } else { self.range(left, top, tolerance) };
+        Patch {
+            picture: copy(self.picture),
+            before: copy(self.before),
+            level,
+            spread: copy(&self.background.spread),
+            low,
+            high,
+        }
+    }
+
+    /// Least and greatest background level around each pixel of a block.
+    fn range(&self, left: usize, top: usize, tolerance: usize) -> ([u8; PIXELS], [u8; PIXELS]) {
+        let (width, height) = (self.geometry.width(), self.geometry.height());
+        let mut low = [[255; BLOCK]; WINDOW];
+        let mut high = [[0; BLOCK]; WINDOW];
+        let inside = left >= TOLERANCE_MAX && left + BLOCK + TOLERANCE_MAX <= width;
+        let rows = BLOCK + 2 * tolerance;
+        for y in 0..rows {
+            let source = (top + y).saturating_sub(tolerance).min(height - 1) * width;
+            let mut window = [0; WINDOW];
+            if inside {
+                window.copy_from_slice(
+                    &self.background.level[source + left - TOLERANCE_MAX..][..WINDOW],
+                );
+            } else {
+                for (x, out) in window.iter_mut().enumerate() {
+                    let x = (left + x).saturating_sub(TOLERANCE_MAX).min(width - 1);
+                    *out = self.background.level[source + x];
+                }
+            }
+            for shift in TOLERANCE_MAX - tolerance..=TOLERANCE_MAX + tolerance {
+                for x in 0..BLOCK {
+                    low[y][x] = low[y][x].min(window[shift + x]);
+                    high[y][x] = high[y][x].max(window[shift + x]);
+                }
+            }
+        }
+        let (mut low_out, mut high_out) = ([255; PIXELS], [0; PIXELS]);
+        for y in 0..BLOCK {
+            for shift in 0..=2 * tolerance {
+                for x in 0..BLOCK {
+                    let at = y * BLOCK + x;
+                    low_out[at] = low_out[at].min(low[y + shift][x]);
+                    high_out[at] = high_out[at].max(high[y + shift][x]);
+                }
+            }
+        }
+        (low_out, high_out)
+    }
+}
+
+/// Pixels, of 64, that must have changed since the frame before for a block to move.
+const MOVING_PIXELS: u32 = 6;
+
+impl Patch {
+    /// The pixels that no background level within the tolerance explains, as bits.
+    fn changed(&self, bias: u8, tolerant: bool) -> u64 {
+        let mut found = 0;
+        for at in 0..PIXELS {
+            let spread = self.spread[at];
+            let threshold =
+                if tolerant { spread - spread / 4 } else { spread }.saturating_add(bias);
+            let above = self.picture[at].saturating_sub(self.high[at]);
+            let below = self.low[at].saturating_sub(self.picture[at]);
+            found |= u64::from(above.max(below) > threshold) << at;
+        }
+        found
+    }
+
+    fn stray(&self) -> u8 {
+        (self.spread.iter().map(|spread| u32::from(*spread)).sum::<u32>() / PIXELS as u32) as u8
+    }
+
+    fn moved(&self, floor: u8) -> u32 {
+        let pixels = self.picture.iter().zip(&self.before);
+        pixels.map(|(now, before)| u32::from(now.abs_diff(*before) > floor)).sum()
+    }
+
+    /// Compares structure: the same up to gain and offset is light.
+    fn cover(&self, tuning: &Tuning) -> Cover {
+        let (mut sum, mut sum_level) = (0_i32, 0_i32);
+        let (mut square, mut square_level, mut product) = (0_i32, 0_i32, 0_i32);
+        let mut spread = 0_u32;
+        for at in 0..PIXELS {
+            let (picture, level) = (i32::from(self.picture[at]), i32::from(self.level[at]));
+            sum += picture;
+            sum_level += level;
+            square += picture * picture;
+            square_level += level * level;
+            product += picture * level;
+            spread += u32::from(self.spread[at]);
+        }
+        let pixels = PIXELS as i32;
+        let scale = (pixels * pixels) as f32;
+        let variance = (pixels * square - sum * sum) as f32 / scale;
+        let variance_level = (pixels * square_level - sum_level * sum_level) as f32 / scale;
+        let covariance = (pixels * product - sum * sum_level) as f32 / scale;
+        let flat = tuning.flat_deviation * tuning.flat_deviation;
+        if variance_level <= flat || variance <= flat / 4.0 {
+            return if variance <= flat && variance_level <= flat {
+                Cover::Flat
+            } else {
+                Cover::Object
+            };
+        }
+        let correlation = covariance / (variance * variance_level).sqrt();
+        let gain = covariance / variance_level;
+        let gains = tuning.lit_gain_min..=tuning.lit_gain_max;
+        if correlation > tuning.lit_correlation && gains.contains(&gain) {
+            return Cover::Light;
+        }
+        let residual = (variance * (1.0 - correlation * correlation.abs()).max(0.0)).sqrt();
+        let spread = spread as f32 / pixels as f32;
+        if residual < tuning.lit_residual.max(spread * tuning.lit_residual_ratio) {
+            return Cover::Light;
+        }
+        Cover::Object
+    }
+}

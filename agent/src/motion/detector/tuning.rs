@@ -1,0 +1,159 @@
+//! Every number the detector goes by. docs/motion.md explains the model and what was tried.
+
+/// The detector's constants. Lengths are in pixels of the working picture or in blocks of it,
+/// times in seconds, brightness in levels of 8-bit luma, shares in 0.0 ..= 1.0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tuning {
+    /// Levels a pixel must differ from the background at least, however quiet the picture.
+    pub contrast_floor: f32,
+    /// Seconds between two updates of the background.
+    pub update_period_s: f32,
+    /// Seconds between two updates where something moves that no track has explained.
+    pub slow_period_s: f32,
+    /// Seconds after start in which the background is learned fast and nothing is reported.
+    pub warm_up_s: f32,
+    /// Changed pixels, of 64, that make a block active.
+    pub block_votes: f32,
+    /// Changed pixels a neighbour of an active block needs to join it.
+    pub neighbour_votes: f32,
+    /// Correlation with the background from which a block counts as lit, not as covered.
+    pub lit_correlation: f32,
+    /// Gain and loss of contrast that light alone explains.
+    pub lit_gain_min: f32,
+    pub lit_gain_max: f32,
+    /// Standard deviation, in levels, that the best gain and offset may leave unexplained.
+    pub lit_residual: f32,
+    /// The same, as a multiple of the block's mean threshold.
+    pub lit_residual_ratio: f32,
+    /// Standard deviation, in levels, below which a block has no texture.
+    pub flat_deviation: f32,
+    /// Levels of a median shift of one tone band from which the tone curve is followed.
+    pub tone_shift: f32,
+    /// Share of the picture whose tone must have shifted.
+    pub tone_share: f32,
+    /// Share of samples near the bands' medians for a shift to be believed.
+    pub tone_agreement: f32,
+    /// Seconds in which the background is pulled towards the picture after a change of tone.
+    pub pull_s: f32,
+    /// Jump of the active share between frames that is a switch of light, not an object.
+    pub jump_share: f32,
+    /// Active share that is a new scene, whatever moves.
+    pub scene_share: f32,
+    /// Seconds in which nothing is reported after a switch of light.
+    pub hold_s: f32,
+    /// Smallest share of the picture that is an object.
+    pub area_min: f32,
+    /// Blocks an object must travel before it is believed.
+    pub travel: f32,
+    /// Blocks more, on ground that is always restless.
+    pub travel_restless: f32,
+    /// Seconds over which the outline's jitter is smoothed.
+    pub smooth_s: f32,
+    /// Net travel over the path's length, at least.
+    pub straightness: f32,
+    /// Frames in which an object must have been seen.
+    pub hits: f32,
+    /// Seconds over which an object must have been seen.
+    pub age_s: f32,
+    /// Own lengths a second from which it is an insect, a flake or a drop near the lens.
+    pub lengths_per_s: f32,
+    /// Share of an object's blocks that must have structure of their own.
+    pub structure_share: f32,
+    /// Share of an object's blocks that must change from frame to frame.
+    pub moving_share: f32,
+    /// Seconds in which an object must have travelled; then its journey is counted anew.
+    pub patience_s: f32,
+    /// Share of the picture that need not travel to be believed.
+    pub area_large: f32,
+    /// Seconds a track outlives its last sighting.
+    pub lost_s: f32,
+    /// Seconds of a confirmed track without any change from frame to frame that end its alarm.
+    pub quiet_s: f32,
+    /// Seconds of stillness after which a thing becomes background: unconfirmed, confirmed.
+    pub absorb_s: f32,
+    pub absorb_confirmed_s: f32,
+    /// Seconds after which a track's wobbling is judged.
+    pub review_s: f32,
+    /// Seconds in which a block becomes restless, and calms down again.
+    pub restless_rise_s: f32,
+    pub restless_fall_s: f32,
+    /// Levels of mean spread above the floor that count as full restlessness.
+    pub stray_restless: f32,
+    /// Restlessness from which a block is not left to a lingering object.
+    pub restless_high: f32,
+    /// Share of its size to which a track may shrink at once and still be itself.
+    pub collapse: f32,
+    /// Share of its greatest size, and seconds without travel, from which it is a remainder.
+    pub residue: f32,
+    pub residue_s: f32,
+    /// Share of the smallest object's area that keeps an alarm up.
+    pub area_keep: f32,
+}
+
+impl Tuning {
+    /// For an owner's sensitivity, from 0.0 (only large, clear motion) to 1.0 (the slightest).
+    pub fn of(sensitivity: f32) -> Self {
+        let usual = Self::default();
+        let reluctance = (2.0 * SENSITIVITY_OCTAVES * (0.5 - sensitivity.clamp(0.0, 1.0))).exp2();
+        Self {
+            area_min: usual.area_min * reluctance,
+            area_large: usual.area_large * reluctance.sqrt(),
+            travel: usual.travel * reluctance.sqrt().sqrt(),
+            ..usual
+        }
+    }
+}
+
+/// How often the smallest area doubles from the middle sensitivity to the least.
+const SENSITIVITY_OCTAVES: f32 = 3.0;
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            contrast_floor: 16.0,
+            update_period_s: 0.1,
+            slow_period_s: 1.0,
+            warm_up_s: 1.0,
+            block_votes: 12.0,
+            neighbour_votes: 6.0,
+            lit_correlation: 0.8,
+            lit_gain_min: 0.3,
+            lit_gain_max: 2.6,
+            lit_residual: 7.0,
+            lit_residual_ratio: 0.4,
+            flat_deviation: 5.5,
+            tone_shift: 3.0,
+            tone_share: 0.4,
+            tone_agreement: 0.5,
+            pull_s: 0.6,
+            jump_share: 0.2,
+            scene_share: 0.6,
+            hold_s: 0.5,
+            area_min: 0.0006,
+            travel: 1.5,
+            travel_restless: 2.5,
+            smooth_s: 0.3,
+            straightness: 0.5,
+            hits: 3.0,
+            age_s: 0.15,
+            lengths_per_s: 15.0,
+            structure_share: 0.3,
+            moving_share: 0.25,
+            patience_s: 5.0,
+            area_large: 0.008,
+            lost_s: 0.3,
+            quiet_s: 1.5,
+            absorb_s: 4.0,
+            absorb_confirmed_s: 12.0,
+            review_s: 2.0,
+            restless_rise_s: 5.0,
+            restless_fall_s: 60.0,
+            stray_restless: 100.0,
+            restless_high: 0.4,
+            collapse: 0.15,
+            residue: 0.3,
+            residue_s: 1.0,
+            area_keep: 1.0,
+        }
+    }
+}

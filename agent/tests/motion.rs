@@ -1,0 +1,120 @@
+//! Motion through its door: grey frames in, changes out.
+
+#![expect(clippy::unwrap_used, reason = "a failure here is the test's failure")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use nightjar_agent::{
+    clock::{MonotonicNanos, monotonic_now},
+    config::MotionConfig,
+    frame::LumaFrame,
+    motion::{self, Motion},
+    motion_change::MotionChange,
+};
+use nightjar_shared::event::EventState;
+use tokio::{
+    sync::{broadcast, mpsc},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+const WIDTH: usize = 320;
+const HEIGHT: usize = 180;
+const FPS: u64 = 10;
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A textured wall, and in front of it, when `x` says so, a bright box.
+fn picture(x: Option<usize>, captured_at: MonotonicNanos) -> LumaFrame {
+    let mut data: Vec<u8> = (0..WIDTH * HEIGHT)
+        .map(|at| u8::try_from(90 + (at % WIDTH / 7 * 13 + at / WIDTH / 5 * 29) % 40).unwrap())
+        .collect();
+    if let Some(x) = x {
+        for row in data.chunks_exact_mut(WIDTH).skip(80).take(50) {
+            row[x..x + 24].fill(220);
+        }
+    }
+    LumaFrame { data: Bytes::from(data), width: WIDTH, height: HEIGHT, stride: WIDTH, captured_at }
+}
+
+struct Fixture {
+    frames: mpsc::Sender<LumaFrame>,
+    motion: Motion,
+    changes: broadcast::Receiver<MotionChange>,
+    now: MonotonicNanos,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Fixture {
+    fn start() -> Self {
+        let (frames, receiver) = mpsc::channel(2);
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let motion = motion::start(receiver, &MotionConfig::default(), &tracker, cancel.clone());
+        let changes = motion.changes();
+        Self { frames, motion, changes, now: monotonic_now(), tracker, cancel }
+    }
+
+    async fn show(&mut self, x: Option<usize>) {
+        self.now = self.now.plus(Duration::from_millis(1_000 / FPS));
+        self.frames.send(picture(x, self.now)).await.unwrap();
+    }
+
+    async fn show_quiet(&mut self, seconds: u64) {
+        for _ in 0..seconds * FPS {
+            self.show(None).await;
+        }
+    }
+
+    async fn show_walk(&mut self) {
+        for x in (0..WIDTH - 24).step_by(8) {
+            self.show(Some(x)).await;
+        }
+    }
+
+    async fn change(&mut self) -> MotionChange {
+        timeout(DEADLINE, self.changes.recv()).await.expect("no change came").unwrap()
+    }
+}
+
+#[tokio::test]
+async fn something_that_crosses_the_picture_starts_and_ends_motion() {
+    let mut fixture = Fixture::start();
+    fixture.show_quiet(3).await;
+    fixture.show_walk().await;
+    fixture.show_quiet(3).await;
+    let started = fixture.change().await;
+    let ended = fixture.change().await;
+    assert_eq!((started.state, ended.state), (EventState::Started, EventState::Ended));
+    assert_eq!(started.event_id, ended.event_id);
+    assert!(!started.boxes.is_empty());
+    assert_eq!(ended.reason, Some("still"));
+    assert!(ended.at.since(started.at) < Duration::from_secs(8));
+}
+
+#[tokio::test]
+async fn a_disarmed_camera_reports_nothing_until_it_is_armed() {
+    let mut fixture = Fixture::start();
+    fixture.motion.arm(false);
+    fixture.show_quiet(3).await;
+    fixture.show_walk().await;
+    fixture.show_quiet(3).await;
+    fixture.motion.arm(true);
+    fixture.show_quiet(1).await;
+    assert!(fixture.changes.try_recv().is_err());
+    fixture.show_walk().await;
+    assert_eq!(fixture.change().await.state, EventState::Started);
+}
+
+#[tokio::test]
+async fn motion_that_goes_on_is_ended_when_the_agent_stops() {
+    let mut fixture = Fixture::start();
+    fixture.show_quiet(3).await;
+    fixture.show_walk().await;
+    assert_eq!(fixture.change().await.state, EventState::Started);
+    fixture.cancel.cancel();
+    fixture.tracker.close();
+    timeout(DEADLINE, fixture.tracker.wait()).await.unwrap();
+    let ended = fixture.change().await;
+    assert_eq!((ended.state, ended.reason), (EventState::Ended, Some("stopped")));
+}
