@@ -1,3 +1,195 @@
 //! Wiring: what starts, in which order, and how it stops.
 
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use tokio::{
+    net::TcpListener,
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
 pub use crate::domain::App;
+use crate::{
+    clock::Clock,
+    config::{Config, with_port},
+    domain::{cameras, jobs, limits::Limits, live::Waiting, passwords::Hasher, uploads},
+    doors::{
+        mqtt, router,
+        server::{self, ServerLimits, ServerOptions},
+    },
+    engines::{
+        broker::{Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig},
+        db::Db,
+        metrics::Metrics,
+        objects::{EmbeddedStore, EmbeddedStoreConfig, Objects},
+        private_file,
+        realtime::Realtime,
+        tls::Certificates,
+    },
+    shutdown,
+};
+
+/// A camera must be heard from every 15 s: after one and a half of that, and the debounce, it is
+/// offline less than 30 s after its last sign of life.
+const KEEP_ALIVE_S: u16 = 15;
+
+/// A relay that serves. Its URLs are in `app().config`.
+pub struct Relay {
+    app: Arc<App>,
+    /// What the doors and the jobs stand on; it stops after them.
+    engines: Stage,
+}
+
+/// Tasks that stop together.
+#[derive(Default)]
+struct Stage {
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Stage {
+    async fn stop(&self, name: &'static str, deadline: Instant) {
+        self.cancel.cancel();
+        self.tracker.close();
+        if timeout_at(deadline, self.tracker.wait()).await.is_err() {
+            tracing::warn!(part = name, "did not stop in time and is left behind");
+        }
+    }
+}
+
+impl Relay {
+    /// Starts all parts. A listener on port 0 takes any free port, which its public URL gets too.
+    pub async fn start(mut config: Config) -> anyhow::Result<Self> {
+        config.validate()?;
+        private_file::create_directory(&config.data_dir)?;
+        let (clock, metrics) = (Clock::default(), Metrics::default());
+        let doors = bind(config.listen, "listen", &mut config.public_url).await?;
+        let store = &mut config.store;
+        let objects_door = bind(store.listen, "store.listen", &mut store.public_url).await?;
+        let certificates =
+            Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
+        let db = Db::open(&config.database, &config.data_dir).await?;
+        db.migrate().await.context("cannot bring the database's schema up to date")?;
+
+        let engines = Stage::default();
+        let objects = start_store(&config, objects_door, &certificates, &metrics, &engines)?;
+        let (broker, inbox) = start_broker(&mut config, &certificates, &metrics, &engines).await?;
+        let app = Arc::new(App {
+            clock,
+            db,
+            broker,
+            objects: Objects::Embedded(objects),
+            realtime: Realtime::new(&metrics),
+            metrics,
+            certificates,
+            passwords: Hasher::new()?,
+            limits: Limits::default(),
+            waiting: Waiting::default(),
+            replica: uuid::Uuid::now_v7().to_string(),
+            tracker: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+            config,
+        });
+        cameras::expect_all(&app).await?;
+        open_doors(&app, doors, inbox)?;
+        app.tracker.spawn(jobs::run(app.clone()));
+        Ok(Self { app, engines })
+    }
+
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Stops all parts: the doors let nobody in any more and finish what is under way, the jobs
+    /// end, then the broker and the store.
+    pub async fn stop(self) {
+        let deadline = Instant::now() + shutdown::STOP_WITHIN;
+        let doors = Stage { cancel: self.app.cancel.clone(), tracker: self.app.tracker.clone() };
+        // What stands behind the doors gets a second of its own.
+        doors.stop("doors", deadline - Duration::from_secs(1)).await;
+        self.engines.stop("engines", deadline).await;
+    }
+}
+
+async fn bind(
+    address: SocketAddr,
+    key: &'static str,
+    public_url: &mut String,
+) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("{key} = \"{address}\": cannot listen there; stop what does, or choose another")
+    })?;
+    *public_url = with_port(public_url, listener.local_addr()?.port());
+    Ok(listener)
+}
+
+/// The names by which the relay is reached, for its certificate.
+fn hosts(config: &Config) -> Vec<String> {
+    [&config.public_url, &config.store.public_url, &config.mqtt.public_url]
+        .into_iter()
+        .filter_map(|url| url.parse::<http::Uri>().ok()?.host().map(str::to_owned))
+        .collect()
+}
+
+fn start_store(
+    config: &Config,
+    listener: TcpListener,
+    certificates: &Certificates,
+    metrics: &Metrics,
+    engines: &Stage,
+) -> anyhow::Result<EmbeddedStore> {
+    let store = EmbeddedStore::open(&EmbeddedStoreConfig {
+        data_dir: config.data_dir.clone(),
+        public_url: config.store.public_url.clone(),
+        app_origin: config.public_url.clone(),
+        object_bytes_max: uploads::PART_BYTES_MAX,
+    })?;
+    let https = config.store.public_url.starts_with("https:");
+    let options = ServerOptions {
+        name: "store",
+        tls: https.then(|| certificates.server.clone()),
+        limits: ServerLimits::for_objects(),
+    };
+    let handler = {
+        let store = store.clone();
+        move |request| {
+            let store = store.clone();
+            async move { store.handle(request).await }
+        }
+    };
+    server::serve(listener, handler, options, metrics, &engines.tracker, engines.cancel.clone());
+    Ok(store)
+}
+
+async fn start_broker(
+    config: &mut Config,
+    certificates: &Certificates,
+    metrics: &Metrics,
+    engines: &Stage,
+) -> anyhow::Result<(Broker, BrokerInbox)> {
+    let broker_config = EmbeddedBrokerConfig {
+        listen: config.mqtt.listen,
+        certificate_path: certificates.certificate_path.clone(),
+        private_key_path: certificates.private_key_path.clone(),
+        limits: BrokerLimits { keep_alive_s: KEEP_ALIVE_S, ..BrokerLimits::default() },
+    };
+    let cancel = engines.cancel.clone();
+    let (broker, inbox) =
+        Broker::start_embedded(broker_config, metrics, &engines.tracker, cancel).await?;
+    config.mqtt.public_url = with_port(&config.mqtt.public_url, broker.address().port());
+    Ok((broker, inbox))
+}
+
+fn open_doors(app: &Arc<App>, listener: TcpListener, inbox: BrokerInbox) -> anyhow::Result<()> {
+    mqtt::serve(app, inbox);
+    let options = ServerOptions {
+        name: "app",
+        tls: app.config.is_https().then(|| app.certificates.server.clone()),
+        limits: ServerLimits::default(),
+    };
+    let router = router::router(app)?;
+    let cancel = app.cancel.clone();
+    server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);
+    Ok(())
+}

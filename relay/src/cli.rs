@@ -1,1 +1,144 @@
+//! The command line.
 
+use std::{
+    io::{BufRead, Write},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    app::Relay,
+    clock::now,
+    config::Config,
+    domain::{
+        accounts::{self, SignUp},
+        passwords::Hasher,
+    },
+    doors::router,
+    engines::{db::Db, private_file},
+    shutdown::{self, Signals},
+};
+
+const CONFIG_DEFAULT: &str = "/etc/nightjar/relay.toml";
+
+/// The meeting point of a fleet of cameras.
+#[derive(Parser)]
+#[command(name = "nightjar-relay", version)]
+pub struct Arguments {
+    /// Every key of the file has a default; without a file at the default place, all apply.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Serves until SIGTERM or SIGINT (the default).
+    Serve,
+    /// Brings the database's schema up to date.
+    Migrate,
+    /// Works on the database directly, without signing in.
+    Admin {
+        #[command(subcommand)]
+        task: AdminTask,
+    },
+    /// Writes the description of the HTTP doors.
+    Openapi,
+}
+
+#[derive(Subcommand)]
+enum AdminTask {
+    /// Makes an account; its password is the first line of the standard input.
+    CreateAccount {
+        email: String,
+        #[arg(long, value_enum, default_value = "user")]
+        role: AccountRole,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum AccountRole {
+    User,
+    Admin,
+}
+
+impl Arguments {
+    pub fn config(&self) -> anyhow::Result<Config> {
+        match &self.config {
+            Some(path) => Ok(Config::load(path)?),
+            None if PathBuf::from(CONFIG_DEFAULT).is_file() => {
+                Ok(Config::load(CONFIG_DEFAULT.as_ref())?)
+            }
+            None => Ok(Config::default()),
+        }
+    }
+
+    pub async fn run(self, config: Config) -> anyhow::Result<()> {
+        match self.task.unwrap_or(Task::Serve) {
+            Task::Serve => serve(config).await,
+            Task::Migrate => open_database(&config).await.map(drop),
+            Task::Admin { task: AdminTask::CreateAccount { email, role } } => {
+                create_account(&config, email, role).await
+            }
+            Task::Openapi => {
+                let description = router::description().to_pretty_json()?;
+                Ok(writeln!(std::io::stdout(), "{description}")?)
+            }
+        }
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let relay = Relay::start(config).await?;
+    let config = &relay.app().config;
+    tracing::info!(
+        url = config.public_url,
+        mqtt = config.mqtt.public_url,
+        store = config.store.public_url,
+        "the relay serves"
+    );
+    shutdown::notify_ready();
+    let watchdog = relay.app().tracker.spawn(feed_watchdog(relay.app().cancel.clone()));
+    signals.next().await;
+    tracing::info!("stopping; a second signal stops at once");
+    shutdown::notify_stopping();
+    tokio::select! {
+        () = relay.stop() => {}
+        () = signals.next() => std::process::exit(130),
+    }
+    watchdog.await.context("the watchdog's task failed")
+}
+
+async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {
+    let Some(interval) = shutdown::watchdog_interval() else { return };
+    let mut ticks = tokio::time::interval(interval);
+    while cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+        shutdown::notify_alive();
+    }
+}
+
+async fn open_database(config: &Config) -> anyhow::Result<Db> {
+    config.validate()?;
+    private_file::create_directory(&config.data_dir)?;
+    let db = Db::open(&config.database, &config.data_dir).await?;
+    db.migrate().await.context("cannot bring the database's schema up to date")?;
+    Ok(db)
+}
+
+async fn create_account(config: &Config, email: String, role: AccountRole) -> anyhow::Result<()> {
+    let mut password = String::new();
+    std::io::stdin().lock().read_line(&mut password).context("cannot read the password")?;
+    let password = password.trim_end_matches(['\r', '\n']).to_owned();
+    let role = match role {
+        AccountRole::User => "user",
+        AccountRole::Admin => "admin",
+    };
+    let db = open_database(config).await?;
+    let sign_up = SignUp { email, password, name: None };
+    let caller = accounts::create(&db, &Hasher::new()?, sign_up, role, now()).await?;
+    Ok(writeln!(std::io::stdout(), "{}", caller.account_id)?)
+}

@@ -1,1 +1,55 @@
+//! How the relay ends: who asks for it, and what systemd hears.
 
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// All parts together; systemd and people expect an end within 5 s.
+pub const STOP_WITHIN: Duration = Duration::from_millis(4500);
+
+/// SIGTERM and SIGINT.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Tells systemd, where it is there, that the relay serves.
+pub fn notify_ready() {
+    notify(NotifyState::Ready);
+}
+
+pub fn notify_stopping() {
+    notify(NotifyState::Stopping);
+}
+
+pub fn notify_alive() {
+    notify(NotifyState::Watchdog);
+}
+
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "cannot notify systemd");
+    }
+}
+
+/// How often systemd wants to hear that the relay is alive; nothing without a watchdog.
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 3)
+}

@@ -1,7 +1,7 @@
 // Keeps a live picture going: one session after the other, with a reason and a wait in between.
 
 import { Backoff } from "./backoff.js";
-import { WhepSession } from "./whep.js";
+import { SessionEnded, WhepSession } from "./whep.js";
 
 /** A hidden page gives its place at the camera back after this time. */
 const HIDDEN_LIMIT_MS = 30_000;
@@ -16,6 +16,8 @@ const REASONS = {
   busy: "The camera has as many viewers as it can serve.",
   no_answer: "The camera did not answer.",
   rate_limited: "Too many attempts.",
+  worker_restarted: "The camera begins the picture anew.",
+  shutting_down: "The camera is restarting.",
   not_found: "This camera is not there any more.",
 };
 
@@ -64,6 +66,14 @@ export class LivePicture {
   cameraChanged({ status, privacy }) {
     const mayShow = status !== "offline" && !privacy;
     if (mayShow && this.#state === "waiting") this.retry();
+  }
+
+  /** The relay told something new of a session; of ours, that it ended at the other end. */
+  sessionChanged({ session_id, state, reason }) {
+    const session = this.#session;
+    const ended = state === "completed" || state === "failed";
+    if (!ended || session === null || session.id !== session_id) return;
+    this.#failed(session, new SessionEnded(reason ?? "lost", "The camera ended the session."));
   }
 
   async #connect() {

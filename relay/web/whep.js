@@ -10,7 +10,7 @@ const STATISTICS_EVERY_MS = 1000;
 /** Candidates found close together travel in one request. */
 const TRICKLE_EVERY_MS = 30;
 
-/** Why a session ended: `code` is the relay's, or one of `no_route`, `lost`, `stalled`. */
+/** Why a session ended: `code` is the relay's or the camera's, or one of `no_route`, `lost`, `stalled`. */
 export class SessionEnded extends Error {
   constructor(code, message) {
     super(message);
@@ -105,6 +105,11 @@ export class WhepSession {
     this.#peer.close();
     this.#video.srcObject = null;
     this.#sayBye();
+  }
+
+  /** The relay's id of this session, once it has one. */
+  get id() {
+    return this.#path?.split("/").at(-1) ?? null;
   }
 
   /** Whether media comes straight from the camera ("direct") or through TURN ("relayed"). */

@@ -1,13 +1,22 @@
 //! Carries out the relay's commands, keeps what they change, and applies it to all parts.
 
-use nightjar_shared::command::{Command, Configuration};
-use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, watch};
-use tokio_util::sync::CancellationToken;
+use std::path::Path;
 
+use nightjar_shared::{
+    command::{Command, Configuration},
+    ids::ClipId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::identify;
 use crate::{
     config::Config,
+    live::Live,
     media::Media,
+    record::{RecordError, Recorder},
     shutdown::{Ending, Shutdown},
     store::{Store, StoreError},
     uplink::{CommandRequest, Execution},
@@ -39,15 +48,39 @@ pub(super) async fn saved_configuration(store: &Store) -> Result<Configuration, 
     Ok(store.setting(CONFIGURATION).await?.unwrap_or_default())
 }
 
-/// The handles that commands act on.
+/// The parts that switches and settings reach.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub(super) media: Media,
+    pub(super) recorder: Recorder,
+    pub(super) live: Live,
+}
+
+impl Parts {
+    /// The source comes first: nothing leaves it in privacy mode, whatever the others do.
+    pub(super) fn switch(&self, switches: Switches) {
+        self.media.set_privacy(switches.privacy);
+        self.live.set_privacy(switches.privacy);
+        self.recorder.set_privacy(switches.privacy);
+    }
+
+    fn configure(&self, config: &Config) {
+        self.media.set_bitrate_kbps(config.source.bitrate_kbps);
+        self.live.set_max_viewers(config.live.max_viewers);
+        self.recorder.configure(config.recording.clone());
+    }
+}
+
+/// The task that owns switches and settings.
 pub(super) struct Control {
     pub(super) store: Store,
-    pub(super) media: Media,
+    pub(super) parts: Parts,
     /// As running now.
     pub(super) config: Config,
     pub(super) configuration: Configuration,
     pub(super) switches: watch::Sender<Switches>,
     pub(super) shutdown: Shutdown,
+    pub(super) tracker: TaskTracker,
 }
 
 impl Control {
@@ -58,16 +91,19 @@ impl Control {
     ) {
         while let Some(Some(request)) = cancel.run_until_cancelled(commands.recv()).await {
             let kind = request.command.kind();
-            let execution = self.execute(request.command).await;
+            let execution = self.execute(request.command, &cancel).await;
             tracing::info!(kind, ?execution, "command carried out");
             // Nobody waits any more when the command has timed out meanwhile.
             drop(request.reply.send(execution));
         }
     }
 
-    async fn execute(&mut self, command: Command) -> Execution {
+    async fn execute(&mut self, command: Command, cancel: &CancellationToken) -> Execution {
         let switches = *self.switches.borrow();
         match command {
+            Command::Snapshot => clip(self.parts.recorder.snapshot_clip().await),
+            Command::RecordStart => clip(self.parts.recorder.start_manual().await),
+            Command::RecordStop => clip(self.parts.recorder.stop_manual().await),
             Command::Arm => self.switch(Switches { armed: true, ..switches }).await,
             Command::Disarm => self.switch(Switches { armed: false, ..switches }).await,
             Command::PrivacyOn => self.switch(Switches { privacy: true, ..switches }).await,
@@ -77,8 +113,8 @@ impl Control {
                 self.shutdown.request(Ending::Restart);
                 Execution::Restarting
             }
-            Command::Snapshot | Command::RecordStart | Command::RecordStop | Command::Identify => {
-                Execution::Rejected("not_available".to_owned())
+            Command::Identify => {
+                identify::blink(Path::new(identify::LIGHTS), &self.tracker, cancel.clone())
             }
         }
     }
@@ -86,9 +122,9 @@ impl Control {
     /// Kept first: what an owner switched off must stay off whatever happens next.
     async fn switch(&mut self, switches: Switches) -> Execution {
         if let Err(error) = self.store.set_setting(SWITCHES, &switches).await {
-            return Execution::Failed(format!("not_kept: {error}"));
+            return not_kept(&error);
         }
-        self.media.set_privacy(switches.privacy);
+        self.parts.switch(switches);
         self.switches.send_replace(switches);
         Execution::Done(None)
     }
@@ -96,11 +132,23 @@ impl Control {
     async fn configure(&mut self, changes: Configuration) -> Execution {
         let configuration = self.configuration.clone().changed_by(changes);
         if let Err(error) = self.store.set_setting(CONFIGURATION, &configuration).await {
-            return Execution::Failed(format!("not_kept: {error}"));
+            return not_kept(&error);
         }
         self.config.adopt(&configuration);
         self.configuration = configuration;
-        self.media.set_bitrate_kbps(self.config.source.bitrate_kbps);
+        self.parts.configure(&self.config);
         Execution::Done(None)
+    }
+}
+
+fn not_kept(error: &StoreError) -> Execution {
+    Execution::Failed(format!("not_kept: {error}"))
+}
+
+fn clip(outcome: Result<ClipId, RecordError>) -> Execution {
+    match outcome {
+        Ok(clip_id) => Execution::Done(Some(json!({ "clip_id": clip_id }))),
+        Err(error @ RecordError::Failed(_)) => Execution::Failed(error.to_string()),
+        Err(error) => Execution::Rejected(error.to_string()),
     }
 }

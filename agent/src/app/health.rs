@@ -7,6 +7,7 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     event::{CaptureHealth, Health},
     ids::BootId,
+    time::UnixMillis,
 };
 use tokio::{
     sync::watch,
@@ -19,6 +20,7 @@ use crate::{
     clock::{clock_state, unix_now, uptime_ms},
     config::SourceKind,
     frame::CaptureStatus,
+    record::RecordStatus,
     store::Store,
 };
 
@@ -33,6 +35,8 @@ pub(super) struct HealthSources {
     pub(super) data_dir: PathBuf,
     pub(super) store: Store,
     pub(super) capture: watch::Receiver<CaptureStatus>,
+    pub(super) record: watch::Receiver<RecordStatus>,
+    pub(super) viewers: watch::Receiver<u32>,
     pub(super) switches: watch::Receiver<Switches>,
 }
 
@@ -64,6 +68,8 @@ impl HealthSources {
     async fn changed(&mut self) -> bool {
         let changed = tokio::select! {
             changed = self.capture.changed() => changed,
+            changed = self.record.changed() => changed,
+            changed = self.viewers.changed() => changed,
             changed = self.switches.changed() => changed,
         };
         changed.is_ok()
@@ -77,19 +83,21 @@ impl HealthSources {
         told.capture.running != capture.running
             || told.capture.problem != capture.problem
             || told.capture.encoder != capture.encoder
+            || told.errors != self.errors()
+            || told.recording != self.record.borrow().recording
+            || told.viewers != *self.viewers.borrow()
             || told.armed != switches.armed
             || told.privacy != switches.privacy
     }
 
     async fn gather(&self) -> Health {
-        let (disk_free_bytes, disk_problem) = self.disk_free();
-        let (queue_length, index_problem) = match self.store.queue_length().await {
-            Ok(length) => (length, None),
-            Err(error) => (0, Some(error.to_string())),
-        };
+        let queue_length = self.store.queue_length().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the length of the queue is unknown");
+            0
+        });
         let capture = self.capture.borrow().clone();
+        let record = self.record.borrow().clone();
         let switches = *self.switches.borrow();
-        let errors = [capture.problem.clone(), disk_problem, index_problem];
         Health {
             protocol: PROTOCOL_VERSION,
             at: unix_now(),
@@ -108,19 +116,27 @@ impl HealthSources {
             },
             armed: switches.armed,
             privacy: switches.privacy,
-            recording: false,
-            disk_free_bytes,
-            retention_days: 0.0,
+            recording: record.recording,
+            disk_free_bytes: self.disk_free_bytes(),
+            retention_days: record.retention.oldest_at.map_or(0.0, days_since),
             queue_length,
-            viewers: 0,
-            errors: errors.into_iter().flatten().collect(),
+            viewers: *self.viewers.borrow(),
+            errors: self.errors(),
         }
     }
 
-    fn disk_free(&self) -> (u64, Option<String>) {
-        match rustix::fs::statvfs(&self.data_dir) {
-            Ok(space) => (space.f_bavail.saturating_mul(space.f_frsize), None),
-            Err(error) => (0, Some(format!("the disk's free space is unknown: {error}"))),
-        }
+    /// What is wrong now, one sentence each.
+    fn errors(&self) -> Vec<String> {
+        let capture = self.capture.borrow().problem.clone();
+        capture.into_iter().chain(self.record.borrow().problems()).collect()
     }
+
+    fn disk_free_bytes(&self) -> u64 {
+        rustix::fs::statvfs(&self.data_dir)
+            .map_or(0, |space| space.f_bavail.saturating_mul(space.f_frsize))
+    }
+}
+
+fn days_since(time: UnixMillis) -> f32 {
+    unix_now().since(time).as_secs_f32() / 86_400.0
 }

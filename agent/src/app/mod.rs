@@ -2,6 +2,7 @@
 
 mod control;
 mod health;
+mod identify;
 mod relay;
 mod watchdog;
 
@@ -13,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::{
-    control::{Control, Switches, saved_configuration},
+    control::{Control, Parts, Switches, saved_configuration},
     health::HealthSources,
     relay::RelaySide,
 };
@@ -21,10 +22,11 @@ use crate::{
     clock,
     config::Config,
     identity::Identity,
+    live::{self, WorkerCommand},
     media::Media,
+    record,
     shutdown::{self, Ending, Shutdown, Signals, Stage, stop_in_order},
     store::{INDEX_FILE, Store},
-    uplink::CommandRequest,
 };
 
 /// Commands on their way from the uplink, which sends the next one when the last has ended.
@@ -67,48 +69,41 @@ async fn start(
     let configuration = saved_configuration(&store).await?;
     config.adopt(&configuration);
     let switches = Switches::saved(&store).await?;
-    tracing::info!(
-        name = %config.name,
-        source = config.source.kind.as_str(),
-        armed = switches.armed,
-        privacy = switches.privacy,
-        "starting"
-    );
+    announce(&config, switches);
 
-    let capture = Stage::new("capture");
-    let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
-    media.set_privacy(switches.privacy);
-
-    let (signals_in, signals_for_live) = mpsc::channel::<Signal>(SIGNALS_IN);
-    let (signals_from_live, signals_out) = mpsc::channel::<(String, Signal)>(SIGNALS_OUT);
-    let (commands_in, commands) = mpsc::channel::<CommandRequest>(COMMANDS);
+    let (signals_in, signals_for_live) = mpsc::channel(SIGNALS_IN);
+    let (signals_from_live, signals_out) = mpsc::channel(SIGNALS_OUT);
+    let (commands_in, commands) = mpsc::channel(COMMANDS);
     let (switches_in, switches_out) = watch::channel(switches);
     let (health_in, health) = watch::channel(None);
+    let stages = Stages::default();
 
-    let control = Stage::new("control");
-    let controls = Control {
+    let signals = (signals_for_live, signals_from_live);
+    let parts = stages.start_parts(&config, switches, &store, data_dir, signals).await?;
+    let control = Control {
         store: store.clone(),
-        media: media.clone(),
+        parts: parts.clone(),
         config: config.clone(),
         configuration,
         switches: switches_in,
         shutdown: shutdown.clone(),
+        tracker: stages.control.tracker.clone(),
     };
-    control.tracker.spawn(controls.run(commands, control.cancel.clone()));
+    stages.control.tracker.spawn(control.run(commands, stages.control.cancel.clone()));
 
-    let observers = Stage::new("observers");
     let sources = HealthSources {
         boot_id,
         source: config.source.kind,
         data_dir: data_dir.to_owned(),
         store: store.clone(),
-        capture: media.status(),
+        capture: parts.media.status(),
+        record: parts.recorder.status(),
+        viewers: parts.live.viewers(),
         switches: switches_out.clone(),
     };
-    observers.tracker.spawn(sources.run(health_in, observers.cancel.clone()));
-    observers.tracker.spawn(watchdog::run(media.clone(), switches_out, observers.cancel.clone()));
-
-    let (uploads, uplink) = (Stage::new("uploads"), Stage::new("uplink"));
+    stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
+    let watchdog = watchdog::run(parts.media, switches_out, stages.observers.cancel.clone());
+    stages.observe(watchdog);
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),
         store,
@@ -118,14 +113,104 @@ async fn start(
         signals_in,
         signals_out,
         health,
-        uploads: uploads.clone(),
-        uplink: uplink.clone(),
+        uploads: stages.uploads.clone(),
+        uplink: stages.uplink.clone(),
         guards: guards.clone(),
         shutdown: shutdown.clone(),
     };
-    observers.tracker.spawn(relay_side.run(observers.cancel.clone()));
-    for stage in [&control, &observers, &capture] {
-        guards.spawn(stage.clone().guard(shutdown.clone()));
+    stages.observe(relay_side.run(stages.observers.cancel.clone()));
+    stages.guard(guards, shutdown);
+    Ok(stages.in_order_of_their_end())
+}
+
+fn announce(config: &Config, switches: Switches) {
+    tracing::info!(
+        name = %config.name,
+        source = config.source.kind.as_str(),
+        armed = switches.armed,
+        privacy = switches.privacy,
+        "starting"
+    );
+}
+
+/// The parts of the agent as far as their tasks go.
+struct Stages {
+    control: Stage,
+    observers: Stage,
+    live: Stage,
+    recording: Stage,
+    uploads: Stage,
+    uplink: Stage,
+    capture: Stage,
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self {
+            control: Stage::new("control"),
+            observers: Stage::new("observers"),
+            live: Stage::new("live"),
+            recording: Stage::new("recording"),
+            uploads: Stage::new("uploads"),
+            uplink: Stage::new("uplink"),
+            capture: Stage::new("capture"),
+        }
     }
-    Ok(vec![control, observers, uploads, uplink, capture])
+}
+
+impl Stages {
+    /// Starts what sees, records and streams.
+    async fn start_parts(
+        &self,
+        config: &Config,
+        switches: Switches,
+        store: &Store,
+        data_dir: &Path,
+        (signals_in, signals_out): (mpsc::Receiver<Signal>, mpsc::Sender<(String, Signal)>),
+    ) -> anyhow::Result<Parts> {
+        let Self { capture, recording, live, .. } = self;
+        let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
+        media.set_privacy(switches.privacy);
+        let (_, changes) = tokio::sync::broadcast::channel(16);
+        let recorder = record::start(
+            media.clone(),
+            changes,
+            store.clone(),
+            &config.recording,
+            data_dir,
+            &recording.tracker,
+            recording.cancel.clone(),
+        )
+        .await?;
+        let live = live::start(
+            media.clone(),
+            &config.live,
+            WorkerCommand::this_program(),
+            signals_in,
+            signals_out,
+            &live.tracker,
+            live.cancel.clone(),
+        );
+        let parts = Parts { media, recorder, live };
+        parts.switch(switches);
+        Ok(parts)
+    }
+
+    fn observe(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.observers.tracker.spawn(task);
+    }
+
+    /// Lets the agent end when a part ends early. Uploads and uplink begin with the pairing.
+    fn guard(&self, guards: &TaskTracker, shutdown: &Shutdown) {
+        for stage in [&self.control, &self.observers, &self.live, &self.recording, &self.capture] {
+            guards.spawn(stage.clone().guard(shutdown.clone()));
+        }
+    }
+
+    /// The uplink comes late, to tell what the others said while they stopped; the source comes
+    /// last, because others read from it.
+    fn in_order_of_their_end(self) -> Vec<Stage> {
+        let Self { control, observers, live, recording, uploads, uplink, capture } = self;
+        vec![control, observers, live, recording, uploads, uplink, capture]
+    }
 }

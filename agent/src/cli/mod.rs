@@ -16,7 +16,10 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use self::output::{complain, say};
-use crate::config::{Config, ConfigError};
+use crate::{
+    config::{Config, ConfigError},
+    live, logging,
+};
 
 const CONFIGURATION_ERROR: u8 = 2;
 
@@ -47,6 +50,9 @@ enum Verb {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Hold the viewers' connections; the agent starts this itself
+    #[command(hide = true)]
+    LiveWorker,
     /// Tell what is missing, and the next step
     Doctor {
         #[command(flatten)]
@@ -128,7 +134,7 @@ pub fn main() -> ExitCode {
             CONFIGURATION_ERROR.into()
         }
         Err(Failure::Other(error)) => {
-            complain(format!("{error:#}"));
+            complain(in_one_line(&error));
             ExitCode::FAILURE
         }
     }
@@ -140,6 +146,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Pair(arguments) => pair::pair(&arguments),
         Verb::Check { config } => check(&config.path),
         Verb::Fsck { data, json } => fsck::fsck(&data.path, json),
+        Verb::LiveWorker => live_worker(),
         Verb::Doctor { config, data, json } => Ok(doctor::doctor(&config.path, &data.path, json)),
     }
 }
@@ -156,6 +163,23 @@ fn check(path: &Path) -> Result<ExitCode, Failure> {
         source.fps
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+fn live_worker() -> Result<ExitCode, Failure> {
+    logging::start();
+    live::worker::run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error with its causes, without those that it tells itself.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
+        match text.contains(&cause) {
+            true => text,
+            false if text.is_empty() => cause,
+            false => format!("{text}: {cause}"),
+        }
+    })
 }
 
 /// A runtime for commands that ask the network.

@@ -1,1 +1,247 @@
+//! Live viewing: WebRTC sessions, held by a process of their own.
+//!
+//! What strangers send is parsed in the live worker, a child process without keys or files. It
+//! may crash or be killed: recording does not notice, and the next worker is there within two
+//! seconds.
 
+mod process;
+mod session;
+mod wire;
+pub mod worker;
+
+use std::time::Duration;
+
+use nightjar_shared::signal::Signal;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{self, Instant, MissedTickBehavior},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::process::WorkerCommand;
+use self::{
+    process::Worker,
+    session::{Effect, Sessions},
+    wire::Report,
+};
+use crate::{clock::monotonic_now, config::LiveConfig, media::Media};
+
+const TICK: Duration = Duration::from_millis(250);
+
+/// A worker says something every second; one that is silent for longer hangs.
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The first start of a media engine looks at every plugin, which takes a slow board a while.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// A worker that was well for this long is replaced at once, others after a pause.
+const PROVEN_AFTER: Duration = Duration::from_secs(5);
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Live viewing; dropping the handle changes nothing, the token ends it.
+#[derive(Clone)]
+pub struct Live {
+    settings: watch::Sender<Settings>,
+    viewers: watch::Receiver<u32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    private: bool,
+    max_viewers: u32,
+}
+
+/// Starts the worker and the task that connects it with signalling. Replies go out with the
+/// replica that they are for; when `signals_out` is full they are dropped, and the viewer's
+/// request times out.
+pub fn start(
+    media: Media,
+    config: &LiveConfig,
+    worker_command: WorkerCommand,
+    signals_in: mpsc::Receiver<Signal>,
+    signals_out: mpsc::Sender<(String, Signal)>,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) -> Live {
+    let max_viewers = config.max_viewers;
+    let (settings, settings_receiver) = watch::channel(Settings { private: false, max_viewers });
+    let (viewers_sender, viewers) = watch::channel(0);
+    let task = Task {
+        media,
+        worker_command,
+        signals_in,
+        signals_out,
+        settings: settings_receiver,
+        viewers: viewers_sender,
+        tracker: tracker.clone(),
+        sessions: Sessions::new(max_viewers),
+        worker: None,
+    };
+    tracker.spawn(task.run(cancel));
+    Live { settings, viewers }
+}
+
+impl Live {
+    /// In privacy mode running sessions end and new ones are refused.
+    pub fn set_privacy(&self, private: bool) {
+        self.settings.send_modify(|settings| settings.private = private);
+    }
+
+    /// Holds for new sessions.
+    pub fn set_max_viewers(&self, max_viewers: u32) {
+        self.settings.send_modify(|settings| settings.max_viewers = max_viewers);
+    }
+
+    /// How many sessions there are now.
+    pub fn viewers(&self) -> watch::Receiver<u32> {
+        self.viewers.clone()
+    }
+}
+
+struct Task {
+    media: Media,
+    worker_command: WorkerCommand,
+    signals_in: mpsc::Receiver<Signal>,
+    signals_out: mpsc::Sender<(String, Signal)>,
+    settings: watch::Receiver<Settings>,
+    viewers: watch::Sender<u32>,
+    tracker: TaskTracker,
+    sessions: Sessions,
+    worker: Option<RunningWorker>,
+}
+
+struct RunningWorker {
+    process: Worker,
+    started: Instant,
+    /// When it must have said something again.
+    deadline: Instant,
+}
+
+impl Task {
+    async fn run(mut self, cancel: CancellationToken) {
+        let mut ticks = time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut start_at = Instant::now();
+        let mut signals_open = true;
+        loop {
+            if self.worker.is_none() && Instant::now() >= start_at {
+                self.start_worker();
+                start_at = Instant::now() + RESTART_PAUSE;
+            }
+            let effects = tokio::select! {
+                () = cancel.cancelled() => break,
+                signal = self.signals_in.recv(), if signals_open => {
+                    signals_open = signal.is_some();
+                    self.take(signal)
+                }
+                report = next_report(&mut self.worker) => {
+                    if report.is_none() {
+                        start_at = self.next_start();
+                    }
+                    self.hear(report)
+                }
+                Ok(()) = self.settings.changed() => self.configure(),
+                _ = ticks.tick() => self.tick(),
+            };
+            self.apply(effects);
+        }
+        let effects = self.sessions.shut_down();
+        self.apply(effects);
+    }
+
+    fn start_worker(&mut self) {
+        match Worker::start(&self.worker_command, &self.media, &self.tracker) {
+            Ok(process) => {
+                let started = Instant::now();
+                let deadline = started + START_LIMIT;
+                self.worker = Some(RunningWorker { process, started, deadline });
+                let effects = self.sessions.worker_started();
+                self.apply(effects);
+            }
+            Err(error) => tracing::error!(error = format!("{error:#}"), "no live worker"),
+        }
+    }
+
+    /// When the worker that just ended is to be replaced.
+    fn next_start(&self) -> Instant {
+        let proven =
+            self.worker.as_ref().is_some_and(|worker| worker.started.elapsed() >= PROVEN_AFTER);
+        if proven { Instant::now() } else { Instant::now() + RESTART_PAUSE }
+    }
+
+    fn lose_worker(&mut self) -> Vec<Effect> {
+        self.worker = None;
+        self.sessions.worker_lost()
+    }
+
+    fn take(&mut self, signal: Option<Signal>) -> Vec<Effect> {
+        signal.map_or_else(Vec::new, |signal| self.sessions.signal(signal, monotonic_now()))
+    }
+
+    /// `None` when the worker has ended.
+    fn hear(&mut self, report: Option<Report>) -> Vec<Effect> {
+        let Some(report) = report else { return self.lose_worker() };
+        if let Some(worker) = &mut self.worker {
+            worker.deadline = Instant::now() + SILENCE_LIMIT;
+        }
+        match report {
+            Report::Ready => tracing::info!("live viewing is ready"),
+            Report::Statistics(statistics) => tracing::trace!(?statistics, "live worker"),
+            _ => {}
+        }
+        self.sessions.report(report)
+    }
+
+    fn configure(&mut self) -> Vec<Effect> {
+        let settings = *self.settings.borrow_and_update();
+        self.sessions.set_max_viewers(settings.max_viewers);
+        self.sessions.set_private(settings.private)
+    }
+
+    fn tick(&mut self) -> Vec<Effect> {
+        let hangs = self.worker.as_ref().is_some_and(|worker| worker.deadline <= Instant::now());
+        let mut effects = self.sessions.expire(monotonic_now());
+        if hangs {
+            tracing::warn!("the live worker is silent");
+            effects.extend(self.lose_worker());
+        }
+        effects
+    }
+
+    fn apply(&mut self, effects: Vec<Effect>) {
+        let viewers = self.sessions.viewers();
+        self.viewers.send_if_modified(|known| std::mem::replace(known, viewers) != viewers);
+        // Frames must flow before the key frame that a newcomer asks for is made.
+        if let Some(worker) = &self.worker {
+            let watched = viewers > 0;
+            worker
+                .process
+                .watched
+                .send_if_modified(|known| std::mem::replace(known, watched) != watched);
+        }
+        for effect in effects {
+            match effect {
+                Effect::ForceKeyFrame => self.media.force_key_frame(),
+                Effect::Reply { to, signal } => {
+                    if self.signals_out.try_send((to, signal)).is_err() {
+                        tracing::warn!("a reply to a viewer is dropped: the queue is full");
+                    }
+                }
+                Effect::Worker(control) => {
+                    let Some(worker) = &self.worker else { continue };
+                    if worker.process.control.try_send(control).is_err() {
+                        tracing::warn!("a message to the live worker is dropped");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `None` when the worker has ended; never, while there is none.
+async fn next_report(worker: &mut Option<RunningWorker>) -> Option<Report> {
+    match worker {
+        Some(worker) => worker.process.reports.recv().await,
+        None => std::future::pending().await,
+    }
+}

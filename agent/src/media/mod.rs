@@ -2,10 +2,14 @@
 //! everybody who listens.
 
 mod encoder;
+mod ice;
 mod jpeg;
 mod key_frames;
 mod luma;
 pub mod mux;
+mod negotiation;
+pub mod offer;
+pub mod peer;
 mod pipeline;
 mod supervisor;
 mod taps;

@@ -77,9 +77,13 @@ impl Relay {
         self.wait_until_ready().await;
     }
 
-    async fn wait_until_ready(&self) {
+    async fn wait_until_ready(&mut self) {
         let ready = format!("{}/readyz", self.url);
         until("the relay to be ready", async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let log = fs::read_to_string(self.directory.path().join("relay.log")).unwrap();
+                panic!("the relay ended with {status}: {log}");
+            }
             self.http.get(&ready).send().await.ok().filter(|it| it.status().is_success())
         })
         .await;

@@ -13,6 +13,7 @@ use super::{
     App,
     access::{Caller, Role},
     limits::address_key,
+    passwords::Hasher,
     record, secrets,
     sites::Site,
     text,
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     config::Registration,
     engines::db::{
+        Db,
         accounts::{self, AccountRow, NewTokens, Refresh},
         sites::{self, SiteRow},
     },
@@ -96,21 +98,27 @@ pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Cal
         ));
     }
     app.limits.registration.take(&address_key(address), app.now())?;
-    create(app, sign_up, "user").await
+    create(&app.db, &app.passwords, sign_up, "user", app.now()).await
 }
 
-/// Makes an account and its first site.
-pub async fn create(app: &App, sign_up: SignUp, role: &str) -> Result<Caller> {
+/// Makes an account and its first site. Needs no running relay: the first administrator is made
+/// so.
+pub async fn create(
+    db: &Db,
+    passwords: &Hasher,
+    sign_up: SignUp,
+    role: &str,
+    now: UnixMillis,
+) -> Result<Caller> {
     let email = normalize_email(&sign_up.email)?;
     let name = match sign_up.name.as_deref().map(str::trim) {
         None | Some("") => email.split('@').next().unwrap_or_default().to_owned(),
         Some(name) => text::name(name)?,
     };
-    let password_hash = app.passwords.hash(sign_up.password).await?;
+    let password_hash = passwords.hash(sign_up.password).await?;
     let account_id = AccountId::generate();
     let account = AccountRow { account_id, email, name, role: role.to_owned() };
-    let now = app.now();
-    let transaction = app.db.begin().await?;
+    let transaction = db.begin().await?;
     if !accounts::insert(&transaction, &account, password_hash, now).await? {
         return Err(Error::conflict("email_taken", "There is an account with this address."));
     }
@@ -120,7 +128,7 @@ pub async fn create(app: &App, sign_up: SignUp, role: &str) -> Result<Caller> {
         role: Role::Owner.as_str().to_owned(),
     };
     sites::insert(&transaction, &site, account_id, now).await?;
-    record(app, &transaction, Some(account_id), None, "account_created", account_id).await?;
+    record(&transaction, now, Some(account_id), None, "account_created", account_id).await?;
     transaction.commit().await?;
     Ok(Caller { account_id })
 }
@@ -141,7 +149,7 @@ pub async fn login(app: &App, email: &str, password: String, address: IpAddr) ->
     app.limits.login_by_address.give_back(&by_address);
     app.limits.login_by_account.give_back(&email);
     let account_id = account.account_id;
-    record(app, &app.db, Some(account_id), None, "signed_in", account_id).await?;
+    record(&app.db, now, Some(account_id), None, "signed_in", account_id).await?;
     Ok(Caller { account_id })
 }
 

@@ -104,7 +104,8 @@ pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
     let account_id = Some(caller.account_id);
-    record(app, &transaction, account_id, Some(row.site_id), "camera_removed", camera_id).await?;
+    record(&transaction, app.now(), account_id, Some(row.site_id), "camera_removed", camera_id)
+        .await?;
     transaction.commit().await?;
     app.broker.kick(camera_id);
     Ok(())

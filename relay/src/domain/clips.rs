@@ -152,7 +152,7 @@ pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     let transaction = app.db.begin().await?;
     clips::delete(&transaction, clip_id, app.now()).await?;
     let account_id = Some(caller.account_id);
-    record(app, &transaction, account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
+    record(&transaction, app.now(), account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
     Ok(transaction.commit().await?)
 }
 

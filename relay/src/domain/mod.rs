@@ -70,15 +70,34 @@ impl App {
     }
 }
 
+/// Which parts can do their work.
+#[derive(Debug, Clone, Copy)]
+pub struct Readiness {
+    pub database: bool,
+    pub broker: bool,
+    pub store: bool,
+}
+
+pub async fn readiness(app: &App) -> Readiness {
+    let database = app.db.ping().await.inspect_err(|error| {
+        tracing::warn!(%error, "the database is not ready");
+    });
+    let store = app.objects.check().await.inspect_err(|error| {
+        tracing::warn!(%error, "the object store is not ready");
+    });
+    // The embedded broker listens before the relay serves anybody.
+    Readiness { database: database.is_ok(), broker: true, store: store.is_ok() }
+}
+
 /// Writes down who did what.
 async fn record(
-    app: &App,
     db: &impl Executor,
+    now: UnixMillis,
     account_id: Option<AccountId>,
     site_id: Option<SiteId>,
     action: &'static str,
-    subject: impl ToString,
+    subject: impl std::fmt::Display,
 ) -> Result<()> {
     let entry = audit::Entry { account_id, site_id, action, subject: Some(subject.to_string()) };
-    Ok(audit::insert(db, entry, app.now()).await?)
+    Ok(audit::insert(db, entry, now).await?)
 }

@@ -109,7 +109,7 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
     let transaction = app.db.begin().await?;
     let (account_id, subject) = (Some(caller.account_id), pairing.pairing_id);
     pairings::insert(&transaction, pairing, now).await?;
-    record(app, &transaction, account_id, Some(site_id), "pairing_opened", subject).await?;
+    record(&transaction, app.now(), account_id, Some(site_id), "pairing_opened", subject).await?;
     transaction.commit().await?;
     Ok(opened)
 }
@@ -225,7 +225,7 @@ async fn camera_of(
         }
     };
     pairings::set_camera(transaction, pairing.pairing_id, camera_id).await?;
-    record(app, transaction, None, Some(pairing.site_id), "camera_paired", camera_id).await?;
+    record(transaction, app.now(), None, Some(pairing.site_id), "camera_paired", camera_id).await?;
     Ok(camera_id)
 }
 

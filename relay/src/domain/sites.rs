@@ -53,7 +53,7 @@ pub async fn create(app: &App, caller: Caller, name: &str) -> Result<Site> {
     }
     sites::insert(&transaction, &site, caller.account_id, app.now()).await?;
     let (account_id, site_id) = (Some(caller.account_id), Some(site.site_id));
-    record(app, &transaction, account_id, site_id, "site_created", site.site_id).await?;
+    record(&transaction, app.now(), account_id, site_id, "site_created", site.site_id).await?;
     transaction.commit().await?;
     site.try_into()
 }

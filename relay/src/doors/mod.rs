@@ -1,6 +1,11 @@
 //! Doors let somebody in: HTTP, WebSocket, MQTT. They authenticate, call the domain, and answer.
 
+mod extract;
+pub mod http;
 pub mod mqtt;
+mod principal;
+mod problem;
+pub mod router;
 pub mod server;
 pub mod web;
 pub mod websocket;

@@ -59,6 +59,10 @@ export class LivePanel {
     this.#picture.cameraChanged(camera);
   }
 
+  sessionChanged(session) {
+    this.#picture.sessionChanged(session);
+  }
+
   /** The last still, until the first picture comes. */
   setPoster(url) {
     this.#video.poster = url;

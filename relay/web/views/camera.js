@@ -63,6 +63,7 @@ export async function show({ root, parameters, signal, router }) {
 function follow({ cameraId, signal, events, live, reload, changed }) {
   realtime.subscribe("open", () => reload().catch(() => {}), signal);
   realtime.subscribe("camera", ({ camera }) => camera.camera_id === cameraId && changed(camera), signal);
+  realtime.subscribe("live", ({ session }) => live.sessionChanged(session), signal);
   realtime.subscribe("event", ({ event }) => event.camera_id === cameraId && events.put(event), signal);
   realtime.subscribe("clip", ({ clip }) => {
     const event = events.get(clip.event_id);

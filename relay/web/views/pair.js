@@ -4,9 +4,6 @@ import { realtime, sitesToInstallIn } from "../session.js";
 
 const POLL_EVERY_MS = 3000;
 const FILE_NAME = "nightjar.toml";
-/** The service's own user: what pairing leaves behind must be its to read. */
-const AS_AGENT = "sudo -u nightjar-agent nightjar-agent";
-const DATA_DIR = "/var/lib/nightjar-agent";
 
 export function show({ root, signal }) {
   const sites = sitesToInstallIn();
@@ -71,7 +68,7 @@ function ways(pairing, remaining, signal) {
       { class: "card" },
       element("h2", {}, "With a code"),
       element("p", {}, "On the camera, run this and type the code:"),
-      commandLines(pairByCode(pairing)),
+      commandLine(pairByCode(pairing)),
       element("p", { class: "join-code", "data-testid": "pair-code" }, pairing.code),
       element("p", { class: "quiet" }, remaining),
     ),
@@ -80,10 +77,7 @@ function ways(pairing, remaining, signal) {
       { class: "card" },
       element("h2", {}, "With a file"),
       element("p", {}, "Take this file to the camera and hand it to the agent. It works once, for 24 hours."),
-      commandLines(
-        `sudo install -o nightjar-agent -m 600 ${FILE_NAME} ${DATA_DIR}/`,
-        `${AS_AGENT} pair --file ${DATA_DIR}/${FILE_NAME}`,
-      ),
+      commandLine(`sudo nightjar-agent pair --file ${FILE_NAME}`),
       element("a", { class: "button", href: file, download: FILE_NAME, "data-testid": "pair-download" }, `Download ${FILE_NAME}`),
     ),
     element("p", { class: "waiting", role: "status" }, element("span", { class: "spinner", "aria-hidden": "true" }), "Waiting for the camera…"),
@@ -92,12 +86,12 @@ function ways(pairing, remaining, signal) {
 
 /** A relay with a certificate authority of its own is trusted by that authority's hash. */
 function pairByCode({ ca_sha256 }) {
-  const command = `${AS_AGENT} pair --relay ${location.origin}`;
+  const command = `sudo nightjar-agent pair --relay ${location.origin}`;
   return ca_sha256 ? `${command} --ca-sha256 ${ca_sha256}` : command;
 }
 
-function commandLines(...lines) {
-  return element("pre", {}, element("code", {}, lines.join("\n")));
+function commandLine(text) {
+  return element("pre", {}, element("code", {}, text));
 }
 
 /** Asks until the pairing is claimed or has expired; a message from the relay shortens the wait. */

@@ -1,0 +1,373 @@
+//! The viewers of one camera as a state machine: signals and reports in, effects out.
+
+use std::{collections::HashMap, time::Duration};
+
+use nightjar_shared::{
+    ids::SessionId,
+    signal::{Signal, SignalKind},
+};
+
+use super::wire::{Control, EndReason, Report, Sdp};
+use crate::clock::MonotonicNanos;
+
+/// For offers that do not say how long they are good for.
+const DEFAULT_EXPIRY: Duration = Duration::from_secs(10);
+
+/// A viewer has no use for more candidates.
+const MAX_CANDIDATES: u32 = 64;
+
+/// What is to be done about something that happened.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Effect {
+    /// Tell the replica `to`.
+    Reply {
+        to: String,
+        signal: Signal,
+    },
+    /// Tell the worker.
+    Worker(Control),
+    ForceKeyFrame,
+}
+
+/// How far a session has come. A session that ended is forgotten.
+#[derive(Debug, PartialEq)]
+enum Phase {
+    /// The offer waits for a worker.
+    Waiting(Control),
+    /// The worker has the offer.
+    Offered,
+    Answered,
+    Streaming,
+}
+
+#[derive(Debug)]
+struct Session {
+    reply_to: String,
+    phase: Phase,
+    /// When an answer would come too late.
+    expires_at: MonotonicNanos,
+    candidates: u32,
+}
+
+/// All viewers of this camera.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    by_id: HashMap<SessionId, Session>,
+    max_viewers: u32,
+    private: bool,
+    has_worker: bool,
+}
+
+impl Sessions {
+    pub(crate) fn new(max_viewers: u32) -> Self {
+        Self { by_id: HashMap::new(), max_viewers, private: false, has_worker: false }
+    }
+
+    /// How many watch, or are about to.
+    pub(crate) fn viewers(&self) -> u32 {
+        u32::try_from(self.by_id.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Viewers that are watching already stay.
+    pub(crate) fn set_max_viewers(&mut self, max_viewers: u32) {
+        self.max_viewers = max_viewers;
+    }
+
+    pub(crate) fn set_private(&mut self, private: bool) -> Vec<Effect> {
+        self.private = private;
+        if private { self.end_all(EndReason::PrivacyMode) } else { Vec::new() }
+    }
+
+    pub(crate) fn shut_down(&mut self) -> Vec<Effect> {
+        self.end_all(EndReason::ShuttingDown)
+    }
+
+    /// A viewer says something.
+    pub(crate) fn signal(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
+        match signal.kind {
+            SignalKind::Offer => self.offer(signal, now),
+            SignalKind::Candidate => self.candidate(signal),
+            SignalKind::Bye => match self.by_id.remove(&signal.session_id) {
+                Some(_) => vec![close(signal.session_id)],
+                None => Vec::new(),
+            },
+            SignalKind::Answer | SignalKind::Unknown => Vec::new(),
+        }
+    }
+
+    fn offer(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
+        let session_id = signal.session_id;
+        // A message that MQTT delivers twice is answered once.
+        if self.by_id.contains_key(&session_id) {
+            return Vec::new();
+        }
+        let Some(reply_to) = signal.reply_to else { return Vec::new() };
+        let Some(sdp) = signal.sdp else {
+            return vec![bye(session_id, reply_to, EndReason::InvalidOffer)];
+        };
+        if self.private {
+            return vec![bye(session_id, reply_to, EndReason::PrivacyMode)];
+        }
+        if self.viewers() >= self.max_viewers {
+            return vec![bye(session_id, reply_to, EndReason::Busy)];
+        }
+        let validity = match signal.expires_in_ms {
+            0 => DEFAULT_EXPIRY,
+            millis => Duration::from_millis(millis),
+        };
+        let offer = Control::Offer { session_id, sdp: Sdp(sdp), ice_servers: signal.ice_servers };
+        let (phase, effects) = if self.has_worker {
+            // The key frame is made while the worker negotiates.
+            (Phase::Offered, vec![Effect::Worker(offer), Effect::ForceKeyFrame])
+        } else {
+            (Phase::Waiting(offer), Vec::new())
+        };
+        let expires_at = now.plus(validity);
+        self.by_id.insert(session_id, Session { reply_to, phase, expires_at, candidates: 0 });
+        effects
+    }
+
+    fn candidate(&mut self, signal: Signal) -> Vec<Effect> {
+        let Some(session) = self.by_id.get_mut(&signal.session_id) else { return Vec::new() };
+        let Some(candidate) = signal.candidate.filter(|candidate| !candidate.is_empty()) else {
+            return Vec::new();
+        };
+        session.candidates += 1;
+        if session.candidates > MAX_CANDIDATES || matches!(session.phase, Phase::Waiting(_)) {
+            return Vec::new();
+        }
+        vec![Effect::Worker(Control::Candidate {
+            session_id: signal.session_id,
+            candidate,
+            sdp_mid: signal.sdp_mid,
+        })]
+    }
+
+    /// The worker reports.
+    pub(crate) fn report(&mut self, report: Report) -> Vec<Effect> {
+        match report {
+            Report::Answer { session_id, sdp } => {
+                let Some(session) = self.by_id.get_mut(&session_id) else {
+                    // Ended or expired in the meantime.
+                    return vec![close(session_id)];
+                };
+                session.phase = Phase::Answered;
+                let signal = Signal::answer(session_id, sdp.0);
+                vec![Effect::Reply { to: session.reply_to.clone(), signal }]
+            }
+            Report::Streaming { session_id } => {
+                if let Some(session) = self.by_id.get_mut(&session_id) {
+                    session.phase = Phase::Streaming;
+                }
+                Vec::new()
+            }
+            Report::Ended { session_id, reason } => match self.by_id.remove(&session_id) {
+                Some(session) => vec![bye(session_id, session.reply_to, reason)],
+                None => Vec::new(),
+            },
+            Report::KeyFrameWanted => vec![Effect::ForceKeyFrame],
+            Report::Ready | Report::Statistics(_) => Vec::new(),
+        }
+    }
+
+    /// A worker takes messages: it gets the offers that waited.
+    pub(crate) fn worker_started(&mut self) -> Vec<Effect> {
+        self.has_worker = true;
+        let mut effects = Vec::new();
+        for session in self.by_id.values_mut() {
+            if let Phase::Waiting(offer) = &session.phase {
+                effects.extend([Effect::Worker(offer.clone()), Effect::ForceKeyFrame]);
+                session.phase = Phase::Offered;
+            }
+        }
+        effects
+    }
+
+    /// The worker is gone, and what it had with it. An offer that it had is not tried again: it
+    /// may be what killed it.
+    pub(crate) fn worker_lost(&mut self) -> Vec<Effect> {
+        self.has_worker = false;
+        let lost = |session: &Session| !matches!(session.phase, Phase::Waiting(_));
+        self.by_id
+            .extract_if(|_, session| lost(session))
+            .map(|(id, session)| bye(id, session.reply_to, EndReason::WorkerRestarted))
+            .collect()
+    }
+
+    /// Forgets the offers whose answer would come too late: nobody waits for them any more.
+    pub(crate) fn expire(&mut self, now: MonotonicNanos) -> Vec<Effect> {
+        let expired = |session: &Session| {
+            matches!(session.phase, Phase::Waiting(_) | Phase::Offered) && session.expires_at <= now
+        };
+        self.by_id.extract_if(|_, session| expired(session)).map(|(id, _)| close(id)).collect()
+    }
+
+    fn end_all(&mut self, reason: EndReason) -> Vec<Effect> {
+        self.by_id
+            .drain()
+            .flat_map(|(id, session)| [close(id), bye(id, session.reply_to, reason)])
+            .collect()
+    }
+}
+
+fn close(session_id: SessionId) -> Effect {
+    Effect::Worker(Control::Close { session_id })
+}
+
+fn bye(session_id: SessionId, to: String, reason: EndReason) -> Effect {
+    Effect::Reply { to, signal: Signal::bye(session_id, reason.as_str()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: MonotonicNanos = MonotonicNanos(1_000_000_000);
+
+    fn offer() -> Signal {
+        Signal {
+            sdp: Some("v=0".to_owned()),
+            reply_to: Some("replica-1".to_owned()),
+            expires_in_ms: 5_000,
+            ..Signal::new(SessionId::generate(), SignalKind::Offer)
+        }
+    }
+
+    fn with_worker(max_viewers: u32) -> Sessions {
+        let mut sessions = Sessions::new(max_viewers);
+        assert!(sessions.worker_started().is_empty());
+        sessions
+    }
+
+    fn reasons(effects: &[Effect]) -> Vec<&str> {
+        let mut reasons = Vec::new();
+        for effect in effects {
+            if let Effect::Reply { signal, .. } = effect {
+                reasons.extend(signal.reason.as_deref());
+            }
+        }
+        reasons
+    }
+
+    fn answer(session_id: SessionId) -> Report {
+        Report::Answer { session_id, sdp: Sdp("answer".to_owned()) }
+    }
+
+    #[test]
+    fn an_offer_goes_to_the_worker_and_its_answer_to_the_replica_that_asked() {
+        let mut sessions = with_worker(2);
+        let signal = offer();
+        let id = signal.session_id;
+        let effects = sessions.signal(signal.clone(), NOW);
+        assert!(matches!(
+            &effects[..],
+            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame]
+        ));
+        assert!(sessions.signal(signal, NOW).is_empty(), "a duplicate changes nothing");
+
+        let effects = sessions.report(answer(id));
+        let [Effect::Reply { to, signal }] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!((to.as_str(), signal.sdp.as_deref()), ("replica-1", Some("answer")));
+        assert!(sessions.report(Report::Streaming { session_id: id }).is_empty());
+        assert_eq!(sessions.viewers(), 1);
+
+        let bye = Signal::new(id, SignalKind::Bye);
+        assert_eq!(sessions.signal(bye.clone(), NOW), [close(id)]);
+        assert!(sessions.signal(bye, NOW).is_empty());
+        assert_eq!(sessions.viewers(), 0);
+    }
+
+    #[test]
+    fn one_viewer_too_many_is_told_busy() {
+        let mut sessions = with_worker(2);
+        sessions.signal(offer(), NOW);
+        sessions.signal(offer(), NOW);
+        assert_eq!(reasons(&sessions.signal(offer(), NOW)), ["busy"]);
+        sessions.set_max_viewers(3);
+        assert!(reasons(&sessions.signal(offer(), NOW)).is_empty());
+    }
+
+    #[test]
+    fn privacy_ends_all_sessions_and_refuses_new_ones() {
+        let mut sessions = with_worker(2);
+        sessions.signal(offer(), NOW);
+        let effects = sessions.set_private(true);
+        assert_eq!(reasons(&effects), ["privacy_mode"]);
+        assert!(matches!(effects[0], Effect::Worker(Control::Close { .. })));
+        assert_eq!(reasons(&sessions.signal(offer(), NOW)), ["privacy_mode"]);
+        assert!(sessions.set_private(false).is_empty());
+        assert!(reasons(&sessions.signal(offer(), NOW)).is_empty());
+    }
+
+    #[test]
+    fn a_lost_worker_ends_its_sessions_and_the_next_one_gets_only_new_offers() {
+        let mut sessions = with_worker(4);
+        sessions.signal(offer(), NOW);
+        assert_eq!(reasons(&sessions.worker_lost()), ["worker_restarted"]);
+        assert!(sessions.signal(offer(), NOW).is_empty(), "it waits for a worker");
+        let effects = sessions.worker_started();
+        assert!(matches!(
+            &effects[..],
+            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame]
+        ));
+        assert!(sessions.worker_started().is_empty());
+    }
+
+    #[test]
+    fn an_expired_offer_is_forgotten_and_its_late_answer_dropped() {
+        let mut sessions = with_worker(1);
+        let signal = offer();
+        let id = signal.session_id;
+        sessions.signal(signal, NOW);
+        assert!(sessions.expire(NOW.plus(Duration::from_millis(4_999))).is_empty());
+        assert_eq!(sessions.expire(NOW.plus(Duration::from_secs(5))), [close(id)]);
+        assert_eq!(sessions.report(answer(id)), [close(id)]);
+        assert_eq!(sessions.viewers(), 0);
+    }
+
+    #[test]
+    fn an_answered_session_does_not_expire() {
+        let mut sessions = with_worker(1);
+        let signal = offer();
+        let id = signal.session_id;
+        sessions.signal(signal, NOW);
+        sessions.report(answer(id));
+        assert!(sessions.expire(NOW.plus(Duration::from_hours(1))).is_empty());
+    }
+
+    #[test]
+    fn candidates_go_to_the_worker_up_to_a_limit() {
+        let mut sessions = with_worker(1);
+        let signal = offer();
+        let id = signal.session_id;
+        sessions.signal(signal, NOW);
+        let candidate = |text: &str| Signal {
+            candidate: Some(text.to_owned()),
+            ..Signal::new(id, SignalKind::Candidate)
+        };
+        assert!(sessions.signal(candidate(""), NOW).is_empty(), "the end of candidates");
+        let forwarded = (0..100).filter(|_| !sessions.signal(candidate("x"), NOW).is_empty());
+        assert_eq!(forwarded.count(), 64);
+        let stranger = Signal { session_id: SessionId::generate(), ..candidate("x") };
+        assert!(sessions.signal(stranger, NOW).is_empty());
+    }
+
+    #[test]
+    fn offers_without_a_description_or_an_address_are_harmless() {
+        let mut sessions = with_worker(1);
+        assert_eq!(
+            reasons(&sessions.signal(Signal { sdp: None, ..offer() }, NOW)),
+            ["invalid_offer"]
+        );
+        assert!(sessions.signal(Signal { reply_to: None, ..offer() }, NOW).is_empty());
+        assert_eq!(sessions.viewers(), 0);
+    }
+
+    #[test]
+    fn shutting_down_tells_every_viewer() {
+        let mut sessions = with_worker(4);
+        sessions.signal(offer(), NOW);
+        sessions.signal(offer(), NOW);
+        assert_eq!(reasons(&sessions.shut_down()), ["shutting_down", "shutting_down"]);
+    }
+}

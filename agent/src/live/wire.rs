@@ -1,0 +1,288 @@
+//! What the agent and its live worker say to each other over the socket pair between them.
+//!
+//! Every message is a big-endian `u32` with the length of the rest, a byte with the kind, and the
+//! body: JSON for control, and for frames the capture time (big-endian `u64`), a byte that is 1
+//! for key frames, and the access unit.
+
+use std::io;
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use nightjar_shared::{ids::SessionId, signal::IceServer};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::{clock::MonotonicNanos, frame::EncodedFrame};
+
+/// No key frame is larger. Whoever announces more is broken.
+const MAX_LENGTH: u32 = 8 * 1024 * 1024;
+
+const CONTROL: u8 = 0;
+const FRAME: u8 = 1;
+
+/// From the agent to its worker.
+#[derive(Debug)]
+pub(crate) enum ToWorker {
+    Frame(EncodedFrame),
+    Control(Control),
+}
+
+/// What the worker is to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Control {
+    Offer { session_id: SessionId, sdp: Sdp, ice_servers: Vec<IceServer> },
+    Candidate { session_id: SessionId, candidate: String, sdp_mid: Option<String> },
+    Close { session_id: SessionId },
+}
+
+/// What the worker reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// The media engine is warm.
+    Ready,
+    Answer {
+        session_id: SessionId,
+        sdp: Sdp,
+    },
+    Streaming {
+        session_id: SessionId,
+    },
+    Ended {
+        session_id: SessionId,
+        reason: EndReason,
+    },
+    KeyFrameWanted,
+    /// Sent every second, so that silence means that the worker hangs.
+    Statistics(Statistics),
+}
+
+/// Since the worker started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Statistics {
+    pub(crate) viewers: u32,
+    pub(crate) frames_received: u64,
+    /// Frames that a viewer's connection was too slow for.
+    pub(crate) frames_skipped: u64,
+}
+
+/// Why a session ended, as `bye` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EndReason {
+    Busy,
+    PrivacyMode,
+    InvalidOffer,
+    ViewerGone,
+    WorkerRestarted,
+    ShuttingDown,
+    Failed,
+}
+
+impl EndReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::PrivacyMode => "privacy_mode",
+            Self::InvalidOffer => "invalid_offer",
+            Self::ViewerGone => "viewer_gone",
+            Self::WorkerRestarted => "worker_restarted",
+            Self::ShuttingDown => "shutting_down",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A session description: names addresses and fingerprints, so it stays out of logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Sdp(pub(crate) String);
+
+impl std::fmt::Debug for Sdp {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Sdp({} bytes)", self.0.len())
+    }
+}
+
+/// Writes whole messages; dropping one that is being written breaks the stream.
+pub(crate) struct Writer<W> {
+    stream: W,
+    buffer: BytesMut,
+}
+
+impl<W: AsyncWrite + Unpin> Writer<W> {
+    pub(crate) fn new(stream: W) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    pub(crate) async fn frame(&mut self, frame: &EncodedFrame) -> io::Result<()> {
+        self.begin(FRAME, 9 + frame.data.len())?;
+        self.buffer.put_u64(frame.captured_at.0);
+        self.buffer.put_u8(frame.key_frame.into());
+        self.buffer.put_slice(&frame.data);
+        self.stream.write_all(&self.buffer).await
+    }
+
+    pub(crate) async fn json(&mut self, message: &impl Serialize) -> io::Result<()> {
+        let body = serde_json::to_vec(message)?;
+        self.begin(CONTROL, body.len())?;
+        self.buffer.put_slice(&body);
+        self.stream.write_all(&self.buffer).await
+    }
+
+    fn begin(&mut self, kind: u8, length: usize) -> io::Result<()> {
+        let length = u32::try_from(length + 1).ok().filter(|length| *length <= MAX_LENGTH);
+        self.buffer.clear();
+        self.buffer.put_u32(length.ok_or_else(|| invalid("a message is too long"))?);
+        self.buffer.put_u8(kind);
+        Ok(())
+    }
+}
+
+/// Reads what the agent sends; `None` when it has closed the stream.
+pub(crate) async fn read_to_worker(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<ToWorker>> {
+    let Some((kind, mut body)) = read(stream).await? else { return Ok(None) };
+    match kind {
+        CONTROL => from_json(&body).map(|control| Some(ToWorker::Control(control))),
+        FRAME if body.len() >= 9 => {
+            let captured_at = MonotonicNanos(body.get_u64());
+            let key_frame = body.get_u8() == 1;
+            Ok(Some(ToWorker::Frame(EncodedFrame { data: body, key_frame, captured_at })))
+        }
+        _ => Err(invalid("a message of an unknown kind")),
+    }
+}
+
+/// Reads what the worker sends; `None` when it has closed the stream.
+pub(crate) async fn read_report(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<Report>> {
+    match read(stream).await? {
+        None => Ok(None),
+        Some((CONTROL, body)) => from_json(&body).map(Some),
+        Some(_) => Err(invalid("a message of an unknown kind")),
+    }
+}
+
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(u8, Bytes)>> {
+    let length = match stream.read_u32().await {
+        Ok(length) => length,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if !(1..=MAX_LENGTH).contains(&length) {
+        return Err(invalid("a message of an impossible length"));
+    }
+    let kind = stream.read_u8().await?;
+    let length = usize::try_from(length - 1).map_err(io::Error::other)?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(Some((kind, Bytes::from(body))))
+}
+
+fn from_json<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    serde_json::from_slice(body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn invalid(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control() -> Control {
+        Control::Candidate {
+            session_id: SessionId::generate(),
+            candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host".to_owned(),
+            sdp_mid: Some("0".to_owned()),
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_and_control_messages_arrive_as_they_were_sent() {
+        let (near, mut far) = tokio::io::duplex(1024 * 1024);
+        let mut writer = Writer::new(near);
+        let frame = EncodedFrame {
+            data: Bytes::from(vec![7; 100_000]),
+            key_frame: true,
+            captured_at: MonotonicNanos(u64::MAX - 1),
+        };
+        writer.frame(&frame).await.unwrap();
+        let sent = control();
+        writer.json(&sent).await.unwrap();
+        drop(writer);
+
+        let Some(ToWorker::Frame(received)) = read_to_worker(&mut far).await.unwrap() else {
+            panic!("not a frame");
+        };
+        assert_eq!(received.data, frame.data);
+        assert!(received.key_frame && received.captured_at == frame.captured_at);
+        let Some(ToWorker::Control(received)) = read_to_worker(&mut far).await.unwrap() else {
+            panic!("not a control message");
+        };
+        assert_eq!(received, sent);
+        assert!(read_to_worker(&mut far).await.unwrap().is_none(), "the end");
+    }
+
+    #[tokio::test]
+    async fn reports_arrive_as_they_were_sent() {
+        let session_id = SessionId::generate();
+        let reports = [
+            Report::Ready,
+            Report::Answer { session_id, sdp: Sdp("v=0".to_owned()) },
+            Report::Ended { session_id, reason: EndReason::ViewerGone },
+            Report::Statistics(Statistics { viewers: 3, ..Statistics::default() }),
+        ];
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        let mut writer = Writer::new(near);
+        for report in &reports {
+            writer.json(report).await.unwrap();
+            assert_eq!(read_report(&mut far).await.unwrap().as_ref(), Some(report));
+        }
+    }
+
+    #[tokio::test]
+    async fn broken_streams_are_errors_and_allocate_nothing_large() {
+        for bytes in [
+            &[0xFF, 0xFF, 0xFF, 0xFF, 0][..],
+            &[0, 0, 0, 0],
+            &[0, 0, 0, 2, CONTROL, b'{'],
+            &[0, 0, 0, 2, 9, 9],
+            &[0, 0, 0, 3, FRAME, 1, 2],
+            &[0, 0, 0, 20, FRAME, 1],
+        ] {
+            assert!(read_to_worker(&mut &bytes[..]).await.is_err(), "{bytes:?}");
+        }
+        let frame = [0, 0, 0, 10, FRAME, 0, 0, 0, 0, 0, 0, 0, 1, 1];
+        assert!(read_report(&mut &frame[..]).await.is_err(), "workers send no frames");
+    }
+
+    #[test]
+    fn descriptions_stay_out_of_logs() {
+        let offer = Control::Offer {
+            session_id: SessionId::generate(),
+            sdp: Sdp("a=fingerprint:secret".to_owned()),
+            ice_servers: Vec::new(),
+        };
+        assert!(!format!("{offer:?}").contains("secret"));
+    }
+
+    #[test]
+    fn reasons_are_spelled_alike_in_both_forms() {
+        for reason in [
+            EndReason::Busy,
+            EndReason::PrivacyMode,
+            EndReason::InvalidOffer,
+            EndReason::ViewerGone,
+            EndReason::WorkerRestarted,
+            EndReason::ShuttingDown,
+            EndReason::Failed,
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+        }
+    }
+}

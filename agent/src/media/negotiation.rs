@@ -1,0 +1,176 @@
+//! The steps of offer and answer with `webrtcbin`, and the cures for what `GStreamer` 1.22 gets
+//! wrong by default.
+
+use std::{future::Future, time::Duration};
+
+use anyhow::{Context as _, bail};
+use gstreamer::{self as gst, glib, prelude::*};
+use gstreamer_sdp::SDPMessage;
+use gstreamer_webrtc::{
+    WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
+    WebRTCSessionDescription,
+};
+use tokio::{sync::watch, time};
+
+use super::{
+    ice::IceServers,
+    offer::{Offer, is_candidate},
+};
+
+/// Each step of a negotiation takes milliseconds; this is for one that never ends.
+const STEP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A `webrtcbin` that asks no router and no TCP peer for help.
+pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
+    let webrtc = gst::ElementFactory::make("webrtcbin")
+        .property_from_str("bundle-policy", "max-bundle")
+        .build()
+        .context("GStreamer has no webrtcbin: install gstreamer1.0-plugins-bad")?;
+    if let Some(url) = &servers.stun {
+        webrtc.set_property("stun-server", url);
+    }
+    for url in &servers.turn {
+        if !webrtc.emit_by_name::<bool>("add-turn-server", &[url]) {
+            tracing::warn!("a TURN server cannot be used");
+        }
+    }
+    let ice = webrtc.property::<Option<glib::Object>>("ice-agent").context("no ICE agent")?;
+    if ice.has_property("agent") {
+        let agent = ice.property::<glib::Object>("agent");
+        // UPnP costs 200 ms and probes the owner's router; ICE over TCP only adds candidates.
+        for name in ["upnp", "ice-tcp"] {
+            if agent.has_property(name) {
+                agent.set_property(name, false);
+            }
+        }
+    }
+    Ok(webrtc)
+}
+
+/// Links the payloader, to send only, with the codec that the offer's payload type stands for.
+pub(super) fn add_stream(
+    webrtc: &gst::Element,
+    payloader: &gst::Element,
+    offer: &Offer,
+    ssrc: u32,
+) -> anyhow::Result<()> {
+    let sink = webrtc.request_pad_simple("sink_%u").context("webrtcbin takes no stream")?;
+    let output = payloader.static_pad("src").context("a payloader without an output")?;
+    let caps = gst::Caps::builder("application/x-rtp")
+        .field("media", "video")
+        .field("encoding-name", "H264")
+        .field("clock-rate", 90_000_i32)
+        .field("payload", i32::from(offer.payload_type));
+    // No packet has flowed when the answer is made: what it says comes from these caps. Without
+    // the SSRC it would announce retransmissions of stream 0, and the browser would show nothing.
+    //
+    // The profile is left out: the payloader would take no frame whose level is above it. The
+    // answer gets it in the end, see `name_profile`.
+    let preferences = caps
+        .field("packetization-mode", "1")
+        .field("ssrc", ssrc)
+        .field("rtcp-fb-nack", true)
+        .field("rtcp-fb-nack-pli", true)
+        .field("rtcp-fb-ccm-fir", true);
+    output.link(&sink)?;
+    let transceiver = webrtc
+        .emit_by_name::<Option<WebRTCRTPTransceiver>>("get-transceiver", &[&0_i32])
+        .context("webrtcbin made no transceiver")?;
+    transceiver.set_property("direction", WebRTCRTPTransceiverDirection::Sendonly);
+    transceiver.set_property("do-nack", true);
+    transceiver.set_property("codec-preferences", preferences.build());
+    Ok(())
+}
+
+/// Runs offer -> answer and waits, for a while, for the candidates.
+pub(super) async fn answer(
+    webrtc: &gst::Element,
+    offer: &Offer,
+    gathering_limit: Duration,
+) -> anyhow::Result<String> {
+    let description = SDPMessage::parse_buffer(offer.rewritten().as_bytes()).context("not SDP")?;
+    let description = WebRTCSessionDescription::new(WebRTCSDPType::Offer, description);
+    let gathered = watch_gathering(webrtc);
+    call(webrtc, "set-remote-description", Some(&description)).await?;
+    let reply = call(webrtc, "create-answer", None).await?.context("no answer was made")?;
+    let answer =
+        reply.get::<WebRTCSessionDescription>("answer").context("a reply without an answer")?;
+    call(webrtc, "set-local-description", Some(&answer)).await?;
+    wait_for_candidates(gathered, gathering_limit).await;
+    let local = webrtc
+        .property::<Option<WebRTCSessionDescription>>("local-description")
+        .context("no local description")?;
+    let sdp = local.sdp();
+    let video = sdp.medias().find(|media| media.media() == Some("video"));
+    if video.is_none_or(|media| media.port() == 0) {
+        bail!("the video section was rejected");
+    }
+    Ok(name_profile(&sdp.as_text()?, offer))
+}
+
+/// Says in the answer which H.264 it is: browsers take an answer that does not for another
+/// profile than they offered.
+fn name_profile(answer: &str, offer: &Offer) -> String {
+    let Some(profile) = &offer.profile_level_id else { return answer.to_owned() };
+    let codec = format!("a=rtpmap:{} ", offer.payload_type);
+    let format = format!("a=fmtp:{}", offer.payload_type);
+    let mut named = String::with_capacity(answer.len() + 100);
+    for line in answer.lines().filter(|line| !line.starts_with(&format)) {
+        named.extend([line, "\r\n"]);
+        if line.starts_with(&codec) {
+            named.extend([&format, " level-asymmetry-allowed=1;packetization-mode=1;"]);
+            named.extend(["profile-level-id=", profile, "\r\n"]);
+        }
+    }
+    named
+}
+
+/// Ignores what is not a candidate.
+pub(super) fn add_candidate(webrtc: &gst::Element, section: u32, candidate: &str) {
+    if is_candidate(candidate) {
+        webrtc.emit_by_name::<()>("add-ice-candidate", &[&section, &candidate]);
+    }
+}
+
+fn watch_gathering(webrtc: &gst::Element) -> watch::Receiver<bool> {
+    let (sender, receiver) = watch::channel(false);
+    webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+        let state = webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state");
+        sender.send_replace(state == WebRTCICEGatheringState::Complete);
+    });
+    receiver
+}
+
+/// An answer with the candidates known so far is better than none.
+async fn wait_for_candidates(mut gathered: watch::Receiver<bool>, limit: Duration) {
+    if time::timeout(limit, gathered.wait_for(|done| *done)).await.is_err() {
+        tracing::debug!("answering before all candidates are known");
+    }
+}
+
+/// Emits an action signal with a promise and waits for the reply.
+///
+/// Not an `async fn`: the signal's arguments must not live across an await, as they are not
+/// `Send`.
+fn call(
+    webrtc: &gst::Element,
+    signal: &'static str,
+    description: Option<&WebRTCSessionDescription>,
+) -> impl Future<Output = anyhow::Result<Option<gst::Structure>>> + Send + use<> {
+    let (promise, reply) = gst::Promise::new_future();
+    match description {
+        Some(description) => webrtc.emit_by_name::<()>(signal, &[description, &promise]),
+        None => webrtc.emit_by_name::<()>(signal, &[&None::<gst::Structure>, &promise]),
+    }
+    async move {
+        let reply = time::timeout(STEP_LIMIT, reply)
+            .await
+            .with_context(|| format!("{signal} takes too long"))?
+            .map_err(|error| anyhow::anyhow!("{signal}: {error:?}"))?;
+        let Some(reply) = reply else { return Ok(None) };
+        if let Ok(error) = reply.get::<glib::Error>("error") {
+            bail!("{signal}: {}", error.message());
+        }
+        Ok(Some(reply.to_owned()))
+    }
+}

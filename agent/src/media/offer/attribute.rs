@@ -1,0 +1,88 @@
+//! Single attributes of a session description, and which of their values are let through.
+
+/// Whether `GStreamer` gets to see an attribute.
+pub(super) fn is_known(key: &str, value: &str) -> bool {
+    match key {
+        "mid" => is_token(value, 1, 64),
+        "ice-ufrag" => is_ice_text(value, 4),
+        "ice-pwd" => is_ice_text(value, 22),
+        "ice-options" => value == "trickle",
+        "fingerprint" => is_fingerprint(value),
+        "setup" => ["actpass", "active", "passive"].contains(&value),
+        "rtcp-mux" | "rtcp-rsize" | "sendrecv" | "sendonly" | "recvonly" | "inactive"
+        | "end-of-candidates" => value.is_empty(),
+        "sctp-port" => value.parse::<u16>().is_ok(),
+        "max-message-size" => value.parse::<u32>().is_ok(),
+        "candidate" => is_candidate(&format!("candidate:{value}")),
+        _ => false,
+    }
+}
+
+/// Checks a candidate, as in `a=candidate:` without the `a=`.
+pub fn is_candidate(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("candidate:") else { return false };
+    let words: Vec<&str> = rest.split(' ').collect();
+    let [foundation, component, transport, priority, address, port, "typ", kind, ..] =
+        words.as_slice()
+    else {
+        return false;
+    };
+    text.len() <= 512
+        && words.iter().all(|word| is_token(word, 1, 256))
+        && is_ice_text(foundation, 1)
+        && ["1", "2"].contains(component)
+        && ["udp", "tcp"].contains(&transport.to_ascii_lowercase().as_str())
+        && priority.parse::<u32>().is_ok()
+        && is_host(address)
+        && port.parse::<u16>().is_ok()
+        && ["host", "srflx", "prflx", "relay"].contains(kind)
+}
+
+/// An IP address, or a name as mDNS candidates have.
+fn is_host(text: &str) -> bool {
+    text.parse::<std::net::IpAddr>().is_ok()
+        || (text.len() <= 253
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)))
+}
+
+fn is_ice_text(text: &str, least: usize) -> bool {
+    (least..=256).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+}
+
+fn is_fingerprint(text: &str) -> bool {
+    let Some((algorithm, digest)) = text.split_once(' ') else { return false };
+    let pairs = match algorithm.to_ascii_lowercase().as_str() {
+        "sha-256" => 32,
+        "sha-384" => 48,
+        "sha-512" => 64,
+        _ => return false,
+    };
+    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
+    digest.split(':').all(is_pair) && digest.split(':').count() == pairs
+}
+
+fn is_token(text: &str, least: usize, most: usize) -> bool {
+    (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// `NAME/RATE` or `NAME/RATE/CHANNELS`, as in an `rtpmap`.
+pub(super) fn is_codec(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let (name, rate, channels) = match parts.as_slice() {
+        [name, rate] => (*name, *rate, "1"),
+        [name, rate, channels] => (*name, *rate, *channels),
+        _ => return false,
+    };
+    is_token(name, 1, 32)
+        && rate.parse::<u32>().is_ok_and(|rate| (1..=1_000_000).contains(&rate))
+        && channels.parse::<u8>().is_ok_and(|channels| (1..=8).contains(&channels))
+}
+
+/// One `key=value` of a format's parameters.
+pub(super) fn parameter<'a>(format: &'a str, key: &str) -> Option<&'a str> {
+    format.split(';').find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == key).then_some(value)
+    })
+}

@@ -1,0 +1,91 @@
+//! Which of the offered payload types the answer uses.
+
+use std::fmt::Write as _;
+
+use super::{attribute::parameter, description::Section};
+
+/// The payload type that the answer uses.
+pub(super) struct Choice {
+    pub(super) payload_type: u8,
+    pub(super) profile_level_id: Option<String>,
+    /// The payload type of its retransmissions, if the viewer knows them.
+    retransmissions: Option<u8>,
+}
+
+impl Choice {
+    /// H.264 with packetization-mode=1, best constrained baseline: that is what the encoder
+    /// makes, and what Safari and Firefox want.
+    pub(super) fn best(section: &Section<'_>) -> Option<Self> {
+        section
+            .by_payload("fmtp")
+            .filter(|(payload, format)| {
+                is_h264(section, *payload) && parameter(format, "packetization-mode") == Some("1")
+            })
+            .map(|(payload_type, format)| {
+                let profile = parameter(format, "profile-level-id").map(str::to_ascii_lowercase);
+                (payload_type, profile.filter(|profile| is_profile(profile)))
+            })
+            // The first of the best: viewers list what they prefer first.
+            .min_by_key(|(_, profile)| match profile.as_deref() {
+                Some(profile) if profile.starts_with("42e0") => 0,
+                Some(profile) if profile.starts_with("4200") => 1,
+                Some(profile) if profile.starts_with("4d00") => 2,
+                _ => 3,
+            })
+            .map(|(payload_type, profile_level_id)| Self {
+                payload_type,
+                profile_level_id,
+                retransmissions: retransmissions_of(section, payload_type),
+            })
+    }
+
+    /// The section's `m=` line with this payload type only.
+    pub(super) fn write_header(&self, text: &mut String, section: &Section<'_>) {
+        let _ = write!(text, "m={} {}", section.transport(), self.payload_type);
+        if let Some(payload) = self.retransmissions {
+            let _ = write!(text, " {payload}");
+        }
+        text.push_str("\r\n");
+    }
+
+    /// The attributes of this payload type.
+    pub(super) fn write_codec(&self, text: &mut String, section: &Section<'_>) {
+        let payload = self.payload_type;
+        let _ = write!(text, "a=rtpmap:{payload} H264/90000\r\n");
+        let _ = write!(text, "a=fmtp:{payload} level-asymmetry-allowed=1;packetization-mode=1");
+        if let Some(profile) = &self.profile_level_id {
+            let _ = write!(text, ";profile-level-id={profile}");
+        }
+        text.push_str("\r\n");
+        for feedback in ["nack", "nack pli", "ccm fir"] {
+            if section.by_payload("rtcp-fb").any(|offered| offered == (payload, feedback)) {
+                let _ = write!(text, "a=rtcp-fb:{payload} {feedback}\r\n");
+            }
+        }
+        if let Some(again) = self.retransmissions {
+            let _ = write!(text, "a=rtpmap:{again} rtx/90000\r\na=fmtp:{again} apt={payload}\r\n");
+        }
+    }
+}
+
+fn is_h264(section: &Section<'_>, payload: u8) -> bool {
+    let is_it =
+        |(other, codec): (u8, &str)| other == payload && codec.eq_ignore_ascii_case("H264/90000");
+    section.has_format(payload) && section.by_payload("rtpmap").any(is_it)
+}
+
+fn retransmissions_of(section: &Section<'_>, payload_type: u8) -> Option<u8> {
+    let repeats = |format: &str| {
+        parameter(format, "apt").and_then(|apt| apt.parse::<u8>().ok()) == Some(payload_type)
+    };
+    section
+        .by_payload("fmtp")
+        .find(|(payload, format)| {
+            *payload != payload_type && section.has_format(*payload) && repeats(format)
+        })
+        .map(|(payload, _)| payload)
+}
+
+fn is_profile(text: &str) -> bool {
+    text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

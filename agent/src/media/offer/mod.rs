@@ -1,0 +1,74 @@
+//! What a viewer offers. Offers come from strangers: this reads them strictly and rewrites what
+//! `GStreamer` gets to see, so that its parser meets known attributes in their known form only.
+
+mod attribute;
+mod choice;
+mod description;
+#[cfg(test)]
+mod tests;
+
+pub use self::attribute::is_candidate;
+use self::{choice::Choice, description::Description};
+
+/// As long as the relay takes.
+const MAX_LENGTH: usize = 32 * 1024;
+const MAX_LINES: usize = 1_000;
+const MAX_SECTIONS: usize = 16;
+
+/// Why an offer is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidOffer {
+    #[error("the offer is larger than {MAX_LENGTH} bytes or {MAX_LINES} lines")]
+    TooLarge,
+    #[error("line {0} of the offer is not the SDP of a browser")]
+    NotSdp(usize),
+    #[error("the offer has no media sections, or more than {MAX_SECTIONS}")]
+    Sections,
+    #[error("two sections of the offer have the same name, or one has none")]
+    Names,
+    #[error("the offer has no video section that wants to receive")]
+    NoVideo,
+    #[error("the offer has no H.264 with packetization-mode=1")]
+    NoH264,
+    #[error("the offer's video section lacks a valid `{0}`")]
+    Missing(&'static str),
+}
+
+/// What is needed to answer with one H.264 stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The RTP payload type that the viewer uses for our kind of H.264.
+    pub payload_type: u8,
+    pub profile_level_id: Option<String>,
+    /// The `mid` of every section, in order: what candidates refer to.
+    mids: Vec<String>,
+    text: String,
+}
+
+impl Offer {
+    pub fn parse(text: &str) -> Result<Self, InvalidOffer> {
+        let description = Description::parse(text)?;
+        let video = description.video_section()?;
+        let choice = Choice::best(&description.sections[video]).ok_or(InvalidOffer::NoH264)?;
+        Ok(Self {
+            payload_type: choice.payload_type,
+            profile_level_id: choice.profile_level_id.clone(),
+            mids: description.sections.iter().map(|section| section.mid().to_owned()).collect(),
+            text: description.rewritten(video, &choice),
+        })
+    }
+
+    /// The offer as `GStreamer` sees it: known attributes, and for video the chosen payload type
+    /// with its retransmissions only.
+    pub fn rewritten(&self) -> &str {
+        &self.text
+    }
+
+    /// The section that a candidate belongs to. Without a `mid` it is the first: everything is
+    /// bundled there.
+    pub fn section_of(&self, mid: Option<&str>) -> Option<u32> {
+        let Some(mid) = mid else { return Some(0) };
+        let index = self.mids.iter().position(|known| known == mid)?;
+        u32::try_from(index).ok()
+    }
+}

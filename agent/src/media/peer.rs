@@ -1,0 +1,300 @@
+//! One viewer's WebRTC connection: a pipeline of its own, so that its failures are its own.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use gstreamer::{self as gst, prelude::*};
+use gstreamer_app::AppSrc;
+use gstreamer_video::UpstreamForceKeyUnitEvent;
+use gstreamer_webrtc::WebRTCPeerConnectionState;
+use nightjar_shared::signal::IceServer;
+use tokio::task::spawn_blocking;
+
+use super::{
+    ice::IceServers,
+    negotiation,
+    offer::{InvalidOffer, Offer},
+};
+use crate::{
+    clock::{MonotonicNanos, monotonic_now},
+    frame::EncodedFrame,
+};
+
+/// Frames waiting for the network; a viewer that is further behind skips to a key frame.
+const MAX_BACKLOG: u64 = 30;
+
+/// Gathering this machine's own candidates takes no time.
+const GATHERING_LIMIT: Duration = Duration::from_millis(250);
+
+/// STUN and TURN servers answer over the network.
+const GATHERING_LIMIT_WITH_SERVERS: Duration = Duration::from_secs(2);
+
+/// An offer of nobody's, for [`warm_up`].
+const WARM_UP_OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+    a=group:BUNDLE 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n\
+    a=ice-ufrag:warm\r\na=ice-pwd:warmwarmwarmwarmwarmwarm\r\n\
+    a=fingerprint:sha-256 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:\
+    00:00:00:00:00:00:00:00\r\na=setup:actpass\r\na=mid:0\r\na=recvonly\r\na=rtcp-mux\r\n\
+    a=rtpmap:96 H264/90000\r\n\
+    a=fmtp:96 packetization-mode=1;profile-level-id=42e01f\r\n";
+
+/// What happens to a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerEvent {
+    Connected,
+    /// The viewer lost pictures, or has just come.
+    KeyFrameWanted,
+    /// The connection has failed or was closed by the viewer.
+    Ended,
+}
+
+/// Called from threads of the media engine, which it must not hold up.
+pub type OnEvent = Arc<dyn Fn(PeerEvent) + Send + Sync>;
+
+/// Why an offer gets no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    #[error(transparent)]
+    InvalidOffer(#[from] InvalidOffer),
+    #[error("the media engine refuses the offer: {0:#}")]
+    Refused(anyhow::Error),
+    #[error("the media engine does not work: {0:#}")]
+    Engine(anyhow::Error),
+}
+
+/// Makes and drops a connection, so that the first viewer does not wait for plugins to load.
+pub async fn warm_up() -> anyhow::Result<()> {
+    gst::init().context("GStreamer does not start")?;
+    let (peer, _) = Peer::answer(WARM_UP_OFFER, &[], Arc::new(|_| {})).await?;
+    peer.close().await;
+    Ok(())
+}
+
+/// An encoded frame, ready for any number of peers.
+#[derive(Clone)]
+pub struct SharedFrame {
+    buffer: gst::Buffer,
+    key_frame: bool,
+}
+
+impl From<EncodedFrame> for SharedFrame {
+    fn from(frame: EncodedFrame) -> Self {
+        let mut buffer = gst::Buffer::from_slice(frame.data);
+        if let Some(metadata) = buffer.get_mut() {
+            // Peers run on the system's clock with a base time of zero.
+            let time = gst::ClockTime::from_nseconds(frame.captured_at.0);
+            metadata.set_pts(time);
+            metadata.set_dts(time);
+            if !frame.key_frame {
+                metadata.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+        }
+        Self { buffer, key_frame: frame.key_frame }
+    }
+}
+
+/// A connection that was answered. Dropping it closes it, which blocks for some milliseconds.
+pub struct Peer {
+    graph: Graph,
+    offer: Offer,
+    /// Whether frames are held back up to the next key frame.
+    starting: bool,
+}
+
+impl Peer {
+    /// Answers a viewer's offer; the answer carries all candidates.
+    pub async fn answer(
+        offer: &str,
+        servers: &[IceServer],
+        on_event: OnEvent,
+    ) -> Result<(Self, String), PeerError> {
+        let offer = Offer::parse(offer)?;
+        let servers = IceServers::new(servers);
+        let (parsed, has_servers) = (offer.clone(), !servers.is_empty());
+        let graph = spawn_blocking(move || Graph::start(&parsed, &servers, &on_event))
+            .await
+            .map_err(|panic| PeerError::Engine(panic.into()))?
+            .map_err(PeerError::Engine)?;
+        let gathering = if has_servers { GATHERING_LIMIT_WITH_SERVERS } else { GATHERING_LIMIT };
+        let answer = negotiation::answer(&graph.webrtc, &offer, gathering).await;
+        match answer {
+            Ok(answer) => Ok((Self { graph, offer, starting: true }, answer)),
+            Err(error) => {
+                // Closing blocks.
+                let _ = spawn_blocking(move || drop(graph)).await;
+                Err(PeerError::Refused(error))
+            }
+        }
+    }
+
+    /// Sends a frame; false when this one and the following are skipped up to a key frame.
+    pub fn send(&mut self, frame: &SharedFrame) -> bool {
+        if frame.key_frame {
+            self.starting = self.graph.source.current_level_buffers() > MAX_BACKLOG;
+        } else if self.graph.source.current_level_buffers() > MAX_BACKLOG {
+            self.starting = true;
+        }
+        !self.starting && self.graph.source.push_buffer(frame.buffer.clone()).is_ok()
+    }
+
+    /// Adds a candidate, as in `a=candidate:` without the `a=`. What is not one is ignored.
+    pub fn add_candidate(&self, candidate: &str, mid: Option<&str>) {
+        if let Some(section) = self.offer.section_of(mid) {
+            negotiation::add_candidate(&self.graph.webrtc, section, candidate);
+        }
+    }
+
+    /// When something last arrived from the viewer; nothing tells of one that vanished but its
+    /// silence.
+    pub fn last_heard(&self) -> Option<MonotonicNanos> {
+        let at = self.graph.last_heard.load(Ordering::Relaxed);
+        (at != 0).then_some(MonotonicNanos(at))
+    }
+
+    /// Closes the connection without blocking the caller.
+    pub async fn close(self) {
+        if spawn_blocking(move || drop(self)).await.is_err() {
+            tracing::error!("closing a viewer's pipeline panicked");
+        }
+    }
+}
+
+/// `appsrc ! rtph264pay ! webrtcbin`.
+struct Graph {
+    pipeline: gst::Pipeline,
+    source: AppSrc,
+    webrtc: gst::Element,
+    last_heard: Arc<AtomicU64>,
+}
+
+impl Graph {
+    fn start(offer: &Offer, servers: &IceServers, on_event: &OnEvent) -> anyhow::Result<Self> {
+        let caps = gst::Caps::builder("video/x-h264")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .build();
+        let source = AppSrc::builder()
+            .caps(&caps)
+            .format(gst::Format::Time)
+            .is_live(true)
+            .max_buffers(0)
+            .max_bytes(0)
+            .build();
+        // Fixed here, as no packet has flowed when the answer names it.
+        let ssrc = getrandom::u32().context("no randomness")?.max(1);
+        let payloader = gst::ElementFactory::make("rtph264pay")
+            .property_from_str("aggregate-mode", "zero-latency")
+            .property("config-interval", -1_i32)
+            .property("mtu", 1_200_u32)
+            .property("pt", u32::from(offer.payload_type))
+            .property("ssrc", ssrc)
+            .build()
+            .context("GStreamer has no rtph264pay: install gstreamer1.0-plugins-good")?;
+        let webrtc = negotiation::element(servers)?;
+        let pipeline = gst::Pipeline::new();
+        pipeline.add_many([source.upcast_ref(), &payloader, &webrtc])?;
+        source.link(&payloader)?;
+        negotiation::add_stream(&webrtc, &payloader, offer, ssrc)?;
+        let last_heard = Arc::new(AtomicU64::new(0));
+        watch_arrivals(&webrtc, &last_heard)?;
+        watch_key_frame_requests(&source, on_event)?;
+        watch_connection(&webrtc, &pipeline, on_event)?;
+        pipeline.use_clock(Some(&gst::SystemClock::obtain()));
+        pipeline.set_start_time(gst::ClockTime::NONE);
+        pipeline.set_base_time(gst::ClockTime::ZERO);
+        let this = Self { pipeline, source, webrtc, last_heard };
+        this.pipeline
+            .set_state(gst::State::Playing)
+            .context("a viewer's pipeline does not start")?;
+        Ok(this)
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        // A pipeline that is freed while it plays crashes.
+        let _ = self.pipeline.set_state(gst::State::Null);
+        if let Some(bus) = self.pipeline.bus() {
+            bus.unset_sync_handler();
+        }
+    }
+}
+
+/// Notes when packets arrive: `webrtcbin` never reports a peer that vanished.
+fn watch_arrivals(webrtc: &gst::Element, last_heard: &Arc<AtomicU64>) -> anyhow::Result<()> {
+    let bin = webrtc.downcast_ref::<gst::Bin>().context("webrtcbin is no bin")?;
+    let last_heard = Arc::clone(last_heard);
+    bin.connect_deep_element_added(move |_, _, element| {
+        let is_receiver = element.factory().is_some_and(|factory| factory.name() == "nicesrc");
+        let pad = is_receiver.then(|| element.static_pad("src")).flatten();
+        let last_heard = Arc::clone(&last_heard);
+        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+        if let Some(pad) = pad {
+            pad.add_probe(kinds, move |_, _| {
+                last_heard.store(monotonic_now().0, Ordering::Relaxed);
+                gst::PadProbeReturn::Ok
+            });
+        }
+    });
+    Ok(())
+}
+
+/// A viewer that lost pictures asks for a key frame; the request travels up to the source.
+fn watch_key_frame_requests(source: &AppSrc, on_event: &OnEvent) -> anyhow::Result<()> {
+    let pad = source.static_pad("src").context("appsrc without a pad")?;
+    let on_event = Arc::clone(on_event);
+    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
+        let asks =
+            info.event().is_some_and(|event| UpstreamForceKeyUnitEvent::parse(event).is_ok());
+        if !asks {
+            return gst::PadProbeReturn::Ok;
+        }
+        on_event(PeerEvent::KeyFrameWanted);
+        gst::PadProbeReturn::Drop
+    });
+    Ok(())
+}
+
+fn watch_connection(
+    webrtc: &gst::Element,
+    pipeline: &gst::Pipeline,
+    on_event: &OnEvent,
+) -> anyhow::Result<()> {
+    let on_state = Arc::clone(on_event);
+    webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
+        let event = match webrtc.property::<WebRTCPeerConnectionState>("connection-state") {
+            WebRTCPeerConnectionState::Connected => PeerEvent::Connected,
+            WebRTCPeerConnectionState::Failed | WebRTCPeerConnectionState::Closed => {
+                PeerEvent::Ended
+            }
+            _ => return,
+        };
+        on_state(event);
+    });
+    let bus = pipeline.bus().context("a pipeline without a bus")?;
+    let on_event = Arc::clone(on_event);
+    let pipeline = pipeline.downgrade();
+    bus.set_sync_handler(move |_, message| {
+        match message.view() {
+            gst::MessageView::Error(error) => {
+                tracing::debug!(error = %error.error(), "a viewer's pipeline failed");
+                on_event(PeerEvent::Ended);
+            }
+            // Elements join while it plays; without a known latency no sender reports are made.
+            gst::MessageView::Latency(_) => {
+                if let Some(pipeline) = pipeline.upgrade() {
+                    pipeline.call_async(|pipeline| _ = pipeline.recalculate_latency());
+                }
+            }
+            _ => {}
+        }
+        gst::BusSyncReply::Drop
+    });
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! A viewer made of `GStreamer`'s own elements: offers to receive H.264 and decodes nothing, but
+//! looks at every access unit that arrives.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use gstreamer::{self as gst, glib, prelude::*};
+use gstreamer_app::{AppSink, AppSinkCallbacks};
+use gstreamer_sdp::SDPMessage;
+use gstreamer_webrtc::{
+    WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
+    WebRTCSessionDescription,
+};
+use tokio::{sync::watch, time};
+
+use crate::PATIENCE;
+
+/// What arrived so far.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Arrivals {
+    pub(crate) frames: u32,
+    pub(crate) first_is_key_frame: bool,
+}
+
+pub(crate) struct Viewer {
+    pipeline: gst::Pipeline,
+    webrtc: gst::Element,
+    arrivals: watch::Receiver<Arrivals>,
+}
+
+impl Viewer {
+    pub(crate) fn new() -> Self {
+        gst::init().unwrap();
+        let webrtc = gst::ElementFactory::make("webrtcbin")
+            .property_from_str("bundle-policy", "max-bundle")
+            .build()
+            .unwrap();
+        let ice = webrtc.property::<glib::Object>("ice-agent");
+        ice.property::<glib::Object>("agent").set_property("upnp", false);
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&webrtc).unwrap();
+        let codec = gst::Caps::builder("application/x-rtp")
+            .field("media", "video")
+            .field("encoding-name", "H264")
+            .field("clock-rate", 90_000_i32)
+            .field("payload", 108_i32)
+            .field("packetization-mode", "1")
+            .field("profile-level-id", "42e01f")
+            .field("rtcp-fb-nack-pli", true)
+            .build();
+        let direction = WebRTCRTPTransceiverDirection::Recvonly;
+        webrtc.emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&direction, &codec]);
+        let arrivals = receive(&pipeline, &webrtc);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        Self { pipeline, webrtc, arrivals }
+    }
+
+    /// An offer with all candidates.
+    pub(crate) async fn offer(&self) -> String {
+        let (promise, reply) = gst::Promise::new_future();
+        self.webrtc.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
+        let offer = reply.await.unwrap().unwrap().get::<WebRTCSessionDescription>("offer").unwrap();
+        let (sender, mut gathered) = watch::channel(false);
+        self.webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+            let state = webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state");
+            sender.send_replace(state == WebRTCICEGatheringState::Complete);
+        });
+        self.webrtc.emit_by_name::<()>("set-local-description", &[&offer, &None::<gst::Promise>]);
+        time::timeout(PATIENCE, gathered.wait_for(|done| *done)).await.unwrap().unwrap();
+        let local = self.webrtc.property::<WebRTCSessionDescription>("local-description");
+        local.sdp().as_text().unwrap()
+    }
+
+    pub(crate) fn accept(&self, answer: &str) {
+        let sdp = SDPMessage::parse_buffer(answer.as_bytes()).unwrap();
+        let answer = WebRTCSessionDescription::new(WebRTCSDPType::Answer, sdp);
+        self.webrtc.emit_by_name::<()>("set-remote-description", &[&answer, &None::<gst::Promise>]);
+    }
+
+    /// Waits until `count` access units arrived.
+    pub(crate) async fn receive(&mut self, count: u32) -> Arrivals {
+        let enough = self.arrivals.wait_for(|arrivals| arrivals.frames >= count);
+        let Ok(arrivals) = time::timeout(PATIENCE, enough).await else {
+            panic!("{count} frames did not arrive");
+        };
+        arrivals.unwrap().clone()
+    }
+
+    /// Waits for more access units than arrived up to now.
+    pub(crate) async fn receive_more(&mut self, count: u32) {
+        let now = self.arrivals.borrow().frames;
+        self.receive(now + count).await;
+    }
+
+    /// How long nothing has arrived, waiting for it.
+    pub(crate) async fn silence(&mut self, at_least: Duration) -> bool {
+        self.arrivals.borrow_and_update();
+        time::timeout(at_least, self.arrivals.changed()).await.is_err()
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn receive(pipeline: &gst::Pipeline, webrtc: &gst::Element) -> watch::Receiver<Arrivals> {
+    let (sender, receiver) = watch::channel(Arrivals::default());
+    let sender = Arc::new(Mutex::new(sender));
+    let pipeline = pipeline.downgrade();
+    webrtc.connect_pad_added(move |_, pad| {
+        let Some(pipeline) = pipeline.upgrade() else { return };
+        if pad.direction() != gst::PadDirection::Src {
+            return;
+        }
+        let depayloader = gst::ElementFactory::make("rtph264depay").build().unwrap();
+        let parser = gst::ElementFactory::make("h264parse").build().unwrap();
+        let sender = Arc::clone(&sender);
+        let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let delta = sample.buffer().unwrap().flags().contains(gst::BufferFlags::DELTA_UNIT);
+            sender.lock().unwrap().send_modify(|arrivals| {
+                if arrivals.frames == 0 {
+                    arrivals.first_is_key_frame = !delta;
+                }
+                arrivals.frames += 1;
+            });
+            Ok(gst::FlowSuccess::Ok)
+        });
+        let caps = gst::Caps::builder("video/x-h264")
+            .field("stream-format", "byte-stream")
+            .field("alignment", "au")
+            .build();
+        let sink = AppSink::builder().sync(false).caps(&caps).callbacks(callbacks.build()).build();
+        let chain = [&depayloader, &parser, sink.upcast_ref()];
+        pipeline.add_many(chain).unwrap();
+        gst::Element::link_many(chain).unwrap();
+        pad.link(&depayloader.static_pad("sink").unwrap()).unwrap();
+        for element in chain {
+            element.sync_state_with_parent().unwrap();
+        }
+    });
+    receiver
+}

@@ -1,0 +1,129 @@
+//! What handlers take from a request; whatever is wrong with it becomes a problem.
+
+use std::str::FromStr;
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{FromRequest, FromRequestParts, Request},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::error::{Error, Result};
+
+pub(super) const JSON_BYTES_MAX: usize = 64 * 1024;
+pub(super) const SDP_BYTES_MAX: usize = 32 * 1024;
+
+/// A JSON body, in or out.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        require_content_type(&parts.headers, "application/json")?;
+        let bytes = read(body, JSON_BYTES_MAX).await?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            Error::bad_request("invalid_json", "The body is not the JSON that belongs here.")
+                .with_detail(error.to_string())
+        })
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+            Err(error) => Error::Internal(error.into()).into_response(),
+        }
+    }
+}
+
+/// 201 with a JSON body.
+pub(super) fn created<T: Serialize>(body: T) -> Response {
+    (StatusCode::CREATED, Json(body)).into_response()
+}
+
+/// The one identifier in a path. What is no identifier names nothing that exists.
+pub struct Id<T>(pub T);
+
+impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let path =
+            <axum::extract::Path<String> as FromRequestParts<S>>::from_request_parts(parts, state)
+                .await;
+        let axum::extract::Path(text) = path.map_err(|_| Error::not_found())?;
+        text.parse().map(Self).map_err(|_| Error::not_found())
+    }
+}
+
+/// The query of the URL.
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        axum::extract::Query::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|error| {
+            Error::bad_request("invalid_query", "The query of the URL is not right.")
+                .with_detail(error.body_text())
+        })
+    }
+}
+
+/// A session description or a piece of one, of the content type that the door wants.
+pub(super) async fn sdp(
+    headers: &HeaderMap,
+    body: Body,
+    content_type: &'static str,
+) -> Result<String> {
+    require_content_type(headers, content_type)?;
+    let bytes = read(body, SDP_BYTES_MAX).await?;
+    String::from_utf8(bytes)
+        .map_err(|_| Error::invalid("invalid_sdp", "A session description is UTF-8 text."))
+}
+
+async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>> {
+    let bytes = to_bytes(body, bytes_max).await.map_err(|error| {
+        if is_length_limit(&error) {
+            Error::too_large("The body is larger than this door takes.")
+        } else {
+            Error::bad_request("incomplete_body", "The body ended before it was complete.")
+        }
+    })?;
+    Ok(bytes.into())
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn require_content_type(headers: &HeaderMap, expected: &'static str) -> Result<()> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = given.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(expected) {
+        return Ok(());
+    }
+    Err(Error::refused(
+        415,
+        "unsupported_media_type",
+        "This door does not take a body of this content type.",
+    )
+    .with_detail(expected))
+}
+
+/// The value of a header, if it is text.
+pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}

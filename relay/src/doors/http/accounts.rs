@@ -1,0 +1,135 @@
+//! Signing up, in and out.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{
+        App,
+        access::Caller,
+        accounts::{self, Account, Credential, Me, SignUp, Tokens},
+        sites::Site,
+    },
+    doors::{
+        extract::Json,
+        principal::{Peer, SamePage, SignedIn},
+    },
+    error::{Error, Result},
+};
+
+#[derive(Deserialize, ToSchema)]
+pub struct LoginRequest {
+    email: String,
+    password: String,
+    /// Answers with tokens instead of a cookie.
+    #[serde(default)]
+    tokens: bool,
+}
+
+/// `Me`, and tokens where they were asked for.
+#[derive(Serialize, ToSchema)]
+pub struct LoginAnswer {
+    account: Account,
+    sites: Vec<Site>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_s: Option<u64>,
+}
+
+#[derive(Deserialize, ToSchema)]
+pub struct RefreshRequest {
+    refresh_token: String,
+}
+
+/// Makes an account and a site named "Home", and signs in.
+#[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = SignUp,
+    responses((status = 201, body = Me)))]
+pub async fn register(
+    State(app): State<Arc<App>>,
+    Peer(address): Peer,
+    _: SamePage,
+    Json(sign_up): Json<SignUp>,
+) -> Result<Response> {
+    let caller = accounts::register(&app, sign_up, address).await?;
+    let me = accounts::me(&app, caller).await?;
+    with_cookie(&app, caller, (StatusCode::CREATED, Json(me)).into_response()).await
+}
+
+/// Signs in, with a cookie or with tokens.
+#[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LoginRequest,
+    responses((status = 200, body = LoginAnswer)))]
+pub async fn login(
+    State(app): State<Arc<App>>,
+    Peer(address): Peer,
+    _: SamePage,
+    Json(request): Json<LoginRequest>,
+) -> Result<Response> {
+    let caller = accounts::login(&app, &request.email, request.password, address).await?;
+    let Me { account, sites } = accounts::me(&app, caller).await?;
+    if !request.tokens {
+        let me = Json(Me { account, sites }).into_response();
+        return with_cookie(&app, caller, me).await;
+    }
+    let tokens = accounts::start_tokens(&app, caller).await?;
+    Ok(Json(LoginAnswer {
+        account,
+        sites,
+        access_token: Some(tokens.access_token),
+        refresh_token: Some(tokens.refresh_token),
+        expires_in_s: Some(tokens.expires_in_s),
+    })
+    .into_response())
+}
+
+/// Exchanges a refresh token, which is spent by that.
+#[utoipa::path(post, path = "/auth/refresh", tag = "accounts", request_body = RefreshRequest,
+    responses((status = 200, body = Tokens)))]
+pub async fn refresh(
+    State(app): State<Arc<App>>,
+    Json(request): Json<RefreshRequest>,
+) -> Result<Json<Tokens>> {
+    Ok(Json(accounts::refresh(&app, &request.refresh_token).await?))
+}
+
+/// Signs out.
+#[utoipa::path(post, path = "/auth/logout", tag = "accounts", responses((status = 204)))]
+pub async fn logout(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Response> {
+    accounts::logout(&app, signed_in.caller, &signed_in.credential).await?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if matches!(signed_in.credential, Credential::Session(_)) {
+        set_cookie(&app, &mut response, "", Duration::ZERO)?;
+    }
+    Ok(response)
+}
+
+/// Who I am.
+#[utoipa::path(get, path = "/auth/me", tag = "accounts", responses((status = 200, body = Me)))]
+pub async fn me(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json<Me>> {
+    Ok(Json(accounts::me(&app, signed_in.caller).await?))
+}
+
+async fn with_cookie(app: &App, caller: Caller, mut response: Response) -> Result<Response> {
+    let session = accounts::start_session(app, caller).await?;
+    set_cookie(app, &mut response, &session.token, session.lifetime)?;
+    Ok(response)
+}
+
+fn set_cookie(app: &App, response: &mut Response, token: &str, lifetime: Duration) -> Result<()> {
+    let name = app.config.cookie_name();
+    let secure = if app.config.is_https() { "; Secure" } else { "" };
+    let age_s = lifetime.as_secs();
+    let cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}");
+    let value = HeaderValue::from_str(&cookie).map_err(|error| Error::Internal(error.into()))?;
+    response.headers_mut().insert(header::SET_COOKIE, value);
+    Ok(())
+}

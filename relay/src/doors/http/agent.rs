@@ -1,0 +1,134 @@
+//! The camera's doors. Bodies are the types of `nightjar-shared`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use nightjar_shared::{
+    api::{
+        Challenge, ClipAnnouncement, ClipCompletion, ClipFailure, PartRequest, PartUpload,
+        TokenRequest, TokenResponse,
+    },
+    command::CommandAck,
+    event::{EventMessage, Health},
+    ids::{ClipId, CommandId},
+};
+
+use crate::{
+    domain::{App, cameras, clips::Clip, commands, devices, events, uploads},
+    doors::{
+        extract::{Id, Json},
+        principal::{FromCamera, Peer},
+    },
+    error::{Error, Result},
+};
+
+/// Something to sign. Works once, for 60 s.
+#[utoipa::path(get, path = "/agent/challenge", tag = "camera",
+    responses((status = 200, body = serde_json::Value)))]
+pub async fn challenge(
+    State(app): State<Arc<App>>,
+    Peer(address): Peer,
+) -> Result<Json<Challenge>> {
+    Ok(Json(devices::challenge(&app, address).await?))
+}
+
+/// A device token for a signed challenge.
+#[utoipa::path(post, path = "/agent/token", tag = "camera", request_body = serde_json::Value,
+    responses((status = 200, body = serde_json::Value)))]
+pub async fn token(
+    State(app): State<Arc<App>>,
+    Json(request): Json<TokenRequest>,
+) -> Result<Json<TokenResponse>> {
+    Ok(Json(devices::issue_token(&app, request).await?))
+}
+
+/// Announces a clip.
+#[utoipa::path(post, path = "/agent/clips", tag = "camera", request_body = serde_json::Value,
+    responses((status = 200, body = Clip)))]
+pub async fn announce_clip(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Json(announcement): Json<ClipAnnouncement>,
+) -> Result<Json<Clip>> {
+    Ok(Json(uploads::announce(&app, device.camera_id, announcement).await?))
+}
+
+/// Permits the upload of parts.
+#[utoipa::path(post, path = "/agent/clips/{id}/parts", tag = "camera",
+    params(("id" = String, Path)), request_body = serde_json::Value,
+    responses((status = 200, body = serde_json::Value)))]
+pub async fn permit_parts(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Id(clip_id): Id<ClipId>,
+    Json(requests): Json<Vec<PartRequest>>,
+) -> Result<Json<Vec<PartUpload>>> {
+    Ok(Json(uploads::permit(&app, device.camera_id, clip_id, requests).await?))
+}
+
+/// All parts are uploaded.
+#[utoipa::path(post, path = "/agent/clips/{id}/complete", tag = "camera",
+    params(("id" = String, Path)), request_body = serde_json::Value,
+    responses((status = 200, body = Clip)))]
+pub async fn complete_clip(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Id(clip_id): Id<ClipId>,
+    Json(completion): Json<ClipCompletion>,
+) -> Result<Json<Clip>> {
+    Ok(Json(uploads::complete(&app, device.camera_id, clip_id, completion).await?))
+}
+
+/// The footage is gone and will never come.
+#[utoipa::path(post, path = "/agent/clips/{id}/failed", tag = "camera",
+    params(("id" = String, Path)), request_body = serde_json::Value, responses((status = 204)))]
+pub async fn fail_clip(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Id(clip_id): Id<ClipId>,
+    Json(failure): Json<ClipFailure>,
+) -> Result<StatusCode> {
+    uploads::fail(&app, device.camera_id, clip_id, &failure).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// An event, where MQTT is blocked.
+#[utoipa::path(post, path = "/agent/events", tag = "camera", request_body = serde_json::Value,
+    responses((status = 204)))]
+pub async fn report_event(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Json(event): Json<EventMessage>,
+) -> Result<StatusCode> {
+    events::record(&app, device.camera_id, event).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Health, where MQTT is blocked.
+#[utoipa::path(post, path = "/agent/heartbeat", tag = "camera", request_body = serde_json::Value,
+    responses((status = 204)))]
+pub async fn heartbeat(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Json(health): Json<Health>,
+) -> Result<StatusCode> {
+    cameras::health(&app, device.camera_id, health).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What became of a command, where MQTT is blocked.
+#[utoipa::path(post, path = "/agent/commands/{id}/ack", tag = "camera",
+    params(("id" = String, Path)), request_body = serde_json::Value, responses((status = 204)))]
+pub async fn acknowledge(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Id(command_id): Id<CommandId>,
+    Json(ack): Json<CommandAck>,
+) -> Result<StatusCode> {
+    if ack.command_id != command_id {
+        return Err(Error::invalid("invalid_ack", "The body speaks of another command."));
+    }
+    commands::acknowledge(&app, device.camera_id, ack).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

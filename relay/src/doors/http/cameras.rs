@@ -1,0 +1,87 @@
+//! Cameras.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use http::StatusCode;
+use nightjar_shared::ids::CameraId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    domain::{
+        App, List, PageRequest,
+        cameras::{self, Camera},
+    },
+    doors::{
+        extract::{Id, Json, Query},
+        principal::SignedIn,
+    },
+    error::{Error, Result},
+};
+
+#[derive(Deserialize, ToSchema)]
+pub struct CameraChange {
+    name: String,
+}
+
+/// The cameras of all my sites.
+#[utoipa::path(get, path = "/cameras", tag = "cameras", params(PageRequest),
+    responses((status = 200, body = List<Camera>)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Query(page): Query<PageRequest>,
+) -> Result<Json<List<Camera>>> {
+    Ok(Json(cameras::list(&app, signed_in.caller, &page).await?))
+}
+
+/// One camera.
+#[utoipa::path(get, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path)),
+    responses((status = 200, body = Camera)))]
+pub async fn get(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(camera_id): Id<CameraId>,
+) -> Result<Json<Camera>> {
+    Ok(Json(cameras::get(&app, signed_in.caller, camera_id).await?))
+}
+
+/// Renames a camera.
+#[utoipa::path(patch, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path)),
+    request_body = CameraChange, responses((status = 200, body = Camera)))]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(camera_id): Id<CameraId>,
+    Json(change): Json<CameraChange>,
+) -> Result<Json<Camera>> {
+    Ok(Json(cameras::rename(&app, signed_in.caller, camera_id, &change.name).await?))
+}
+
+/// Removes a camera and all that came from it; its credentials end at once.
+#[utoipa::path(delete, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path)),
+    responses((status = 204)))]
+pub async fn remove(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(camera_id): Id<CameraId>,
+) -> Result<StatusCode> {
+    cameras::remove(&app, signed_in.caller, camera_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a camera last said about itself: its `Health`, plus `received_at`.
+#[utoipa::path(get, path = "/cameras/{id}/health", tag = "cameras",
+    params(("id" = String, Path)), responses((status = 200, body = serde_json::Value)))]
+pub async fn health(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(camera_id): Id<CameraId>,
+) -> Result<Json<serde_json::Value>> {
+    let last = cameras::last_health(&app, signed_in.caller, camera_id).await?;
+    let mut body =
+        serde_json::to_value(last.health).map_err(|error| Error::Internal(error.into()))?;
+    body["received_at"] = last.received_at.0.into();
+    Ok(Json(body))
+}

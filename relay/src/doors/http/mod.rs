@@ -1,0 +1,13 @@
+//! The HTTP doors, one file per resource: take the request apart, call the domain, answer.
+
+pub mod accounts;
+pub mod agent;
+pub mod cameras;
+pub mod clips;
+pub mod commands;
+pub mod events;
+pub mod live;
+pub mod ops;
+pub mod pairings;
+pub mod sites;
+pub mod sockets;

@@ -1,0 +1,67 @@
+//! How a camera becomes part of a site.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+use http::StatusCode;
+use nightjar_shared::{
+    api::{ClaimRequest, ClaimResponse},
+    ids::{PairingId, SiteId},
+};
+
+use crate::{
+    domain::{
+        App,
+        pairings::{self, OpenedPairing, Pairing},
+    },
+    doors::{
+        extract::{Id, Json, created},
+        principal::{Peer, SignedIn},
+    },
+    error::Result,
+};
+
+/// Opens a pairing: a code to type, a secret for a file or a QR code.
+#[utoipa::path(post, path = "/sites/{id}/pairings", tag = "pairings",
+    params(("id" = String, Path)), responses((status = 201, body = OpenedPairing)))]
+pub async fn open(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(site_id): Id<SiteId>,
+) -> Result<Response> {
+    Ok(created(pairings::open(&app, signed_in.caller, site_id).await?))
+}
+
+/// What became of a pairing.
+#[utoipa::path(get, path = "/pairings/{id}", tag = "pairings", params(("id" = String, Path)),
+    responses((status = 200, body = Pairing)))]
+pub async fn get(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(pairing_id): Id<PairingId>,
+) -> Result<Json<Pairing>> {
+    Ok(Json(pairings::get(&app, signed_in.caller, pairing_id).await?))
+}
+
+/// Closes a pairing.
+#[utoipa::path(delete, path = "/pairings/{id}", tag = "pairings", params(("id" = String, Path)),
+    responses((status = 204)))]
+pub async fn delete(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(pairing_id): Id<PairingId>,
+) -> Result<StatusCode> {
+    pairings::delete(&app, signed_in.caller, pairing_id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A camera takes a pairing. Asking again with the same key gives the same answer.
+#[utoipa::path(post, path = "/pairings/claim", tag = "camera",
+    request_body = serde_json::Value, responses((status = 200, body = serde_json::Value)))]
+pub async fn claim(
+    State(app): State<Arc<App>>,
+    Peer(address): Peer,
+    Json(request): Json<ClaimRequest>,
+) -> Result<Json<ClaimResponse>> {
+    Ok(Json(pairings::claim(&app, request, address).await?))
+}

@@ -1,0 +1,185 @@
+//! Who is calling. Identity comes from what was proven (a cookie, a token), never from a field
+//! of the request.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::{HeaderMap, HeaderName, Method, header, request::Parts};
+
+use super::extract::text_of;
+use crate::{
+    config::Config,
+    domain::{
+        App,
+        access::Caller,
+        accounts::{self, Credential},
+        devices::{self, Device},
+    },
+    error::{Error, Result},
+};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// A person, by the cookie of a browser or the access token of a program.
+pub struct SignedIn {
+    pub caller: Caller,
+    pub credential: Credential,
+}
+
+impl FromRequestParts<Arc<App>> for SignedIn {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let credential = credential_of(&parts.headers, &app.config).ok_or_else(unauthenticated)?;
+        // A browser sends its cookie wherever it is led; only our own pages may act with it.
+        if matches!(credential, Credential::Session(_))
+            && !is_safe(&parts.method)
+            && !is_same_origin(&parts.headers, &app.config)
+        {
+            return Err(cross_origin());
+        }
+        let caller = accounts::authenticate(app, &credential).await?;
+        let caller = caller.ok_or_else(unauthenticated)?;
+        Ok(Self { caller, credential })
+    }
+}
+
+/// A camera, by its device token.
+pub struct FromCamera(pub Device);
+
+impl FromRequestParts<Arc<App>> for FromCamera {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let token = bearer(&parts.headers).ok_or_else(unauthenticated)?;
+        let device = devices::verify_token(app, token).await?;
+        device.map(Self).ok_or_else(unauthenticated)
+    }
+}
+
+/// Anybody, but no foreign page: a browser must not be led to sign in, or up, as somebody else.
+pub struct SamePage;
+
+impl FromRequestParts<Arc<App>> for SamePage {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let headers = &parts.headers;
+        let by_browser =
+            headers.contains_key(header::ORIGIN) || headers.contains_key(SEC_FETCH_SITE);
+        if by_browser && !is_same_origin(headers, &app.config) {
+            return Err(cross_origin());
+        }
+        Ok(Self)
+    }
+}
+
+/// The address that the request came from.
+pub struct Peer(pub IpAddr);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())))
+    }
+}
+
+/// What a caller shows: a token before a cookie, since only programs send tokens.
+fn credential_of(headers: &HeaderMap, config: &Config) -> Option<Credential> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return bearer(headers).map(|token| Credential::AccessToken(token.to_owned()));
+    }
+    let name = config.cookie_name();
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .map(|(_, token)| Credential::Session(token.to_owned()))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = text_of(headers, &header::AUTHORIZATION)?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+/// Whether a browser says that the request came from one of our own pages.
+pub(super) fn is_same_origin(headers: &HeaderMap, config: &Config) -> bool {
+    text_of(headers, &SEC_FETCH_SITE) == Some("same-origin")
+        || text_of(headers, &header::ORIGIN) == Some(origin(&config.public_url))
+}
+
+/// Browsers leave the default port out.
+fn origin(public_url: &str) -> &str {
+    let default_port = if public_url.starts_with("https:") { ":443" } else { ":80" };
+    public_url.strip_suffix(default_port).unwrap_or(public_url)
+}
+
+fn is_safe(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
+}
+
+pub(super) fn unauthenticated() -> Error {
+    Error::unauthorized("unauthenticated", "Sign in first.")
+}
+
+pub(super) fn cross_origin() -> Error {
+    Error::forbidden("cross_origin", "A page of another origin must not do this.")
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    fn session(headers: &HeaderMap) -> Option<String> {
+        match credential_of(headers, &Config::default()) {
+            Some(Credential::Session(token)) => Some(token),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let cookie = headers(&[(header::COOKIE, "theme=dark; session=abc; sessions=x")]);
+        assert_eq!(session(&cookie).as_deref(), Some("abc"));
+        assert_eq!(session(&headers(&[(header::COOKIE, "notsession=abc")])), None);
+    }
+
+    #[test]
+    fn a_token_goes_before_the_cookie_even_when_it_is_no_good() {
+        let both = headers(&[(header::COOKIE, "session=abc"), (header::AUTHORIZATION, "Basic x")]);
+        assert!(credential_of(&both, &Config::default()).is_none());
+    }
+
+    #[test]
+    fn only_our_own_origin_is_the_same() {
+        let config = Config::default();
+        let from = |origin| is_same_origin(&headers(&[(header::ORIGIN, origin)]), &config);
+        assert!(from("http://localhost:8080"));
+        for foreign in ["http://localhost:8081", "https://localhost:8080", "null", ""] {
+            assert!(!from(foreign), "{foreign}");
+        }
+        assert!(!is_same_origin(&HeaderMap::new(), &config));
+        assert!(is_same_origin(&headers(&[(SEC_FETCH_SITE, "same-origin")]), &config));
+        assert!(!is_same_origin(&headers(&[(SEC_FETCH_SITE, "same-site")]), &config));
+    }
+
+    #[test]
+    fn the_default_port_is_no_part_of_an_origin() {
+        assert_eq!(origin("https://cam.example.org:443"), "https://cam.example.org");
+        assert_eq!(origin("https://cam.example.org:8443"), "https://cam.example.org:8443");
+    }
+}

@@ -1,0 +1,222 @@
+//! Every route, and who may call it.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::get,
+};
+use http::{HeaderValue, header};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        self, RefOr,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    extract::JSON_BYTES_MAX,
+    http::{
+        accounts, agent, cameras, clips, commands, events, live, ops, pairings, sites, sockets,
+    },
+    web,
+};
+use crate::{domain::App, error::Error};
+
+type Routes = OpenApiRouter<Arc<App>>;
+
+/// Whoever calls.
+fn anybody() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::register))
+        .routes(routes!(accounts::login))
+        .routes(routes!(accounts::refresh))
+        .routes(routes!(pairings::claim))
+        .routes(routes!(agent::challenge))
+        .routes(routes!(agent::token))
+        // Authenticates itself, by a ticket or by the cookie.
+        .routes(routes!(sockets::connect))
+}
+
+/// An account, by its cookie or its access token. What it may do to which object is decided in
+/// `domain::access`.
+fn accounts_only() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::logout))
+        .routes(routes!(accounts::me))
+        .routes(routes!(sites::list, sites::create))
+        .routes(routes!(pairings::open))
+        .routes(routes!(pairings::get, pairings::delete))
+        .routes(routes!(cameras::list))
+        .routes(routes!(cameras::get, cameras::change, cameras::remove))
+        .routes(routes!(cameras::health))
+        .routes(routes!(commands::issue, commands::list))
+        .routes(routes!(commands::get))
+        .routes(routes!(live::open))
+        .routes(routes!(live::get, live::add_candidates, live::close))
+        .routes(routes!(live::list))
+        .routes(routes!(events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(clips::list))
+        .routes(routes!(clips::get, clips::change, clips::delete))
+        .routes(routes!(clips::playback))
+        .routes(routes!(sockets::issue_ticket))
+}
+
+/// A camera, by its device token.
+fn cameras_only() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(agent::announce_clip))
+        .routes(routes!(agent::permit_parts))
+        .routes(routes!(agent::complete_clip))
+        .routes(routes!(agent::fail_clip))
+        .routes(routes!(agent::report_event))
+        .routes(routes!(agent::heartbeat))
+        .routes(routes!(agent::acknowledge))
+}
+
+/// Whoever reaches the listener; nothing here tells of accounts or cameras.
+fn operators() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(ops::healthz))
+        .routes(routes!(ops::readyz))
+        .routes(routes!(ops::metrics))
+        .routes(routes!(ops::ca_pem))
+}
+
+/// All doors over HTTP.
+pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
+    let (api, description) = documented().split_for_parts();
+    let description = description.to_json().context("cannot write openapi.json")?;
+    let description = bytes::Bytes::from(description);
+    let router = api
+        .route(
+            "/openapi.json",
+            get(async move || ([(header::CONTENT_TYPE, "application/json")], description.clone())),
+        )
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
+        .merge(web::router(&app.config.public_url, &app.config.store.public_url)?)
+        .layer(middleware::from_fn_with_state(app.clone(), around))
+        .with_state(app.clone());
+    Ok(router)
+}
+
+/// The contents of `openapi.json`.
+pub fn description() -> openapi::OpenApi {
+    documented().into_openapi()
+}
+
+fn documented() -> Routes {
+    let api = anybody()
+        .merge(secured(accounts_only(), &["cookie", "access_token"]))
+        .merge(secured(cameras_only(), &["device_token"]));
+    let mut routes =
+        OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api).merge(operators());
+    add_problems(routes.get_openapi_mut());
+    routes
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Nightjar relay",
+        description = "Meeting point of a fleet of cameras. Times are Unix milliseconds, ids \
+            UUIDs. An object that you may not see answers like one that does not exist."
+    ),
+    components(schemas(Problem)),
+    modifiers(&SecuritySchemes)
+)]
+struct Description;
+
+/// Every error's body (RFC 9457), `application/problem+json`.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes nightjar_shared::api::Problem, which knows no OpenAPI")]
+struct Problem {
+    /// Stable, for programs to branch on.
+    code: String,
+    title: String,
+    status: u16,
+    detail: Option<String>,
+}
+
+struct SecuritySchemes;
+
+impl Modify for SecuritySchemes {
+    fn modify(&self, description: &mut openapi::OpenApi) {
+        let components = description.components.get_or_insert_default();
+        let bearer =
+            || SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("__Host-session")));
+        components.add_security_scheme("cookie", cookie);
+        components.add_security_scheme("access_token", bearer());
+        components.add_security_scheme("device_token", bearer());
+    }
+}
+
+/// Any one of the schemes opens these routes.
+fn secured(mut routes: Routes, schemes: &[&str]) -> Routes {
+    for operation in operations(routes.get_openapi_mut()) {
+        let requirements = schemes
+            .iter()
+            .map(|scheme| openapi::SecurityRequirement::new(*scheme, Vec::<String>::new()));
+        operation.security = Some(requirements.collect());
+    }
+    routes
+}
+
+fn add_problems(description: &mut openapi::OpenApi) {
+    let content = openapi::ContentBuilder::new()
+        .schema(Some(openapi::Ref::from_schema_name("Problem")))
+        .build();
+    let problem = openapi::ResponseBuilder::new()
+        .description("What went wrong.")
+        .content("application/problem+json", content)
+        .build();
+    for operation in operations(description) {
+        operation.responses.responses.insert("default".to_owned(), RefOr::T(problem.clone()));
+    }
+}
+
+fn operations(
+    description: &mut openapi::OpenApi,
+) -> impl Iterator<Item = &mut openapi::path::Operation> {
+    description.paths.paths.values_mut().flat_map(|item| {
+        [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
+            .into_iter()
+            .filter_map(Option::as_mut)
+    })
+}
+
+async fn method_not_allowed() -> Error {
+    Error::refused(405, "method_not_allowed", "This door knows other methods.")
+}
+
+/// Counts requests, and keeps what the API says out of caches.
+async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let is_api = request.uri().path().starts_with("/api/");
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if is_api {
+        let headers = response.headers_mut();
+        let private = HeaderValue::from_static("private, no-store");
+        headers.insert(header::CACHE_CONTROL, private);
+        let nosniff = HeaderValue::from_static("nosniff");
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    }
+    let route = route.as_ref().map_or("other", MatchedPath::as_str);
+    app.metrics
+        .counter(
+            "nightjar_http_requests_total",
+            "Requests, by route and status.",
+            &[("route", route), ("status", response.status().as_str())],
+        )
+        .increment();
+    response
+}
