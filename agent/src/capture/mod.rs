@@ -1,10 +1,13 @@
 //! Where pictures come from: cameras, video files, a drawn scene.
 
+pub mod choose;
+pub mod discover;
 pub(crate) mod feeder;
 pub(crate) mod reel;
 pub mod scene;
 pub(crate) mod source;
 pub mod stamp;
+mod v4l2;
 pub mod watchdog;
 
 pub(crate) use source::Source;

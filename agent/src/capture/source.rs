@@ -11,6 +11,7 @@ use super::{
     feeder::{Feeder, SceneSupply, Supply},
     reel::Reel,
     scene::Scene,
+    v4l2,
 };
 use crate::config::{SourceConfig, SourceKind};
 
@@ -33,9 +34,7 @@ impl Source {
         match config.kind {
             SourceKind::Synthetic => Self::synthetic(config),
             SourceKind::File => Self::file(config),
-            SourceKind::V4l2 => {
-                anyhow::bail!("sources of kind `v4l2` are not built yet; use `file` or `synthetic`")
-            }
+            SourceKind::V4l2 => Self::camera(config),
         }
     }
 
@@ -66,6 +65,12 @@ impl Source {
         let reel = Reel::open(path)?;
         let (geometry, caps) = (reel.geometry(), reel.caps().clone());
         Self::fed(Supply::Reel(Box::new(reel)), geometry, &caps)
+    }
+
+    fn camera(config: &SourceConfig) -> anyhow::Result<Self> {
+        let (chain, geometry) = v4l2::chain(config)?;
+        let chain: Vec<&gst::Element> = chain.iter().collect();
+        Ok(Self { bin: bin_of(&chain)?, geometry, feed: None })
     }
 
     fn fed(supply: Supply, geometry: Geometry, caps: &gst::Caps) -> anyhow::Result<Self> {

@@ -17,8 +17,8 @@ use clap::{Args, Parser, Subcommand};
 
 use self::output::{complain, say};
 use crate::{
-    config::{Config, ConfigError},
-    live, logging,
+    config::{Config, ConfigError, SourceConfig},
+    live, logging, media,
 };
 
 const CONFIGURATION_ERROR: u8 = 2;
@@ -53,6 +53,14 @@ enum Verb {
     /// Hold the viewers' connections; the agent starts this itself
     #[command(hide = true)]
     LiveWorker,
+    /// List cameras, what they can do, and encoders
+    Probe {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell what is missing, and the next step
     Doctor {
         #[command(flatten)]
@@ -147,6 +155,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Check { config } => check(&config.path),
         Verb::Fsck { data, json } => fsck::fsck(&data.path, json),
         Verb::LiveWorker => live_worker(),
+        Verb::Probe { config, json } => probe(&config.path, json),
         Verb::Doctor { config, data, json } => Ok(doctor::doctor(&config.path, &data.path, json)),
     }
 }
@@ -162,6 +171,19 @@ fn check(path: &Path) -> Result<ExitCode, Failure> {
         source.height,
         source.fps
     ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Works without a configuration: it is what one is written after.
+fn probe(config: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let source =
+        Config::load(config).map_or_else(|_| SourceConfig::default(), |config| config.source);
+    let probe = media::probe(&source)?;
+    if json {
+        say(serde_json::to_string_pretty(&probe).map_err(anyhow::Error::from)?);
+    } else {
+        say(probe);
+    }
     Ok(ExitCode::SUCCESS)
 }
 

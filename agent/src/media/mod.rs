@@ -11,6 +11,7 @@ mod negotiation;
 pub mod offer;
 pub mod peer;
 mod pipeline;
+mod probe;
 mod supervisor;
 mod taps;
 
@@ -28,7 +29,10 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::encoder::EncoderKind;
+pub use self::{
+    encoder::EncoderKind,
+    probe::{Probe, ProbedCamera, probe},
+};
 use self::{supervisor::Supervisor, taps::Taps};
 use crate::{
     config::SourceConfig,

@@ -1,0 +1,197 @@
+//! Which of a camera's modes is captured.
+//!
+//! Everything is encoded by the agent's one encoder, so raw pictures are best: they need no
+//! decoding. MJPEG is taken when the camera gives the wanted size or pace in no other way, as
+//! most USB cameras do above 640x480. A camera's own H.264 is not used: motion detection needs
+//! decoded pictures, and viewers need key frames and bitrates on demand.
+
+use std::cmp::Ordering;
+
+use super::discover::{Mode, PixelFormat};
+
+/// What `[source]` asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+}
+
+/// The mode to capture, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    pub mode: Mode,
+    /// One sentence for the owner.
+    pub reason: String,
+}
+
+/// `None` when the camera has no mode that the agent can use.
+pub fn choose(modes: &[Mode], wanted: Wanted) -> Option<Choice> {
+    let usable = || modes.iter().filter(|mode| mode.format != PixelFormat::H264);
+    let mode = *usable().min_by(|one, other| compare(one, other, wanted))?;
+    let raw = usable()
+        .filter(|other| other.format != PixelFormat::Mjpeg)
+        .min_by(|one, other| compare(one, other, wanted));
+    Some(Choice { reason: reason(&mode, raw, wanted), mode })
+}
+
+/// How well a mode serves, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// At least the wanted size, at the wanted pace.
+    Full,
+    /// At least the wanted size, at half of the wanted pace or more.
+    Slow,
+    /// Smaller, at the wanted pace.
+    Small,
+    Poor,
+}
+
+fn fit(mode: &Mode, wanted: Wanted) -> Fit {
+    let large = mode.width >= wanted.width && mode.height >= wanted.height;
+    let pace = pace(mode, wanted);
+    // 29.97 fps serve as 30.
+    let full_pace = pace >= f64::from(wanted.fps) * 0.95;
+    match (large, full_pace) {
+        (true, true) => Fit::Full,
+        (true, false) if pace >= f64::from(wanted.fps) / 2.0 => Fit::Slow,
+        (false, true) => Fit::Small,
+        _ => Fit::Poor,
+    }
+}
+
+/// An unknown pace is given the benefit of the doubt.
+fn pace(mode: &Mode, wanted: Wanted) -> f64 {
+    mode.frames_per_second().unwrap_or(f64::from(wanted.fps))
+}
+
+/// The better mode is `Less`.
+fn compare(one: &Mode, other: &Mode, wanted: Wanted) -> Ordering {
+    let area = |mode: &Mode| u64::from(mode.width) * u64::from(mode.height);
+    let smaller = area(one).cmp(&area(other));
+    let slower = pace(one, wanted).total_cmp(&pace(other, wanted));
+    let cheaper = cost(one.format).cmp(&cost(other.format));
+    let fits = (fit(one, wanted), fit(other, wanted));
+    fits.0.cmp(&fits.1).then_with(|| match fits.0 {
+        // Not more than is wanted: it would be thrown away.
+        Fit::Full => smaller.then(cheaper).then(slower),
+        Fit::Slow => smaller.then(slower.reverse()).then(cheaper),
+        Fit::Small => smaller.reverse().then(cheaper).then(slower),
+        Fit::Poor => slower.reverse().then(smaller.reverse()).then(cheaper),
+    })
+}
+
+/// What it takes to make of a picture what the encoder wants.
+fn cost(format: PixelFormat) -> u8 {
+    match format {
+        PixelFormat::Nv12 | PixelFormat::I420 => 0,
+        PixelFormat::Yuyv | PixelFormat::Uyvy => 1,
+        PixelFormat::Mjpeg => 2,
+        PixelFormat::H264 => 3,
+    }
+}
+
+fn reason(mode: &Mode, raw: Option<&Mode>, wanted: Wanted) -> String {
+    let why = match (mode.format, raw) {
+        (PixelFormat::Mjpeg, None) => "the camera gives no raw pictures".to_owned(),
+        (PixelFormat::Mjpeg, Some(raw)) => format!("the best raw mode is {raw}"),
+        _ => "raw pictures need no decoding".to_owned(),
+    };
+    let Wanted { width, height, fps } = wanted;
+    match fit(mode, wanted) {
+        Fit::Full => format!("{mode}: {why}"),
+        _ => format!("{mode}: {why}; the camera does not reach {width}x{height} at {fps} fps"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WANTED: Wanted = Wanted { width: 1280, height: 720, fps: 30 };
+
+    fn mode(format: PixelFormat, width: u32, height: u32, fps: u32) -> Mode {
+        Mode { format, width, height, fps: Some((fps, 1)) }
+    }
+
+    /// A typical USB camera: raw is fast when small, MJPEG always.
+    fn webcam() -> Vec<Mode> {
+        vec![
+            mode(PixelFormat::Yuyv, 640, 480, 30),
+            mode(PixelFormat::Yuyv, 1280, 720, 10),
+            mode(PixelFormat::Yuyv, 1920, 1080, 5),
+            mode(PixelFormat::Mjpeg, 640, 480, 30),
+            mode(PixelFormat::Mjpeg, 1280, 720, 30),
+            mode(PixelFormat::Mjpeg, 1920, 1080, 30),
+            mode(PixelFormat::H264, 1280, 720, 30),
+        ]
+    }
+
+    fn chosen(modes: &[Mode], wanted: Wanted) -> Mode {
+        choose(modes, wanted).unwrap().mode
+    }
+
+    #[test]
+    fn mjpeg_is_taken_where_raw_is_too_slow_and_the_reason_says_so() {
+        let choice = choose(&webcam(), WANTED).unwrap();
+        assert_eq!(choice.mode, mode(PixelFormat::Mjpeg, 1280, 720, 30));
+        assert!(choice.reason.contains("YUYV 640x480 at 30 fps"), "{}", choice.reason);
+    }
+
+    #[test]
+    fn raw_is_taken_where_it_is_fast_enough() {
+        let wanted = Wanted { width: 640, height: 480, fps: 15 };
+        assert_eq!(chosen(&webcam(), wanted), mode(PixelFormat::Yuyv, 640, 480, 30));
+        let wanted = Wanted { fps: 10, ..WANTED };
+        assert_eq!(chosen(&webcam(), wanted), mode(PixelFormat::Yuyv, 1280, 720, 10));
+    }
+
+    #[test]
+    fn planar_formats_come_before_packed_ones() {
+        let modes = [
+            mode(PixelFormat::Yuyv, 1280, 720, 30),
+            mode(PixelFormat::Nv12, 1280, 720, 30),
+            mode(PixelFormat::Mjpeg, 1280, 720, 30),
+        ];
+        assert_eq!(chosen(&modes, WANTED).format, PixelFormat::Nv12);
+    }
+
+    #[test]
+    fn the_smallest_size_that_is_large_enough_is_taken_at_the_lowest_pace_that_serves() {
+        let modes = [
+            mode(PixelFormat::Nv12, 3840, 2160, 30),
+            mode(PixelFormat::Nv12, 1920, 1080, 60),
+            mode(PixelFormat::Nv12, 1920, 1080, 30),
+            mode(PixelFormat::Nv12, 640, 480, 60),
+        ];
+        assert_eq!(chosen(&modes, WANTED), modes[2]);
+    }
+
+    #[test]
+    fn a_camera_that_cannot_do_it_gives_what_comes_nearest_and_says_so() {
+        let modes = [mode(PixelFormat::Yuyv, 320, 240, 30), mode(PixelFormat::Yuyv, 640, 480, 30)];
+        let choice = choose(&modes, WANTED).unwrap();
+        assert_eq!(choice.mode, modes[1]);
+        assert!(choice.reason.contains("does not reach 1280x720"), "{}", choice.reason);
+
+        let slow = [mode(PixelFormat::Yuyv, 1280, 720, 20), mode(PixelFormat::Yuyv, 640, 480, 30)];
+        assert_eq!(chosen(&slow, WANTED), slow[0], "two thirds of the pace, all of the size");
+        let slower = [mode(PixelFormat::Yuyv, 1280, 720, 5), mode(PixelFormat::Yuyv, 640, 480, 30)];
+        assert_eq!(chosen(&slower, WANTED), slower[1]);
+    }
+
+    #[test]
+    fn television_rates_and_unknown_rates_serve() {
+        let television =
+            Mode { fps: Some((30_000, 1_001)), ..mode(PixelFormat::Yuyv, 1280, 720, 0) };
+        let silent = Mode { fps: None, ..television };
+        assert_eq!(fit(&television, WANTED), Fit::Full);
+        assert_eq!(fit(&silent, WANTED), Fit::Full);
+    }
+
+    #[test]
+    fn h264_alone_is_no_use() {
+        assert_eq!(choose(&[mode(PixelFormat::H264, 1280, 720, 30)], WANTED), None);
+        assert_eq!(choose(&[], WANTED), None);
+    }
+}

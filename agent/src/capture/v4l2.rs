@@ -1,0 +1,89 @@
+//! A V4L2 camera as a chain of elements.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use gstreamer::{self as gst, prelude::*};
+
+use super::{
+    Geometry,
+    choose::{Choice, Wanted, choose},
+    discover::{Camera, Mode, PixelFormat, camera_at, cameras},
+};
+use crate::config::SourceConfig;
+
+/// What `[source] device` is when any camera will do.
+const ANY_DEVICE: &str = "auto";
+
+/// The camera's elements in order, and the pictures that come out at their end.
+pub(super) fn chain(config: &SourceConfig) -> anyhow::Result<(Vec<gst::Element>, Geometry)> {
+    let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
+    let (camera, choice) = find(&config.device, wanted)?;
+    tracing::info!(camera = camera.name, device = %camera.path.display(), "{}", choice.reason);
+    let mode = choice.mode;
+    let pace = mode.fps.unwrap_or((config.fps, 1));
+    // More pictures than wanted are dropped before they cost anything.
+    let thinned = f64::from(pace.0) / f64::from(pace.1.max(1)) > f64::from(config.fps) * 1.1;
+    let mut chain = vec![
+        gst::ElementFactory::make("v4l2src")
+            .property("device", camera.path.to_string_lossy().as_ref())
+            .build()
+            .context("GStreamer has no v4l2src: install gstreamer1.0-plugins-good")?,
+        gst::ElementFactory::make("capsfilter").property("caps", caps(&mode)).build()?,
+    ];
+    if thinned {
+        chain.push(
+            gst::ElementFactory::make("videorate")
+                .property("drop-only", true)
+                .property("max-rate", i32::try_from(config.fps)?)
+                .build()?,
+        );
+    }
+    if mode.format == PixelFormat::Mjpeg {
+        chain.push(gst::ElementFactory::make("jpegdec").build()?);
+    }
+    let fps = if thinned { (config.fps, 1) } else { pace };
+    Ok((chain, Geometry { width: mode.width, height: mode.height, fps }))
+}
+
+/// The configured camera, or the first that can be used.
+fn find(device: &str, wanted: Wanted) -> anyhow::Result<(Camera, Choice)> {
+    if device == ANY_DEVICE {
+        let cameras = cameras();
+        let complaint = cameras.iter().find_map(|camera| camera.problem.clone());
+        let usable = |camera: Camera| choose(&camera.modes, wanted).map(|choice| (camera, choice));
+        return cameras.into_iter().find_map(usable).with_context(|| match complaint {
+            Some(problem) => format!("no camera can be used: {problem}"),
+            None => "no camera found: plug one in".to_owned(),
+        });
+    }
+    let camera = camera_at(Path::new(device))
+        .with_context(|| format!("source.device = {device}: `nightjar-agent probe` lists cameras"))?
+        .with_context(|| format!("source.device = {device} is no camera"))?;
+    if let Some(problem) = &camera.problem {
+        bail!("source.device = {device}: {problem}");
+    }
+    let choice = choose(&camera.modes, wanted)
+        .with_context(|| format!("source.device = {device} gives no pictures of a known format"))?;
+    Ok((camera, choice))
+}
+
+fn caps(mode: &Mode) -> gst::Caps {
+    let number = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+    let raw = |format: &str| gst::Caps::builder("video/x-raw").field("format", format);
+    let caps = match mode.format {
+        PixelFormat::Nv12 => raw("NV12"),
+        PixelFormat::I420 => raw("I420"),
+        PixelFormat::Yuyv => raw("YUY2"),
+        PixelFormat::Uyvy => raw("UYVY"),
+        PixelFormat::Mjpeg => gst::Caps::builder("image/jpeg"),
+        PixelFormat::H264 => gst::Caps::builder("video/x-h264"),
+    };
+    let caps = caps.field("width", number(mode.width)).field("height", number(mode.height));
+    match mode.fps {
+        Some((frames, seconds)) => {
+            caps.field("framerate", gst::Fraction::new(number(frames), number(seconds))).build()
+        }
+        None => caps.build(),
+    }
+}

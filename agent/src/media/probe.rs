@@ -1,0 +1,83 @@
+//! What this machine can capture and encode, for `nightjar-agent probe`.
+
+use std::fmt;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::encoder::EncoderKind;
+use crate::{
+    capture::{
+        choose::{Wanted, choose},
+        discover::{Camera, cameras},
+    },
+    config::SourceConfig,
+};
+
+/// Cameras, each with what would be captured, and encoders, best first.
+#[derive(Debug, Serialize)]
+pub struct Probe {
+    pub cameras: Vec<ProbedCamera>,
+    pub encoders: Vec<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct ProbedCamera {
+    #[serde(rename = "camera")]
+    pub found: Camera,
+    /// The mode that would be captured, and why; `None` when none can be.
+    pub choice: Option<String>,
+}
+
+/// Looks at every camera, without capturing, with the wanted size and pace of `config`.
+pub fn probe(config: &SourceConfig) -> anyhow::Result<Probe> {
+    gstreamer::init().context("GStreamer does not start")?;
+    let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
+    let cameras = cameras()
+        .into_iter()
+        .map(|found| {
+            let choice = choose(&found.modes, wanted).map(|choice| choice.reason);
+            ProbedCamera { found, choice }
+        })
+        .collect();
+    let encoders = EncoderKind::available().into_iter().map(EncoderKind::element).collect();
+    Ok(Probe { cameras, encoders })
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.cameras.is_empty() {
+            writeln!(formatter, "no camera found: plug one in, or use a source of kind `file`")?;
+        }
+        for camera in &self.cameras {
+            camera.fmt(formatter)?;
+        }
+        match self.encoders.as_slice() {
+            [] => write!(
+                formatter,
+                "no H.264 encoder found: install gstreamer1.0-plugins-ugly (x264enc)"
+            ),
+            encoders => write!(formatter, "encoders, best first: {}", encoders.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for ProbedCamera {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Camera { path, stable_path, name, modes, problem } = &self.found;
+        writeln!(formatter, "{}: {name}", path.display())?;
+        if let Some(stable) = stable_path {
+            writeln!(formatter, "  stable name: {}", stable.display())?;
+        }
+        if let Some(problem) = problem {
+            writeln!(formatter, "  {problem}")?;
+        }
+        for mode in modes {
+            writeln!(formatter, "  {mode}")?;
+        }
+        match &self.choice {
+            Some(choice) => writeln!(formatter, "  would capture {choice}"),
+            None => writeln!(formatter, "  cannot be used: no picture format that is known"),
+        }
+    }
+}
