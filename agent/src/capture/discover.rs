@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::io::Errno;
 use serde::Serialize;
 use v4l::{
     Device, FourCC,
@@ -80,6 +81,11 @@ impl Mode {
     pub fn frames_per_second(&self) -> Option<f64> {
         self.fps.map(|(frames, seconds)| f64::from(frames) / f64::from(seconds.max(1)))
     }
+
+    /// Whether it is the same as `other` but for the frame rate.
+    pub fn differs_in_pace(&self, other: &Self) -> bool {
+        (self.format, self.width, self.height) == (other.format, other.width, other.height)
+    }
 }
 
 impl fmt::Display for Mode {
@@ -148,7 +154,12 @@ fn look_at(node: &Path) -> Option<Camera> {
 
 fn modes(node: &Path) -> io::Result<Option<Vec<Mode>>> {
     let device = Device::with_path(node)?;
-    let flags = device.query_caps()?.capabilities;
+    let flags = match device.query_caps() {
+        Ok(capabilities) => capabilities.capabilities,
+        // Not a video device at all.
+        Err(error) if error.raw_os_error() == Some(Errno::NOTTY.raw_os_error()) => return Ok(None),
+        Err(error) => return Err(error),
+    };
     if !flags.contains(Flags::VIDEO_CAPTURE | Flags::STREAMING) {
         return Ok(None);
     }

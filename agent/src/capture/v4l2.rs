@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use gstreamer::{self as gst, prelude::*};
+use gstreamer as gst;
 
 use super::{
     Geometry,

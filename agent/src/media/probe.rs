@@ -9,7 +9,7 @@ use super::encoder::EncoderKind;
 use crate::{
     capture::{
         choose::{Wanted, choose},
-        discover::{Camera, cameras},
+        discover::{Camera, Mode, cameras},
     },
     config::SourceConfig,
 };
@@ -72,12 +72,26 @@ impl fmt::Display for ProbedCamera {
         if let Some(problem) = problem {
             writeln!(formatter, "  {problem}")?;
         }
-        for mode in modes {
-            writeln!(formatter, "  {mode}")?;
+        for modes in modes.chunk_by(Mode::differs_in_pace) {
+            writeln!(formatter, "  {}", one_line(modes))?;
         }
         match &self.choice {
             Some(choice) => writeln!(formatter, "  would capture {choice}"),
             None => writeln!(formatter, "  cannot be used: no picture format that is known"),
         }
+    }
+}
+
+/// One format in one size, with all its frame rates.
+fn one_line(modes: &[Mode]) -> String {
+    let Some(Mode { format, width, height, .. }) = modes.first() else { return String::new() };
+    let paces: Vec<String> = modes
+        .iter()
+        .filter_map(Mode::frames_per_second)
+        .map(|fps| ((fps * 100.0).round() / 100.0).to_string())
+        .collect();
+    match paces.as_slice() {
+        [] => format!("{format} {width}x{height}"),
+        paces => format!("{format} {width}x{height} at {} fps", paces.join(", ")),
     }
 }
