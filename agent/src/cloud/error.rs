@@ -110,14 +110,15 @@ impl CloudError {
 fn certificate_error(error: &reqwest::Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(current) = cause {
-        let inner = current
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match inner.or_else(|| current.downcast_ref::<rustls::Error>()) {
-            Some(found @ rustls::Error::InvalidCertificate(_)) => return Some(found.to_string()),
-            _ => cause = current.source(),
+        if let Some(found @ rustls::Error::InvalidCertificate(_)) = current.downcast_ref() {
+            return Some(found.to_string());
         }
+        // The source of an I/O error skips the error that it wraps.
+        let wrapped = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = match wrapped {
+            Some(wrapped) => Some(wrapped),
+            None => current.source(),
+        };
     }
     None
 }
