@@ -150,11 +150,17 @@ impl Drop for Reel {
     }
 }
 
+/// Raw video with whatever caps feature: decoders of the libav plug-in also offer interlaced
+/// pictures, and decodebin discards a decoder that offers more than it was asked for.
+fn raw_video() -> gst::Caps {
+    gst::Caps::builder("video/x-raw").any_features().build()
+}
+
 fn build(path: &Path, sink: &AppSink) -> anyhow::Result<gst::Pipeline> {
     let pipeline = gst::Pipeline::new();
     let source = gst::ElementFactory::make("filesrc").property("location", path).build()?;
     let decoder = gst::ElementFactory::make("decodebin")
-        .property("caps", gst::Caps::new_empty_simple("video/x-raw"))
+        .property("caps", raw_video())
         .property("expose-all-streams", false)
         .build()?;
     pipeline.add_many([&source, &decoder, sink.upcast_ref()])?;
