@@ -23,9 +23,14 @@ const REASONS = {
   privacy_mode: "privacy mode is on",
 };
 
+/** The stable word in front of a camera's reason: "already_recording: a manual recording is running". */
+function reasonCode(reason) {
+  return reason?.split(":", 1)[0];
+}
+
 /** The sentence for a `Command`. */
 export function outcomeText({ kind, state, reason }) {
-  const why = reason ? (REASONS[reason] ?? reason) : null;
+  const why = reason ? (REASONS[reasonCode(reason)] ?? reason) : null;
   switch (state) {
     case "acked":
       return DONE[kind] ?? "Done.";
@@ -138,8 +143,9 @@ export class CommandPanel {
 
   /** Keeps the record button true to what the camera last said. */
   #learn({ kind, state, reason }) {
-    if (kind === "record_start") this.#recording = state === "acked" || reason === "already_recording";
-    if (kind === "record_stop" && (state === "acked" || reason === "not_recording")) this.#recording = false;
+    const code = reasonCode(reason);
+    if (kind === "record_start") this.#recording = state === "acked" || code === "already_recording";
+    if (kind === "record_stop" && (state === "acked" || code === "not_recording")) this.#recording = false;
   }
 
   #tell(command) {
