@@ -1,0 +1,93 @@
+//! The web app's pure pieces, in the browser that runs them.
+
+use anyhow::{Context, Result};
+use nightjar_e2e::{
+    browser::{Browser, Page},
+    relay::{Place, Ports, Relay},
+    stack::Scenario,
+};
+use serde_json::{Value, json};
+
+/// Evaluates `expression` with the module's exports in scope as `module`.
+async fn with_module(page: &Page, name: &str, expression: &str) -> Result<Value> {
+    let script = format!(
+        "import(document.querySelector('script[type=module]').src.replace('main.js', '{name}'))\
+         .then((module) => ({expression}))"
+    );
+    page.evaluate(&script).await.with_context(|| format!("{name}: {expression}"))
+}
+
+async fn assert_gives(page: &Page, name: &str, expression: &str, expected: Value) -> Result<()> {
+    let found = with_module(page, name, expression).await?;
+    assert_eq!(found, expected, "{name}: {expression}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_app_s_pure_pieces_decide_as_they_should() -> Result<()> {
+    Scenario::run("web_modules", |directory| async move {
+        let relay = Relay::start(&directory, Place::loopback(Ports::free()?)).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&relay.url()).await?;
+        waits_grow_and_a_steady_connection_starts_anew(&page).await?;
+        addresses_find_their_view_and_stay_in_the_app(&page).await?;
+        whep_speaks_its_headers_and_fragments(&page).await?;
+        times_read_as_people_read_them(&page).await
+    })
+    .await
+}
+
+async fn waits_grow_and_a_steady_connection_starts_anew(page: &Page) -> Result<()> {
+    let wait = "[0, 1, 2, 9].map((attempt) => module.waitMs(attempt, {firstMs: 1000, longestMs: 20000}, R))";
+    let low = wait.replace('R', "0");
+    let high = wait.replace('R', "0.999999");
+    assert_gives(page, "backoff.js", &low, json!([500, 1000, 2000, 10_000])).await?;
+    assert_gives(page, "backoff.js", &high, json!([1000, 2000, 4000, 20_000])).await?;
+
+    let story = "(() => { \
+        const backoff = new module.Backoff({firstMs: 1000, longestMs: 20000, steadyMs: 5000}); \
+        const waits = [backoff.failed(0, 0), backoff.failed(1, 0)]; \
+        backoff.connected(10); waits.push(backoff.failed(20, 0)); \
+        backoff.connected(30); waits.push(backoff.failed(6000, 0)); \
+        backoff.reset(); waits.push(backoff.failed(6001, 0)); \
+        return waits; })()";
+    assert_gives(page, "backoff.js", story, json!([500, 1000, 2000, 500, 500])).await
+}
+
+async fn addresses_find_their_view_and_stay_in_the_app(page: &Page) -> Result<()> {
+    let matched = "[module.matchPath('/cameras/:cameraId', '/cameras/7'), \
+                    module.matchPath('/cameras/:cameraId', '/cameras/7/x'), \
+                    module.matchPath('/', '/'), module.matchPath('/events', '/clips')]";
+    assert_gives(page, "router.js", matched, json!([{"cameraId": "7"}, null, {}, null])).await?;
+    let own = "['/clips/1', '//evil.example/x', 'https://evil.example', '/\\\\evil.example', null]\
+               .map(module.ownPath)";
+    assert_gives(page, "router.js", own, json!(["/clips/1", "/", "/", "/", "/"])).await
+}
+
+async fn whep_speaks_its_headers_and_fragments(page: &Page) -> Result<()> {
+    let header = "module.iceServersFrom('<stun:a:3478>; rel=\"ice-server\", \
+                  <turn:b:3478?transport=udp>; rel=\"ice-server\"; username=\"1:u\"; \
+                  credential=\"c\"; credential-type=\"password\", </x>; rel=\"next\"')";
+    let servers = json!([
+        {"urls": "stun:a:3478"},
+        {"urls": "turn:b:3478?transport=udp", "username": "1:u", "credential": "c"},
+    ]);
+    assert_gives(page, "whep.js", header, servers).await?;
+    assert_gives(page, "whep.js", "module.iceServersFrom(null)", json!([])).await?;
+
+    let fragment = "module.candidateFragment('v=0\\r\\na=ice-ufrag:U\\r\\na=ice-pwd:P\\r\\n\
+                    a=mid:0\\r\\n', [{candidate: 'candidate:1 1 udp 1 192.0.2.1 9 typ host'}], true)";
+    let expected = "a=ice-ufrag:U\r\na=ice-pwd:P\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
+                    a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=end-of-candidates\r\n";
+    assert_gives(page, "whep.js", fragment, json!(expected)).await
+}
+
+async fn times_read_as_people_read_them(page: &Page) -> Result<()> {
+    let durations = "[0, 8400, 65_000, 3_723_000].map(module.duration)";
+    assert_gives(page, "format.js", durations, json!(["0:00", "0:08", "1:05", "1:02:03"])).await?;
+    let sizes = "[0, 999, 4_200_000].map(module.bytes)";
+    assert_gives(page, "format.js", sizes, json!(["0 B", "999 B", "4.2 MB"])).await?;
+    let days = "(() => { const noon = new Date(2026, 2, 30, 12).getTime(); const hour = 3_600_000; \
+                return [module.dayName(noon - 11 * hour, noon), module.dayName(noon - 13 * hour, noon)]; })()";
+    assert_gives(page, "format.js", days, json!(["Today", "Yesterday"])).await
+}
