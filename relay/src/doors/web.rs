@@ -15,8 +15,9 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use include_dir::{Dir, DirEntry, include_dir};
-use nightjar_shared::api::Problem;
 use sha2::{Digest as _, Sha256};
+
+use crate::error::Error;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/web");
 
@@ -108,15 +109,7 @@ async fn elsewhere(
 }
 
 fn not_found() -> Response {
-    let problem = Problem {
-        code: "not_found".to_owned(),
-        title: "There is nothing at this address.".to_owned(),
-        status: 404,
-        detail: None,
-    };
-    let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-    (StatusCode::NOT_FOUND, content_type, serde_json::to_vec(&problem).unwrap_or_default())
-        .into_response()
+    Error::not_found().into_response()
 }
 
 impl WebApp {
