@@ -2,7 +2,7 @@
 //! without files, ends events that nobody ended. Afterwards index and disk agree.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     clock::{clock_state, unix_now, uptime_ms},
-    store::{ClipEnd, ClipKind, ClipState, NewClip, NewPart, Store, StoreError},
+    store::{Clip, ClipEnd, ClipKind, ClipState, NewClip, NewPart, Store, StoreError},
 };
 
 const CUT_SHORT: &str = "the camera lost power before any footage was safe";
@@ -69,8 +69,14 @@ pub async fn adopt(
     let mut adopted = Adopted::default();
     let mut ended_at = HashMap::new();
 
-    for clip in clips.iter().filter(|clip| clip.state == ClipState::Open) {
+    for clip in &clips {
         let left = files.remove(&clip.clip_id).unwrap_or_default();
+        // A disk that was missing for a while gives back what was thought to be gone.
+        let is_back = clip.state == ClipState::Gone && left.video.is_some();
+        if clip.state != ClipState::Open && !is_back {
+            remove_unlisted(directory, clip, left).await;
+            continue;
+        }
         let end = close(store, directory, clip.clip_id, clip.kind, clip.started_at, left).await?;
         if let Some(end) = end {
             adopted.closed += 1;
@@ -80,9 +86,8 @@ pub async fn adopt(
             store.clip_gone(clip.clip_id, CUT_SHORT).await?;
         }
     }
-    let known: HashSet<ClipId> = clips.iter().map(|clip| clip.clip_id).collect();
     for (clip_id, left) in files {
-        if !known.contains(&clip_id) && found(store, directory, boot_id, clip_id, left).await? {
+        if found(store, directory, boot_id, clip_id, left).await? {
             adopted.found += 1;
         }
     }
@@ -131,7 +136,27 @@ async fn list_files(directory: &Path) -> Result<HashMap<ClipId, Files>, AdoptErr
     Ok(by_clip)
 }
 
-/// Closes a clip from what is left of it. Gives its end, or nothing when nothing is left.
+/// Removes a thumbnail that came too late for its clip, or whose clip is gone.
+async fn remove_unlisted(directory: &Path, clip: &Clip, left: Files) {
+    let Some(picture) = left.picture else { return };
+    let listed = clip.parts.iter().any(|part| directory.join(&part.path) == picture);
+    if !listed {
+        remove_file(picture).await;
+    }
+}
+
+async fn remove_file(path: PathBuf) {
+    let removed = spawn_blocking({
+        let path = path.clone();
+        move || files::remove(&path)
+    });
+    if let Ok(Err(error)) = removed.await {
+        tracing::warn!(%error, path = %path.display(), "a file that belongs to no clip stays");
+    }
+}
+
+/// Closes a clip from what is left of it. Gives its end, or nothing when nothing is left: then
+/// its picture goes too.
 async fn close(
     store: &Store,
     directory: &Path,
@@ -143,18 +168,21 @@ async fn close(
     let mut parts: Vec<NewPart> = Vec::new();
     let mut duration_ms = 0;
     if kind != ClipKind::Snapshot {
-        let Some(video) = left.video else { return Ok(None) };
-        match repaired(directory, video, clip_id).await {
-            Ok(Some(file)) => {
-                duration_ms = file.duration_ms;
-                parts.push(video_part(clip_id, file));
-            }
-            Ok(None) => return Ok(None),
-            Err(error) => {
+        let file = match left.video {
+            Some(video) => repaired(directory, video, clip_id).await.unwrap_or_else(|error| {
                 tracing::error!(clip.id = %clip_id, %error, "a clip cannot be repaired");
-                return Ok(None);
+                None
+            }),
+            None => None,
+        };
+        let Some(file) = file else {
+            if let Some(picture) = left.picture {
+                remove_file(picture).await;
             }
-        }
+            return Ok(None);
+        };
+        duration_ms = file.duration_ms;
+        parts.push(video_part(clip_id, file));
     }
     let picture = left.picture.and_then(|path| path.metadata().ok());
     if let Some(length) = picture.map(|metadata| metadata.len()) {

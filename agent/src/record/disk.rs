@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     RecordStatus, files,
     keeper::disk_space,
-    writer::{ClipFile, FinishedFile},
+    writer::{ClipFile, FinishedFile, WriteError},
 };
 use crate::{
     frame::EncodedFrame,
@@ -39,6 +39,9 @@ const MAX_OWED: usize = 256;
 const OWED_RETRY: Duration = Duration::from_secs(2);
 /// A snapshot that takes longer leaves its clip without a thumbnail.
 const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) const DISK_FULL: &str =
+    "the disk for recordings is full; recording goes on when space is free";
 
 pub(super) const VIDEO_PART: u32 = 0;
 pub(super) const THUMBNAIL_PART: u32 = 1;
@@ -275,7 +278,7 @@ impl Disk {
     fn check_space(&self) -> Result<(), Problem> {
         let space = disk_space(&self.context.directory);
         if space.total_bytes > 0 && space.free_bytes < space.reserve_bytes() {
-            return Err(Problem { text: disk_full_text(&self.context.directory), disk_full: true });
+            return Err(Problem::disk_full());
         }
         Ok(())
     }
@@ -289,16 +292,21 @@ impl Disk {
         if problem.disk_full {
             self.context.keeper.notify_one();
         }
-        self.context.status.send_modify(|status| status.problem = Some(problem.text));
+        self.context.status.send_modify(|status| {
+            // The keeper takes the news of a full disk back when there is space.
+            let place =
+                if problem.disk_full { &mut status.retention.problem } else { &mut status.problem };
+            *place = Some(problem.text);
+        });
     }
 
     fn report_store(&self, clip_id: ClipId, error: &StoreError) {
-        let text = if error.is_disk_full() {
-            disk_full_text(&self.context.directory)
+        let problem = if error.is_disk_full() {
+            Problem::disk_full()
         } else {
-            error.to_string()
+            Problem::other(error.to_string())
         };
-        self.report(clip_id, Problem { text, disk_full: error.is_disk_full() });
+        self.report(clip_id, problem);
     }
 
     fn clear_problem(&self) {
@@ -356,25 +364,23 @@ struct Problem {
 }
 
 impl Problem {
-    fn other(text: &str) -> Self {
-        Self { text: text.to_owned(), disk_full: false }
+    fn disk_full() -> Self {
+        Self { text: DISK_FULL.to_owned(), disk_full: true }
+    }
+
+    fn other(text: impl Into<String>) -> Self {
+        Self { text: text.into(), disk_full: false }
     }
 }
 
-impl From<super::writer::WriteError> for Problem {
-    fn from(error: super::writer::WriteError) -> Self {
-        let disk_full = error.is_disk_full();
-        let text = if disk_full {
-            format!("the disk is full ({error}); recording goes on when space is free")
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        if error.is_disk_full() {
+            Self::disk_full()
         } else {
-            error.to_string()
-        };
-        Self { text, disk_full }
+            Self::other(format!("{error}; recording tries again every few seconds"))
+        }
     }
-}
-
-pub(super) fn disk_full_text(directory: &Path) -> String {
-    format!("the disk of {} is full; recording goes on when space is free", directory.display())
 }
 
 pub(super) fn video_part(clip_id: ClipId, file: FinishedFile) -> NewPart {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controls, RecordStatus, RetentionStatus,
-    disk::disk_full_text,
+    disk::DISK_FULL,
     files,
     retention::{DiskSpace, Limits, to_delete},
 };
@@ -97,7 +97,7 @@ impl Keeper {
     /// Tells of a full disk also while nothing records, and of space that has returned.
     fn publish_space(&self, space: DiskSpace) {
         let full = space.total_bytes > 0 && space.free_bytes < space.reserve_bytes();
-        let text = full.then(|| disk_full_text(&self.directory));
+        let text = full.then(|| DISK_FULL.to_owned());
         self.status.send_if_modified(|status| {
             let retention = &mut status.retention;
             let changed =

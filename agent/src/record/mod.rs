@@ -97,10 +97,10 @@ impl RecordStatus {
         let missing = self.retention.missing_clips;
         let missing = (missing > 0)
             .then(|| format!("{missing} clips are missing: somebody deleted their files"));
-        let full = self.retention.problem.clone();
-        // A full disk is told once.
-        let writing = self.problem.clone().filter(|_| full.is_none());
-        [writing, full, missing].into_iter().flatten().collect()
+        [self.problem.clone(), self.retention.problem.clone(), missing]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 

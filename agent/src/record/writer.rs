@@ -41,11 +41,9 @@ pub(super) enum WriteError {
 }
 
 impl WriteError {
-    /// Whether writing succeeds again once space is free.
+    /// Whether the file system is full: writing succeeds again once space is free.
     pub(super) fn is_disk_full(&self) -> bool {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        matches!(self, Self::File { source, .. }
-            if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull)
     }
 }
 
