@@ -343,7 +343,7 @@ async fn the_broker_says_what_it_does_not_offer() {
     let camera = relay.connect(CameraId::generate()).await;
     let offered = camera.connack.properties.clone().unwrap();
     assert_eq!(offered.shared_subscription_available, Some(0));
-    assert_eq!(offered.server_keep_alive, Some(60));
+    assert_eq!(offered.server_keep_alive, Some(15));
     assert_eq!(offered.max_qos, Some(1));
     relay.stop().await;
 }

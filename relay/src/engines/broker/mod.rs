@@ -29,6 +29,8 @@ pub struct BrokerLimits {
     /// Messages that wait for one camera; when full, the oldest one goes.
     pub queue_length: usize,
     pub subscriptions: usize,
+    /// What every camera is told. One that vanishes without a goodbye is noticed after one and a
+    /// half times that, in time to be shown as offline within 30 s.
     pub keep_alive_s: u16,
     /// From the TCP connection to the end of TLS, and again to the end of CONNECT.
     pub handshake: Duration,
@@ -46,7 +48,7 @@ impl Default for BrokerLimits {
             inflight: 32,
             queue_length: 64,
             subscriptions: 8,
-            keep_alive_s: 60,
+            keep_alive_s: 15,
             handshake: Duration::from_secs(10),
             authentication: Duration::from_secs(5),
             handling: Duration::from_secs(10),
