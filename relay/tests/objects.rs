@@ -183,7 +183,18 @@ async fn an_upload_url_permits_no_other_key_length_type_or_digest() {
     let other_key = upload.url.replace("camera/clip/0.mp4", "camera/clip/1.mp4");
     let other_bucket = upload.url.replace("/clips/", "/other/");
     let good = headers(&upload);
-    let attempts: [(&str, &str, HeaderMap, &[u8]); 9] = [
+    let mut honest = changed("content-length", "5");
+    let digest =
+        store.presign("camera/clip/0.mp4", b"other").headers.remove("x-amz-checksum-sha256");
+    honest.insert("x-amz-checksum-sha256", digest.unwrap().parse().unwrap());
+    let mut same_length = honest.clone();
+    let digest =
+        store.presign("camera/clip/0.mp4", b"CLIP").headers.remove("x-amz-checksum-sha256");
+    same_length.insert("content-length", HeaderValue::from_static("4"));
+    same_length.insert("x-amz-checksum-sha256", digest.unwrap().parse().unwrap());
+    let attempts: [(&str, &str, HeaderMap, &[u8]); 11] = [
+        ("another clip, honestly described", &upload.url, honest, b"other"),
+        ("another clip of the same length", &upload.url, same_length, b"CLIP"),
         ("other key", &other_key, good.clone(), b"clip"),
         ("other bucket", &other_bucket, good.clone(), b"clip"),
         ("longer", &upload.url, changed("content-length", "5"), b"clips"),

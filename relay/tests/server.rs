@@ -4,9 +4,15 @@
 
 mod support;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
-use axum::{Router, body::Bytes, extract::ConnectInfo, routing};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::ConnectInfo,
+    routing,
+};
+use futures::Stream;
 use nightjar_relay::{
     clock,
     doors::server::{self, ServerLimits, ServerOptions},
@@ -47,7 +53,7 @@ impl Server {
                 routing::get(|peer: ConnectInfo<SocketAddr>| async move { peer.0.to_string() }),
             )
             .route("/length", routing::post(|body: Bytes| async move { body.len().to_string() }))
-            .route("/large", routing::get(|| async { vec![0_u8; 64 << 20] }))
+            .route("/endless", routing::get(|| async { Body::from_stream(endless()) }))
             .route("/never", routing::get(|| async { std::future::pending::<()>().await }));
         server::serve_router(listener, router, options, &metrics, &tracker, cancel.clone());
         Self { address, metrics, tracker, cancel }
@@ -68,17 +74,16 @@ impl Server {
     }
 }
 
-/// Limits so short that a test need not wait, with room for a loaded machine.
-fn impatient() -> ServerLimits {
-    ServerLimits {
-        head: Duration::from_secs(1),
-        body_idle: Duration::from_millis(300),
-        body_total: Duration::from_millis(900),
-        keep_alive: Duration::from_secs(1),
-        write_stall: Duration::from_millis(300),
-        drain: Duration::from_millis(300),
-        ..ServerLimits::default()
-    }
+/// A response that no client ever takes to its end.
+fn endless() -> impl Stream<Item = Result<Bytes, Infallible>> {
+    futures::stream::repeat(Ok(Bytes::from_static(&[0; 4096])))
+}
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// Patient in everything that a test is not about.
+fn patient() -> ServerLimits {
+    ServerLimits::default()
 }
 
 /// Everything the server still says until it closes the connection.
@@ -91,7 +96,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_head_that_drips_is_cut_off_while_others_are_served() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(ServerLimits { head: Duration::from_secs(1), ..patient() }).await;
     let mut slow = Vec::new();
     for _ in 0..50 {
         let mut stream = server.connect().await;
@@ -110,14 +115,14 @@ async fn a_head_that_drips_is_cut_off_while_others_are_served() {
 
 #[tokio::test]
 async fn a_silent_connection_is_closed() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(ServerLimits { head: SHORT, ..patient() }).await;
     assert_eq!(until_closed(&mut server.connect().await).await, "");
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_body_that_stops_coming_is_given_up() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(ServerLimits { body_idle: SHORT, ..patient() }).await;
     let mut stream = server.connect().await;
     stream
         .write_all(b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
@@ -130,7 +135,7 @@ async fn a_body_that_stops_coming_is_given_up() {
 
 #[tokio::test]
 async fn a_body_that_drips_for_ever_is_given_up() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(ServerLimits { body_total: SHORT, ..patient() }).await;
     let (mut reader, mut writer) = server.connect().await.into_split();
     let drip = async {
         let head = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n";
@@ -150,7 +155,7 @@ async fn a_body_that_drips_for_ever_is_given_up() {
 
 #[tokio::test]
 async fn a_body_in_time_is_read_whole() {
-    let server = Server::start(ServerLimits::default()).await;
+    let server = Server::start(patient()).await;
     let client = reqwest::Client::new();
     let answer = client.post(server.url("/length")).body(vec![0_u8; 100_000]).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "100000");
@@ -159,9 +164,11 @@ async fn a_body_in_time_is_read_whole() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_of_a_response_is_dropped() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(ServerLimits { write_stall: SHORT, ..patient() }).await;
     let mut stream = server.connect().await;
-    stream.write_all(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut first_taste = vec![0; 1 << 20];
+    within(PATIENCE, stream.read_exact(&mut first_taste)).await.unwrap();
     support::until("the stalled connection is closed", || {
         server.metrics.render().contains("nightjar_http_connections{listener=\"test\"} 0")
             && server.metrics.render().contains("nightjar_http_timeouts_total{listener=\"test\"} 1")
@@ -172,7 +179,8 @@ async fn a_client_that_takes_nothing_of_a_response_is_dropped() {
 
 #[tokio::test]
 async fn an_idle_connection_is_kept_and_then_closed() {
-    let server = Server::start(impatient()).await;
+    let server =
+        Server::start(ServerLimits { keep_alive: Duration::from_secs(1), ..patient() }).await;
     let mut stream = server.connect().await;
     for _ in 0..2 {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
@@ -186,7 +194,7 @@ async fn an_idle_connection_is_kept_and_then_closed() {
 
 #[tokio::test]
 async fn connections_above_the_limit_are_closed_at_once() {
-    let server = Server::start(ServerLimits { connections: 2, ..ServerLimits::default() }).await;
+    let server = Server::start(ServerLimits { connections: 2, ..patient() }).await;
     let first = server.connect().await;
     let _second = server.connect().await;
     support::until("both connections are counted", || {
@@ -205,7 +213,7 @@ async fn connections_above_the_limit_are_closed_at_once() {
 
 #[tokio::test]
 async fn shutdown_does_not_wait_for_a_request_without_end() {
-    let server = Server::start(impatient()).await;
+    let server = Server::start(ServerLimits { drain: SHORT, ..patient() }).await;
     let mut stream = server.connect().await;
     stream.write_all(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     support::until("the request's connection is counted", || {
@@ -221,9 +229,7 @@ async fn with_tls_a_client_that_trusts_the_relays_authority_is_served() {
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
     let tls = Some(certificates.server.clone());
-    let server =
-        Server::start_with(ServerOptions { name: "test", tls, limits: ServerLimits::default() })
-            .await;
+    let server = Server::start_with(ServerOptions { name: "test", tls, limits: patient() }).await;
     let authority = reqwest::Certificate::from_pem(certificates.ca_pem.as_bytes()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
     for host in ["localhost", "127.0.0.1"] {
@@ -238,7 +244,12 @@ async fn a_tls_handshake_that_never_begins_is_cut_off() {
     let directory = tempfile::tempdir().unwrap();
     let certificates = Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
     let tls = Some(certificates.server);
-    let server = Server::start_with(ServerOptions { name: "test", tls, limits: impatient() }).await;
+    let server = Server::start_with(ServerOptions {
+        name: "test",
+        tls,
+        limits: ServerLimits { head: SHORT, ..patient() },
+    })
+    .await;
     assert_eq!(until_closed(&mut server.connect().await).await, "");
     server.stop().await;
 }

@@ -74,6 +74,14 @@ impl State {
         }
     }
 
+    /// The rest of a response goes out after its request has ended: that is no idleness.
+    fn written(&mut self, now: Instant) {
+        self.write_blocked_since = None;
+        if matches!(self.phase, Phase::Idle(_)) {
+            self.phase = Phase::Idle(now);
+        }
+    }
+
     fn deadline(&self, limits: &ServerLimits) -> Option<Instant> {
         let phase = match self.phase {
             Phase::Head(since) => Some(since + limits.head),
@@ -102,9 +110,14 @@ impl Activity {
                 }
             };
             tokio::select! {
-                biased;
                 () = self.changed.notified() => {}
-                () = past => return,
+                () = past => {
+                    // It may have been put off without a notice.
+                    let deadline = self.state().deadline(limits);
+                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -120,10 +133,14 @@ impl Activity {
         }
     }
 
-    fn write_blocked(&self, blocked: bool) {
+    fn written(&self) {
+        self.state().written(Instant::now());
+    }
+
+    fn write_blocked(&self) {
         let mut state = self.state();
-        if state.write_blocked_since.is_some() != blocked {
-            state.write_blocked_since = blocked.then(Instant::now);
+        if state.write_blocked_since.is_none() {
+            state.write_blocked_since = Some(Instant::now());
             self.changed.notify_one();
         }
     }
@@ -161,9 +178,11 @@ impl Watched {
         Self { stream, activity, _permit: permit }
     }
 
-    fn written<T>(&self, result: Poll<T>) -> Poll<T> {
-        self.activity.write_blocked(result.is_pending());
-        result
+    fn observe(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(_) => self.activity.written(),
+            Poll::Pending => self.activity.write_blocked(),
+        }
     }
 }
 
@@ -189,7 +208,8 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.written(result)
+        self.observe(&result);
+        result
     }
 
     fn poll_write_vectored(
@@ -198,7 +218,8 @@ impl AsyncWrite for Watched {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.written(result)
+        self.observe(&result);
+        result
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -265,11 +286,23 @@ mod tests {
     }
 
     #[test]
+    fn a_response_that_still_goes_out_is_no_idleness() {
+        let mut state = State::default();
+        let now = Instant::now();
+        state.request_started(false);
+        state.request_ended(now);
+        state.written(now + Duration::from_secs(70));
+        assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(145)));
+    }
+
+    #[test]
     fn a_client_that_takes_nothing_of_a_response_has_30_seconds() {
         let mut state = State::default();
         let now = Instant::now();
         state.request_started(false);
         state.write_blocked_since = Some(now);
         assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(30)));
+        state.written(now + Duration::from_secs(29));
+        assert_eq!(state.deadline(&limits()), None);
     }
 }
