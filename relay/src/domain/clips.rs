@@ -153,7 +153,8 @@ pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     clips::delete(&transaction, clip_id, app.now()).await?;
     let account_id = Some(caller.account_id);
     record(&transaction, app.now(), account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    sweep(app).await
 }
 
 pub async fn playback(app: &App, caller: Caller, clip_id: ClipId) -> Result<Playback> {

@@ -1,0 +1,246 @@
+use std::time::Duration;
+
+use http::header;
+use nightjar_relay::config::Registration;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    database::Engine,
+    person::{Answer, PASSWORD, Person},
+    relay::{TestRelay, on_every_database, on_sqlite},
+};
+
+fn credentials(email: &str, password: &str) -> Value {
+    json!({"email": email, "password": password})
+}
+
+#[tokio::test]
+async fn signing_up_makes_a_home_and_signs_in() {
+    on_every_database(async |relay: &TestRelay| {
+        let mut alice = relay.stranger();
+        let body = json!({"email": " Alice@Example.org", "password": PASSWORD, "name": "Alice"});
+        let answer = alice.post("auth/register", body).await;
+        let set_cookie = answer.headers[header::SET_COOKIE].to_str().unwrap().to_owned();
+        for attribute in ["session=", "HttpOnly", "SameSite=Lax", "Path=/", "Max-Age="] {
+            assert!(set_cookie.contains(attribute), "{set_cookie}");
+        }
+        assert_eq!(answer.headers[header::CACHE_CONTROL], "private, no-store");
+        alice.cookie = Some(answer.cookie());
+        let me = answer.body(201);
+        assert_eq!(me["account"]["email"], "alice@example.org");
+        assert_eq!(me["account"]["name"], "Alice");
+        assert_eq!(me["account"]["role"], "user");
+        assert_eq!(me["sites"][0]["name"], "Home");
+        assert_eq!(me["sites"][0]["role"], "owner");
+        assert_eq!(alice.get("auth/me").await.body(200), me);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_closed_relay_takes_no_accounts() {
+    let relay = TestRelay::start(Engine::Sqlite, Registration::Closed).await;
+    let answer = relay.stranger().post("auth/register", credentials("a@b.c", PASSWORD)).await;
+    answer.is_problem(403, "registration_closed");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn weak_passwords_odd_addresses_and_taken_ones_are_refused() {
+    on_every_database(async |relay: &TestRelay| {
+        relay.person("alice").await;
+        let stranger = relay.stranger();
+        for (email, password, status, code) in [
+            ("bob@example.org", "123456789", 422, "weak_password"),
+            ("bob@example.org", &"x".repeat(257), 422, "weak_password"),
+            ("bob", PASSWORD, 422, "invalid_email"),
+            ("bob\0@example.org", PASSWORD, 422, "invalid_email"),
+            ("ALICE@example.org", PASSWORD, 409, "email_taken"),
+        ] {
+            let answer = stranger.post("auth/register", credentials(email, password)).await;
+            answer.is_problem(status, code);
+        }
+        let body = json!({"email": "c@d.e", "password": PASSWORD, "name": "a\u{0}b"});
+        stranger.post("auth/register", body).await.is_problem(422, "invalid_name");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_account_look_alike() {
+    on_every_database(async |relay: &TestRelay| {
+        relay.person("alice").await;
+        let stranger = relay.stranger();
+        let wrong =
+            stranger.post("auth/login", credentials("alice@example.org", "not the one")).await;
+        let unknown =
+            stranger.post("auth/login", credentials("nobody@example.org", "not the one")).await;
+        wrong.is_problem(401, "invalid_credentials");
+        assert_eq!((wrong.status, wrong.text), (unknown.status, unknown.text));
+        let right = stranger.post("auth/login", credentials("Alice@example.org", PASSWORD)).await;
+        assert!(right.cookie().starts_with("session="));
+        assert_eq!(right.body(200)["account"]["email"], "alice@example.org");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn guessing_a_password_is_stopped_and_the_owner_gets_in_later() {
+    on_every_database(async |relay: &TestRelay| {
+        relay.person("alice").await;
+        let guesser = relay.stranger();
+        for _ in 0..10 {
+            guesser
+                .post("auth/login", credentials("alice@example.org", "a guess"))
+                .await
+                .is_problem(401, "invalid_credentials");
+        }
+        let right = credentials("alice@example.org", PASSWORD);
+        let stopped = guesser.post("auth/login", right.clone()).await;
+        stopped.is_problem(429, "rate_limited");
+        assert!(stopped.headers.contains_key(header::RETRY_AFTER));
+        relay.pass(Duration::from_secs(7));
+        guesser.post("auth/login", right).await.body(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signing_in_rightly_is_never_stopped() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        for _ in 0..15 {
+            alice.post("auth/login", credentials("alice@example.org", PASSWORD)).await.body(200);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_our_own_pages_may_act_with_the_cookie() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let foreign = Person { page: Some("https://evil.example".to_owned()), ..alice.clone() };
+        foreign.post("sites", json!({"name": "x"})).await.is_problem(403, "cross_origin");
+        let silent = Person { page: None, ..alice.clone() };
+        silent.post("sites", json!({"name": "x"})).await.is_problem(403, "cross_origin");
+        let fetched = silent
+            .request(Method::POST, "sites")
+            .header("sec-fetch-site", "same-origin")
+            .json(&json!({"name": "Shop"}));
+        Answer::of(fetched).await.body(201);
+        // Reading is no act, and what a foreign page reads it is not shown.
+        foreign.get("auth/me").await.body(200);
+        alice.post("sites", json!({"name": "Barn"})).await.body(201);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_foreign_page_cannot_sign_anybody_in() {
+    on_sqlite(async |relay: &TestRelay| {
+        relay.person("mallory").await;
+        let victim = Person { page: Some("https://evil.example".to_owned()), ..relay.stranger() };
+        let body = credentials("mallory@example.org", PASSWORD);
+        victim.post("auth/login", body.clone()).await.is_problem(403, "cross_origin");
+        victim.post("auth/register", body).await.is_problem(403, "cross_origin");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let answer = alice.post("auth/logout", Value::Null).await;
+        assert!(answer.headers[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
+        answer.body(204);
+        alice.get("auth/me").await.is_problem(401, "unauthenticated");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_ends_by_itself_after_thirty_days() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        relay.pass(Duration::from_hours(30 * 24 - 1));
+        alice.get("auth/me").await.body(200);
+        relay.pass(Duration::from_hours(2));
+        alice.get("auth/me").await.is_problem(401, "unauthenticated");
+    })
+    .await;
+}
+
+async fn tokens(relay: &TestRelay) -> (Person, String) {
+    let body = json!({"email": "alice@example.org", "password": PASSWORD, "tokens": true});
+    let script = Person { page: None, ..relay.stranger() };
+    let answer = script.post("auth/login", body).await;
+    assert!(!answer.headers.contains_key(header::SET_COOKIE));
+    let answer = answer.body(200);
+    assert_eq!(answer["account"]["email"], "alice@example.org");
+    let token = answer["access_token"].as_str().unwrap().to_owned();
+    let refresh = answer["refresh_token"].as_str().unwrap().to_owned();
+    (Person { token: Some(token), ..script }, refresh)
+}
+
+#[tokio::test]
+async fn a_script_signs_in_with_tokens_that_last_a_quarter_of_an_hour() {
+    on_every_database(async |relay: &TestRelay| {
+        relay.person("alice").await;
+        let (script, _) = tokens(relay).await;
+        script.post("sites", json!({"name": "Shop"})).await.body(201);
+        relay.pass(Duration::from_mins(16));
+        script.get("auth/me").await.is_problem(401, "unauthenticated");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_works_once_and_its_copy_ends_the_sign_in() {
+    on_every_database(async |relay: &TestRelay| {
+        relay.person("alice").await;
+        let (script, first) = tokens(relay).await;
+        let renewed = script.post("auth/refresh", json!({"refresh_token": first})).await.body(200);
+        let newer =
+            Person { token: renewed["access_token"].as_str().map(str::to_owned), ..script.clone() };
+        newer.get("auth/me").await.body(200);
+
+        let copied = script.post("auth/refresh", json!({"refresh_token": first})).await;
+        copied.is_problem(401, "invalid_refresh_token");
+        newer.get("auth/me").await.is_problem(401, "unauthenticated");
+        let second = json!({"refresh_token": renewed["refresh_token"]});
+        script.post("auth/refresh", second).await.is_problem(401, "invalid_refresh_token");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn signing_a_script_out_ends_its_tokens() {
+    on_every_database(async |relay: &TestRelay| {
+        relay.person("alice").await;
+        let (script, refresh) = tokens(relay).await;
+        script.post("auth/logout", Value::Null).await.body(204);
+        script.get("auth/me").await.is_problem(401, "unauthenticated");
+        script
+            .post("auth/refresh", json!({"refresh_token": refresh}))
+            .await
+            .is_problem(401, "invalid_refresh_token");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn made_up_credentials_open_nothing() {
+    on_sqlite(async |relay: &TestRelay| {
+        let cookie = Person { cookie: Some("session=made-up".to_owned()), ..relay.stranger() };
+        cookie.get("auth/me").await.is_problem(401, "unauthenticated");
+        let token = Person { token: Some("made-up".to_owned()), ..relay.stranger() };
+        token.get("auth/me").await.is_problem(401, "unauthenticated");
+        relay.stranger().get("auth/me").await.is_problem(401, "unauthenticated");
+        relay.stranger().get("agent/challenge").await.body(200);
+        token.post("agent/heartbeat", json!({})).await.is_problem(401, "unauthenticated");
+    })
+    .await;
+}

@@ -1,0 +1,189 @@
+use std::time::Duration;
+
+use nightjar_shared::topic::Channel;
+use serde_json::{Value, json};
+
+use crate::{
+    device::health,
+    person::Person,
+    relay::{TestRelay, eventually, on_every_database, on_sqlite},
+    support::until,
+};
+
+async fn status(person: &Person, path: &str) -> Value {
+    person.get(path).await.body(200)["status"].clone()
+}
+
+#[tokio::test]
+async fn a_heartbeat_makes_a_camera_online_and_silence_offline() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let path = format!("cameras/{}", camera.id());
+        assert_eq!(status(&alice, &path).await, "offline");
+        alice.get(&format!("{path}/health")).await.is_problem(404, "not_found");
+        camera.beat(health()).await;
+        let seen = alice.get(&path).await.body(200);
+        assert_eq!((&seen["status"], &seen["agent_version"]), (&json!("online"), &json!("0.2.0")));
+        assert!(seen["last_seen_at"].is_i64());
+        relay.pass(Duration::from_secs(29));
+        assert_eq!(status(&alice, &path).await, "online");
+        relay.pass(Duration::from_secs(2));
+        eventually(async || status(&alice, &path).await, |status| status == "offline").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn health_tells_what_is_wrong_and_how_the_camera_is_set() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let mut ill = health();
+        ill["errors"] = json!(["the disk is full"]);
+        ill["privacy"] = json!(true);
+        ill["armed"] = json!(false);
+        ill["a_field_of_the_future"] = json!({"x": 1});
+        camera.beat(ill).await;
+        let path = format!("cameras/{}", camera.id());
+        let seen = alice.get(&path).await.body(200);
+        assert_eq!(seen["status"], "degraded");
+        assert_eq!((&seen["privacy"], &seen["armed"]), (&json!(true), &json!(false)));
+        let last = alice.get(&format!("{path}/health")).await.body(200);
+        assert_eq!(last["errors"], json!(["the disk is full"]));
+        assert!(last["received_at"].is_i64());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_keeps_a_camera_online_and_its_end_is_told_after_a_moment() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        let path = format!("cameras/{}", device.id());
+        let mut camera = device.connect(relay).await;
+        eventually(async || status(&alice, &path).await, |status| status == "online").await;
+        camera.say(Channel::UpHealth, &health()).await;
+        // Nothing is heard for long, but the connection stands.
+        relay.pass(Duration::from_mins(1));
+        assert_eq!(status(&alice, &path).await, "online");
+        camera.mqtt.vanish();
+        let app = relay.app();
+        until("its end is noticed", || !app.broker.online(device.id())).await;
+        assert_eq!(status(&alice, &path).await, "online");
+        eventually(
+            async || {
+                relay.pass(Duration::from_secs(1));
+                status(&alice, &path).await
+            },
+            |status| status == "offline",
+        )
+        .await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_camera_that_comes_back_quickly_was_never_offline() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        let path = format!("cameras/{}", device.id());
+        let camera = device.connect(relay).await;
+        eventually(async || status(&alice, &path).await, |status| status == "online").await;
+        camera.mqtt.vanish();
+        let app = relay.app();
+        until("its end is noticed", || !app.broker.online(device.id())).await;
+        let _camera = device.connect(relay).await;
+        until("it is back", || app.broker.online(device.id())).await;
+        relay.pass(Duration::from_secs(10));
+        // Two sweeps later nothing has changed.
+        let swept = tokio::time::Instant::now() + Duration::from_millis(2100);
+        while tokio::time::Instant::now() < swept {
+            assert_eq!(status(&alice, &path).await, "online");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_a_restart_a_camera_must_be_heard_from_again() {
+    let mut relay = TestRelay::start(
+        crate::database::Engine::Sqlite,
+        nightjar_relay::config::Registration::Open,
+    )
+    .await;
+    let alice = relay.person("alice").await;
+    let device = relay.camera_of(&alice).await;
+    let camera = device.connect(&relay).await;
+    let path = format!("cameras/{}", device.id());
+    eventually(async || status(&alice, &path).await, |status| status == "online").await;
+    drop(camera);
+    relay = relay.restart().await;
+    // The cookie is still good: sessions are in the database.
+    let alice = Person { cookie: alice.cookie.clone(), ..relay.stranger() };
+    relay.pass(Duration::from_secs(31));
+    eventually(async || status(&alice, &path).await, |status| status == "offline").await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_camera_is_renamed() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let path = format!("cameras/{}", camera.id());
+        let renamed = alice.patch(&path, json!({"name": " Backyard "})).await.body(200);
+        assert_eq!(renamed["name"], "Backyard");
+        assert_eq!(alice.get(&path).await.body(200)["name"], "Backyard");
+        alice.patch(&path, json!({"name": ""})).await.is_problem(422, "invalid_name");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn removing_a_camera_ends_its_credentials_and_its_connection_at_once() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        let mut camera = device.connect(relay).await;
+        let path = format!("cameras/{}", device.id());
+        alice.delete(&path).await.body(204);
+        alice.get(&path).await.is_problem(404, "not_found");
+        let refused = device.caller.post("agent/heartbeat", health()).await;
+        refused.is_problem(401, "unauthenticated");
+        camera.mqtt.until_closed().await;
+        let body = device.token_body().await;
+        device.caller.post("agent/token", body).await.is_problem(401, "invalid_proof");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_are_read_page_by_page() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let mut paired = Vec::new();
+        for _ in 0..5 {
+            paired.push(relay.camera_of(&alice).await.id().to_string());
+        }
+        let mut read = Vec::new();
+        let mut query = "cameras?limit=2".to_owned();
+        loop {
+            let page = alice.get(&query).await.body(200);
+            let items = page["items"].as_array().unwrap();
+            assert!(items.len() <= 2);
+            read.extend(items.iter().map(|item| item["camera_id"].as_str().unwrap().to_owned()));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            query = format!("cameras?limit=2&cursor={cursor}");
+        }
+        paired.reverse();
+        assert_eq!(read, paired);
+        for query in ["limit=0", "limit=201", "limit=many", "cursor=x"] {
+            alice.get(&format!("cameras?{query}")).await.is_problem(400, "invalid_query");
+        }
+    })
+    .await;
+}

@@ -1,0 +1,193 @@
+//! A camera's side: its key, its tokens, its messages over HTTP and MQTT.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signer, SigningKey};
+use nightjar_shared::{
+    command::CommandMessage,
+    ids::{BootId, CameraId, ClipId, EventId},
+    pairing::{claim_proof, token_proof},
+    signal::Signal,
+    topic::{self, Channel, Topic},
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    mqtt::{self, Connection},
+    person::{Answer, Person},
+    relay::TestRelay,
+};
+
+pub(crate) struct Device {
+    key: SigningKey,
+    /// Who calls the doors: with a bearer token, without a page.
+    pub(crate) caller: Person,
+    id: Option<CameraId>,
+    ca_pem: String,
+}
+
+impl Device {
+    pub(crate) fn new(origin: &str) -> Self {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).unwrap();
+        let caller = Person { page: None, ..Person::new(origin) };
+        Self { key: SigningKey::from_bytes(&seed), caller, id: None, ca_pem: String::new() }
+    }
+
+    pub(crate) fn id(&self) -> CameraId {
+        self.id.unwrap()
+    }
+
+    pub(crate) fn public_key(&self) -> String {
+        STANDARD.encode(self.key.verifying_key().as_bytes())
+    }
+
+    pub(crate) fn sign(&self, text: &str) -> String {
+        STANDARD.encode(self.key.sign(text.as_bytes()).to_bytes())
+    }
+
+    pub(crate) async fn nonce(&self) -> String {
+        let challenge = self.caller.get("agent/challenge").await.body(200);
+        challenge["nonce"].as_str().unwrap().to_owned()
+    }
+
+    /// A claim as it should be; `field` is `code` or `secret`.
+    pub(crate) async fn claim_body(&self, field: &str, value: &str) -> Value {
+        let nonce = self.nonce().await;
+        let public_key = self.public_key();
+        let signature = self.sign(&claim_proof(&nonce, &public_key));
+        json!({
+            "protocol": 1, field: value, "public_key": public_key, "nonce": nonce,
+            "signature": signature, "name": "Front door", "model": "Test board",
+            "agent_version": "0.1.0",
+        })
+    }
+
+    /// Claims, and remembers what it was told.
+    pub(crate) async fn claim_by(&mut self, field: &str, value: &str) -> Answer {
+        let body = self.claim_body(field, value).await;
+        let answer = self.caller.post("pairings/claim", body).await;
+        if answer.status == 200 {
+            let response = answer.json();
+            self.id = Some(response["camera_id"].as_str().unwrap().parse().unwrap());
+            response["ca_pem"].as_str().unwrap().clone_into(&mut self.ca_pem);
+        }
+        answer
+    }
+
+    pub(crate) async fn token_body(&self) -> Value {
+        let nonce = self.nonce().await;
+        let signature = self.sign(&token_proof(&nonce, self.id()));
+        json!({"camera_id": self.id(), "nonce": nonce, "signature": signature})
+    }
+
+    pub(crate) async fn get_token(&mut self) {
+        let body = self.token_body().await;
+        let response = self.caller.post("agent/token", body).await.body(200);
+        self.caller.token = Some(response["token"].as_str().unwrap().to_owned());
+    }
+
+    pub(crate) async fn beat(&self, health: Value) {
+        self.caller.post("agent/heartbeat", health).await.body(204);
+    }
+
+    /// Connects over MQTT, subscribes and says that it is there.
+    pub(crate) async fn connect(&self, relay: &TestRelay) -> Online {
+        let id = self.id();
+        let will = json!({"online": false, "boot_id": boot_id()}).to_string();
+        let presence = mqtt::presence(id);
+        let mut last_will = mqtt::last_will(&presence);
+        last_will.message = will.into_bytes().into();
+        let connection = Connection {
+            address: relay.app().broker.address(),
+            ca_pem: self.ca_pem.clone(),
+            client_id: id.to_string(),
+            user_name: id.to_string(),
+            token: self.caller.token.clone().unwrap(),
+            last_will: Some(last_will),
+        };
+        let mut camera = connection.open().await.unwrap();
+        camera.subscribe(&topic::down_filter(id)).await;
+        let there = json!({"online": true, "boot_id": boot_id()}).to_string();
+        camera.publish(&presence, true, &there).await;
+        Online { id, replica: relay.app().replica.clone(), mqtt: camera }
+    }
+}
+
+/// A camera with a connection.
+pub(crate) struct Online {
+    pub(crate) id: CameraId,
+    replica: String,
+    pub(crate) mqtt: mqtt::Camera,
+}
+
+impl Online {
+    pub(crate) async fn say(&mut self, channel: Channel, message: &Value) {
+        let topic = Topic::new(self.id, channel).to_string();
+        self.mqtt.publish(&topic, false, &message.to_string()).await;
+    }
+
+    pub(crate) async fn signal(&mut self, signal: &Signal) {
+        let channel = Channel::UpSignal { replica: self.replica.clone() };
+        self.say(channel, &serde_json::to_value(signal).unwrap()).await;
+    }
+
+    /// The next command that arrives.
+    pub(crate) async fn command(&mut self) -> CommandMessage {
+        self.next(Channel::DownCommand).await
+    }
+
+    /// The next signal that arrives.
+    pub(crate) async fn heard_signal(&mut self) -> Signal {
+        self.next(Channel::DownSignal).await
+    }
+
+    async fn next<T: serde::de::DeserializeOwned>(&mut self, channel: Channel) -> T {
+        let message = self.mqtt.message().await;
+        let expected = Topic::new(self.id, channel).to_string();
+        assert_eq!(message.topic, expected.as_bytes());
+        serde_json::from_slice(&message.payload).unwrap()
+    }
+}
+
+pub(crate) fn boot_id() -> BootId {
+    BootId::from(Uuid::nil())
+}
+
+/// The health of a camera that is well.
+pub(crate) fn health() -> Value {
+    json!({
+        "protocol": 1, "at": 0, "boot_id": boot_id(), "uptime_ms": 1000,
+        "agent_version": "0.2.0",
+        "capture": {"running": true, "source": "synthetic", "encoder": "x264enc",
+            "width": 1280, "height": 720, "fps": 15.0},
+        "armed": true, "privacy": false, "recording": false, "disk_free_bytes": 1_000_000,
+        "retention_days": 1.5, "queue_length": 0, "viewers": 0, "errors": [],
+    })
+}
+
+pub(crate) fn event(event_id: EventId, state: &str, at: i64) -> Value {
+    json!({
+        "protocol": 1, "event_id": event_id, "kind": "motion", "state": state, "at": at,
+        "clock": "synced", "boot_id": boot_id(), "uptime_ms": 5000,
+    })
+}
+
+pub(crate) fn announcement(clip_id: ClipId, event_id: Option<EventId>, at: i64) -> Value {
+    let mut body = json!({"clip_id": clip_id, "started_at": at, "clock": "synced"});
+    if let Some(event_id) = event_id {
+        body["event_id"] = json!(event_id);
+    }
+    body
+}
+
+/// A request for the upload of `content`.
+pub(crate) fn part(index: u32, kind: &str, content: &[u8]) -> Value {
+    let picture = matches!(kind, "thumbnail" | "snapshot");
+    json!({
+        "index": index, "kind": kind, "length": content.len(),
+        "sha256": hex::encode(Sha256::digest(content)),
+        "content_type": if picture { "image/jpeg" } else { "video/mp4" },
+    })
+}

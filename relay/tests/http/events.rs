@@ -1,0 +1,120 @@
+use nightjar_shared::ids::EventId;
+use serde_json::{Value, json};
+
+use crate::{
+    device::event,
+    relay::{TestRelay, on_every_database},
+};
+
+#[tokio::test]
+async fn an_event_begins_and_ends() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let id = EventId::generate();
+        let mut started = event(id, "started", 1000);
+        started["boxes"] = json!([{"x": 0.5, "y": 0.5, "width": 0.25, "height": 0.25}]);
+        started["zones"] = json!(["door"]);
+        camera.caller.post("agent/events", started).await.body(204);
+        let seen = alice.get(&format!("events/{id}")).await.body(200);
+        assert_eq!((&seen["state"], &seen["started_at"]), (&json!("started"), &json!(1000)));
+        assert_eq!(seen["kind"], "motion");
+        assert!(seen.get("ended_at").is_none());
+
+        let mut ended = event(id, "ended", 9000);
+        ended["reason"] = json!("quiet");
+        camera.caller.post("agent/events", ended).await.body(204);
+        let seen = alice.get(&format!("events/{id}")).await.body(200);
+        assert_eq!((&seen["state"], &seen["ended_at"]), (&json!("ended"), &json!(9000)));
+        assert_eq!(seen["zones"], json!(["door"]));
+        assert_eq!(seen["boxes"][0]["width"], 0.25);
+        assert_eq!(seen["reason"], "quiet");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn messages_that_come_twice_or_in_the_wrong_order_give_the_same_event() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let mut seen = Vec::new();
+        for order in [["started", "ended", "ended"], ["ended", "started", "started"]] {
+            let id = EventId::generate();
+            for state in order {
+                let at = if state == "started" { 1000 } else { 9000 };
+                camera.caller.post("agent/events", event(id, state, at)).await.body(204);
+            }
+            let mut event = alice.get(&format!("events/{id}")).await.body(200);
+            event["event_id"] = Value::Null;
+            seen.push(event);
+        }
+        assert_eq!(seen[0], seen[1]);
+        assert_eq!(seen[0]["state"], "ended");
+        assert_eq!(seen[0]["started_at"], 1000);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_camera_cannot_change_the_event_of_another() {
+    on_every_database(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let (camera, rogue) = (relay.camera_of(&alice).await, relay.camera_of(&bob).await);
+        let id = EventId::generate();
+        camera.caller.post("agent/events", event(id, "started", 1000)).await.body(204);
+        let forged = rogue.caller.post("agent/events", event(id, "ended", 0)).await;
+        forged.is_problem(404, "not_found");
+        assert_eq!(alice.get(&format!("events/{id}")).await.body(200)["state"], "started");
+        bob.get(&format!("events/{id}")).await.is_problem(404, "not_found");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn events_from_the_future_are_refused_by_name() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let mut unknown = event(EventId::generate(), "started", 0);
+        unknown["kind"] = json!("teleportation");
+        let answer = camera.caller.post("agent/events", unknown).await;
+        answer.is_problem(422, "unknown_kind");
+        let mut newer = event(EventId::generate(), "started", 0);
+        newer["protocol"] = json!(2);
+        let answer = camera.caller.post("agent/events", newer).await;
+        answer.is_problem(422, "unsupported_protocol");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn events_are_listed_by_site_camera_kind_and_time() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let (front, back) = (relay.camera_of(&alice).await, relay.camera_of(&alice).await);
+        for at in [1000, 2000, 3000] {
+            let message = event(EventId::generate(), "started", at);
+            front.caller.post("agent/events", message).await.body(204);
+        }
+        let mut manual = event(EventId::generate(), "started", 2500);
+        manual["kind"] = json!("manual");
+        back.caller.post("agent/events", manual).await.body(204);
+
+        let times = async |query: &str| {
+            let list = alice.get(&format!("events?{query}")).await.body(200);
+            let items = list["items"].as_array().unwrap().clone();
+            items.iter().map(|event| event["started_at"].as_i64().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(times("").await, [3000, 2500, 2000, 1000]);
+        assert_eq!(times(&format!("camera_id={}", back.id())).await, [2500]);
+        assert_eq!(times(&format!("site_id={}", alice.home().await)).await.len(), 4);
+        assert_eq!(times("kind=manual").await, [2500]);
+        assert_eq!(times("from=2000&to=3000").await, [2500, 2000]);
+        assert_eq!(times("limit=1").await, [3000]);
+        for query in ["camera_id=x", "from=x", "limit=0"] {
+            alice.get(&format!("events?{query}")).await.is_problem(400, "invalid_query");
+        }
+    })
+    .await;
+}

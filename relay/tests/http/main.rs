@@ -1,0 +1,25 @@
+//! The relay's HTTP doors, from outside: the real relay on ports of its own, on every database
+//! there is. The modules mirror the URLs below `/api/v1`.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod agent;
+mod auth;
+mod cameras;
+mod clips;
+mod commands;
+mod database;
+mod device;
+mod events;
+mod live;
+#[path = "../mqtt/camera.rs"]
+#[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
+mod mqtt;
+mod operations;
+mod pairings;
+mod person;
+mod relay;
+#[path = "../support/mod.rs"]
+mod support;
+mod tenancy;
+mod ws;

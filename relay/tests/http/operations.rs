@@ -1,0 +1,163 @@
+use std::{collections::BTreeSet, fs};
+
+use http::header;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    person::Answer,
+    relay::{TestRelay, on_every_database, on_sqlite},
+};
+
+#[tokio::test]
+async fn the_relay_tells_how_it_is() {
+    on_every_database(async |relay: &TestRelay| {
+        let anybody = relay.stranger();
+        assert_eq!(anybody.get("/healthz").await.text, "ok\n");
+        let ready = anybody.get("/readyz").await.body(200);
+        let parts = json!({"database": true, "broker": true, "store": true});
+        assert_eq!(ready, json!({"ready": true, "parts": parts}));
+        let metrics = anybody.get("/metrics").await;
+        assert!(metrics.headers[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/plain"));
+        assert!(metrics.text.contains("# TYPE nightjar_http_requests_total counter"));
+        let ca = anybody.get("/ca.pem").await;
+        assert!(ca.text.starts_with("-----BEGIN CERTIFICATE-----"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_answers_with_a_problem() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        for path in ["", "nothing", "cameras/", "cameras/x/y/z", "agent", "clips/%00/playback"] {
+            alice.get(path).await.is_problem(404, "not_found");
+        }
+        for path in
+            ["cameras/not-an-id", "clips/%2e%2e", "events/0190A3B2-7C11-7DEF-8000-0123456789AB"]
+        {
+            alice.get(path).await.is_problem(404, "not_found");
+        }
+        let wrong = alice.request(Method::PUT, "auth/login").json(&json!({}));
+        Answer::of(wrong).await.is_problem(405, "method_not_allowed");
+        alice.delete("cameras").await.is_problem(405, "method_not_allowed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_that_make_no_sense_are_refused() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let send = async |content_type: &str, body: Vec<u8>| {
+            let request =
+                alice.request(Method::POST, "sites").header(header::CONTENT_TYPE, content_type);
+            Answer::of(request.body(body)).await
+        };
+        let json = "application/json";
+        for garbage in ["", "{", "[]", "null", "{\"name\": 1}", "\u{feff}{}", "{}{}"] {
+            send(json, garbage.into()).await.is_problem(400, "invalid_json");
+        }
+        send(json, vec![0xff; 16]).await.is_problem(400, "invalid_json");
+        send(json, "[".repeat(60_000).into()).await.is_problem(400, "invalid_json");
+        send("text/plain", "{}".into()).await.is_problem(415, "unsupported_media_type");
+        let large = format!("{{\"name\": \"{}\"}}", "x".repeat(65_000)).into_bytes();
+        send(json, large).await.is_problem(422, "invalid_name");
+        let larger = format!("{{\"name\": \"{}\"}}", "x".repeat(66_000)).into_bytes();
+        send(json, larger).await.is_problem(413, "too_large");
+        send("application/json; charset=utf-8", "{\"name\": \"Barn\"}".into()).await.body(201);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everything_the_api_says_is_kept_out_of_caches() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        for path in ["auth/me", "cameras", "clips", "nothing", "cameras/x"] {
+            let answer = alice.get(path).await;
+            assert_eq!(answer.headers[header::CACHE_CONTROL], "private, no-store", "{path}");
+        }
+    })
+    .await;
+}
+
+/// `METHOD path` of every door in the tables of docs/protocol.md.
+fn documented_doors() -> BTreeSet<String> {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/protocol.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, http) = page.split_once("## HTTP").unwrap();
+    let (http, _) = http.split_once("## MQTT").unwrap();
+    let mut doors = BTreeSet::new();
+    for spelled in http.split('`').skip(1).step_by(2) {
+        let spelled = spelled.replace("GET,PATCH", "GET");
+        let Some((method, rest)) = spelled.split_once(' ') else { continue };
+        if !["GET", "POST", "PATCH", "DELETE"].contains(&method) {
+            continue;
+        }
+        let path = rest.split([' ', '?', ',']).next().unwrap();
+        doors.insert(format!("{method} /api/v1/{path}"));
+    }
+    doors
+}
+
+fn described_doors(description: &Value) -> BTreeSet<String> {
+    let paths = description["paths"].as_object().unwrap();
+    paths
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn the_description_the_page_and_the_doors_agree() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let description = alice.get("/openapi.json").await.body(200);
+        let described = described_doors(&description);
+        let documented = documented_doors();
+        assert!(documented.len() > 35, "{documented:?}");
+        let missing: Vec<_> = documented.difference(&described).collect();
+        assert!(missing.is_empty(), "in docs/protocol.md, not in openapi.json: {missing:?}");
+        for door in &described {
+            let (method, path) = door.split_once(' ').unwrap();
+            let is_api = path.starts_with("/api/");
+            // The camera's fallback doors stand together in one line of the page.
+            let spelled = path.contains("/agent/") || !is_api || documented.contains(door);
+            assert!(spelled, "in openapi.json, not in docs/protocol.md: {door}");
+            let path = path.replace("{id}", "x").replace("{session}", "x");
+            let request = alice.request(method.parse().unwrap(), &path).json(&json!({}));
+            let answer = Answer::of(request).await;
+            assert_ne!(answer.status, 405, "{door}");
+            assert!(answer.status < 500, "{door}: {}", answer.text);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn doors_that_need_somebody_say_so_in_the_description_and_mean_it() {
+    on_sqlite(async |relay: &TestRelay| {
+        let anybody = relay.stranger();
+        let description = anybody.get("/openapi.json").await.body(200);
+        let mut closed = 0;
+        for (path, item) in description["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                if operation.get("security").is_none() {
+                    continue;
+                }
+                closed += 1;
+                let id = "0190a3b2-7c11-7def-8000-0123456789ab";
+                let path = path.replace("{id}", id).replace("{session}", id);
+                let method = method.to_uppercase().parse().unwrap();
+                let answer = Answer::of(anybody.request(method, &path).json(&json!({}))).await;
+                answer.is_problem(401, "unauthenticated");
+            }
+        }
+        assert!(closed > 30, "{closed}");
+    })
+    .await;
+}

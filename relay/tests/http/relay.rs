@@ -1,0 +1,129 @@
+//! A relay of one's own.
+
+use std::{sync::Arc, time::Duration};
+
+use nightjar_relay::{
+    app::{App, Relay},
+    config::{Config, Registration},
+};
+use tempfile::TempDir;
+
+use crate::{
+    database::{self, Engine},
+    device::Device,
+    person::Person,
+    support::PATIENCE,
+};
+
+pub(crate) struct TestRelay {
+    relay: Relay,
+    config: Config,
+    _directory: TempDir,
+}
+
+/// Runs a test once for every database there is, each time against a fresh relay.
+pub(crate) async fn on_every_database(test: impl AsyncFn(&TestRelay)) {
+    for engine in database::engines() {
+        on(engine, &test).await;
+    }
+}
+
+/// For tests that are slow, or whose subject is no statement.
+pub(crate) async fn on_sqlite(test: impl AsyncFn(&TestRelay)) {
+    on(Engine::Sqlite, &test).await;
+}
+
+async fn on(engine: Engine, test: impl AsyncFn(&TestRelay)) {
+    // Shown with the output of a test that fails.
+    let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("info").try_init();
+    tracing::info!("on {engine:?}");
+    let relay = TestRelay::start(engine, Registration::Open).await;
+    test(&relay).await;
+    relay.stop().await;
+}
+
+impl TestRelay {
+    pub(crate) async fn start(engine: Engine, registration: Registration) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config {
+            public_url: "http://localhost:0".to_owned(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            data_dir: directory.path().to_owned(),
+            registration,
+            ..Config::default()
+        };
+        config.database.url = database::fresh(engine);
+        config.mqtt.listen = config.listen;
+        "mqtts://localhost:0".clone_into(&mut config.mqtt.public_url);
+        config.store.listen = config.listen;
+        "http://localhost:0".clone_into(&mut config.store.public_url);
+        let relay = Relay::start(config.clone()).await.unwrap();
+        Self { relay, config, _directory: directory }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.relay.stop().await;
+    }
+
+    /// Stops the relay and starts another one on the same data, at other ports.
+    pub(crate) async fn restart(self) -> Self {
+        self.relay.stop().await;
+        let relay = Relay::start(self.config.clone()).await.unwrap();
+        Self { relay, ..self }
+    }
+
+    pub(crate) fn app(&self) -> &Arc<App> {
+        self.relay.app()
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.app().config.public_url
+    }
+
+    /// Lets the relay believe that time has passed.
+    pub(crate) fn pass(&self, duration: Duration) {
+        self.app().clock.advance(duration);
+    }
+
+    /// Somebody without an account.
+    pub(crate) fn stranger(&self) -> Person {
+        Person::new(self.origin())
+    }
+
+    /// Somebody who has signed up.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        let mut person = self.stranger();
+        person.sign_up(&format!("{name}@example.org")).await;
+        person
+    }
+
+    /// A camera that belongs to nobody yet.
+    pub(crate) fn device(&self) -> Device {
+        Device::new(self.origin())
+    }
+
+    /// A camera at this person's home, with a device token.
+    pub(crate) async fn camera_of(&self, person: &Person) -> Device {
+        let pairing = person.open_pairing().await;
+        let mut device = self.device();
+        device.claim_by("secret", pairing["secret"].as_str().unwrap()).await.body(200);
+        device.get_token().await;
+        device
+    }
+}
+
+/// Asks again until the answer is what was waited for; the last answer is shown in vain.
+pub(crate) async fn eventually<T: std::fmt::Debug>(
+    ask: impl AsyncFn() -> T,
+    is_it: impl Fn(&T) -> bool,
+) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let answer = ask().await;
+        if is_it(&answer) {
+            return answer;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain; last: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,164 @@
+use nightjar_shared::ids::{CameraId, ClipId, CommandId, EventId, PairingId, SessionId, SiteId};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    device::{Device, announcement, event, health, part},
+    person::{Answer, Person},
+    relay::{TestRelay, on_every_database},
+};
+
+/// All that one tenant has, as paths; and the same of nobody.
+struct Belongings {
+    doors: Vec<(Method, String, Value)>,
+}
+
+async fn belongings(alice: &Person, camera: &Device) -> Belongings {
+    let pairing = alice.open_pairing().await;
+    let (clip_id, event_id) = (ClipId::generate(), EventId::generate());
+    camera.beat(health()).await;
+    camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
+    camera.caller.post("agent/events", event(event_id, "started", 1)).await.body(204);
+    let command = alice
+        .post(&format!("cameras/{}/commands", camera.id()), json!({"kind": "arm"}))
+        .await
+        .body(202);
+    Belongings {
+        doors: doors(
+            &alice.home().await,
+            pairing["pairing_id"].as_str().unwrap(),
+            camera.id(),
+            command["command_id"].as_str().unwrap(),
+            event_id,
+            clip_id,
+        ),
+    }
+}
+
+fn doors(
+    site: &str,
+    pairing: &str,
+    camera: CameraId,
+    command: &str,
+    event: EventId,
+    clip: ClipId,
+) -> Vec<(Method, String, Value)> {
+    let none = Value::Null;
+    vec![
+        (Method::POST, format!("sites/{site}/pairings"), json!({})),
+        (Method::GET, format!("pairings/{pairing}"), none.clone()),
+        (Method::DELETE, format!("pairings/{pairing}"), none.clone()),
+        (Method::GET, format!("cameras/{camera}"), none.clone()),
+        (Method::PATCH, format!("cameras/{camera}"), json!({"name": "mine"})),
+        (Method::DELETE, format!("cameras/{camera}"), none.clone()),
+        (Method::GET, format!("cameras/{camera}/health"), none.clone()),
+        (Method::GET, format!("cameras/{camera}/commands"), none.clone()),
+        (Method::POST, format!("cameras/{camera}/commands"), json!({"kind": "disarm"})),
+        (Method::GET, format!("cameras/{camera}/live"), none.clone()),
+        (Method::GET, format!("commands/{command}"), none.clone()),
+        (Method::GET, format!("events/{event}"), none.clone()),
+        (Method::GET, format!("clips/{clip}"), none.clone()),
+        (Method::GET, format!("clips/{clip}/playback"), none.clone()),
+        (Method::PATCH, format!("clips/{clip}"), json!({"visibility": "site"})),
+        (Method::DELETE, format!("clips/{clip}"), none),
+    ]
+}
+
+async fn knock(person: &Person, (method, path, body): &(Method, String, Value)) -> Answer {
+    let mut request = person.request(method.clone(), path);
+    if !body.is_null() {
+        request = request.json(body);
+    }
+    Answer::of(request).await
+}
+
+#[tokio::test]
+async fn another_tenants_things_answer_exactly_like_missing_ones() {
+    on_every_database(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let camera = relay.camera_of(&alice).await;
+        relay.camera_of(&bob).await;
+        let hers = belongings(&alice, &camera).await;
+        let nobodys = doors(
+            &SiteId::generate().to_string(),
+            &PairingId::generate().to_string(),
+            CameraId::generate(),
+            &CommandId::generate().to_string(),
+            EventId::generate(),
+            ClipId::generate(),
+        );
+        for (door, missing) in hers.doors.iter().zip(&nobodys) {
+            let foreign = knock(&bob, door).await;
+            foreign.is_problem(404, "not_found");
+            let missing = knock(&bob, missing).await;
+            assert_eq!((foreign.status, &foreign.text), (missing.status, &missing.text));
+        }
+        let whep = bob
+            .request(Method::POST, &format!("cameras/{}/whep", camera.id()))
+            .header("content-type", "application/sdp")
+            .body("v=0");
+        Answer::of(whep).await.is_problem(404, "not_found");
+        bob.get(&format!("live/{}", SessionId::generate())).await.is_problem(404, "not_found");
+
+        // Nothing has changed for her.
+        let still = alice.get(&format!("cameras/{}", camera.id())).await.body(200);
+        assert_eq!(still["name"], "Front door");
+        let commands = alice.get(&format!("cameras/{}/commands", camera.id())).await.body(200);
+        assert_eq!(commands["items"].as_array().unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lists_show_ones_own_things_only_whatever_is_asked_for() {
+    on_every_database(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let camera = relay.camera_of(&alice).await;
+        belongings(&alice, &camera).await;
+        let (home, id) = (alice.home().await, camera.id());
+        for path in ["cameras", "events", "clips"] {
+            assert_eq!(alice.get(path).await.body(200)["items"].as_array().unwrap().len(), 1);
+            for query in [String::new(), format!("?site_id={home}"), format!("?camera_id={id}")] {
+                let list = bob.get(&format!("{path}{query}")).await.body(200);
+                assert_eq!(list["items"], json!([]), "{path}{query}");
+            }
+        }
+        let sites = bob.get("sites").await.body(200);
+        assert_eq!(sites["items"].as_array().unwrap().len(), 1);
+        assert_ne!(sites["items"][0]["site_id"], json!(home));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_camera_reaches_its_own_clips_only() {
+    on_every_database(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let (camera, rogue) = (relay.camera_of(&alice).await, relay.camera_of(&bob).await);
+        let clip_id = ClipId::generate();
+        camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
+        let caller = &rogue.caller;
+        let path = format!("agent/clips/{clip_id}");
+        caller
+            .post("agent/clips", announcement(clip_id, None, 1))
+            .await
+            .is_problem(404, "not_found");
+        caller
+            .post(&format!("{path}/parts"), json!([part(0, "file", b"x")]))
+            .await
+            .is_problem(404, "not_found");
+        caller
+            .post(
+                &format!("{path}/complete"),
+                json!({"parts": [0], "ended_at": 1, "duration_ms": 1}),
+            )
+            .await
+            .is_problem(404, "not_found");
+        caller
+            .post(&format!("{path}/failed"), json!({"reason": "mine now"}))
+            .await
+            .is_problem(404, "not_found");
+        assert_eq!(alice.get(&format!("clips/{clip_id}")).await.body(200)["state"], "announced");
+    })
+    .await;
+}
