@@ -201,14 +201,15 @@ async fn exchange(
 
 /// Why a camera does not want a viewer, in the words of the door.
 fn refusal(reason: &str) -> Error {
-    match reason {
+    // A stable word, maybe followed by a colon and a sentence for people.
+    match reason.split(':').next().unwrap_or_default() {
         "privacy_mode" => privacy_mode(),
         "invalid_offer" => {
             Error::invalid("invalid_sdp", "The camera cannot use this session description.")
         }
         "busy" => Error::unavailable("busy", "The camera has no room for another viewer."),
-        other => Error::unavailable("busy", "The camera cannot show its picture now; try again.")
-            .with_detail(text::report(other)),
+        _ => Error::unavailable("busy", "The camera cannot show its picture now; try again.")
+            .with_detail(text::report(reason)),
     }
 }
 
@@ -297,7 +298,8 @@ pub async fn signal_from_camera(app: &App, camera_id: CameraId, signal: Signal) 
                 let _ = viewer.send(Answer::Bye(reason));
                 return Ok(());
             }
-            let state = if reason == "viewer_gone" { "completed" } else { "failed" };
+            let word = reason.split(':').next();
+            let state = if word == Some("viewer_gone") { "completed" } else { "failed" };
             finish(app, session_id, camera_id, state, Some(&reason)).await.map(drop)
         }
         // Answers carry their candidates: a viewer over HTTP could not hear of later ones.
