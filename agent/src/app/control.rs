@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     live::Live,
     media::Media,
+    motion::Motion,
     record::{RecordError, Recorder},
     shutdown::{Ending, Shutdown},
     store::{Store, StoreError},
@@ -52,6 +53,7 @@ pub(super) async fn saved_configuration(store: &Store) -> Result<Configuration, 
 #[derive(Clone)]
 pub(super) struct Parts {
     pub(super) media: Media,
+    pub(super) motion: Motion,
     pub(super) recorder: Recorder,
     pub(super) live: Live,
 }
@@ -61,11 +63,14 @@ impl Parts {
     pub(super) fn switch(&self, switches: Switches) {
         self.media.set_privacy(switches.privacy);
         self.live.set_privacy(switches.privacy);
+        self.motion.set_privacy(switches.privacy);
+        self.motion.arm(switches.armed);
         self.recorder.set_privacy(switches.privacy);
     }
 
     fn configure(&self, config: &Config) {
         self.media.set_bitrate_kbps(config.source.bitrate_kbps);
+        self.motion.configure(&config.motion);
         self.live.set_max_viewers(config.live.max_viewers);
         self.recorder.configure(config.recording.clone());
     }

@@ -24,7 +24,7 @@ use crate::{
     identity::Identity,
     live::{self, WorkerCommand},
     media::Media,
-    record,
+    motion, record,
     shutdown::{self, Ending, Shutdown, Signals, Stage, stop_in_order},
     store::{INDEX_FILE, Store},
 };
@@ -138,6 +138,7 @@ struct Stages {
     control: Stage,
     observers: Stage,
     live: Stage,
+    detection: Stage,
     recording: Stage,
     uploads: Stage,
     uplink: Stage,
@@ -150,6 +151,7 @@ impl Default for Stages {
             control: Stage::new("control"),
             observers: Stage::new("observers"),
             live: Stage::new("live"),
+            detection: Stage::new("detection"),
             recording: Stage::new("recording"),
             uploads: Stage::new("uploads"),
             uplink: Stage::new("uplink"),
@@ -168,13 +170,15 @@ impl Stages {
         data_dir: &Path,
         (signals_in, signals_out): (mpsc::Receiver<Signal>, mpsc::Sender<(String, Signal)>),
     ) -> anyhow::Result<Parts> {
-        let Self { capture, recording, live, .. } = self;
+        let Self { capture, detection, recording, live, .. } = self;
         let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
         media.set_privacy(switches.privacy);
-        let (_, changes) = tokio::sync::broadcast::channel(16);
+        let pictures = media.luma().context("somebody else reads the grey pictures")?;
+        let motion =
+            motion::start(pictures, &config.motion, &detection.tracker, detection.cancel.clone());
         let recorder = record::start(
             media.clone(),
-            changes,
+            motion.changes(),
             store.clone(),
             &config.recording,
             data_dir,
@@ -191,7 +195,7 @@ impl Stages {
             &live.tracker,
             live.cancel.clone(),
         );
-        let parts = Parts { media, recorder, live };
+        let parts = Parts { media, motion, recorder, live };
         parts.switch(switches);
         Ok(parts)
     }
@@ -202,7 +206,8 @@ impl Stages {
 
     /// Lets the agent end when a part ends early. Uploads and uplink begin with the pairing.
     fn guard(&self, guards: &TaskTracker, shutdown: &Shutdown) {
-        for stage in [&self.control, &self.observers, &self.live, &self.recording, &self.capture] {
+        let Self { control, observers, live, detection, recording, capture, .. } = self;
+        for stage in [control, observers, live, detection, recording, capture] {
             guards.spawn(stage.clone().guard(shutdown.clone()));
         }
     }
@@ -210,7 +215,8 @@ impl Stages {
     /// The uplink comes late, to tell what the others said while they stopped; the source comes
     /// last, because others read from it.
     fn in_order_of_their_end(self) -> Vec<Stage> {
-        let Self { control, observers, live, recording, uploads, uplink, capture } = self;
-        vec![control, observers, live, recording, uploads, uplink, capture]
+        let Self { control, observers, live, detection, recording, uploads, uplink, capture } =
+            self;
+        vec![control, observers, live, detection, recording, uploads, uplink, capture]
     }
 }

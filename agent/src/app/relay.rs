@@ -14,10 +14,12 @@ use crate::{
     cloud::Cloud,
     identity::Identity,
     pairing::Pairing,
+    record::recordings_dir,
     shutdown::{Ending, Shutdown, Stage},
     store::Store,
     tls::TimeFloor,
     uplink::{self, CommandRequest},
+    upload,
 };
 
 /// How soon a new pairing is noticed.
@@ -90,6 +92,14 @@ impl RelaySide {
         let saved: Option<UnixMillis> = self.store.setting(TIME_FLOOR).await?;
         let floor = TimeFloor::new(saved.unwrap_or(pairing.server_time));
         let cloud = Cloud::new(pairing, self.identity, floor.clone())?;
+        let uploads = &self.uploads;
+        upload::start(
+            self.store.clone(),
+            cloud.clone(),
+            &recordings_dir(&self.data_dir),
+            &uploads.tracker,
+            uploads.cancel.clone(),
+        );
         let ends = uplink::Ends {
             store: self.store,
             cloud,
@@ -101,7 +111,9 @@ impl RelaySide {
         };
         let stage = &self.uplink;
         uplink::start(pairing, ends, &stage.tracker, stage.cancel.clone())?;
-        self.guards.spawn(self.uplink.guard(self.shutdown));
+        for stage in [self.uploads, self.uplink] {
+            self.guards.spawn(stage.guard(self.shutdown.clone()));
+        }
         Ok(floor)
     }
 }

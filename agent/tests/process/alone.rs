@@ -2,7 +2,9 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use crate::support::{Home, output};
+use serde_json::Value;
+
+use crate::support::{Home, agent as agent_command, output};
 use rustix::process::Signal;
 
 #[test]
@@ -20,6 +22,22 @@ fn the_first_start_makes_a_private_identity_that_stays() {
     let _second = home.run();
     home.wait_for_log("the camera sees");
     assert_eq!(fs::read(&key).unwrap(), made);
+}
+
+#[test]
+fn without_a_relay_motion_is_recorded_and_index_and_files_agree() {
+    let home = Home::synthetic();
+    let mut agent = home.run();
+    home.wait_for_log("a clip is complete");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    let mut fsck = agent_command();
+    fsck.args(["fsck", "--json", "--data-dir"]).arg(home.data_dir());
+    let output = output(&mut fsck, "");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{report}");
+    assert!(report["clips"].as_u64().unwrap() >= 1, "{report}");
+    assert_eq!(report["open_clips"], 0, "{report}");
 }
 
 #[test]

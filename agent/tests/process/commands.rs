@@ -83,6 +83,34 @@ async fn a_relay_that_restarts_finds_its_camera_again() {
 }
 
 #[tokio::test]
+async fn snapshots_and_recordings_become_clips_at_the_relay() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, _agent, camera) = online(&relay).await;
+    home.wait_for_log("the camera sees");
+    let snapshot = relay.carried_out(&camera, json!({"kind": "snapshot"})).await;
+    relay.until_clip(snapshot["result"]["clip_id"].as_str().unwrap(), "ready").await;
+
+    let begun = relay.carried_out(&camera, json!({"kind": "record_start"})).await;
+    let twice = relay.command(&camera, json!({"kind": "record_start"})).await;
+    let twice = relay.command_end(&twice).await;
+    assert_eq!(twice["state"], "rejected");
+    assert!(twice["reason"].as_str().unwrap().starts_with("already_recording"), "{twice}");
+    let ended = relay.carried_out(&camera, json!({"kind": "record_stop"})).await;
+    assert_eq!(ended["result"]["clip_id"], begun["result"]["clip_id"]);
+    relay.until_clip(begun["result"]["clip_id"].as_str().unwrap(), "ready").await;
+}
+
+#[tokio::test]
+async fn what_happened_without_the_relay_is_told_once_it_is_there() {
+    let Some(relay) = Relay::start().await else { return };
+    let home = Home::synthetic();
+    let _agent = home.run();
+    home.wait_for_log("a clip is complete");
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    relay.until_event(&camera, "ended").await;
+}
+
+#[tokio::test]
 async fn a_configuration_is_taken() {
     let Some(relay) = Relay::start().await else { return };
     let (_home, _agent, camera) = online(&relay).await;

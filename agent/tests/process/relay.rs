@@ -138,6 +138,25 @@ impl Relay {
         self.until_camera(camera_id, "status", json!("online")).await;
     }
 
+    pub(crate) async fn until_clip(&self, clip_id: &str, state: &str) {
+        let path = format!("clips/{clip_id}");
+        until(&format!("clip {clip_id} to be {state}"), async || {
+            let (_, clip) = self.call(Method::GET, &path, &Value::Null).await;
+            (clip["state"] == state).then_some(())
+        })
+        .await;
+    }
+
+    pub(crate) async fn until_event(&self, camera_id: &str, state: &str) {
+        let path = format!("events?camera_id={camera_id}");
+        until(&format!("an event to be {state}"), async || {
+            let (_, events) = self.call(Method::GET, &path, &Value::Null).await;
+            let events = events["items"].as_array()?;
+            events.iter().any(|event| event["state"] == state).then_some(())
+        })
+        .await;
+    }
+
     /// Sends a command; gives its id.
     pub(crate) async fn command(&self, camera_id: &str, command: Value) -> String {
         let path = format!("cameras/{camera_id}/commands");
