@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 a configuration or usage that cannot work.
 
+mod detect;
 mod doctor;
 mod fsck;
 mod output;
@@ -71,6 +72,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Find motion in a recording
+    Detect(detect::DetectArguments),
     /// Compare index and recordings; exit code 1 on damage
     Fsck {
         #[command(flatten)]
@@ -153,6 +156,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Run { config, data } => run::run(&config.path, &data.path),
         Verb::Pair(arguments) => pair::pair(&arguments),
         Verb::Check { config } => check(&config.path),
+        Verb::Detect(arguments) => detect::detect(&arguments),
         Verb::Fsck { data, json } => fsck::fsck(&data.path, json),
         Verb::LiveWorker => live_worker(),
         Verb::Probe { config, json } => probe(&config.path, json),

@@ -3,6 +3,7 @@
 
 mod detector;
 mod gate;
+mod offline;
 mod zones;
 
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     detector::{Blob, Detector, LumaPlane, Tuning},
     gate::{EndReason, Gate, Transition},
+    offline::{MotionInterval, Offline},
     zones::Zones,
 };
 use crate::{

@@ -33,11 +33,34 @@ fn without_a_relay_motion_is_recorded_and_index_and_files_agree() {
     assert_eq!(agent.wait(), Some(0));
     let mut fsck = agent_command();
     fsck.args(["fsck", "--json", "--data-dir"]).arg(home.data_dir());
-    let output = output(&mut fsck, "");
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{report}");
+    let checked = output(&mut fsck, "");
+    let report: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{report}");
     assert!(report["clips"].as_u64().unwrap() >= 1, "{report}");
     assert_eq!(report["open_clips"], 0, "{report}");
+
+    let footage = fs::read_dir(home.data_dir().join("recordings"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|it| it == "mp4"))
+        .unwrap();
+    let found = output(agent_command().arg("detect").arg(footage), "");
+    let lines = String::from_utf8(found.stdout).unwrap();
+    let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert!(first["start_s"].as_f64() < first["end_s"].as_f64(), "{lines}");
+}
+
+#[test]
+fn a_recording_that_cannot_be_read_is_named() {
+    for (arguments, part) in [
+        (vec!["detect", "/none/street.mp4"], "/none/street.mp4"),
+        (vec!["detect", "--raw", "320x180", "-"], "WxH@FPS"),
+    ] {
+        let refused = output(agent_command().args(arguments), "");
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]
