@@ -221,8 +221,8 @@ fn finish(
     Ok(Some(FinishedFile { length, duration_ms: mux::ticks_to_ms(ticks) }))
 }
 
-/// The index in front replaces the reserved `free` box in two steps: first its contents, synced,
-/// then the 8 bytes that make it one, which lie in one disk sector.
+/// The index in front takes the tail of the reserved `free` box in two steps: first its contents,
+/// synced, then the size of the box before it, 4 bytes in one disk sector, which makes it visible.
 fn write_indexes(
     file: &File,
     fragments: &[FragmentEntry],
@@ -232,10 +232,10 @@ fn write_indexes(
 ) -> io::Result<()> {
     file.write_all_at(&random_access_index(fragments), media_end)?;
     if let Some(index) = segment_index(fragments, reserve_length) {
-        let (header, contents) = index.split_at(8);
-        file.write_all_at(contents, reserve_at + 8)?;
+        let (free_size, rest) = index.split_at(4);
+        file.write_all_at(rest, reserve_at + 4)?;
         file.sync_data()?;
-        file.write_all_at(header, reserve_at)?;
+        file.write_all_at(free_size, reserve_at)?;
     }
     Ok(())
 }

@@ -22,22 +22,23 @@ pub struct FragmentEntry {
 
 /// Bytes that an entry of a `sidx` takes.
 pub const RESERVE_PER_ENTRY: usize = 12;
-/// A `sidx` without entries, and the header of the `free` box that takes the rest of the space.
+/// The header of the `free` box that takes the rest of the space, and a `sidx` without entries.
 const RESERVE_FIXED: usize = 40 + 8;
 
 /// A `free` box with room for a `sidx` of `entries` entries.
 pub fn index_reserve(entries: usize) -> Vec<u8> {
     let mut out = Vec::new();
     boxed(&mut out, *b"free", |out| {
-        out.resize(8 + RESERVE_FIXED - 8 + entries * RESERVE_PER_ENTRY, 0);
+        out.resize(RESERVE_FIXED + entries * RESERVE_PER_ENTRY, 0);
     });
     out
 }
 
-/// A `sidx` of all fragments, filled up with a `free` box to exactly `reserve` bytes, for the
-/// place where [`index_reserve`] stood, right before the first fragment. Where the room is
-/// short, entries cover several fragments; an entry begins with a key frame wherever there is
-/// one to begin with. Nothing when there is no fragment or not even room for one entry.
+/// A `sidx` of all fragments after a shrunken `free` box, together exactly `reserve` bytes, for the
+/// place where [`index_reserve`] stood. The index ends where the first fragment begins: some
+/// players ignore one that stands apart. Only the first four bytes, the size of the `free` box,
+/// make it visible. Where the room is short, entries cover several fragments. Nothing when there
+/// is no fragment or not even room for one entry.
 pub fn segment_index(fragments: &[FragmentEntry], reserve: usize) -> Option<Vec<u8>> {
     let room = reserve.checked_sub(RESERVE_FIXED)? / RESERVE_PER_ENTRY;
     let first = fragments.first()?;
@@ -47,11 +48,12 @@ pub fn segment_index(fragments: &[FragmentEntry], reserve: usize) -> Option<Vec<
     let groups = grouped(fragments, room.min(usize::from(u16::MAX)));
     let free = reserve - (RESERVE_FIXED - 8) - groups.len() * RESERVE_PER_ENTRY;
     let mut out = Vec::with_capacity(reserve);
+    boxed(&mut out, *b"free", |out| out.resize(free, 0));
     full_box(&mut out, *b"sidx", 1, 0, |out| {
         u32be(out, TRACK_ID);
         u32be(out, TIMESCALE);
         u64be(out, first.decode_time);
-        u64be(out, u64::try_from(free).unwrap_or(0)); // from the end of this box
+        u64be(out, 0); // the first fragment follows at once
         u32be(out, u32::try_from(groups.len()).unwrap_or(u32::MAX));
         for group in &groups {
             u32be(out, group.length & 0x7fff_ffff);
@@ -60,7 +62,6 @@ pub fn segment_index(fragments: &[FragmentEntry], reserve: usize) -> Option<Vec<
             u32be(out, if group.starts_with_key_frame { 0x9000_0000 } else { 0 });
         }
     });
-    boxed(&mut out, *b"free", |out| out.resize(out.len() + free - 8, 0));
     Some(out)
 }
 
@@ -92,8 +93,7 @@ pub fn random_access_index(fragments: &[FragmentEntry]) -> Vec<u8> {
                 out.extend_from_slice(&[1, 1, 1]);
             }
         });
-        let start = 0;
-        let size = u32::try_from(out.len() - start + 16).unwrap_or(u32::MAX);
+        let size = u32::try_from(out.len() + 16).unwrap_or(u32::MAX);
         full_box(out, *b"mfro", 0, 0, |out| u32be(out, size));
     });
     out
@@ -130,15 +130,15 @@ mod tests {
         assert_eq!(
             hex::encode(index),
             concat!(
+                "0000000866726565", // free
                 "00000034736964780100000000000001",
                 "00015f90", // sidx, track 1, 90 kHz
                 "0000000000000000",
-                "0000000000000008",
-                "00000001", // time 0, 8 bytes on, 1 entry
+                "0000000000000000",
+                "00000001", // from 0, at once, 1 entry
                 "000001f4",
                 "00015f90",
-                "90000000",         // 500 bytes, 1 s, starts with a key frame
-                "0000000866726565", // free
+                "90000000", // 500 bytes, 1 s, starts with a key frame
             )
         );
     }

@@ -1,6 +1,6 @@
 //! A pure writer of fragmented MP4 (ISO/IEC 14496-12 and -15): bytes in, bytes out, no I/O.
 //!
-//! A file is `ftyp moov [sidx free] (moof mdat)* mfra`. Everything up to the first fragment is
+//! A file is `ftyp moov free [sidx] (moof mdat)* mfra`. Everything up to the first fragment is
 //! known when the first key frame is, and each fragment stands for itself: a file that is cut
 //! anywhere plays up to its last whole fragment. The two indexes are added when a file is
 //! closed: `sidx`, into space reserved in front, lets a player that streams start and seek after
