@@ -30,10 +30,6 @@ use crate::{
     shutdown,
 };
 
-/// A camera must be heard from every 15 s: after one and a half of that, and the debounce, it is
-/// offline less than 30 s after its last sign of life.
-const KEEP_ALIVE_S: u16 = 15;
-
 /// A relay that serves. Its URLs are in `app().config`.
 pub struct Relay {
     app: Arc<App>,
@@ -62,6 +58,7 @@ impl Relay {
     /// Starts all parts. A listener on port 0 takes any free port, which its public URL gets too.
     pub async fn start(mut config: Config) -> anyhow::Result<Self> {
         config.validate()?;
+        server::raise_descriptor_limit();
         private_file::create_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let doors = bind(config.listen, "listen", &mut config.public_url).await?;
@@ -172,7 +169,7 @@ async fn start_broker(
         listen: config.mqtt.listen,
         certificate_path: certificates.certificate_path.clone(),
         private_key_path: certificates.private_key_path.clone(),
-        limits: BrokerLimits { keep_alive_s: KEEP_ALIVE_S, ..BrokerLimits::default() },
+        limits: BrokerLimits::default(),
     };
     let cancel = engines.cancel.clone();
     let (broker, inbox) =
