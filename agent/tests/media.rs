@@ -202,6 +202,13 @@ async fn a_file_is_looped_at_its_own_pace_without_a_seam() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_in_an_older_codec_with_sound_is_looped_too() {
+    let sound = "audiotestsrc num-buffers=43 ! audio/x-raw,rate=44100,channels=1 ! mux.";
+    let text = format!("{sound} {TEN_PICTURES} ! avenc_msmpeg4 ! mux. avimux name=mux");
+    play_over_and_over("street.avi", &text).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_with_an_odd_size_and_another_container_is_looped_too() {
     let odd = TEN_PICTURES.replace("width=320,height=240", "width=323,height=241");
     play_over_and_over("clip.mkv", &format!("{odd} ! jpegenc ! matroskamux")).await;

@@ -75,7 +75,9 @@ async fn serve() -> anyhow::Result<()> {
     let tracker = TaskTracker::new();
     let (reports, report_receiver) = mpsc::channel(REPORT_QUEUE);
     tracker.spawn(write_reports(write, report_receiver));
-    peer::warm_up().await.context("the media engine does not work")?;
+    if let Err(error) = peer::warm_up().await {
+        tracing::warn!(error = format!("{error:#}"), "the media engine does not warm up");
+    }
     let (input, mut inputs) = mpsc::channel(INPUT_QUEUE);
     tracker.spawn(read_inputs(read, input));
     let (events, mut event_receiver) = mpsc::channel(EVENT_QUEUE);

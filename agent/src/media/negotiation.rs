@@ -17,8 +17,9 @@ use super::{
     offer::{Offer, is_candidate},
 };
 
-/// Each step of a negotiation takes milliseconds; this is for one that never ends.
-const STEP_LIMIT: Duration = Duration::from_secs(5);
+/// Each step of a negotiation takes milliseconds, but the first loads plugins: on a slow board
+/// that takes seconds. This is for one that never ends.
+const STEP_LIMIT: Duration = Duration::from_secs(20);
 
 /// A `webrtcbin` that asks no router and no TCP peer for help.
 pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
