@@ -106,18 +106,22 @@ impl Camera {
             .unwrap();
     }
 
-    async fn closed_clips(&self, count: usize) -> Vec<Clip> {
+    /// All clips, once this many events have ended: their last message is written together with
+    /// the end of their last clip.
+    async fn clips_of_ended_events(&self, count: usize) -> Vec<Clip> {
         let wait = async {
             loop {
-                let clips = self.store.clips().await.unwrap();
-                let closed = clips.iter().filter(|clip| clip.state == ClipState::Closed).count();
-                if closed >= count && closed == clips.len() {
-                    return clips;
+                let messages = self.messages().await;
+                let ended = messages.iter().filter(|message| message.state == EventState::Ended);
+                if ended.count() >= count {
+                    return self.store.clips().await.unwrap();
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(PATIENCE, wait).await.expect("the clips are closed in time")
+        let clips = timeout(PATIENCE, wait).await.expect("the events end in time");
+        assert!(clips.iter().all(|clip| clip.state == ClipState::Closed), "{clips:?}");
+        clips
     }
 
     async fn messages(&self) -> Vec<EventMessage> {
@@ -157,7 +161,7 @@ async fn an_event_becomes_a_clip_with_pre_roll_post_roll_and_thumbnail() {
     let ended_at = camera.footage(Duration::from_secs(1)).await;
     camera.tell(event_id, EventState::Ended, ended_at);
 
-    let clips = camera.closed_clips(1).await;
+    let clips = camera.clips_of_ended_events(1).await;
     assert_eq!(clips.len(), 1);
     let clip = &clips[0];
     assert_eq!((clip.kind, clip.event_id), (ClipKind::Motion, Some(event_id)));
@@ -205,7 +209,7 @@ async fn motion_that_resumes_within_the_post_roll_extends_the_event() {
     let at = camera.footage(Duration::from_millis(1_500)).await;
     camera.tell(resumed, EventState::Ended, at);
 
-    let clips = camera.closed_clips(1).await;
+    let clips = camera.clips_of_ended_events(1).await;
     assert_eq!(clips.len(), 1);
     let messages = camera.messages().await;
     let told: Vec<_> = messages.iter().map(|message| (message.event_id, message.state)).collect();
@@ -221,7 +225,7 @@ async fn long_motion_is_split_into_clips_without_a_gap() {
     let at = camera.footage(Duration::from_secs(4)).await;
     camera.tell(event_id, EventState::Ended, at);
 
-    let clips = camera.closed_clips(2).await;
+    let clips = camera.clips_of_ended_events(1).await;
     assert!(clips.len() >= 2, "{clips:?}");
     assert!(clips.iter().all(|clip| clip.event_id == Some(event_id)));
     for pair in clips.windows(2) {
@@ -251,7 +255,7 @@ async fn a_manual_recording_runs_beside_a_motion_event() {
     camera.tell(event_id, EventState::Ended, at);
     assert_eq!(camera.recorder.stop_manual().await, Ok(manual));
 
-    let clips = camera.closed_clips(2).await;
+    let clips = camera.clips_of_ended_events(2).await;
     let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
     assert_eq!(kinds, [ClipKind::Manual, ClipKind::Motion]);
     assert_eq!(clips[0].clip_id, manual);
@@ -290,7 +294,7 @@ async fn privacy_closes_the_clip_and_nothing_is_recorded_until_it_ends() {
     camera.footage(Duration::from_millis(500)).await;
     camera.recorder.set_privacy(true);
 
-    camera.closed_clips(1).await;
+    camera.clips_of_ended_events(1).await;
     assert_eq!(camera.messages().await[1].reason.as_deref(), Some("privacy"));
     camera.tell(EventId::generate(), EventState::Started, monotonic_now());
     assert_eq!(camera.recorder.start_manual().await, Err(RecordError::Private));
