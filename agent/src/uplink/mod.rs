@@ -40,28 +40,14 @@ pub struct Ends {
     pub health: watch::Receiver<Option<Health>>,
 }
 
-/// A running uplink.
-#[derive(Clone)]
-pub struct Uplink {
-    connected: watch::Receiver<bool>,
-}
-
-impl Uplink {
-    /// Whether the relay has the camera's presence now.
-    pub fn connected(&self) -> watch::Receiver<bool> {
-        self.connected.clone()
-    }
-}
-
 /// Connects a paired camera, and keeps it connected until cancelled.
 pub fn start(
     pairing: &Pairing,
     ends: Ends,
     tracker: &TaskTracker,
     cancel: CancellationToken,
-) -> Result<Uplink, AddressError> {
+) -> Result<(), AddressError> {
     let (commands_in, commands_out) = mpsc::channel(WAITING_COMMANDS);
-    let (connected_in, connected) = watch::channel(false);
     let runner = commands::Runner::new(ends.store.clone(), ends.commands);
     let link = mqtt::Link::new(
         pairing,
@@ -73,10 +59,9 @@ pub fn start(
             signals_in: ends.signals_in,
             signals_out: ends.signals_out,
             health: ends.health,
-            connected: connected_in,
         },
     )?;
     tracker.spawn(runner.run(commands_out, cancel.clone()));
     tracker.spawn(link.run(cancel));
-    Ok(Uplink { connected })
+    Ok(())
 }

@@ -28,6 +28,9 @@ pub(super) const WINDOW: usize = 16;
 /// What is left of [`MAX_PACKET_BYTES`] beside topic and properties.
 const MAX_PAYLOAD_BYTES: usize = MAX_PACKET_BYTES as usize - 1024;
 
+/// Messages that are remembered to be forgotten. Beyond, one may arrive twice.
+const MAX_UNFORGOTTEN: usize = 1_000;
+
 /// At shutdown: for the last messages, then for the farewell.
 const FLUSH_WITHIN: Duration = Duration::from_millis(800);
 const FAREWELL_WITHIN: Duration = Duration::from_millis(400);
@@ -49,13 +52,16 @@ pub(super) struct Sender<'a> {
     wake: Arc<Notify>,
     signals: &'a mut mpsc::Receiver<(String, Signal)>,
     health: &'a mut watch::Receiver<Option<Health>>,
-    connected: &'a watch::Sender<bool>,
+    connected: &'a mut bool,
     window: Window,
+    /// The broker has them, the index has not forgotten them yet.
+    arrived: Vec<MessageId>,
 }
 
 impl<'a> Sender<'a> {
     pub(super) fn new(
         ends: &'a mut LinkEnds,
+        connected: &'a mut bool,
         publisher: Publisher,
         progress: mpsc::Receiver<Progress>,
     ) -> Self {
@@ -66,8 +72,9 @@ impl<'a> Sender<'a> {
             wake: ends.store.outbox_wake(),
             signals: &mut ends.signals_out,
             health: &mut ends.health,
-            connected: &ends.connected,
+            connected,
             window: Window::default(),
+            arrived: Vec::new(),
         }
     }
 
@@ -88,7 +95,7 @@ impl<'a> Sender<'a> {
         }
         self.publish(Channel::UpPresence, true, presence, Publication::Other).await?;
         tracing::info!("connected to the relay");
-        self.connected.send_replace(true);
+        *self.connected = true;
         self.health.mark_changed();
         self.send_until(cancel).await?;
         self.flush().await?;
@@ -141,7 +148,8 @@ impl<'a> Sender<'a> {
                 "a message is too large for the broker; it is dropped"
             );
             self.window.skipped(message.id);
-            return Ok(self.store.remove_message(message.id).await?);
+            self.forget(message.id).await;
+            return Ok(());
         }
         self.window.handed_over(message.id);
         let channel = message.kind.channel();
@@ -151,10 +159,25 @@ impl<'a> Sender<'a> {
 
     async fn settle(&mut self, progress: Progress) -> Result<(), LinkError> {
         if let Progress::Arrived(id) = progress {
-            self.store.remove_message(id).await?;
             self.window.arrived(id);
+            self.forget(id).await;
         }
         Ok(())
+    }
+
+    /// On a full disk the index cannot forget. The connection must not suffer from that, because
+    /// it is how the owner hears of the disk: what stays is forgotten with the next message, and
+    /// at worst arrives twice, which the relay does not mind.
+    async fn forget(&mut self, id: MessageId) {
+        self.arrived.push(id);
+        while let Some(id) = self.arrived.last() {
+            if let Err(error) = self.store.remove_message(*id).await {
+                tracing::warn!(%error, "a message that has arrived stays in the outbox for now");
+                self.arrived.truncate(MAX_UNFORGOTTEN);
+                return;
+            }
+            self.arrived.pop();
+        }
     }
 
     async fn send_signal(&mut self, replica: String, signal: &Signal) -> Result<(), LinkError> {

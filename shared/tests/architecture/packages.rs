@@ -43,7 +43,7 @@ const AGENT: Package = Package {
         ("reqwest", &["cloud/"]),
         ("clap", &["cli", "main.rs"]),
         ("ed25519_dalek", &["identity.rs"]),
-        ("rustls", &["tls.rs", "cloud/error.rs", "uplink/mqtt.rs"]),
+        ("rustls", &["tls.rs", "cloud/error.rs", "uplink/mqtt"]),
         ("rustls_native_certs", &["tls.rs"]),
         ("rustls_pki_types", &["tls.rs"]),
         ("sd_notify", &["shutdown.rs"]),

@@ -6,9 +6,12 @@
 //! broker's memory, is the queue of commands, and a signal for a session of the last connection
 //! is worth nothing.
 
+mod publisher;
+mod receiver;
+
 use std::{
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -17,18 +20,15 @@ use nightjar_shared::{
     event::{Health, Presence},
     ids::{BootId, CameraId},
     signal::Signal,
-    topic::{Channel, Topic, down_filter},
+    topic::{Channel, Topic},
 };
 use rumqttc::{
-    NetworkOptions, Outgoing, TlsConfiguration, Transport,
+    NetworkOptions, TlsConfiguration, Transport,
     v5::{
-        AsyncClient, ClientError, ConnectionError, Event, EventLoop, Incoming, MqttOptions,
+        AsyncClient, ClientError, ConnectionError, MqttOptions,
         mqttbytes::{
             QoS,
-            v5::{
-                ConnectReturnCode, LastWill, PubAck, PubAckReason, Publish, SubAck,
-                SubscribeReasonCode,
-            },
+            v5::{ConnectReturnCode, LastWill, PubAckReason, SubscribeReasonCode},
         },
     },
 };
@@ -38,14 +38,16 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(in crate::uplink) use self::publisher::Publisher;
+use self::receiver::Receiver;
 use super::{
     commands::ArrivedCommand,
-    inflight::{InFlight, Publication},
-    outbox::{self, Progress, WINDOW},
+    inflight::InFlight,
+    outbox::{self, WINDOW},
 };
 use crate::{
     backoff::{Backoff, chance},
-    clock::{monotonic_now, uptime_ms},
+    clock::monotonic_now,
     cloud::{Cloud, CloudError, DeviceToken, Disposition},
     pairing::Pairing,
     store::{Store, StoreError},
@@ -62,7 +64,7 @@ const STABLE_AFTER: Duration = Duration::from_mins(1);
 /// A camera that was removed at the relay asks seldom.
 const ASK_AGAIN_WHEN_REMOVED: Duration = Duration::from_mins(1);
 /// The largest message either way; a session description has at most half of it.
-pub(super) const MAX_PACKET_BYTES: u32 = 64 * 1024;
+pub(in crate::uplink) const MAX_PACKET_BYTES: u32 = 64 * 1024;
 /// Publications handed to the client and not sent yet. When full, the sender waits.
 const REQUESTS: usize = 16;
 /// Unacknowledged publications of all kinds; beyond, the client waits for the broker.
@@ -77,7 +79,7 @@ pub struct AddressError(String);
 
 /// Why a connection ended or did not come about.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
+pub(in crate::uplink) enum LinkError {
     #[error(transparent)]
     Cloud(#[from] CloudError),
     #[error("the relay's certificate authority cannot be used: {0}")]
@@ -125,44 +127,45 @@ impl LinkError {
 }
 
 /// The ends that the connection forwards to and from.
-pub(super) struct LinkEnds {
-    pub(super) store: Store,
-    pub(super) cloud: Cloud,
-    pub(super) boot_id: BootId,
-    pub(super) commands: mpsc::Sender<ArrivedCommand>,
-    pub(super) signals_in: mpsc::Sender<Signal>,
-    pub(super) signals_out: mpsc::Receiver<(String, Signal)>,
-    pub(super) health: watch::Receiver<Option<Health>>,
-    pub(super) connected: watch::Sender<bool>,
+pub(in crate::uplink) struct LinkEnds {
+    pub(in crate::uplink) store: Store,
+    pub(in crate::uplink) cloud: Cloud,
+    pub(in crate::uplink) boot_id: BootId,
+    pub(in crate::uplink) commands: mpsc::Sender<ArrivedCommand>,
+    pub(in crate::uplink) signals_in: mpsc::Sender<Signal>,
+    pub(in crate::uplink) signals_out: mpsc::Receiver<(String, Signal)>,
+    pub(in crate::uplink) health: watch::Receiver<Option<Health>>,
 }
 
 /// Keeps one connection to the broker.
-pub(super) struct Link {
+pub(in crate::uplink) struct Link {
     host: String,
     port: u16,
     trust: Trust,
     floor: TimeFloor,
     camera_id: CameraId,
     ends: LinkEnds,
+    /// Whether the relay has the camera's presence now.
+    connected: bool,
 }
 
 impl Link {
-    pub(super) fn new(pairing: &Pairing, ends: LinkEnds) -> Result<Self, AddressError> {
+    pub(in crate::uplink) fn new(pairing: &Pairing, ends: LinkEnds) -> Result<Self, AddressError> {
         let wrong = || AddressError(pairing.mqtt.url.chars().take(200).collect());
         let (host, port) = broker_address(&pairing.mqtt.url).ok_or_else(wrong)?;
         let trust = Trust::Pinned(pairing.ca().map_err(|_| wrong())?);
         let floor = ends.cloud.floor();
-        Ok(Self { host, port, trust, floor, camera_id: pairing.camera_id, ends })
+        Ok(Self { host, port, trust, floor, camera_id: pairing.camera_id, ends, connected: false })
     }
 
     /// Connects again and again, until cancelled.
-    pub(super) async fn run(mut self, cancel: CancellationToken) {
+    pub(in crate::uplink) async fn run(mut self, cancel: CancellationToken) {
         let mut backoff = Backoff::new(RECONNECT_AFTER, RECONNECT_AFTER_AT_MOST);
         let mut told = String::new();
         while !cancel.is_cancelled() {
             let began_at = monotonic_now();
             let ended = self.run_once(&cancel).await;
-            let was_connected = self.ends.connected.send_replace(false);
+            let was_connected = std::mem::take(&mut self.connected);
             let Err(error) = ended else { return };
             if was_connected && monotonic_now().since(began_at) >= STABLE_AFTER {
                 backoff.reset();
@@ -220,7 +223,7 @@ impl Link {
         };
         let presence = self.presence(true);
         let farewell = self.presence(false);
-        let sender = outbox::Sender::new(&mut self.ends, publisher, progress);
+        let sender = outbox::Sender::new(&mut self.ends, &mut self.connected, publisher, progress);
         let mut receiving = pin!(receiver.run(events));
         tokio::select! {
             ended = &mut receiving => return ended,
@@ -277,139 +280,9 @@ fn broker_address(url: &str) -> Option<(String, u16)> {
 }
 
 /// Reads and drops signals for as long as it is polled.
-pub(super) async fn discard(signals: &mut mpsc::Receiver<(String, Signal)>) {
+pub(in crate::uplink) async fn discard(signals: &mut mpsc::Receiver<(String, Signal)>) {
     while signals.recv().await.is_some() {}
     std::future::pending::<()>().await;
-}
-
-/// Hands publications to the client and remembers their order.
-pub(super) struct Publisher {
-    client: AsyncClient,
-    camera_id: CameraId,
-    in_flight: Arc<Mutex<InFlight>>,
-}
-
-impl Publisher {
-    pub(super) async fn subscribe(&self) -> Result<(), LinkError> {
-        Ok(self.client.subscribe(down_filter(self.camera_id), QoS::AtLeastOnce).await?)
-    }
-
-    pub(super) async fn publish(
-        &self,
-        channel: Channel,
-        retain: bool,
-        payload: Vec<u8>,
-        publication: Publication,
-    ) -> Result<(), LinkError> {
-        let topic = Topic::new(self.camera_id, channel).to_string();
-        locked(&self.in_flight).handed_over(publication);
-        Ok(self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await?)
-    }
-
-    pub(super) async fn disconnect(&self) -> Result<(), LinkError> {
-        Ok(self.client.disconnect().await?)
-    }
-}
-
-fn locked(in_flight: &Mutex<InFlight>) -> std::sync::MutexGuard<'_, InFlight> {
-    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Turns the client's events into messages for the rest of the agent.
-struct Receiver {
-    camera_id: CameraId,
-    in_flight: Arc<Mutex<InFlight>>,
-    progress: mpsc::Sender<Progress>,
-    commands: mpsc::Sender<ArrivedCommand>,
-    signals: mpsc::Sender<Signal>,
-}
-
-impl Receiver {
-    async fn run(self, mut events: EventLoop) -> Result<(), LinkError> {
-        loop {
-            match events.poll().await? {
-                Event::Incoming(Incoming::Publish(publish)) => self.forward(&publish),
-                Event::Incoming(Incoming::SubAck(ack)) => self.subscribed(ack)?,
-                Event::Incoming(Incoming::PubAck(ack)) => self.acknowledged(&ack)?,
-                Event::Outgoing(Outgoing::Publish(id)) => locked(&self.in_flight).sent(id),
-                Event::Outgoing(Outgoing::Disconnect) => return Ok(()),
-                _ => {}
-            }
-        }
-    }
-
-    fn subscribed(&self, ack: SubAck) -> Result<(), LinkError> {
-        let granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
-        if !ack.return_codes.iter().all(granted) {
-            return Err(LinkError::Subscription(ack.return_codes));
-        }
-        self.report(Progress::Subscribed)
-    }
-
-    fn acknowledged(&self, ack: &PubAck) -> Result<(), LinkError> {
-        let publication = locked(&self.in_flight).acknowledged(ack.pkid);
-        let progress = match (publication, ack.reason) {
-            (None | Some(Publication::Other), _) => return Ok(()),
-            (Some(Publication::Farewell), _) => Progress::FarewellArrived,
-            (
-                Some(Publication::Outbox(id)),
-                PubAckReason::Success | PubAckReason::NoMatchingSubscribers,
-            ) => Progress::Arrived(id),
-            (
-                Some(Publication::Outbox(id)),
-                reason @ (PubAckReason::TopicNameInvalid | PubAckReason::PayloadFormatInvalid),
-            ) => {
-                tracing::error!(?reason, "the broker will never take this message; it is dropped");
-                Progress::Arrived(id)
-            }
-            (Some(Publication::Outbox(_)), reason) => return Err(LinkError::Message(reason)),
-        };
-        self.report(progress)
-    }
-
-    fn report(&self, progress: Progress) -> Result<(), LinkError> {
-        self.progress.try_send(progress).map_err(|_| LinkError::Ended)
-    }
-
-    fn forward(&self, publish: &Publish) {
-        let topic = std::str::from_utf8(&publish.topic).ok().and_then(|text| text.parse().ok());
-        match topic {
-            Some(Topic { camera_id, channel: Channel::DownCommand })
-                if camera_id == self.camera_id =>
-            {
-                self.forward_command(publish);
-            }
-            Some(Topic { camera_id, channel: Channel::DownSignal })
-                if camera_id == self.camera_id =>
-            {
-                self.forward_signal(publish);
-            }
-            _ => tracing::warn!("a message on a topic that is not for this camera was dropped"),
-        }
-    }
-
-    fn forward_command(&self, publish: &Publish) {
-        let expiry = publish.properties.as_ref().and_then(|it| it.message_expiry_interval);
-        let arrived = ArrivedCommand {
-            payload: publish.payload.clone(),
-            arrived_at_ms: uptime_ms(),
-            message_expiry: expiry.map(|seconds| Duration::from_secs(u64::from(seconds))),
-        };
-        if self.commands.try_send(arrived).is_err() {
-            tracing::warn!("too many commands wait; one is dropped and expires at the relay");
-        }
-    }
-
-    fn forward_signal(&self, publish: &Publish) {
-        match serde_json::from_slice(&publish.payload) {
-            Ok(signal) => {
-                if self.signals.try_send(signal).is_err() {
-                    tracing::warn!("too many signals wait; one is dropped and its session ends");
-                }
-            }
-            Err(error) => tracing::warn!(%error, "a signal could not be read"),
-        }
-    }
 }
 
 #[cfg(test)]
