@@ -9,8 +9,9 @@ use super::{output::say, small_runtime};
 use crate::{
     clock::clock_state,
     cloud::{Cloud, Disposition},
-    config::{Config, SourceKind},
+    config::{Config, SourceConfig, SourceKind},
     identity::{Identity, KEY_FILE},
+    media::{self, ProbedCamera},
     pairing::Pairing,
     tls::TimeFloor,
 };
@@ -60,8 +61,9 @@ impl Check {
 }
 
 pub(super) fn doctor(config: &Path, data_dir: &Path, json: bool) -> ExitCode {
-    let mut checks = vec![configuration(config)];
-    checks.push(camera(config));
+    let (configuration, config) = configuration(config);
+    let mut checks = vec![configuration];
+    checks.extend(camera_and_encoder(&config.source));
     checks.push(clock());
     checks.extend(data(data_dir));
     checks.push(relay(data_dir));
@@ -87,44 +89,63 @@ fn show(check: &Check) {
     }
 }
 
-fn configuration(path: &Path) -> Check {
+/// Without a configuration that can be used, the rest is judged by the defaults.
+fn configuration(path: &Path) -> (Check, Config) {
     match Config::load(path) {
-        Ok(_) => Check::good("configuration", path.display().to_string()),
-        Err(error) => Check::bad("configuration", error.to_string(), "correct the configuration"),
+        Ok(config) => (Check::good("configuration", path.display().to_string()), config),
+        Err(error) => {
+            let check = Check::bad("configuration", error.to_string(), "correct the configuration");
+            (check, Config::default())
+        }
     }
 }
 
-fn camera(config: &Path) -> Check {
-    let Ok(config) = Config::load(config) else {
-        return Check::warning("camera", "unknown", "correct the configuration first");
+fn camera_and_encoder(source: &SourceConfig) -> Vec<Check> {
+    let probe = match media::probe(source) {
+        Ok(probe) => probe,
+        Err(error) => {
+            return vec![Check::bad("media", format!("{error:#}"), "reinstall the package")];
+        }
     };
-    match config.source.kind {
-        SourceKind::V4l2 => match first_device(&config.source.device) {
-            Some(device) => Check::good("camera", device),
-            None => Check::bad(
-                "camera",
-                "no V4L2 device",
-                "plug the camera in, add the agent's user to the group `video`, then try \
-                 `nightjar-agent probe`",
-            ),
-        },
-        kind => Check::good("camera", format!("source of kind `{}`", kind.as_str())),
-    }
+    let encoder = match probe.encoders.as_slice() {
+        [] => Check::bad(
+            "encoder",
+            "no H.264 encoder",
+            "install gstreamer1.0-plugins-ugly, or the board's own encoder",
+        ),
+        encoders => Check::good("encoder", encoders.join(", ")),
+    };
+    vec![camera(source, &probe.cameras), encoder]
 }
 
-/// The configured device, or any, that this user may open.
-fn first_device(device: &str) -> Option<String> {
-    let usable = |path: &str| fs::File::open(path).is_ok().then(|| path.to_owned());
-    if device != "auto" {
-        return usable(device);
+fn camera(source: &SourceConfig, cameras: &[ProbedCamera]) -> Check {
+    let name = "camera";
+    if source.kind != SourceKind::V4l2 {
+        return Check::good(name, format!("source of kind `{}`", source.kind.as_str()));
     }
-    let mut found: Vec<_> = fs::read_dir("/dev")
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("video"))
-        .collect();
-    found.sort();
-    found.iter().find_map(|name| usable(&format!("/dev/{name}")))
+    let configured = |camera: &&ProbedCamera| {
+        source.device == "auto"
+            || fs::canonicalize(&source.device).is_ok_and(|it| it == camera.found.path)
+    };
+    let Some(camera) = cameras.iter().find(configured) else {
+        return Check::bad(
+            name,
+            format!("no camera at `{}`", source.device),
+            "plug it in, and see that the agent's user is in the group `video`",
+        );
+    };
+    let path = camera.found.path.display();
+    match (&camera.found.problem, &camera.choice) {
+        (Some(problem), _) => {
+            Check::bad(name, format!("{path}: {problem}"), "see what else uses it, or its rights")
+        }
+        (None, Some(choice)) => Check::good(name, format!("{path}: {choice}")),
+        (None, None) => Check::bad(
+            name,
+            format!("{path} has no picture format that is known"),
+            "look at `nightjar-agent probe`, and choose another camera",
+        ),
+    }
 }
 
 fn clock() -> Check {
