@@ -86,11 +86,12 @@ impl Relay {
             replica: uuid::Uuid::now_v7().to_string(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
+            failed: CancellationToken::new(),
             config,
         });
         cameras::expect_all(&app).await?;
         open_doors(&app, doors, inbox)?;
-        app.tracker.spawn(jobs::run(app.clone()));
+        app.spawn_essential("jobs", jobs::run(app.clone()));
         Ok(Self { app, engines })
     }
 

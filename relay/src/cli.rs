@@ -103,14 +103,19 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     );
     shutdown::notify_ready();
     let watchdog = relay.app().tracker.spawn(feed_watchdog(relay.app().cancel.clone()));
-    signals.next().await;
-    tracing::info!("stopping; a second signal stops at once");
+    let failed = relay.app().failed.clone();
+    tokio::select! {
+        () = signals.next() => tracing::info!("stopping; a second signal stops at once"),
+        () = failed.cancelled() => tracing::error!("stopping, since a part of the relay is gone"),
+    }
     shutdown::notify_stopping();
     tokio::select! {
         () = relay.stop() => {}
         () = signals.next() => std::process::exit(130),
     }
-    watchdog.await.context("the watchdog's task failed")
+    watchdog.await.context("the watchdog's task failed")?;
+    anyhow::ensure!(!failed.is_cancelled(), "a part of the relay ended early");
+    Ok(())
 }
 
 async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {

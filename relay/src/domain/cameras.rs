@@ -25,6 +25,7 @@ use crate::{
 };
 
 const ERRORS_MAX: usize = 16;
+const HEALTH_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Camera {
@@ -154,6 +155,9 @@ pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Resul
         *error = text::report(error);
     }
     let json = serde_json::to_string(&health).map_err(anyhow::Error::from)?;
+    if json.len() > HEALTH_BYTES_MAX {
+        return Err(Error::invalid("too_large", "A camera's health has at most 16 KiB."));
+    }
     let update = HealthUpdate {
         agent_version: text::report(&health.agent_version),
         privacy: health.privacy,

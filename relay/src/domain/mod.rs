@@ -21,6 +21,8 @@ mod text;
 mod updates;
 pub mod uploads;
 
+use std::future::Future;
+
 use nightjar_shared::{
     ids::{AccountId, SiteId},
     time::UnixMillis,
@@ -62,11 +64,42 @@ pub struct App {
     pub replica: String,
     pub tracker: TaskTracker,
     pub cancel: CancellationToken,
+    /// Cancelled when a task that the relay cannot do without has ended early.
+    pub failed: CancellationToken,
 }
 
 impl App {
     pub fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// Starts a task that the relay cannot do without. Should it end before it is told to, or
+    /// panic, the relay stops, and whoever supervises it starts it again.
+    pub fn spawn_essential(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let ending = Ending { name, cancel: self.cancel.clone(), failed: self.failed.clone() };
+        self.tracker.spawn(async move {
+            let _ending = ending;
+            task.await;
+        });
+    }
+}
+
+struct Ending {
+    name: &'static str,
+    cancel: CancellationToken,
+    failed: CancellationToken,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.cancel.is_cancelled() {
+            tracing::error!(task = self.name, "a task ended early");
+            self.failed.cancel();
+        }
     }
 }
 

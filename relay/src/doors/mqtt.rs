@@ -31,7 +31,9 @@ pub fn serve(app: &Arc<App>, inbox: BrokerInbox) {
     let door = Arc::new(Door { app: app.clone(), reported: Mutex::default() });
     let run = |task: Task| {
         let cancel = app.cancel.clone();
-        app.tracker.spawn(async move { cancel.run_until_cancelled(task).await });
+        app.spawn_essential("mqtt", async move {
+            cancel.run_until_cancelled(task).await;
+        });
     };
     run(Box::pin(door.clone().authenticate(inbox.authentications)));
     let (lanes, queues): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::channel(LANE_QUEUE)).unzip();

@@ -168,11 +168,12 @@ impl Transaction {
     }
 }
 
+/// Synchronous in full: what a camera was told to forget must survive a power cut.
 fn connect(path: &PathBuf) -> Result<Connection, DbError> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
         "pragma journal_mode = wal;
-         pragma synchronous = normal;
+         pragma synchronous = full;
          pragma busy_timeout = 5000;
          pragma foreign_keys = on;",
     )?;
