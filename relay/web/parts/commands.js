@@ -17,6 +17,14 @@ const DONE = {
   privacy_off: "Privacy mode is off.",
 };
 
+/** What a command changes of a `Camera`. */
+const CHANGES = {
+  arm: { armed: true },
+  disarm: { armed: false },
+  privacy_on: { privacy: true },
+  privacy_off: { privacy: false },
+};
+
 const REASONS = {
   already_recording: "the camera is recording already",
   not_recording: "the camera was not recording",
@@ -30,7 +38,7 @@ function reasonCode(reason) {
 
 /** The sentence for a `Command`. */
 export function outcomeText({ kind, state, reason }) {
-  const why = reason ? (REASONS[reasonCode(reason)] ?? reason) : null;
+  const why = reason ? (REASONS[reasonCode(reason)] ?? reason.replace(/^\w+: /, "")) : null;
   switch (state) {
     case "acked":
       return DONE[kind] ?? "Done.";
@@ -141,11 +149,13 @@ export class CommandPanel {
     this.#draw();
   }
 
-  /** Keeps the record button true to what the camera last said. */
+  /** Keeps the buttons true to what the camera just said, until its health says the same. */
   #learn({ kind, state, reason }) {
     const code = reasonCode(reason);
-    if (kind === "record_start") this.#recording = state === "acked" || code === "already_recording";
-    if (kind === "record_stop" && (state === "acked" || code === "not_recording")) this.#recording = false;
+    const done = state === "acked";
+    if (kind === "record_start") this.#recording = done || code === "already_recording";
+    if (kind === "record_stop" && (done || code === "not_recording")) this.#recording = false;
+    if (done) this.#camera = { ...this.#camera, ...CHANGES[kind] };
   }
 
   #tell(command) {
