@@ -156,6 +156,7 @@ async fn a_snapshot_is_a_clip_of_one_picture() {
         let path = format!("agent/clips/{clip_id}/complete");
         let clip = camera.caller.post(&path, completion(&[0])).await.body(200);
         assert_eq!((&clip["kind"], &clip["state"]), (&json!("snapshot"), &json!("ready")));
+        assert!(clip["thumbnail_url"].is_string(), "a list can show it: {clip}");
         let playback = alice.get(&format!("clips/{clip_id}/playback")).await.body(200);
         assert_eq!(playback["parts"][0]["kind"], "snapshot");
     })

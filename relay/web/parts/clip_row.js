@@ -7,9 +7,8 @@ import { still } from "./still.js";
 const STATE_WORDS = { announced: "On its way", failed: "Lost on the camera" };
 
 /** What a clip is, in a word. */
-export function clipTitle({ kind, event_id }) {
-  if (kind === "snapshot") return "Snapshot";
-  return event_id ? "Event" : "Recording";
+export function clipTitle({ kind }) {
+  return kind === "snapshot" ? "Snapshot" : "Clip";
 }
 
 /**

@@ -6,7 +6,7 @@ const ROLES = { owner: "Owner", manager: "Manager", viewer: "Viewer", installer:
 
 export function show({ root, router }) {
   const { account, sites } = currentPerson();
-  const outcome = element("div", {});
+  const outcome = element("div", { class: "problems" });
   const button = element("button", { class: "button", type: "button", "data-testid": "sign-out" }, "Sign out");
   button.addEventListener("click", async () => {
     try {

@@ -29,7 +29,7 @@ pub struct ClipRow {
     pub visibility: String,
     /// Bytes of all stored parts together.
     pub length: Option<u64>,
-    /// The stored thumbnail.
+    /// The stored thumbnail; of a snapshot, the picture itself.
     pub thumbnail_key: Option<String>,
 }
 
@@ -95,7 +95,7 @@ pub async fn of_camera(
                  (select cast(sum(p.length) as bigint) from clip_parts p
                   where p.clip_id = c.clip_id and p.stored = 1),
                  (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind = 'thumbnail' and p.stored = 1)
+                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1)
              from clips c where c.clip_id = $1 and c.camera_id = $2",
             vec![clip_id.into(), camera_id.into()],
         )
@@ -116,7 +116,7 @@ pub async fn for_member(
                  (select cast(sum(p.length) as bigint) from clip_parts p
                   where p.clip_id = c.clip_id and p.stored = 1),
                  (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind = 'thumbnail' and p.stored = 1),
+                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1),
                  m.role
              from clips c join members m on m.site_id = c.site_id
              where c.clip_id = $1 and m.account_id = $2",
@@ -148,7 +148,7 @@ pub async fn list(
                  (select cast(sum(p.length) as bigint) from clip_parts p
                   where p.clip_id = c.clip_id and p.stored = 1),
                  (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind = 'thumbnail' and p.stored = 1)
+                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1)
              from clips c join members m on m.site_id = c.site_id
              where m.account_id = $1 and m.role in ($2, $3, $4, $5)
                  and (c.started_at < $6 or (c.started_at = $6 and c.clip_id < $7))
