@@ -88,7 +88,10 @@ impl Camera {
 
     /// A viewer that is answered.
     async fn watch(&mut self) -> (Viewer, SessionId) {
-        let viewer = Viewer::new();
+        self.watch_with(Viewer::new()).await
+    }
+
+    async fn watch_with(&mut self, viewer: Viewer) -> (Viewer, SessionId) {
         let answer = self.offer(viewer.offer().await).await;
         assert_eq!(answer.kind, SignalKind::Answer, "{:?}", answer.reason);
         viewer.accept(answer.sdp.as_deref().unwrap());
@@ -144,6 +147,60 @@ async fn viewers_get_frames_that_begin_with_a_key_frame() {
     assert!(first.silence(Duration::from_millis(500)).await, "no frames after bye");
     second.receive_more(10).await;
     camera.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn viewers_that_also_ask_for_sound_get_pictures() {
+    let _turn = TURN.lock().await;
+    let mut camera = Camera::start(8);
+    for kinds in [["video", "audio"], ["audio", "video"]] {
+        let (mut viewer, _) = camera.watch_with(Viewer::wanting(&kinds)).await;
+        assert!(viewer.receive(10).await.first_is_key_frame, "{kinds:?}");
+    }
+    camera.stop().await;
+}
+
+/// Open descriptors and threads of a process.
+fn holdings(pid: i32) -> (usize, usize) {
+    let count = |name: &str| fs::read_dir(format!("/proc/{pid}/{name}")).unwrap().count();
+    (count("fd"), count("task"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_ended_leave_nothing_behind() {
+    let _turn = TURN.lock().await;
+    let mut camera = Camera::start(8);
+    let mut before = None;
+    for round in 0..25 {
+        let (mut viewer, id) = camera.watch().await;
+        viewer.receive(2).await;
+        camera.signals.send(Signal::new(id, SignalKind::Bye)).await.unwrap();
+        camera.until_viewers(0).await;
+        // What the first few leave are pools that are used again.
+        if round == 5 {
+            before = Some(settled(workers()[0], None).await);
+        }
+    }
+    let before = before.unwrap();
+    let after = settled(workers()[0], Some(before)).await;
+    assert!(after.0 <= before.0 && after.1 <= before.1 + 2, "{before:?} became {after:?}");
+    camera.stop().await;
+}
+
+/// Closing takes a moment: waits until the holdings are at most the expected ones, or for a
+/// while stay the same.
+async fn settled(pid: i32, expected: Option<(usize, usize)>) -> (usize, usize) {
+    let mut last = holdings(pid);
+    let mut unchanged = 0;
+    while unchanged < 20
+        && expected.is_none_or(|expected| last.0 > expected.0 || last.1 > expected.1)
+    {
+        time::sleep(Duration::from_millis(100)).await;
+        let now = holdings(pid);
+        unchanged = if now == last { unchanged + 1 } else { 0 };
+        last = now;
+    }
+    last
 }
 
 #[tokio::test(flavor = "multi_thread")]

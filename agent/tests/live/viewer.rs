@@ -31,7 +31,13 @@ pub(crate) struct Viewer {
 }
 
 impl Viewer {
+    /// Wants video only.
     pub(crate) fn new() -> Self {
+        Self::wanting(&["video"])
+    }
+
+    /// Offers these kinds of media, in this order.
+    pub(crate) fn wanting(kinds: &[&str]) -> Self {
         gst::init().unwrap();
         let webrtc = gst::ElementFactory::make("webrtcbin")
             .property_from_str("bundle-policy", "max-bundle")
@@ -41,17 +47,11 @@ impl Viewer {
         ice.property::<glib::Object>("agent").set_property("upnp", false);
         let pipeline = gst::Pipeline::new();
         pipeline.add(&webrtc).unwrap();
-        let codec = gst::Caps::builder("application/x-rtp")
-            .field("media", "video")
-            .field("encoding-name", "H264")
-            .field("clock-rate", 90_000_i32)
-            .field("payload", 108_i32)
-            .field("packetization-mode", "1")
-            .field("profile-level-id", "42e01f")
-            .field("rtcp-fb-nack-pli", true)
-            .build();
-        let direction = WebRTCRTPTransceiverDirection::Recvonly;
-        webrtc.emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &[&direction, &codec]);
+        for kind in kinds {
+            let direction = WebRTCRTPTransceiverDirection::Recvonly;
+            let arguments: [&dyn ToValue; 2] = [&direction, &codec(kind)];
+            webrtc.emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &arguments);
+        }
         let arrivals = receive(&pipeline, &webrtc);
         pipeline.set_state(gst::State::Playing).unwrap();
         Self { pipeline, webrtc, arrivals }
@@ -104,6 +104,26 @@ impl Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+fn codec(kind: &str) -> gst::Caps {
+    let caps = gst::Caps::builder("application/x-rtp").field("media", kind);
+    match kind {
+        "audio" => caps
+            .field("encoding-name", "OPUS")
+            .field("clock-rate", 48_000_i32)
+            .field("encoding-params", "2")
+            .field("payload", 111_i32)
+            .build(),
+        _ => caps
+            .field("encoding-name", "H264")
+            .field("clock-rate", 90_000_i32)
+            .field("payload", 108_i32)
+            .field("packetization-mode", "1")
+            .field("profile-level-id", "42e01f")
+            .field("rtcp-fb-nack-pli", true)
+            .build(),
     }
 }
 
