@@ -8,3 +8,4 @@ mod configuration;
 mod pairing;
 mod relay;
 mod support;
+mod uploads;

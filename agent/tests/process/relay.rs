@@ -147,6 +147,14 @@ impl Relay {
         .await;
     }
 
+    /// The camera's clips, at most 200.
+    pub(crate) async fn clips(&self, camera_id: &str) -> Vec<Value> {
+        let path = format!("clips?camera_id={camera_id}&limit=200");
+        let (status, clips) = self.call(Method::GET, &path, &Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{clips}");
+        clips["items"].as_array().unwrap().clone()
+    }
+
     pub(crate) async fn until_event(&self, camera_id: &str, state: &str) {
         let path = format!("events?camera_id={camera_id}");
         until(&format!("an event to be {state}"), async || {

@@ -1,0 +1,108 @@
+//! Clips on their way to the relay while everything dies.
+
+use std::{collections::HashSet, fs, time::Duration};
+
+use nightjar_agent::{
+    clock::{boot_id, unix_now},
+    store::{ClipEnd, ClipKind, INDEX_FILE, NewClip, NewPart, Store},
+};
+use nightjar_shared::{api::PartKind, ids::ClipId, time::ClockState};
+use tokio::time::sleep;
+
+use crate::{
+    pairing::pair_with_file,
+    relay::{Relay, until},
+    support::Home,
+};
+
+const CLIPS: usize = 60;
+const KILLS: u64 = 8;
+const PICTURE_BYTES: usize = 400_000;
+
+/// Puts clips of one large picture each on a camera's disk and into its index.
+async fn leave_clips(home: &Home) -> HashSet<String> {
+    let recordings = home.data_dir().join("recordings");
+    fs::create_dir_all(&recordings).unwrap();
+    let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
+    let mut left = HashSet::new();
+    for number in 0..CLIPS {
+        let clip_id = ClipId::generate();
+        let path = format!("{clip_id}.jpg");
+        let picture: Vec<u8> = (0..=u8::MAX).cycle().skip(number).take(PICTURE_BYTES).collect();
+        fs::write(recordings.join(&path), picture).unwrap();
+        let clip = NewClip {
+            clip_id,
+            event_id: None,
+            kind: ClipKind::Snapshot,
+            started_at: unix_now(),
+            clock: ClockState::Synced,
+            boot_id: boot_id().unwrap(),
+            started_uptime_ms: 1,
+        };
+        let part = NewPart {
+            index: 0,
+            kind: PartKind::Snapshot,
+            path,
+            content_type: "image/jpeg",
+            length: PICTURE_BYTES as u64,
+            duration_ms: None,
+        };
+        let end = ClipEnd { ended_at: unix_now(), duration_ms: 0 };
+        store.begin_clip(clip, None).await.unwrap();
+        store.close_clip(clip_id, end, vec![part], None).await.unwrap();
+        left.insert(clip_id.to_string());
+    }
+    left
+}
+
+fn ready(clips: &[serde_json::Value]) -> HashSet<String> {
+    clips
+        .iter()
+        .filter(|clip| clip["state"] == "ready")
+        .map(|clip| clip["clip_id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn every_clip_arrives_once_though_agent_and_relay_are_killed() {
+    let Some(mut relay) = Relay::start().await else { return };
+    let home = Home::synthetic();
+    let left = leave_clips(&home).await;
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let mut random = 0xdead_beef_u64;
+    let mut next = |bound: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040);
+        (random >> 33) % bound
+    };
+    let mut interrupted = 0;
+    for kill in 0..KILLS {
+        let agent = home.run();
+        let before = ready(&relay.clips(&camera).await).len();
+        until("an upload in this run", async || {
+            let now = ready(&relay.clips(&camera).await).len();
+            (now > before || now >= CLIPS).then_some(())
+        })
+        .await;
+        sleep(Duration::from_millis(next(120))).await;
+        if kill % 4 == 3 {
+            relay.crash_and_restart().await;
+        }
+        drop(agent);
+        interrupted += usize::from(ready(&relay.clips(&camera).await).len() < CLIPS);
+    }
+    assert!(interrupted >= 3, "only {interrupted} kills came before all was uploaded");
+
+    let _agent = home.run();
+    until("all clips at the relay", async || {
+        left.is_subset(&ready(&relay.clips(&camera).await)).then_some(())
+    })
+    .await;
+    let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
+    until("the camera to know it", async || {
+        store.next_upload().await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let listed = relay.clips(&camera).await;
+    let own = listed.iter().filter(|clip| left.contains(clip["clip_id"].as_str().unwrap()));
+    assert_eq!(own.count(), CLIPS, "none is there twice");
+}
