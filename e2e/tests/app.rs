@@ -70,7 +70,7 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
 
         no_policy_was_broken(&page)?;
         stack.agent.stop(Duration::from_secs(5)).await?;
-        page.tap("a[href=\"/\"]").await?;
+        page.tap(&id("tab-cameras")).await?;
         let offline = "[data-testid=\"camera-card\"][data-status=\"offline\"]";
         page.shows(offline, Duration::from_secs(30)).await?;
         page.screenshot("6-offline").await
@@ -114,7 +114,7 @@ async fn a_person_takes_a_snapshot_and_sees_it() -> Result<()> {
         .await?;
         page.screenshot("1-taken").await?;
 
-        page.tap("a[href=\"/clips\"]").await?;
+        page.tap(&id("tab-clips")).await?;
         page.shows("[data-testid=\"clip-row\"][data-state=\"ready\"]", SOON).await?;
         page.tap("[data-testid=\"clip-row\"] a").await?;
         page.shows(&id("clip-picture"), SOON).await?;
