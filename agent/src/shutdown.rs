@@ -44,10 +44,6 @@ impl Shutdown {
         self.ending.get().cloned().unwrap_or(Ending::Stopped)
     }
 
-    pub fn token(&self) -> &CancellationToken {
-        &self.token
-    }
-
     /// A panic anywhere, also in a thread of GStreamer, ends the agent in order.
     pub fn end_on_panic(&self) {
         let shutdown = self.clone();
@@ -152,5 +148,55 @@ pub fn watchdog_interval() -> Option<Duration> {
 fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "systemd was not told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_early_ends_the_agent_by_name() {
+        let (shutdown, stage) = (Shutdown::default(), Stage::new("recording"));
+        stage.tracker.spawn(async {});
+        stage.guard(shutdown.clone()).await;
+        let ending = shutdown.requested().await;
+        assert_eq!(ending, Ending::Failed("recording ended early".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_part_that_was_told_to_stop_ends_nothing() {
+        let (shutdown, stage) = (Shutdown::default(), Stage::new("recording"));
+        let cancel = stage.cancel.clone();
+        stage.tracker.spawn(async move { cancel.cancelled().await });
+        let guard = stage.clone().guard(shutdown.clone());
+        tokio::join!(guard, stop_in_order(std::slice::from_ref(&stage)));
+        assert!(!shutdown.token.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn parts_stop_one_after_the_other() {
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let stages = ["live", "recording", "uplink"].map(Stage::new);
+        for stage in &stages {
+            let (order, cancel, name) = (order.clone(), stage.cancel.clone(), stage.name);
+            stage.tracker.spawn(async move {
+                cancel.cancelled().await;
+                tokio::task::yield_now().await;
+                order.lock().unwrap().push(name);
+            });
+        }
+        stop_in_order(&stages).await;
+        assert_eq!(*order.lock().unwrap(), ["live", "recording", "uplink"]);
+    }
+
+    #[test]
+    fn the_first_reason_to_end_counts() {
+        let shutdown = Shutdown::default();
+        shutdown.request(Ending::Restart);
+        shutdown.request(Ending::Stopped);
+        assert_eq!(shutdown.ending.get(), Some(&Ending::Restart));
     }
 }

@@ -112,18 +112,6 @@ async fn a_reader_goes_on_after_the_last_message_it_saw() {
 }
 
 #[tokio::test]
-async fn only_the_newest_health_report_waits() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(&directory);
-    store.enqueue(OutboxKind::Health, "old".to_owned(), NOW).await.unwrap();
-    store.enqueue(OutboxKind::Event, "event".to_owned(), NOW).await.unwrap();
-    store.enqueue(OutboxKind::Health, "new".to_owned(), NOW).await.unwrap();
-    let messages = store.next_messages(MessageId::default(), 10).await.unwrap();
-    let payloads: Vec<&str> = messages.iter().map(|message| message.payload.as_str()).collect();
-    assert_eq!(payloads, ["event", "new"]);
-}
-
-#[tokio::test]
 async fn a_message_wakes_the_uplink() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);

@@ -27,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Name of a setting in the index: the latest time that the relay told.
 const TIME_FLOOR: &str = "time_floor";
+const SAVE_TIME_FIRST: Duration = Duration::from_mins(1);
 const SAVE_TIME_EVERY: Duration = Duration::from_hours(1);
 
 /// What the uplink and the uploads will need.
@@ -120,8 +121,11 @@ impl RelaySide {
 
 /// A board without a battery begins its next run not before the time that the relay told last.
 async fn keep_time_floor(store: &Store, floor: &TimeFloor) {
+    // By then the relay has told its time, if it is there.
+    let mut pause = SAVE_TIME_FIRST;
     loop {
-        sleep(SAVE_TIME_EVERY).await;
+        sleep(pause).await;
+        pause = SAVE_TIME_EVERY;
         if let Err(error) = store.set_setting(TIME_FLOOR, &floor.floor()).await {
             tracing::warn!(%error, "the time floor was not kept");
         }

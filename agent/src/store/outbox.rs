@@ -22,8 +22,6 @@ pub struct MessageId(i64);
 pub enum OutboxKind {
     Event,
     Ack,
-    /// Only the newest matters: a new one takes the place of the one that waits.
-    Health,
 }
 
 impl OutboxKind {
@@ -31,7 +29,6 @@ impl OutboxKind {
         match self {
             Self::Event => Channel::UpEvent,
             Self::Ack => Channel::UpAck,
-            Self::Health => Channel::UpHealth,
         }
     }
 
@@ -39,7 +36,6 @@ impl OutboxKind {
         match self {
             Self::Event => "event",
             Self::Ack => "ack",
-            Self::Health => "health",
         }
     }
 }
@@ -51,7 +47,6 @@ impl std::str::FromStr for OutboxKind {
         match text {
             "event" => Ok(Self::Event),
             "ack" => Ok(Self::Ack),
-            "health" => Ok(Self::Health),
             other => Err(UnknownWord(other.to_owned())),
         }
     }
@@ -115,9 +110,6 @@ pub(super) fn enqueue(
     payload: &str,
     now: UnixMillis,
 ) -> Result<()> {
-    if kind == OutboxKind::Health {
-        connection.execute("delete from outbox where kind = 'health'", [])?;
-    }
     connection.execute(
         "insert into outbox (kind, payload, enqueued_at) values (?1, ?2, ?3)",
         params![kind.as_str(), payload, now.0],

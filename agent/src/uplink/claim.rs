@@ -9,10 +9,11 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     api::{ClaimRequest, ClaimResponse},
     pairing::{JoinCode, ProvisioningFile, claim_proof},
-    time::UnixMillis,
+    time::{ClockState, UnixMillis},
 };
 
 use crate::{
+    clock::clock_state,
     cloud::{CloudError, Visitor},
     identity::{Identity, IdentityError},
     pairing::{Pairing, PairingError},
@@ -60,6 +61,8 @@ pub enum ClaimError {
          --ca-sha256"
     )]
     Untrusted(CloudError),
+    #[error("{0}; the camera's clock is not set: wait for the network's time, then try again")]
+    NoTime(CloudError),
     #[error("{0}; check the address, the network and that the relay runs, then try again")]
     Unreachable(CloudError),
     #[error("{0}")]
@@ -81,6 +84,9 @@ impl From<CloudError> for ClaimError {
         match (&error, error.code()) {
             (_, Some("not_found_or_expired")) => Self::NotAccepted,
             (_, Some("unsupported_protocol")) => Self::Protocol,
+            (CloudError::Untrusted { .. }, _) if clock_state() == ClockState::Unsynced => {
+                Self::NoTime(error)
+            }
             (CloudError::Untrusted { .. }, _) => Self::Untrusted(error),
             (_, Some("rate_limited")) => Self::TooManyTries,
             (CloudError::Unavailable { .. }, _) => Self::Unreachable(error),

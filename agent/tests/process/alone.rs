@@ -1,10 +1,13 @@
 //! The agent without a relay: it starts, keeps an identity, and stops when told.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+};
 
 use serde_json::Value;
 
-use crate::support::{Home, agent as agent_command, output};
+use crate::support::{Home, PATIENCE, agent as agent_command, output};
 use rustix::process::Signal;
 
 #[test]
@@ -74,6 +77,33 @@ fn both_signals_stop_it_in_order() {
         assert!(home.log().contains("stopped"), "{}", home.log());
         assert!(!home.log().contains("left behind"), "{}", home.log());
     }
+}
+
+#[test]
+fn systemd_hears_that_it_is_ready_alive_and_stopping() {
+    let home = Home::synthetic();
+    let path = home.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut agent =
+        home.run_with(&[("NOTIFY_SOCKET", path.as_os_str()), ("WATCHDOG_USEC", "600000".as_ref())]);
+    let hear = |word: &str| {
+        let mut buffer = [0; 256];
+        loop {
+            let length = socket.recv(&mut buffer).unwrap();
+            let message = std::str::from_utf8(&buffer[..length]).unwrap();
+            if message.lines().any(|line| line == word) {
+                return;
+            }
+            assert!(!message.contains("STOPPING"), "waited in vain for {word}");
+        }
+    };
+    hear("READY=1");
+    home.wait_for_log("the camera sees");
+    hear("WATCHDOG=1");
+    agent.signal(Signal::TERM);
+    hear("STOPPING=1");
+    assert_eq!(agent.wait(), Some(0));
 }
 
 #[test]

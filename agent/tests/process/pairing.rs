@@ -1,12 +1,12 @@
 //! A camera becomes part of a site, and says what to do when it cannot.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use serde_json::{Value, json};
 
 use crate::{
     relay::Relay,
-    support::{Home, output},
+    support::{Home, output, say_skipped},
 };
 
 /// The camera's id, once paired.
@@ -104,6 +104,33 @@ async fn https_is_pinned_to_the_authority_of_the_file() {
     let camera = pair_with_file(&home, &pairing);
     let _agent = home.run();
     relay.until_online(&camera).await;
+}
+
+#[tokio::test]
+async fn a_board_that_wakes_in_the_past_trusts_its_relay_all_the_same() {
+    let Some(library) = faked_time() else { return };
+    let Some(relay) = Relay::start_with("https").await else { return };
+    let home = Home::synthetic();
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let _agent = home.run_with(&[
+        ("LD_PRELOAD", library.as_os_str()),
+        ("FAKETIME", "2000-01-01 00:00:00".as_ref()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+    ]);
+    relay.until_online(&camera).await;
+    assert!(home.log().contains("2000-01-01"), "the clock was not faked: {}", home.log());
+}
+
+/// libfaketime, where it is installed.
+fn faked_time() -> Option<PathBuf> {
+    let found = fs::read_dir("/usr/lib").unwrap().find_map(|directory| {
+        let library = directory.unwrap().path().join("faketime/libfaketime.so.1");
+        library.exists().then_some(library)
+    });
+    if found.is_none() {
+        say_skipped("no libfaketime; install Debian's package faketime");
+    }
+    found
 }
 
 #[tokio::test]

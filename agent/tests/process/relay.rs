@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Duration, sleep};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, say_skipped};
 
 const EMAIL: &str = "owner@example.org";
 const PASSWORD: &str = "correct horse battery";
@@ -227,13 +227,8 @@ fn program() -> Option<PathBuf> {
     if program.exists() {
         return Some(program);
     }
-    say_skipped();
+    say_skipped("no nightjar-relay beside the agent; `cargo build -p nightjar-relay` first");
     None
-}
-
-#[expect(clippy::print_stderr, reason = "a test that does not run says so")]
-fn say_skipped() {
-    eprintln!("SKIPPED: no nightjar-relay beside the agent; `cargo build -p nightjar-relay` first");
 }
 
 fn launch(program: &Path, directory: &Path) -> Child {

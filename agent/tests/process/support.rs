@@ -1,6 +1,7 @@
 //! The real binary in a directory of its own.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::Write,
     path::{Path, PathBuf},
@@ -66,9 +67,15 @@ impl Home {
     }
 
     pub(crate) fn run(&self) -> RunningAgent {
+        self.run_with(&[])
+    }
+
+    /// Runs the agent with more variables in its environment.
+    pub(crate) fn run_with(&self, variables: &[(&str, &OsStr)]) -> RunningAgent {
         let log = fs::File::create(self.path("agent.log")).unwrap();
-        let child = self.command("run").stderr(log).stdout(Stdio::null()).spawn().unwrap();
-        RunningAgent { child }
+        let mut command = self.command("run");
+        command.envs(variables.iter().copied()).stderr(log).stdout(Stdio::null());
+        RunningAgent { child: command.spawn().unwrap() }
     }
 
     pub(crate) fn log(&self) -> String {
@@ -123,4 +130,10 @@ impl Drop for RunningAgent {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// A test that does not run says so.
+#[expect(clippy::print_stderr, reason = "for whoever reads the test's output")]
+pub(crate) fn say_skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
 }

@@ -13,8 +13,8 @@ create table runs (
 create table outbox (
     -- The order of sending. Never reused, so that a reader may go on after the last id it saw.
     message_id integer primary key autoincrement,
-    -- event | ack | health: which topic the message goes to.
-    kind text not null check (kind in ('event', 'ack', 'health')),
+    -- event | ack: which topic the message goes to.
+    kind text not null check (kind in ('event', 'ack')),
     -- The message as it goes over the wire (JSON).
     payload text not null,
     enqueued_at integer not null
