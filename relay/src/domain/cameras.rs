@@ -13,6 +13,7 @@ pub use super::presence::Status;
 use super::{
     App, List, PageRequest,
     access::{self, Caller, Right},
+    clips::deletion_due,
     commands, live, presence, record, text,
     updates::{self, Update},
 };
@@ -101,7 +102,8 @@ pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) 
 pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()> {
     let row = access::camera(app, caller, camera_id, Right::Pair).await?;
     let transaction = app.db.begin().await?;
-    clips::delete_objects_of_camera(&transaction, camera_id, app.now()).await?;
+    let due = deletion_due(app.now());
+    clips::delete_objects_of_camera(&transaction, camera_id, due).await?;
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
     let account_id = Some(caller.account_id);

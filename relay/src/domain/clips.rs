@@ -20,7 +20,7 @@ use super::{
 use crate::{
     engines::{
         db::{
-            clips::{self, ClipRow},
+            clips::{self, ClipRow, Due},
             events::Page,
         },
         objects::ObjectKey,
@@ -30,6 +30,8 @@ use crate::{
 
 /// A revoked viewer may still read for this long.
 const PLAYBACK_LIFETIME: Duration = Duration::from_mins(5);
+/// Permissions to upload last 15 minutes, and an upload takes a while.
+const UPLOADS_OVER: Duration = Duration::from_mins(45);
 const DELETIONS_AT_ONCE: u32 = 100;
 const DELETION_RETRY: Duration = Duration::from_mins(10);
 
@@ -150,7 +152,7 @@ pub async fn set_visibility(
 pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     let row = access::clip(app, caller, clip_id, Right::Manage).await?;
     let transaction = app.db.begin().await?;
-    clips::delete(&transaction, clip_id, app.now()).await?;
+    clips::delete(&transaction, clip_id, deletion_due(app.now())).await?;
     let account_id = Some(caller.account_id);
     record(&transaction, app.now(), account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
     transaction.commit().await?;
@@ -193,17 +195,40 @@ pub(super) async fn tell(app: &App, row: ClipRow) {
     updates::tell(app, site_id, right, &Update::Clip { clip }).await;
 }
 
+/// When objects that are given up now are deleted.
+pub(super) fn deletion_due(now: UnixMillis) -> Due {
+    Due { first_at: now, last_at: now.plus(UPLOADS_OVER) }
+}
+
 /// Deletes from the store what nothing refers to any more.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
-    for text in clips::due_deletions(&app.db, now, DELETIONS_AT_ONCE).await? {
-        let key: ObjectKey = text.parse().map_err(anyhow::Error::from)?;
-        match app.objects.delete(&key).await {
-            Ok(()) => clips::forget_deletion(&app.db, &text).await?,
-            Err(error) => {
-                tracing::warn!(%error, "cannot delete an object; trying again later");
-                clips::postpone_deletion(&app.db, &text, now.plus(DELETION_RETRY)).await?;
-            }
+    loop {
+        let due = clips::due_deletions(&app.db, now, DELETIONS_AT_ONCE).await?;
+        if due.is_empty() || app.cancel.is_cancelled() {
+            return Ok(());
+        }
+        for (key, last_due_at) in due {
+            delete_object(app, &key, last_due_at, now).await?;
+        }
+    }
+}
+
+async fn delete_object(
+    app: &App,
+    text: &str,
+    last_due_at: UnixMillis,
+    now: UnixMillis,
+) -> Result<()> {
+    let key: ObjectKey = text.parse().map_err(anyhow::Error::from)?;
+    match app.objects.delete(&key).await {
+        Ok(()) if now < last_due_at => {
+            clips::postpone_deletion(&app.db, text, last_due_at).await?;
+        }
+        Ok(()) => clips::forget_deletion(&app.db, text).await?,
+        Err(error) => {
+            tracing::warn!(%error, "cannot delete an object; trying again later");
+            clips::postpone_deletion(&app.db, text, now.plus(DELETION_RETRY)).await?;
         }
     }
     Ok(())

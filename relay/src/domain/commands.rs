@@ -40,6 +40,7 @@ const EXPIRY_MIN_MS: u64 = 1_000;
 const EXPIRY_MAX_MS: u64 = 60_000;
 /// A camera may begin a command at the last moment; its answer then has this long.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
+const HISTORY: Duration = Duration::from_hours(30 * 24);
 const UNANSWERED_MAX: u64 = 64;
 const RESULT_BYTES_MAX: usize = 4096;
 
@@ -239,6 +240,11 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
         count(app, row.state);
         tell_of_camera(app, &row).await?;
     }
+    Ok(())
+}
+
+pub(super) async fn forget_old(app: &App) -> Result<()> {
+    commands::delete_ended(&app.db, app.now().minus(HISTORY)).await?;
     Ok(())
 }
 

@@ -42,6 +42,7 @@ async fn sweep_slow(app: &App) -> Result<()> {
     accounts::delete_expired(&app.db, now).await?;
     devices::delete_expired(&app.db, now).await?;
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
+    commands::forget_old(app).await?;
     live::forget_old(app).await?;
     clips::sweep(app).await
 }

@@ -118,8 +118,10 @@ pub async fn readiness(app: &App) -> Readiness {
     let store = app.objects.check().await.inspect_err(|error| {
         tracing::warn!(%error, "the object store is not ready");
     });
-    // The embedded broker listens before the relay serves anybody.
-    Readiness { database: database.is_ok(), broker: true, store: store.is_ok() }
+    // The embedded broker listens before the relay serves anybody; when it ends, so do the tasks
+    // that serve it.
+    let broker = !app.failed.is_cancelled();
+    Readiness { database: database.is_ok(), broker, store: store.is_ok() }
 }
 
 /// Writes down who did what.

@@ -213,7 +213,7 @@ async fn camera_of(
             let camera = NewCamera {
                 camera_id,
                 site_id: pairing.site_id,
-                name: &text::name(&request.name)?,
+                name: &text::camera_name(&request.name),
                 model: &text::report(&request.model),
                 agent_version: &text::report(&request.agent_version),
                 public_key: key,

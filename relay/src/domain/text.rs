@@ -15,6 +15,12 @@ pub(super) fn name(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// The name that a camera gives itself: shortened where a person would be asked again.
+pub(super) fn camera_name(text: &str) -> String {
+    let name: String = report(text.trim()).chars().take(NAME_CHARS_MAX).collect();
+    if name.is_empty() { "camera".to_owned() } else { name }
+}
+
 /// What a program says about itself or about a failure: shortened, control characters dropped.
 pub(super) fn report(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(REPORT_CHARS_MAX).collect()
@@ -30,6 +36,13 @@ mod tests {
         for text in ["", "   ", "a\0b", "two\nlines", &"x".repeat(81)] {
             assert_eq!(name(text).unwrap_err().code(), "invalid_name", "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_camera_always_has_a_name() {
+        assert_eq!(camera_name(" Porch\n"), "Porch");
+        assert_eq!(camera_name("\0"), "camera");
+        assert_eq!(camera_name(&"x".repeat(100)).len(), 80);
     }
 
     #[test]

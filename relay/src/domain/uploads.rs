@@ -89,7 +89,8 @@ async fn permit_one(
 ) -> Result<PartUpload> {
     let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
     if !stored {
-        clips::upsert_part(&app.db, clip.clip_id, part).await?;
+        let due = clip_domain::deletion_due(app.now());
+        clips::upsert_part(&app.db, clip.clip_id, part, due).await?;
         stored = is_in_store(app, part).await?;
         if stored {
             clips::mark_stored(&app.db, clip.clip_id, part.index, &part.object_key).await?;
@@ -157,7 +158,8 @@ pub async fn fail(
     let transaction = app.db.begin().await?;
     let changed = clips::mark_failed(&transaction, clip_id, &text::report(&failure.reason)).await?;
     if changed {
-        clips::delete_parts(&transaction, clip_id, app.now()).await?;
+        let due = clip_domain::deletion_due(app.now());
+        clips::delete_parts(&transaction, clip_id, due).await?;
     }
     transaction.commit().await?;
     if changed {

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use nightjar_relay::engines::objects::ObjectKey;
 use nightjar_shared::ids::{ClipId, EventId};
 use serde_json::{Value, json};
 
@@ -240,6 +243,44 @@ async fn visibility_is_changed_by_name() {
         assert_eq!(alice.get("clips").await.body(200)["items"][0]["visibility"], "private");
         let odd = alice.patch(&path, json!({"visibility": "everybody"})).await;
         odd.is_problem(422, "invalid_visibility");
+    })
+    .await;
+}
+
+/// The object that a permission is for.
+fn key_of(permitted: &Value) -> ObjectKey {
+    let url = permitted["url"].as_str().unwrap();
+    let (_, path) = url.split('?').next().unwrap().split_once("/clips/").unwrap();
+    path.parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_given_up_leaves_no_object_behind() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let clip_id = ClipId::generate();
+        camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
+        let first = permit(&camera, clip_id, json!([part(0, "file", FOOTAGE)])).await;
+        assert_eq!(put(&camera, &first[0], FOOTAGE).await, 200);
+        // The camera changes its mind: the part is another one now.
+        let second = permit(&camera, clip_id, json!([part(0, "file", PICTURE)])).await;
+        assert_eq!(put(&camera, &second[0], PICTURE).await, 200);
+        let stored = async |permitted: &Value| {
+            relay.app().objects.head(&key_of(&permitted[0])).await.unwrap().is_some()
+        };
+        assert!(stored(&first).await && stored(&second).await);
+        alice.delete(&format!("clips/{clip_id}")).await.body(204);
+        assert!(!stored(&first).await && !stored(&second).await);
+
+        // A permission outlives the clip, but what is uploaded by it does not.
+        assert_eq!(put(&camera, &second[0], PICTURE).await, 200);
+        assert!(stored(&second).await);
+        relay.pass(Duration::from_hours(1));
+        // Another camera's token has not run out by then.
+        let other = upload(&relay.camera_of(&alice).await, None).await;
+        alice.delete(&format!("clips/{other}")).await.body(204);
+        assert!(!stored(&second).await);
     })
     .await;
 }

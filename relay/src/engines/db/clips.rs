@@ -254,12 +254,30 @@ pub async fn parts(db: &impl Executor, clip_id: ClipId) -> Result<Vec<PartRow>, 
     rows.iter().map(PartRow::read).collect()
 }
 
-/// Writes a part that is not stored yet; one that is stored stays as it is.
+/// Writes a part that is not stored yet; one that is stored stays as it is. An object that the
+/// part had before under another key is due for deletion.
 pub async fn upsert_part(
     db: &impl Executor,
     clip_id: ClipId,
     part: &PartRow,
+    due: Due,
 ) -> Result<(), DbError> {
+    db.execute(
+        "insert into object_deletions (object_key, due_at, last_due_at)
+         select object_key, cast($4 as bigint), cast($5 as bigint) from clip_parts
+         where clip_id = $1 and part_index = $2 and object_key <> $3 and stored = 0
+         on conflict (object_key) do nothing",
+        vec![
+            clip_id.into(),
+            part.index.into(),
+            part.object_key.as_str().into(),
+            due.first_at.into(),
+            due.last_at.into(),
+        ],
+    )
+    .await?;
+    // It may be wanted again.
+    forget_deletion(db, &part.object_key).await?;
     db.execute(
         "insert into clip_parts (clip_id, part_index, kind, length, sha256, content_type,
              object_key)
@@ -298,23 +316,28 @@ pub async fn mark_stored(
     .map(drop)
 }
 
+/// When objects are to be deleted: at once, and once more when the last permission to upload one
+/// has run out.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    pub first_at: UnixMillis,
+    pub last_at: UnixMillis,
+}
+
 /// Deletes the clip; its objects are due for deletion.
-pub async fn delete(db: &impl Executor, clip_id: ClipId, now: UnixMillis) -> Result<(), DbError> {
-    delete_parts(db, clip_id, now).await?;
+pub async fn delete(db: &impl Executor, clip_id: ClipId, due: Due) -> Result<(), DbError> {
+    delete_parts(db, clip_id, due).await?;
     db.execute("delete from clips where clip_id = $1", vec![clip_id.into()]).await.map(drop)
 }
 
 /// Forgets the parts of a clip; their objects are due for deletion.
-pub async fn delete_parts(
-    db: &impl Executor,
-    clip_id: ClipId,
-    now: UnixMillis,
-) -> Result<(), DbError> {
+pub async fn delete_parts(db: &impl Executor, clip_id: ClipId, due: Due) -> Result<(), DbError> {
     db.execute(
-        "insert into object_deletions (object_key, due_at)
-         select object_key, cast($2 as bigint) from clip_parts where clip_id = $1
+        "insert into object_deletions (object_key, due_at, last_due_at)
+         select object_key, cast($2 as bigint), cast($3 as bigint)
+         from clip_parts where clip_id = $1
          on conflict (object_key) do nothing",
-        vec![clip_id.into(), now.into()],
+        vec![clip_id.into(), due.first_at.into(), due.last_at.into()],
     )
     .await?;
     db.execute("delete from clip_parts where clip_id = $1", vec![clip_id.into()]).await.map(drop)
@@ -324,33 +347,34 @@ pub async fn delete_parts(
 pub async fn delete_objects_of_camera(
     db: &impl Executor,
     camera_id: CameraId,
-    now: UnixMillis,
+    due: Due,
 ) -> Result<(), DbError> {
     db.execute(
-        "insert into object_deletions (object_key, due_at)
-         select p.object_key, cast($2 as bigint)
+        "insert into object_deletions (object_key, due_at, last_due_at)
+         select p.object_key, cast($2 as bigint), cast($3 as bigint)
          from clip_parts p join clips c on c.clip_id = p.clip_id
          where c.camera_id = $1
          on conflict (object_key) do nothing",
-        vec![camera_id.into(), now.into()],
+        vec![camera_id.into(), due.first_at.into(), due.last_at.into()],
     )
     .await
     .map(drop)
 }
 
-/// Takes objects that are due; [`forget_deletion`] when the store has deleted one.
+/// Objects that are due, each with the time of its last deletion.
 pub async fn due_deletions(
     db: &impl Executor,
     now: UnixMillis,
     limit: u32,
-) -> Result<Vec<String>, DbError> {
+) -> Result<Vec<(String, UnixMillis)>, DbError> {
     let rows = db
         .query(
-            "select object_key from object_deletions where due_at <= $1 order by due_at limit $2",
+            "select object_key, last_due_at from object_deletions
+             where due_at <= $1 order by due_at limit $2",
             vec![now.into(), limit.into()],
         )
         .await?;
-    rows.iter().map(|row| Ok(row.text(0)?.to_owned())).collect()
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.time(1)?))).collect()
 }
 
 pub async fn forget_deletion(db: &impl Executor, object_key: &str) -> Result<(), DbError> {

@@ -186,6 +186,15 @@ pub async fn finish(
     row.as_ref().map(CommandRow::read).transpose()
 }
 
+/// Forgets commands that ended before `before`.
+pub async fn delete_ended(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
+    db.execute(
+        "delete from commands where state not in ('queued', 'sent') and updated_at <= $1",
+        vec![before.into()],
+    )
+    .await
+}
+
 /// Ends what nobody answered: queued commands past their expiry, and sent ones whose expiry was
 /// before `sent_before`, since a camera may have begun one at the last moment.
 pub async fn expire(

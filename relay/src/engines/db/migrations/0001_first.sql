@@ -226,7 +226,10 @@ create table clip_parts (
 -- Objects that nothing refers to any more, until the store has deleted them.
 create table object_deletions (
     object_key text not null primary key,
-    due_at bigint not null
+    due_at bigint not null,
+    -- Until then somebody holds a permission to upload it: deleting it once more after that is
+    -- what makes sure.
+    last_due_at bigint not null
 );
 create index object_deletions_by_due on object_deletions (due_at);
 
