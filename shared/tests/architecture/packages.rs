@@ -1,7 +1,7 @@
 //! The packages of the workspace, and who owns what in them. A change here is a change of the
 //! architecture: it goes with docs/architecture.md, and a new crate with a docs/decisions/ page.
 
-use crate::rules::Package;
+use crate::rules::{Package, Passage};
 
 pub(crate) const PACKAGES: [Package; 4] = [SHARED, AGENT, RELAY, E2E];
 
@@ -9,6 +9,7 @@ const SHARED: Package = Package {
     folder: "shared",
     library: "nightjar_shared",
     rows: &[],
+    passages: &[],
     owners: &[],
     // No tokio, no HTTP, no SQL, no GStreamer.
     vocabulary: &["serde", "serde_json", "thiserror", "uuid"],
@@ -31,6 +32,7 @@ const AGENT: Package = Package {
         &["frame", "motion_change", "backoff", "config", "logging"],
         &["clock"],
     ],
+    passages: &[],
     owners: &[
         ("v4l", &["capture/"]),
         ("gstreamer", &["capture/", "media/"]),
@@ -83,6 +85,24 @@ const RELAY: Package = Package {
         &["engines"],
         &["config", "shutdown"],
         &["clock"],
+    ],
+    passages: &[
+        // A door knows the engine that brings it its traffic; for everything else it asks the domain.
+        Passage {
+            from: "doors",
+            to: "engines",
+            open: &[
+                ("doors/mqtt", "broker"),
+                ("doors/websocket", "realtime"),
+                ("doors/server", "metrics"),
+            ],
+        },
+        // Engines do not know each other, only what all of them need.
+        Passage {
+            from: "engines",
+            to: "engines",
+            open: &[("engines/", "private_file"), ("engines/", "metrics")],
+        },
     ],
     owners: &[
         ("axum", &["doors/"]),
@@ -139,6 +159,7 @@ const E2E: Package = Package {
     folder: "e2e",
     library: "nightjar_e2e",
     rows: &[],
+    passages: &[],
     owners: &[],
     vocabulary: &[],
     strangers: &["nightjar_agent", "nightjar_relay"],

@@ -63,6 +63,17 @@ fn the_relay_s_floors_are_kept() {
 }
 
 #[test]
+fn a_door_that_asks_an_engine_is_found_and_so_are_engines_that_meet() {
+    let database = "use crate::engines::{db::Db, broker::Arrival};";
+    assert_found(&check("relay", "doors/mqtt.rs", database), "doors does not reach `engines::db");
+    let neighbour = "use crate::engines::objects::Store; use super::tls; use super::sqlite::Db;";
+    let wrong = check("relay", "engines/db/mod.rs", neighbour);
+    assert_found(&wrong[..1], "engines does not reach `engines::objects");
+    let traffic = "use crate::engines::broker::Arrival;";
+    assert_eq!(check("relay", "doors/mqtt.rs", traffic), Vec::<String>::new());
+}
+
+#[test]
 fn a_module_without_a_row_is_found() {
     assert_found(&check("agent", "helpers.rs", ""), "`helpers` stands in no row");
 }

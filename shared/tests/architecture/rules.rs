@@ -11,6 +11,8 @@ pub(crate) struct Package {
     /// Modules from top to bottom. A module imports from rows below its own only. None: the
     /// package has no order to keep.
     pub(crate) rows: &'static [&'static [&'static str]],
+    /// Passages between floors that are open to the few named alone.
+    pub(crate) passages: &'static [Passage],
     /// Crates with an owner: where alone they may be named, as prefixes of paths in `src/`.
     pub(crate) owners: &'static [(&'static str, &'static [&'static str])],
     /// Crates that anybody may use.
@@ -19,6 +21,27 @@ pub(crate) struct Package {
     pub(crate) strangers: &'static [&'static str],
     /// Where SQL may stand.
     pub(crate) sql: &'static [&'static str],
+}
+
+/// Who of one module may name which part of another (or of the same one).
+pub(crate) struct Passage {
+    pub(crate) from: &'static str,
+    pub(crate) to: &'static str,
+    /// Beginnings of paths in `src/`, and the part of `to` that they may name.
+    pub(crate) open: &'static [(&'static str, &'static str)],
+}
+
+impl Passage {
+    /// Whether this passage is closed to a file that names `target`.
+    fn is_closed(&self, source: &Source, target: &[String]) -> bool {
+        let own = source.module();
+        let (Some(module), Some(part)) = (target.get(1), target.get(2)) else { return false };
+        let concerns = own.get(1).is_some_and(|own| own == self.from) && module == self.to;
+        let own_part = self.from == self.to && own.get(2) == Some(part);
+        let is_open =
+            self.open.iter().any(|(path, open)| source.path.starts_with(path) && part == open);
+        concerns && !own_part && !is_open
+    }
 }
 
 pub(crate) const MAX_LINES: usize = 500;
@@ -44,6 +67,7 @@ impl Package {
         let scan = source.scan();
         let mut wrong = Vec::new();
         wrong.extend(self.imports(source, &scan));
+        wrong.extend(self.closed_passages(source, &scan));
         wrong.extend(self.foreign_crates(source, &scan));
         wrong.extend(self.workspace_crates(source, &scan));
         wrong.extend(self.topics(source, &scan));
@@ -84,6 +108,21 @@ impl Package {
             })
         };
         scan.paths.iter().filter(inside).filter_map(upward).collect()
+    }
+
+    fn closed_passages<'a>(
+        &'a self,
+        source: &'a Source,
+        scan: &'a Scan,
+    ) -> impl Iterator<Item = String> + 'a {
+        let closed = |target: &[String]| {
+            self.passages.iter().find(|passage| passage.is_closed(source, target))
+        };
+        scan.paths.iter().filter(|found| found.what[0] == "crate").filter_map(move |found| {
+            let passage = closed(&found.what)?;
+            let name = found.what[1..].join("::");
+            Some(format!("{}: {} does not reach `{name}`", self.place(source, found), passage.from))
+        })
     }
 
     fn row_of(&self, module: &str) -> Option<usize> {
