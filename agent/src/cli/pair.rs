@@ -35,7 +35,7 @@ pub(super) struct PairArguments {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// With --relay: SHA-256 of the relay's own certificate authority, as the app shows it
-    #[arg(long, value_name = "HEX", conflicts_with = "file")]
+    #[arg(long, value_name = "HEX", conflicts_with = "file", value_parser = parse_sha256)]
     ca_sha256: Option<String>,
     #[command(flatten)]
     config: ConfigFile,
@@ -72,6 +72,15 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// People copy hashes with colons, spaces and capital letters.
+fn parse_sha256(text: &str) -> Result<String, String> {
+    let digits: String = text.chars().filter(|it| !matches!(it, ':' | ' ')).collect();
+    let complete = digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit());
+    complete
+        .then(|| digits.to_ascii_lowercase())
+        .ok_or_else(|| "a SHA-256 has 64 hexadecimal digits; copy it from the app".to_owned())
+}
+
 /// The configured name; before there is a configuration, the default one.
 fn name(arguments: &PairArguments) -> Result<String, Failure> {
     let path = &arguments.config.path;
@@ -94,4 +103,18 @@ fn read_code() -> Result<JoinCode, Failure> {
 fn tell(pairing: &Pairing) {
     say(format_args!("paired with {} as camera {}", pairing.relay_url, pairing.camera_id));
     say("a running agent connects within seconds; otherwise start it with `nightjar-agent run`");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_read_as_people_copy_it() {
+        let plain = "0a".repeat(32);
+        let spaced = vec!["0A"; 32].join(":");
+        assert_eq!(parse_sha256(&plain), Ok(plain.clone()));
+        assert_eq!(parse_sha256(&spaced), Ok(plain));
+        assert!(parse_sha256("0a").is_err() && parse_sha256(&"g".repeat(64)).is_err());
+    }
 }

@@ -100,7 +100,12 @@ async fn https_is_pinned_to_the_authority_of_the_file() {
     assert_eq!(exit, Some(1));
     assert!(message.contains("--ca-sha256"), "{message}");
 
-    // Neither of them has told the secret: it still pairs.
+    // Neither of them has told anything: both still pair, each in its way.
+    let by_code = Home::synthetic();
+    let mut command = by_code.command("pair");
+    command.args(["--relay", relay.url(), "--ca-sha256", &hash.to_uppercase()]);
+    let paired = output(&mut command, relay.open_pairing().await["code"].as_str().unwrap());
+    assert!(paired.status.success(), "{}", String::from_utf8_lossy(&paired.stderr));
     let camera = pair_with_file(&home, &pairing);
     let _agent = home.run();
     relay.until_online(&camera).await;
