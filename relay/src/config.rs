@@ -188,6 +188,13 @@ impl Config {
                 "write \"sqlite\" or \"postgres://user@host/name\"",
             ));
         }
+        if ["sslmode=require", "sslmode=verify"].iter().any(|mode| database.contains(mode)) {
+            return Err(ConfigError::value(
+                "database.url",
+                "postgres with sslmode",
+                "TLS to PostgreSQL is not yet supported; use a Unix socket or a tunnel",
+            ));
+        }
         if !self.mqtt.public_url.starts_with("mqtts://") {
             return Err(ConfigError::value(
                 "mqtt.public_url",

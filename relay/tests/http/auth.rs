@@ -40,9 +40,40 @@ async fn signing_up_makes_a_home_and_signs_in() {
 
 #[tokio::test]
 async fn a_closed_relay_takes_no_accounts() {
-    let relay = TestRelay::start(Engine::Sqlite, Registration::Closed).await;
+    let relay = TestRelay::start(Engine::Sqlite, |config| {
+        config.registration = Registration::Closed;
+    })
+    .await;
     let answer = relay.stranger().post("auth/register", credentials("a@b.c", PASSWORD)).await;
     answer.is_problem(403, "registration_closed");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn over_https_the_cookie_is_bound_to_the_host_and_to_encryption() {
+    let relay = TestRelay::start(Engine::Sqlite, |config| {
+        "https://localhost:0".clone_into(&mut config.public_url);
+    })
+    .await;
+    let ca = relay.app().certificates.ca_pem.as_bytes();
+    let mut alice = relay.stranger();
+    alice.client = reqwest::Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(ca).unwrap()])
+        .build()
+        .unwrap();
+    let answer = alice.post("auth/register", credentials("alice@example.org", PASSWORD)).await;
+    let set_cookie = answer.headers[header::SET_COOKIE].to_str().unwrap();
+    assert!(set_cookie.starts_with("__Host-session="), "{set_cookie}");
+    assert!(set_cookie.contains("; Secure"), "{set_cookie}");
+    alice.cookie = Some(answer.cookie());
+    alice.get("auth/me").await.body(200);
+    // A cookie of the other name proves nothing here.
+    let plain = answer.cookie().replace("__Host-", "");
+    let other = Person { cookie: Some(plain), ..alice.clone() };
+    other.get("auth/me").await.is_problem(401, "unauthenticated");
+    let pairing = alice.open_pairing().await;
+    assert_eq!(pairing["ca_sha256"], relay.app().certificates.ca_sha256);
+    assert!(pairing["provisioning"].as_str().unwrap().contains("ca_sha256"));
     relay.stop().await;
 }
 

@@ -4,6 +4,7 @@ use nightjar_shared::topic::Channel;
 use serde_json::{Value, json};
 
 use crate::{
+    database::Engine,
     device::health,
     person::Person,
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
@@ -110,11 +111,7 @@ async fn a_camera_that_comes_back_quickly_was_never_offline() {
 
 #[tokio::test]
 async fn after_a_restart_a_camera_must_be_heard_from_again() {
-    let mut relay = TestRelay::start(
-        crate::database::Engine::Sqlite,
-        nightjar_relay::config::Registration::Open,
-    )
-    .await;
+    let mut relay = TestRelay::start(Engine::Sqlite, |_| {}).await;
     let alice = relay.person("alice").await;
     let device = relay.camera_of(&alice).await;
     let camera = device.connect(&relay).await;

@@ -37,19 +37,20 @@ async fn on(engine: Engine, test: impl AsyncFn(&TestRelay)) {
     // Shown with the output of a test that fails.
     let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("info").try_init();
     tracing::info!("on {engine:?}");
-    let relay = TestRelay::start(engine, Registration::Open).await;
+    let relay = TestRelay::start(engine, |_| {}).await;
     test(&relay).await;
     relay.stop().await;
 }
 
 impl TestRelay {
-    pub(crate) async fn start(engine: Engine, registration: Registration) -> Self {
+    /// Open to all, on plain http, unless `change` says otherwise.
+    pub(crate) async fn start(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config {
             public_url: "http://localhost:0".to_owned(),
             listen: "127.0.0.1:0".parse().unwrap(),
             data_dir: directory.path().to_owned(),
-            registration,
+            registration: Registration::Open,
             ..Config::default()
         };
         config.database.url = database::fresh(engine);
@@ -57,6 +58,7 @@ impl TestRelay {
         "mqtts://localhost:0".clone_into(&mut config.mqtt.public_url);
         config.store.listen = config.listen;
         "http://localhost:0".clone_into(&mut config.store.public_url);
+        change(&mut config);
         let relay = Relay::start(config.clone()).await.unwrap();
         Self { relay, config, _directory: directory }
     }
