@@ -11,6 +11,10 @@
 
 mod background;
 mod blocks;
+mod clutter;
+mod components;
+mod journey;
+mod likeness;
 mod reduce;
 mod tone;
 mod tracks;
@@ -23,9 +27,11 @@ pub use tuning::Tuning;
 use self::{
     background::{Background, Pace},
     blocks::{Block, Cover, Look},
+    components::{Components, Span},
+    likeness::Pictures,
     reduce::{Geometry, Reducer},
     tone::Tone,
-    tracks::{Components, Span, Tracks, Verdict},
+    tracks::{Sighting, Tracks, Verdict},
 };
 use crate::clock::MonotonicNanos;
 
@@ -147,8 +153,13 @@ impl Detector {
 struct Scene {
     geometry: Geometry,
     reducer: Reducer,
-    picture: Vec<u8>,
-    before: Vec<u8>,
+    /// The picture now, the one before and the reference that looks are traced to; the indices
+    /// of the last two may agree.
+    pictures: [Vec<u8>; 3],
+    now: usize,
+    before: usize,
+    reference: usize,
+    reference_age_s: f32,
     background: Background,
     tone: Tone,
     votes: Vec<u8>,
@@ -160,6 +171,8 @@ struct Scene {
     frames: u32,
     update_in_s: f32,
     slow_update_in_s: f32,
+    /// Share of the time in which the tone was changing lately.
+    flicker: f32,
     pull_s: f32,
     hold_s: f32,
     active_share: f32,
@@ -170,19 +183,23 @@ impl Scene {
         Self {
             geometry,
             reducer: Reducer::new(geometry),
-            picture: vec![0; geometry.pixels()],
-            before: vec![0; geometry.pixels()],
+            pictures: [(); 3].map(|()| vec![0; geometry.pixels()]),
+            now: 0,
+            before: 0,
+            reference: 0,
+            reference_age_s: 0.0,
             background: Background::new(&geometry, tuning.contrast_floor as u8),
             tone: Tone::new(),
             votes: vec![0; geometry.blocks()],
             blocks: vec![Block::default(); geometry.blocks()],
             paces: vec![Pace::default(); geometry.columns],
             components: Components::new(&geometry),
-            tracks: Tracks::new(),
+            tracks: Tracks::new(&geometry),
             age_s: 0.0,
             frames: 0,
             update_in_s: 0.0,
             slow_update_in_s: 0.0,
+            flicker: 0.0,
             pull_s: 0.0,
             hold_s: 0.0,
             active_share: 0.0,
@@ -190,37 +207,70 @@ impl Scene {
     }
 
     fn observe(&mut self, plane: LumaPlane<'_>, dt_s: f32, held: bool, tuning: &Tuning) {
-        std::mem::swap(&mut self.picture, &mut self.before);
         let width = self.geometry.width();
-        for (y, row) in self.picture.chunks_exact_mut(width).enumerate() {
+        self.before = self.now;
+        self.now = (0..3).find(|at| *at != self.before && *at != self.reference).unwrap_or(0);
+        for (y, row) in self.pictures[self.now].chunks_exact_mut(width).enumerate() {
             self.reducer.row(plane.data, plane.stride, y, row);
         }
         if self.frames == 0 {
-            self.background.level.copy_from_slice(&self.picture);
-            self.before.copy_from_slice(&self.picture);
+            self.background.level.copy_from_slice(&self.pictures[self.now]);
+            (self.before, self.reference) = (self.now, self.now);
         }
-        if let Some(curve) = self.tone.curve(&self.picture, &self.background.level, width, tuning) {
-            for level in &mut self.background.level {
-                *level = curve[usize::from(*level)];
-            }
-            self.pull_s = tuning.pull_s;
-        }
+        self.follow_tone(dt_s, tuning);
         for (band, votes) in self.votes.chunks_exact_mut(self.geometry.columns).enumerate() {
-            self.background.vote(band, &self.picture, votes);
+            self.background.vote(band, &self.pictures[self.now], votes);
         }
         let active = self.judge(tuning);
         self.judge_scene(active, dt_s, held, tuning);
         self.learn_blocks(dt_s, tuning);
         self.components.find(&self.geometry, &mut self.blocks, tuning);
-        let muted = self.age_s < tuning.warm_up_s || self.hold_s > 0.0 || self.pull_s > 0.0;
-        let all = self.geometry.seen_pixels();
-        self.tracks.follow(&self.components.found, all, dt_s, muted, tuning);
+        self.follow_tracks(dt_s, tuning);
         self.act_on_verdicts(tuning);
         self.update(dt_s, tuning);
         self.age_s += dt_s;
         self.frames = self.frames.saturating_add(1);
         self.pull_s = (self.pull_s - dt_s).max(0.0);
         self.hold_s = (self.hold_s - dt_s).max(0.0);
+    }
+
+    /// Bends the background along when exposure, gain or filter changed the whole picture.
+    fn follow_tone(&mut self, dt_s: f32, tuning: &Tuning) {
+        let level = &mut self.background.level;
+        let curve = self.tone.curve(&self.pictures[self.now], level, self.geometry.width(), tuning);
+        let blend = (dt_s / tuning.flicker_s).min(1.0);
+        self.flicker += blend * (f32::from(u8::from(curve.is_some())) - self.flicker);
+        let Some(curve) = curve else { return };
+        for level in level {
+            *level = curve[usize::from(*level)];
+        }
+        if self.flicker < tuning.flicker_share {
+            self.pull_s = tuning.pull_s;
+        }
+    }
+
+    fn follow_tracks(&mut self, dt_s: f32, tuning: &Tuning) {
+        self.reference_age_s += dt_s;
+        let refreshes = self.reference_age_s >= tuning.trace_s;
+        let sighting = Sighting {
+            components: &self.components.found,
+            pictures: Pictures {
+                now: &self.pictures[self.now],
+                reference: &self.pictures[self.reference],
+                level: &self.background.level,
+                width: self.geometry.width(),
+                floor: tuning.contrast_floor as u8,
+            },
+            refreshes,
+            noise: self.tone.noise,
+            all_pixels: self.geometry.seen_pixels(),
+            dt_s,
+            muted: self.age_s < tuning.warm_up_s || self.hold_s > 0.0 || self.pull_s > 0.0,
+        };
+        self.tracks.follow(&sighting, tuning);
+        if refreshes {
+            (self.reference, self.reference_age_s) = (self.now, 0.0);
+        }
     }
 
     /// Gives the blocks that voted a second look; answers the share that stays covered.
@@ -235,8 +285,8 @@ impl Scene {
         };
         let look = Look {
             geometry: &self.geometry,
-            picture: &self.picture,
-            before: &self.before,
+            picture: &self.pictures[self.now],
+            before: &self.pictures[self.before],
             background: &self.background,
             tuning,
             tolerance,
@@ -267,7 +317,7 @@ impl Scene {
             self.hold_s = self.hold_s.max(dt_s * 1.5);
         }
         if self.hold_s > 0.0 {
-            self.background.level.copy_from_slice(&self.picture);
+            self.background.level.copy_from_slice(&self.pictures[self.now]);
             self.active_share = 0.0;
             for block in &mut self.blocks {
                 (block.cover, block.changed) = (Cover::Nothing, 0);
@@ -289,13 +339,19 @@ impl Scene {
             } else {
                 block.restless -= fall * block.restless;
             }
-            block.travelled &= claimed;
+            block.travelled = false;
             match block.cover {
                 Cover::Object | Cover::Flat if !claimed => {
                     block.bias = (block.bias + 60.0 * dt_s).min(70.0);
                 }
                 Cover::Light if !claimed => {
-                    pull_block(&mut self.background.level, &self.picture, width, at, columns);
+                    pull_block(
+                        &mut self.background.level,
+                        &self.pictures[self.now],
+                        width,
+                        at,
+                        columns,
+                    );
                 }
                 _ => {
                     block.bias = (block.bias - 2.0 * dt_s).max(0.0);
@@ -305,11 +361,12 @@ impl Scene {
     }
 
     fn act_on_verdicts(&mut self, tuning: &Tuning) {
-        let Self { tracks, blocks, geometry, background, picture, .. } = self;
+        let Self { tracks, blocks, geometry, background, pictures, now, .. } = self;
+        let picture = &pictures[*now];
         for (verdict, span) in tracks.verdicts() {
             match verdict {
                 Verdict::Keep => {}
-                Verdict::Wobbles => each_block(geometry, span, 0, |at| {
+                Verdict::Doubt => each_block(geometry, span, 0, |at| {
                     blocks[at].bias = (blocks[at].bias + 10.0).min(70.0);
                     blocks[at].claimed_s = 0.0;
                 }),
@@ -324,11 +381,15 @@ impl Scene {
                 }),
             }
         }
-        for track in tracks.all.iter().filter(|track| track.confirmed && !track.gone) {
+        for track in tracks.all.iter().filter(|track| track.explains(tuning) && !track.gone) {
             if track.unseen_s > 0.0 {
                 continue;
             }
-            let lingers = track.lingers_s > tuning.review_s;
+            if !track.confirmed {
+                each_block(geometry, track.span, 0, |at| blocks[at].travelled = true);
+                continue;
+            }
+            let lingers = track.lingers_s > tuning.residue_s * 2.0;
             each_block(geometry, track.span, i32::from(!lingers), |at| {
                 if !lingers || blocks[at].restless < tuning.restless_high {
                     blocks[at].claimed_s = tuning.lost_s + 0.1;
@@ -374,7 +435,7 @@ impl Scene {
                 };
             }
             let floor = tuning.contrast_floor as u8;
-            self.background.follow(band, &self.picture, &self.paces, floor);
+            self.background.follow(band, &self.pictures[self.now], &self.paces, floor);
         }
     }
 
@@ -391,7 +452,7 @@ impl Scene {
                 width: ((right + 1) as f32 * block / width).min(1.0) - x,
                 height: ((bottom + 1) as f32 * block / height).min(1.0) - y,
                 area: track.pixels / geometry.seen_pixels(),
-                speed: track.speed_x.hypot(track.speed_y) * block / width,
+                speed: track.pace() * block / width,
                 confidence: track.confidence(tuning),
                 alarms: track.alarms(geometry.seen_pixels(), tuning),
             });

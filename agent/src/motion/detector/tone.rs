@@ -17,13 +17,15 @@ const AGREEMENT_LEVELS: usize = 7;
 pub(super) struct Tone {
     histograms: [[u16; 256]; BANDS],
     totals: [u32; BANDS],
+    /// Mean difference, in levels, of a pixel from one frame to the next while nothing happens.
+    pub(super) noise: f32,
     /// Which of the interleaved samples comes next.
     phase: usize,
 }
 
 impl Tone {
     pub(super) fn new() -> Self {
-        Self { histograms: [[0; 256]; BANDS], totals: [0; BANDS], phase: 0 }
+        Self { histograms: [[0; 256]; BANDS], totals: [0; BANDS], noise: 1.0, phase: 0 }
     }
 
     /// The curve that takes the background to the picture, if the tone changed as a whole.
@@ -56,11 +58,39 @@ impl Tone {
                 widest = widest.max(size);
             }
         }
+        self.noise += 0.1 * (self.stray(&shifts, all) - self.noise);
         let share = |count: u32| count as f32 / all.max(1) as f32;
         let changed = widest >= tuning.tone_shift
             && share(moved) >= tuning.tone_share
             && share(agreeing) >= tuning.tone_agreement;
         changed.then(|| curve_through(shifts))
+    }
+
+    /// Median distance, in levels, of the samples from their bands' medians, times a factor that
+    /// makes it the mean difference of two frames with noise like that of a bell curve.
+    fn stray(&self, shifts: &[Option<i32>; BANDS], all: u32) -> f32 {
+        let mut within = 0;
+        for distance in 0..128_i32 {
+            for (histogram, shift) in self.histograms.iter().zip(shifts) {
+                let Some(shift) = shift else { continue };
+                let mut count = |level: i32| {
+                    if let Some(count) =
+                        usize::try_from(level).ok().and_then(|at| histogram.get(at))
+                    {
+                        within += u32::from(*count);
+                    }
+                };
+                count(shift + 128 + distance);
+                if distance > 0 {
+                    count(shift + 128 - distance);
+                }
+            }
+            if within * 2 >= all {
+                // 1.48 from median to standard deviation, 1.13 from that to the mean difference.
+                return distance as f32 * 1.48 * 1.13;
+            }
+        }
+        0.0
     }
 
     fn sample(&mut self, picture: &[u8], level: &[u8], width: usize) {

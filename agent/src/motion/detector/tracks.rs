@@ -1,154 +1,20 @@
-//! Components of covered blocks, followed from frame to frame until they have shown what they
-//! are: an object travels, a branch sways and returns, a lamp stays where it is.
+//! Components followed from frame to frame until they have shown what they are: an object
+//! travels and carries its looks along, a branch sways and returns, a lamp stays where it is.
 
 use super::{
-    blocks::{Block, Cover},
+    BLOCK,
+    clutter::Clutter,
+    components::{Component, Span},
+    journey::{Journey, Standing, Surroundings},
+    likeness::{Pictures, Trace},
     reduce::Geometry,
     tuning::Tuning,
 };
 
-/// Components and tracks beyond these many are dropped, the later found first.
-pub(super) const COMPONENTS_MAX: usize = 64;
+/// Tracks beyond these many are not begun.
 pub(super) const TRACKS_MAX: usize = 32;
-
-/// A rectangle of blocks, all edges included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Span {
-    pub(super) left: i32,
-    pub(super) top: i32,
-    pub(super) right: i32,
-    pub(super) bottom: i32,
-}
-
-impl Span {
-    fn join(self, other: Self) -> Self {
-        Self {
-            left: self.left.min(other.left),
-            top: self.top.min(other.top),
-            right: self.right.max(other.right),
-            bottom: self.bottom.max(other.bottom),
-        }
-    }
-
-    /// Blocks between two rectangles; 0 when they touch or overlap.
-    fn gap(self, other: Self) -> i32 {
-        let x = (other.left - self.right).max(self.left - other.right) - 1;
-        let y = (other.top - self.bottom).max(self.top - other.bottom) - 1;
-        x.max(y).max(0)
-    }
-}
-
-/// Covered blocks that hang together in one frame.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Component {
-    pub(super) span: Span,
-    /// Centre of gravity of the changed pixels, in blocks.
-    pub(super) x: f32,
-    pub(super) y: f32,
-    /// Changed pixels.
-    pub(super) pixels: f32,
-    pub(super) blocks: f32,
-    pub(super) object_blocks: f32,
-    pub(super) moving_blocks: f32,
-    pub(super) restless: f32,
-}
-
-impl Component {
-    fn add(&mut self, column: usize, row: usize, block: &Block, tuning: &Tuning) {
-        let (x, y) = (column as i32, row as i32);
-        let here = Span { left: x, top: y, right: x, bottom: y };
-        self.span = if self.blocks > 0.0 { self.span.join(here) } else { here };
-        let pixels = block.changed.count_ones() as f32;
-        self.x += pixels * x as f32;
-        self.y += pixels * y as f32;
-        self.pixels += pixels;
-        self.blocks += 1.0;
-        self.object_blocks += f32::from(u8::from(block.cover == Cover::Object));
-        self.moving_blocks += f32::from(u8::from(block.moving));
-        let strays = (f32::from(block.stray) - 16.0) / tuning.stray_restless;
-        self.restless += block.restless.max(strays).min(1.0);
-    }
-
-    fn close(&mut self) {
-        self.x /= self.pixels.max(1.0);
-        self.y /= self.pixels.max(1.0);
-    }
-
-    fn join(self, other: Self) -> Self {
-        let pixels = self.pixels + other.pixels;
-        let mean = |a: f32, b: f32| (a * self.pixels + b * other.pixels) / pixels.max(1.0);
-        Self {
-            span: self.span.join(other.span),
-            x: mean(self.x, other.x),
-            y: mean(self.y, other.y),
-            pixels,
-            blocks: self.blocks + other.blocks,
-            object_blocks: self.object_blocks + other.object_blocks,
-            moving_blocks: self.moving_blocks + other.moving_blocks,
-            restless: self.restless + other.restless,
-        }
-    }
-}
-
-/// Finds the components of covered blocks, diagonal neighbours included.
-#[derive(Debug)]
-pub(super) struct Components {
-    pub(super) found: Vec<Component>,
-    pending: Vec<u32>,
-}
-
-impl Components {
-    pub(super) fn new(geometry: &Geometry) -> Self {
-        Self {
-            found: Vec::with_capacity(COMPONENTS_MAX),
-            pending: Vec::with_capacity(geometry.blocks()),
-        }
-    }
-
-    pub(super) fn find(&mut self, geometry: &Geometry, blocks: &mut [Block], tuning: &Tuning) {
-        self.found.clear();
-        for start in 0..blocks.len() {
-            if !is_seed(&blocks[start]) || self.found.len() == COMPONENTS_MAX {
-                continue;
-            }
-            let label = self.found.len() as u16 + 1;
-            let mut component = self.fill(geometry, blocks, start, label, tuning);
-            component.close();
-            self.found.push(component);
-        }
-    }
-
-    fn fill(
-        &mut self,
-        geometry: &Geometry,
-        blocks: &mut [Block],
-        start: usize,
-        label: u16,
-        tuning: &Tuning,
-    ) -> Component {
-        let mut component = Component::default();
-        blocks[start].component = label;
-        self.pending.push(start as u32);
-        while let Some(at) = self.pending.pop() {
-            let (column, row) = (at as usize % geometry.columns, at as usize / geometry.columns);
-            component.add(column, row, &blocks[at as usize], tuning);
-            for y in row.saturating_sub(1)..=(row + 1).min(geometry.rows - 1) {
-                for x in column.saturating_sub(1)..=(column + 1).min(geometry.columns - 1) {
-                    let next = y * geometry.columns + x;
-                    if is_seed(&blocks[next]) {
-                        blocks[next].component = label;
-                        self.pending.push(next as u32);
-                    }
-                }
-            }
-        }
-        component
-    }
-}
-
-fn is_seed(block: &Block) -> bool {
-    block.component == 0 && matches!(block.cover, Cover::Object | Cover::Flat)
-}
+/// Traces made in one frame beyond the regular ones.
+const TRACES_MAX: usize = 4;
 
 /// Something followed over time. Places are in blocks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -156,40 +22,24 @@ pub(super) struct Track {
     pub(super) span: Span,
     pub(super) x: f32,
     pub(super) y: f32,
+    /// Changed pixels.
     pub(super) pixels: f32,
-    /// Speed, blocks a second, smoothed.
-    pub(super) speed_x: f32,
-    pub(super) speed_y: f32,
+    /// Blocks a second, smoothed.
+    speed: (f32, f32),
     pub(super) confirmed: bool,
-    pub(super) confirmed_age_s: f32,
-    /// Where it was first seen; moved along when its outline jumps.
-    origin_x: f32,
-    origin_y: f32,
-    path: f32,
-    /// Its place without the outline's jitter, from which the path is measured.
-    smooth_x: f32,
-    smooth_y: f32,
-    /// Changed pixels when it was first seen.
-    born: f32,
-    farthest: f32,
-    hits: f32,
-    frames: f32,
-    pub(super) age_s: f32,
+    /// It was confirmed once, so its end says nothing of clutter.
+    was_confirmed: bool,
+    journey: Journey,
+    /// Where it was when the reference picture was taken.
+    reference: Option<(f32, f32)>,
     pub(super) unseen_s: f32,
     /// Seconds without any change from frame to frame in it.
-    pub(super) quiet_s: f32,
+    quiet_s: f32,
     /// Seconds without moving or changing size.
     still_s: f32,
-    /// Since the last review.
-    review_age_s: f32,
-    review_x: f32,
-    review_y: f32,
-    review_path: f32,
-    idle_reviews: u8,
-    /// Seconds since it last travelled.
+    /// Seconds since it last travelled, and from where that is counted.
     pub(super) lingers_s: f32,
-    linger_x: f32,
-    linger_y: f32,
+    linger: (f32, f32),
     /// Its size, falling off within a second, and its greatest, within ten.
     size: f32,
     peak: f32,
@@ -197,12 +47,12 @@ pub(super) struct Track {
     pub(super) gone: bool,
 }
 
-/// What became of a track in one frame, beyond its own state.
+/// What is to be done about a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
-    /// It wobbles on the spot: desensitise its blocks.
-    Wobbles,
+    /// It turned out to be no object: desensitise its blocks.
+    Doubt,
     /// It has become part of the scene.
     Absorb,
 }
@@ -214,160 +64,117 @@ impl Track {
             x: component.x,
             y: component.y,
             pixels: component.pixels,
-            origin_x: component.x,
-            origin_y: component.y,
-            linger_x: component.x,
-            linger_y: component.y,
-            review_x: component.x,
-            review_y: component.y,
-            smooth_x: component.x,
-            smooth_y: component.y,
-            born: component.pixels,
-            hits: 1.0,
-            frames: 1.0,
+            journey: Journey::begin(component.x, component.y, component.pixels),
+            linger: (component.x, component.y),
             ..Self::default()
         }
     }
 
-    /// Its length in blocks, were it square.
-    fn length(&self) -> f32 {
-        self.pixels.sqrt() / super::BLOCK as f32
-    }
-
     /// Blocks it may be away from where it was, after `dt_s`.
     fn reach(&self, dt_s: f32, tuning: &Tuning) -> f32 {
-        let speed = self.speed_x.hypot(self.speed_y);
-        let guess =
-            if self.hits < 3.0 { self.length() * tuning.lengths_per_s * 0.7 } else { speed * 1.5 };
-        1.0 + guess.max(speed) * dt_s
+        let speed = self.speed.0.hypot(self.speed.1) * 1.5;
+        let length = self.pixels.sqrt() / BLOCK as f32;
+        let young = self.journey.age_s < 3.0 * dt_s;
+        let guess = if young { length * tuning.lengths_per_s * 0.7 } else { 0.0 };
+        1.0 + speed.max(guess) * dt_s
     }
 
-    fn sighted(&mut self, seen: &Component, all: f32, dt_s: f32, tuning: &Tuning) {
+    fn sighted(&mut self, seen: &Component, dt_s: f32, tuning: &Tuning) {
         let (dx, dy) = (seen.x - self.x, seen.y - self.y);
-        let moved = dx.hypot(dy);
+        self.journey.step((self.x, self.y, self.pixels), seen, dt_s, tuning);
+        self.speed.0 += 0.4 * (dx / dt_s - self.speed.0);
+        self.speed.1 += 0.4 * (dy / dt_s - self.speed.1);
         let ratio = seen.pixels / self.pixels.max(1.0);
-        if (0.6..1.7).contains(&ratio) {
-            let follow = dt_s / (dt_s + tuning.smooth_s);
-            let (x, y) = (follow * (seen.x - self.smooth_x), follow * (seen.y - self.smooth_y));
-            self.smooth_x += x;
-            self.smooth_y += y;
-            self.path += x.hypot(y);
-            self.review_path += moved;
-        } else {
-            // The outline jumped: it split, merged or was half hidden. That is no travel.
-            self.origin_x += dx;
-            self.origin_y += dy;
-            self.smooth_x += dx;
-            self.smooth_y += dy;
-        }
-        let blend = 0.4;
-        self.speed_x += blend * (dx / dt_s - self.speed_x);
-        self.speed_y += blend * (dy / dt_s - self.speed_y);
-        let same = moved < 0.2 && (0.85..1.15).contains(&ratio);
+        let same = dx.hypot(dy) < 0.2 && (0.85..1.15).contains(&ratio);
         self.still_s =
             if same { self.still_s + dt_s } else { (self.still_s - 3.0 * dt_s).max(0.0) };
         self.quiet_s = if seen.moving_blocks >= 1.0 { 0.0 } else { self.quiet_s + dt_s };
         (self.x, self.y, self.pixels, self.span) = (seen.x, seen.y, seen.pixels, seen.span);
-        self.size = seen.pixels.max(self.size - self.size * dt_s);
-        self.peak = seen.pixels.max(self.peak - self.peak * dt_s * 0.1);
+        self.size = seen.pixels.max(self.size * (1.0 - dt_s).max(0.0));
+        self.peak = seen.pixels.max(self.peak * (1.0 - 0.1 * dt_s).max(0.0));
         self.lingers_s += dt_s;
-        if (self.x - self.linger_x).hypot(self.y - self.linger_y) >= tuning.travel {
-            (self.linger_x, self.linger_y, self.lingers_s) = (self.x, self.y, 0.0);
+        if (self.x - self.linger.0).hypot(self.y - self.linger.1) >= tuning.travel {
+            (self.linger, self.lingers_s) = ((self.x, self.y), 0.0);
         }
-        self.restless = seen.restless / seen.blocks.max(1.0);
-        self.hits += 1.0;
+        self.restless = seen.mean_restless();
         self.unseen_s = 0.0;
-        let net = self.net();
-        self.farthest = self.farthest.max(net);
-        if !self.confirmed && self.believable(seen, all, net, tuning) {
-            self.confirmed = true;
-        }
     }
 
-    fn net(&self) -> f32 {
-        (self.x - self.origin_x).hypot(self.y - self.origin_y)
+    /// Where its looks were when the reference picture was taken.
+    fn trace(&self, pictures: Pictures<'_>, noise: f32) -> Trace {
+        let pixel = |blocks: f32| ((blocks + 0.5) * BLOCK as f32) as i32;
+        let here = (pixel(self.x), pixel(self.y));
+        let shift = self.reference.map_or((0, 0), |(x, y)| (here.0 - pixel(x), here.1 - pixel(y)));
+        pictures.trace(here, shift, noise)
     }
 
-    fn believable(&self, seen: &Component, all: f32, net: f32, tuning: &Tuning) -> bool {
-        let steady = self.hits >= tuning.hits
-            && self.age_s >= tuning.age_s
-            && self.hits * 3.0 >= self.frames * 2.0;
-        let structured =
-            seen.object_blocks >= 1.0 && seen.object_blocks >= tuning.structure_share * seen.blocks;
-        let density = seen.pixels / (seen.blocks * 64.0);
-        let travel = tuning.travel + tuning.travel_restless * self.restless / density.max(0.1);
-        let straight = net >= tuning.straightness * self.path
-            && seen.moving_blocks >= tuning.moving_share * seen.blocks;
-        let plausible = net <= tuning.lengths_per_s * self.length() * self.age_s + 1.0;
-        let enters = seen.pixels >= tuning.area_large * all
-            && density >= 0.35
-            && self.restless < 0.2
-            && seen.moving_blocks >= 0.5 * seen.blocks
-            && seen.object_blocks >= 0.5 * seen.blocks
-            && seen.pixels >= 1.2 * self.born;
-        steady
-            && seen.pixels >= tuning.area_min * all
-            && structured
-            && (net >= travel && straight && plausible || enters)
+    /// It must show anew that it is an object.
+    fn doubt(&mut self) {
+        self.confirmed = false;
+        self.journey = Journey::begin(self.x, self.y, self.pixels);
     }
 
-    /// Ages the track; `area` is the whole picture's, in pixels.
     fn review(&mut self, tuning: &Tuning) -> Verdict {
-        if !self.confirmed && self.age_s > tuning.patience_s {
-            (self.origin_x, self.origin_y, self.path, self.age_s) = (self.x, self.y, 0.0, 0.0);
+        if !self.confirmed && self.journey.age_s > tuning.patience_s {
+            self.journey = Journey::begin(self.x, self.y, self.pixels);
         }
-        if self.review_age_s >= tuning.review_s {
-            let net = (self.x - self.review_x).hypot(self.y - self.review_y);
-            let idle = net < tuning.travel || net < 0.3 * self.review_path;
-            let wobbled = self.review_path > 3.0 * tuning.travel;
-            self.idle_reviews = if idle { self.idle_reviews.saturating_add(1) } else { 0 };
-            (self.review_x, self.review_y) = (self.x, self.y);
-            (self.review_path, self.review_age_s) = (0.0, 0.0);
-            let near = self.farthest < 4.0 || wobbled;
-            if self.confirmed && self.idle_reviews >= 2 && near && self.still_s < 1.0 {
-                self.doubt();
-                return Verdict::Wobbles;
-            }
-        }
-        let residue = self.lingers_s > tuning.residue_s && self.pixels < tuning.residue * self.peak;
-        let leaves =
-            self.lingers_s > tuning.residue_s * 2.0 && self.restless > tuning.restless_high * 0.6;
-        if self.confirmed && (residue || leaves) {
+        let remainder =
+            self.lingers_s > tuning.residue_s && self.pixels < tuning.residue * self.peak;
+        let foliage =
+            self.lingers_s > tuning.residue_s * 2.0 && self.restless > tuning.restless_high;
+        let unlike = self.journey.novelty.is_some_and(|novelty| novelty > tuning.novelty * 1.3);
+        if self.confirmed && (remainder || foliage || unlike) {
             self.doubt();
+            return Verdict::Doubt;
         }
         let still = if self.confirmed { tuning.absorb_confirmed_s } else { tuning.absorb_s };
-        if self.still_s > still
-            && (self.quiet_s > 1.0 || !self.confirmed || self.still_s > still * 5.0)
-            || self.quiet_s > tuning.absorb_s * 2.0
-        {
+        let quiet = self.quiet_s > 1.0 || !self.confirmed || self.still_s > 5.0 * still;
+        if self.still_s > still && quiet || self.quiet_s > 2.0 * tuning.absorb_s {
             self.gone = true;
             return Verdict::Absorb;
         }
         Verdict::Keep
     }
 
-    /// It must show anew that it is an object.
-    fn doubt(&mut self) {
-        self.confirmed = false;
-        (self.hits, self.frames, self.age_s, self.path) = (0.0, 0.0, 0.0, 0.0);
-        (self.origin_x, self.origin_y) = (self.x, self.y);
+    /// What moves in its blocks is explained by it.
+    pub(super) fn explains(&self, tuning: &Tuning) -> bool {
+        self.confirmed || self.journey.is_coherent(tuning)
     }
 
-    /// Whether it makes an alarm now, in a picture of `all` pixels.
-    pub(super) fn alarms(&self, all: f32, tuning: &Tuning) -> bool {
-        let large = self.pixels >= tuning.area_keep * tuning.area_min * all;
-        self.confirmed && !self.gone && self.quiet_s <= tuning.quiet_s && large
+    /// Whether it makes an alarm now, in a picture of `all_pixels`.
+    pub(super) fn alarms(&self, all_pixels: f32, tuning: &Tuning) -> bool {
+        let large = self.pixels >= tuning.area_keep * tuning.area_min * all_pixels;
+        self.confirmed
+            && !self.gone
+            && self.unseen_s == 0.0
+            && self.quiet_s <= tuning.quiet_s
+            && large
+    }
+
+    /// Blocks a second.
+    pub(super) fn pace(&self) -> f32 {
+        self.speed.0.hypot(self.speed.1)
     }
 
     /// 0.0 ..= 1.0: how much of what makes it an object has been seen.
     pub(super) fn confidence(&self, tuning: &Tuning) -> f32 {
-        if self.confirmed {
-            return 1.0;
-        }
-        let hits = (self.hits / tuning.hits).min(1.0);
-        let travel = (self.net() / tuning.travel).min(1.0);
-        0.9 * hits * travel
+        if self.confirmed { 1.0 } else { 0.9 * self.journey.progress(self.x, self.y, tuning) }
     }
+}
+
+/// What a frame offers to follow tracks by.
+#[derive(Clone, Copy)]
+pub(super) struct Sighting<'a> {
+    pub(super) components: &'a [Component],
+    pub(super) pictures: Pictures<'a>,
+    /// The reference picture is about to be replaced by this one.
+    pub(super) refreshes: bool,
+    /// Mean difference of a pixel between two frames of a still scene, in levels.
+    pub(super) noise: f32,
+    pub(super) all_pixels: f32,
+    pub(super) dt_s: f32,
+    /// No track may begin.
+    pub(super) muted: bool,
 }
 
 #[derive(Debug)]
@@ -376,14 +183,16 @@ pub(super) struct Tracks {
     /// What each track was seen as in this frame.
     seen: Vec<Option<Component>>,
     verdicts: Vec<Verdict>,
+    clutter: Clutter,
 }
 
 impl Tracks {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(geometry: &Geometry) -> Self {
         Self {
             all: Vec::with_capacity(TRACKS_MAX),
             seen: Vec::with_capacity(TRACKS_MAX),
             verdicts: Vec::with_capacity(TRACKS_MAX),
+            clutter: Clutter::new(geometry),
         }
     }
 
@@ -391,52 +200,64 @@ impl Tracks {
         self.all.retain(|track| track.confirmed);
     }
 
-    /// Follows every track into this frame's components. While `muted`, none is begun.
-    /// Answers each track with its verdict; the caller acts on it.
-    pub(super) fn follow(
-        &mut self,
-        components: &[Component],
-        all: f32,
-        dt_s: f32,
-        muted: bool,
-        tuning: &Tuning,
-    ) {
-        self.all.retain(|track| !track.gone && track.unseen_s <= tuning.lost_s.max(1.5 * dt_s));
-        self.seen.clear();
-        self.seen.resize(self.all.len(), None);
-        let known = self.all.len();
-        for component in components {
-            match self.nearest(component, known, dt_s, tuning) {
-                Some(index) => {
-                    let joined = self.seen[index].map_or(*component, |seen| seen.join(*component));
-                    self.seen[index] = Some(joined);
-                }
-                None if !muted && self.all.len() < TRACKS_MAX => {
-                    self.all.push(Track::new(component));
-                }
-                None => {}
-            }
-        }
+    /// Follows every track into this frame; [`Self::verdicts`] then says what to do about them.
+    pub(super) fn follow(&mut self, sighting: &Sighting<'_>, tuning: &Tuning) {
+        self.forget(sighting.dt_s, tuning);
+        self.assign(sighting, tuning);
         self.verdicts.clear();
+        let mut budget = TRACES_MAX;
+        let known = self.seen.len();
         for (track, seen) in self.all.iter_mut().take(known).zip(&self.seen) {
-            track.age_s += dt_s;
-            track.frames += 1.0;
-            track.review_age_s += dt_s;
-            if track.confirmed {
-                track.confirmed_age_s += dt_s;
-            }
+            track.journey.pass(sighting.dt_s);
             match seen {
                 Some(seen) if seen.pixels >= tuning.collapse * track.size => {
-                    track.sighted(seen, all, dt_s, tuning);
+                    track.sighted(seen, sighting.dt_s, tuning);
+                    judge(track, seen, sighting, &mut self.clutter, &mut budget, tuning);
                 }
-                _ => track.unseen_s += dt_s,
+                _ => track.unseen_s += sighting.dt_s,
             }
             self.verdicts.push(track.review(tuning));
+        }
+        if sighting.refreshes {
+            for track in &mut self.all {
+                track.reference = (track.unseen_s == 0.0).then_some((track.x, track.y));
+            }
         }
     }
 
     pub(super) fn verdicts(&self) -> impl Iterator<Item = (Verdict, Span)> {
         self.verdicts.iter().zip(&self.all).map(|(verdict, track)| (*verdict, track.span))
+    }
+
+    /// Drops tracks that were not seen for too long.
+    fn forget(&mut self, dt_s: f32, tuning: &Tuning) {
+        let patience_s = tuning.lost_s.max(1.5 * dt_s);
+        for track in self.all.iter().filter(|track| track.unseen_s > patience_s) {
+            if !track.was_confirmed {
+                self.clutter.add(track.x, track.y, track.peak, 1.0);
+            }
+        }
+        self.clutter.fade(dt_s, tuning.clutter_s);
+        self.all.retain(|track| !track.gone && track.unseen_s <= patience_s);
+    }
+
+    /// Gives each component to the track it is nearest to, or begins a track with it.
+    fn assign(&mut self, sighting: &Sighting<'_>, tuning: &Tuning) {
+        let known = self.all.len();
+        self.seen.clear();
+        self.seen.resize(known, None);
+        for component in sighting.components {
+            match self.nearest(component, known, sighting.dt_s, tuning) {
+                Some(index) => {
+                    let joined = self.seen[index].map_or(*component, |seen| seen.join(*component));
+                    self.seen[index] = Some(joined);
+                }
+                None if !sighting.muted && self.all.len() < TRACKS_MAX => {
+                    self.all.push(Track::new(component));
+                }
+                None => {}
+            }
+        }
     }
 
     fn nearest(
@@ -459,5 +280,41 @@ impl Tracks {
             }
         }
         best
+    }
+}
+
+/// Weighs what a track has shown; at each change of the reference picture, and when everything
+/// else is shown already, also whether it carries its looks along.
+fn judge(
+    track: &mut Track,
+    seen: &Component,
+    sighting: &Sighting<'_>,
+    clutter: &mut Clutter,
+    budget: &mut usize,
+    tuning: &Tuning,
+) {
+    let around = Surroundings {
+        all_pixels: sighting.all_pixels,
+        alike: clutter.alike(track.x, track.y, track.pixels),
+        dt_s: sighting.dt_s,
+    };
+    let standing = track.journey.standing(seen, &around, tuning);
+    let undecided = !track.confirmed && standing == Standing::NeedsTrace && *budget > 0;
+    let mut believed = standing == Standing::Object;
+    if sighting.refreshes || undecided {
+        let stretch = track.trace(sighting.pictures, sighting.noise);
+        *budget -= usize::from(undecided && !sighting.refreshes);
+        believed |= standing == Standing::NeedsTrace
+            && track.journey.is_carried(&stretch, seen, &around, tuning);
+        if sighting.refreshes {
+            track.journey.trace(&stretch, tuning);
+            if !track.confirmed && stretch.novelty > tuning.novelty {
+                clutter.add(track.x, track.y, track.pixels, tuning.clutter_trace);
+            }
+        }
+    }
+    if believed && !track.confirmed {
+        track.confirmed = true;
+        track.was_confirmed = true;
     }
 }

@@ -35,6 +35,10 @@ pub struct Tuning {
     pub tone_agreement: f32,
     /// Seconds in which the background is pulled towards the picture after a change of tone.
     pub pull_s: f32,
+    /// Seconds over which the changing of the tone is averaged, and the share of time from which
+    /// it is a flicker that must be lived with.
+    pub flicker_s: f32,
+    pub flicker_share: f32,
     /// Jump of the active share between frames that is a switch of light, not an object.
     pub jump_share: f32,
     /// Active share that is a new scene, whatever moves.
@@ -45,8 +49,27 @@ pub struct Tuning {
     pub area_min: f32,
     /// Blocks an object must travel before it is believed.
     pub travel: f32,
+    /// The same for what goes one way with its looks, and which share of its path that is.
+    pub travel_coherent: f32,
+    pub coherence: f32,
+    /// Share of the restless ground's surcharge that such a thing has to pay.
+    pub restless_coherent: f32,
     /// Blocks more, on ground that is always restless.
     pub travel_restless: f32,
+    /// Mean |ln| of the change of size between frames of a steady object: at once, per second.
+    pub flutter: f32,
+    pub flutter_per_s: f32,
+    /// How much further a thing must travel that varies by one more.
+    pub travel_flutter: f32,
+    /// Seconds for which vanished candidates are remembered, and how many of them are usual.
+    pub clutter_s: f32,
+    pub clutter_free: f32,
+    /// As how many vanished candidates one counts that looks all new when it is traced.
+    pub clutter_trace: f32,
+    /// Share of a thing that may be new since the frame before while it travels.
+    pub novelty: f32,
+    /// What is assumed of it before its looks have been traced.
+    pub novelty_first: f32,
     /// Seconds over which the outline's jitter is smoothed.
     pub smooth_s: f32,
     /// Net travel over the path's length, at least.
@@ -63,6 +86,16 @@ pub struct Tuning {
     pub moving_share: f32,
     /// Seconds in which an object must have travelled; then its journey is counted anew.
     pub patience_s: f32,
+    /// Share of the frames in which a travelling thing must have been seen.
+    pub presence: f32,
+    /// Shares of the required travel that its outline and its looks must have travelled.
+    pub net_share: f32,
+    pub flow_share: f32,
+    /// Seconds between the pictures that looks are traced from one to the next.
+    pub trace_s: f32,
+    /// Density from which, and restlessness up to which, a large thing may come into view.
+    pub density_large: f32,
+    pub restless_calm: f32,
     /// Share of the picture that need not travel to be believed.
     pub area_large: f32,
     /// Seconds a track outlives its last sighting.
@@ -72,8 +105,6 @@ pub struct Tuning {
     /// Seconds of stillness after which a thing becomes background: unconfirmed, confirmed.
     pub absorb_s: f32,
     pub absorb_confirmed_s: f32,
-    /// Seconds after which a track's wobbling is judged.
-    pub review_s: f32,
     /// Seconds in which a block becomes restless, and calms down again.
     pub restless_rise_s: f32,
     pub restless_fall_s: f32,
@@ -126,12 +157,25 @@ impl Default for Tuning {
             tone_share: 0.4,
             tone_agreement: 0.5,
             pull_s: 0.6,
+            flicker_s: 3.0,
+            flicker_share: 0.4,
             jump_share: 0.2,
             scene_share: 0.6,
             hold_s: 0.5,
             area_min: 0.0006,
             travel: 1.5,
+            travel_coherent: 1.0,
+            coherence: 0.85,
+            restless_coherent: 0.5,
             travel_restless: 2.5,
+            flutter: 0.12,
+            flutter_per_s: 1.5,
+            travel_flutter: 6.0,
+            clutter_s: 20.0,
+            clutter_free: 4.0,
+            clutter_trace: 0.4,
+            novelty: 0.55,
+            novelty_first: 0.5,
             smooth_s: 0.3,
             straightness: 0.5,
             hits: 3.0,
@@ -140,16 +184,21 @@ impl Default for Tuning {
             structure_share: 0.3,
             moving_share: 0.25,
             patience_s: 5.0,
-            area_large: 0.008,
+            presence: 0.85,
+            net_share: 0.5,
+            flow_share: 0.8,
+            trace_s: 0.18,
+            density_large: 0.35,
+            restless_calm: 0.2,
+            area_large: 0.005,
             lost_s: 0.3,
             quiet_s: 1.5,
             absorb_s: 4.0,
             absorb_confirmed_s: 12.0,
-            review_s: 2.0,
             restless_rise_s: 5.0,
             restless_fall_s: 60.0,
             stray_restless: 100.0,
-            restless_high: 0.4,
+            restless_high: 0.3,
             collapse: 0.15,
             residue: 0.3,
             residue_s: 1.0,

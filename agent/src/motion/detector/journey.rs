@@ -1,0 +1,206 @@
+//! What a track has shown of itself since it began, and whether that makes it an object.
+
+use super::{BLOCK, components::Component, likeness::Trace, tuning::Tuning};
+
+/// Evidence for and against an object. Lengths are in blocks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Journey {
+    /// Where it began; moved along when the outline jumps.
+    origin: (f32, f32),
+    /// Its place without the outline's jitter, and the path of that.
+    smooth: (f32, f32),
+    path: f32,
+    /// Travel of its looks.
+    flow: (f32, f32),
+    /// The same over the last stretches alone, the path of that, and how many stretches were made.
+    recent: (f32, f32),
+    recent_path: f32,
+    stretches: u8,
+    /// How much of it is new in each frame, smoothed; none until it has been traced.
+    pub(super) novelty: Option<f32>,
+    /// How much its size varies from frame to frame: mean of |ln ratio|.
+    flutter: f32,
+    /// Changed pixels when it began.
+    first_pixels: f32,
+    /// Frames in which it was seen, of all.
+    hits: f32,
+    frames: f32,
+    pub(super) age_s: f32,
+}
+
+/// What a track is judged against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Surroundings {
+    /// Pixels of the whole picture.
+    pub(super) all_pixels: f32,
+    /// How many things like it came and went there lately.
+    pub(super) alike: f32,
+    pub(super) dt_s: f32,
+}
+
+/// How a journey stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Standing {
+    /// It may still become something.
+    Open,
+    /// Its outline has travelled enough; what it looks like must have come along.
+    NeedsTrace,
+    Object,
+}
+
+/// What remains of a stretch in the recent flow when the next is made.
+const RECENT: f32 = 0.75;
+
+impl Journey {
+    pub(super) fn begin(x: f32, y: f32, pixels: f32) -> Self {
+        Self {
+            origin: (x, y),
+            smooth: (x, y),
+            first_pixels: pixels,
+            hits: 1.0,
+            frames: 1.0,
+            ..Self::default()
+        }
+    }
+
+    /// Time passes, whether it is seen or not.
+    pub(super) fn pass(&mut self, dt_s: f32) {
+        self.age_s += dt_s;
+        self.frames += 1.0;
+    }
+
+    /// It was seen again, from (`x`, `y`) with `pixels` on.
+    pub(super) fn step(
+        &mut self,
+        (x, y, pixels): (f32, f32, f32),
+        seen: &Component,
+        dt_s: f32,
+        tuning: &Tuning,
+    ) {
+        self.hits += 1.0;
+        let ratio = (seen.pixels / pixels.max(1.0)).max(0.05);
+        let blend = 0.2_f32.max(1.0 / self.hits);
+        self.flutter += blend * (ratio.ln().abs() - self.flutter);
+        let (dx, dy) = (seen.x - x, seen.y - y);
+        if (0.6..1.7).contains(&ratio) {
+            let follow = dt_s / (dt_s + tuning.smooth_s);
+            let step = (follow * (seen.x - self.smooth.0), follow * (seen.y - self.smooth.1));
+            self.smooth = (self.smooth.0 + step.0, self.smooth.1 + step.1);
+            self.path += step.0.hypot(step.1);
+        } else {
+            // It split, merged or was half hidden: the outline jumped, that is no travel.
+            self.origin = (self.origin.0 + dx, self.origin.1 + dy);
+            self.smooth = (self.smooth.0 + dx, self.smooth.1 + dy);
+        }
+    }
+
+    /// Its looks were traced to where they were a while before.
+    pub(super) fn trace(&mut self, trace: &Trace, tuning: &Tuning) {
+        self.flow = self.flow_with(trace);
+        let (dx, dy) = blocks(trace);
+        self.recent = (RECENT * self.recent.0 + dx, RECENT * self.recent.1 + dy);
+        self.recent_path = RECENT * self.recent_path + dx.hypot(dy);
+        self.stretches = self.stretches.saturating_add(1);
+        let known = self.novelty.unwrap_or(tuning.novelty_first);
+        self.novelty = Some(known + 0.4 * (trace.novelty - known));
+    }
+
+    /// It goes one way, and its looks with it.
+    pub(super) fn is_coherent(&self, tuning: &Tuning) -> bool {
+        self.stretches >= 3
+            && self.recent.0.hypot(self.recent.1) >= tuning.coherence * self.recent_path.max(0.5)
+            && self.novelty.is_some_and(|novelty| novelty <= tuning.novelty)
+    }
+
+    fn flow_with(&self, trace: &Trace) -> (f32, f32) {
+        let (dx, dy) = blocks(trace);
+        (self.flow.0 + dx, self.flow.1 + dy)
+    }
+
+    fn net(&self, seen: &Component) -> f32 {
+        (seen.x - self.origin.0).hypot(seen.y - self.origin.1)
+    }
+
+    /// Blocks it must travel to be believed.
+    fn required(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> f32 {
+        let steadiness = tuning.flutter + tuning.flutter_per_s * around.dt_s;
+        let unsteady = tuning.travel_flutter * (self.flutter - steadiness).max(0.0);
+        let crowd = (around.alike - tuning.clutter_free).max(0.0) / tuning.clutter_free;
+        let restless = tuning.travel_restless * seen.mean_restless() / seen.density().max(0.1);
+        let needed = if self.is_coherent(tuning) {
+            tuning.travel_coherent + tuning.restless_coherent * restless
+        } else {
+            tuning.travel + restless
+        };
+        needed * (1.0 + unsteady + crowd)
+    }
+
+    pub(super) fn standing(
+        &self,
+        seen: &Component,
+        around: &Surroundings,
+        tuning: &Tuning,
+    ) -> Standing {
+        let steady = self.hits >= tuning.hits
+            && self.age_s >= tuning.age_s
+            && self.hits * 3.0 >= self.frames * 2.0;
+        let structured =
+            seen.object_blocks >= 1.0 && seen.object_blocks >= tuning.structure_share * seen.blocks;
+        let large = seen.pixels >= tuning.area_min * around.all_pixels;
+        let new = self.novelty.is_some_and(|novelty| novelty > tuning.novelty);
+        if !steady || !structured || !large {
+            return Standing::Open;
+        }
+        if self.enters(seen, around, tuning) {
+            return Standing::Object;
+        }
+        if new {
+            return Standing::Open;
+        }
+        let net = self.net(seen);
+        let length = seen.pixels.sqrt() / BLOCK as f32;
+        let plausible = net <= tuning.lengths_per_s * length * self.age_s + 1.0;
+        let travelled = self.stretches >= 2
+            && self.hits >= tuning.presence * self.frames
+            && net >= tuning.net_share * self.required(seen, around, tuning)
+            && net >= tuning.straightness * self.path
+            && seen.moving_blocks >= tuning.moving_share * seen.blocks;
+        if travelled && plausible { Standing::NeedsTrace } else { Standing::Open }
+    }
+
+    /// A large thing that comes into view need not cross the picture first.
+    fn enters(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> bool {
+        seen.pixels >= tuning.area_large * around.all_pixels
+            && seen.density() >= tuning.density_large
+            && seen.mean_restless() < tuning.restless_calm
+            && around.alike <= tuning.clutter_free
+            && seen.moving_blocks >= 0.5 * seen.blocks
+            && seen.object_blocks >= 0.5 * seen.blocks
+            && seen.pixels >= 1.2 * self.first_pixels
+    }
+
+    /// Whether its looks travelled as far as its outline had to, the last stretch included.
+    pub(super) fn is_carried(
+        &self,
+        trace: &Trace,
+        seen: &Component,
+        around: &Surroundings,
+        tuning: &Tuning,
+    ) -> bool {
+        let (x, y) = self.flow_with(trace);
+        trace.novelty <= tuning.novelty
+            && x.hypot(y) >= tuning.flow_share * self.required(seen, around, tuning)
+    }
+
+    /// 0.0 ..= 1.0: how near it is to being believed.
+    pub(super) fn progress(&self, x: f32, y: f32, tuning: &Tuning) -> f32 {
+        let hits = (self.hits / tuning.hits).min(1.0);
+        let travel = ((x - self.origin.0).hypot(y - self.origin.1) / tuning.travel).min(1.0);
+        hits * travel
+    }
+}
+
+/// How far something was traced.
+fn blocks(trace: &Trace) -> (f32, f32) {
+    (trace.dx as f32 / BLOCK as f32, trace.dy as f32 / BLOCK as f32)
+}
