@@ -21,6 +21,8 @@ pub mod motion_change;
 pub mod pairing;
 pub mod private_file;
 pub mod record;
+#[cfg(test)]
+mod seeded;
 pub mod shutdown;
 pub mod store;
 pub mod tls;

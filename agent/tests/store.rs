@@ -260,3 +260,17 @@ async fn an_uploaded_clip_that_is_deleted_is_forgotten_at_once() {
     assert!(store.clip(clip_id).await.unwrap().is_none());
     assert!(store.next_upload().await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_damaged_index_is_moved_aside_and_a_new_one_begun() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.db");
+    closed_clip(&open(&directory), 1).await;
+    std::fs::write(&path, vec![0x55; 8_192]).unwrap();
+
+    let store = open(&directory);
+    assert!(store.clips().await.unwrap().is_empty());
+    closed_clip(&store, 1).await;
+    let damaged = std::fs::read(directory.path().join("agent.db.damaged")).unwrap();
+    assert_eq!(damaged, vec![0x55; 8_192]);
+}

@@ -78,6 +78,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::seeded::Seeded;
 
     const MS: u64 = 1_000_000;
 
@@ -144,16 +145,16 @@ mod tests {
     /// Any stream: bounded, starting with a key frame, in order, and as old as it should be.
     #[test]
     fn random_streams_keep_every_promise() {
-        let mut random = fastrand(42);
+        let mut random = Seeded::new(42);
         for _ in 0..200 {
-            let span = Duration::from_millis(random(8_000));
-            let max_bytes = 5_000 + usize::try_from(random(50_000)).unwrap();
+            let span = Duration::from_millis(random.below(8_000));
+            let max_bytes = 5_000 + usize::try_from(random.below(50_000)).unwrap();
             let mut ring = Preroll::new(span, max_bytes);
             let mut at_ms = 0;
             for number in 0..300 {
-                at_ms += 1 + random(200);
-                let key_frame = number == 0 || random(12) == 0;
-                let length = usize::try_from(random(1_500)).unwrap();
+                at_ms += 1 + random.below(200);
+                let key_frame = number == 0 || random.below(12) == 0;
+                let length = usize::try_from(random.below(1_500)).unwrap();
                 ring.push(frame(at_ms, key_frame, length));
                 let kept = ring.since(MonotonicNanos(0));
                 let bytes: usize = kept.iter().map(|frame| frame.data.len()).sum();
@@ -167,15 +168,6 @@ mod tests {
                     assert!(newest.since(kept[second].captured_at) < span, "a group too many");
                 }
             }
-        }
-    }
-
-    /// A small seeded generator: numbers below the given bound.
-    fn fastrand(seed: u64) -> impl FnMut(u64) -> u64 {
-        let mut state = seed;
-        move |bound| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040);
-            if bound == 0 { 0 } else { (state >> 33) % bound }
         }
     }
 }

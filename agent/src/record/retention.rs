@@ -62,6 +62,7 @@ mod tests {
     use nightjar_shared::time::UnixMillis;
 
     use super::*;
+    use crate::seeded::Seeded;
 
     const GB: u64 = 1_000_000_000;
     const ROOMY: DiskSpace = DiskSpace { total_bytes: 100 * GB, free_bytes: 50 * GB };
@@ -118,17 +119,14 @@ mod tests {
 
     #[test]
     fn random_disks_end_up_within_their_limits_or_empty() {
-        let mut state = 5_u64;
-        let mut random = move |bound: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) % bound
-        };
+        let mut random = Seeded::new(5);
         for _ in 0..500 {
-            let described: Vec<(u64, bool)> =
-                (0..random(60)).map(|_| (random(1_000), random(2) == 0)).collect();
+            let described: Vec<(u64, bool)> = (0..random.below(60))
+                .map(|_| (random.below(1_000), random.below(2) == 0))
+                .collect();
             let clips = clips(&described);
-            let disk = DiskSpace { total_bytes: 100_000, free_bytes: random(20_000) };
-            let limits = Limits { max_bytes: random(40_000), disk };
+            let disk = DiskSpace { total_bytes: 100_000, free_bytes: random.below(20_000) };
+            let limits = Limits { max_bytes: random.below(40_000), disk };
             let deleted = to_delete(&clips, limits);
 
             let freed: u64 = clips

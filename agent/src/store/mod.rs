@@ -15,6 +15,7 @@ mod settings;
 mod uploads;
 
 use std::{
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -38,6 +39,8 @@ pub enum StoreError {
     NewerSchema { found: usize, known: usize },
     #[error("the index cannot be opened at {path}: {source}", path = path.display())]
     Open { path: PathBuf, source: rusqlite::Error },
+    #[error("the damaged index cannot be moved aside from {path}: {source}", path = path.display())]
+    MoveAside { path: PathBuf, source: io::Error },
     #[error("the index cannot be used: {0}")]
     Sqlite(#[from] rusqlite::Error),
     #[error("a message for the relay cannot be written as JSON: {0}")]
@@ -73,9 +76,18 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the index and brings its schema up to date; a missing file is made.
+    /// Opens the index and brings its schema up to date; a missing file is made. A file that is
+    /// no database any more is moved aside, so that a torn card does not end recording: the
+    /// start-up scan finds the clips again, the settings and what the relay had to learn are lost.
     pub fn open(path: &Path) -> Result<Self> {
-        let connection = schema::open(path).map_err(|error| match error {
+        let opened = match schema::open(path) {
+            Err(StoreError::Sqlite(error)) if is_corrupt(&error) => {
+                move_aside(path, &error)?;
+                schema::open(path)
+            }
+            opened => opened,
+        };
+        let connection = opened.map_err(|error| match error {
             StoreError::Sqlite(source) => StoreError::Open { path: path.to_owned(), source },
             other => other,
         })?;
@@ -146,4 +158,24 @@ impl Store {
         .await
         .map_err(|_| StoreError::ShuttingDown)?
     }
+}
+
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
+/// Keeps the damaged file for whoever wants to look at it; an older one is replaced.
+fn move_aside(path: &Path, error: &rusqlite::Error) -> Result<()> {
+    let aside = path.with_extension("db.damaged");
+    tracing::error!(%error, aside = %aside.display(), "the index is damaged: a new one is begun");
+    let failed = |source| StoreError::MoveAside { path: path.to_owned(), source };
+    // First the log: it must never be taken for the new index's.
+    for log in ["db-wal", "db-shm"] {
+        match fs::remove_file(path.with_extension(log)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    fs::rename(path, &aside).map_err(failed)
 }

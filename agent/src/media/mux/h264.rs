@@ -275,6 +275,7 @@ impl Bits<'_> {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::seeded::Seeded;
 
     /// x264, constrained baseline, 1280x720.
     pub(crate) const SPS: [u8; 21] = [
@@ -340,13 +341,11 @@ pub(super) mod tests {
         for length in 0..SPS.len() {
             let _ = parse_sps(&SPS[..length], &PPS);
         }
-        let mut state = 7_u64;
+        let mut random = Seeded::new(7);
         for _ in 0..20_000 {
             let mut sps = SPS;
             for _ in 0..4 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let random = usize::try_from(state >> 33).unwrap();
-                sps[1 + random % (SPS.len() - 1)] = u8::try_from(random >> 8 & 0xff).unwrap();
+                sps[1 + random.index(SPS.len() - 1)] = random.byte();
             }
             let _ = parse_sps(&sps, &PPS);
         }

@@ -118,9 +118,12 @@ mod tests {
     use nightjar_shared::time::UnixMillis;
 
     use super::*;
-    use crate::media::mux::{
-        Sample, VideoTrack, fragment, h264::tests::key_frame, index_reserve, init_segment,
-        random_access_index, segment_index,
+    use crate::{
+        media::mux::{
+            Sample, VideoTrack, fragment, h264::tests::key_frame, index_reserve, init_segment,
+            random_access_index, segment_index,
+        },
+        seeded::Seeded,
     };
 
     fn scan_bytes(bytes: &[u8]) -> Option<Scan> {
@@ -180,13 +183,12 @@ mod tests {
     fn garbage_is_no_file_and_never_a_panic() {
         assert_eq!(scan_bytes(b"not a movie at all, but long enough"), None);
         let (bytes, _) = file();
-        let mut state = 11_u64;
+        let mut random = Seeded::new(11);
         for _ in 0..5_000 {
             let mut garbled = bytes.clone();
             for _ in 0..3 {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                let at = usize::try_from(state >> 33).unwrap() % garbled.len();
-                garbled[at] = state.to_le_bytes()[3];
+                let at = random.index(garbled.len());
+                garbled[at] = random.byte();
             }
             scan_bytes(&garbled);
         }
