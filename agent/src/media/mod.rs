@@ -73,6 +73,7 @@ impl Media {
         cancel: CancellationToken,
     ) -> anyhow::Result<Self> {
         gstreamer::init().context("GStreamer does not start")?;
+        spare_memory();
         if EncoderKind::available().is_empty() {
             bail!("no H.264 encoder is installed; install gstreamer1.0-plugins-ugly (x264enc)");
         }
@@ -153,5 +154,13 @@ impl Media {
     pub fn set_privacy(&self, private: bool) {
         self.shared.taps.set_private(private);
         self.shared.privacy.send_replace(private);
+    }
+}
+
+/// The encoder asks for huge pages for each of its many buffers, of which it uses a part: a small
+/// board has a better use for that memory. Holds for this process and its children.
+fn spare_memory() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay enabled");
     }
 }
