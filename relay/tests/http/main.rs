@@ -22,4 +22,6 @@ mod relay;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenancy;
+mod uplink;
 mod ws;
+mod ws_limits;

@@ -14,9 +14,9 @@ use crate::{
     support::{PATIENCE, within},
 };
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn open(
+pub(crate) async fn open(
     person: &Person,
     query: &str,
     headers: &[(&'static str, &str)],
@@ -35,7 +35,7 @@ async fn open(
     }
 }
 
-async fn with_ticket(person: &Person) -> Socket {
+pub(crate) async fn with_ticket(person: &Person) -> Socket {
     let ticket = person.post("ws/tickets", Value::Null).await.body(200);
     assert_eq!(ticket["expires_in_s"], 30);
     let query = format!("?ticket={}", ticket["ticket"].as_str().unwrap());
@@ -45,7 +45,7 @@ async fn with_ticket(person: &Person) -> Socket {
     socket
 }
 
-async fn next(socket: &mut Socket) -> Value {
+pub(crate) async fn next(socket: &mut Socket) -> Value {
     loop {
         match within(PATIENCE, socket.next()).await.unwrap().unwrap() {
             Message::Text(text) => return serde_json::from_str(&text).unwrap(),
