@@ -31,8 +31,8 @@ pub async fn run(document: &Path) -> Result<()> {
     }
 
     let mut figures: Vec<Figure> = Vec::new();
-    // figures.extend(measure::live(&directory.join("live")).await?);
-    // figures.extend(measure::motion(&directory.join("motion")).await?);
+    figures.extend(measure::live(&directory.join("live")).await?);
+    figures.extend(measure::motion(&directory.join("motion")).await?);
     figures.extend(measure::load(&directory.join("load")).await?);
     let table = table(&figures);
     say(&table);
