@@ -21,11 +21,18 @@ pub(super) struct DiskSpace {
 }
 
 impl DiskSpace {
-    /// Free space that recordings leave: a twentieth of the disk, at least 1 GB, but never more
-    /// than a tenth: on a small disk the floor would otherwise be the whole of it.
+    /// Free space that clips which the relay has make way for: a twentieth of the disk, and never
+    /// less than [`Self::least_bytes`].
     pub(super) fn floor_bytes(self) -> u64 {
+        (self.total_bytes / 20).max(self.least_bytes())
+    }
+
+    /// Free space that even footage which exists nowhere else makes way for: 1 GB, but no more
+    /// than a tenth of a small disk. A large disk that somebody else has filled up to the floor
+    /// must not cost every clip before it is uploaded.
+    pub(super) fn least_bytes(self) -> u64 {
         const LEAST: u64 = 1_000_000_000;
-        (self.total_bytes / 20).max(LEAST.min(self.total_bytes / 10))
+        LEAST.min(self.total_bytes / 10)
     }
 
     /// With less than this free, recording stops: the index needs the rest to say so.
@@ -35,26 +42,29 @@ impl DiskSpace {
     }
 }
 
-/// The clips to delete: those that the relay has, oldest first, then, when these do not suffice,
-/// the oldest others. `clips` come oldest first.
+/// The clips to delete: those that the relay has, oldest first, then, when these do not suffice
+/// for the budget or the least free space, the oldest others. `clips` come oldest first.
 pub(super) fn to_delete(clips: &[StoredClip], limits: Limits) -> Vec<ClipId> {
+    let disk = limits.disk;
     let used: u64 = clips.iter().map(|clip| clip.bytes).sum();
     let over_budget = used.saturating_sub(limits.max_bytes);
-    let under_floor = limits.disk.floor_bytes().saturating_sub(limits.disk.free_bytes);
-    let needed = over_budget.max(under_floor);
+    let under_floor = disk.floor_bytes().saturating_sub(disk.free_bytes);
+    let under_least = disk.least_bytes().saturating_sub(disk.free_bytes);
 
-    let settled = clips.iter().filter(|clip| clip.settled);
-    let waiting = clips.iter().filter(|clip| !clip.settled);
     let mut freed = 0;
-    settled
-        .chain(waiting)
-        .take_while(|clip| {
-            let goes_on = freed < needed;
+    let mut doomed = Vec::new();
+    for (settled, needed) in
+        [(true, over_budget.max(under_floor)), (false, over_budget.max(under_least))]
+    {
+        for clip in clips.iter().filter(|clip| clip.settled == settled) {
+            if freed >= needed {
+                break;
+            }
             freed += clip.bytes;
-            goes_on
-        })
-        .map(|clip| clip.clip_id)
-        .collect()
+            doomed.push(clip.clip_id);
+        }
+    }
+    doomed
 }
 
 #[cfg(test)]
@@ -109,6 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn a_large_disk_under_its_floor_costs_no_clip_that_the_relay_does_not_have() {
+        let clips = clips(&[(GB, false), (GB, true), (GB, false)]);
+        let disk = DiskSpace { total_bytes: 252 * GB, free_bytes: 12 * GB };
+        assert_eq!(chosen(&clips, Limits { max_bytes: u64::MAX, disk }), [2]);
+    }
+
+    #[test]
+    fn below_the_least_free_space_the_oldest_footage_goes_wherever_it_is() {
+        let clips = clips(&[(GB, false), (GB, false)]);
+        let disk = DiskSpace { total_bytes: 252 * GB, free_bytes: GB / 2 };
+        assert_eq!(chosen(&clips, Limits { max_bytes: u64::MAX, disk }), [1]);
+    }
+
+    #[test]
     fn the_floor_suits_disks_of_every_size() {
         let floor = |total_bytes| DiskSpace { total_bytes, free_bytes: 0 }.floor_bytes();
         assert_eq!(floor(1_000 * GB), 50 * GB);
@@ -129,20 +153,22 @@ mod tests {
             let limits = Limits { max_bytes: random.below(40_000), disk };
             let deleted = to_delete(&clips, limits);
 
-            let freed: u64 = clips
-                .iter()
-                .filter(|clip| deleted.contains(&clip.clip_id))
-                .map(|clip| clip.bytes)
-                .sum();
-            let used: u64 = clips.iter().map(|clip| clip.bytes).sum();
-            let satisfied =
-                used - freed <= limits.max_bytes && disk.free_bytes + freed >= disk.floor_bytes();
-            assert!(satisfied || deleted.len() == clips.len());
-            let last = deleted.last().and_then(|id| clips.iter().find(|clip| clip.clip_id == *id));
-            if let Some(last) = last {
-                let without = freed - last.bytes;
-                let enough_without = used - without <= limits.max_bytes
-                    && disk.free_bytes + without >= disk.floor_bytes();
+            let bytes_of = |settled: bool, only: &dyn Fn(ClipId) -> bool| -> u64 {
+                let counted = clips.iter().filter(|clip| clip.settled == settled);
+                counted.filter(|clip| only(clip.clip_id)).map(|clip| clip.bytes).sum()
+            };
+            let gone = |clip_id| deleted.contains(&clip_id);
+            let freed = bytes_of(true, &gone) + bytes_of(false, &gone);
+            let used = bytes_of(true, &|_| true) + bytes_of(false, &|_| true);
+            let free = disk.free_bytes + freed;
+            let holds = |floor: u64| used - freed <= limits.max_bytes && free >= floor;
+            let all_settled_gone = bytes_of(true, &gone) == bytes_of(true, &|_| true);
+            assert!(holds(disk.floor_bytes()) || all_settled_gone, "the relay's clips go first");
+            assert!(holds(disk.least_bytes()) || freed == used, "then all others, as needed");
+            if let Some(last) = clips.iter().find(|clip| deleted.last() == Some(&clip.clip_id)) {
+                let floor = if last.settled { disk.floor_bytes() } else { disk.least_bytes() };
+                let enough_without =
+                    used - (freed - last.bytes) <= limits.max_bytes && free - last.bytes >= floor;
                 assert!(!enough_without || last.bytes == 0, "nothing goes needlessly");
             }
         }
