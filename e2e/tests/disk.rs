@@ -163,6 +163,7 @@ async fn a_clip_deleted_behind_the_agents_back_is_noticed_and_reported() -> Resu
         })
         .await?;
         stack.agent.check_running()?;
+        stack.owner.camera_is(&stack.camera_id, "online", HEALTH_LIMIT).await?;
         let stopped = stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
         let next = text(&stopped, "clip_id").context("a recording without its clip")?;
         footage::ready(&stack.owner, &next).await?;

@@ -191,7 +191,8 @@ impl Recorder {
         self.request(task::Request::StartManual).await
     }
 
-    /// Gives the clip that [`Self::start_manual`] gave.
+    /// Gives the clip that ends: what [`Self::start_manual`] gave, or the newest one when the
+    /// recording outlasted a clip.
     pub async fn stop_manual(&self) -> Result<ClipId, RecordError> {
         self.request(task::Request::StopManual).await
     }

@@ -52,6 +52,8 @@ pub(super) struct Session {
     pub(super) kind: EventKind,
     /// The first clip of the event: what its messages point to.
     pub(super) first_clip: ClipId,
+    /// The newest clip of the event.
+    pub(super) last_clip: ClipId,
     max_clip: Duration,
     records: bool,
     /// Opened so far.
@@ -72,10 +74,12 @@ struct OpenClip {
 
 impl Session {
     pub(super) fn new(kind: EventKind, event_id: EventId, max_clip: Duration) -> Self {
+        let first_clip = ClipId::generate();
         Self {
             event_id,
             kind,
-            first_clip: ClipId::generate(),
+            first_clip,
+            last_clip: first_clip,
             max_clip,
             records: true,
             clips: 0,
@@ -141,6 +145,7 @@ impl Session {
     ) -> ClipId {
         let clip_id = if self.clips == 0 { self.first_clip } else { ClipId::generate() };
         self.clips += 1;
+        self.last_clip = clip_id;
         self.clip = Some(OpenClip { clip_id, begun_at, last_frame_at });
         clip_id
     }

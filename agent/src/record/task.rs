@@ -217,7 +217,7 @@ impl Task {
                     Some(session) => {
                         let end = End { at: monotonic_now(), reason: "stopped" };
                         session.end(end, Duration::ZERO);
-                        Ok(session.first_clip)
+                        Ok(session.last_clip)
                     }
                 };
                 if outcome.is_ok() {
