@@ -140,3 +140,55 @@ fn output_caps(kind: EncoderKind) -> gst::Caps {
         EncoderKind::X264 | EncoderKind::OpenH264 => caps.build(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gstreamer_app::AppSink;
+
+    use super::*;
+
+    const GEOMETRY: Geometry = Geometry { width: 320, height: 240, fps: (10, 1) };
+
+    /// Encodes three seconds of a test picture; tells which frames are key frames.
+    fn key_frames(kind: EncoderKind) -> Vec<bool> {
+        let encoder = Encoder::new(kind, GEOMETRY, 500).unwrap();
+        let mut input = encoder.input.clone();
+        input.make_mut().set("width", 320);
+        input.make_mut().set("height", 240);
+        input.make_mut().set("framerate", gst::Fraction::new(10, 1));
+        let filter = |caps: &gst::Caps| {
+            gst::ElementFactory::make("capsfilter").property("caps", caps).build().unwrap()
+        };
+        let source =
+            gst::ElementFactory::make("videotestsrc").property("num-buffers", 30).build().unwrap();
+        let sink = AppSink::builder().sync(false).build();
+        let (before, after) = (filter(&input), filter(&encoder.output));
+        let chain = [&source, &before, &encoder.element, &after, sink.upcast_ref()];
+        let pipeline = gst::Pipeline::new();
+        pipeline.add_many(chain).unwrap();
+        gst::Element::link_many(chain).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        encoder.set_bitrate(800);
+        let mut keys = Vec::new();
+        while let Some(sample) = sink.try_pull_sample(gst::ClockTime::from_seconds(10)) {
+            let flags = sample.buffer().unwrap().flags();
+            keys.push(!flags.contains(gst::BufferFlags::DELTA_UNIT));
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        keys
+    }
+
+    #[test]
+    fn every_encoder_here_makes_constrained_baseline_with_a_key_frame_a_second() {
+        gst::init().unwrap();
+        let kinds = EncoderKind::available();
+        assert!(!kinds.is_empty(), "no encoder is installed");
+        // A V4L2 encoder is hardware: its element may exist where the driver is busy.
+        for kind in kinds.into_iter().filter(|kind| *kind != EncoderKind::V4l2) {
+            let keys = key_frames(kind);
+            assert_eq!(keys.len(), 30, "{kind:?}");
+            assert!(keys[0], "{kind:?} begins with a key frame");
+            assert!(keys.chunks(10).all(|second| second.contains(&true)), "{kind:?}: {keys:?}");
+        }
+    }
+}
