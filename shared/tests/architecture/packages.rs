@@ -119,6 +119,7 @@ const RELAY: Package = Package {
         ("deadpool_postgres", &["engines/db/"]),
         ("s3s", &["engines/objects/embedded"]),
         ("rusty_s3", &["engines/objects/"]),
+        ("reqwest", &["engines/outgoing.rs"]),
         ("rcgen", &["engines/tls.rs"]),
         ("rustls", &["engines/tls.rs", "doors/server.rs"]),
         ("rustls_pki_types", &["engines/tls.rs"]),

@@ -5,6 +5,7 @@
 //! SHA-256; a store that checks its signatures refuses everything else.
 
 mod embedded;
+mod external;
 mod key;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -12,7 +13,10 @@ use std::{collections::BTreeMap, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle, actions};
 
+use super::outgoing::OutgoingError;
+
 pub use embedded::{EmbeddedStore, EmbeddedStoreConfig, StoreBody};
+pub use external::{ExternalStore, ExternalStoreConfig};
 pub use key::{ContentType, InvalidKey, ObjectKey, UnsupportedContentType};
 
 /// An upload URL lives no longer than this.
@@ -41,13 +45,22 @@ pub struct ObjectInfo {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the object store failed: {0}")]
-pub struct ObjectsError(#[from] std::io::Error);
+pub enum ObjectsError {
+    #[error("the object store's disk failed: {0}")]
+    Disk(#[from] std::io::Error),
+    #[error("the object store gave {0}")]
+    Outgoing(#[from] OutgoingError),
+    #[error("the object store answered {0}: check store.bucket and its credentials")]
+    Refused(http::StatusCode),
+    #[error("the object store answered without length or with a type that is none of ours")]
+    Unexpected,
+}
 
 /// The object store. Cheap to clone.
 #[derive(Clone)]
 pub enum Objects {
     Embedded(EmbeddedStore),
+    S3(ExternalStore),
 }
 
 impl Objects {
@@ -87,6 +100,7 @@ impl Objects {
     pub async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectsError> {
         match self {
             Self::Embedded(store) => store.head(key).await,
+            Self::S3(store) => store.head(key).await,
         }
     }
 
@@ -94,6 +108,7 @@ impl Objects {
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
         match self {
             Self::Embedded(store) => store.delete(key).await,
+            Self::S3(store) => store.delete(key).await,
         }
     }
 
@@ -101,20 +116,22 @@ impl Objects {
     pub async fn check(&self) -> Result<(), ObjectsError> {
         match self {
             Self::Embedded(store) => store.check().await,
+            Self::S3(store) => store.check().await,
         }
     }
 
     fn signer(&self) -> (&Bucket, &Credentials) {
         match self {
             Self::Embedded(store) => store.signer(),
+            Self::S3(store) => store.signer(),
         }
     }
 }
 
 /// The bucket `name` at `endpoint`, addressed by path.
 fn bucket(endpoint: &str, name: &str, region: &str) -> anyhow::Result<Bucket> {
-    let endpoint = endpoint
-        .parse()
-        .map_err(|error| anyhow::anyhow!("store.public_url = \"{endpoint}\": {error}"))?;
+    let endpoint = endpoint.parse().map_err(|error| {
+        anyhow::anyhow!("the object store's address \"{endpoint}\" is no URL: {error}")
+    })?;
     Ok(Bucket::new(endpoint, UrlStyle::Path, name.to_owned(), region.to_owned())?)
 }
