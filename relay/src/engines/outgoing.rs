@@ -25,8 +25,8 @@ pub struct Answer {
 }
 
 impl Outgoing {
+    /// Needs the binary's cryptography, which `tls` installs with the certificates.
     pub fn new() -> anyhow::Result<Self> {
-        super::tls::install_crypto_provider();
         let client = Client::builder()
             .connect_timeout(CONNECT)
             .timeout(TOTAL)

@@ -101,7 +101,11 @@ const RELAY: Package = Package {
         Passage {
             from: "engines",
             to: "engines",
-            open: &[("engines/", "private_file"), ("engines/", "metrics")],
+            open: &[
+                ("engines/", "private_file"),
+                ("engines/", "metrics"),
+                ("engines/objects/", "outgoing"),
+            ],
         },
     ],
     owners: &[
