@@ -158,6 +158,19 @@ impl Api {
         .await
     }
 
+    /// Waits until a camera is online and captures.
+    pub async fn camera_sees(&self, camera: &str, within: Duration) -> Result<()> {
+        wait::until("the camera captures", within, async || {
+            let health = self.get(&format!("cameras/{camera}/health")).await?.expect(200)?.json();
+            let capture = &health["capture"];
+            ensure!(capture["running"] == true, "the camera says {capture}");
+            Ok(Some(()))
+        })
+        .await?;
+        self.camera_is(camera, "online", within).await?;
+        Ok(())
+    }
+
     /// Sends a command and waits for its end.
     pub async fn command(&self, camera: &str, kind: &str, arguments: Value) -> Result<Value> {
         let body = json!({ "kind": kind, "arguments": arguments });

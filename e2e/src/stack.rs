@@ -107,7 +107,7 @@ impl Stack {
         let (owner, site_id) = relay.api()?.register(EMAIL, password).await?;
         let camera_id = pair(&owner, &site_id, &agent).await?;
         agent.start()?;
-        let online = owner.camera_is(&camera_id, "online", ONLINE_LIMIT).await;
+        let online = owner.camera_sees(&camera_id, ONLINE_LIMIT).await;
         online.or_else(|error| agent.check_running().and(Err(error)))?;
         Ok(Self { agent, relay, owner, camera_id, site_id })
     }

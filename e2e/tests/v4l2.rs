@@ -9,7 +9,7 @@ use nightjar_e2e::{footage::Footage, programs, stack::Scenario};
 const IN_THE_GUEST: &str = r#"
 set -e
 "$AGENT" probe
-"$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir "$DIRECTORY/agent" &
+"$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /tmp/agent &
 agent=$!
 sleep 12
 v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=6
@@ -18,6 +18,7 @@ v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=3
 sleep 8
 kill -TERM $agent
 wait $agent
+cp -r /tmp/agent/recordings "$DIRECTORY"
 "#;
 
 const SETTINGS: &str = r#"
@@ -58,7 +59,7 @@ async fn a_v4l2_camera_is_probed_captured_encoded_and_recorded() -> Result<()> {
 
         ensure!(printed.contains("/dev/video0"), "the camera was not found:\n{printed}");
         ensure!(printed.contains("640x480"), "its formats were not found:\n{printed}");
-        let clips = clips(&directory.join("agent/recordings"));
+        let clips = clips(&directory.join("recordings"));
         ensure!(!clips.is_empty(), "nothing was recorded:\n{printed}");
         for clip in clips {
             let facts = Footage::probe(&clip)?;
