@@ -1,6 +1,7 @@
 //! What an independent tool says of a clip.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -59,6 +60,16 @@ impl Footage {
     }
 }
 
+/// The clips on a camera's disk, open ones included.
+pub fn on_disk(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let found = entries.flat_map(|entry| {
+        let path = entry.path();
+        if path.is_dir() { on_disk(&path) } else { vec![path] }
+    });
+    found.filter(|path| path.to_string_lossy().contains(".mp4")).collect()
+}
+
 /// Waits until a clip has been uploaded; gives it.
 pub async fn ready(api: &Api, clip_id: &str) -> Result<Value> {
     wait::until(&format!("clip {clip_id} is ready"), READY_LIMIT, async || {
@@ -90,6 +101,6 @@ pub async fn fetch(url: &str) -> Result<(String, Vec<u8>)> {
 pub async fn examine(api: &Api, clip_id: &str, directory: &Path) -> Result<Footage> {
     let (_, content) = fetch(&part_url(api, clip_id, "file").await?).await?;
     let file: PathBuf = directory.join(format!("{clip_id}.mp4"));
-    std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+    fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
     Footage::probe(&file)
 }

@@ -129,28 +129,15 @@ async fn a_clip_deleted_behind_the_agents_back_is_noticed_and_reported() -> Resu
 
         // Without the relay nothing is uploaded; the first clip closes, the next one begins.
         let recordings = stack.agent.data_dir().join("recordings");
-        let footage_of = |id: &str| {
-            let mut files = Vec::new();
-            find_files(&recordings, &mut |path| {
-                let is_mp4 = path.extension().is_some_and(|extension| extension == "mp4");
-                if is_mp4 && (path.to_string_lossy().contains(id) == (id == clip_id)) {
-                    files.push(path);
-                }
-            });
-            files
-        };
         stack.relay.stop(Duration::from_secs(5)).await?;
         wait::until_true("the next clip begins", Duration::from_secs(30), async || {
-            let mut files = 0;
-            find_files(&recordings, &mut |path| {
-                files += usize::from(path.extension().is_some_and(|kind| kind == "mp4"));
-            });
-            Ok(files > 1)
+            Ok(footage::on_disk(&recordings).len() > 1)
         })
         .await?;
-        let files = footage_of(&clip_id);
-        ensure!(!files.is_empty(), "the clip's file is not below {}", recordings.display());
-        for file in files {
+        let mut lost = footage::on_disk(&recordings);
+        lost.retain(|path| path.to_string_lossy().contains(&clip_id));
+        ensure!(!lost.is_empty(), "the clip's file is not below {}", recordings.display());
+        for file in lost {
             fs::remove_file(file)?;
         }
 
@@ -164,17 +151,11 @@ async fn a_clip_deleted_behind_the_agents_back_is_noticed_and_reported() -> Resu
         .await?;
         stack.agent.check_running()?;
         stack.owner.camera_is(&stack.camera_id, "online", HEALTH_LIMIT).await?;
+        // What came after it is not held up.
         let stopped = stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
         let next = text(&stopped, "clip_id").context("a recording without its clip")?;
         footage::ready(&stack.owner, &next).await?;
         Ok(())
     })
     .await
-}
-
-fn find_files(directory: &Path, found: &mut impl FnMut(PathBuf)) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() { find_files(&path, found) } else { found(path) }
-    }
 }

@@ -97,8 +97,8 @@ async fn a_walker_is_told_of_at_once_and_the_clip_plays_to_its_end() -> Result<(
         ensure!((6.0..14.0).contains(&facts.duration_s), "{facts:?}");
         ensure!(facts.longest_gap_s < 0.5, "frames are missing: {facts:?}");
 
-        let (content_type, thumbnail) =
-            footage::fetch(&footage::part_url(&stack.owner, &clip_id, "thumbnail").await?).await?;
+        let thumbnail = text(&event, "thumbnail_url").context("an event without a picture")?;
+        let (content_type, thumbnail) = footage::fetch(&thumbnail).await?;
         ensure!(content_type == "image/jpeg" && thumbnail.starts_with(&[0xff, 0xd8]), "no JPEG");
 
         let browser = Browser::start(&directory).await?;

@@ -1,6 +1,6 @@
 //! Parts die; the rest goes on, and they come back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
@@ -64,6 +64,15 @@ async fn a_killed_agent_is_offline_within_30_s_and_comes_back() -> Result<()> {
         let recording = stack.owner.command_done(&stack.camera_id, "record_start", json!({}));
         let recording = recording.await?;
         let worker = stack.agent.live_worker_after(None, SOON).await?;
+        let recordings = stack.agent.data_dir().join("recordings");
+        let mut sizes = BTreeSet::new();
+        wait::until_true("some fragments are on the disk", SOON, async || {
+            for clip in footage::on_disk(&recordings) {
+                sizes.insert(clip.metadata()?.len());
+            }
+            Ok(sizes.len() > 4)
+        })
+        .await?;
 
         stack.agent.kill();
 

@@ -3,7 +3,11 @@
 use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
-use nightjar_e2e::{footage::Footage, programs, stack::Scenario};
+use nightjar_e2e::{
+    footage::{self, Footage},
+    programs,
+    stack::Scenario,
+};
 
 /// What the guest runs: probes, then records while the driver's test picture moves.
 const IN_THE_GUEST: &str = r#"
@@ -59,7 +63,7 @@ async fn a_v4l2_camera_is_probed_captured_encoded_and_recorded() -> Result<()> {
 
         ensure!(printed.contains("/dev/video0"), "the camera was not found:\n{printed}");
         ensure!(printed.contains("640x480"), "its formats were not found:\n{printed}");
-        let clips = clips(&directory.join("recordings"));
+        let clips = footage::on_disk(&directory.join("recordings"));
         ensure!(!clips.is_empty(), "nothing was recorded:\n{printed}");
         for clip in clips {
             let facts = Footage::probe(&clip)?;
@@ -70,15 +74,4 @@ async fn a_v4l2_camera_is_probed_captured_encoded_and_recorded() -> Result<()> {
         Ok(())
     })
     .await
-}
-
-fn clips(directory: &std::path::Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .flat_map(|entry| {
-            let path = entry.path();
-            if path.is_dir() { clips(&path) } else { vec![path] }
-        })
-        .filter(|path| path.extension().is_some_and(|extension| extension == "mp4"))
-        .collect()
 }
