@@ -25,6 +25,8 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// A clip plays for up to a minute inside one evaluation.
 const EVALUATION_LIMIT: Duration = Duration::from_mins(2);
 
+const TAP_LIMIT: Duration = Duration::from_secs(10);
+
 /// A phone held upright.
 const WIDTH: u32 = 412;
 const HEIGHT: u32 = 860;
@@ -168,12 +170,16 @@ impl Page {
             .await
     }
 
-    /// Taps an element as a finger does.
+    /// Taps an element as a finger does, once it is there and shown.
     pub async fn tap(&self, selector: &str) -> Result<()> {
-        self.shows(selector, Duration::from_secs(10)).await?;
-        let element = self.inner.find_element(selector).await?;
-        element.click().await.with_context(|| format!("cannot tap {selector}"))?;
-        Ok(())
+        self.shows(selector, TAP_LIMIT).await?;
+        // The app may be drawing it anew at this moment.
+        wait::until(&format!("{selector} can be tapped"), TAP_LIMIT, async || {
+            let element = self.inner.find_element(selector).await?;
+            element.click().await?;
+            Ok(Some(()))
+        })
+        .await
     }
 
     /// Types into a field.

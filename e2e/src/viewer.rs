@@ -11,6 +11,9 @@ use crate::{
     wait,
 };
 
+/// For a busy machine's first viewer.
+const WATCH_LIMIT: Duration = Duration::from_secs(30);
+
 /// A page of the relay's origin with `viewer.js` in it.
 pub struct Viewer {
     pub page: Page,
@@ -96,12 +99,16 @@ impl Viewer {
         self.page.evaluate(&format!("viewer.watch({})", json!(camera_id))).await
     }
 
-    /// Opens a live session that must show a frame; gives its number and times.
+    /// Opens a live session that must show a frame; gives its number and times. Tries again while
+    /// the camera is too busy to answer, as the app does.
     pub async fn watch(&self, camera_id: &str) -> Result<Watched> {
-        let watched = self.try_watch(camera_id).await?;
-        ensure!(watched.status == 201, "no live session: {watched:?}");
-        ensure!(watched.first_frame_ms.is_some(), "a live session without a frame: {watched:?}");
-        Ok(watched)
+        wait::until("a live session shows a frame", WATCH_LIMIT, async || {
+            let watched = self.try_watch(camera_id).await?;
+            ensure!(watched.status == 201, "no live session: {watched:?}");
+            ensure!(watched.first_frame_ms.is_some(), "a session without a frame: {watched:?}");
+            Ok(Some(watched))
+        })
+        .await
     }
 
     pub async fn frames_decoded(&self, session: u32) -> Result<u64> {

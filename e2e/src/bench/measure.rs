@@ -46,10 +46,12 @@ async fn viewer(directory: &Path, stack: &Stack) -> Result<(Browser, Viewer)> {
 pub(super) async fn live(directory: &Path) -> Result<Vec<Figure>> {
     let stack = start(directory, scene()).await?;
     let (_browser, viewer) = viewer(directory, &stack).await?;
+    stack.agent.live_worker_after(None, WATCH).await?;
     let mut joins = Vec::new();
     for _ in 0..JOINS {
-        let watched = viewer.watch(&stack.camera_id).await?;
-        joins.extend(watched.first_frame_ms);
+        let watched = viewer.try_watch(&stack.camera_id).await?;
+        ensure!(watched.status == 201, "no live session: {watched:?}");
+        joins.push(watched.first_frame_ms.context("a live session without a frame")?);
         viewer.stop(watched.session).await?;
     }
     let session = viewer.watch(&stack.camera_id).await?.session;
