@@ -16,7 +16,7 @@ set -e
 "$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /tmp/agent &
 agent=$!
 sleep 12
-v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=6
+v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=4
 sleep 6
 v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=3
 sleep 8
