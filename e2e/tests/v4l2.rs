@@ -9,17 +9,28 @@ use nightjar_e2e::{
     stack::Scenario,
 };
 
-/// What the guest runs: probes, then records while the driver's test picture moves.
+/// What the guest runs: probes, then moves the driver's test picture now and then until a clip has
+/// begun, and waits until the clip is complete. An emulated processor takes its time.
 const IN_THE_GUEST: &str = r#"
 set -e
 "$AGENT" probe
 "$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /tmp/agent &
 agent=$!
-sleep 12
-v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=4
-sleep 6
-v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=3
-sleep 8
+clips() { ls /tmp/agent/recordings 2>/dev/null | grep "$1"; }
+move() { v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=$1; }
+turns=0
+while ! clips mp4 && [ $turns -lt 12 ]; do
+    sleep 6
+    move 4
+    sleep 4
+    move 3
+    turns=$((turns + 1))
+done
+waited=0
+while clips mp4.part && [ $waited -lt 60 ]; do
+    sleep 1
+    waited=$((waited + 1))
+done
 kill -TERM $agent
 wait $agent
 cp -r /tmp/agent/recordings "$DIRECTORY"
