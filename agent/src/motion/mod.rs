@@ -115,7 +115,12 @@ impl Task {
             tokio::select! {
                 () = cancel.cancelled() => break,
                 frame = frames.recv() => match frame {
-                    Some(frame) => self.on_frame(&frame),
+                    Some(frame) => {
+                        self.on_frame(&frame);
+                        // On a board that is slower than its camera the next frame is always
+                        // there: without this, whoever waits for this thread waits for many.
+                        tokio::task::yield_now().await;
+                    }
                     None => break,
                 },
                 Ok(()) = self.controls.changed() => self.adopt(),
