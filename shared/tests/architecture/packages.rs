@@ -30,7 +30,7 @@ const AGENT: Package = Package {
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
         &["frame", "motion_change", "backoff", "config", "logging"],
-        &["clock"],
+        &["clock", "seeded"],
     ],
     passages: &[],
     owners: &[
