@@ -26,6 +26,8 @@ demo:
 # The end-to-end tests start the programs themselves, hence the build before the tests.
 test: lint
 	@build/install-packages build run test
+	@build/install-packages postgresql || \
+		echo 'SKIPPED on PostgreSQL: it cannot be installed here (see above); SQLite is tested.'
 	@build/fetch-street-scene $(TARGET)/media
 	$(CARGO) build --workspace --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -38,8 +40,8 @@ test: lint
 test-v4l2:
 	@if build/install-packages v4l2; then \
 		build/install-packages build run test && \
-		$(CARGO) build --package nightjar-agent --bins && \
-		$(CARGO) test --package nightjar-e2e --test v4l2 -- --ignored; \
+		$(CARGO) build --workspace --bins && \
+		$(CARGO) test --workspace --test v4l2 -- --ignored; \
 	else \
 		echo 'SKIPPED: the V4L2 guest, because QEMU cannot be installed here (see above).'; \
 	fi
