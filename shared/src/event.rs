@@ -64,6 +64,7 @@ pub enum EventState {
 
 /// Sent every 30 s (`up/health`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch or a state of its own")]
 pub struct Health {
     #[serde(default = "first_protocol")]
     pub protocol: u32,
@@ -77,7 +78,11 @@ pub struct Health {
     pub capture: CaptureHealth,
     pub armed: bool,
     pub privacy: bool,
+    /// Footage is being written, for whatever reason.
     pub recording: bool,
+    /// Footage is being written because somebody asked for it: `record_stop` would end it.
+    #[serde(default)]
+    pub manual_recording: bool,
     pub disk_free_bytes: u64,
     /// How many days back the oldest recording reaches.
     pub retention_days: f32,

@@ -85,6 +85,7 @@ impl HealthSources {
             || told.capture.encoder != capture.encoder
             || told.errors != self.errors()
             || told.recording != self.record.borrow().recording
+            || told.manual_recording != self.record.borrow().manual_recording
             || told.viewers != *self.viewers.borrow()
             || told.armed != switches.armed
             || told.privacy != switches.privacy
@@ -117,6 +118,7 @@ impl HealthSources {
             armed: switches.armed,
             privacy: switches.privacy,
             recording: record.recording,
+            manual_recording: record.manual_recording,
             disk_free_bytes: self.disk_free_bytes(),
             retention_days: record.retention.oldest_at.map_or(0.0, days_since),
             queue_length,

@@ -169,7 +169,7 @@ impl Disk {
             Ok(file) => {
                 let thumbnail = self.take_thumbnail(clip_id);
                 self.open[slot as usize] = Some(OpenClip { clip_id, started_at, file, thumbnail });
-                self.context.status.send_modify(|status| status.recording = true);
+                self.tell_what_is_recorded();
                 tracing::info!(clip.id = %clip_id, "a clip begins");
             }
             Err(problem) => {
@@ -218,12 +218,20 @@ impl Disk {
         }
     }
 
+    fn tell_what_is_recorded(&self) {
+        let recording = self.open.iter().any(Option::is_some);
+        let manual = self.open[Slot::Manual as usize].is_some();
+        self.context.status.send_modify(|status| {
+            status.recording = recording;
+            status.manual_recording = manual;
+        });
+    }
+
     fn end(&mut self, slot: Slot, message: Option<Box<EventMessage>>) {
         let Some(open) = self.open[slot as usize].take() else {
             return self.tell(message);
         };
-        let recording = self.open.iter().any(Option::is_some);
-        self.context.status.send_modify(|status| status.recording = recording);
+        self.tell_what_is_recorded();
         let OpenClip { clip_id, started_at, file, thumbnail } = open;
         match file.close() {
             Ok(Some(finished)) => {

@@ -73,6 +73,8 @@ pub enum RecordError {
 pub struct RecordStatus {
     /// A clip is being written.
     pub recording: bool,
+    /// A clip is being written because somebody asked for it.
+    pub manual_recording: bool,
     /// One sentence: why the last try to write failed. Absent once writing succeeds again.
     pub problem: Option<String>,
     pub retention: RetentionStatus,

@@ -88,6 +88,7 @@ mod tests {
             armed: true,
             privacy: false,
             recording: false,
+            manual_recording: false,
             disk_free_bytes: 0,
             retention_days: 0.0,
             queue_length: 0,

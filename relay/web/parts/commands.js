@@ -79,7 +79,7 @@ export class CommandPanel {
     this.#draw();
   }
 
-  /** Whether the camera is recording, as its health says. */
+  /** Whether the camera records because somebody asked for it, as its health says. */
   setRecording(recording) {
     this.#recording = recording;
     this.#draw();

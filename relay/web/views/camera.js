@@ -90,7 +90,7 @@ async function loadPoster(cameraId, live, signal) {
 }
 
 function showHealth(health, { problems, facts, commands }) {
-  commands.setRecording(health.recording);
+  commands.setRecording(health.manual_recording === true);
   problems.replaceChildren(...health.errors.map((error) => notice("bad", error)));
   const { capture } = health;
   const rows = {
