@@ -31,9 +31,9 @@ test: lint
 	@build/fetch-street-scene $(TARGET)/media
 	$(CARGO) build --workspace --bins
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		echo '$(CARGO) nextest run --workspace'; $(CARGO) nextest run --workspace; \
+		echo '$(CARGO) nextest run --workspace --no-fail-fast'; $(CARGO) nextest run --workspace --no-fail-fast; \
 	else \
-		echo '$(CARGO) test --workspace'; $(CARGO) test --workspace; \
+		echo '$(CARGO) test --workspace --no-fail-fast'; $(CARGO) test --workspace --no-fail-fast; \
 	fi
 	@$(MAKE) --no-print-directory test-v4l2
 

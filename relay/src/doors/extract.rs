@@ -3,10 +3,11 @@
 use std::str::FromStr;
 
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{FromRequest, FromRequestParts, Request},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt as _;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 
 pub(super) const JSON_BYTES_MAX: usize = 64 * 1024;
 pub(super) const SDP_BYTES_MAX: usize = 32 * 1024;
+/// How much of a body that is too large is read, so that its sender hears why it is refused.
+const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A JSON body, in or out.
 pub struct Json<T>(pub T);
@@ -87,26 +90,27 @@ pub(super) async fn sdp(
         .map_err(|_| Error::invalid("invalid_sdp", "A session description is UTF-8 text."))
 }
 
+/// Reads a body to its end. One that is too large is read on for a while and thrown away: a
+/// connection closed over unread bytes is reset, and the caller would never see the answer.
 async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>> {
-    let bytes = to_bytes(body, bytes_max).await.map_err(|error| {
-        if is_length_limit(&error) {
-            Error::too_large("The body is larger than this door takes.")
-        } else {
+    let mut chunks = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut received = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| {
             Error::bad_request("incomplete_body", "The body ended before it was complete.")
+        })?;
+        received += chunk.len();
+        if received <= bytes_max {
+            bytes.extend_from_slice(&chunk);
+        } else if received > bytes_max + DISCARDED_BYTES_MAX {
+            break;
         }
-    })?;
-    Ok(bytes.into())
-}
-
-fn is_length_limit(error: &axum::Error) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return true;
-        }
-        cause = error.source();
     }
-    false
+    if received > bytes_max {
+        return Err(Error::too_large("The body is larger than this door takes."));
+    }
+    Ok(bytes)
 }
 
 fn require_content_type(headers: &HeaderMap, expected: &'static str) -> Result<()> {
