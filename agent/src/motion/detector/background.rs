@@ -41,18 +41,15 @@ impl Background {
         }
     }
 
-    /// Counts, for each block of a row of blocks, the pixels that differ from the background.
+    /// Counts, for each block of row `band`, the pixels of `picture`, which is that row alone,
+    /// that differ from the background.
     pub(super) fn vote(&mut self, band: usize, picture: &[u8], votes: &mut [u8]) {
-        let width = self.width;
+        let rows = band * BLOCK * self.width..(band + 1) * BLOCK * self.width;
+        let (level, spread) = (&self.level[rows.clone()], &self.spread[rows]);
         self.votes.fill(0);
-        for y in band * BLOCK..(band + 1) * BLOCK {
-            let row = y * width..(y + 1) * width;
-            count_row(
-                &picture[row.clone()],
-                &self.level[row.clone()],
-                &self.spread[row],
-                &mut self.votes,
-            );
+        let models = level.chunks_exact(self.width).zip(spread.chunks_exact(self.width));
+        for (picture, (level, spread)) in picture.chunks_exact(self.width).zip(models) {
+            count_row(picture, level, spread, &mut self.votes);
         }
         for (votes, counts) in votes.iter_mut().zip(self.votes.as_chunks::<BLOCK>().0) {
             *votes = sum_of_eight(*counts);
@@ -83,7 +80,8 @@ impl Background {
 fn count_row(picture: &[u8], level: &[u8], spread: &[u8], votes: &mut [u8]) {
     let pixels = picture.iter().zip(level).zip(spread);
     for (vote, ((picture, level), spread)) in votes.iter_mut().zip(pixels) {
-        *vote += u8::from(picture.abs_diff(*level) > *spread);
+        let difference = picture.saturating_sub(*level) | level.saturating_sub(*picture);
+        *vote += u8::from(difference > *spread);
     }
 }
 
@@ -98,13 +96,13 @@ fn follow_row(
     let model = level.iter_mut().zip(spread.iter_mut());
     let paces = steps.iter().zip(spread_steps);
     for ((picture, (level, spread)), (step, spread_step)) in picture.iter().zip(model).zip(paces) {
-        let difference = picture.abs_diff(*level);
-        let step = difference.min(*step);
-        *level = if *picture > *level { *level + step } else { *level - step };
+        let (above, below) = (picture.saturating_sub(*level), level.saturating_sub(*picture));
+        *level = *level + above.min(*step) - below.min(*step);
+        let difference = above | below;
         let stray = difference.saturating_add(difference).saturating_add(difference);
-        let up = u8::from(stray > *spread) * *spread_step;
-        let down = u8::from(stray < *spread) * *spread_step;
-        *spread = spread.saturating_add(up).saturating_sub(down).clamp(floor, SPREAD_MAX);
+        let (wider, narrower) = (stray.saturating_sub(*spread), spread.saturating_sub(stray));
+        let next = *spread + wider.min(*spread_step) - narrower.min(*spread_step);
+        *spread = next.max(floor).min(SPREAD_MAX);
     }
 }
 

@@ -19,9 +19,9 @@ pub(super) enum Cover {
     Object,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "marks that come and go independently")]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Block {
-    pub(super) votes: u8,
     pub(super) cover: Cover,
     /// Changed pixels that remain after the second look.
     pub(super) changed: u64,
@@ -35,11 +35,55 @@ pub(super) struct Block {
     pub(super) stray: u8,
     /// Seconds for which it still counts as part of a confirmed object.
     pub(super) claimed_s: f32,
+    /// That object travels, so that its outline, not sway, is what is seen.
+    pub(super) sharp: bool,
     /// That object travelled of late.
     pub(super) travelled: bool,
+    /// Seconds for which it has been covered by something that does not stir.
+    pub(super) still_s: f32,
+    pub(super) was_covered: bool,
+    /// When it was last looked at, by the scene's clock. What fades with time is as of then.
+    pub(super) settled_ms: u32,
     /// Component it belongs to, from 1.
     pub(super) component: u16,
 }
+
+impl Block {
+    /// Forgets the last frame.
+    pub(super) fn rest(&mut self) {
+        self.was_covered = self.is_covered();
+        (self.cover, self.changed, self.component, self.moving) = (Cover::Nothing, 0, 0, false);
+    }
+
+    pub(super) fn is_covered(&self) -> bool {
+        matches!(self.cover, Cover::Object | Cover::Flat)
+    }
+
+    /// Counts how long what covers it has not stirred.
+    pub(super) fn count_stillness(&mut self, dt_s: f32) {
+        let still = self.was_covered && self.is_covered() && !self.moving;
+        self.still_s = if still { self.still_s + dt_s } else { 0.0 };
+    }
+
+    /// Whether one of two pixels of it changed and the other did not.
+    pub(super) fn is_outline(&self, x: usize, y: usize, other_x: usize, other_y: usize) -> bool {
+        let bit = |x: usize, y: usize| self.changed >> (y * BLOCK + x) & 1;
+        bit(x, y) != bit(other_x, other_y)
+    }
+
+    /// Catches up with the time since it was last looked at.
+    pub(super) fn settle(&mut self, now_ms: u32, tuning: &Tuning) {
+        let passed_s = now_ms.wrapping_sub(self.settled_ms) as f32 / 1_000.0;
+        self.settled_ms = now_ms;
+        self.bias = (self.bias - tuning.bias_fall * passed_s).max(0.0);
+        self.restless *= (1.0 - passed_s / tuning.restless_fall_s).max(0.0);
+        self.claimed_s = (self.claimed_s - passed_s).max(0.0);
+        self.travelled &= passed_s < TRAVELLED_S;
+    }
+}
+
+/// Seconds for which a travelling object explains what moves in a block.
+const TRAVELLED_S: f32 = 0.5;
 
 /// The working picture's neighbourhood of one block, copied together.
 struct Patch {
@@ -70,7 +114,8 @@ pub(super) struct Look<'a> {
 impl Look<'_> {
     /// Judges the block in column `column` of row `row`.
     pub(super) fn judge(&self, column: usize, row: usize, block: &mut Block) {
-        let tolerance = if block.claimed_s > 0.0 { 0 } else { self.tolerance };
+        let sharp = block.claimed_s > 0.0 && block.sharp;
+        let tolerance = if sharp { 0 } else { self.tolerance };
         let patch = self.patch(column, row, tolerance);
         block.changed = patch.changed(block.bias as u8, tolerance > 0);
         block.moving = patch.moved(self.tuning.contrast_floor as u8) >= MOVING_PIXELS;
@@ -149,16 +194,16 @@ const MOVING_PIXELS: u32 = 6;
 impl Patch {
     /// The pixels that no background level within the tolerance explains, as bits.
     fn changed(&self, bias: u8, tolerant: bool) -> u64 {
-        let mut found = 0;
-        for at in 0..PIXELS {
+        let mut marks = [0_u8; PIXELS];
+        for (at, mark) in marks.iter_mut().enumerate() {
             let spread = self.spread[at];
-            let threshold =
-                if tolerant { spread - spread / 4 } else { spread }.saturating_add(bias);
+            let threshold = if tolerant { spread - (spread >> 2) } else { spread };
             let above = self.picture[at].saturating_sub(self.high[at]);
             let below = self.low[at].saturating_sub(self.picture[at]);
-            found |= u64::from(above.max(below) > threshold) << at;
+            *mark = u8::from((above | below) > threshold.saturating_add(bias));
         }
-        found
+        let rows = marks.as_chunks::<8>().0.iter().enumerate();
+        rows.fold(0, |bits, (row, marks)| bits | u64::from(row_of_bits(*marks)) << (8 * row))
     }
 
     fn stray(&self) -> u8 {
@@ -191,11 +236,9 @@ impl Patch {
         let covariance = (pixels * product - sum * sum_level) as f32 / scale;
         let flat = tuning.flat_deviation * tuning.flat_deviation;
         if variance_level <= flat || variance <= flat / 4.0 {
-            return if variance <= flat && variance_level <= flat {
-                Cover::Flat
-            } else {
-                Cover::Object
-            };
+            // Without texture to compare: an even offset may be a light or an even thing.
+            let offset_variance = variance + variance_level - 2.0 * covariance;
+            return if offset_variance <= flat { Cover::Flat } else { Cover::Object };
         }
         let correlation = covariance / (variance * variance_level).sqrt();
         let gain = covariance / variance_level;
@@ -209,5 +252,23 @@ impl Patch {
             return Cover::Light;
         }
         Cover::Object
+    }
+}
+
+/// Eight marks, each 0 or 1, as bits, by one multiplication.
+fn row_of_bits(marks: [u8; 8]) -> u8 {
+    (u64::from_le_bytes(marks).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_become_bits_in_their_order() {
+        for bits in 0..=u8::MAX {
+            let marks = std::array::from_fn(|at| bits >> at & 1);
+            assert_eq!(row_of_bits(marks), bits);
+        }
     }
 }

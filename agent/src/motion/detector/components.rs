@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Components beyond these many are dropped, the later found first.
-const COMPONENTS_MAX: usize = 64;
+pub(super) const COMPONENTS_MAX: usize = 64;
 
 /// A rectangle of blocks, all edges included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,6 +73,11 @@ impl Component {
         self.pixels / (self.blocks * (BLOCK * BLOCK) as f32)
     }
 
+    /// Enough of its blocks have structure of their own: light has none.
+    pub(super) fn is_structured(&self, tuning: &Tuning) -> bool {
+        self.object_blocks >= (tuning.structure_share * self.blocks).max(1.0)
+    }
+
     /// Its restlessness, 0.0 ..= 1.0.
     pub(super) fn mean_restless(&self) -> f32 {
         self.restless / self.blocks.max(1.0)
@@ -114,9 +119,16 @@ impl Components {
         }
     }
 
-    pub(super) fn find(&mut self, geometry: &Geometry, blocks: &mut [Block], tuning: &Tuning) {
+    /// `awake` names the blocks that may be covered.
+    pub(super) fn find(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &mut [Block],
+        awake: &[u32],
+        tuning: &Tuning,
+    ) {
         self.found.clear();
-        for start in 0..blocks.len() {
+        for start in awake.iter().map(|at| *at as usize) {
             if !is_seed(&blocks[start]) || self.found.len() == COMPONENTS_MAX {
                 continue;
             }
@@ -156,5 +168,5 @@ impl Components {
 }
 
 fn is_seed(block: &Block) -> bool {
-    block.component == 0 && matches!(block.cover, Cover::Object | Cover::Flat)
+    block.component == 0 && block.is_covered()
 }

@@ -112,6 +112,11 @@ impl Journey {
             && self.novelty.is_some_and(|novelty| novelty <= tuning.novelty)
     }
 
+    /// Its looks have not been traced yet, or moved in the last stretches.
+    pub(super) fn flows(&self, tuning: &Tuning) -> bool {
+        self.stretches < 2 || self.recent.0.hypot(self.recent.1) >= tuning.flow_min
+    }
+
     fn flow_with(&self, trace: &Trace) -> (f32, f32) {
         let (dx, dy) = blocks(trace);
         (self.flow.0 + dx, self.flow.1 + dy)
@@ -144,11 +149,9 @@ impl Journey {
         let steady = self.hits >= tuning.hits
             && self.age_s >= tuning.age_s
             && self.hits * 3.0 >= self.frames * 2.0;
-        let structured =
-            seen.object_blocks >= 1.0 && seen.object_blocks >= tuning.structure_share * seen.blocks;
         let large = seen.pixels >= tuning.area_min * around.all_pixels;
         let new = self.novelty.is_some_and(|novelty| novelty > tuning.novelty);
-        if !steady || !structured || !large {
+        if !steady || !large || !seen.is_structured(tuning) {
             return Standing::Open;
         }
         if self.enters(seen, around, tuning) {

@@ -7,7 +7,7 @@ use super::tuning::Tuning;
 const BANDS: usize = 4;
 const BAND_WIDTH: i32 = 256 / BANDS as i32;
 /// About so many pixels are sampled, whatever the size of the picture.
-const SAMPLES: usize = 1_000;
+const SAMPLES: usize = 700;
 /// A band needs this share of all samples, one in so many, to have a say.
 const BAND_SHARE: u32 = 25;
 /// Levels around a band's median within which a sample agrees with it.

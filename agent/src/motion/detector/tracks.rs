@@ -17,6 +17,7 @@ pub(super) const TRACKS_MAX: usize = 32;
 const TRACES_MAX: usize = 4;
 
 /// Something followed over time. Places are in blocks.
+#[expect(clippy::struct_excessive_bools, reason = "marks that come and go independently")]
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Track {
     pub(super) span: Span,
@@ -44,6 +45,8 @@ pub(super) struct Track {
     size: f32,
     peak: f32,
     restless: f32,
+    /// Enough of it has structure of its own.
+    structured: bool,
     pub(super) gone: bool,
 }
 
@@ -93,10 +96,12 @@ impl Track {
         self.size = seen.pixels.max(self.size * (1.0 - dt_s).max(0.0));
         self.peak = seen.pixels.max(self.peak * (1.0 - 0.1 * dt_s).max(0.0));
         self.lingers_s += dt_s;
-        if (self.x - self.linger.0).hypot(self.y - self.linger.1) >= tuning.travel {
+        let away = (self.x - self.linger.0).hypot(self.y - self.linger.1);
+        if away >= tuning.travel && self.journey.flows(tuning) {
             (self.linger, self.lingers_s) = ((self.x, self.y), 0.0);
         }
         self.restless = seen.mean_restless();
+        self.structured = seen.is_structured(tuning);
         self.unseen_s = 0.0;
     }
 
@@ -123,7 +128,8 @@ impl Track {
         let foliage =
             self.lingers_s > tuning.residue_s * 2.0 && self.restless > tuning.restless_high;
         let unlike = self.journey.novelty.is_some_and(|novelty| novelty > tuning.novelty * 1.3);
-        if self.confirmed && (remainder || foliage || unlike) {
+        let light = self.lingers_s > tuning.residue_s && !self.structured;
+        if self.confirmed && (remainder || foliage || unlike || light) {
             self.doubt();
             return Verdict::Doubt;
         }

@@ -8,6 +8,8 @@ pub struct Tuning {
     pub contrast_floor: f32,
     /// Seconds between two updates of the background.
     pub update_period_s: f32,
+    /// Levels a second by which the background follows.
+    pub levels_per_s: f32,
     /// Seconds between two updates where something moves that no track has explained.
     pub slow_period_s: f32,
     /// Seconds after start in which the background is learned fast and nothing is reported.
@@ -45,6 +47,8 @@ pub struct Tuning {
     pub scene_share: f32,
     /// Seconds in which nothing is reported after a switch of light.
     pub hold_s: f32,
+    /// Seconds between two switches of light, at least.
+    pub switch_s: f32,
     /// Smallest share of the picture that is an object.
     pub area_min: f32,
     /// Blocks an object must travel before it is believed.
@@ -91,6 +95,8 @@ pub struct Tuning {
     /// Shares of the required travel that its outline and its looks must have travelled.
     pub net_share: f32,
     pub flow_share: f32,
+    /// Blocks over the last stretches from which a believed thing still travels.
+    pub flow_min: f32,
     /// Seconds between the pictures that looks are traced from one to the next.
     pub trace_s: f32,
     /// Density from which, and restlessness up to which, a large thing may come into view.
@@ -105,9 +111,22 @@ pub struct Tuning {
     /// Seconds of stillness after which a thing becomes background: unconfirmed, confirmed.
     pub absorb_s: f32,
     pub absorb_confirmed_s: f32,
+    /// Levels a second by which a block's bias rises while something unexplained covers it, and
+    /// falls otherwise, and the most it may come to.
+    pub bias_rise: f32,
+    pub bias_fall: f32,
+    pub bias_max: f32,
     /// Seconds in which a block becomes restless, and calms down again.
     pub restless_rise_s: f32,
     pub restless_fall_s: f32,
+    /// Seconds for which an object may linger before its stirring counts as restlessness.
+    pub linger_s: f32,
+    /// Seconds for which a scene is young: the background may have been learned from things that
+    /// were just leaving, so what does not stir for the second time is background.
+    pub young_s: f32,
+    pub young_still_s: f32,
+    /// Seconds of stillness after which a patch may turn out to be a ghost.
+    pub ghost_s: f32,
     /// Levels of mean spread above the floor that count as full restlessness.
     pub stray_restless: f32,
     /// Restlessness from which a block is not left to a lingering object.
@@ -119,6 +138,10 @@ pub struct Tuning {
     pub residue_s: f32,
     /// Share of the smallest object's area that keeps an alarm up.
     pub area_keep: f32,
+    /// In masks: share of the threshold from which a pixel near an object belongs to it, and
+    /// pixels, of 25 around one, that settle it.
+    pub mask_threshold: f32,
+    pub mask_majority: f32,
 }
 
 impl Tuning {
@@ -139,10 +162,12 @@ impl Tuning {
 const SENSITIVITY_OCTAVES: f32 = 3.0;
 
 impl Default for Tuning {
+    #[expect(clippy::too_many_lines, reason = "a line for each constant")]
     fn default() -> Self {
         Self {
             contrast_floor: 16.0,
-            update_period_s: 0.1,
+            update_period_s: 0.2,
+            levels_per_s: 10.0,
             slow_period_s: 1.0,
             warm_up_s: 1.0,
             block_votes: 12.0,
@@ -162,6 +187,7 @@ impl Default for Tuning {
             jump_share: 0.2,
             scene_share: 0.6,
             hold_s: 0.5,
+            switch_s: 2.0,
             area_min: 0.0006,
             travel: 1.5,
             travel_coherent: 1.0,
@@ -187,6 +213,7 @@ impl Default for Tuning {
             presence: 0.85,
             net_share: 0.5,
             flow_share: 0.8,
+            flow_min: 0.25,
             trace_s: 0.18,
             density_large: 0.35,
             restless_calm: 0.2,
@@ -195,14 +222,23 @@ impl Default for Tuning {
             quiet_s: 1.5,
             absorb_s: 4.0,
             absorb_confirmed_s: 12.0,
+            bias_rise: 60.0,
+            bias_fall: 2.0,
+            bias_max: 70.0,
             restless_rise_s: 5.0,
             restless_fall_s: 60.0,
+            linger_s: 60.0,
+            young_s: 12.0,
+            young_still_s: 1.0,
+            ghost_s: 4.0,
             stray_restless: 100.0,
             restless_high: 0.3,
             collapse: 0.15,
             residue: 0.3,
             residue_s: 1.0,
             area_keep: 1.0,
+            mask_threshold: 0.8,
+            mask_majority: 11.0,
         }
     }
 }
