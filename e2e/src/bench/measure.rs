@@ -71,7 +71,9 @@ pub(super) async fn live(directory: &Path) -> Result<Vec<Figure>> {
 
 /// Motion to a WebSocket client, and the end of the post-roll to a clip that plays.
 pub(super) async fn motion(directory: &Path) -> Result<Vec<Figure>> {
-    let stack = start(directory, Scene { quiet_s: 8, walk_s: 3, ..scene() }).await?;
+    // Without the stamp: its flicker is motion too.
+    let walker = Scene { quiet_s: 8, walk_s: 3, stamp: false, ..scene() };
+    let stack = start(directory, walker).await?;
     let mut feed = Feed::open(&stack.owner).await?;
     let (mut told, mut playable) = (Vec::new(), Vec::new());
     while told.len() < EVENTS || playable.len() < EVENTS {
