@@ -14,9 +14,9 @@ use nightjar_e2e::{
 const IN_THE_GUEST: &str = r#"
 set -e
 "$AGENT" probe
-"$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /tmp/agent &
+"$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /run/agent &
 agent=$!
-clips() { ls /tmp/agent/recordings 2>/dev/null | grep "$1"; }
+clips() { ls /run/agent/recordings 2>/dev/null | grep "$1"; }
 move() { v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=$1; }
 turns=0
 while ! clips mp4 && [ $turns -lt 12 ]; do
@@ -33,7 +33,7 @@ while clips mp4.part && [ $waited -lt 60 ]; do
 done
 kill -TERM $agent
 wait $agent
-cp -r /tmp/agent/recordings "$DIRECTORY"
+cp -r /run/agent/recordings "$DIRECTORY"
 "#;
 
 const SETTINGS: &str = r#"
