@@ -1,0 +1,102 @@
+//! What must be detected: things that cross the scene.
+
+use super::canvas::Canvas;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Walker,
+    Car,
+    /// The size of a fox.
+    Animal,
+}
+
+/// A thing that crosses the picture on a straight way.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) kind: Kind,
+    pub(crate) start_s: f32,
+    pub(crate) end_s: f32,
+    /// Where its feet are, as a share of the picture's height.
+    pub(crate) ground: f32,
+    /// Its height, as a share of the picture's.
+    pub(crate) size: f32,
+    pub(crate) to_the_left: bool,
+    /// It stops half way for so long.
+    pub(crate) pause_s: f32,
+}
+
+impl Target {
+    pub(crate) fn new(kind: Kind, start_s: f32, end_s: f32) -> Self {
+        let (ground, size) = match kind {
+            Kind::Walker => (0.85, 0.3),
+            Kind::Car => (0.8, 0.22),
+            Kind::Animal => (0.75, 0.09),
+        };
+        Self { kind, start_s, end_s, ground, size, to_the_left: false, pause_s: 0.0 }
+    }
+
+    /// Where its left edge is at a time; none while it is not there.
+    fn place(&self, time_s: f32, picture_width: f32, width: f32) -> Option<f32> {
+        if !(self.start_s..self.end_s).contains(&time_s) {
+            return None;
+        }
+        let walking_s = self.end_s - self.start_s - self.pause_s;
+        let half_s = self.start_s + walking_s / 2.0;
+        let walked_s = match time_s {
+            time_s if time_s < half_s => time_s - self.start_s,
+            time_s if time_s < half_s + self.pause_s => walking_s / 2.0,
+            _ => time_s - self.start_s - self.pause_s,
+        };
+        let share = walked_s / walking_s;
+        let share = if self.to_the_left { 1.0 - share } else { share };
+        Some(share * (picture_width + width) - width)
+    }
+
+    pub(crate) fn draw(&self, canvas: &mut Canvas, time_s: f32) {
+        let height = self.size * canvas.height as f32;
+        let width = height
+            * match self.kind {
+                Kind::Walker => 0.45,
+                Kind::Car => 2.3,
+                Kind::Animal => 1.9,
+            };
+        let Some(x) = self.place(time_s, canvas.width as f32, width) else { return };
+        let y = self.ground * canvas.height as f32 - height;
+        match self.kind {
+            Kind::Walker => draw_walker(canvas, x, y, width, height, time_s),
+            Kind::Car => draw_car(canvas, x, y, width, height),
+            Kind::Animal => draw_animal(canvas, x, y, width, height, time_s),
+        }
+    }
+}
+
+fn draw_walker(canvas: &mut Canvas, x: f32, y: f32, width: f32, height: f32, time_s: f32) {
+    let stride = (time_s * 6.0).sin() * 0.22 * width;
+    let leg = width * 0.3;
+    let hip = y + 0.55 * height;
+    canvas.rectangle(x + 0.35 * width + stride, hip, leg, 0.45 * height, 38.0);
+    canvas.rectangle(x + 0.35 * width - stride, hip, leg, 0.45 * height, 46.0);
+    canvas.rectangle(x + 0.15 * width, y + 0.17 * height, 0.7 * width, 0.42 * height, 205.0);
+    canvas.rectangle(x + 0.15 * width, y + 0.36 * height, 0.7 * width, 0.06 * height, 90.0);
+    canvas.ellipse(x + 0.28 * width, y, 0.45 * width, 0.18 * height, 150.0);
+}
+
+fn draw_car(canvas: &mut Canvas, x: f32, y: f32, width: f32, height: f32) {
+    canvas.rectangle(x, y + 0.4 * height, width, 0.45 * height, 215.0);
+    canvas.rectangle(x + 0.2 * width, y, 0.55 * width, 0.45 * height, 200.0);
+    canvas.rectangle(x + 0.25 * width, y + 0.08 * height, 0.2 * width, 0.3 * height, 50.0);
+    canvas.rectangle(x + 0.5 * width, y + 0.08 * height, 0.2 * width, 0.3 * height, 55.0);
+    for wheel in [0.12, 0.7] {
+        canvas.ellipse(x + wheel * width, y + 0.65 * height, 0.18 * width, 0.35 * height, 25.0);
+    }
+}
+
+fn draw_animal(canvas: &mut Canvas, x: f32, y: f32, width: f32, height: f32, time_s: f32) {
+    let stride = (time_s * 9.0).sin() * 0.08 * width;
+    for leg in [0.15, 0.7] {
+        let foot = x + leg * width + stride;
+        canvas.rectangle(foot, y + 0.55 * height, 0.1 * width, 0.45 * height, 30.0);
+    }
+    canvas.ellipse(x, y + 0.1 * height, 0.85 * width, 0.6 * height, 42.0);
+    canvas.ellipse(x + 0.72 * width, y, 0.28 * width, 0.45 * height, 60.0);
+}
