@@ -5,53 +5,33 @@
 //! the listener needs `SO_REUSEADDR` to restart; retained messages are off until a storage says
 //! otherwise; its publish hook runs before its ACL hook, so messages are consumed in the latter.
 
+mod hooks;
+mod presence;
+
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     num::{NonZeroU16, NonZeroU32},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context, anyhow};
-use async_trait::async_trait;
 use bytes::Bytes;
 use futures::future::join_all;
-use nightjar_shared::{
-    ids::CameraId,
-    topic::{Channel, Topic},
-};
+use nightjar_shared::{ids::CameraId, topic::Topic};
 use rmqtt::{
-    codec::v5::{PublishAckReason, PublishProperties, SubscribeAckReason},
+    codec::v5::PublishProperties,
     context::ServerContext,
-    hook::{Handler, HookResult, Parameter, ReturnType, Type},
     net::{Builder, Listener},
-    retain::{DefaultRetainStorage, RetainStorage},
     server::MqttServer,
-    types::{
-        AuthResult, ClientId, CodecPublish, ConnectInfo, From as Sender, FromType, Id, LastWill,
-        Publish, PublishAclResult, PublishResult, QoS, Retain, SubscribeAclResult, TopicFilter,
-        TopicName,
-    },
+    types::{CodecPublish, From as Sender, Id, Publish, QoS},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{
-    Arrival, AuthenticationRequest, BrokerError, BrokerInbox, BrokerLimits, Delivery,
-    EmbeddedBrokerConfig, Handled, Message,
-    acl::{self, Refusal},
-};
-use crate::{
-    clock,
-    engines::metrics::{Gauge, Metrics},
-};
+use self::hooks::State;
+use super::{BrokerError, BrokerInbox, Delivery, EmbeddedBrokerConfig};
+use crate::{clock, engines::metrics::Metrics};
 
 /// Cameras whose credentials wait to be verified. When full, a camera waits for its turn until
 /// its time for authentication is over, and is refused.
@@ -59,7 +39,6 @@ const AUTHENTICATION_QUEUE: usize = 256;
 /// Arrivals that wait for the relay. When full, the broker waits: the sending camera gets no
 /// PUBACK, and MQTT's own flow control holds it back.
 const ARRIVAL_QUEUE: usize = 256;
-const TOKEN_BYTES_MAX: usize = 4096;
 /// Sessions do not outlive their connection: what a camera has missed is in the database, and is
 /// sent again when it is ready. (Zero would mean "unlimited" to rmqtt.)
 const SESSION_EXPIRY: Duration = Duration::from_secs(1);
@@ -74,19 +53,6 @@ pub struct EmbeddedBroker {
     tracker: TaskTracker,
 }
 
-/// What the hooks share.
-struct State {
-    authentications: mpsc::Sender<AuthenticationRequest>,
-    arrivals: mpsc::Sender<Arrival>,
-    /// The session that speaks for each connected camera. A session that was taken over is not
-    /// in here any more, and what it still says is ignored.
-    online: Mutex<HashMap<CameraId, Id>>,
-    closing: AtomicBool,
-    limits: BrokerLimits,
-    metrics: Metrics,
-    connected: Gauge,
-}
-
 impl EmbeddedBroker {
     pub(super) async fn start(
         config: EmbeddedBrokerConfig,
@@ -96,21 +62,15 @@ impl EmbeddedBroker {
     ) -> anyhow::Result<(Self, BrokerInbox)> {
         let (authentications, authentications_in) = mpsc::channel(AUTHENTICATION_QUEUE);
         let (arrivals, arrivals_in) = mpsc::channel(ARRIVAL_QUEUE);
-        let state = Arc::new(State {
-            authentications,
-            arrivals,
-            online: Mutex::default(),
-            closing: AtomicBool::new(false),
-            limits: config.limits.clone(),
-            metrics: metrics.clone(),
-            connected: metrics.gauge("nightjar_mqtt_cameras", "Connected cameras.", &[]),
-        });
+        let limits = config.limits.clone();
+        let state = Arc::new(State::new(authentications, arrivals, limits, metrics));
         let context = ServerContext::new()
             .mqtt_max_sessions(isize::try_from(config.limits.sessions).unwrap_or(isize::MAX))
             .busy_check_enable(false)
             .build()
             .await;
-        install_hooks(&context, &state).await;
+        hooks::install(&context, &state).await;
+        presence::keep(&context, &state).await;
         let listener = listen(&config)?;
         let address = listener.local_addr().map_err(|error| anyhow!("{error}"))?;
         let server = MqttServer::new(context.clone()).listener_by_id(listener, address.port());
@@ -128,9 +88,7 @@ impl EmbeddedBroker {
             () = cancel.cancelled() => {}
         }
         // Wills and disconnects that the relay causes by stopping say nothing about cameras.
-        self.state.closing.store(true, Ordering::Relaxed);
-        let sessions: Vec<Id> = lock(&self.state.online).values().cloned().collect();
-        let farewells = sessions.into_iter().map(|id| disconnect(&self.context, id));
+        let farewells = self.state.close().into_iter().map(|id| disconnect(&self.context, id));
         if timeout(FAREWELL, join_all(farewells)).await.is_err() {
             tracing::warn!("some cameras were not disconnected in time");
         }
@@ -141,12 +99,11 @@ impl EmbeddedBroker {
     }
 
     pub(super) fn online(&self, camera_id: CameraId) -> bool {
-        lock(&self.state.online).contains_key(&camera_id)
+        self.state.session(camera_id).is_some()
     }
 
     pub(super) fn kick(&self, camera_id: CameraId) {
-        let session = lock(&self.state.online).get(&camera_id).cloned();
-        if let Some(session) = session {
+        if let Some(session) = self.state.session(camera_id) {
             let context = self.context.clone();
             // Not awaited by the caller: the session may be waiting for that caller to handle one
             // of its messages.
@@ -221,255 +178,4 @@ fn listen(config: &EmbeddedBrokerConfig) -> anyhow::Result<Listener> {
         .and_then(Listener::tls)
         .map_err(|error| anyhow!("{error:#}"))
         .with_context(|| format!("cannot listen for MQTT on {}", config.listen))
-}
-
-async fn install_hooks(context: &ServerContext, state: &Arc<State>) {
-    let register = context.extends.hook_mgr().register();
-    for kind in [
-        Type::ClientAuthenticate,
-        Type::ClientConnected,
-        Type::ClientDisconnected,
-        Type::ClientSubscribeCheckAcl,
-        Type::SessionSubscribed,
-        Type::MessagePublishCheckAcl,
-        Type::MessagePublish,
-    ] {
-        register.add(kind, Box::new(Hooks(state.clone()))).await;
-    }
-    register.start().await;
-    *context.extends.retain_mut().await =
-        Box::new(PresenceStorage { storage: DefaultRetainStorage::new(), state: state.clone() });
-}
-
-struct Hooks(Arc<State>);
-
-#[async_trait]
-impl Handler for Hooks {
-    async fn hook(&self, parameter: &Parameter, result: Option<HookResult>) -> ReturnType {
-        let answer = match parameter {
-            Parameter::ClientAuthenticate(connect) => {
-                HookResult::AuthResult(self.0.authenticate(connect).await)
-            }
-            Parameter::ClientSubscribeCheckAcl(session, subscribe) => {
-                HookResult::SubscribeAclResult(self.0.may_subscribe(
-                    &session.id,
-                    &subscribe.topic_filter,
-                    subscribe.opts.qos(),
-                ))
-            }
-            Parameter::MessagePublishCheckAcl(session, publish) => {
-                HookResult::PublishAclResult(self.0.receive(&session.id, publish).await)
-            }
-            Parameter::MessagePublish(_, from, publish) => {
-                if matches!(from.typ(), FromType::LastWill) {
-                    self.0.receive_last_will(from, publish).await;
-                }
-                return (true, result);
-            }
-            Parameter::ClientConnected(session) => {
-                self.0.connected(&session.id).await;
-                return (true, result);
-            }
-            Parameter::SessionSubscribed(session, _) => {
-                self.0.ready(&session.id).await;
-                return (true, result);
-            }
-            Parameter::ClientDisconnected(session, _) => {
-                self.0.disconnected(&session.id).await;
-                return (true, result);
-            }
-            _ => return (true, result),
-        };
-        (false, Some(answer))
-    }
-}
-
-impl State {
-    async fn authenticate(&self, connect: &ConnectInfo) -> AuthResult {
-        match self.verify(connect).await {
-            Ok(()) => AuthResult::Allow(false, None),
-            Err(refusal) => {
-                self.count(refusal);
-                AuthResult::BadUsernameOrPassword
-            }
-        }
-    }
-
-    async fn verify(&self, connect: &ConnectInfo) -> Result<(), Refusal> {
-        let user_name = connect.username().map(|name| -> &str { name });
-        let camera_id = acl::claimed_identity(connect.client_id(), user_name)?;
-        if let Some(will) = connect.last_will() {
-            let topic = match &will {
-                LastWill::V3(will) => &will.topic,
-                LastWill::V5(will) => &will.topic,
-            };
-            acl::check_last_will(camera_id, topic)?;
-        }
-        let token = connect
-            .password()
-            .filter(|password| password.len() <= TOKEN_BYTES_MAX)
-            .and_then(|password| String::from_utf8(password.to_vec()).ok())
-            .ok_or(Refusal::Credential)?;
-        let (answer, verdict) = oneshot::channel();
-        let request = AuthenticationRequest { camera_id, token, peer: connect.ipaddress(), answer };
-        let verified = timeout(self.limits.authentication, async {
-            self.authentications.send(request).await.is_ok() && verdict.await.unwrap_or(false)
-        });
-        if verified.await.unwrap_or(false) { Ok(()) } else { Err(Refusal::Credential) }
-    }
-
-    fn may_subscribe(&self, session: &Id, filter: &str, qos: QoS) -> SubscribeAclResult {
-        let allowed = camera_of(session)
-            .ok_or(Refusal::Subscribe)
-            .and_then(|camera_id| acl::check_subscribe(camera_id, filter));
-        match allowed {
-            Ok(()) => SubscribeAclResult::new_success(qos, None),
-            Err(refusal) => {
-                self.count(refusal);
-                SubscribeAclResult::new_failure(SubscribeAckReason::NotAuthorized)
-            }
-        }
-    }
-
-    async fn receive(&self, session: &Id, publish: &Publish) -> PublishAclResult {
-        let allowed = camera_of(session).ok_or(Refusal::Publish).and_then(|camera_id| {
-            Ok((camera_id, acl::check_publish(camera_id, &publish.topic, publish.retain)?))
-        });
-        let (camera_id, channel) = match allowed {
-            Ok(allowed) => allowed,
-            Err(refusal) => {
-                self.count(refusal);
-                return PublishAclResult::rejected(false, None);
-            }
-        };
-        match self.deliver(camera_id, channel, publish.payload.clone()).await {
-            Handled::Done => PublishAclResult::allow(),
-            Handled::TryAgain => PublishAclResult(PublishResult::reason_code(
-                PublishAckReason::UnspecifiedError,
-                None,
-                true,
-            )),
-        }
-    }
-
-    /// A will counts only while its session speaks for the camera: one that was taken over must
-    /// not declare offline a camera that is back already.
-    async fn receive_last_will(&self, from: &Id, publish: &Publish) {
-        if let Some(camera_id) = self.speaks_for(from)
-            && !self.closing.load(Ordering::Relaxed)
-            && acl::check_last_will(camera_id, &publish.topic).is_ok()
-        {
-            self.deliver(camera_id, Channel::UpPresence, publish.payload.clone()).await;
-        }
-    }
-
-    async fn deliver(&self, camera_id: CameraId, channel: Channel, payload: Bytes) -> Handled {
-        let (handled, outcome) = oneshot::channel();
-        let message = Arrival::Message(Message { camera_id, channel, payload, handled });
-        let delivery = timeout(self.limits.handling, async {
-            self.arrivals.send(message).await.ok()?;
-            outcome.await.ok()
-        });
-        delivery.await.ok().flatten().unwrap_or(Handled::TryAgain)
-    }
-
-    async fn connected(&self, session: &Id) {
-        let Some(camera_id) = camera_of(session) else { return };
-        let count = {
-            let mut online = lock(&self.online);
-            online.insert(camera_id, session.clone());
-            online.len()
-        };
-        self.connected.set(i64::try_from(count).unwrap_or(i64::MAX));
-        self.tell(Arrival::Connected { camera_id }).await;
-    }
-
-    async fn ready(&self, session: &Id) {
-        if let Some(camera_id) = self.speaks_for(session) {
-            self.tell(Arrival::Ready { camera_id }).await;
-        }
-    }
-
-    async fn disconnected(&self, session: &Id) {
-        let Some(camera_id) = self.speaks_for(session) else { return };
-        let count = {
-            let mut online = lock(&self.online);
-            online.remove(&camera_id);
-            online.len()
-        };
-        self.connected.set(i64::try_from(count).unwrap_or(i64::MAX));
-        if !self.closing.load(Ordering::Relaxed) {
-            self.tell(Arrival::Disconnected { camera_id }).await;
-        }
-    }
-
-    async fn tell(&self, arrival: Arrival) {
-        // Nobody listens any more only when the relay is stopping.
-        let _ = self.arrivals.send(arrival).await;
-    }
-
-    /// The camera whose current session this is.
-    fn speaks_for(&self, session: &Id) -> Option<CameraId> {
-        let camera_id = camera_of(session)?;
-        (lock(&self.online).get(&camera_id) == Some(session)).then_some(camera_id)
-    }
-
-    fn count(&self, refusal: Refusal) {
-        let rule = refusal.to_string();
-        self.metrics
-            .counter(
-                "nightjar_mqtt_refused_total",
-                "What the broker refused, by rule.",
-                &[("rule", &rule)],
-            )
-            .increment();
-    }
-}
-
-/// Retained presence, kept for as long as the broker runs.
-struct PresenceStorage {
-    storage: DefaultRetainStorage,
-    state: Arc<State>,
-}
-
-#[async_trait]
-impl RetainStorage for PresenceStorage {
-    fn enable(&self) -> bool {
-        true
-    }
-
-    /// rmqtt would let a retained message expire after minutes; presence holds until it changes.
-    async fn set(
-        &self,
-        topic: &TopicName,
-        retain: Retain,
-        _expiry: Option<Duration>,
-    ) -> rmqtt::Result<()> {
-        if self.state.speaks_for(&retain.from).is_none() {
-            return Ok(());
-        }
-        self.storage.set_with_timeout(topic, retain, None).await
-    }
-
-    async fn get(&self, filter: &TopicFilter) -> rmqtt::Result<Vec<(TopicName, Retain)>> {
-        self.storage.get_message(filter).await
-    }
-
-    async fn count(&self) -> isize {
-        self.storage.count().await
-    }
-
-    async fn max(&self) -> isize {
-        self.storage.max().await
-    }
-}
-
-/// The camera of an authenticated session: its client id was checked against its credential.
-fn camera_of(session: &Id) -> Option<CameraId> {
-    let client_id: &ClientId = &session.client_id;
-    client_id.parse().ok()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
