@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
+use std::io::Read as _;
+
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -95,6 +97,28 @@ fn imports(module: &str, source: &str) -> Vec<String> {
             None => format!("{folder}/{}", &part[2..]).trim_start_matches('/').to_owned(),
         })
         .collect()
+}
+
+#[tokio::test]
+async fn the_page_names_every_module_so_that_none_waits_for_another() {
+    let page = text(navigate("/").await).await;
+    let named = page.matches("rel=\"modulepreload\"").count();
+    assert!(named > 20, "{page}");
+    assert!(!page.contains("{{") && !page.contains("<!-- modules -->"), "{page}");
+}
+
+#[tokio::test]
+async fn a_browser_that_reads_gzip_gets_fewer_bytes_of_the_same_file() {
+    let path = linked_assets().await.into_iter().find(|path| path.ends_with("main.js")).unwrap();
+    let plain = text(get(&path, &[("accept-encoding", "br, gzip;q=0")]).await).await;
+    let packed = get(&path, &[("accept-encoding", "br, gzip")]).await;
+    assert_eq!(header(&packed, &header::CONTENT_ENCODING), "gzip");
+    assert_eq!(header(&packed, &header::VARY), "accept-encoding");
+    let packed = packed.into_body().collect().await.unwrap().to_bytes();
+    let mut unpacked = String::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut unpacked).unwrap();
+    assert_eq!(unpacked, plain);
+    assert!(packed.len() < plain.len(), "{} of {}", packed.len(), plain.len());
 }
 
 #[tokio::test]

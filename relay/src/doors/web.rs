@@ -4,7 +4,7 @@
 //! cached for ever, modules of two versions never meet in one page, and no build step is needed.
 //! Any other address that a browser navigates to gets the page itself: the app routes on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io::Write as _, path, sync::Arc};
 
 use anyhow::Context as _;
 use axum::{
@@ -13,6 +13,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use include_dir::{Dir, DirEntry, include_dir};
 use sha2::{Digest as _, Sha256};
@@ -25,6 +27,9 @@ const PAGE: &str = "index.html";
 
 /// Stands in the page for the current build.
 const BUILD_MARK: &str = "{{build}}";
+/// Stands in the page for the links that make a browser fetch every module at once, instead of one
+/// floor of imports after the other.
+const MODULES_MARK: &str = "<!-- modules -->";
 
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Kept, but asked for anew: this is how a browser learns of a new build.
@@ -63,15 +68,11 @@ struct WebApp {
 }
 
 struct Asset {
-    content: Content,
+    plain: Bytes,
+    gzip: Bytes,
     content_type: HeaderValue,
+    /// Weak: it stands for both encodings.
     etag: HeaderValue,
-}
-
-/// The page is written once for this build; everything else is served as it was embedded.
-enum Content {
-    Embedded(&'static [u8]),
-    Written(bytes::Bytes),
 }
 
 async fn page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
@@ -122,11 +123,12 @@ impl WebApp {
             .get_file(PAGE)
             .and_then(|file| file.contents_utf8())
             .context("the embedded web app has no page")?;
-        let page = Asset::new(PAGE, Content::Written(source.replace(BUILD_MARK, &build).into()))?;
+        let source = source.replace(MODULES_MARK, &module_links(&files));
+        let page = Asset::new(PAGE, source.replace(BUILD_MARK, &build).into())?;
         let assets = files
             .into_iter()
             .filter(|(path, _)| *path != PAGE)
-            .map(|(path, content)| Ok((path, Asset::new(path, Content::Embedded(content))?)))
+            .map(|(path, content)| Ok((path, Asset::new(path, Bytes::from_static(content))?)))
             .collect::<anyhow::Result<_>>()?;
         let security_headers = security_headers(public_url, store_url)?;
         Ok(Self { build, page, assets, security_headers })
@@ -136,12 +138,11 @@ impl WebApp {
         let mut response = if asset.is_known_to(request) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            let mut response = asset.content.body().into_response();
-            response.headers_mut().insert(header::CONTENT_TYPE, asset.content_type.clone());
-            response
+            asset.body_for(request)
         };
         let headers = response.headers_mut();
         headers.insert(header::ETAG, asset.etag.clone());
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         headers.insert(header::CACHE_CONTROL, caching);
         headers.extend(self.security_headers.iter().cloned());
         response
@@ -149,9 +150,27 @@ impl WebApp {
 }
 
 impl Asset {
-    fn new(path: &str, content: Content) -> anyhow::Result<Self> {
-        let etag = format!("\"{}\"", hex::encode(&Sha256::digest(content.bytes())[..16]));
-        Ok(Self { content_type: content_type(path)?, etag: HeaderValue::try_from(etag)?, content })
+    fn new(path: &str, plain: Bytes) -> anyhow::Result<Self> {
+        let etag = format!("W/\"{}\"", hex::encode(&Sha256::digest(&plain)[..16]));
+        Ok(Self {
+            content_type: content_type(path)?,
+            etag: HeaderValue::try_from(etag)?,
+            gzip: gzip(&plain)?,
+            plain,
+        })
+    }
+
+    fn body_for(&self, request: &HeaderMap) -> Response {
+        let mut response = if accepts_gzip(request) {
+            let mut response = self.gzip.clone().into_response();
+            let gzip = HeaderValue::from_static("gzip");
+            response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+            response
+        } else {
+            self.plain.clone().into_response()
+        };
+        response.headers_mut().insert(header::CONTENT_TYPE, self.content_type.clone());
+        response
     }
 
     fn is_known_to(&self, request: &HeaderMap) -> bool {
@@ -160,25 +179,42 @@ impl Asset {
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .map(str::trim)
             .any(|tag| tag == "*" || tag.as_bytes() == self.etag.as_bytes())
     }
 }
 
-impl Content {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Embedded(bytes) => bytes,
-            Self::Written(bytes) => bytes,
-        }
-    }
+/// Compressed once, at start: all of them together are smaller than one picture.
+fn gzip(plain: &[u8]) -> std::io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain)?;
+    encoder.finish().map(Bytes::from)
+}
 
-    fn body(&self) -> bytes::Bytes {
-        match self {
-            Self::Embedded(bytes) => bytes::Bytes::from_static(bytes),
-            Self::Written(bytes) => bytes.clone(),
-        }
-    }
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    request
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| match coding.split_once(';') {
+            None => coding.trim() == "gzip",
+            Some((name, weight)) => {
+                let weight = weight.trim().trim_start_matches("q=").parse::<f32>();
+                name.trim() == "gzip" && weight.is_ok_and(|weight| weight > 0.0)
+            }
+        })
+}
+
+fn module_links(files: &[(&str, &[u8])]) -> String {
+    let modules = files.iter().map(|(path, _)| *path).filter(|path| is_module(path));
+    modules.fold(String::new(), |links, path| {
+        links + "<link rel=\"modulepreload\" href=\"/assets/" + BUILD_MARK + "/" + path + "\">\n"
+    })
+}
+
+fn is_module(path: &str) -> bool {
+    path::Path::new(path).extension().is_some_and(|extension| extension == "js")
 }
 
 fn collect(directory: &Dir<'static>, files: &mut Vec<(&'static str, &'static [u8])>) {

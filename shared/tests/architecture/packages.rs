@@ -112,6 +112,7 @@ const RELAY: Package = Package {
         ("axum", &["doors/"]),
         ("utoipa", &["doors/", "domain/"]),
         ("utoipa_axum", &["doors/"]),
+        ("flate2", &["doors/web.rs"]),
         ("include_dir", &["doors/web.rs"]),
         ("hyper_util", &["doors/server", "engines/objects/embedded"]),
         ("hyper", &["doors/server", "engines/objects/embedded"]),
