@@ -102,8 +102,8 @@ async fn start(
         switches: switches_out.clone(),
     };
     stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
-    let watchdog = watchdog::run(parts.media, switches_out, stages.observers.cancel.clone());
-    stages.observe(watchdog);
+    let cancel = stages.observers.cancel.clone();
+    stages.observe(watchdog::run(parts.media, parts.recorder, switches_out, cancel));
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),
         store,

@@ -1,5 +1,7 @@
 //! Tells systemd that the agent does its work: not that its process exists, but that pictures
-//! come.
+//! come, and that they reach the disk while something is recorded.
+
+use std::time::Duration;
 
 use tokio::{
     sync::{
@@ -11,11 +13,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::control::Switches;
-use crate::{frame::CaptureStatus, media::Media, shutdown};
+use crate::{
+    clock::{MonotonicNanos, monotonic_now},
+    frame::CaptureStatus,
+    media::Media,
+    record::{RecordStatus, Recorder},
+    shutdown,
+};
+
+/// Recording without anything written for this long is a hang: continuous footage is synced every
+/// 10 s, all other every second.
+const LONGEST_WRITE: Duration = Duration::from_secs(25);
 
 /// Until cancelled; ends at once where nobody asked for a watchdog.
 pub(super) async fn run(
     media: Media,
+    recorder: Recorder,
     switches: watch::Receiver<Switches>,
     cancel: CancellationToken,
 ) {
@@ -23,7 +36,7 @@ pub(super) async fn run(
         return cancel.cancelled().await;
     };
     let mut frames = media.frames();
-    let status = media.status();
+    let (status, record) = (media.status(), recorder.status());
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -32,12 +45,16 @@ pub(super) async fn run(
             _ = ticks.tick() => {}
         }
         let captured = drain(&mut frames);
-        if works(captured, &status.borrow(), *switches.borrow()) {
-            shutdown::notify_alive();
-        } else {
+        if !works(captured, &status.borrow(), *switches.borrow()) {
             tracing::error!(
                 "no picture, and capturing does not know why: systemd is not told \"alive\""
             );
+        } else if !writes(&record.borrow(), recorder.last_written_at(), monotonic_now()) {
+            tracing::error!(
+                "nothing reaches the disk while recording: systemd is not told \"alive\""
+            );
+        } else {
+            shutdown::notify_alive();
         }
     }
 }
@@ -59,9 +76,28 @@ fn works(captured: bool, status: &CaptureStatus, switches: Switches) -> bool {
     captured || switches.privacy || status.problem.is_some()
 }
 
+/// A disk that refuses is known and tried again; one that never answers is a hang. (A camera that
+/// gives no picture while it records is not the disk's fault: its clip is closed soon.)
+fn writes(status: &RecordStatus, last_written: MonotonicNanos, now: MonotonicNanos) -> bool {
+    let known = status.problem.is_some() || status.retention.problem.is_some();
+    !status.recording || known || now.since(last_written) < LONGEST_WRITE
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disk_that_never_answers_while_recording_is_a_hang() {
+        let at = |seconds: u64| MonotonicNanos(seconds * 1_000_000_000);
+        let recording = RecordStatus { recording: true, ..RecordStatus::default() };
+        let idle = RecordStatus::default();
+        let refused = RecordStatus { problem: Some("I/O error".to_owned()), ..recording.clone() };
+        assert!(writes(&recording, at(100), at(124)));
+        assert!(!writes(&recording, at(100), at(125)));
+        assert!(writes(&idle, at(100), at(900)));
+        assert!(writes(&refused, at(100), at(900)));
+    }
 
     #[test]
     fn only_unexplained_silence_is_a_hang() {

@@ -18,8 +18,7 @@ use nightjar_shared::{
 use tokio::task::spawn_blocking;
 
 use super::{
-    disk::{THUMBNAIL_PART, VIDEO_PART, picture_part, video_part},
-    files::{self, Kind},
+    files::{self, Kind, picture_part, video_part},
     keeper::find_missing,
     writer::{FinishedFile, WriteError, repair},
 };
@@ -182,14 +181,15 @@ async fn close(
             return Ok(None);
         };
         duration_ms = file.duration_ms;
-        parts.push(video_part(clip_id, file));
+        parts.push(video_part(clip_id, file.length, file.duration_ms));
     }
     let picture = left.picture.and_then(|path| path.metadata().ok());
     if let Some(length) = picture.map(|metadata| metadata.len()) {
-        parts.push(match kind {
-            ClipKind::Snapshot => picture_part(clip_id, PartKind::Snapshot, VIDEO_PART, length),
-            _ => picture_part(clip_id, PartKind::Thumbnail, THUMBNAIL_PART, length),
-        });
+        let picture = match kind {
+            ClipKind::Snapshot => PartKind::Snapshot,
+            _ => PartKind::Thumbnail,
+        };
+        parts.push(picture_part(clip_id, picture, length));
     }
     if parts.is_empty() {
         return Ok(None);

@@ -4,14 +4,9 @@
 //! queue. When the disk is slower than the camera the queue fills, the recorder waits for it, and
 //! the frames it could not take are dropped by the media hub: memory stays bounded.
 
-use std::{
-    collections::VecDeque,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use nightjar_shared::{api::PartKind, event::EventMessage, ids::ClipId, time::UnixMillis};
+use nightjar_shared::{event::EventMessage, ids::ClipId, time::UnixMillis};
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc, oneshot, watch},
@@ -20,31 +15,25 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    RecordStatus, files,
-    keeper::disk_space,
-    writer::{ClipFile, FinishedFile, WriteError},
+    RecordStatus,
+    durable::{Durable, LastWritten},
+    files::video_part,
+    notes::{Note, Notes},
+    problem::Problem,
+    space::DiskSpace,
+    thumbnail,
+    writer::ClipFile,
 };
 use crate::{
     frame::EncodedFrame,
     media::Media,
-    store::{ClipEnd, NewClip, NewPart, Store, StoreError},
+    store::{ClipEnd, NewClip, NewPart, Store},
 };
 
 /// Commands that may wait: some seconds of frames.
 pub(super) const QUEUE: usize = 256;
-/// Notes for the index that could not be written, kept for another try; beyond it the oldest is
-/// forgotten. The start-up scan finds the clips again, whatever was forgotten.
-const MAX_OWED: usize = 256;
-/// Between two tries to write them.
-const OWED_RETRY: Duration = Duration::from_secs(2);
 /// A snapshot that takes longer leaves its clip without a thumbnail.
 const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(3);
-
-pub(super) const DISK_FULL: &str =
-    "the disk for recordings is full; recording goes on when space is free";
-
-pub(super) const VIDEO_PART: u32 = 0;
-pub(super) const THUMBNAIL_PART: u32 = 1;
 
 /// Which session a clip belongs to. Both may record at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +79,7 @@ pub(super) struct Disk {
     context: Context,
     runtime: Handle,
     open: [Option<OpenClip>; 2],
-    owed: VecDeque<Owed>,
-    owed_since: Instant,
+    notes: Notes,
 }
 
 struct OpenClip {
@@ -99,13 +87,6 @@ struct OpenClip {
     started_at: UnixMillis,
     file: ClipFile,
     thumbnail: oneshot::Receiver<NewPart>,
-}
-
-/// A note that the index has yet to take.
-enum Owed {
-    Tell(Box<EventMessage>),
-    Close { clip_id: ClipId, end: ClipEnd, parts: Vec<NewPart>, message: Option<Box<EventMessage>> },
-    Gone { clip_id: ClipId, reason: &'static str },
 }
 
 /// What the disk thread works with.
@@ -119,37 +100,33 @@ pub(super) struct Context {
     pub(super) failed: watch::Sender<[Option<ClipId>; 2]>,
     /// Wakes retention: a clip was closed, or the disk is full.
     pub(super) keeper: Arc<Notify>,
+    /// For the watchdog.
+    pub(super) last_written: LastWritten,
 }
 
 impl Disk {
     /// Must be called inside a Tokio runtime.
     pub(super) fn new(context: Context) -> Self {
-        Self {
-            context,
-            runtime: Handle::current(),
-            open: [None, None],
-            owed: VecDeque::new(),
-            owed_since: Instant::now(),
-        }
+        let runtime = Handle::current();
+        let notes = Notes::new(context.store.clone(), runtime.clone());
+        Self { context, runtime, open: [None, None], notes }
     }
 
     /// Works until the recorder drops its end of the queue; then closes what is open.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<DiskCommand>) {
         while let Some(command) = commands.blocking_recv() {
-            if !self.owed.is_empty() && self.owed_since.elapsed() >= OWED_RETRY {
-                self.pay();
-            }
+            self.notes.retry();
             match command {
                 DiskCommand::Begin(begin) => self.begin(*begin),
                 DiskCommand::Append { slot, frame } => self.append(slot, frame),
                 DiskCommand::End { slot, message } => self.end(slot, message),
-                DiskCommand::Tell(message) => self.owe(Owed::Tell(message)),
+                DiskCommand::Tell(message) => self.notes.write(Note::Tell(message)),
             }
         }
         for slot in Slot::ALL {
             self.end(slot, None);
         }
-        self.pay();
+        self.notes.pay();
     }
 
     fn begin(&mut self, begin: Begin) {
@@ -158,16 +135,22 @@ impl Disk {
         let (clip_id, started_at) = (clip.clip_id, clip.started_at);
         let indexed = self.runtime.block_on(self.context.store.begin_clip(clip, message.clone()));
         if let Err(error) = indexed {
-            self.report_store(clip_id, &error);
+            self.report(clip_id, error.into());
             self.fail(slot, clip_id);
             if let Some(message) = message {
-                self.owe(Owed::Tell(Box::new(message)));
+                self.notes.write(Note::Tell(Box::new(message)));
             }
             return;
         }
         match self.create(clip_id, started_at, frames, longest) {
             Ok(file) => {
-                let thumbnail = self.take_thumbnail(clip_id);
+                let thumbnail = thumbnail::take(
+                    self.context.media.clone(),
+                    self.context.directory.clone(),
+                    clip_id,
+                    &self.context.tracker,
+                    &self.runtime,
+                );
                 self.open[slot as usize] = Some(OpenClip { clip_id, started_at, file, thumbnail });
                 self.tell_what_is_recorded();
                 tracing::info!(clip.id = %clip_id, "a clip begins");
@@ -175,7 +158,8 @@ impl Disk {
             Err(problem) => {
                 self.report(clip_id, problem);
                 self.fail(slot, clip_id);
-                self.owe(Owed::Gone { clip_id, reason: "it could not be written to the disk" });
+                self.notes
+                    .write(Note::Gone { clip_id, reason: "it could not be written to the disk" });
             }
         }
     }
@@ -189,21 +173,40 @@ impl Disk {
     ) -> Result<ClipFile, Problem> {
         self.check_space()?;
         let first = frames.first().ok_or_else(|| Problem::other("a clip without frames"))?;
+        let directory = &self.context.directory;
         let mut file =
-            ClipFile::create(&self.context.directory, clip_id, first, started_at, longest)?;
-        if let Err(error) = file.append(frames) {
-            // Whatever was written of the pre-roll is kept.
-            tracing::warn!(clip.id = %clip_id, %error, "a clip ends early");
-            self.context.keeper.notify_one();
+            ClipFile::create(directory, clip_id, first, started_at, longest, Duration::ZERO)?;
+        let init_length = file.init_length();
+        self.durable(Durable { clip_id, init_length, fragments: &[] });
+        match file.append(frames) {
+            Ok(fragments) => self.durable(Durable { clip_id, init_length, fragments }),
+            Err(error) => {
+                // Whatever was written of the pre-roll is kept.
+                tracing::warn!(clip.id = %clip_id, %error, "a clip ends early");
+                self.context.keeper.notify_one();
+            }
         }
         Ok(file)
     }
 
+    /// Every byte of footage passes here once, when it is safe.
+    fn durable(&self, durable: Durable<'_>) {
+        self.context.last_written.note(&durable);
+    }
+
     fn append(&mut self, slot: Slot, frame: Arc<EncodedFrame>) {
         let begins_group = frame.key_frame;
-        let Some(open) = &mut self.open[slot as usize] else { return };
-        let clip_id = open.clip_id;
-        let mut written = open.file.append([frame]).map_err(Problem::from);
+        let Some(mut open) = self.open[slot as usize].take() else { return };
+        let (clip_id, init_length) = (open.clip_id, open.file.init_length());
+        let mut written = match open.file.append([frame]) {
+            Ok([]) => Ok(()),
+            Ok(fragments) => {
+                self.durable(Durable { clip_id, init_length, fragments });
+                Ok(())
+            }
+            Err(error) => Err(Problem::from(error)),
+        };
+        self.open[slot as usize] = Some(open);
         if begins_group && written.is_ok() {
             written = self.check_space();
         }
@@ -235,20 +238,23 @@ impl Disk {
         let OpenClip { clip_id, started_at, file, thumbnail } = open;
         match file.close() {
             Ok(Some(finished)) => {
+                let (init_length, fragments) = (finished.init_length, &finished.last_fragments);
+                self.durable(Durable { clip_id, init_length, fragments });
                 let thumbnail = self.runtime.block_on(timeout(THUMBNAIL_PATIENCE, thumbnail));
-                let parts = std::iter::once(video_part(clip_id, finished))
-                    .chain(thumbnail.ok().and_then(Result::ok))
-                    .collect();
+                let parts =
+                    std::iter::once(video_part(clip_id, finished.length, finished.duration_ms))
+                        .chain(thumbnail.ok().and_then(Result::ok))
+                        .collect();
                 let end = ClipEnd {
                     ended_at: started_at.plus(Duration::from_millis(finished.duration_ms)),
                     duration_ms: finished.duration_ms,
                 };
-                self.owe(Owed::Close { clip_id, end, parts, message });
+                self.notes.write(Note::Close { clip_id, end, parts, message });
                 self.context.keeper.notify_one();
                 tracing::info!(clip.id = %clip_id, duration_ms = finished.duration_ms, "a clip is complete");
             }
             Ok(None) => {
-                self.owe(Owed::Gone { clip_id, reason: "it held no footage" });
+                self.notes.write(Note::Gone { clip_id, reason: "it held no footage" });
                 self.tell(message);
             }
             Err(error) => {
@@ -259,33 +265,9 @@ impl Disk {
         }
     }
 
-    /// Takes a picture of the event's beginning while the clip is being written.
-    fn take_thumbnail(&self, clip_id: ClipId) -> oneshot::Receiver<NewPart> {
-        let (sender, receiver) = oneshot::channel();
-        let (media, directory) = (self.context.media.clone(), self.context.directory.clone());
-        self.context.tracker.spawn_on(
-            async move {
-                match take_picture(&media, &directory, clip_id).await {
-                    Ok(part) => {
-                        if sender.send(part).is_err() {
-                            // The clip was closed without it.
-                            let _ = files::remove(&directory.join(files::picture_name(clip_id)));
-                        }
-                    }
-                    Err(error) => {
-                        tracing::warn!(clip.id = %clip_id, %error, "a clip stays without a thumbnail");
-                    }
-                }
-            },
-            &self.runtime,
-        );
-        receiver
-    }
-
     /// Recording stops before the disk is entirely full: the index must still be able to say so.
     fn check_space(&self) -> Result<(), Problem> {
-        let space = disk_space(&self.context.directory);
-        if space.total_bytes > 0 && space.free_bytes < space.reserve_bytes() {
+        if DiskSpace::of(&self.context.directory).is_full() {
             return Err(Problem::disk_full());
         }
         Ok(())
@@ -308,118 +290,13 @@ impl Disk {
         });
     }
 
-    fn report_store(&self, clip_id: ClipId, error: &StoreError) {
-        let problem = if error.is_disk_full() {
-            Problem::disk_full()
-        } else {
-            Problem::other(error.to_string())
-        };
-        self.report(clip_id, problem);
-    }
-
     fn clear_problem(&self) {
         self.context.status.send_if_modified(|status| status.problem.take().is_some());
     }
 
     fn tell(&mut self, message: Option<Box<EventMessage>>) {
         if let Some(message) = message {
-            self.owe(Owed::Tell(message));
+            self.notes.write(Note::Tell(message));
         }
     }
-
-    /// Writes a note to the index, after those that still wait.
-    fn owe(&mut self, note: Owed) {
-        self.owed.push_back(note);
-        if self.owed.len() > MAX_OWED {
-            self.owed.pop_front();
-        }
-        self.pay();
-    }
-
-    fn pay(&mut self) {
-        while let Some(note) = self.owed.front() {
-            let written = match note {
-                Owed::Tell(message) => {
-                    self.runtime.block_on(self.context.store.enqueue_event((**message).clone()))
-                }
-                Owed::Close { clip_id, end, parts, message } => {
-                    let message = message.as_deref().cloned();
-                    self.runtime.block_on(self.context.store.close_clip(
-                        *clip_id,
-                        *end,
-                        parts.clone(),
-                        message,
-                    ))
-                }
-                Owed::Gone { clip_id, reason } => {
-                    self.runtime.block_on(self.context.store.clip_gone(*clip_id, reason))
-                }
-            };
-            if let Err(error) = written {
-                tracing::warn!(%error, "the index could not take a note; it will be tried again");
-                self.owed_since = Instant::now();
-                return;
-            }
-            self.owed.pop_front();
-        }
-    }
-}
-
-/// Why a clip ended early, for the owner.
-struct Problem {
-    text: String,
-    disk_full: bool,
-}
-
-impl Problem {
-    fn disk_full() -> Self {
-        Self { text: DISK_FULL.to_owned(), disk_full: true }
-    }
-
-    fn other(text: impl Into<String>) -> Self {
-        Self { text: text.into(), disk_full: false }
-    }
-}
-
-impl From<WriteError> for Problem {
-    fn from(error: WriteError) -> Self {
-        if error.is_disk_full() {
-            Self::disk_full()
-        } else {
-            Self::other(format!("{error}; recording tries again every few seconds"))
-        }
-    }
-}
-
-pub(super) fn video_part(clip_id: ClipId, file: FinishedFile) -> NewPart {
-    NewPart {
-        index: VIDEO_PART,
-        kind: PartKind::File,
-        path: files::video_name(clip_id),
-        content_type: "video/mp4",
-        length: file.length,
-        duration_ms: Some(file.duration_ms),
-    }
-}
-
-pub(super) fn picture_part(clip_id: ClipId, kind: PartKind, index: u32, length: u64) -> NewPart {
-    NewPart {
-        index,
-        kind,
-        path: files::picture_name(clip_id),
-        content_type: "image/jpeg",
-        length,
-        duration_ms: None,
-    }
-}
-
-async fn take_picture(media: &Media, directory: &Path, clip_id: ClipId) -> anyhow::Result<NewPart> {
-    let jpeg = media.snapshot().await?;
-    let length = jpeg.len() as u64;
-    let directory = directory.to_owned();
-    tokio::task::spawn_blocking(move || {
-        files::write_whole(&directory, &files::picture_name(clip_id), &jpeg)
-    })
-    .await??;
-    Ok(picture_part(clip_id, PartKind::Thumbnail, THUMBNAIL_PART, length))
 }

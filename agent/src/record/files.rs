@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nightjar_shared::ids::ClipId;
+use nightjar_shared::{api::PartKind, ids::ClipId};
+
+use crate::store::NewPart;
 
 /// Ends the name of a file that is not complete.
 const UNFINISHED: &str = ".part";
@@ -35,6 +37,34 @@ pub(super) fn unfinished_video_name(clip_id: ClipId) -> String {
 
 pub(super) fn picture_name(clip_id: ClipId) -> String {
     format!("{clip_id}.{PICTURE}")
+}
+
+/// Places of the files of a clip among its parts.
+pub(super) const VIDEO_PART: u32 = 0;
+pub(super) const THUMBNAIL_PART: u32 = 1;
+
+/// The row of a clip's footage; `length` in bytes.
+pub(super) fn video_part(clip_id: ClipId, length: u64, duration_ms: u64) -> NewPart {
+    NewPart {
+        index: VIDEO_PART,
+        kind: PartKind::File,
+        path: video_name(clip_id),
+        content_type: "video/mp4",
+        length,
+        duration_ms: Some(duration_ms),
+    }
+}
+
+/// The row of a thumbnail or a snapshot; `length` in bytes.
+pub(super) fn picture_part(clip_id: ClipId, kind: PartKind, length: u64) -> NewPart {
+    NewPart {
+        index: if kind == PartKind::Snapshot { VIDEO_PART } else { THUMBNAIL_PART },
+        kind,
+        path: picture_name(clip_id),
+        content_type: "image/jpeg",
+        length,
+        duration_ms: None,
+    }
 }
 
 /// The clip a file belongs to; nothing for a name that the agent did not give.

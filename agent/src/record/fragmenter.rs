@@ -64,21 +64,20 @@ impl Fragmenter {
         Some(self.cut(end))
     }
 
-    /// Forgets the last fragment: it could not be written.
-    pub(super) fn revoke(&mut self) {
-        if let Some(fragment) = self.fragments.pop() {
-            self.offset = fragment.offset;
+    /// Forgets all but the first `count` fragments, and the frames that wait. Gives where the
+    /// fragments end in the file.
+    pub(super) fn cut_to(&mut self, count: usize) -> u64 {
+        if let Some(first_gone) = self.fragments.get(count) {
+            self.offset = first_gone.offset;
         }
+        self.fragments.truncate(count);
+        self.pending.clear();
+        self.offset
     }
 
     /// All fragments so far.
     pub(super) fn fragments(&self) -> &[FragmentEntry] {
         &self.fragments
-    }
-
-    /// Where the last fragment ends in the file.
-    pub(super) fn offset(&self) -> u64 {
-        self.offset
     }
 
     /// The end of the last fragment, in ticks.
@@ -156,7 +155,7 @@ mod tests {
         let entry = fragmenter.fragments()[0];
         assert_eq!((entry.offset, entry.length as usize), (1_000, bytes.len()));
         assert_eq!((entry.decode_time, entry.duration), (0, 81_000));
-        assert_eq!(fragmenter.offset(), 1_000 + bytes.len() as u64);
+        assert_eq!(fragmenter.offset, 1_000 + bytes.len() as u64);
         assert_eq!(duration_ms(&fragmenter), 900);
     }
 
@@ -217,7 +216,8 @@ mod tests {
         let mut fragmenter = fragmenter();
         fragmenter.push(frame(0, true));
         fragmenter.push(frame(1_000, true));
-        fragmenter.revoke();
-        assert_eq!((fragmenter.offset(), duration_ms(&fragmenter)), (1_000, 0));
+        assert_eq!(fragmenter.cut_to(0), 1_000);
+        assert_eq!(duration_ms(&fragmenter), 0);
+        assert!(fragmenter.finish().is_none(), "the frames after it are gone too");
     }
 }

@@ -15,10 +15,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Controls, RecordStatus, RetentionStatus,
-    disk::DISK_FULL,
-    files,
-    retention::{DiskSpace, Limits, to_delete},
+    Controls, RecordStatus, RetentionStatus, files,
+    retention::{Limits, to_delete},
+    space::{DISK_FULL, DiskSpace},
 };
 use crate::store::{Clip, ClipState, Store, StoreError};
 
@@ -52,7 +51,7 @@ impl Keeper {
                 () = self.wake.notified() => true,
                 _ = ticks.tick() => false,
             };
-            let space = disk_space(&self.directory);
+            let space = DiskSpace::of(&self.directory);
             self.publish_space(space);
             let short = space.free_bytes < space.floor_bytes();
             if woken || short || kept.is_none_or(|at| at.elapsed() >= ROUND_INTERVAL) {
@@ -96,8 +95,7 @@ impl Keeper {
 
     /// Tells of a full disk also while nothing records, and of space that has returned.
     fn publish_space(&self, space: DiskSpace) {
-        let full = space.total_bytes > 0 && space.free_bytes < space.reserve_bytes();
-        let text = full.then(|| DISK_FULL.to_owned());
+        let text = space.is_full().then(|| DISK_FULL.to_owned());
         self.status.send_if_modified(|status| {
             let retention = &mut status.retention;
             let changed =
@@ -148,18 +146,4 @@ pub(super) async fn find_missing(
 fn remove_files(directory: &Path, clip: &Clip) -> std::io::Result<()> {
     clip.parts.iter().try_for_each(|part| files::remove(&directory.join(&part.path)))?;
     files::sync_directory(directory)
-}
-
-/// Asks the file system; all zero when it does not answer.
-pub(super) fn disk_space(directory: &Path) -> DiskSpace {
-    match rustix::fs::statvfs(directory) {
-        Ok(found) => DiskSpace {
-            total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
-            free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
-        },
-        Err(error) => {
-            tracing::warn!(%error, path = %directory.display(), "free space is unknown");
-            DiskSpace::default()
-        }
-    }
 }

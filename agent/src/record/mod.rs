@@ -7,14 +7,19 @@
 
 mod adopt;
 mod disk;
+mod durable;
 mod files;
 mod fragmenter;
 mod fsck;
 mod keeper;
+mod notes;
 mod preroll;
+mod problem;
 mod retention;
 mod session;
+mod space;
 mod task;
+mod thumbnail;
 mod writer;
 
 use std::{
@@ -32,12 +37,13 @@ use nightjar_shared::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::durable::LastWritten;
 pub use self::{
     adopt::{AdoptError, Adopted, adopt},
     fsck::{Damage, DamageKind, FsckReport, fsck},
 };
 use crate::{
-    clock::{boot_id, clock_state, unix_now, uptime_ms},
+    clock::{MonotonicNanos, boot_id, clock_state, unix_now, uptime_ms},
     config::RecordingConfig,
     media::Media,
     motion_change::MotionChange,
@@ -119,6 +125,7 @@ pub struct Recorder {
     requests: mpsc::Sender<task::Request>,
     controls: Arc<watch::Sender<Controls>>,
     status: watch::Receiver<RecordStatus>,
+    last_written: LastWritten,
     media: Media,
     store: Store,
     directory: PathBuf,
@@ -153,6 +160,7 @@ pub async fn start(
     let status_sender = Arc::new(status_sender);
     let (failed_sender, failed) = watch::channel([None, None]);
     let keeper_wake = Arc::new(Notify::new());
+    let last_written = LastWritten::default();
     let (requests, requests_receiver) = mpsc::channel(REQUEST_QUEUE);
     let (disk_sender, disk_receiver) = mpsc::channel(disk::QUEUE);
 
@@ -164,6 +172,7 @@ pub async fn start(
         status: Arc::clone(&status_sender),
         failed: failed_sender,
         keeper: Arc::clone(&keeper_wake),
+        last_written: last_written.clone(),
     });
     tracker.spawn_blocking(move || disk.run(disk_receiver));
     let keeper = keeper::Keeper {
@@ -184,7 +193,7 @@ pub async fn start(
     let first_controls = controls_receiver.borrow().clone();
     tracker.spawn(task::Task::new(disk_sender, boot_id, first_controls).run(ends, cancel));
     let controls = Arc::new(controls);
-    Ok(Recorder { requests, controls, status, media, store, directory, boot_id })
+    Ok(Recorder { requests, controls, status, last_written, media, store, directory, boot_id })
 }
 
 impl Recorder {
@@ -233,7 +242,7 @@ impl Recorder {
             self.store.clip_gone(clip_id, "it could not be written to the disk").await?;
             return Err(error.into());
         }
-        let part = disk::picture_part(clip_id, PartKind::Snapshot, disk::VIDEO_PART, length);
+        let part = files::picture_part(clip_id, PartKind::Snapshot, length);
         let end = ClipEnd { ended_at: taken_at, duration_ms: 0 };
         self.store.close_clip(clip_id, end, vec![part], None).await?;
         Ok(clip_id)
@@ -251,6 +260,11 @@ impl Recorder {
 
     pub fn status(&self) -> watch::Receiver<RecordStatus> {
         self.status.clone()
+    }
+
+    /// When footage was last written for good.
+    pub fn last_written_at(&self) -> MonotonicNanos {
+        self.last_written.at()
     }
 
     async fn request(

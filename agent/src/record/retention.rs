@@ -2,6 +2,7 @@
 
 use nightjar_shared::ids::ClipId;
 
+use super::space::DiskSpace;
 use crate::store::StoredClip;
 
 /// A byte budget, and how full the file system is.
@@ -10,36 +11,6 @@ pub(super) struct Limits {
     /// All recordings together.
     pub(super) max_bytes: u64,
     pub(super) disk: DiskSpace,
-}
-
-/// What the file system says, whoever filled it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct DiskSpace {
-    pub(super) total_bytes: u64,
-    /// Free for the agent.
-    pub(super) free_bytes: u64,
-}
-
-impl DiskSpace {
-    /// Free space that clips which the relay has make way for: a twentieth of the disk, and never
-    /// less than [`Self::least_bytes`].
-    pub(super) fn floor_bytes(self) -> u64 {
-        (self.total_bytes / 20).max(self.least_bytes())
-    }
-
-    /// Free space that even footage which exists nowhere else makes way for: 1 GB, but no more
-    /// than a tenth of a small disk. A large disk that somebody else has filled up to the floor
-    /// must not cost every clip before it is uploaded.
-    pub(super) fn least_bytes(self) -> u64 {
-        const LEAST: u64 = 1_000_000_000;
-        LEAST.min(self.total_bytes / 10)
-    }
-
-    /// With less than this free, recording stops: the index needs the rest to say so.
-    pub(super) fn reserve_bytes(self) -> u64 {
-        const RESERVE: u64 = 16_000_000;
-        RESERVE.min(self.total_bytes / 50)
-    }
 }
 
 /// The clips to delete: those that the relay has, oldest first, then, when these do not suffice

@@ -1,10 +1,13 @@
 //! A clip's file: crash-safe by order of writes.
 //!
 //! The file is born under a temporary name. Its initialisation segment is synced before the first
-//! fragment is written, and every fragment is synced before the next
-//! (those of the pre-roll together): whatever the moment of a
-//! power cut, all but the last fragment is on disk and plays. Closing adds the indexes, syncs,
-//! gives the file its final name and syncs the directory. All of it blocks.
+//! fragment is written. Fragments of an event are synced one by one (those of the pre-roll
+//! together), those of continuous footage every few seconds: whatever the moment of a power cut,
+//! all that was synced is on disk and plays. Closing adds the indexes, syncs, gives the file its
+//! final name and syncs the directory. All of it blocks.
+//!
+//! What a failed sync leaves on disk nobody knows, and a second sync would not tell: the fragments
+//! since the last good one are cut off.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -22,6 +25,7 @@ use super::{
     fragmenter::Fragmenter,
 };
 use crate::{
+    clock::MonotonicNanos,
     frame::EncodedFrame,
     media::mux::{
         self, FragmentEntry, InvalidStream, VideoTrack, index_reserve, init_segment,
@@ -56,14 +60,25 @@ pub(super) struct ClipFile {
     fragmenter: Fragmenter,
     /// Where the space reserved for the index in front begins, and its length.
     reserve: (u64, usize),
+    /// How much footage may wait for the next sync; none: every fragment is synced.
+    sync_every: Duration,
+    /// How many of the fragments are synced.
+    durable: usize,
+    /// Capture time of the newest frame when it last synced.
+    synced_at: MonotonicNanos,
 }
 
 /// A clip's file under its final name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FinishedFile {
     /// Bytes.
     pub(super) length: u64,
     pub(super) duration_ms: u64,
+    /// The initialisation segment is the file's bytes `0 .. init_length`.
+    pub(super) init_length: u64,
+    /// The fragments that closing made durable; all of them when it was not this process that
+    /// wrote the file.
+    pub(super) last_fragments: Vec<FragmentEntry>,
 }
 
 impl ClipFile {
@@ -75,6 +90,7 @@ impl ClipFile {
         first: &EncodedFrame,
         started_at: UnixMillis,
         longest: Duration,
+        sync_every: Duration,
     ) -> Result<Self, WriteError> {
         let track = VideoTrack::from_key_frame(&first.data)?;
         let mut head = init_segment(&track, started_at);
@@ -104,25 +120,41 @@ impl ClipFile {
             clip_id,
             fragmenter: Fragmenter::new(first.captured_at, head.len() as u64),
             reserve: (reserve_at, reserve.len()),
+            sync_every,
+            durable: 0,
+            synced_at: first.captured_at,
         })
     }
 
-    /// Takes frames; writes the fragments that they complete, and syncs once.
+    pub(super) fn init_length(&self) -> u64 {
+        self.reserve.0
+    }
+
+    /// Takes frames; writes the fragments that they complete, and syncs once, when it is time.
+    /// Gives the fragments that have become durable. After an error the file takes no more
+    /// frames: it is to be closed.
     pub(super) fn append(
         &mut self,
         frames: impl IntoIterator<Item = Arc<EncodedFrame>>,
-    ) -> Result<(), WriteError> {
-        let mut written = false;
+    ) -> Result<&[FragmentEntry], WriteError> {
+        let durable = self.durable;
+        let mut newest = self.synced_at;
         for frame in frames {
+            newest = frame.captured_at;
             if let Some(bytes) = self.fragmenter.push(frame) {
                 self.write_fragment(&bytes)?;
-                written = true;
             }
         }
-        if written {
-            self.file.sync_data().map_err(|source| self.failed(source))?;
+        let due = newest.since(self.synced_at) >= self.sync_every;
+        if due && self.fragmenter.fragments().len() > durable {
+            self.file.sync_data().map_err(|source| {
+                self.cut_to(durable);
+                self.failed(source)
+            })?;
+            self.durable = self.fragmenter.fragments().len();
+            self.synced_at = newest;
         }
-        Ok(())
+        Ok(&self.fragmenter.fragments()[durable..self.durable])
     }
 
     /// Closes the file; nothing, and no file, when it holds no footage. When not even the last
@@ -133,20 +165,26 @@ impl ClipFile {
         {
             tracing::warn!(clip.id = %self.clip_id, %error, "the end of a clip is lost");
         }
-        let unfinished = self.path();
-        finish(&self.file, &self.directory, self.clip_id, self.fragmenter.fragments(), self.reserve)
-            .map_err(|source| WriteError::File { path: unfinished, source })
+        let fragments = self.fragmenter.fragments();
+        let finished = finish(&self.file, &self.directory, self.clip_id, fragments, self.reserve)
+            .map_err(|source| self.failed(source))?;
+        let last_fragments = fragments[self.durable..].to_vec();
+        Ok(finished.map(|finished| FinishedFile { last_fragments, ..finished }))
     }
 
     fn write_fragment(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
         self.file.write_all(bytes).map_err(|source| {
-            self.fragmenter.revoke();
-            let end = self.fragmenter.offset();
-            // What was written of it must not stand before whatever comes next.
-            let _ = self.file.set_len(end);
-            let _ = self.file.seek(SeekFrom::Start(end));
+            self.cut_to(self.fragmenter.fragments().len() - 1);
             self.failed(source)
         })
+    }
+
+    /// Forgets all but the first `fragments`, and the frames that wait: those would follow a gap.
+    fn cut_to(&mut self, fragments: usize) {
+        let end = self.fragmenter.cut_to(fragments);
+        // What was written of the others must not stand before whatever comes next.
+        let _ = self.file.set_len(end);
+        let _ = self.file.seek(SeekFrom::Start(end));
     }
 
     fn failed(&self, source: io::Error) -> WriteError {
@@ -174,7 +212,12 @@ pub(super) fn repair(
     };
     if path.ends_with(video_name(clip_id)) && !found.fragments.is_empty() {
         let length = file.metadata().map_err(failed)?.len();
-        return Ok(Some(FinishedFile { length, duration_ms: mux::ticks_to_ms(found.duration()) }));
+        return Ok(Some(FinishedFile {
+            length,
+            duration_ms: mux::ticks_to_ms(found.duration()),
+            init_length: found.init_length,
+            last_fragments: found.fragments,
+        }));
     }
     let reserve_length = usize::try_from(found.reserve_length).unwrap_or(0);
     let reserve = (found.init_length, reserve_length);
@@ -218,7 +261,12 @@ fn finish(
     fs::rename(&unfinished, directory.join(video_name(clip_id)))?;
     sync_directory(directory)?;
     let ticks = last.decode_time + u64::from(last.duration) - fragments[0].decode_time;
-    Ok(Some(FinishedFile { length, duration_ms: mux::ticks_to_ms(ticks) }))
+    Ok(Some(FinishedFile {
+        length,
+        duration_ms: mux::ticks_to_ms(ticks),
+        init_length: reserve_at,
+        last_fragments: fragments.to_vec(),
+    }))
 }
 
 /// The index in front takes the tail of the reserved `free` box in two steps: first its contents,

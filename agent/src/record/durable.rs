@@ -1,0 +1,46 @@
+//! Footage that no power cut takes any more, told as it comes about.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use nightjar_shared::ids::ClipId;
+
+use crate::{
+    clock::{MonotonicNanos, monotonic_now},
+    media::mux::FragmentEntry,
+};
+
+/// Bytes of a clip's file that are synced: they are neither changed nor moved any more, and only
+/// what comes after them is written. (The space between the initialisation segment and the first
+/// fragment belongs to neither: an index takes it when the file is closed.)
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Durable<'a> {
+    pub(super) clip_id: ClipId,
+    /// The initialisation segment is the file's bytes `0 .. init_length`.
+    pub(super) init_length: u64,
+    /// What has become durable since the last report, in order and without a gap. Empty in the
+    /// first report of a file, which tells that its initialisation segment is.
+    pub(super) fragments: &'a [FragmentEntry],
+}
+
+/// When footage was last written for good. Clones share one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastWritten(Arc<AtomicU64>);
+
+impl LastWritten {
+    pub(super) fn note(&self, durable: &Durable<'_>) {
+        tracing::trace!(
+            clip.id = %durable.clip_id,
+            init_length = durable.init_length,
+            fragments = durable.fragments.len(),
+            "durable"
+        );
+        self.0.store(monotonic_now().0, Ordering::Relaxed);
+    }
+
+    pub(super) fn at(&self) -> MonotonicNanos {
+        MonotonicNanos(self.0.load(Ordering::Relaxed))
+    }
+}

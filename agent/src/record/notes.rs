@@ -1,0 +1,76 @@
+//! Notes for the index that must not be lost while it cannot take them.
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use nightjar_shared::{event::EventMessage, ids::ClipId};
+use tokio::runtime::Handle;
+
+use crate::store::{ClipEnd, NewPart, Store, StoreError};
+
+/// Notes kept for another try; beyond it the oldest is forgotten. The start-up scan finds the
+/// clips again, whatever was forgotten.
+const MAX_OWED: usize = 256;
+/// Between two tries to write them.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A note that the index has yet to take.
+pub(super) enum Note {
+    Tell(Box<EventMessage>),
+    Close { clip_id: ClipId, end: ClipEnd, parts: Vec<NewPart>, message: Option<Box<EventMessage>> },
+    Gone { clip_id: ClipId, reason: &'static str },
+}
+
+/// The notes that wait, in order. Used by a thread that may block.
+pub(super) struct Notes {
+    store: Store,
+    runtime: Handle,
+    owed: VecDeque<Note>,
+    tried_at: Instant,
+}
+
+impl Notes {
+    pub(super) fn new(store: Store, runtime: Handle) -> Self {
+        Self { store, runtime, owed: VecDeque::new(), tried_at: Instant::now() }
+    }
+
+    /// Writes a note, after those that still wait.
+    pub(super) fn write(&mut self, note: Note) {
+        self.owed.push_back(note);
+        if self.owed.len() > MAX_OWED {
+            self.owed.pop_front();
+        }
+        self.pay();
+    }
+
+    /// Tries again what still waits, when it is time.
+    pub(super) fn retry(&mut self) {
+        if !self.owed.is_empty() && self.tried_at.elapsed() >= RETRY {
+            self.pay();
+        }
+    }
+
+    /// Writes as much as the index takes.
+    pub(super) fn pay(&mut self) {
+        while let Some(note) = self.owed.front() {
+            if let Err(error) = self.runtime.block_on(take(&self.store, note)) {
+                tracing::warn!(%error, "the index could not take a note; it will be tried again");
+                self.tried_at = Instant::now();
+                return;
+            }
+            self.owed.pop_front();
+        }
+    }
+}
+
+async fn take(store: &Store, note: &Note) -> Result<(), StoreError> {
+    match note {
+        Note::Tell(message) => store.enqueue_event((**message).clone()).await,
+        Note::Close { clip_id, end, parts, message } => {
+            store.close_clip(*clip_id, *end, parts.clone(), message.as_deref().cloned()).await
+        }
+        Note::Gone { clip_id, reason } => store.clip_gone(*clip_id, reason).await,
+    }
+}

@@ -1,0 +1,45 @@
+//! A picture of a clip's beginning, taken while the clip is being written.
+
+use std::path::PathBuf;
+
+use nightjar_shared::{api::PartKind, ids::ClipId};
+use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
+use tokio_util::task::TaskTracker;
+
+use super::files::{self, picture_name, picture_part};
+use crate::{media::Media, store::NewPart};
+
+/// Begins to take it; the receiver's sender is dropped when there is none.
+pub(super) fn take(
+    media: Media,
+    directory: PathBuf,
+    clip_id: ClipId,
+    tracker: &TaskTracker,
+    runtime: &Handle,
+) -> oneshot::Receiver<NewPart> {
+    let (sender, receiver) = oneshot::channel();
+    tracker.spawn_on(
+        async move {
+            match picture(&media, directory.clone(), clip_id).await {
+                Ok(part) => {
+                    if sender.send(part).is_err() {
+                        // The clip was closed without it.
+                        let _ = files::remove(&directory.join(picture_name(clip_id)));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(clip.id = %clip_id, %error, "a clip stays without a thumbnail");
+                }
+            }
+        },
+        runtime,
+    );
+    receiver
+}
+
+async fn picture(media: &Media, directory: PathBuf, clip_id: ClipId) -> anyhow::Result<NewPart> {
+    let jpeg = media.snapshot().await?;
+    let length = jpeg.len() as u64;
+    spawn_blocking(move || files::write_whole(&directory, &picture_name(clip_id), &jpeg)).await??;
+    Ok(picture_part(clip_id, PartKind::Thumbnail, length))
+}
