@@ -105,8 +105,25 @@ pub struct MotionConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum RecordingMode {
+    /// Clips of motion.
     Event,
+    /// Everything, in pieces of a minute that stay on the camera; motion is told without a clip.
+    Continuous,
+    /// Clips of motion, and everything between them.
+    Both,
     Off,
+}
+
+impl RecordingMode {
+    /// Whether motion gets clips of its own.
+    pub fn records_events(self) -> bool {
+        matches!(self, Self::Event | Self::Both)
+    }
+
+    /// Whether what happens between events is recorded too.
+    pub fn records_all(self) -> bool {
+        matches!(self, Self::Continuous | Self::Both)
+    }
 }
 
 impl TryFrom<String> for RecordingMode {
@@ -115,15 +132,16 @@ impl TryFrom<String> for RecordingMode {
     fn try_from(word: String) -> Result<Self, String> {
         match word.as_str() {
             "event" => Ok(Self::Event),
+            "continuous" => Ok(Self::Continuous),
+            "both" => Ok(Self::Both),
             "off" => Ok(Self::Off),
-            "continuous" | "both" => Err(not_yet("recording.mode", &word, RECORDING_MODES)),
             _ => Err(unknown("recording.mode", &word, RECORDING_MODES)),
         }
     }
 }
 
 const SOURCE_KINDS: &str = "\"v4l2\", \"file\" or \"synthetic\"";
-const RECORDING_MODES: &str = "\"event\" or \"off\"";
+const RECORDING_MODES: &str = "\"event\", \"continuous\", \"both\" or \"off\"";
 
 fn not_yet(key: &str, word: &str, choices: &str) -> String {
     format!("{key} = \"{word}\" is not supported yet; choose {choices}")
@@ -144,6 +162,10 @@ pub struct RecordingConfig {
     pub max_clip_s: u32,
     /// Byte budget for all recordings.
     pub max_bytes: u64,
+    /// Clips and snapshots older than this are deleted; 0 keeps them for as long as there is room.
+    pub max_age_days: u32,
+    /// The same for continuous footage.
+    pub continuous_max_age_days: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -195,6 +217,8 @@ impl Default for RecordingConfig {
             post_roll_s: 5,
             max_clip_s: 60,
             max_bytes: 20_000_000_000,
+            max_age_days: 0,
+            continuous_max_age_days: 0,
         }
     }
 }
@@ -255,6 +279,8 @@ impl Config {
         range("recording.pre_roll_s", recording.pre_roll_s, 0, 60)?;
         range("recording.post_roll_s", recording.post_roll_s, 1, 300)?;
         range("recording.max_clip_s", recording.max_clip_s, 5, 3600)?;
+        range("recording.max_age_days", recording.max_age_days, 0, 365)?;
+        range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
         range("live.max_viewers", self.live.max_viewers, 0, 64)
     }
 }
@@ -334,15 +360,9 @@ mod tests {
 
     #[test]
     fn what_is_planned_is_told_apart_from_what_is_unknown() {
-        let message = parse("[recording]\nmode = \"continuous\"\n").unwrap_err().to_string();
-        assert!(
-            message.contains("recording.mode = \"continuous\" is not supported yet"),
-            "{message}"
-        );
-        assert!(
-            message.contains("line 2") && message.contains("\"event\" or \"off\""),
-            "{message}"
-        );
+        let message = parse("[source]\nkind = \"rtsp\"\n").unwrap_err().to_string();
+        assert!(message.contains("source.kind = \"rtsp\" is not supported yet"), "{message}");
+        assert!(message.contains("line 2") && message.contains("\"v4l2\", \"file\""), "{message}");
         let message = parse("[source]\nkind = \"webcam\"\n").unwrap_err().to_string();
         assert!(message.contains("source.kind = \"webcam\" is not known"), "{message}");
     }

@@ -236,7 +236,8 @@ async fn found(
         started_at,
         clock: ClockState::Unsynced,
         boot_id,
-        started_uptime_ms: 0,
+        // Not older than it is known to be.
+        started_uptime_ms: uptime_ms(),
     };
     store.begin_clip(clip, None).await?;
     if close(store, directory, clip_id, kind, started_at, left).await?.is_none() {

@@ -35,15 +35,21 @@ pub(super) const QUEUE: usize = 256;
 /// A snapshot that takes longer leaves its clip without a thumbnail.
 const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Which session a clip belongs to. Both may record at the same time.
+/// How much continuous footage a power cut may take: to sync it more often would wear the card
+/// for nothing that anybody waits for.
+const CONTINUOUS_SYNC: Duration = Duration::from_secs(10);
+
+/// Which session a clip belongs to. The first two may record at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Slot {
     Motion,
     Manual,
+    Continuous,
 }
 
 impl Slot {
-    pub(super) const ALL: [Self; 2] = [Self::Motion, Self::Manual];
+    pub(super) const ALL: [Self; Self::COUNT] = [Self::Motion, Self::Manual, Self::Continuous];
+    pub(super) const COUNT: usize = 3;
 }
 
 #[derive(Debug)]
@@ -78,7 +84,7 @@ pub(super) struct Begin {
 pub(super) struct Disk {
     context: Context,
     runtime: Handle,
-    open: [Option<OpenClip>; 2],
+    open: [Option<OpenClip>; Slot::COUNT],
     notes: Notes,
 }
 
@@ -86,7 +92,7 @@ struct OpenClip {
     clip_id: ClipId,
     started_at: UnixMillis,
     file: ClipFile,
-    thumbnail: oneshot::Receiver<NewPart>,
+    thumbnail: Option<oneshot::Receiver<NewPart>>,
 }
 
 /// What the disk thread works with.
@@ -97,7 +103,7 @@ pub(super) struct Context {
     pub(super) tracker: TaskTracker,
     pub(super) status: Arc<watch::Sender<RecordStatus>>,
     /// The clip of each slot that could not be written (any further), for the recorder.
-    pub(super) failed: watch::Sender<[Option<ClipId>; 2]>,
+    pub(super) failed: watch::Sender<[Option<ClipId>; Slot::COUNT]>,
     /// Wakes retention: a clip was closed, or the disk is full.
     pub(super) keeper: Arc<Notify>,
     /// For the watchdog.
@@ -109,7 +115,7 @@ impl Disk {
     pub(super) fn new(context: Context) -> Self {
         let runtime = Handle::current();
         let notes = Notes::new(context.store.clone(), runtime.clone());
-        Self { context, runtime, open: [None, None], notes }
+        Self { context, runtime, open: [None, None, None], notes }
     }
 
     /// Works until the recorder drops its end of the queue; then closes what is open.
@@ -142,15 +148,11 @@ impl Disk {
             }
             return;
         }
-        match self.create(clip_id, started_at, frames, longest) {
+        let continuous = slot == Slot::Continuous;
+        let sync_every = if continuous { CONTINUOUS_SYNC } else { Duration::ZERO };
+        match self.create(clip_id, started_at, frames, longest, sync_every) {
             Ok(file) => {
-                let thumbnail = thumbnail::take(
-                    self.context.media.clone(),
-                    self.context.directory.clone(),
-                    clip_id,
-                    &self.context.tracker,
-                    &self.runtime,
-                );
+                let thumbnail = (!continuous).then(|| self.take_thumbnail(clip_id));
                 self.open[slot as usize] = Some(OpenClip { clip_id, started_at, file, thumbnail });
                 self.tell_what_is_recorded();
                 tracing::info!(clip.id = %clip_id, "a clip begins");
@@ -170,12 +172,13 @@ impl Disk {
         started_at: UnixMillis,
         frames: Vec<Arc<EncodedFrame>>,
         longest: Duration,
+        sync_every: Duration,
     ) -> Result<ClipFile, Problem> {
         self.check_space()?;
         let first = frames.first().ok_or_else(|| Problem::other("a clip without frames"))?;
         let directory = &self.context.directory;
         let mut file =
-            ClipFile::create(directory, clip_id, first, started_at, longest, Duration::ZERO)?;
+            ClipFile::create(directory, clip_id, first, started_at, longest, sync_every)?;
         let init_length = file.init_length();
         self.durable(Durable { clip_id, init_length, fragments: &[] });
         match file.append(frames) {
@@ -240,11 +243,9 @@ impl Disk {
             Ok(Some(finished)) => {
                 let (init_length, fragments) = (finished.init_length, &finished.last_fragments);
                 self.durable(Durable { clip_id, init_length, fragments });
-                let thumbnail = self.runtime.block_on(timeout(THUMBNAIL_PATIENCE, thumbnail));
-                let parts =
-                    std::iter::once(video_part(clip_id, finished.length, finished.duration_ms))
-                        .chain(thumbnail.ok().and_then(Result::ok))
-                        .collect();
+                let video = video_part(clip_id, finished.length, finished.duration_ms);
+                let thumbnail = thumbnail.and_then(|taken| self.wait_for(taken));
+                let parts = std::iter::once(video).chain(thumbnail).collect();
                 let end = ClipEnd {
                     ended_at: started_at.plus(Duration::from_millis(finished.duration_ms)),
                     duration_ms: finished.duration_ms,
@@ -263,6 +264,15 @@ impl Disk {
                 self.tell(message);
             }
         }
+    }
+
+    fn take_thumbnail(&self, clip_id: ClipId) -> oneshot::Receiver<NewPart> {
+        let Context { media, directory, tracker, .. } = &self.context;
+        thumbnail::take(media.clone(), directory.clone(), clip_id, tracker, &self.runtime)
+    }
+
+    fn wait_for(&self, thumbnail: oneshot::Receiver<NewPart>) -> Option<NewPart> {
+        self.runtime.block_on(timeout(THUMBNAIL_PATIENCE, thumbnail)).ok()?.ok()
     }
 
     /// Recording stops before the disk is entirely full: the index must still be able to say so.

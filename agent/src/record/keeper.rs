@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use nightjar_shared::ids::BootId;
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
@@ -16,10 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controls, RecordStatus, RetentionStatus, files,
-    retention::{Limits, to_delete},
+    retention::{Limits, Now, to_delete},
     space::{DISK_FULL, DiskSpace},
 };
-use crate::store::{Clip, ClipState, Store, StoreError};
+use crate::{
+    clock::{clock_state, unix_now, uptime_ms},
+    store::{Clip, ClipState, Store, StoreError},
+};
 
 /// How often the file system is asked for its free space.
 const SPACE_INTERVAL: Duration = Duration::from_secs(5);
@@ -33,6 +37,7 @@ const MADE_ROOM: &str = "it was deleted to make room before it could be uploaded
 
 pub(super) struct Keeper {
     pub(super) directory: PathBuf,
+    pub(super) boot_id: BootId,
     pub(super) store: Store,
     pub(super) controls: watch::Receiver<Controls>,
     pub(super) status: Arc<watch::Sender<RecordStatus>>,
@@ -53,7 +58,7 @@ impl Keeper {
             };
             let space = DiskSpace::of(&self.directory);
             self.publish_space(space);
-            let short = space.free_bytes < space.floor_bytes();
+            let short = space.free_bytes < space.target_bytes();
             if woken || short || kept.is_none_or(|at| at.elapsed() >= ROUND_INTERVAL) {
                 kept = Some(Instant::now());
                 if let Err(error) = self.make_room(space).await {
@@ -69,9 +74,11 @@ impl Keeper {
 
     async fn make_room(&self, disk: DiskSpace) -> Result<(), StoreError> {
         let clips = self.store.stored_clips().await?;
-        let max_bytes = self.controls.borrow().config.max_bytes;
-        let doomed = to_delete(&clips, Limits { max_bytes, disk });
-        for clip_id in &doomed {
+        let limits = self.limits(disk);
+        let doomed = to_delete(&clips, limits, self.now());
+        // In the order in which they were recorded.
+        for clip in clips.iter().filter(|clip| doomed.contains(&clip.clip_id)) {
+            let clip_id = &clip.clip_id;
             let Some(clip) = self.store.clip(*clip_id).await? else { continue };
             // Files first: should the power fail in between, the start-up scan finds a row
             // without files, which it understands; files without a row would be adopted again.
@@ -86,11 +93,39 @@ impl Keeper {
         let left = clips.iter().filter(|clip| !doomed.contains(&clip.clip_id));
         let used_bytes = left.clone().map(|clip| clip.bytes).sum();
         let oldest_at = left.map(|clip| clip.started_at).next();
+        let space = DiskSpace::of(&self.directory);
+        let crowded = (space.free_bytes < space.floor_bytes())
+            .then(|| crowded(space, used_bytes, self.status.borrow().retention.problem.is_some()));
         self.status.send_if_modified(|status| {
-            let retention = RetentionStatus { used_bytes, oldest_at, ..status.retention.clone() };
+            let retention = RetentionStatus {
+                used_bytes,
+                oldest_at,
+                crowded: crowded.flatten(),
+                ..status.retention.clone()
+            };
             std::mem::replace(&mut status.retention, retention.clone()) != retention
         });
         Ok(())
+    }
+
+    fn limits(&self, disk: DiskSpace) -> Limits {
+        let controls = self.controls.borrow();
+        let days = |days: u32| (days > 0).then(|| Duration::from_hours(24) * days);
+        Limits {
+            max_bytes: controls.config.max_bytes,
+            max_age: days(controls.config.max_age_days),
+            continuous_max_age: days(controls.config.continuous_max_age_days),
+            disk,
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            wall: unix_now(),
+            clock: clock_state(),
+            boot_id: self.boot_id,
+            uptime_ms: uptime_ms(),
+        }
     }
 
     /// Tells of a full disk also while nothing records, and of space that has returned.
@@ -118,6 +153,20 @@ impl Keeper {
             Err(error) => tracing::warn!(%error, "the recordings could not be inspected"),
         }
     }
+}
+
+/// What the owner is told of a disk that others have filled; nothing while it stops recording,
+/// which is told already.
+fn crowded(space: DiskSpace, used_bytes: u64, full: bool) -> Option<String> {
+    let mb = |bytes: u64| bytes / 1_000_000;
+    (!full).then(|| {
+        format!(
+            "other files fill the disk for recordings: {} MB are free, recordings take {} MB; only \
+             the newest are kept",
+            mb(space.free_bytes),
+            mb(used_bytes)
+        )
+    })
 }
 
 /// Marks closed clips whose footage is no longer on disk. Gives their number.

@@ -97,6 +97,8 @@ pub struct RetentionStatus {
     pub missing_clips: u64,
     /// One sentence when the disk is full, recording or not.
     pub problem: Option<String>,
+    /// One sentence when others have filled the disk so far that little can be kept.
+    pub crowded: Option<String>,
 }
 
 impl RecordStatus {
@@ -105,10 +107,8 @@ impl RecordStatus {
         let missing = self.retention.missing_clips;
         let missing = (missing > 0)
             .then(|| format!("{missing} clips are missing: somebody deleted their files"));
-        [self.problem.clone(), self.retention.problem.clone(), missing]
-            .into_iter()
-            .flatten()
-            .collect()
+        let RetentionStatus { problem: full, crowded, .. } = self.retention.clone();
+        [self.problem.clone(), full, crowded, missing].into_iter().flatten().collect()
     }
 }
 
@@ -158,7 +158,7 @@ pub async fn start(
     first_status.retention.missing_clips = adopted.missing;
     let (status_sender, status) = watch::channel(first_status);
     let status_sender = Arc::new(status_sender);
-    let (failed_sender, failed) = watch::channel([None, None]);
+    let (failed_sender, failed) = watch::channel([None, None, None]);
     let keeper_wake = Arc::new(Notify::new());
     let last_written = LastWritten::default();
     let (requests, requests_receiver) = mpsc::channel(REQUEST_QUEUE);
@@ -177,6 +177,7 @@ pub async fn start(
     tracker.spawn_blocking(move || disk.run(disk_receiver));
     let keeper = keeper::Keeper {
         directory: directory.clone(),
+        boot_id,
         store: store.clone(),
         controls: controls_receiver.clone(),
         status: status_sender,

@@ -1,147 +1,121 @@
 //! What must go so that recording can go on: pure decisions.
+//!
+//! Three limits: an age for each class of footage, a byte budget, and a floor of free space that
+//! counts whoever filled the disk. Age takes what is too old. For budget and floor clips go in
+//! this order, each class oldest first: what the relay has, continuous footage, what the relay
+//! lacks, what an owner protects. On a disk that somebody else has filled beyond the floor, what
+//! exists nowhere else is kept up to an allowance, for as long as recording itself has room.
 
-use nightjar_shared::ids::ClipId;
+use std::{collections::HashSet, time::Duration};
+
+use nightjar_shared::{
+    ids::{BootId, ClipId},
+    time::{ClockState, UnixMillis},
+};
 
 use super::space::DiskSpace;
-use crate::store::StoredClip;
+use crate::store::{ClipKind, StoredClip};
 
-/// A byte budget, and how full the file system is.
+/// Ages beyond this come from a clock that was set wrong: no clip is deleted for them.
+const OLDEST_BELIEVED: Duration = Duration::from_hours(400 * 24);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     /// All recordings together.
     pub(super) max_bytes: u64,
+    /// Clips and snapshots.
+    pub(super) max_age: Option<Duration>,
+    pub(super) continuous_max_age: Option<Duration>,
     pub(super) disk: DiskSpace,
 }
 
-/// The clips to delete: those that the relay has, oldest first, then, when these do not suffice
-/// for the budget or the least free space, the oldest others. `clips` come oldest first.
-pub(super) fn to_delete(clips: &[StoredClip], limits: Limits) -> Vec<ClipId> {
-    let disk = limits.disk;
-    let used: u64 = clips.iter().map(|clip| clip.bytes).sum();
-    let over_budget = used.saturating_sub(limits.max_bytes);
-    let under_floor = disk.floor_bytes().saturating_sub(disk.free_bytes);
-    let under_least = disk.least_bytes().saturating_sub(disk.free_bytes);
+/// What the clocks say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Now {
+    pub(super) wall: UnixMillis,
+    pub(super) clock: ClockState,
+    pub(super) boot_id: BootId,
+    pub(super) uptime_ms: u64,
+}
 
-    let mut freed = 0;
-    let mut doomed = Vec::new();
-    for (settled, needed) in
-        [(true, over_budget.max(under_floor)), (false, over_budget.max(under_least))]
-    {
-        for clip in clips.iter().filter(|clip| clip.settled == settled) {
-            if freed >= needed {
+/// Classes in the order in which they make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// The relay has it.
+    Settled,
+    Continuous,
+    /// Exists here alone.
+    Unsettled,
+    Protected,
+}
+
+impl Class {
+    const ALL: [Self; 4] = [Self::Settled, Self::Continuous, Self::Unsettled, Self::Protected];
+
+    fn of(clip: &StoredClip) -> Self {
+        match clip {
+            StoredClip { protected: true, .. } => Self::Protected,
+            StoredClip { kind: ClipKind::Continuous, .. } => Self::Continuous,
+            StoredClip { settled: true, .. } => Self::Settled,
+            _ => Self::Unsettled,
+        }
+    }
+}
+
+/// The clips to delete; `clips` come oldest first.
+pub(super) fn to_delete(clips: &[StoredClip], limits: Limits, now: Now) -> HashSet<ClipId> {
+    let expired = |clip: &&StoredClip| is_expired(clip, limits, now);
+    let mut doomed: HashSet<ClipId> =
+        clips.iter().filter(expired).map(|clip| clip.clip_id).collect();
+    let mut used: u64 = clips.iter().map(|clip| clip.bytes).sum();
+    let mut free = limits.disk.free_bytes;
+    for clip in clips.iter().filter(expired) {
+        used -= clip.bytes;
+        free += clip.bytes;
+    }
+    for class in Class::ALL {
+        for clip in clips.iter().filter(|clip| Class::of(clip) == class) {
+            if used <= limits.max_bytes && free >= wanted_free(class, used, limits.disk) {
                 break;
             }
-            freed += clip.bytes;
-            doomed.push(clip.clip_id);
+            if doomed.insert(clip.clip_id) {
+                used -= clip.bytes;
+                free += clip.bytes;
+            }
         }
     }
     doomed
 }
 
-#[cfg(test)]
-mod tests {
-    use nightjar_shared::time::UnixMillis;
-
-    use super::*;
-    use crate::seeded::Seeded;
-
-    const GB: u64 = 1_000_000_000;
-    const ROOMY: DiskSpace = DiskSpace { total_bytes: 100 * GB, free_bytes: 50 * GB };
-
-    fn clips(described: &[(u64, bool)]) -> Vec<StoredClip> {
-        (1..)
-            .zip(described)
-            .map(|(sequence, (bytes, settled))| StoredClip {
-                clip_id: ClipId::generate(),
-                sequence,
-                started_at: UnixMillis(sequence),
-                bytes: *bytes,
-                settled: *settled,
-            })
-            .collect()
-    }
-
-    fn chosen(clips: &[StoredClip], limits: Limits) -> Vec<i64> {
-        to_delete(clips, limits)
-            .iter()
-            .map(|id| clips.iter().find(|clip| clip.clip_id == *id).unwrap().sequence)
-            .collect()
-    }
-
-    #[test]
-    fn within_the_budget_nothing_goes() {
-        let clips = clips(&[(5, true), (5, false)]);
-        assert!(to_delete(&clips, Limits { max_bytes: 10, disk: ROOMY }).is_empty());
-    }
-
-    #[test]
-    fn uploaded_clips_go_first_and_the_oldest_of_them_before_others() {
-        let clips = clips(&[(5, false), (5, true), (5, false), (5, true)]);
-        assert_eq!(chosen(&clips, Limits { max_bytes: 15, disk: ROOMY }), [2]);
-        assert_eq!(chosen(&clips, Limits { max_bytes: 10, disk: ROOMY }), [2, 4]);
-        assert_eq!(chosen(&clips, Limits { max_bytes: 5, disk: ROOMY }), [2, 4, 1]);
-    }
-
-    #[test]
-    fn a_disk_filled_by_somebody_else_is_given_room() {
-        let clips = clips(&[(GB, true), (GB, true), (GB, true)]);
-        let disk = DiskSpace { total_bytes: 100 * GB, free_bytes: 5 * GB - GB - 1 };
-        assert_eq!(chosen(&clips, Limits { max_bytes: u64::MAX, disk }), [1, 2]);
-    }
-
-    #[test]
-    fn a_large_disk_under_its_floor_costs_no_clip_that_the_relay_does_not_have() {
-        let clips = clips(&[(GB, false), (GB, true), (GB, false)]);
-        let disk = DiskSpace { total_bytes: 252 * GB, free_bytes: 12 * GB };
-        assert_eq!(chosen(&clips, Limits { max_bytes: u64::MAX, disk }), [2]);
-    }
-
-    #[test]
-    fn below_the_least_free_space_the_oldest_footage_goes_wherever_it_is() {
-        let clips = clips(&[(GB, false), (GB, false)]);
-        let disk = DiskSpace { total_bytes: 252 * GB, free_bytes: GB / 2 };
-        assert_eq!(chosen(&clips, Limits { max_bytes: u64::MAX, disk }), [1]);
-    }
-
-    #[test]
-    fn the_floor_suits_disks_of_every_size() {
-        let floor = |total_bytes| DiskSpace { total_bytes, free_bytes: 0 }.floor_bytes();
-        assert_eq!(floor(1_000 * GB), 50 * GB);
-        assert_eq!(floor(16 * GB), GB);
-        assert_eq!(floor(GB / 50), GB / 500);
-        assert_eq!(floor(0), 0);
-    }
-
-    #[test]
-    fn random_disks_end_up_within_their_limits_or_empty() {
-        let mut random = Seeded::new(5);
-        for _ in 0..500 {
-            let described: Vec<(u64, bool)> = (0..random.below(60))
-                .map(|_| (random.below(1_000), random.below(2) == 0))
-                .collect();
-            let clips = clips(&described);
-            let disk = DiskSpace { total_bytes: 100_000, free_bytes: random.below(20_000) };
-            let limits = Limits { max_bytes: random.below(40_000), disk };
-            let deleted = to_delete(&clips, limits);
-
-            let bytes_of = |settled: bool, only: &dyn Fn(ClipId) -> bool| -> u64 {
-                let counted = clips.iter().filter(|clip| clip.settled == settled);
-                counted.filter(|clip| only(clip.clip_id)).map(|clip| clip.bytes).sum()
-            };
-            let gone = |clip_id| deleted.contains(&clip_id);
-            let freed = bytes_of(true, &gone) + bytes_of(false, &gone);
-            let used = bytes_of(true, &|_| true) + bytes_of(false, &|_| true);
-            let free = disk.free_bytes + freed;
-            let holds = |floor: u64| used - freed <= limits.max_bytes && free >= floor;
-            let all_settled_gone = bytes_of(true, &gone) == bytes_of(true, &|_| true);
-            assert!(holds(disk.floor_bytes()) || all_settled_gone, "the relay's clips go first");
-            assert!(holds(disk.least_bytes()) || freed == used, "then all others, as needed");
-            if let Some(last) = clips.iter().find(|clip| deleted.last() == Some(&clip.clip_id)) {
-                let floor = if last.settled { disk.floor_bytes() } else { disk.least_bytes() };
-                let enough_without =
-                    used - (freed - last.bytes) <= limits.max_bytes && free - last.bytes >= floor;
-                assert!(!enough_without || last.bytes == 0, "nothing goes needlessly");
-            }
-        }
+/// How much free space a class makes way for while `used` bytes are recorded.
+fn wanted_free(class: Class, used: u64, disk: DiskSpace) -> u64 {
+    let elsewhere_too = class <= Class::Continuous;
+    if elsewhere_too || used > disk.allowance_bytes() {
+        disk.target_bytes()
+    } else {
+        disk.least_bytes()
     }
 }
+
+fn is_expired(clip: &StoredClip, limits: Limits, now: Now) -> bool {
+    let limit = match clip.kind {
+        ClipKind::Continuous => limits.continuous_max_age,
+        _ => limits.max_age,
+    };
+    let expired = |limit| age(clip, now).is_some_and(|age| age >= limit);
+    !clip.protected && limit.is_some_and(expired)
+}
+
+/// How long ago a clip began. Within one boot the uptime tells, whatever the wall clock does; over
+/// boots only wall clocks that the network has set do, and only within reason.
+fn age(clip: &StoredClip, now: Now) -> Option<Duration> {
+    if clip.boot_id == now.boot_id {
+        return Some(Duration::from_millis(now.uptime_ms.saturating_sub(clip.started_uptime_ms)));
+    }
+    let age = now.wall.since(clip.started_at);
+    let believed = [clip.clock, now.clock] == [ClockState::Synced; 2] && age <= OLDEST_BELIEVED;
+    believed.then_some(age)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! What is being recorded and why: one session for each event, a clip or several in each.
+//! What is being recorded and why: one session for each event, and one for what is recorded all
+//! the time; a clip or several in each.
 //! Pure: it takes frames and the time, and says what is to be done.
 
 use std::time::Duration;
@@ -46,10 +47,17 @@ pub(super) struct End {
     pub(super) reason: &'static str,
 }
 
-#[derive(Debug)]
-pub(super) struct Session {
+/// What a session records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Event {
     pub(super) event_id: EventId,
     pub(super) kind: EventKind,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    /// Nothing for what is recorded all the time: it has no beginning and no end to tell of.
+    pub(super) event: Option<Event>,
     /// The first clip of the event: what its messages point to.
     pub(super) first_clip: ClipId,
     /// The newest clip of the event.
@@ -73,11 +81,10 @@ struct OpenClip {
 }
 
 impl Session {
-    pub(super) fn new(kind: EventKind, event_id: EventId, max_clip: Duration) -> Self {
+    pub(super) fn new(event: Option<Event>, max_clip: Duration) -> Self {
         let first_clip = ClipId::generate();
         Self {
-            event_id,
-            kind,
+            event,
             first_clip,
             last_clip: first_clip,
             max_clip,
@@ -196,7 +203,8 @@ mod tests {
     }
 
     fn session() -> Session {
-        Session::new(EventKind::Motion, EventId::generate(), Duration::from_mins(1))
+        let event = Event { event_id: EventId::generate(), kind: EventKind::Motion };
+        Session::new(Some(event), Duration::from_mins(1))
     }
 
     fn open_session(seconds: u64) -> Session {

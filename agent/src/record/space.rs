@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+const GB: u64 = 1_000_000_000;
+
 /// Told while recording waits for space.
 pub(super) const DISK_FULL: &str =
     "the disk for recordings is full; recording goes on when space is free";
@@ -29,18 +31,29 @@ impl DiskSpace {
         }
     }
 
-    /// Free space that clips which the relay has make way for: a twentieth of the disk, and never
-    /// less than [`Self::least_bytes`].
+    /// Free space that recording must leave to everybody else: a twentieth of the disk, and 1 GB at
+    /// least, but no more than a tenth of a small disk.
     pub(super) fn floor_bytes(self) -> u64 {
-        (self.total_bytes / 20).max(self.least_bytes())
+        (self.total_bytes / 20).max(GB.min(self.total_bytes / 10))
     }
 
-    /// Free space that even footage which exists nowhere else makes way for: 1 GB, but no more
-    /// than a tenth of a small disk. A large disk that somebody else has filled up to the floor
-    /// must not cost every clip before it is uploaded.
+    /// What retention aims at: above the floor by more than is recorded until it looks again.
+    pub(super) fn target_bytes(self) -> u64 {
+        const HEADROOM: u64 = 64_000_000;
+        self.floor_bytes() + HEADROOM.min(self.total_bytes / 100)
+    }
+
+    /// How much footage that exists nowhere else may stand on a disk that somebody else has filled
+    /// beyond the floor: deleting it would give back next to nothing, and cost every clip before
+    /// its upload.
+    pub(super) fn allowance_bytes(self) -> u64 {
+        GB.min(self.total_bytes / 100)
+    }
+
+    /// Free space that even that footage makes way for, so that recording goes on.
     pub(super) fn least_bytes(self) -> u64 {
-        const LEAST: u64 = 1_000_000_000;
-        LEAST.min(self.total_bytes / 10)
+        const LEAST: u64 = 100_000_000;
+        LEAST.min(self.total_bytes / 25)
     }
 
     /// With less than this free, recording stops: the index needs the rest to say so.
@@ -52,5 +65,27 @@ impl DiskSpace {
     /// Whether recording has to wait for space.
     pub(super) fn is_full(self) -> bool {
         self.total_bytes > 0 && self.free_bytes < self.reserve_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limits_suit_disks_of_every_size() {
+        let disk = |total_bytes| DiskSpace { total_bytes, free_bytes: 0 };
+        assert_eq!(disk(1_000 * GB).floor_bytes(), 50 * GB);
+        assert_eq!(disk(16 * GB).floor_bytes(), GB);
+        assert_eq!(disk(GB / 50).floor_bytes(), GB / 500);
+        for total_bytes in [GB / 60, GB, 4 * GB, 16 * GB, 64 * GB, 4_000 * GB] {
+            let disk = disk(total_bytes);
+            assert!(disk.reserve_bytes() < disk.least_bytes(), "{total_bytes}");
+            assert!(disk.least_bytes() < disk.floor_bytes(), "{total_bytes}");
+            assert!(disk.floor_bytes() < disk.target_bytes(), "{total_bytes}");
+            assert!(disk.target_bytes() <= total_bytes * 11 / 100, "{total_bytes}");
+        }
+        let unknown = DiskSpace::default();
+        assert_eq!((unknown.target_bytes(), unknown.is_full()), (0, false));
     }
 }

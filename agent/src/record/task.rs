@@ -20,11 +20,10 @@ use super::{
     Controls, RecordError,
     disk::{Begin, DiskCommand, Slot},
     preroll::Preroll,
-    session::{End, Session, Step, Tick},
+    session::{End, Event, Session, Step, Tick},
 };
 use crate::{
     clock::{MonotonicNanos, clock_state, monotonic_now, unix_time_of, uptime_ms},
-    config::RecordingMode,
     frame::EncodedFrame,
     media::mux::VideoTrack,
     motion_change::MotionChange,
@@ -35,6 +34,8 @@ use crate::{
 const PREROLL_MAX_BYTES: usize = 48 * 1024 * 1024;
 /// A manual recording that nobody stops ends by itself.
 const LONGEST_MANUAL: Duration = Duration::from_hours(1);
+/// The length of a piece of continuous footage.
+const PIECE: Duration = Duration::from_mins(1);
 const TICK: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(super) struct Ends {
     pub(super) motion: broadcast::Receiver<MotionChange>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) controls: watch::Receiver<Controls>,
-    pub(super) failed: watch::Receiver<[Option<ClipId>; 2]>,
+    pub(super) failed: watch::Receiver<[Option<ClipId>; Slot::COUNT]>,
 }
 
 pub(super) struct Task {
@@ -57,7 +58,7 @@ pub(super) struct Task {
     boot_id: BootId,
     controls: Controls,
     preroll: Preroll,
-    sessions: [Option<Session>; 2],
+    sessions: [Option<Session>; Slot::COUNT],
     track: Option<VideoTrack>,
     /// Frames were lost: those up to the next key frame cannot be decoded.
     awaits_key_frame: bool,
@@ -75,7 +76,7 @@ impl Task {
             boot_id,
             controls,
             preroll: Preroll::new(span, PREROLL_MAX_BYTES),
-            sessions: [None, None],
+            sessions: [None, None, None],
             track: None,
             awaits_key_frame: true,
         }
@@ -118,7 +119,7 @@ impl Task {
     async fn on_frame(
         &mut self,
         frame: Arc<EncodedFrame>,
-        failed: &watch::Receiver<[Option<ClipId>; 2]>,
+        failed: &watch::Receiver<[Option<ClipId>; Slot::COUNT]>,
     ) {
         if self.controls.private || (self.awaits_key_frame && !frame.key_frame) {
             return;
@@ -146,6 +147,28 @@ impl Task {
                 Step::Finish => self.finish(slot).await,
             }
         }
+        self.fill_in().await;
+    }
+
+    /// Continuous footage covers the time in which nothing else is recorded, and no other: what is
+    /// written twice is the pre-roll of an event, and the group of pictures in which it ends.
+    async fn fill_in(&mut self) {
+        let other = [Slot::Motion, Slot::Manual]
+            .iter()
+            .any(|slot| self.sessions[*slot as usize].as_ref().is_some_and(Session::has_footage));
+        let wanted = self.controls.config.mode.records_all() && !self.controls.private && !other;
+        let place = Slot::Continuous as usize;
+        match (wanted, self.sessions[place].is_some()) {
+            (true, false) => {
+                let frames = self.preroll.since(monotonic_now());
+                if !frames.is_empty() {
+                    self.sessions[place] = Some(Session::new(None, PIECE));
+                    self.open_clip(Slot::Continuous, frames, None).await;
+                }
+            }
+            (false, true) => self.finish(Slot::Continuous).await,
+            _ => {}
+        }
     }
 
     /// Notes the parameter sets of a key frame. True when they are not those before: then it may
@@ -169,7 +192,7 @@ impl Task {
             EventState::Ended => {
                 let reason = change.reason.unwrap_or("still");
                 let Some(session) = &mut self.sessions[Slot::Motion as usize] else { return };
-                let records = self.controls.config.mode != RecordingMode::Off;
+                let records = session.has_footage();
                 let post_roll = if records && reason == "still" {
                     Duration::from_secs(self.controls.config.post_roll_s.into())
                 } else {
@@ -188,9 +211,10 @@ impl Task {
             session.extend();
             return;
         }
-        let session = Session::new(EventKind::Motion, change.event_id, self.max_clip());
-        let records = self.controls.config.mode != RecordingMode::Off;
-        let mut message = self.message(&session, EventState::Started, change.at);
+        let event = Event { event_id: change.event_id, kind: EventKind::Motion };
+        let session = Session::new(Some(event), self.max_clip());
+        let records = self.controls.config.mode.records_events();
+        let mut message = self.message(event, EventState::Started, change.at);
         message.clip_id = records.then_some(session.first_clip);
         message.boxes = change.boxes;
         message.zones = change.zones;
@@ -202,6 +226,7 @@ impl Task {
         let pre_roll = Duration::from_secs(self.controls.config.pre_roll_s.into());
         let frames = self.preroll.since(change.at.minus(pre_roll));
         self.open_clip(Slot::Motion, frames, Some(message)).await;
+        self.fill_in().await;
     }
 
     async fn on_request(&mut self, request: Request) {
@@ -240,13 +265,15 @@ impl Task {
         if frames.is_empty() {
             return Err(RecordError::NoPicture);
         }
-        let mut session = Session::new(EventKind::Manual, EventId::generate(), self.max_clip());
+        let event = Event { event_id: EventId::generate(), kind: EventKind::Manual };
+        let mut session = Session::new(Some(event), self.max_clip());
         session.end(End { at: now.plus(LONGEST_MANUAL), reason: "time_limit" }, Duration::ZERO);
         let clip_id = session.first_clip;
-        let mut message = self.message(&session, EventState::Started, now);
+        let mut message = self.message(event, EventState::Started, now);
         message.clip_id = Some(clip_id);
         self.sessions[Slot::Manual as usize] = Some(session);
         self.open_clip(Slot::Manual, frames, Some(message)).await;
+        self.fill_in().await;
         Ok(clip_id)
     }
 
@@ -269,12 +296,14 @@ impl Task {
         self.controls = controls;
         self.preroll.set_span(Duration::from_secs(self.controls.config.pre_roll_s.into()));
         let max_clip = self.max_clip();
-        self.sessions.iter_mut().flatten().for_each(|session| session.set_max_clip(max_clip));
+        let events = self.sessions.iter_mut().flatten().filter(|session| session.event.is_some());
+        events.for_each(|session| session.set_max_clip(max_clip));
         if self.controls.private {
             self.preroll.clear();
             self.awaits_key_frame = true;
             self.finish_all("privacy").await;
         }
+        self.fill_in().await;
     }
 
     /// Opens a session's next clip with `frames`, or tells its message alone while there is no
@@ -285,7 +314,10 @@ impl Task {
         frames: Vec<Arc<EncodedFrame>>,
         message: Option<EventMessage>,
     ) {
-        let longest = self.max_clip() + Duration::from_secs(self.controls.config.pre_roll_s.into());
+        let longest = match slot {
+            Slot::Continuous => PIECE,
+            _ => self.max_clip() + Duration::from_secs(self.controls.config.pre_roll_s.into()),
+        };
         let Some(session) = &mut self.sessions[slot as usize] else { return };
         let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
             if let Some(message) = message {
@@ -297,10 +329,11 @@ impl Task {
         let clip_id = session.next_clip(begun_at, last.captured_at);
         let clip = NewClip {
             clip_id,
-            event_id: Some(session.event_id),
+            event_id: session.event.map(|event| event.event_id),
             kind: match slot {
                 Slot::Motion => ClipKind::Motion,
                 Slot::Manual => ClipKind::Manual,
+                Slot::Continuous => ClipKind::Continuous,
             },
             started_at: unix_time_of(begun_at),
             clock: clock_state(),
@@ -314,10 +347,13 @@ impl Task {
     async fn finish(&mut self, slot: Slot) {
         let Some(session) = self.sessions[slot as usize].take() else { return };
         let end = session.ending().unwrap_or(End { at: monotonic_now(), reason: "stopped" });
-        let mut message = self.message(&session, EventState::Ended, end.at);
-        message.clip_id = session.has_footage().then_some(session.first_clip);
-        message.reason = Some(end.reason.to_owned());
-        self.send(DiskCommand::End { slot, message: Some(Box::new(message)) }).await;
+        let message = session.event.map(|event| {
+            let mut message = self.message(event, EventState::Ended, end.at);
+            message.clip_id = session.has_footage().then_some(session.first_clip);
+            message.reason = Some(end.reason.to_owned());
+            Box::new(message)
+        });
+        self.send(DiskCommand::End { slot, message }).await;
     }
 
     async fn finish_all(&mut self, reason: &'static str) {
@@ -331,11 +367,11 @@ impl Task {
         }
     }
 
-    fn message(&self, session: &Session, state: EventState, at: MonotonicNanos) -> EventMessage {
+    fn message(&self, event: Event, state: EventState, at: MonotonicNanos) -> EventMessage {
         EventMessage {
             protocol: PROTOCOL_VERSION,
-            event_id: session.event_id,
-            kind: session.kind,
+            event_id: event.event_id,
+            kind: event.kind,
             state,
             at: unix_time_of(at),
             clock: clock_state(),

@@ -47,12 +47,16 @@ pub enum ClipKind {
     Motion,
     Manual,
     Snapshot,
+    /// A piece of what is recorded all the time. It stays on the camera: the relay never hears of
+    /// it.
+    Continuous,
 }
 
 words!(ClipKind {
     ClipKind::Motion => "motion",
     ClipKind::Manual => "manual",
     ClipKind::Snapshot => "snapshot",
+    ClipKind::Continuous => "continuous",
 });
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +134,12 @@ pub struct Clip {
     pub state: ClipState,
     pub started_at: UnixMillis,
     pub clock: ClockState,
+    pub boot_id: BootId,
+    pub started_uptime_ms: u64,
     pub ended_at: Option<UnixMillis>,
     pub duration_ms: Option<u64>,
     pub gone_reason: Option<String>,
+    pub protected: bool,
     pub parts: Vec<Part>,
 }
 
@@ -141,11 +148,17 @@ pub struct Clip {
 pub struct StoredClip {
     pub clip_id: ClipId,
     pub sequence: i64,
+    pub kind: ClipKind,
     pub started_at: UnixMillis,
-    /// All its parts together.
+    pub clock: ClockState,
+    pub boot_id: BootId,
+    pub started_uptime_ms: u64,
+    /// What its files take of the disk.
     pub bytes: u64,
     /// Nothing of it must still go to the relay.
     pub settled: bool,
+    /// An owner wants it kept.
+    pub protected: bool,
 }
 
 impl Store {
@@ -180,15 +193,21 @@ impl Store {
         let tells = message.is_some();
         self.write(move |transaction| {
             transaction.execute(
-                "update clips set state = 'closed', ended_at = ?2, duration_ms = ?3
+                "update clips set state = 'closed', ended_at = ?2, duration_ms = ?3, bytes = ?4
                  where clip_id = ?1",
-                params![clip_id.to_string(), end.ended_at.0, end.duration_ms],
+                params![
+                    clip_id.to_string(),
+                    end.ended_at.0,
+                    end.duration_ms,
+                    parts.iter().map(|part| part.length).sum::<u64>(),
+                ],
             )?;
             for part in &parts {
                 insert_part(transaction, clip_id, part)?;
             }
             transaction.execute(
-                "insert into uploads (clip_id, state) values (?1, 'waiting')
+                "insert into uploads (clip_id, state)
+                 select clip_id, 'waiting' from clips where clip_id = ?1 and kind <> 'continuous'
                  on conflict (clip_id) do nothing",
                 [clip_id.to_string()],
             )?;
@@ -220,25 +239,38 @@ impl Store {
     pub async fn stored_clips(&self) -> Result<Vec<StoredClip>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "select clips.clip_id, sequence, started_at,
-                        coalesce(sum(clip_parts.length), 0) as bytes,
-                        coalesce(uploads.state, 'waiting') <> 'waiting' as settled
-                 from clips
-                 left join clip_parts on clip_parts.clip_id = clips.clip_id
-                 left join uploads on uploads.clip_id = clips.clip_id
-                 where clips.state = 'closed'
-                 group by clips.sequence order by clips.sequence",
+                "select clips.*, kind = 'continuous' or coalesce(uploads.state, 'waiting') <> 'waiting'
+                            as settled
+                 from clips left join uploads on uploads.clip_id = clips.clip_id
+                 where clips.state = 'closed' order by clips.sequence",
             )?;
             let rows = statement.query_map([], |row| {
                 Ok(StoredClip {
                     clip_id: parsed(row, "clip_id")?,
                     sequence: row.get("sequence")?,
+                    kind: parsed(row, "kind")?,
                     started_at: UnixMillis(row.get("started_at")?),
+                    clock: clock_of(row)?,
+                    boot_id: parsed(row, "boot_id")?,
+                    started_uptime_ms: row.get("started_uptime_ms")?,
                     bytes: row.get("bytes")?,
                     settled: row.get("settled")?,
+                    protected: row.get("protected")?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Has a clip deleted last, or like any other again. False when there is no such clip.
+    pub async fn protect_clip(&self, clip_id: ClipId, protected: bool) -> Result<bool> {
+        self.write(move |transaction| {
+            let changed = transaction.execute(
+                "update clips set protected = ?2 where clip_id = ?1",
+                params![clip_id.to_string(), protected],
+            )?;
+            Ok(changed > 0)
         })
         .await
     }
@@ -250,8 +282,8 @@ impl Store {
         self.write(move |transaction| {
             let id = clip_id.to_string();
             let settled = transaction.execute(
-                "delete from clips where clip_id = ?1 and exists
-                     (select 1 from uploads where uploads.clip_id = ?1 and state <> 'waiting')",
+                "delete from clips where clip_id = ?1 and (kind = 'continuous' or exists
+                     (select 1 from uploads where uploads.clip_id = ?1 and state <> 'waiting'))",
                 [&id],
             )?;
             if settled > 0 {
@@ -347,13 +379,13 @@ fn clip_from_row(row: &Row<'_>) -> rusqlite::Result<Clip> {
         kind: parsed(row, "kind")?,
         state: parsed(row, "state")?,
         started_at: UnixMillis(row.get("started_at")?),
-        clock: match row.get_ref("clock")?.as_str()? {
-            "unsynced" => ClockState::Unsynced,
-            _ => ClockState::Synced,
-        },
+        clock: clock_of(row)?,
+        boot_id: parsed(row, "boot_id")?,
+        started_uptime_ms: row.get("started_uptime_ms")?,
         ended_at: row.get::<_, Option<i64>>("ended_at")?.map(UnixMillis),
         duration_ms: row.get("duration_ms")?,
         gone_reason: row.get("gone_reason")?,
+        protected: row.get("protected")?,
         parts: Vec::new(),
     })
 }
@@ -368,6 +400,13 @@ fn part_from_row(row: &Row<'_>) -> rusqlite::Result<Part> {
         sha256: row.get("sha256")?,
         duration_ms: row.get("duration_ms")?,
         uploaded: row.get::<_, Option<i64>>("uploaded_at")?.is_some(),
+    })
+}
+
+fn clock_of(row: &Row<'_>) -> rusqlite::Result<ClockState> {
+    Ok(match row.get_ref("clock")?.as_str()? {
+        "unsynced" => ClockState::Unsynced,
+        _ => ClockState::Synced,
     })
 }
 

@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_initial.sql"), include_str!("migrations/0002_continuous.sql")];
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
@@ -16,10 +17,12 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     // last commits with the power: then a command could run twice, or a recorded event would
     // never be told. Commits are few, so the price is some syncs for each event.
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "foreign_keys", true)?;
     // `fsck` may look while the agent runs.
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    // A migration that makes a table anew must not take along what refers to it.
+    connection.pragma_update(None, "foreign_keys", false)?;
     migrate(&mut connection, &MIGRATIONS)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 

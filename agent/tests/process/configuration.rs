@@ -58,9 +58,9 @@ fn an_unwritable_data_directory_is_refused_with_its_name() {
 
 #[test]
 fn a_mode_that_is_still_to_come_is_refused_with_the_ones_there_are() {
-    let home = Home::with_config("[recording]\nmode = \"continuous\"\n");
+    let home = Home::with_config("[source]\nkind = \"libcamera\"\n");
     let line = refusal(&mut home.command("check"));
-    assert_names(&line, &["recording.mode", "\"continuous\"", "not supported yet", "\"event\""]);
+    assert_names(&line, &["source.kind", "\"libcamera\"", "not supported yet", "\"v4l2\""]);
 }
 
 #[test]

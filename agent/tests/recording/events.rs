@@ -1,156 +1,24 @@
-//! The recorder on a real encoder: clips are judged by ffprobe, the index by fsck.
+//! Events, manual recordings and snapshots as clips.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod footage;
-
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
 use nightjar_agent::{
-    clock::{MonotonicNanos, monotonic_now},
-    config::{RecordingConfig, RecordingMode, SourceConfig, SourceKind},
-    media::Media,
-    motion_change::MotionChange,
-    record::{self, DamageKind, RecordError, Recorder, fsck, recordings_dir},
-    store::{Clip, ClipKind, ClipState, MessageId, OutboxKind, Store},
+    clock::monotonic_now,
+    config::{RecordingConfig, RecordingMode},
+    record::{DamageKind, RecordError, fsck, recordings_dir},
+    store::{ClipKind, ClipState},
 };
 use nightjar_shared::{
     api::PartKind,
-    event::{BoundingBox, EventKind, EventMessage, EventState},
+    event::{EventKind, EventState},
     ids::{ClipId, EventId},
 };
-use tempfile::TempDir;
-use tokio::{sync::broadcast, time::timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// An agent's recording half, in a temporary directory.
-struct Camera {
-    directory: TempDir,
-    store: Store,
-    media: Media,
-    recorder: Recorder,
-    motion: broadcast::Sender<MotionChange>,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
-}
-
-fn config() -> RecordingConfig {
-    RecordingConfig { pre_roll_s: 1, post_roll_s: 1, max_clip_s: 60, ..RecordingConfig::default() }
-}
-
-impl Camera {
-    async fn start(config: RecordingConfig) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), config).await
-    }
-
-    async fn start_in(directory: TempDir, config: RecordingConfig) -> Self {
-        let store = Store::open(&directory.path().join("agent.db")).unwrap();
-        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let source = SourceConfig {
-            kind: SourceKind::Synthetic,
-            width: 320,
-            height: 180,
-            fps: 15,
-            ..SourceConfig::default()
-        };
-        let media = Media::start(&source, &tracker, cancel.clone()).unwrap();
-        let (motion, changes) = broadcast::channel(16);
-        let recorder = record::start(
-            media.clone(),
-            changes,
-            store.clone(),
-            &config,
-            directory.path(),
-            &tracker,
-            cancel.clone(),
-        )
-        .await
-        .unwrap();
-        Self { directory, store, media, recorder, motion, tracker, cancel }
-    }
-
-    fn recordings(&self) -> PathBuf {
-        recordings_dir(self.directory.path())
-    }
-
-    /// Waits for this much footage to go by. Gives the capture time of the last frame.
-    async fn footage(&self, length: Duration) -> MonotonicNanos {
-        let mut frames = self.media.frames();
-        let mut first = None;
-        let wait = async {
-            loop {
-                let Ok(frame) = frames.recv().await else { continue };
-                let first = *first.get_or_insert(frame.captured_at);
-                if frame.captured_at.since(first) >= length {
-                    return frame.captured_at;
-                }
-            }
-        };
-        timeout(PATIENCE, wait).await.expect("the source gives frames")
-    }
-
-    fn tell(&self, event_id: EventId, state: EventState, at: MonotonicNanos) {
-        let started = state == EventState::Started;
-        let area = BoundingBox { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
-        self.motion
-            .send(MotionChange {
-                event_id,
-                state,
-                at,
-                boxes: if started { vec![area] } else { Vec::new() },
-                zones: Vec::new(),
-                reason: (!started).then_some("still"),
-            })
-            .unwrap();
-    }
-
-    /// All clips, once this many events have ended: their last message is written together with
-    /// the end of their last clip.
-    async fn clips_of_ended_events(&self, count: usize) -> Vec<Clip> {
-        let wait = async {
-            loop {
-                let messages = self.messages().await;
-                let ended = messages.iter().filter(|message| message.state == EventState::Ended);
-                if ended.count() >= count {
-                    return self.store.clips().await.unwrap();
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let clips = timeout(PATIENCE, wait).await.expect("the events end in time");
-        assert!(clips.iter().all(|clip| clip.state == ClipState::Closed), "{clips:?}");
-        clips
-    }
-
-    async fn messages(&self) -> Vec<EventMessage> {
-        let messages = self.store.next_messages(MessageId::default(), 100).await.unwrap();
-        messages
-            .into_iter()
-            .filter(|message| message.kind == OutboxKind::Event)
-            .map(|message| serde_json::from_str(&message.payload).unwrap())
-            .collect()
-    }
-
-    async fn stop(self) -> (TempDir, Store) {
-        self.cancel.cancel();
-        self.tracker.close();
-        timeout(PATIENCE, self.tracker.wait()).await.expect("all tasks end");
-        (self.directory, self.store)
-    }
-
-    async fn assert_in_order(&self) {
-        let report = fsck(&self.store, &self.recordings()).await.unwrap();
-        assert_eq!(report.damages, []);
-    }
-}
-
-fn video(clip: &Clip) -> &str {
-    let part = clip.parts.iter().find(|part| part.kind == PartKind::File).unwrap();
-    assert_eq!((part.index, part.content_type.as_str()), (0, "video/mp4"));
-    &part.path
-}
+use crate::{
+    camera::{Camera, PATIENCE, config, video},
+    footage,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_becomes_a_clip_with_pre_roll_post_roll_and_thumbnail() {

@@ -1,0 +1,110 @@
+//! Continuous footage, alone and between events.
+
+use std::time::Duration;
+
+use nightjar_agent::{
+    config::{RecordingConfig, RecordingMode},
+    store::{Clip, ClipKind, ClipState},
+};
+use nightjar_shared::{event::EventState, ids::EventId};
+
+use crate::{
+    camera::{Camera, config, until, video},
+    footage,
+};
+
+/// The longest gap of pictures at 15 frames a second.
+const FRAME_MS: i64 = 100;
+
+fn mode(mode: RecordingMode) -> RecordingConfig {
+    RecordingConfig { mode, ..config() }
+}
+
+async fn pieces(camera: &Camera) -> Vec<Clip> {
+    let mut clips = camera.store.clips().await.unwrap();
+    clips.retain(|clip| clip.kind == ClipKind::Continuous && clip.state == ClipState::Closed);
+    clips
+}
+
+/// Lets an event happen that lasts a second. Gives its id.
+async fn event(camera: &Camera) -> EventId {
+    let event_id = EventId::generate();
+    let at = camera.footage(Duration::from_secs(2)).await;
+    camera.tell(event_id, EventState::Started, at);
+    let at = camera.footage(Duration::from_secs(1)).await;
+    camera.tell(event_id, EventState::Ended, at);
+    event_id
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn continuous_footage_stays_on_the_camera_and_motion_is_told_without_a_clip() {
+    let camera = Camera::start(mode(RecordingMode::Continuous)).await;
+    event(&camera).await;
+    until("the event's end", async || camera.messages().await.len() == 2).await;
+    assert!(camera.messages().await.iter().all(|message| message.clip_id.is_none()));
+    assert!(camera.recorder.status().borrow().recording);
+
+    let (directory, store) = camera.stop().await;
+    let clips = store.clips().await.unwrap();
+    assert_eq!(clips.len(), 1, "one piece of up to a minute: {clips:?}");
+    assert_eq!((clips[0].kind, clips[0].event_id), (ClipKind::Continuous, None));
+    let recordings = nightjar_agent::record::recordings_dir(directory.path());
+    let probe = footage::probe(&recordings.join(video(&clips[0])));
+    assert!(probe.starts_with_key_frame && probe.duration_s > 2.5, "{probe:?}");
+    assert!(store.next_upload().await.unwrap().is_none(), "it is not for the relay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn continuous_footage_and_clips_of_events_cover_the_time_without_a_gap() {
+    let camera = Camera::start(mode(RecordingMode::Both)).await;
+    let event_id = event(&camera).await;
+    let clips = camera.clips_of_ended_events(1).await;
+    let motion: Vec<&Clip> = clips.iter().filter(|clip| clip.kind == ClipKind::Motion).collect();
+    assert_eq!(motion.len(), 1);
+    assert_eq!(motion[0].event_id, Some(event_id));
+    camera.footage(Duration::from_millis(1_500)).await;
+    let clip = motion[0].clone();
+
+    let (directory, store) = camera.stop().await;
+    let clips = store.clips().await.unwrap();
+    let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
+    assert_eq!(kinds, [ClipKind::Continuous, ClipKind::Motion, ClipKind::Continuous]);
+    for pair in clips.windows(2) {
+        let gap_ms = pair[1].started_at.0 - pair[0].ended_at.unwrap().0;
+        assert!(gap_ms <= FRAME_MS, "a gap of {gap_ms} ms before {:?}", pair[1]);
+    }
+    // What is written twice: the pre-roll, and the group in which the event ends.
+    let overlap_ms = clip.ended_at.unwrap().0 - clips[2].started_at.0;
+    assert!(overlap_ms <= 1_000 + FRAME_MS, "{overlap_ms} ms");
+    let recordings = nightjar_agent::record::recordings_dir(directory.path());
+    for clip in &clips {
+        assert!(footage::probe(&recordings.join(video(clip))).starts_with_key_frame);
+    }
+    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, clip.clip_id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mode_changes_while_it_runs() {
+    let camera = Camera::start(mode(RecordingMode::Off)).await;
+    camera.footage(Duration::from_secs(1)).await;
+    assert!(camera.store.clips().await.unwrap().is_empty());
+    camera.recorder.configure(mode(RecordingMode::Continuous));
+    let mut status = camera.recorder.status();
+    status.wait_for(|status| status.recording).await.unwrap();
+    camera.footage(Duration::from_secs(1)).await;
+    camera.recorder.configure(mode(RecordingMode::Off));
+    until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
+    assert!(!camera.recorder.status().borrow().recording);
+    camera.assert_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn privacy_ends_continuous_footage_too() {
+    let camera = Camera::start(mode(RecordingMode::Both)).await;
+    camera.footage(Duration::from_secs(1)).await;
+    camera.recorder.set_privacy(true);
+    until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
+    camera.recorder.set_privacy(false);
+    let mut status = camera.recorder.status();
+    status.wait_for(|status| status.recording).await.unwrap();
+}
