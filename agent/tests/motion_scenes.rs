@@ -77,6 +77,7 @@ quiet! {
     noise_is_no_motion: Nuisance::Noise(6.0);
     rain_is_no_motion: Nuisance::Rain;
     snow_is_no_motion: Nuisance::Snow;
+    leaves_are_no_motion: Nuisance::Leaves;
     insects_are_no_motion: Nuisance::Insects;
     a_lamp_is_no_motion: Nuisance::Lamp;
     a_switch_of_the_infrared_filter_is_no_motion: Nuisance::InfraredSwitch;

@@ -1,19 +1,25 @@
-//! `detect`: what the motion detector finds in a recording, one JSON object a line.
+//! `detect`: what the motion detector finds in a recording, one JSON object a line; on request
+//! also what it saw, as masks and as a film.
 
 use std::{
-    io,
+    fs, io,
+    io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
+use anyhow::Context as _;
 use clap::Args;
 
 use super::{Failure, output::say};
 use crate::{
-    config::MotionConfig,
+    config::{Config, MotionConfig},
     frame::LumaFrame,
     logging,
-    media::footage::{RawFormat, file_pictures, raw_pictures},
+    media::{
+        film::Film,
+        footage::{RawFormat, file_pictures, raw_pictures},
+    },
     motion::{MotionInterval, Offline},
 };
 
@@ -25,19 +31,35 @@ pub(super) struct DetectArguments {
     /// The file holds raw grey pictures, one byte a pixel, for instance 320x180@10
     #[arg(long, value_name = "WxH@FPS")]
     raw: Option<RawFormat>,
-    /// 0.0 (only large, clear motion) to 1.0 (the slightest)
-    #[arg(long, default_value_t = MotionConfig::default().sensitivity)]
-    sensitivity: f32,
+    /// 0.0 (only large, clear motion) to 1.0 (the slightest); 0.5 unless the configuration tells
+    #[arg(long)]
+    sensitivity: Option<f32>,
+    /// An agent's configuration, to go by its zones and its sensitivity
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write a picture of the moving pixels for each picture looked at: DIR/000000.pgm and on
+    #[arg(long, value_name = "DIR")]
+    masks: Option<PathBuf>,
+    /// Write a film that shows what was seen: objects green, candidates yellow, zones blue,
+    /// moving pixels red, a red frame while motion goes on
+    #[arg(long, value_name = "OUT.mp4")]
+    overlay: Option<PathBuf>,
 }
 
 pub(super) fn detect(arguments: &DetectArguments) -> Result<ExitCode, Failure> {
     logging::start();
-    let config = MotionConfig { sensitivity: arguments.sensitivity, ..MotionConfig::default() };
+    let mut config = match &arguments.config {
+        Some(path) => Config::load(path)?.motion,
+        None => MotionConfig::default(),
+    };
+    config.sensitivity = arguments.sensitivity.unwrap_or(config.sensitivity);
     let mut offline = Offline::new(&config);
+    let mut drawings = Drawings::new(arguments)?;
     let look = |frame: &LumaFrame| {
         if let Some(interval) = offline.observe(frame) {
             tell(interval);
         }
+        drawings.draw(&offline, frame)
     };
     let path = &arguments.file;
     match arguments.raw {
@@ -51,11 +73,62 @@ pub(super) fn detect(arguments: &DetectArguments) -> Result<ExitCode, Failure> {
     if let Some(interval) = offline.finish() {
         tell(interval);
     }
+    drawings.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn open(path: &Path) -> Result<std::fs::File, Failure> {
-    std::fs::File::open(path).map_err(|error| {
+/// What is drawn on request.
+struct Drawings {
+    masks: Option<PathBuf>,
+    overlay: Option<PathBuf>,
+    film: Option<Film>,
+    drawn: u64,
+}
+
+impl Drawings {
+    fn new(arguments: &DetectArguments) -> anyhow::Result<Self> {
+        if let Some(directory) = &arguments.masks {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        let (masks, overlay) = (arguments.masks.clone(), arguments.overlay.clone());
+        Ok(Self { masks, overlay, film: None, drawn: 0 })
+    }
+
+    fn draw(&mut self, offline: &Offline, frame: &LumaFrame) -> anyhow::Result<()> {
+        if let Some(directory) = &self.masks {
+            let path = directory.join(format!("{:06}.pgm", self.drawn));
+            write_mask(&path, frame, &offline.mask())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        self.drawn += 1;
+        if let Some(path) = &self.overlay {
+            let overlay = offline.overlay(frame);
+            let size = (u32::try_from(overlay.width)?, u32::try_from(overlay.height)?);
+            let film = match self.film.take() {
+                Some(film) => film,
+                None => Film::create(path, size)?,
+            };
+            self.film.insert(film).add(overlay.pixels, frame.captured_at)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        self.film.map_or(Ok(()), Film::finish)
+    }
+}
+
+/// A binary PGM: white where something moves.
+fn write_mask(path: &Path, frame: &LumaFrame, mask: &[u8]) -> io::Result<()> {
+    let mut file = io::BufWriter::new(fs::File::create(path)?);
+    write!(file, "P5\n{} {}\n255\n", frame.width, frame.height)?;
+    file.write_all(mask)?;
+    file.flush()
+}
+
+fn open(path: &Path) -> Result<fs::File, Failure> {
+    fs::File::open(path).map_err(|error| {
         Failure::Configuration(format!("FILE = {}: {error}; name a readable file", path.display()))
     })
 }

@@ -3,6 +3,7 @@
 use std::{io::Read, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 use gstreamer_video::{VideoFrameExt as _, VideoFrameRef, VideoInfo};
@@ -40,34 +41,37 @@ impl std::str::FromStr for RawFormat {
     }
 }
 
-/// Gives each picture of `input` to `look`: one byte a pixel, no padding. What is left at the
-/// end and makes no whole picture is ignored.
+/// Gives each picture of `input` to `look` as it is: one byte a pixel, no padding. What is left
+/// at the end and makes no whole picture is ignored.
 pub fn raw_pictures(
     mut input: impl Read,
     format: RawFormat,
-    mut look: impl FnMut(&LumaFrame),
+    mut look: impl FnMut(&LumaFrame) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut limiter = Limiter::default();
-    let mut plane = vec![0; format.width * format.height];
+    let RawFormat { width, height, fps } = format;
+    let mut plane = vec![0; width * height];
     for index in 0_u32.. {
         match input.read_exact(&mut plane) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(error).context("the pictures cannot be read"),
         }
-        let at = MonotonicNanos(0).plus(Duration::from_secs_f64(f64::from(index) / format.fps));
-        if limiter.admits(at)
-            && let Some(frame) = downscale(&plane, (format.width, format.height), format.width, at)
-        {
-            look(&frame);
-        }
+        let captured_at = MonotonicNanos(0).plus(Duration::from_secs_f64(f64::from(index) / fps));
+        let data = Bytes::from(plane);
+        let frame = LumaFrame { data, width, height, stride: width, captured_at };
+        look(&frame)?;
+        // The bytes come back without a copy, unless `look` kept the frame.
+        plane = Vec::from(frame.data);
     }
     Ok(())
 }
 
 /// Decodes a file in any format that `GStreamer` knows, as fast as it goes, and gives each
 /// picture to `look`.
-pub fn file_pictures(path: &Path, mut look: impl FnMut(&LumaFrame)) -> anyhow::Result<()> {
+pub fn file_pictures(
+    path: &Path,
+    mut look: impl FnMut(&LumaFrame) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     gst::init().context("GStreamer does not start")?;
     let sink = AppSink::builder()
         .caps(&gst::Caps::builder("video/x-raw").field("format", "GRAY8").build())
@@ -78,7 +82,7 @@ pub fn file_pictures(path: &Path, mut look: impl FnMut(&LumaFrame)) -> anyhow::R
     pipeline.set_state(gst::State::Playing).context("the file cannot be opened")?;
     let looked = look_at_all(&pipeline, &sink, &mut look);
     pipeline.set_state(gst::State::Null).context("the decoder does not stop")?;
-    looked.with_context(|| format!("{} cannot be decoded", path.display()))
+    looked.with_context(|| format!("{} cannot be looked at", path.display()))
 }
 
 fn build(path: &Path, sink: &AppSink) -> anyhow::Result<gst::Pipeline> {
@@ -103,7 +107,7 @@ fn build(path: &Path, sink: &AppSink) -> anyhow::Result<gst::Pipeline> {
 fn look_at_all(
     pipeline: &gst::Pipeline,
     sink: &AppSink,
-    look: &mut impl FnMut(&LumaFrame),
+    look: &mut impl FnMut(&LumaFrame) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let bus = pipeline.bus().context("a pipeline without a bus")?;
     let mut limiter = Limiter::default();
@@ -120,7 +124,7 @@ fn look_at_all(
         if limiter.admits(at)
             && let Some(frame) = downscale(frame.plane_data(0)?, (width, height), stride, at)
         {
-            look(&frame);
+            look(&frame)?;
         }
     }
     if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error])
@@ -146,6 +150,7 @@ mod tests {
         raw_pictures(&bytes[..], format, |frame| {
             assert_eq!((frame.width, frame.height, frame.data[0]), (4, 2, 7));
             times.push(frame.captured_at.since(MonotonicNanos(0)).as_millis());
+            Ok(())
         })
         .unwrap();
         assert_eq!(times, [0, 200, 400]);

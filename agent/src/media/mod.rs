@@ -2,6 +2,7 @@
 //! everybody who listens.
 
 mod encoder;
+pub mod film;
 pub mod footage;
 mod ice;
 mod jpeg;

@@ -4,6 +4,7 @@
 mod detector;
 mod gate;
 mod offline;
+mod overlay;
 mod zones;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ pub use self::{
     detector::{Blob, Detector, LumaPlane, Tuning},
     gate::{EndReason, Gate, Transition},
     offline::{MotionInterval, Offline},
+    overlay::Overlay,
     zones::Zones,
 };
 use crate::{

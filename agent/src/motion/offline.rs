@@ -1,6 +1,8 @@
 //! The detector on pictures of the past: a recording, or frames from elsewhere.
 
-use super::{Detector, Gate, LumaPlane, Transition, Tuning, Zones};
+use nightjar_shared::command::Zone;
+
+use super::{Detector, Gate, LumaPlane, Overlay, Transition, Tuning, Zones};
 use crate::{clock::MonotonicNanos, config::MotionConfig, frame::LumaFrame};
 
 /// From the first movement to the last, in seconds from the beginning of the recording.
@@ -14,6 +16,8 @@ pub struct MotionInterval {
 pub struct Offline {
     detector: Detector,
     gate: Gate,
+    zones: Vec<Zone>,
+    goes_on: bool,
     started_at: MonotonicNanos,
     moved_at: MonotonicNanos,
 }
@@ -23,6 +27,8 @@ impl Offline {
         Self {
             detector: Detector::new(Tuning::of(config.sensitivity)),
             gate: Gate::new(Zones::new(&config.zones)),
+            zones: config.zones.clone(),
+            goes_on: false,
             started_at: MonotonicNanos::default(),
             moved_at: MonotonicNanos::default(),
         }
@@ -42,13 +48,26 @@ impl Offline {
         if moves {
             self.moved_at = frame.captured_at;
         }
-        match transition? {
+        let transition = transition?;
+        self.goes_on = matches!(transition, Transition::Started { .. });
+        match transition {
             Transition::Started { .. } => {
                 self.started_at = frame.captured_at;
                 None
             }
             Transition::Ended { .. } => Some(self.interval()),
         }
+    }
+
+    /// The moving pixels of the last picture, see [`Detector::mask`].
+    pub fn mask(&self) -> Vec<u8> {
+        self.detector.mask()
+    }
+
+    /// The last picture with everything drawn into it that was seen.
+    pub fn overlay(&self, frame: &LumaFrame) -> Overlay {
+        let blobs = self.detector.blobs();
+        Overlay::draw(frame, &self.mask(), blobs, &self.zones, self.goes_on)
     }
 
     /// The motion that the end of the pictures cuts off.

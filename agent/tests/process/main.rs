@@ -5,6 +5,7 @@
 mod alone;
 mod commands;
 mod configuration;
+mod detect;
 mod pairing;
 mod relay;
 mod support;

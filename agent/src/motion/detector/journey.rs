@@ -191,8 +191,11 @@ impl Journey {
         tuning: &Tuning,
     ) -> bool {
         let (x, y) = self.flow_with(trace);
+        let (away_x, away_y) = (seen.x - self.origin.0, seen.y - self.origin.1);
+        let along = (x * away_x + y * away_y) / away_x.hypot(away_y).max(0.01);
         trace.novelty <= tuning.novelty
             && x.hypot(y) >= tuning.flow_share * self.required(seen, around, tuning)
+            && along >= tuning.heading * x.hypot(y)
     }
 
     /// 0.0 ..= 1.0: how near it is to being believed.

@@ -120,6 +120,11 @@ impl Detector {
         &self.blobs
     }
 
+    /// What was seen in the last picture.
+    pub fn blobs(&self) -> &[Blob] {
+        &self.blobs
+    }
+
     /// Goes by other constants from the next frame on.
     pub fn tune(&mut self, tuning: Tuning) {
         self.tuning = tuning;

@@ -95,6 +95,8 @@ pub struct Tuning {
     /// Shares of the required travel that its outline and its looks must have travelled.
     pub net_share: f32,
     pub flow_share: f32,
+    /// Cosine of the angle between where its outline went and where its looks went, at least.
+    pub heading: f32,
     /// Blocks over the last stretches from which a believed thing still travels.
     pub flow_min: f32,
     /// Seconds between the pictures that looks are traced from one to the next.
@@ -193,7 +195,7 @@ impl Default for Tuning {
             travel_coherent: 1.0,
             coherence: 0.85,
             restless_coherent: 0.5,
-            travel_restless: 2.5,
+            travel_restless: 4.0,
             flutter: 0.12,
             flutter_per_s: 1.5,
             travel_flutter: 6.0,
@@ -203,7 +205,7 @@ impl Default for Tuning {
             novelty: 0.55,
             novelty_first: 0.5,
             smooth_s: 0.3,
-            straightness: 0.5,
+            straightness: 0.6,
             hits: 3.0,
             age_s: 0.15,
             lengths_per_s: 15.0,
@@ -213,6 +215,7 @@ impl Default for Tuning {
             presence: 0.85,
             net_share: 0.5,
             flow_share: 0.8,
+            heading: 0.6,
             flow_min: 0.25,
             trace_s: 0.18,
             density_large: 0.35,
