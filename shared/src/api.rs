@@ -95,7 +95,17 @@ pub struct ClipAnnouncement {
     pub started_at: UnixMillis,
     #[serde(default)]
     pub clock: ClockState,
+    /// Still being written: its parts come as they are recorded.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recording: bool,
 }
+
+/// Index of the initialisation segment of a clip in several parts.
+pub const INIT_PART: u32 = 0;
+/// Index of a clip's thumbnail.
+pub const THUMBNAIL_PART: u32 = 1;
+/// Index of the first segment; the others follow without a gap, in the order of their footage.
+pub const FIRST_SEGMENT: u32 = 2;
 
 /// One part of `POST agent/clips/{id}/parts`, whose body is a list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,6 +116,9 @@ pub struct PartRequest {
     /// Lower-case hexadecimal.
     pub sha256: String,
     pub content_type: String,
+    /// Of a segment: how long it plays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -144,6 +157,21 @@ pub struct PartUpload {
     pub stored: bool,
 }
 
+/// `POST agent/clips/{id}/stored`: these parts were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsSent {
+    pub parts: Vec<u32>,
+}
+
+/// What the relay found of them in the object store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartsStored {
+    /// There, with the announced length and checksum.
+    pub stored: Vec<u32>,
+    #[serde(default)]
+    pub missing: Vec<u32>,
+}
+
 /// `POST agent/clips/{id}/complete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClipCompletion {
@@ -151,6 +179,33 @@ pub struct ClipCompletion {
     pub parts: Vec<u32>,
     pub ended_at: UnixMillis,
     pub duration_ms: u64,
+    /// SHA-256 of the [`manifest`] of these parts, lower-case hexadecimal: the relay says that it
+    /// has the clip only when it has this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<String>,
+}
+
+/// One part as its clip's manifest names it.
+#[derive(Debug, Clone, Copy)]
+pub struct ManifestPart<'a> {
+    pub index: u32,
+    pub kind: PartKind,
+    pub length: u64,
+    pub duration_ms: Option<u64>,
+    /// Lower-case hexadecimal.
+    pub sha256: &'a str,
+}
+
+/// What a clip consists of, as camera and relay write it down each for itself: a line for each
+/// part in the order of the indexes, `index kind length duration_ms sha256`, with `-` where a
+/// part has no duration.
+pub fn manifest<'a>(parts: impl IntoIterator<Item = ManifestPart<'a>>) -> String {
+    let line = |part: ManifestPart<'_>| {
+        let ManifestPart { index, kind, length, duration_ms, sha256 } = part;
+        let duration = duration_ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string());
+        format!("{index} {} {length} {duration} {sha256}\n", kind.as_str())
+    };
+    parts.into_iter().map(line).collect()
 }
 
 /// `POST agent/clips/{id}/failed`: the footage is gone and will never come.

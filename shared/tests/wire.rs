@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use nightjar_shared::{
     api::{
         Challenge, ClaimRequest, ClaimResponse, ClipAnnouncement, ClipCompletion, ClipFailure,
-        PartRequest, PartUpload, Problem, TokenRequest, TokenResponse,
+        PartRequest, PartUpload, PartsSent, PartsStored, Problem, TokenRequest, TokenResponse,
     },
     command::{CommandAck, CommandMessage, Configuration},
     event::{EventKind, EventMessage, Health, Presence},
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 /// Reads a message as its type, and writes it again.
 type Rewrite = fn(&Value) -> Result<Value, serde_json::Error>;
 
-const MESSAGES: [(&str, Rewrite); 19] = [
+const MESSAGES: [(&str, Rewrite); 21] = [
     ("challenge", rewrite::<Challenge>),
     ("claim_request", rewrite::<ClaimRequest>),
     ("claim_response", rewrite::<ClaimResponse>),
@@ -36,6 +36,8 @@ const MESSAGES: [(&str, Rewrite); 19] = [
     ("health", rewrite::<Health>),
     ("part_request", rewrite::<PartRequest>),
     ("part_upload", rewrite::<PartUpload>),
+    ("parts_sent", rewrite::<PartsSent>),
+    ("parts_stored", rewrite::<PartsStored>),
     ("presence", rewrite::<Presence>),
     ("problem", rewrite::<Problem>),
     ("provisioning_file", rewrite::<ProvisioningFile>),

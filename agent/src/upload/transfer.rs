@@ -76,6 +76,7 @@ pub(super) async fn transfer(
         event_id: clip.event_id,
         started_at: clip.started_at,
         clock: clip.clock,
+        recording: false,
     };
     if clip.state == ClipState::Gone {
         cloud.announce_clip(&announcement).await?;
@@ -92,6 +93,7 @@ pub(super) async fn transfer(
         parts: parts.iter().map(|part| part.index).collect(),
         ended_at: clip.ended_at.unwrap_or(clip.started_at),
         duration_ms: clip.duration_ms.unwrap_or(0),
+        manifest_sha256: None,
     };
     cloud.complete_clip(clip.clip_id, &completion).await?;
     Ok(())
@@ -159,6 +161,7 @@ async fn measure(
         length,
         sha256,
         content_type: part.content_type.clone(),
+        duration_ms: None,
     };
     Ok(Some(MeasuredPart { index: part.index, path: part.path.clone(), request }))
 }

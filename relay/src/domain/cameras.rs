@@ -20,7 +20,7 @@ use super::{
 use crate::{
     engines::db::{
         cameras::{self, CameraRow, HealthUpdate},
-        clips, pairings,
+        pairings, parts,
     },
     error::{Error, Result},
 };
@@ -103,7 +103,7 @@ pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()
     let row = access::camera(app, caller, camera_id, Right::Pair).await?;
     let transaction = app.db.begin().await?;
     let due = deletion_due(app.now());
-    clips::delete_objects_of_camera(&transaction, camera_id, due).await?;
+    parts::delete_all_of_camera(&transaction, camera_id, due).await?;
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
     let account_id = Some(caller.account_id);

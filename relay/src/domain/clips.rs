@@ -1,9 +1,9 @@
-//! Clips, as their watchers see them. How they arrive is in [`super::uploads`].
+//! Clips, as their watchers see them. How they arrive is in [`super::uploads`], how they are
+//! played in [`super::playback`].
 
 use std::time::Duration;
 
 use nightjar_shared::{
-    api::PartKind,
     ids::{CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
@@ -20,8 +20,9 @@ use super::{
 use crate::{
     engines::{
         db::{
-            clips::{self, ClipRow, Due},
+            clips::{self, ClipRow},
             events::Page,
+            parts::{self, Due},
         },
         objects::ObjectKey,
     },
@@ -29,7 +30,7 @@ use crate::{
 };
 
 /// A revoked viewer may still read for this long.
-const PLAYBACK_LIFETIME: Duration = Duration::from_mins(5);
+pub(super) const PLAYBACK_LIFETIME: Duration = Duration::from_mins(5);
 /// Permissions to upload last 15 minutes, and an upload takes a while.
 const UPLOADS_OVER: Duration = Duration::from_mins(45);
 const DELETIONS_AT_ONCE: u32 = 100;
@@ -48,8 +49,10 @@ pub struct Clip {
     pub event_id: Option<EventId>,
     /// `clip` or `snapshot`.
     pub kind: String,
-    /// `announced`, `ready` or `failed`.
+    /// `recording` (and growing), `announced` (on its way), `ready` or `failed`.
     pub state: String,
+    /// Ready, but its end is missing: the camera was cut off. It may still come.
+    pub truncated: bool,
     #[schema(value_type = i64)]
     pub started_at: UnixMillis,
     /// `synced` or `unsynced`: whether the camera's clock was set.
@@ -58,6 +61,7 @@ pub struct Clip {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub ended_at: Option<UnixMillis>,
+    /// Of a clip that still arrives: how much of it can be played.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
     /// Bytes of all parts that are stored.
@@ -79,6 +83,7 @@ impl Clip {
             event_id: row.event_id,
             kind: row.kind,
             state: row.state,
+            truncated: row.truncated,
             started_at: row.started_at,
             clock: row.clock,
             ended_at: row.ended_at,
@@ -88,26 +93,6 @@ impl Clip {
             visibility: row.visibility,
         }
     }
-}
-
-/// How a clip is played: its parts in order. Ask again before `expires_at`.
-#[derive(Clone, Serialize, ToSchema)]
-pub struct Playback {
-    pub parts: Vec<PlaybackPart>,
-    #[schema(value_type = i64)]
-    pub expires_at: UnixMillis,
-}
-
-#[derive(Clone, Serialize, ToSchema)]
-pub struct PlaybackPart {
-    pub index: u32,
-    /// `file`, `init`, `segment` or `snapshot`.
-    #[schema(value_type = String)]
-    pub kind: PartKind,
-    pub url: String,
-    pub length: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub duration_ms: Option<u64>,
 }
 
 pub async fn list(
@@ -159,29 +144,6 @@ pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     sweep(app).await
 }
 
-pub async fn playback(app: &App, caller: Caller, clip_id: ClipId) -> Result<Playback> {
-    let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    if row.state != "ready" {
-        return Err(Error::conflict("not_ready", "This clip has not been uploaded."));
-    }
-    let expires_at = app.now().plus(PLAYBACK_LIFETIME);
-    let mut parts = Vec::new();
-    for part in clips::parts(&app.db, clip_id).await? {
-        if !part.stored || part.kind == PartKind::Thumbnail {
-            continue;
-        }
-        let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
-        parts.push(PlaybackPart {
-            index: part.index,
-            kind: part.kind,
-            url: app.objects.presign_get(&key, PLAYBACK_LIFETIME).url,
-            length: part.length,
-            duration_ms: row.duration_ms.filter(|_| part.kind == PartKind::File),
-        });
-    }
-    Ok(Playback { parts, expires_at })
-}
-
 pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
     let key: ObjectKey = key.parse().ok()?;
     Some(app.objects.presign_get(&key, PLAYBACK_LIFETIME).url)
@@ -204,7 +166,7 @@ pub(super) fn deletion_due(now: UnixMillis) -> Due {
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     loop {
-        let due = clips::due_deletions(&app.db, now, DELETIONS_AT_ONCE).await?;
+        let due = parts::due_deletions(&app.db, now, DELETIONS_AT_ONCE).await?;
         if due.is_empty() || app.cancel.is_cancelled() {
             return Ok(());
         }
@@ -223,12 +185,12 @@ async fn delete_object(
     let key: ObjectKey = text.parse().map_err(anyhow::Error::from)?;
     match app.objects.delete(&key).await {
         Ok(()) if now < last_due_at => {
-            clips::postpone_deletion(&app.db, text, last_due_at).await?;
+            parts::postpone_deletion(&app.db, text, last_due_at).await?;
         }
-        Ok(()) => clips::forget_deletion(&app.db, text).await?,
+        Ok(()) => parts::forget_deletion(&app.db, text).await?,
         Err(error) => {
             tracing::warn!(%error, "cannot delete an object; trying again later");
-            clips::postpone_deletion(&app.db, text, now.plus(DELETION_RETRY)).await?;
+            parts::postpone_deletion(&app.db, text, now.plus(DELETION_RETRY)).await?;
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{App, cameras, clips, commands, live};
+use super::{App, abandoned, cameras, clips, commands, live};
 use crate::{
     engines::db::{accounts, devices, pairings},
     error::Result,
@@ -34,7 +34,8 @@ pub async fn run(app: Arc<App>) {
 async fn sweep_quick(app: &App) -> Result<()> {
     cameras::sweep(app).await?;
     commands::sweep(app).await?;
-    live::sweep(app).await
+    live::sweep(app).await?;
+    abandoned::sweep(app).await
 }
 
 async fn sweep_slow(app: &App) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The domain decides: who may do what, and what becomes of it. It knows no HTTP and no MQTT.
 
+mod abandoned;
 pub mod access;
 pub mod accounts;
 pub mod cameras;
@@ -13,6 +14,7 @@ pub mod live;
 mod page;
 pub mod pairings;
 pub mod passwords;
+pub mod playback;
 mod presence;
 mod sdp;
 mod secrets;

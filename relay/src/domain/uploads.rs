@@ -4,16 +4,25 @@
 use std::time::Duration;
 
 use nightjar_shared::{
-    api::{ClipAnnouncement, ClipCompletion, ClipFailure, PartKind, PartRequest, PartUpload},
+    api::{
+        ClipAnnouncement, ClipCompletion, ClipFailure, ManifestPart, PartKind, PartRequest,
+        PartUpload, PartsSent, PartsStored, manifest,
+    },
     ids::{CameraId, ClipId},
 };
 
-use super::{App, clips as clip_domain, clips::Clip, events, events::clock_word, text};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    App, abandoned, clips as clip_domain, clips::Clip, events, events::clock_word,
+    playback::Footage, text,
+};
 use crate::{
     engines::{
         db::{
             cameras,
-            clips::{self, ClipRow, NewClip, PartRow},
+            clips::{self, ClipRow, NewClip},
+            parts::{self, PartRow},
         },
         objects::{ContentType, ObjectKey},
     },
@@ -41,13 +50,27 @@ pub async fn announce(
         event_id: announcement.event_id,
         started_at: announcement.started_at,
         clock: clock_word(announcement.clock),
+        state: if announcement.recording { "recording" } else { "announced" },
     };
-    let is_new = clips::insert(&app.db, &new).await?;
-    let row = own(app, camera_id, announcement.clip_id).await?;
+    let is_new = clips::insert(&app.db, &new, abandoned::progress(app.now())).await?;
+    let mut row = own(app, camera_id, announcement.clip_id).await?;
     if is_new {
         clip_domain::tell(app, row.clone()).await;
+    } else {
+        row = reopen(app, row, new.state).await?;
     }
     Ok(Clip::new(app, row))
+}
+
+/// A clip that the relay closed without its camera is open again: the camera is back.
+async fn reopen(app: &App, row: ClipRow, state: &'static str) -> Result<ClipRow> {
+    let ClipRow { clip_id, camera_id, .. } = row;
+    clips::mark_open(&app.db, clip_id, state, abandoned::progress(app.now())).await?;
+    let now = own(app, camera_id, clip_id).await?;
+    if (&now.state, now.truncated) != (&row.state, row.truncated) {
+        clip_domain::tell(app, now.clone()).await;
+    }
+    Ok(now)
 }
 
 /// Permits the upload of parts. What the store has already is not asked for again.
@@ -60,16 +83,20 @@ pub async fn permit(
     if requests.len() > PARTS_AT_ONCE {
         return Err(Error::invalid("too_large", "At most 64 parts are permitted at once."));
     }
-    let clip = own(app, camera_id, clip_id).await?;
+    let mut clip = own(app, camera_id, clip_id).await?;
     let asked = requests
         .iter()
         .map(|request| Ok((new_part(camera_id, clip_id, request)?, request)))
         .collect::<Result<Vec<_>>>()?;
-    let known = clips::parts(&app.db, clip_id).await?;
+    if clip.truncated {
+        clip = reopen(app, clip, "announced").await?;
+    }
+    let is_open = matches!(clip.state.as_str(), "recording" | "announced");
+    let known = parts::of_clip(&app.db, clip_id).await?;
     let mut uploads = Vec::with_capacity(asked.len());
     for (part, request) in asked {
         let stored = known.iter().any(|known| known.stored && is_same(known, &part));
-        if !stored && clip.state != "announced" {
+        if !stored && !is_open {
             return Err(Error::conflict("already_complete", "This clip takes no more parts."));
         }
         uploads.push(permit_one(app, &clip, &part, request, stored).await?);
@@ -90,10 +117,10 @@ async fn permit_one(
     let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
     if !stored {
         let due = clip_domain::deletion_due(app.now());
-        clips::upsert_part(&app.db, clip.clip_id, part, due).await?;
+        parts::upsert(&app.db, clip.clip_id, part, due).await?;
         stored = is_in_store(app, part).await?;
         if stored {
-            clips::mark_stored(&app.db, clip.clip_id, part.index, &part.object_key).await?;
+            parts::mark_stored(&app.db, clip.clip_id, part.index, &part.object_key).await?;
         }
     }
     let sha256 = read_sha256(&request.sha256)?;
@@ -107,6 +134,29 @@ async fn permit_one(
     })
 }
 
+/// Parts were sent. What the store shows of them counts from now on: the event has its picture,
+/// and the clip plays as far as it has come.
+pub async fn confirm(
+    app: &App,
+    camera_id: CameraId,
+    clip_id: ClipId,
+    sent: PartsSent,
+) -> Result<PartsStored> {
+    if sent.parts.len() > PARTS_AT_ONCE {
+        return Err(Error::invalid("too_large", "At most 64 parts are confirmed at once."));
+    }
+    let clip = own(app, camera_id, clip_id).await?;
+    let found = look_for_parts(app, clip_id, Some(&sent.parts)).await?;
+    if !found.stored.is_empty() {
+        let state = if clip.state == "recording" { "recording" } else { "announced" };
+        clips::mark_open(&app.db, clip_id, state, abandoned::progress(app.now())).await?;
+        tell_all(app, camera_id, clip_id).await?;
+    }
+    let is_stored = |index: &u32| found.parts.iter().any(|it| it.index == *index && it.stored);
+    let (stored, missing) = sent.parts.into_iter().partition(is_stored);
+    Ok(PartsStored { stored, missing })
+}
+
 /// All parts are uploaded: the clip is ready once the store has shown every one of them.
 pub async fn complete(
     app: &App,
@@ -115,36 +165,53 @@ pub async fn complete(
     completion: ClipCompletion,
 ) -> Result<Clip> {
     let clip = own(app, camera_id, clip_id).await?;
-    if clip.state == "failed" {
+    if clip.state == "failed" && !clip.truncated {
         return Err(Error::conflict("already_failed", "This clip was given up before."));
     }
-    let parts = clips::parts(&app.db, clip_id).await?;
-    for index in &completion.parts {
-        let part = parts.iter().find(|part| part.index == *index);
-        let part = part.ok_or_else(|| part_missing(*index))?;
-        if !part.stored {
-            if !is_in_store(app, part).await? {
-                return Err(part_missing(*index));
-            }
-            clips::mark_stored(&app.db, clip_id, *index, &part.object_key).await?;
-        }
+    let known = look_for_parts(app, clip_id, Some(&completion.parts)).await?.parts;
+    let is_stored = |index: &&u32| known.iter().any(|it| it.index == **index && it.stored);
+    if let Some(index) = completion.parts.iter().find(|index| !is_stored(index)) {
+        return Err(part_missing(*index));
     }
-    let has_footage = parts
-        .iter()
-        .any(|part| part.kind != PartKind::Thumbnail && completion.parts.contains(&part.index));
-    if !has_footage {
+    let (listed, unlisted): (Vec<PartRow>, Vec<PartRow>) =
+        known.into_iter().partition(|part| completion.parts.contains(&part.index));
+    check_footage(&listed, &completion)?;
+    let (ended_at, duration_ms) = (completion.ended_at, completion.duration_ms);
+    if clips::mark_ready(&app.db, clip_id, ended_at, duration_ms).await? {
+        for part in unlisted {
+            let due = clip_domain::deletion_due(app.now());
+            parts::delete(&app.db, clip_id, &part, due).await?;
+        }
+        tell_all(app, camera_id, clip_id).await?;
+    }
+    Ok(Clip::new(app, own(app, camera_id, clip_id).await?))
+}
+
+/// Whether these stored parts are the clip that its camera means.
+fn check_footage(parts: &[PartRow], completion: &ClipCompletion) -> Result<()> {
+    if parts.iter().all(|part| part.kind == PartKind::Thumbnail) {
         return Err(Error::conflict("part_missing", "A clip has more than a thumbnail."));
     }
-    let (ended_at, duration_ms) = (completion.ended_at, completion.duration_ms);
-    let is_new = clips::mark_ready(&app.db, clip_id, ended_at, duration_ms).await?;
-    let row = own(app, camera_id, clip_id).await?;
-    if is_new {
-        clip_domain::tell(app, row.clone()).await;
-        if let Some(event_id) = row.event_id {
-            events::tell_of_clip(app, camera_id, event_id).await?;
-        }
+    let playable = Footage::of(parts).map_or(0, |footage| footage.parts.len());
+    let footage = parts.iter().filter(|part| part.kind != PartKind::Thumbnail).count();
+    if playable != footage {
+        return Err(Error::conflict("part_missing", "There is a gap between the segments."));
     }
-    Ok(Clip::new(app, row))
+    let manifest = manifest(parts.iter().map(|part| ManifestPart {
+        index: part.index,
+        kind: part.kind,
+        length: part.length,
+        duration_ms: part.duration_ms,
+        sha256: &part.sha256,
+    }));
+    let same = completion
+        .manifest_sha256
+        .as_ref()
+        .is_none_or(|expected| *expected == hex::encode(Sha256::digest(manifest)));
+    if !same {
+        return Err(Error::conflict("manifest_mismatch", "The stored parts are not this clip."));
+    }
+    Ok(())
 }
 
 /// The footage is gone and will never come.
@@ -155,11 +222,15 @@ pub async fn fail(
     failure: &ClipFailure,
 ) -> Result<()> {
     own(app, camera_id, clip_id).await?;
+    let known = parts::of_clip(&app.db, clip_id).await?;
+    if let Some(footage) = Footage::of(&known) {
+        return keep_what_arrived(app, camera_id, clip_id, footage.duration_ms()).await;
+    }
     let transaction = app.db.begin().await?;
     let changed = clips::mark_failed(&transaction, clip_id, &text::report(&failure.reason)).await?;
     if changed {
         let due = clip_domain::deletion_due(app.now());
-        clips::delete_parts(&transaction, clip_id, due).await?;
+        parts::delete_all(&transaction, clip_id, due).await?;
     }
     transaction.commit().await?;
     if changed {
@@ -168,8 +239,67 @@ pub async fn fail(
     Ok(())
 }
 
+/// The rest is gone, but what is here plays.
+async fn keep_what_arrived(
+    app: &App,
+    camera_id: CameraId,
+    clip_id: ClipId,
+    duration_ms: u64,
+) -> Result<()> {
+    let row = own(app, camera_id, clip_id).await?;
+    let end = row.started_at.plus(Duration::from_millis(duration_ms));
+    let progress = abandoned::progress(app.now());
+    clips::mark_open(&app.db, clip_id, "announced", progress).await?;
+    let end = Some((end, duration_ms));
+    clips::mark_truncated(&app.db, clip_id, progress.at, "ready", end).await?;
+    tell_all(app, camera_id, clip_id).await
+}
+
+/// What a look into the object store has shown.
+pub(super) struct Found {
+    /// All parts of the clip, in the order of their indexes.
+    pub(super) parts: Vec<PartRow>,
+    /// The indexes of those that were not known to be stored.
+    pub(super) stored: Vec<u32>,
+}
+
+/// Looks for parts that are not known to be stored: `indexes` of them, or all.
+pub(super) async fn look_for_parts(
+    app: &App,
+    clip_id: ClipId,
+    indexes: Option<&[u32]>,
+) -> Result<Found> {
+    let mut parts = parts::of_clip(&app.db, clip_id).await?;
+    let mut stored = Vec::new();
+    let wanted = |part: &&mut PartRow| indexes.is_none_or(|it| it.contains(&part.index));
+    for part in parts.iter_mut().filter(wanted).filter(|part| !part.stored) {
+        if is_in_store(app, part).await? {
+            parts::mark_stored(&app.db, clip_id, part.index, &part.object_key).await?;
+            part.stored = true;
+            stored.push(part.index);
+        }
+    }
+    if !stored.is_empty()
+        && let Some(footage) = Footage::of(&parts)
+    {
+        clips::set_duration(&app.db, clip_id, footage.duration_ms()).await?;
+    }
+    Ok(Found { parts, stored })
+}
+
+/// Tells those who may see a clip, and its event, how they are now.
+pub(super) async fn tell_all(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<()> {
+    let row = own(app, camera_id, clip_id).await?;
+    let event_id = row.event_id;
+    clip_domain::tell(app, row).await;
+    match event_id {
+        Some(event_id) => events::tell_of_clip(app, camera_id, event_id).await,
+        None => Ok(()),
+    }
+}
+
 /// A clip of this camera; another's is not there.
-async fn own(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<ClipRow> {
+pub(super) async fn own(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<ClipRow> {
     clips::of_camera(&app.db, clip_id, camera_id).await?.ok_or_else(Error::not_found)
 }
 
@@ -218,6 +348,7 @@ fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Resu
         content_type: content_type.as_str().to_owned(),
         object_key: key.to_string(),
         stored: false,
+        duration_ms: request.duration_ms.filter(|_| request.kind == PartKind::Segment),
     })
 }
 

@@ -66,6 +66,7 @@ fn accounts_only() -> Routes {
         .routes(routes!(clips::list))
         .routes(routes!(clips::get, clips::change, clips::delete))
         .routes(routes!(clips::playback))
+        .routes(routes!(clips::playlist))
         .routes(routes!(sockets::issue_ticket))
 }
 
@@ -74,6 +75,7 @@ fn cameras_only() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(agent::announce_clip))
         .routes(routes!(agent::permit_parts))
+        .routes(routes!(agent::confirm_parts))
         .routes(routes!(agent::complete_clip))
         .routes(routes!(agent::fail_clip))
         .routes(routes!(agent::report_event))

@@ -14,7 +14,7 @@ const FOOTAGE: &[u8] = b"not really an MP4, and the relay never looks";
 const PICTURE: &[u8] = b"not really a JPEG";
 
 /// Sends one part to where the relay said.
-async fn put(camera: &Device, permitted: &Value, content: &[u8]) -> u16 {
+pub(crate) async fn put(camera: &Device, permitted: &Value, content: &[u8]) -> u16 {
     let mut request = camera.caller.client.put(permitted["url"].as_str().unwrap());
     for (name, value) in permitted["headers"].as_object().unwrap() {
         request = request.header(name, value.as_str().unwrap());
@@ -22,7 +22,7 @@ async fn put(camera: &Device, permitted: &Value, content: &[u8]) -> u16 {
     request.body(content.to_vec()).send().await.unwrap().status().as_u16()
 }
 
-async fn permit(camera: &Device, clip_id: ClipId, parts: Value) -> Value {
+pub(crate) async fn permit(camera: &Device, clip_id: ClipId, parts: Value) -> Value {
     camera.caller.post(&format!("agent/clips/{clip_id}/parts"), parts).await.body(200)
 }
 
@@ -44,7 +44,7 @@ async fn upload(camera: &Device, event_id: Option<EventId>) -> ClipId {
     clip_id
 }
 
-async fn fetch(person: &Person, url: &Value) -> (u16, Vec<u8>) {
+pub(crate) async fn fetch(person: &Person, url: &Value) -> (u16, Vec<u8>) {
     let response = person.client.get(url.as_str().unwrap()).send().await.unwrap();
     (response.status().as_u16(), response.bytes().await.unwrap().to_vec())
 }

@@ -11,6 +11,7 @@ mod commands;
 mod database;
 mod device;
 mod events;
+mod growing_clips;
 mod live;
 #[path = "../mqtt/camera.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]

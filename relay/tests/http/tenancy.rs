@@ -59,6 +59,7 @@ fn doors(
         (Method::GET, format!("events/{event}"), none.clone()),
         (Method::GET, format!("clips/{clip}"), none.clone()),
         (Method::GET, format!("clips/{clip}/playback"), none.clone()),
+        (Method::GET, format!("clips/{clip}/playback.m3u8"), none.clone()),
         (Method::PATCH, format!("clips/{clip}"), json!({"visibility": "site"})),
         (Method::DELETE, format!("clips/{clip}"), none),
     ]
@@ -145,6 +146,10 @@ async fn a_camera_reaches_its_own_clips_only() {
             .is_problem(404, "not_found");
         caller
             .post(&format!("{path}/parts"), json!([part(0, "file", b"x")]))
+            .await
+            .is_problem(404, "not_found");
+        caller
+            .post(&format!("{path}/stored"), json!({"parts": [0]}))
             .await
             .is_problem(404, "not_found");
         caller

@@ -7,7 +7,7 @@ use http::StatusCode;
 use nightjar_shared::{
     api::{
         Challenge, ClipAnnouncement, ClipCompletion, ClipFailure, PartRequest, PartUpload,
-        TokenRequest, TokenResponse,
+        PartsSent, PartsStored, TokenRequest, TokenResponse,
     },
     command::CommandAck,
     event::{EventMessage, Health},
@@ -65,6 +65,19 @@ pub async fn permit_parts(
     Json(requests): Json<Vec<PartRequest>>,
 ) -> Result<Json<Vec<PartUpload>>> {
     Ok(Json(uploads::permit(&app, device.camera_id, clip_id, requests).await?))
+}
+
+/// These parts were sent: says which of them the store has.
+#[utoipa::path(post, path = "/agent/clips/{id}/stored", tag = "camera",
+    params(("id" = String, Path)), request_body = serde_json::Value,
+    responses((status = 200, body = serde_json::Value)))]
+pub async fn confirm_parts(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Id(clip_id): Id<ClipId>,
+    Json(sent): Json<PartsSent>,
+) -> Result<Json<PartsStored>> {
+    Ok(Json(uploads::confirm(&app, device.camera_id, clip_id, sent).await?))
 }
 
 /// All parts are uploaded.

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use http::StatusCode;
+use axum::{extract::State, response::IntoResponse};
+use http::{StatusCode, header};
 use nightjar_shared::ids::ClipId;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 use crate::{
     domain::{
         App, List, PageRequest,
-        clips::{self, Clip, Playback},
+        clips::{self, Clip},
         events::Selection,
+        playback::{self, Playback, PlaybackQuery},
     },
     doors::{
         extract::{Id, Json, Query},
@@ -75,13 +76,27 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Where the parts of a clip are, for 5 minutes.
-#[utoipa::path(get, path = "/clips/{id}/playback", tag = "clips", params(("id" = String, Path)),
-    responses((status = 200, body = Playback)))]
+/// Where the parts of a clip are, for 5 minutes; of a clip that still grows, those that are there.
+#[utoipa::path(get, path = "/clips/{id}/playback", tag = "clips",
+    params(("id" = String, Path), PlaybackQuery), responses((status = 200, body = Playback)))]
 pub async fn playback(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
     Id(clip_id): Id<ClipId>,
+    Query(query): Query<PlaybackQuery>,
 ) -> Result<Json<Playback>> {
-    Ok(Json(clips::playback(&app, signed_in.caller, clip_id).await?))
+    Ok(Json(playback::get(&app, signed_in.caller, clip_id, query).await?))
+}
+
+/// The same as an HLS playlist.
+#[utoipa::path(get, path = "/clips/{id}/playback.m3u8", tag = "clips",
+    params(("id" = String, Path)),
+    responses((status = 200, content_type = "application/vnd.apple.mpegurl", body = String)))]
+pub async fn playlist(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(clip_id): Id<ClipId>,
+) -> Result<impl IntoResponse> {
+    let playlist = playback::playlist(&app, signed_in.caller, clip_id).await?;
+    Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], playlist))
 }

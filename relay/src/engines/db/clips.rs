@@ -1,7 +1,6 @@
 //! Clips and the objects they consist of.
 
 use nightjar_shared::{
-    api::PartKind,
     ids::{AccountId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
@@ -9,6 +8,7 @@ use nightjar_shared::{
 use super::{
     DbError, Executor, Row, Value,
     events::{Filter, Page},
+    parts,
 };
 
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct ClipRow {
     pub event_id: Option<EventId>,
     /// `clip` or `snapshot`.
     pub kind: String,
-    /// `announced`, `ready` or `failed`.
+    /// `recording`, `announced`, `ready` or `failed`.
     pub state: String,
     pub started_at: UnixMillis,
     pub clock: ClockState,
@@ -31,6 +31,8 @@ pub struct ClipRow {
     pub length: Option<u64>,
     /// The stored thumbnail; of a snapshot, the picture itself.
     pub thumbnail_key: Option<String>,
+    /// The relay ended it without its camera: more may still come.
+    pub truncated: bool,
 }
 
 impl ClipRow {
@@ -49,6 +51,7 @@ impl ClipRow {
             visibility: row.text(10)?.to_owned(),
             length: row.unsigned_or_null(11)?,
             thumbnail_key: row.text_or_null(12)?.map(str::to_owned),
+            truncated: row.boolean(13)?,
         })
     }
 }
@@ -60,23 +63,32 @@ pub struct NewClip {
     pub event_id: Option<EventId>,
     pub started_at: UnixMillis,
     pub clock: &'static str,
+    /// `recording` or `announced`.
+    pub state: &'static str,
 }
 
-/// Announcing a clip again changes nothing. Says whether it is new.
-pub async fn insert(db: &impl Executor, clip: &NewClip) -> Result<bool, DbError> {
+/// Announcing a clip again does not change what it is. Says whether it is new.
+pub async fn insert(
+    db: &impl Executor,
+    clip: &NewClip,
+    progress: Progress,
+) -> Result<bool, DbError> {
     let inserted = db
         .execute(
             "insert into clips (clip_id, camera_id, site_id, event_id, kind, state, started_at,
-                 clock, visibility)
-             values ($1, $2, $3, $4, 'clip', 'announced', $5, $6, 'site')
+                 clock, visibility, progress_at, look_at)
+             values ($1, $2, $3, $4, 'clip', $5, $6, $7, 'site', $8, $9)
              on conflict (clip_id) do nothing",
             vec![
                 clip.clip_id.into(),
                 clip.camera_id.into(),
                 clip.site_id.into(),
                 clip.event_id.into(),
+                clip.state.into(),
                 clip.started_at.into(),
                 clip.clock.into(),
+                progress.at.into(),
+                progress.look_at.into(),
             ],
         )
         .await?;
@@ -95,7 +107,8 @@ pub async fn of_camera(
                  (select cast(sum(p.length) as bigint) from clip_parts p
                   where p.clip_id = c.clip_id and p.stored = 1),
                  (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1)
+                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1),
+                 c.truncated
              from clips c where c.clip_id = $1 and c.camera_id = $2",
             vec![clip_id.into(), camera_id.into()],
         )
@@ -117,13 +130,13 @@ pub async fn for_member(
                   where p.clip_id = c.clip_id and p.stored = 1),
                  (select min(p.object_key) from clip_parts p
                   where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1),
-                 m.role
+                 c.truncated, m.role
              from clips c join members m on m.site_id = c.site_id
              where c.clip_id = $1 and m.account_id = $2",
             vec![clip_id.into(), account_id.into()],
         )
         .await?;
-    row.map(|row| Ok((ClipRow::read(&row)?, row.text(13)?.to_owned()))).transpose()
+    row.map(|row| Ok((ClipRow::read(&row)?, row.text(14)?.to_owned()))).transpose()
 }
 
 /// Private clips are listed for members in one of the roles `private_to`.
@@ -148,7 +161,8 @@ pub async fn list(
                  (select cast(sum(p.length) as bigint) from clip_parts p
                   where p.clip_id = c.clip_id and p.stored = 1),
                  (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1)
+                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1),
+                 c.truncated
              from clips c join members m on m.site_id = c.site_id
              where m.account_id = $1 and m.role in ($2, $3, $4, $5)
                  and (c.started_at < $6 or (c.started_at = $6 and c.clip_id < $7))
@@ -182,7 +196,45 @@ pub async fn set_kind(db: &impl Executor, clip_id: ClipId, kind: &str) -> Result
         .map(drop)
 }
 
-/// Says whether the clip was waiting for it.
+/// Something of a clip arrived at `at`; the relay looks again at `look_at`.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    pub at: UnixMillis,
+    pub look_at: UnixMillis,
+}
+
+/// A clip that its camera has not ended gets more: it is open (again), in `state`.
+pub async fn mark_open(
+    db: &impl Executor,
+    clip_id: ClipId,
+    state: &'static str,
+    progress: Progress,
+) -> Result<(), DbError> {
+    db.execute(
+        "update clips set state = $2, truncated = 0, reason = null, progress_at = $3, look_at = $4
+         where clip_id = $1 and (state in ('recording', 'announced') or truncated = 1)",
+        vec![clip_id.into(), state.into(), progress.at.into(), progress.look_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// How much of an open clip can be played.
+pub async fn set_duration(
+    db: &impl Executor,
+    clip_id: ClipId,
+    duration_ms: u64,
+) -> Result<(), DbError> {
+    db.execute(
+        "update clips set duration_ms = $2
+         where clip_id = $1 and state in ('recording', 'announced')",
+        vec![clip_id.into(), duration_ms.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Its camera says that a clip is complete. Says whether it was not before.
 pub async fn mark_ready(
     db: &impl Executor,
     clip_id: ClipId,
@@ -191,15 +243,16 @@ pub async fn mark_ready(
 ) -> Result<bool, DbError> {
     let changed = db
         .execute(
-            "update clips set state = 'ready', ended_at = $2, duration_ms = $3
-             where clip_id = $1 and state = 'announced'",
+            "update clips set state = 'ready', truncated = 0, reason = null, ended_at = $2,
+                 duration_ms = $3, look_at = null
+             where clip_id = $1 and (state in ('recording', 'announced') or truncated = 1)",
             vec![clip_id.into(), ended_at.into(), duration_ms.into()],
         )
         .await?;
     Ok(changed == 1)
 }
 
-/// Says whether the clip was waiting for its parts.
+/// Its camera will not send the rest of a clip, or any of it. Says whether it was awaited.
 pub async fn mark_failed(
     db: &impl Executor,
     clip_id: ClipId,
@@ -207,191 +260,89 @@ pub async fn mark_failed(
 ) -> Result<bool, DbError> {
     let changed = db
         .execute(
-            "update clips set state = 'failed', reason = $2
-             where clip_id = $1 and state = 'announced'",
+            "update clips set state = 'failed', truncated = 0, reason = $2, look_at = null
+             where clip_id = $1 and state in ('recording', 'announced')",
             vec![clip_id.into(), reason.into()],
         )
         .await?;
     Ok(changed == 1)
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartRow {
-    pub index: u32,
-    pub kind: PartKind,
-    pub length: u64,
-    /// Lower-case hexadecimal.
-    pub sha256: String,
-    pub content_type: String,
-    pub object_key: String,
-    pub stored: bool,
-}
-
-impl PartRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        let index = u32::try_from(row.integer(0)?);
-        Ok(Self {
-            index: index.map_err(|error| DbError::Row(error.to_string()))?,
-            kind: row.word(1)?,
-            length: row.unsigned(2)?,
-            sha256: row.text(3)?.to_owned(),
-            content_type: row.text(4)?.to_owned(),
-            object_key: row.text(5)?.to_owned(),
-            stored: row.boolean(6)?,
-        })
-    }
-}
-
-/// In the order of their indexes.
-pub async fn parts(db: &impl Executor, clip_id: ClipId) -> Result<Vec<PartRow>, DbError> {
-    let rows = db
-        .query(
-            "select part_index, kind, length, sha256, content_type, object_key, stored
-             from clip_parts where clip_id = $1 order by part_index",
-            vec![clip_id.into()],
+/// The relay ends an open clip without its camera, unless something has arrived since it
+/// looked. `state` is `ready` or `failed`. Says whether it did.
+pub async fn mark_truncated(
+    db: &impl Executor,
+    clip_id: ClipId,
+    seen_progress_at: UnixMillis,
+    state: &'static str,
+    end: Option<(UnixMillis, u64)>,
+) -> Result<bool, DbError> {
+    let changed = db
+        .execute(
+            "update clips set state = $3, truncated = 1, ended_at = $4, duration_ms = $5,
+                 look_at = null
+             where clip_id = $1 and progress_at = $2 and state in ('recording', 'announced')",
+            vec![
+                clip_id.into(),
+                seen_progress_at.into(),
+                state.into(),
+                end.map(|(ended_at, _)| ended_at).into(),
+                end.map(|(_, duration_ms)| duration_ms).into(),
+            ],
         )
         .await?;
-    rows.iter().map(PartRow::read).collect()
+    Ok(changed == 1)
 }
 
-/// Writes a part that is not stored yet; one that is stored stays as it is. An object that the
-/// part had before under another key is due for deletion.
-pub async fn upsert_part(
-    db: &impl Executor,
-    clip_id: ClipId,
-    part: &PartRow,
-    due: Due,
-) -> Result<(), DbError> {
-    db.execute(
-        "insert into object_deletions (object_key, due_at, last_due_at)
-         select object_key, cast($4 as bigint), cast($5 as bigint) from clip_parts
-         where clip_id = $1 and part_index = $2 and object_key <> $3 and stored = 0
-         on conflict (object_key) do nothing",
-        vec![
-            clip_id.into(),
-            part.index.into(),
-            part.object_key.as_str().into(),
-            due.first_at.into(),
-            due.last_at.into(),
-        ],
-    )
-    .await?;
-    // It may be wanted again.
-    forget_deletion(db, &part.object_key).await?;
-    db.execute(
-        "insert into clip_parts (clip_id, part_index, kind, length, sha256, content_type,
-             object_key)
-         values ($1, $2, $3, $4, $5, $6, $7)
-         on conflict (clip_id, part_index) do update set
-             kind = excluded.kind, length = excluded.length, sha256 = excluded.sha256,
-             content_type = excluded.content_type, object_key = excluded.object_key
-         where clip_parts.stored = 0",
-        vec![
-            clip_id.into(),
-            part.index.into(),
-            part.kind.as_str().into(),
-            part.length.into(),
-            part.sha256.as_str().into(),
-            part.content_type.as_str().into(),
-            part.object_key.as_str().into(),
-        ],
-    )
-    .await
-    .map(drop)
-}
-
-/// `object_key` tells that the part is still the one that was looked at.
-pub async fn mark_stored(
-    db: &impl Executor,
-    clip_id: ClipId,
-    index: u32,
-    object_key: &str,
-) -> Result<(), DbError> {
-    db.execute(
-        "update clip_parts set stored = 1
-         where clip_id = $1 and part_index = $2 and object_key = $3",
-        vec![clip_id.into(), index.into(), object_key.into()],
-    )
-    .await
-    .map(drop)
-}
-
-/// When objects are to be deleted: at once, and once more when the last permission to upload one
-/// has run out.
+/// A clip that is open for so long that the relay looks after it.
 #[derive(Debug, Clone, Copy)]
-pub struct Due {
-    pub first_at: UnixMillis,
-    pub last_at: UnixMillis,
+pub struct OpenClip {
+    pub clip_id: ClipId,
+    pub camera_id: CameraId,
+    pub progress_at: UnixMillis,
+    pub camera_online: bool,
 }
 
-/// Deletes the clip; its objects are due for deletion.
-pub async fn delete(db: &impl Executor, clip_id: ClipId, due: Due) -> Result<(), DbError> {
-    delete_parts(db, clip_id, due).await?;
-    db.execute("delete from clips where clip_id = $1", vec![clip_id.into()]).await.map(drop)
-}
-
-/// Forgets the parts of a clip; their objects are due for deletion.
-pub async fn delete_parts(db: &impl Executor, clip_id: ClipId, due: Due) -> Result<(), DbError> {
-    db.execute(
-        "insert into object_deletions (object_key, due_at, last_due_at)
-         select object_key, cast($2 as bigint), cast($3 as bigint)
-         from clip_parts where clip_id = $1
-         on conflict (object_key) do nothing",
-        vec![clip_id.into(), due.first_at.into(), due.last_at.into()],
-    )
-    .await?;
-    db.execute("delete from clip_parts where clip_id = $1", vec![clip_id.into()]).await.map(drop)
-}
-
-/// The objects of a camera that is about to be deleted are due for deletion.
-pub async fn delete_objects_of_camera(
-    db: &impl Executor,
-    camera_id: CameraId,
-    due: Due,
-) -> Result<(), DbError> {
-    db.execute(
-        "insert into object_deletions (object_key, due_at, last_due_at)
-         select p.object_key, cast($2 as bigint), cast($3 as bigint)
-         from clip_parts p join clips c on c.clip_id = p.clip_id
-         where c.camera_id = $1
-         on conflict (object_key) do nothing",
-        vec![camera_id.into(), due.first_at.into(), due.last_at.into()],
-    )
-    .await
-    .map(drop)
-}
-
-/// Objects that are due, each with the time of its last deletion.
-pub async fn due_deletions(
+pub async fn due_looks(
     db: &impl Executor,
     now: UnixMillis,
     limit: u32,
-) -> Result<Vec<(String, UnixMillis)>, DbError> {
+) -> Result<Vec<OpenClip>, DbError> {
     let rows = db
         .query(
-            "select object_key, last_due_at from object_deletions
-             where due_at <= $1 order by due_at limit $2",
+            "select c.clip_id, c.camera_id, c.progress_at, m.online
+             from clips c join cameras m on m.camera_id = c.camera_id
+             where c.look_at <= $1 and c.state in ('recording', 'announced')
+             order by c.look_at limit $2",
             vec![now.into(), limit.into()],
         )
         .await?;
-    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.time(1)?))).collect()
+    let read = |row: &Row| {
+        Ok(OpenClip {
+            clip_id: row.parse(0)?,
+            camera_id: row.parse(1)?,
+            progress_at: row.time(2)?,
+            camera_online: row.boolean(3)?,
+        })
+    };
+    rows.iter().map(read).collect()
 }
 
-pub async fn forget_deletion(db: &impl Executor, object_key: &str) -> Result<(), DbError> {
-    db.execute("delete from object_deletions where object_key = $1", vec![object_key.into()])
-        .await
-        .map(drop)
-}
-
-pub async fn postpone_deletion(
+pub async fn look_again(
     db: &impl Executor,
-    object_key: &str,
-    due_at: UnixMillis,
+    clip_id: ClipId,
+    look_at: UnixMillis,
 ) -> Result<(), DbError> {
     db.execute(
-        "update object_deletions set due_at = $2 where object_key = $1",
-        vec![object_key.into(), due_at.into()],
+        "update clips set look_at = $2 where clip_id = $1 and look_at is not null",
+        vec![clip_id.into(), look_at.into()],
     )
     .await
     .map(drop)
+}
+
+/// Deletes the clip; its objects are due for deletion.
+pub async fn delete(db: &impl Executor, clip_id: ClipId, due: parts::Due) -> Result<(), DbError> {
+    parts::delete_all(db, clip_id, due).await?;
+    db.execute("delete from clips where clip_id = $1", vec![clip_id.into()]).await.map(drop)
 }

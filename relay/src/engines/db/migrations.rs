@@ -6,8 +6,10 @@ pub(super) struct Migration {
     pub(super) sql: &'static str,
 }
 
-pub(super) const ALL: &[Migration] =
-    &[Migration { version: 1, sql: include_str!("migrations/0001_first.sql") }];
+pub(super) const ALL: &[Migration] = &[
+    Migration { version: 1, sql: include_str!("migrations/0001_first.sql") },
+    Migration { version: 2, sql: include_str!("migrations/0002_growing_clips.sql") },
+];
 
 pub(super) const CREATE_VERSIONS: &str =
     "create table if not exists schema_migrations (version bigint primary key)";

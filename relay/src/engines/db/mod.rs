@@ -15,6 +15,7 @@ pub mod events;
 pub mod live;
 mod migrations;
 pub mod pairings;
+pub mod parts;
 mod postgres;
 pub mod sites;
 mod sqlite;

@@ -1,0 +1,213 @@
+//! The objects that clips consist of, and those that nothing refers to any more.
+
+use nightjar_shared::{
+    api::PartKind,
+    ids::{CameraId, ClipId},
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, Row};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRow {
+    pub index: u32,
+    pub kind: PartKind,
+    pub length: u64,
+    /// Lower-case hexadecimal.
+    pub sha256: String,
+    pub content_type: String,
+    pub object_key: String,
+    pub stored: bool,
+    /// Of a segment.
+    pub duration_ms: Option<u64>,
+}
+
+impl PartRow {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        let index = u32::try_from(row.integer(0)?);
+        Ok(Self {
+            index: index.map_err(|error| DbError::Row(error.to_string()))?,
+            kind: row.word(1)?,
+            length: row.unsigned(2)?,
+            sha256: row.text(3)?.to_owned(),
+            content_type: row.text(4)?.to_owned(),
+            object_key: row.text(5)?.to_owned(),
+            stored: row.boolean(6)?,
+            duration_ms: row.unsigned_or_null(7)?,
+        })
+    }
+}
+
+/// In the order of their indexes.
+pub async fn of_clip(db: &impl Executor, clip_id: ClipId) -> Result<Vec<PartRow>, DbError> {
+    let rows = db
+        .query(
+            "select part_index, kind, length, sha256, content_type, object_key, stored,
+                 duration_ms
+             from clip_parts where clip_id = $1 order by part_index",
+            vec![clip_id.into()],
+        )
+        .await?;
+    rows.iter().map(PartRow::read).collect()
+}
+
+/// Writes a part that is not stored yet; one that is stored stays as it is, unless it was a part
+/// of another kind. An object that the part had before under another key is due for deletion.
+pub async fn upsert(
+    db: &impl Executor,
+    clip_id: ClipId,
+    part: &PartRow,
+    due: Due,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into object_deletions (object_key, due_at, last_due_at)
+         select object_key, cast($4 as bigint), cast($5 as bigint) from clip_parts
+         where clip_id = $1 and part_index = $2 and object_key <> $3
+             and (stored = 0 or kind <> $6)
+         on conflict (object_key) do nothing",
+        vec![
+            clip_id.into(),
+            part.index.into(),
+            part.object_key.as_str().into(),
+            due.first_at.into(),
+            due.last_at.into(),
+            part.kind.as_str().into(),
+        ],
+    )
+    .await?;
+    // It may be wanted again.
+    forget_deletion(db, &part.object_key).await?;
+    db.execute(
+        "insert into clip_parts (clip_id, part_index, kind, length, sha256, content_type,
+             object_key, duration_ms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)
+         on conflict (clip_id, part_index) do update set
+             kind = excluded.kind, length = excluded.length, sha256 = excluded.sha256,
+             content_type = excluded.content_type, object_key = excluded.object_key,
+             duration_ms = excluded.duration_ms, stored = 0
+         where clip_parts.stored = 0 or clip_parts.kind <> excluded.kind",
+        vec![
+            clip_id.into(),
+            part.index.into(),
+            part.kind.as_str().into(),
+            part.length.into(),
+            part.sha256.as_str().into(),
+            part.content_type.as_str().into(),
+            part.object_key.as_str().into(),
+            part.duration_ms.into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// `object_key` tells that the part is still the one that was looked at.
+pub async fn mark_stored(
+    db: &impl Executor,
+    clip_id: ClipId,
+    index: u32,
+    object_key: &str,
+) -> Result<(), DbError> {
+    db.execute(
+        "update clip_parts set stored = 1
+         where clip_id = $1 and part_index = $2 and object_key = $3",
+        vec![clip_id.into(), index.into(), object_key.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Forgets one part; its object is due for deletion.
+pub async fn delete(
+    db: &impl Executor,
+    clip_id: ClipId,
+    part: &PartRow,
+    due: Due,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into object_deletions (object_key, due_at, last_due_at) values ($1, $2, $3)
+         on conflict (object_key) do nothing",
+        vec![part.object_key.as_str().into(), due.first_at.into(), due.last_at.into()],
+    )
+    .await?;
+    db.execute(
+        "delete from clip_parts where clip_id = $1 and part_index = $2 and object_key = $3",
+        vec![clip_id.into(), part.index.into(), part.object_key.as_str().into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// When objects are to be deleted: at once, and once more when the last permission to upload one
+/// has run out.
+#[derive(Debug, Clone, Copy)]
+pub struct Due {
+    pub first_at: UnixMillis,
+    pub last_at: UnixMillis,
+}
+
+/// Forgets the parts of a clip; their objects are due for deletion.
+pub async fn delete_all(db: &impl Executor, clip_id: ClipId, due: Due) -> Result<(), DbError> {
+    db.execute(
+        "insert into object_deletions (object_key, due_at, last_due_at)
+         select object_key, cast($2 as bigint), cast($3 as bigint)
+         from clip_parts where clip_id = $1
+         on conflict (object_key) do nothing",
+        vec![clip_id.into(), due.first_at.into(), due.last_at.into()],
+    )
+    .await?;
+    db.execute("delete from clip_parts where clip_id = $1", vec![clip_id.into()]).await.map(drop)
+}
+
+/// The objects of a camera that is about to be deleted are due for deletion.
+pub async fn delete_all_of_camera(
+    db: &impl Executor,
+    camera_id: CameraId,
+    due: Due,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into object_deletions (object_key, due_at, last_due_at)
+         select p.object_key, cast($2 as bigint), cast($3 as bigint)
+         from clip_parts p join clips c on c.clip_id = p.clip_id
+         where c.camera_id = $1
+         on conflict (object_key) do nothing",
+        vec![camera_id.into(), due.first_at.into(), due.last_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Objects that are due, each with the time of its last deletion.
+pub async fn due_deletions(
+    db: &impl Executor,
+    now: UnixMillis,
+    limit: u32,
+) -> Result<Vec<(String, UnixMillis)>, DbError> {
+    let rows = db
+        .query(
+            "select object_key, last_due_at from object_deletions
+             where due_at <= $1 order by due_at limit $2",
+            vec![now.into(), limit.into()],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.time(1)?))).collect()
+}
+
+pub async fn forget_deletion(db: &impl Executor, object_key: &str) -> Result<(), DbError> {
+    db.execute("delete from object_deletions where object_key = $1", vec![object_key.into()])
+        .await
+        .map(drop)
+}
+
+pub async fn postpone_deletion(
+    db: &impl Executor,
+    object_key: &str,
+    due_at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update object_deletions set due_at = $2 where object_key = $1",
+        vec![object_key.into(), due_at.into()],
+    )
+    .await
+    .map(drop)
+}
