@@ -5,8 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nightjar_shared::command::{Configuration, Zone};
+use nightjar_shared::{
+    PROTOCOL_VERSION,
+    configuration::{Configuration, PrivacyMask, Schedule, Zone},
+};
 use serde::Deserialize;
+
+use crate::schedule::Week;
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +93,8 @@ pub struct SourceConfig {
     /// For `synthetic`: seconds without motion, then seconds with a walker, in turns.
     pub quiet_s: u32,
     pub walk_s: u32,
+    /// Filled before anything else sees the picture.
+    pub masks: Vec<PrivacyMask>,
     /// For `synthetic`: draws the capture time into the picture, for latency measurements.
     pub stamp: bool,
 }
@@ -98,8 +105,14 @@ pub struct MotionConfig {
     pub enabled: bool,
     /// 0.0 (only large, clear motion) to 1.0 (the slightest).
     pub sensitivity: f32,
-    /// Where motion counts; everywhere when there is none.
+    /// Where motion counts, and where it does not; it counts everywhere when there is none.
     pub zones: Vec<Zone>,
+    /// Motion that lasts less than this opens no event.
+    pub min_duration_ms: u32,
+    /// After an event, none is opened for this long.
+    pub cool_down_s: u32,
+    /// When motion opens events; always when absent.
+    pub schedule: Option<Schedule>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -198,6 +211,7 @@ impl Default for SourceConfig {
             bitrate_kbps: 2_000,
             quiet_s: 20,
             walk_s: 8,
+            masks: Vec::new(),
             stamp: false,
         }
     }
@@ -205,7 +219,14 @@ impl Default for SourceConfig {
 
 impl Default for MotionConfig {
     fn default() -> Self {
-        Self { enabled: true, sensitivity: 0.5, zones: Vec::new() }
+        Self {
+            enabled: true,
+            sensitivity: 0.5,
+            zones: Vec::new(),
+            min_duration_ms: 0,
+            cool_down_s: 0,
+            schedule: None,
+        }
     }
 }
 
@@ -258,11 +279,39 @@ impl Config {
         if let Some(max_bytes) = changes.max_bytes {
             self.recording.max_bytes = max_bytes;
         }
+        set(&mut self.motion.min_duration_ms, changes.motion_min_duration_ms);
+        set(&mut self.motion.cool_down_s, changes.motion_cool_down_s);
         if let Some(sensitivity) = changes.motion_sensitivity {
             self.motion.sensitivity = sensitivity;
         }
         if let Some(zones) = &changes.motion_zones {
             self.motion.zones.clone_from(zones);
+        }
+        if let Some(masks) = &changes.privacy_masks {
+            self.source.masks.clone_from(masks);
+        }
+        if let Some(schedule) = &changes.schedule {
+            self.motion.schedule = Some(schedule.clone());
+        }
+    }
+
+    /// All that `configure` can change, as it is now.
+    pub fn configuration(&self) -> Configuration {
+        let Self { source, motion, recording, live, .. } = self;
+        Configuration {
+            protocol: PROTOCOL_VERSION,
+            motion_sensitivity: Some(motion.sensitivity),
+            motion_zones: Some(motion.zones.clone()),
+            motion_min_duration_ms: Some(motion.min_duration_ms),
+            motion_cool_down_s: Some(motion.cool_down_s),
+            schedule: motion.schedule.clone(),
+            privacy_masks: Some(source.masks.clone()),
+            pre_roll_s: Some(recording.pre_roll_s),
+            post_roll_s: Some(recording.post_roll_s),
+            max_clip_s: Some(recording.max_clip_s),
+            max_bytes: Some(recording.max_bytes),
+            bitrate_kbps: Some(source.bitrate_kbps),
+            max_viewers: Some(live.max_viewers),
         }
     }
 
@@ -281,7 +330,23 @@ impl Config {
         range("recording.max_clip_s", recording.max_clip_s, 5, 3600)?;
         range("recording.max_age_days", recording.max_age_days, 0, 365)?;
         range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
-        range("live.max_viewers", self.live.max_viewers, 0, 64)
+        range("live.max_viewers", self.live.max_viewers, 0, 64)?;
+        self.validate_shapes()
+    }
+
+    /// Zones, masks and schedule obey the same rules here as in `configure`.
+    fn validate_shapes(&self) -> Result<(), ConfigError> {
+        let refused =
+            |key: &'static str, message: String| ConfigError::value(key, &"(see there)", message);
+        let motion = Configuration { privacy_masks: None, ..self.configuration() };
+        motion.validate().map_err(|message| refused("motion", message))?;
+        let masks = Some(self.source.masks.clone());
+        let masks = Configuration { privacy_masks: masks, ..Configuration::default() };
+        masks.validate().map_err(|message| refused("source.masks", message))?;
+        match self.motion.schedule.as_ref().map(Week::new) {
+            Some(Err(unknown)) => Err(refused("motion.schedule", unknown.to_string())),
+            _ => Ok(()),
+        }
     }
 }
 

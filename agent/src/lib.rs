@@ -21,6 +21,7 @@ pub mod motion_change;
 pub mod pairing;
 pub mod private_file;
 pub mod record;
+pub mod schedule;
 #[cfg(test)]
 mod seeded;
 pub mod shutdown;

@@ -1,6 +1,8 @@
 //! What the motion gate tells others: the seam between `motion` and `record`, which do not know
 //! each other.
 
+use std::time::Duration;
+
 use nightjar_shared::{
     event::{BoundingBox, EventState},
     ids::EventId,
@@ -19,6 +21,10 @@ pub struct MotionChange {
     pub boxes: Vec<BoundingBox>,
     /// Names of the zones that were touched.
     pub zones: Vec<String>,
-    /// Why it ended: `still`, `disarmed`, `privacy`, `stopped`.
+    /// Why it ended: `still`, `disarmed`, `schedule`, `privacy`, `stopped`, `no_picture`.
     pub reason: Option<&'static str>,
+    /// The largest share of the picture that moved at once; at the end.
+    pub peak_area: f32,
+    /// From the first to the last movement; at the end.
+    pub duration: Duration,
 }

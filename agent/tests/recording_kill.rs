@@ -216,6 +216,8 @@ async fn record_for_ever(directory: &Path) {
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: ended.then_some("still"),
+            peak_area: 0.02,
+            duration: Duration::from_secs(1),
         };
         motion.send(change).unwrap();
     }

@@ -58,6 +58,8 @@ fn message(event_id: EventId, state: EventState, clip_id: ClipId) -> EventMessag
         boxes: Vec::new(),
         zones: Vec::new(),
         reason: None,
+        peak_area: None,
+        duration_ms: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{first_protocol, ids::CommandId, time::UnixMillis};
+use crate::{configuration::Configuration, first_protocol, ids::CommandId, time::UnixMillis};
 
 /// A command on its way to a camera (`down/command`).
 ///
@@ -36,40 +36,6 @@ pub enum Command {
     Configure(Box<Configuration>),
     Restart,
     Identify,
-}
-
-/// The arguments of `configure`. An absent field leaves the setting as it is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Configuration {
-    #[serde(default = "first_protocol")]
-    pub protocol: u32,
-    /// 0.0 (only large, clear motion) to 1.0 (the slightest).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub motion_sensitivity: Option<f32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub motion_zones: Option<Vec<Zone>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pre_roll_s: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub post_roll_s: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_clip_s: Option<u32>,
-    /// Byte budget for recordings on the camera's disk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_bytes: Option<u64>,
-    /// Target bitrate of the encoder, kbit/s.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bitrate_kbps: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_viewers: Option<u32>,
-}
-
-/// A polygon in the picture. Coordinates are relative: (0, 0) is the top left corner, (1, 1) the
-/// bottom right one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Zone {
-    pub name: String,
-    pub points: Vec<(f32, f32)>,
 }
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -108,7 +74,7 @@ impl Command {
             "privacy_off" => Self::PrivacyOff,
             "restart" => Self::Restart,
             "identify" => Self::Identify,
-            "configure" => Self::Configure(Box::new(Configuration::parse(arguments)?)),
+            "configure" => Self::Configure(Box::new(parse_configuration(arguments)?)),
             unknown => {
                 return Err(InvalidCommand::UnknownKind(unknown.chars().take(64).collect()));
             }
@@ -131,78 +97,17 @@ impl Command {
     }
 }
 
-impl Configuration {
-    /// These settings, but for what `newer` sets.
-    #[must_use]
-    pub fn changed_by(self, newer: Self) -> Self {
-        Self {
-            protocol: newer.protocol,
-            motion_sensitivity: newer.motion_sensitivity.or(self.motion_sensitivity),
-            motion_zones: newer.motion_zones.or(self.motion_zones),
-            pre_roll_s: newer.pre_roll_s.or(self.pre_roll_s),
-            post_roll_s: newer.post_roll_s.or(self.post_roll_s),
-            max_clip_s: newer.max_clip_s.or(self.max_clip_s),
-            max_bytes: newer.max_bytes.or(self.max_bytes),
-            bitrate_kbps: newer.bitrate_kbps.or(self.bitrate_kbps),
-            max_viewers: newer.max_viewers.or(self.max_viewers),
-        }
+fn parse_configuration(arguments: &Value) -> Result<Configuration, InvalidCommand> {
+    let configuration: Configuration = serde_json::from_value(arguments.clone())
+        .map_err(|error| InvalidCommand::InvalidArguments(error.to_string()))?;
+    if configuration.protocol > crate::PROTOCOL_VERSION {
+        return Err(InvalidCommand::UnsupportedProtocol {
+            given: configuration.protocol,
+            supported: crate::PROTOCOL_VERSION,
+        });
     }
-
-    fn parse(arguments: &Value) -> Result<Self, InvalidCommand> {
-        let configuration: Self = serde_json::from_value(arguments.clone())
-            .map_err(|error| InvalidCommand::InvalidArguments(error.to_string()))?;
-        if configuration.protocol > crate::PROTOCOL_VERSION {
-            return Err(InvalidCommand::UnsupportedProtocol {
-                given: configuration.protocol,
-                supported: crate::PROTOCOL_VERSION,
-            });
-        }
-        configuration.validate().map_err(InvalidCommand::InvalidArguments)?;
-        Ok(configuration)
-    }
-
-    /// Checks ranges; the error names the field, its value and what is allowed.
-    fn validate(&self) -> Result<(), String> {
-        let range = |name: &str, value: Option<u32>, low: u32, high: u32| match value {
-            Some(value) if !(low..=high).contains(&value) => {
-                Err(format!("{name} = {value}: expected {low} to {high}"))
-            }
-            _ => Ok(()),
-        };
-        range("pre_roll_s", self.pre_roll_s, 0, 60)?;
-        range("post_roll_s", self.post_roll_s, 1, 300)?;
-        range("max_clip_s", self.max_clip_s, 5, 3600)?;
-        range("bitrate_kbps", self.bitrate_kbps, 100, 20_000)?;
-        range("max_viewers", self.max_viewers, 0, 64)?;
-        if let Some(sensitivity) = self.motion_sensitivity
-            && !(0.0..=1.0).contains(&sensitivity)
-        {
-            return Err(format!("motion_sensitivity = {sensitivity}: expected 0.0 to 1.0"));
-        }
-        let zones = self.motion_zones.as_deref().unwrap_or_default();
-        if zones.len() > 16 {
-            return Err(format!("motion_zones: {} zones, at most 16", zones.len()));
-        }
-        zones.iter().try_for_each(Zone::validate)
-    }
-}
-
-impl Zone {
-    fn validate(&self) -> Result<(), String> {
-        if !(3..=32).contains(&self.points.len()) {
-            return Err(format!(
-                "zone `{}`: {} points, expected 3 to 32",
-                self.name,
-                self.points.len()
-            ));
-        }
-        let inside = |value: f32| (0.0..=1.0).contains(&value);
-        if self.points.iter().all(|(x, y)| inside(*x) && inside(*y)) {
-            Ok(())
-        } else {
-            Err(format!("zone `{}`: coordinates must lie between 0 and 1", self.name))
-        }
-    }
+    configuration.validate().map_err(InvalidCommand::InvalidArguments)?;
+    Ok(configuration)
 }
 
 /// A command's way through the relay: queued -> sent -> acked | rejected | failed | expired.

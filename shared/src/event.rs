@@ -25,7 +25,7 @@ pub struct EventMessage {
     pub uptime_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_id: Option<ClipId>,
-    /// Where it moved when this message was made.
+    /// Where it moved when it began, which is what the clip's thumbnail shows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boxes: Vec<BoundingBox>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,6 +33,12 @@ pub struct EventMessage {
     /// Why it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The largest share of the picture that moved at once; when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_area: Option<f32>,
+    /// From the first to the last movement, whatever the wall clock did; when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
 }
 
 /// A rectangle in relative coordinates, all in 0.0 ..= 1.0.
@@ -77,6 +83,9 @@ pub struct Health {
     /// What is captured, or why nothing is.
     pub capture: CaptureHealth,
     pub armed: bool,
+    /// The schedule keeps motion from opening events now.
+    #[serde(default)]
+    pub scheduled_off: bool,
     pub privacy: bool,
     /// Footage is being written, for whatever reason.
     pub recording: bool,
@@ -84,10 +93,26 @@ pub struct Health {
     #[serde(default)]
     pub manual_recording: bool,
     pub disk_free_bytes: u64,
+    /// Size of the disk that recordings lie on; 0 when unknown.
+    #[serde(default)]
+    pub disk_total_bytes: u64,
+    /// What recordings take of it.
+    #[serde(default)]
+    pub recordings_bytes: u64,
     /// How many days back the oldest recording reaches.
     pub retention_days: f32,
+    /// How many days back recordings will reach once the room for them is full, at the pace so
+    /// far; absent while that cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention_horizon_days: Option<f32>,
     /// Messages and uploads the relay must still learn.
     pub queue_length: u64,
+    /// How long the oldest of them has waited; absent when none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_age_ms: Option<u64>,
+    /// How often writing footage failed since the agent started.
+    #[serde(default)]
+    pub write_errors: u64,
     pub viewers: u32,
     /// What is wrong now, one sentence each; empty when all is well.
     #[serde(default)]

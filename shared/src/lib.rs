@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod command;
+pub mod configuration;
 pub mod event;
 pub mod ids;
 pub mod pairing;

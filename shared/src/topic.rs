@@ -1,7 +1,7 @@
 //! MQTT topics. This is the only place where their text is spelled.
 //!
 //! Below `nightjar/v1/{camera_id}/`: `down/command`, `down/signal` to the camera; `up/event`,
-//! `up/health`, `up/ack`, `up/presence` and `up/signal/{replica}` from it.
+//! `up/health`, `up/configuration`, `up/ack`, `up/presence` and `up/signal/{replica}` from it.
 
 use std::{fmt, str::FromStr};
 
@@ -16,6 +16,8 @@ pub enum Channel {
     DownSignal,
     UpEvent,
     UpHealth,
+    /// The settings that the camera goes by, on each connection and whenever one changes.
+    UpConfiguration,
     UpAck,
     /// Retained, and the camera's last will.
     UpPresence,
@@ -60,6 +62,7 @@ impl fmt::Display for Topic {
             Channel::DownSignal => formatter.write_str("down/signal"),
             Channel::UpEvent => formatter.write_str("up/event"),
             Channel::UpHealth => formatter.write_str("up/health"),
+            Channel::UpConfiguration => formatter.write_str("up/configuration"),
             Channel::UpAck => formatter.write_str("up/ack"),
             Channel::UpPresence => formatter.write_str("up/presence"),
             Channel::UpSignal { replica } => write!(formatter, "up/signal/{replica}"),
@@ -79,6 +82,7 @@ impl FromStr for Topic {
             ["down", "signal"] => Channel::DownSignal,
             ["up", "event"] => Channel::UpEvent,
             ["up", "health"] => Channel::UpHealth,
+            ["up", "configuration"] => Channel::UpConfiguration,
             ["up", "ack"] => Channel::UpAck,
             ["up", "presence"] => Channel::UpPresence,
             ["up", "signal", replica] if is_replica(replica) => {
@@ -123,6 +127,7 @@ mod tests {
             Channel::DownSignal,
             Channel::UpEvent,
             Channel::UpHealth,
+            Channel::UpConfiguration,
             Channel::UpAck,
             Channel::UpPresence,
             Channel::UpSignal { replica: "r-1".to_owned() },

@@ -32,6 +32,7 @@ fn every_topic_is_named() {
         Channel::DownSignal,
         Channel::UpEvent,
         Channel::UpHealth,
+        Channel::UpConfiguration,
         Channel::UpAck,
         Channel::UpPresence,
         Channel::UpSignal { replica: "REPLICA".to_owned() },
@@ -51,6 +52,7 @@ fn assert_listed(channel: &Channel) {
         | Channel::DownSignal
         | Channel::UpEvent
         | Channel::UpHealth
+        | Channel::UpConfiguration
         | Channel::UpAck
         | Channel::UpPresence
         | Channel::UpSignal { .. } => {}

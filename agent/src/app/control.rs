@@ -2,10 +2,7 @@
 
 use std::path::Path;
 
-use nightjar_shared::{
-    command::{Command, Configuration},
-    ids::ClipId,
-};
+use nightjar_shared::{command::Command, configuration::Configuration, ids::ClipId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -18,6 +15,7 @@ use crate::{
     media::Media,
     motion::Motion,
     record::{RecordError, Recorder},
+    schedule::Week,
     shutdown::{Ending, Shutdown},
     store::{Store, StoreError},
     uplink::{CommandRequest, Execution},
@@ -83,6 +81,8 @@ pub(super) struct Control {
     /// As running now.
     pub(super) config: Config,
     pub(super) configuration: Configuration,
+    /// What the relay is told of the settings.
+    pub(super) told: watch::Sender<Configuration>,
     pub(super) switches: watch::Sender<Switches>,
     pub(super) shutdown: Shutdown,
     pub(super) tracker: TaskTracker,
@@ -135,6 +135,9 @@ impl Control {
     }
 
     async fn configure(&mut self, changes: Configuration) -> Execution {
+        if let Some(Err(unknown)) = changes.schedule.as_ref().map(Week::new) {
+            return Execution::Rejected(format!("invalid_arguments: {unknown}"));
+        }
         let configuration = self.configuration.clone().changed_by(changes);
         if let Err(error) = self.store.set_setting(CONFIGURATION, &configuration).await {
             return not_kept(&error);
@@ -142,6 +145,7 @@ impl Control {
         self.config.adopt(&configuration);
         self.configuration = configuration;
         self.parts.configure(&self.config);
+        self.told.send_replace(self.config.configuration());
         Execution::Done(None)
     }
 }

@@ -38,6 +38,7 @@ pub(super) struct HealthSources {
     pub(super) record: watch::Receiver<RecordStatus>,
     pub(super) viewers: watch::Receiver<u32>,
     pub(super) switches: watch::Receiver<Switches>,
+    pub(super) scheduled_off: watch::Receiver<bool>,
 }
 
 impl HealthSources {
@@ -71,6 +72,7 @@ impl HealthSources {
             changed = self.record.changed() => changed,
             changed = self.viewers.changed() => changed,
             changed = self.switches.changed() => changed,
+            changed = self.scheduled_off.changed() => changed,
         };
         changed.is_ok()
     }
@@ -88,6 +90,7 @@ impl HealthSources {
             || told.manual_recording != self.record.borrow().manual_recording
             || told.viewers != *self.viewers.borrow()
             || told.armed != switches.armed
+            || told.scheduled_off != *self.scheduled_off.borrow()
             || told.privacy != switches.privacy
     }
 
@@ -116,12 +119,18 @@ impl HealthSources {
                 problem: capture.problem,
             },
             armed: switches.armed,
+            scheduled_off: *self.scheduled_off.borrow(),
             privacy: switches.privacy,
             recording: record.recording,
             manual_recording: record.manual_recording,
             disk_free_bytes: self.disk_free_bytes(),
+            disk_total_bytes: 0,
+            recordings_bytes: record.retention.used_bytes,
             retention_days: record.retention.oldest_at.map_or(0.0, days_since),
+            retention_horizon_days: None,
             queue_length,
+            queue_age_ms: None,
+            write_errors: 0,
             viewers: *self.viewers.borrow(),
             errors: self.errors(),
         }

@@ -76,6 +76,7 @@ async fn start(
     let (commands_in, commands) = mpsc::channel(COMMANDS);
     let (switches_in, switches_out) = watch::channel(switches);
     let (health_in, health) = watch::channel(None);
+    let (told_configuration, tell_configuration) = watch::channel(config.configuration());
     let stages = Stages::default();
 
     let signals = (signals_for_live, signals_from_live);
@@ -85,6 +86,7 @@ async fn start(
         parts: parts.clone(),
         config: config.clone(),
         configuration,
+        told: told_configuration,
         switches: switches_in,
         shutdown: shutdown.clone(),
         tracker: stages.control.tracker.clone(),
@@ -100,6 +102,7 @@ async fn start(
         record: parts.recorder.status(),
         viewers: parts.live.viewers(),
         switches: switches_out.clone(),
+        scheduled_off: parts.motion.scheduled_off(),
     };
     stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
     let cancel = stages.observers.cancel.clone();
@@ -113,6 +116,7 @@ async fn start(
         signals_in,
         signals_out,
         health,
+        configuration: tell_configuration,
         uploads: stages.uploads.clone(),
         uplink: stages.uplink.clone(),
         guards: guards.clone(),

@@ -3,7 +3,9 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use nightjar_shared::{event::Health, ids::BootId, signal::Signal, time::UnixMillis};
+use nightjar_shared::{
+    configuration::Configuration, event::Health, ids::BootId, signal::Signal, time::UnixMillis,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::sleep,
@@ -40,6 +42,7 @@ pub(super) struct RelaySide {
     pub(super) signals_in: mpsc::Sender<Signal>,
     pub(super) signals_out: mpsc::Receiver<(String, Signal)>,
     pub(super) health: watch::Receiver<Option<Health>>,
+    pub(super) configuration: watch::Receiver<Configuration>,
     pub(super) uploads: Stage,
     pub(super) uplink: Stage,
     pub(super) guards: TaskTracker,
@@ -109,6 +112,7 @@ impl RelaySide {
             signals_in: self.signals_in,
             signals_out: self.signals_out,
             health: self.health,
+            configuration: self.configuration,
         };
         let stage = &self.uplink;
         uplink::start(pairing, ends, &stage.tracker, stage.cancel.clone())?;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use nightjar_shared::time::UnixMillis;
+
 use super::{detector::Blob, zones::Zones};
-use crate::clock::MonotonicNanos;
+use crate::{clock::MonotonicNanos, config::MotionConfig, schedule::Week};
 
 /// Motion that pauses for less than this goes on.
 const HOLD: Duration = Duration::from_millis(800);
@@ -16,6 +18,8 @@ pub enum EndReason {
     /// Nothing moves any more.
     Still,
     Disarmed,
+    /// The hours in which the camera is armed are over.
+    Schedule,
     Privacy,
     /// The agent stops.
     Stopped,
@@ -28,6 +32,7 @@ impl EndReason {
         match self {
             Self::Still => "still",
             Self::Disarmed => "disarmed",
+            Self::Schedule => "schedule",
             Self::Privacy => "privacy",
             Self::Stopped => "stopped",
             Self::NoPicture => "no_picture",
@@ -38,34 +43,82 @@ impl EndReason {
 /// What a frame, a tick or a switch brought about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
-    Started { blobs: Vec<Blob>, zones: Vec<String> },
-    Ended { zones: Vec<String>, reason: EndReason },
+    Started {
+        blobs: Vec<Blob>,
+        zones: Vec<String>,
+    },
+    Ended {
+        zones: Vec<String>,
+        reason: EndReason,
+        /// The largest share of the picture that moved at once.
+        peak_area: f32,
+        /// From the first to the last frame in which something moved.
+        duration: Duration,
+    },
 }
 
-/// Motion that goes on.
+/// What the owner may set: where, when and for how long something must move.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rules {
+    pub zones: Zones,
+    pub week: Week,
+    /// Motion that lasts less than this is none.
+    pub min_duration: Duration,
+    /// After motion has ended, none starts for this long.
+    pub cool_down: Duration,
+}
+
+impl Rules {
+    pub fn of(config: &MotionConfig) -> Self {
+        Self {
+            zones: Zones::of(config),
+            // Checked when it was set; data that lost a zone since must not disarm a camera.
+            week: config.schedule.as_ref().and_then(|it| Week::new(it).ok()).unwrap_or_default(),
+            min_duration: Duration::from_millis(config.min_duration_ms.into()),
+            cool_down: Duration::from_secs(config.cool_down_s.into()),
+        }
+    }
+}
+
+/// Something moves: told of already, or not yet for long enough.
 #[derive(Debug)]
 struct Motion {
+    told: bool,
+    first_moved: MonotonicNanos,
     last_moved: MonotonicNanos,
+    peak_area: f32,
     zones: Vec<String>,
 }
 
 #[derive(Debug)]
 pub struct Gate {
-    zones: Zones,
+    rules: Rules,
     armed: bool,
+    /// By the week's hours, as of the last tick.
+    scheduled: bool,
     private: bool,
     motion: Option<Motion>,
+    ended_at: Option<MonotonicNanos>,
     last_frame: Option<MonotonicNanos>,
 }
 
 impl Gate {
-    pub fn new(zones: Zones) -> Self {
-        Self { zones, armed: true, private: false, motion: None, last_frame: None }
+    /// Armed, by the owner and by the clock, until it hears otherwise.
+    pub fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            armed: true,
+            scheduled: true,
+            private: false,
+            motion: None,
+            ended_at: None,
+            last_frame: None,
+        }
     }
 
-    /// Motion that goes on is not cut; from the next frame on, the new zones count.
-    pub fn set_zones(&mut self, zones: Zones) {
-        self.zones = zones;
+    /// Motion that goes on is not cut; from the next frame and tick on, the new rules count.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
     }
 
     pub fn arm(&mut self, armed: bool) -> Option<Transition> {
@@ -83,34 +136,45 @@ impl Gate {
         !self.private
     }
 
-    pub fn observe(&mut self, blobs: &[Blob], now: MonotonicNanos) -> Option<Transition> {
-        self.last_frame = Some(now);
-        if !self.armed || self.private {
-            return None;
-        }
-        let counts = |blob: &&Blob| blob.alarms && self.zones.admit(blob);
-        let moving: Vec<Blob> = blobs.iter().filter(counts).copied().collect();
-        if moving.is_empty() {
-            let still =
-                self.motion.as_ref().is_some_and(|motion| now.since(motion.last_moved) > HOLD);
-            return if still { self.end(EndReason::Still) } else { None };
-        }
-        let touched = self.zones.names(&moving);
-        if let Some(motion) = &mut self.motion {
-            motion.last_moved = now;
-            for zone in touched {
-                if !motion.zones.contains(&zone) {
-                    motion.zones.push(zone);
-                }
-            }
-            return None;
-        }
-        self.motion = Some(Motion { last_moved: now, zones: touched.clone() });
-        Some(Transition::Started { blobs: moving, zones: touched })
+    /// Whether the schedule keeps motion from opening events.
+    pub fn is_scheduled_off(&self) -> bool {
+        !self.scheduled
     }
 
-    /// To be called about once a second: ends motion when no pictures come.
-    pub fn tick(&mut self, now: MonotonicNanos) -> Option<Transition> {
+    pub fn observe(&mut self, blobs: &[Blob], now: MonotonicNanos) -> Option<Transition> {
+        self.take_back(now);
+        let last = self.last_frame.replace(now);
+        if !self.armed || !self.scheduled || self.private {
+            return None;
+        }
+        if last.is_some_and(|last| now.since(last) > BLIND)
+            && let Some(ended) = self.end(EndReason::NoPicture)
+        {
+            return Some(ended);
+        }
+        let going_on = self.motion.is_some();
+        let counts = |blob: &&Blob| blob.alarms && self.rules.zones.admit(blob, going_on);
+        let moving: Vec<Blob> = blobs.iter().filter(counts).copied().collect();
+        if moving.is_empty() {
+            let still = |motion: &Motion| now.since(motion.last_moved) > HOLD;
+            let over = self.motion.as_ref().is_some_and(still);
+            return if over { self.end(EndReason::Still) } else { None };
+        }
+        let cooling = |at: MonotonicNanos| now.since(at) < self.rules.cool_down;
+        if !going_on && self.ended_at.is_some_and(cooling) {
+            return None;
+        }
+        self.note(&moving, now);
+        self.start(moving, now)
+    }
+
+    /// To be called about once a second: ends motion when no pictures come, or when the hours in
+    /// which the camera is armed are over. `wall` is absent while the clock cannot be trusted.
+    pub fn tick(&mut self, now: MonotonicNanos, wall: Option<UnixMillis>) -> Option<Transition> {
+        self.scheduled = self.rules.week.is_armed_at(wall);
+        if !self.scheduled {
+            return self.end(EndReason::Schedule);
+        }
         let blind = self.last_frame.is_some_and(|last| now.since(last) > BLIND);
         if blind { self.end(EndReason::NoPicture) } else { None }
     }
@@ -119,102 +183,57 @@ impl Gate {
         self.end(EndReason::Stopped)
     }
 
+    /// Time that runs backwards must not make motion that never ends, nor a pause.
+    fn take_back(&mut self, now: MonotonicNanos) {
+        self.ended_at = self.ended_at.map(|at| at.min(now));
+        self.last_frame = self.last_frame.map(|at| at.min(now));
+        if let Some(motion) = &mut self.motion {
+            motion.first_moved = motion.first_moved.min(now);
+            motion.last_moved = motion.last_moved.min(now);
+        }
+    }
+
+    /// What moves now belongs to the motion that goes on, or begins one.
+    fn note(&mut self, moving: &[Blob], now: MonotonicNanos) {
+        let area = moving.iter().map(|blob| blob.area).sum::<f32>().min(1.0);
+        let motion = self.motion.get_or_insert_with(|| Motion {
+            told: false,
+            first_moved: now,
+            last_moved: now,
+            peak_area: 0.0,
+            zones: Vec::new(),
+        });
+        motion.last_moved = now;
+        motion.peak_area = motion.peak_area.max(area);
+        for zone in self.rules.zones.names(moving) {
+            if !motion.zones.contains(&zone) {
+                motion.zones.push(zone);
+            }
+        }
+    }
+
+    fn start(&mut self, blobs: Vec<Blob>, now: MonotonicNanos) -> Option<Transition> {
+        let min_duration = self.rules.min_duration;
+        let motion = self.motion.as_mut().filter(|motion| !motion.told)?;
+        if now.since(motion.first_moved) < min_duration {
+            return None;
+        }
+        motion.told = true;
+        Some(Transition::Started { blobs, zones: motion.zones.clone() })
+    }
+
+    /// Motion that nobody was told of ends untold.
     fn end(&mut self, reason: EndReason) -> Option<Transition> {
-        self.motion.take().map(|motion| Transition::Ended { zones: motion.zones, reason })
+        let motion = self.motion.take().filter(|motion| motion.told)?;
+        self.ended_at = Some(motion.last_moved);
+        Some(Transition::Ended {
+            zones: motion.zones,
+            reason,
+            peak_area: motion.peak_area,
+            duration: motion.last_moved.since(motion.first_moved),
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use nightjar_shared::command::Zone;
-
-    use super::*;
-
-    const MOVING: Blob = Blob {
-        x: 0.1,
-        y: 0.1,
-        width: 0.2,
-        height: 0.2,
-        area: 0.02,
-        speed: 0.1,
-        confidence: 1.0,
-        alarms: true,
-    };
-
-    fn at(millis: u64) -> MonotonicNanos {
-        MonotonicNanos(millis * 1_000_000)
-    }
-
-    fn moving_gate() -> Gate {
-        let mut gate = Gate::new(Zones::default());
-        let started = Transition::Started { blobs: vec![MOVING], zones: vec![] };
-        assert_eq!(gate.observe(&[MOVING], at(0)), Some(started));
-        gate
-    }
-
-    fn ended(reason: EndReason) -> Transition {
-        Transition::Ended { zones: vec![], reason }
-    }
-
-    #[test]
-    fn motion_starts_once_and_ends_when_it_was_still_for_a_while() {
-        let mut gate = moving_gate();
-        assert_eq!(gate.observe(&[MOVING], at(100)), None);
-        assert_eq!(gate.observe(&[], at(800)), None);
-        assert_eq!(gate.observe(&[], at(901)), Some(ended(EndReason::Still)));
-        assert_eq!(gate.observe(&[], at(1000)), None);
-    }
-
-    #[test]
-    fn a_pause_shorter_than_the_hold_does_not_end_it() {
-        let mut gate = moving_gate();
-        assert_eq!(gate.observe(&[], at(700)), None);
-        assert_eq!(gate.observe(&[MOVING], at(750)), None);
-        assert_eq!(gate.observe(&[], at(1500)), None);
-    }
-
-    #[test]
-    fn a_blob_that_is_no_object_yet_starts_nothing() {
-        let mut gate = Gate::new(Zones::default());
-        assert_eq!(gate.observe(&[Blob { alarms: false, ..MOVING }], at(0)), None);
-    }
-
-    #[test]
-    fn a_disarmed_camera_ends_its_motion_and_starts_none() {
-        let mut gate = moving_gate();
-        assert_eq!(gate.arm(false), Some(ended(EndReason::Disarmed)));
-        assert_eq!(gate.observe(&[MOVING], at(100)), None);
-        assert_eq!(gate.arm(true), None);
-        assert!(matches!(gate.observe(&[MOVING], at(200)), Some(Transition::Started { .. })));
-    }
-
-    #[test]
-    fn privacy_ends_motion_and_wants_no_frames() {
-        let mut gate = moving_gate();
-        assert_eq!(gate.set_privacy(true), Some(ended(EndReason::Privacy)));
-        assert!(!gate.wants_frames());
-    }
-
-    #[test]
-    fn a_camera_that_went_blind_ends_its_motion() {
-        let mut gate = moving_gate();
-        assert_eq!(gate.tick(at(5_000)), None);
-        assert_eq!(gate.tick(at(5_001)), Some(ended(EndReason::NoPicture)));
-    }
-
-    #[test]
-    fn an_event_names_every_zone_it_touched() {
-        let zone = |name: &str, left: f32| Zone {
-            name: name.to_owned(),
-            points: vec![(left, 0.0), (left + 0.5, 0.0), (left + 0.5, 1.0), (left, 1.0)],
-        };
-        let mut gate = Gate::new(Zones::new(&[zone("drive", 0.0), zone("lawn", 0.5)]));
-        let first = gate.observe(&[MOVING], at(0));
-        assert!(matches!(first, Some(Transition::Started { zones, .. }) if zones == ["drive"]));
-        gate.observe(&[Blob { x: 0.7, ..MOVING }], at(100));
-        let last = gate.observe(&[], at(2_000));
-        assert!(
-            matches!(last, Some(Transition::Ended { zones, .. }) if zones == ["drive", "lawn"])
-        );
-    }
-}
+mod tests;

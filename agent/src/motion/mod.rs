@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use nightjar_shared::{
     event::{BoundingBox, EventState},
     ids::EventId,
+    time::{ClockState, UnixMillis},
 };
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -19,15 +20,16 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::zones::detector_sensitivity;
 pub use self::{
     detector::{Blob, Detector, LumaPlane, Tuning},
-    gate::{EndReason, Gate, Transition},
+    gate::{EndReason, Gate, Rules, Transition},
     offline::{MotionInterval, Offline},
     overlay::Overlay,
     zones::Zones,
 };
 use crate::{
-    clock::{MonotonicNanos, monotonic_now},
+    clock::{MonotonicNanos, clock_state, monotonic_now, unix_now},
     config::MotionConfig,
     frame::LumaFrame,
     motion_change::MotionChange,
@@ -50,6 +52,7 @@ struct Controls {
 pub struct Motion {
     changes: broadcast::Sender<MotionChange>,
     controls: Arc<watch::Sender<Controls>>,
+    scheduled_off: watch::Receiver<bool>,
 }
 
 /// Detects motion in the frames that come until `cancel`; motion that goes on is ended then.
@@ -63,9 +66,10 @@ pub fn start(
     let changes = broadcast::Sender::new(CHANGES);
     let first = Controls { config: config.clone(), armed: true, private: false };
     let (controls, receiver) = watch::channel(first);
-    let task = Task::new(changes.clone(), receiver);
+    let (scheduled_off_in, scheduled_off) = watch::channel(false);
+    let task = Task::new(changes.clone(), receiver, scheduled_off_in);
     tracker.spawn(task.run(frames, cancel));
-    Motion { changes, controls: Arc::new(controls) }
+    Motion { changes, controls: Arc::new(controls), scheduled_off }
 }
 
 impl Motion {
@@ -81,6 +85,11 @@ impl Motion {
         self.controls.send_modify(|controls| controls.private = private);
     }
 
+    /// Whether the schedule keeps motion from opening events now.
+    pub fn scheduled_off(&self) -> watch::Receiver<bool> {
+        self.scheduled_off.clone()
+    }
+
     /// Takes effect with the next frame.
     pub fn configure(&self, config: &MotionConfig) {
         self.controls.send_modify(|controls| controls.config = config.clone());
@@ -94,18 +103,24 @@ struct Task {
     event_id: Option<EventId>,
     changes: broadcast::Sender<MotionChange>,
     controls: watch::Receiver<Controls>,
+    scheduled_off: watch::Sender<bool>,
 }
 
 impl Task {
-    fn new(changes: broadcast::Sender<MotionChange>, controls: watch::Receiver<Controls>) -> Self {
+    fn new(
+        changes: broadcast::Sender<MotionChange>,
+        controls: watch::Receiver<Controls>,
+        scheduled_off: watch::Sender<bool>,
+    ) -> Self {
         let config = controls.borrow().config.clone();
         Self {
-            detector: Detector::new(Tuning::of(config.sensitivity)),
-            gate: Gate::new(Zones::new(&config.zones)),
+            detector: Detector::new(Tuning::of(detector_sensitivity(&config))),
+            gate: Gate::new(Rules::of(&config)),
             enabled: config.enabled,
             event_id: None,
             changes,
             controls,
+            scheduled_off,
         }
     }
 
@@ -126,11 +141,7 @@ impl Task {
                     None => break,
                 },
                 Ok(()) = self.controls.changed() => self.adopt(),
-                _ = ticks.tick() => {
-                    let now = monotonic_now();
-                    let transition = self.gate.tick(now);
-                    self.tell(transition, now);
-                }
+                _ = ticks.tick() => self.on_tick(),
             }
         }
         let transition = self.gate.stop();
@@ -153,46 +164,60 @@ impl Task {
         self.tell(transition, frame.captured_at);
     }
 
+    fn on_tick(&mut self) {
+        let now = monotonic_now();
+        let transition = self.gate.tick(now, trusted_wall_clock());
+        self.tell(transition, now);
+        let off = self.gate.is_scheduled_off();
+        self.scheduled_off.send_if_modified(|told| std::mem::replace(told, off) != off);
+    }
+
     fn adopt(&mut self) {
         let Controls { config, armed, private } = self.controls.borrow_and_update().clone();
-        self.detector.tune(Tuning::of(config.sensitivity));
-        self.gate.set_zones(Zones::new(&config.zones));
+        self.detector.tune(Tuning::of(detector_sensitivity(&config)));
+        self.gate.set_rules(Rules::of(&config));
         self.enabled = config.enabled;
         let now = monotonic_now();
         let privacy = self.gate.set_privacy(private);
         self.tell(privacy, now);
         let arming = self.gate.arm(armed && config.enabled);
         self.tell(arming, now);
+        self.on_tick();
     }
 
     fn tell(&mut self, transition: Option<Transition>, at: MonotonicNanos) {
         let Some(transition) = transition else { return };
         let change = match transition {
-            Transition::Started { blobs, zones } => {
-                let event_id = *self.event_id.insert(EventId::generate());
-                let boxes = blobs.iter().map(bounding_box).collect();
-                MotionChange {
-                    event_id,
-                    state: EventState::Started,
-                    at,
-                    boxes,
-                    zones,
-                    reason: None,
-                }
-            }
-            Transition::Ended { zones, reason } => MotionChange {
+            Transition::Started { blobs, zones } => MotionChange {
+                event_id: *self.event_id.insert(EventId::generate()),
+                state: EventState::Started,
+                at,
+                boxes: blobs.iter().map(bounding_box).collect(),
+                zones,
+                reason: None,
+                peak_area: 0.0,
+                duration: Duration::ZERO,
+            },
+            Transition::Ended { zones, reason, peak_area, duration } => MotionChange {
                 event_id: self.event_id.take().unwrap_or_else(EventId::generate),
                 state: EventState::Ended,
                 at,
                 boxes: Vec::new(),
                 zones,
                 reason: Some(reason.as_str()),
+                peak_area,
+                duration,
             },
         };
         tracing::info!(event_id = %change.event_id, state = ?change.state, "motion");
         // Nobody listens while the agent starts and stops.
         drop(self.changes.send(change));
     }
+}
+
+/// A schedule goes by a clock that is right, or not at all.
+fn trusted_wall_clock() -> Option<UnixMillis> {
+    (clock_state() == ClockState::Synced).then(unix_now)
 }
 
 fn bounding_box(blob: &Blob) -> BoundingBox {

@@ -1,8 +1,10 @@
 //! The detector on pictures of the past: a recording, or frames from elsewhere.
 
-use nightjar_shared::command::Zone;
+use nightjar_shared::configuration::Zone;
 
-use super::{Detector, Gate, LumaPlane, Overlay, Transition, Tuning, Zones};
+use super::{
+    Detector, Gate, LumaPlane, Overlay, Rules, Transition, Tuning, zones::detector_sensitivity,
+};
 use crate::{clock::MonotonicNanos, config::MotionConfig, frame::LumaFrame};
 
 /// From the first movement to the last, in seconds from the beginning of the recording.
@@ -25,8 +27,8 @@ pub struct Offline {
 impl Offline {
     pub fn new(config: &MotionConfig) -> Self {
         Self {
-            detector: Detector::new(Tuning::of(config.sensitivity)),
-            gate: Gate::new(Zones::new(&config.zones)),
+            detector: Detector::new(Tuning::of(detector_sensitivity(config))),
+            gate: Gate::new(Rules::of(config)),
             zones: config.zones.clone(),
             goes_on: false,
             started_at: MonotonicNanos::default(),

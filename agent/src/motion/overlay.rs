@@ -9,7 +9,7 @@
     reason = "drawing: coordinates and levels are small"
 )]
 
-use nightjar_shared::command::Zone;
+use nightjar_shared::configuration::Zone;
 
 use super::detector::Blob;
 use crate::frame::LumaFrame;
@@ -152,7 +152,8 @@ mod tests {
         let blob =
             Blob { x: 0.4, y: 0.4, width: 0.3, height: 0.3, alarms: true, ..Blob::default() };
         let points = vec![(0.2, 0.2), (0.8, 0.2), (0.5, 0.9)];
-        let overlay = drawn(&[blob], &[Zone { name: "gate".to_owned(), points }], true);
+        let overlay =
+            drawn(&[blob], &[Zone { name: "gate".to_owned(), points, ..Zone::default() }], true);
         for colour in [OBJECT, ZONE, MOTION] {
             assert!(count(&overlay, colour) > 20, "{colour:?}");
         }
@@ -162,6 +163,6 @@ mod tests {
     fn boxes_and_zones_beyond_the_edges_are_cut() {
         let blob = Blob { x: -1.0, y: 0.9, width: 5.0, height: 5.0, ..Blob::default() };
         let points = vec![(-3.0, 0.5), (2.0, 0.5), (0.5, 7.0)];
-        drawn(&[blob], &[Zone { name: "far".to_owned(), points }], true);
+        drawn(&[blob], &[Zone { name: "far".to_owned(), points, ..Zone::default() }], true);
     }
 }

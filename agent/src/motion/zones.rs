@@ -8,9 +8,10 @@
     reason = "cells of a raster of 64 by 64"
 )]
 
-use nightjar_shared::command::Zone;
+use nightjar_shared::configuration::{Point, Zone, ZoneKind};
 
-use super::detector::Blob;
+use super::detector::{Blob, Tuning};
+use crate::config::MotionConfig;
 
 /// Cells along each side of the raster: a row of cells is one `u64`.
 const CELLS: usize = 64;
@@ -21,7 +22,7 @@ struct Raster([u64; CELLS]);
 
 impl Raster {
     /// Cells whose middle lies inside the polygon, by the even-odd rule.
-    fn of(points: &[(f32, f32)]) -> Self {
+    fn of(points: &[Point]) -> Self {
         let middle = |cell: usize| (cell as f32 + 0.5) / CELLS as f32;
         let mut rows = [0; CELLS];
         for (y, row) in rows.iter_mut().enumerate() {
@@ -48,7 +49,7 @@ impl Raster {
     }
 }
 
-fn is_inside(points: &[(f32, f32)], x: f32, y: f32) -> bool {
+fn is_inside(points: &[Point], x: f32, y: f32) -> bool {
     let mut inside = false;
     let ends = points.iter().cycle().skip(1);
     for (&(x0, y0), &(x1, y1)) in points.iter().zip(ends) {
@@ -61,29 +62,87 @@ fn is_inside(points: &[(f32, f32)], x: f32, y: f32) -> bool {
 
 /// An object this much of which lies in a zone is in it.
 const INSIDE: f32 = 0.3;
+/// Motion that goes on is held to this share of what it took to begin: an object that wavers on
+/// a border or around a size makes one event, not many.
+const KEEPS: f32 = 0.5;
+/// An object this much of which lies in what is ignored does not count.
+const IGNORED: f32 = 0.7;
 
-/// All zones of a camera; without any, the whole picture counts.
+/// A polygon in which motion counts.
+#[derive(Debug, Clone, PartialEq)]
+struct Counting {
+    name: String,
+    raster: Raster,
+    /// The smallest object that counts, as a share of the picture.
+    min_area: f32,
+}
+
+impl Counting {
+    fn holds(&self, blob: &Blob, strictness: f32) -> bool {
+        blob.area >= self.min_area * strictness && self.raster.share_of(blob) >= INSIDE * strictness
+    }
+}
+
+/// All zones of a camera; without one that includes, the whole picture counts but for what is
+/// ignored.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Zones(Vec<(String, Raster)>);
+pub struct Zones {
+    counting: Vec<Counting>,
+    ignored: Vec<Raster>,
+    /// The smallest object that counts outside all zones.
+    min_area: f32,
+}
 
 impl Zones {
-    pub fn new(zones: &[Zone]) -> Self {
-        Self(zones.iter().map(|zone| (zone.name.clone(), Raster::of(&zone.points))).collect())
+    /// With each zone's own sensitivity, or the camera's.
+    pub fn of(config: &MotionConfig) -> Self {
+        let detects_from = smallest_area(detector_sensitivity(config));
+        // The detector keeps to its own limit: no need to ask twice.
+        let beyond = |area: f32| if area > detects_from { area } else { 0.0 };
+        let min_area = |zone: &Zone| {
+            let by_sensitivity = smallest_area(zone.sensitivity.unwrap_or(config.sensitivity));
+            beyond(by_sensitivity).max(zone.min_area.unwrap_or(0.0))
+        };
+        let counting = |zone: &Zone| Counting {
+            name: zone.name.clone(),
+            raster: Raster::of(&zone.points),
+            min_area: min_area(zone),
+        };
+        let of_kind = |kind| config.zones.iter().filter(move |zone| zone.kind == kind);
+        Self {
+            counting: of_kind(ZoneKind::Include).map(counting).collect(),
+            ignored: of_kind(ZoneKind::Ignore).map(|zone| Raster::of(&zone.points)).collect(),
+            min_area: beyond(smallest_area(config.sensitivity)),
+        }
     }
 
-    /// Whether motion of this blob counts.
-    pub(super) fn admit(&self, blob: &Blob) -> bool {
-        self.0.is_empty() || self.0.iter().any(|(_, raster)| raster.share_of(blob) >= INSIDE)
+    /// Whether motion of this blob counts; `going_on` says that something moves already.
+    pub(super) fn admit(&self, blob: &Blob, going_on: bool) -> bool {
+        if self.ignored.iter().any(|raster| raster.share_of(blob) >= IGNORED) {
+            return false;
+        }
+        let strictness = if going_on { KEEPS } else { 1.0 };
+        if self.counting.is_empty() {
+            return blob.area >= self.min_area * strictness;
+        }
+        self.counting.iter().any(|zone| zone.holds(blob, strictness))
     }
 
     /// Names of the zones that these blobs touch.
     pub(super) fn names(&self, blobs: &[Blob]) -> Vec<String> {
-        let touched = self
-            .0
-            .iter()
-            .filter(|(_, raster)| blobs.iter().any(|blob| raster.share_of(blob) >= INSIDE));
-        touched.map(|(name, _)| name.clone()).collect()
+        let touched = |zone: &&Counting| blobs.iter().any(|blob| zone.holds(blob, 1.0));
+        self.counting.iter().filter(touched).map(|zone| zone.name.clone()).collect()
     }
+}
+
+/// The detector must see what the most sensitive zone wants to see.
+pub(super) fn detector_sensitivity(config: &MotionConfig) -> f32 {
+    let zones = config.zones.iter().filter(|zone| zone.kind == ZoneKind::Include);
+    zones.filter_map(|zone| zone.sensitivity).fold(config.sensitivity, f32::max)
+}
+
+fn smallest_area(sensitivity: f32) -> f32 {
+    Tuning::of(sensitivity).area_min
 }
 
 #[cfg(test)]
@@ -91,48 +150,93 @@ mod tests {
     use super::*;
 
     fn blob(x: f32, y: f32, width: f32, height: f32) -> Blob {
-        Blob { x, y, width, height, ..Blob::default() }
+        Blob { x, y, width, height, area: width * height, ..Blob::default() }
     }
 
-    fn left_half() -> Zones {
-        let points = vec![(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)];
-        Zones::new(&[Zone { name: "drive".to_owned(), points }])
+    fn zones(zones: &[Zone]) -> Zones {
+        Zones::of(&MotionConfig { zones: zones.to_vec(), ..MotionConfig::default() })
+    }
+
+    fn half(name: &str, left: f32) -> Zone {
+        let points = vec![(left, 0.0), (left + 0.5, 0.0), (left + 0.5, 1.0), (left, 1.0)];
+        Zone { name: name.to_owned(), points, ..Zone::default() }
     }
 
     #[test]
     fn without_zones_everything_counts() {
-        assert!(Zones::default().admit(&blob(0.9, 0.9, 0.1, 0.1)));
+        assert!(Zones::default().admit(&blob(0.9, 0.9, 0.1, 0.1), false));
     }
 
     #[test]
-    fn a_zone_admits_what_lies_in_it_and_names_it() {
-        let zones = left_half();
-        let (inside, outside) = (blob(0.1, 0.4, 0.2, 0.2), blob(0.7, 0.4, 0.2, 0.2));
-        assert!(zones.admit(&inside));
-        assert!(!zones.admit(&outside));
-        assert_eq!(zones.names(&[outside, inside]), ["drive"]);
+    fn an_object_counts_when_enough_of_it_lies_in_a_zone() {
+        let zones = zones(&[half("drive", 0.0)]);
+        assert!(zones.admit(&blob(0.4, 0.0, 0.2, 1.0), false));
+        assert!(!zones.admit(&blob(0.48, 0.0, 0.2, 1.0), false));
     }
 
     #[test]
-    fn a_box_across_the_edge_counts_by_its_share() {
-        let zones = left_half();
-        assert!(zones.admit(&blob(0.4, 0.0, 0.2, 1.0)));
-        assert!(!zones.admit(&blob(0.48, 0.0, 0.2, 1.0)));
+    fn an_object_that_wavers_on_a_border_keeps_its_motion_up() {
+        let zones = zones(&[half("drive", 0.0)]);
+        let wavering = blob(0.46, 0.0, 0.2, 1.0);
+        assert!(!zones.admit(&wavering, false));
+        assert!(zones.admit(&wavering, true));
+        assert!(!zones.admit(&blob(0.6, 0.0, 0.2, 1.0), true), "it has left");
+    }
+
+    #[test]
+    fn what_is_ignored_is_ignored_in_every_zone() {
+        let tree = Zone { kind: ZoneKind::Ignore, ..half("tree", 0.5) };
+        let zones = zones(&[half("drive", 0.0), half("lawn", 0.5), tree]);
+        assert!(!zones.admit(&blob(0.6, 0.2, 0.2, 0.2), false));
+        assert!(zones.admit(&blob(0.2, 0.2, 0.2, 0.2), false));
+        assert!(zones.admit(&blob(0.3, 0.2, 0.4, 0.2), false), "half of it only");
+    }
+
+    #[test]
+    fn an_ignored_zone_alone_leaves_the_rest_counting() {
+        let zones = zones(&[Zone { kind: ZoneKind::Ignore, ..half("tree", 0.5) }]);
+        assert!(zones.admit(&blob(0.2, 0.2, 0.2, 0.2), false));
+        assert!(!zones.admit(&blob(0.7, 0.2, 0.2, 0.2), false));
+        assert!(zones.names(&[blob(0.2, 0.2, 0.2, 0.2)]).is_empty());
+    }
+
+    #[test]
+    fn each_zone_has_a_smallest_object_of_its_own() {
+        let gate = Zone { min_area: Some(0.02), ..half("gate", 0.0) };
+        let zones = zones(&[gate, half("lawn", 0.5)]);
+        assert!(!zones.admit(&blob(0.2, 0.2, 0.1, 0.1), false));
+        assert!(zones.admit(&blob(0.2, 0.2, 0.2, 0.2), false));
+        assert!(zones.admit(&blob(0.7, 0.2, 0.1, 0.1), false));
+    }
+
+    #[test]
+    fn each_zone_has_a_sensitivity_of_its_own() {
+        let keen = Zone { sensitivity: Some(1.0), ..half("gate", 0.0) };
+        let dull = Zone { sensitivity: Some(0.0), ..half("street", 0.5) };
+        let config = MotionConfig { zones: vec![keen, dull], ..MotionConfig::default() };
+        assert!((detector_sensitivity(&config) - 1.0).abs() < f32::EPSILON);
+        let zones = Zones::of(&config);
+        let small = |x: f32| Blob { area: 0.0004, ..blob(x, 0.2, 0.03, 0.03) };
+        assert!(zones.admit(&small(0.2), false), "below the usual smallest object");
+        assert!(!zones.admit(&small(0.7), false));
+        assert!(!zones.admit(&blob(0.7, 0.2, 0.06, 0.06), false));
+        assert!(zones.admit(&blob(0.7, 0.2, 0.2, 0.2), false));
     }
 
     #[test]
     fn boxes_at_and_beyond_the_picture_edge_are_judged_too() {
-        let zones = left_half();
-        assert!(!zones.admit(&blob(1.0, 1.0, 0.0, 0.0)));
-        assert!(zones.admit(&blob(0.0, 0.0, 1.0, 1.0)));
-        assert!(!zones.admit(&blob(2.0, -1.0, 3.0, 0.5)));
+        let zones = zones(&[half("drive", 0.0)]);
+        assert!(!zones.admit(&blob(1.0, 1.0, 0.0, 0.0), false));
+        assert!(zones.admit(&blob(0.0, 0.0, 1.0, 1.0), false));
+        assert!(!zones.admit(&blob(2.0, -1.0, 3.0, 0.5), false));
     }
 
     #[test]
     fn a_concave_zone_leaves_its_notch_out() {
         let points = vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.25), (0.0, 1.0)];
-        let zones = Zones::new(&[Zone { name: "lawn".to_owned(), points }]);
-        assert!(!zones.admit(&blob(0.45, 0.7, 0.1, 0.2)));
-        assert!(zones.admit(&blob(0.05, 0.1, 0.1, 0.2)));
+        let lawn = Zone { name: "lawn".to_owned(), points, ..Zone::default() };
+        let zones = zones(&[lawn]);
+        assert!(!zones.admit(&blob(0.45, 0.7, 0.1, 0.2), false));
+        assert!(zones.admit(&blob(0.05, 0.1, 0.1, 0.2), false));
     }
 }

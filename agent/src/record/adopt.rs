@@ -106,6 +106,8 @@ pub async fn adopt(
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: Some("interrupted".to_owned()),
+            peak_area: None,
+            duration_ms: None,
         };
         store.enqueue_event(message).await?;
     }

@@ -5,6 +5,7 @@
 //! and tells the index, the keeper makes room (`retention`: pure) and notices what is missing.
 //! On start-up `adopt` closes what the last run left open.
 
+mod account;
 mod adopt;
 mod disk;
 mod durable;

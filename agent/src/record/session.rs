@@ -9,6 +9,7 @@ use nightjar_shared::{
     ids::{ClipId, EventId},
 };
 
+use super::account::Account;
 use crate::{clock::MonotonicNanos, frame::EncodedFrame};
 
 /// After this long without a frame the clip is closed: it is played as it is, and what comes
@@ -62,6 +63,8 @@ pub(super) struct Session {
     pub(super) first_clip: ClipId,
     /// The newest clip of the event.
     pub(super) last_clip: ClipId,
+    /// What its motion came to so far.
+    pub(super) account: Account,
     max_clip: Duration,
     records: bool,
     /// Opened so far.
@@ -87,6 +90,7 @@ impl Session {
             event,
             first_clip,
             last_clip: first_clip,
+            account: Account::default(),
             max_clip,
             records: true,
             clips: 0,

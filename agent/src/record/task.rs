@@ -192,6 +192,7 @@ impl Task {
             EventState::Ended => {
                 let reason = change.reason.unwrap_or("still");
                 let Some(session) = &mut self.sessions[Slot::Motion as usize] else { return };
+                session.account.note(&change);
                 let records = session.has_footage();
                 let post_roll = if records && reason == "still" {
                     Duration::from_secs(self.controls.config.post_roll_s.into())
@@ -208,11 +209,13 @@ impl Task {
 
     async fn motion_started(&mut self, change: MotionChange) {
         if let Some(session) = &mut self.sessions[Slot::Motion as usize] {
+            session.account.note(&change);
             session.extend();
             return;
         }
         let event = Event { event_id: change.event_id, kind: EventKind::Motion };
-        let session = Session::new(Some(event), self.max_clip());
+        let mut session = Session::new(Some(event), self.max_clip());
+        session.account.note(&change);
         let records = self.controls.config.mode.records_events();
         let mut message = self.message(event, EventState::Started, change.at);
         message.clip_id = records.then_some(session.first_clip);
@@ -351,6 +354,7 @@ impl Task {
             let mut message = self.message(event, EventState::Ended, end.at);
             message.clip_id = session.has_footage().then_some(session.first_clip);
             message.reason = Some(end.reason.to_owned());
+            session.account.tell(&mut message);
             Box::new(message)
         });
         self.send(DiskCommand::End { slot, message }).await;
@@ -381,6 +385,8 @@ impl Task {
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: None,
+            peak_area: None,
+            duration_ms: None,
         }
     }
 

@@ -10,7 +10,7 @@ mod inflight;
 mod mqtt;
 mod outbox;
 
-use nightjar_shared::{event::Health, ids::BootId, signal::Signal};
+use nightjar_shared::{configuration::Configuration, event::Health, ids::BootId, signal::Signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -38,6 +38,8 @@ pub struct Ends {
     pub signals_out: mpsc::Receiver<(String, Signal)>,
     /// What to tell of the camera's health; published on every change.
     pub health: watch::Receiver<Option<Health>>,
+    /// The settings that the camera goes by; published on every connection and every change.
+    pub configuration: watch::Receiver<Configuration>,
 }
 
 /// Connects a paired camera, and keeps it connected until cancelled.
@@ -59,6 +61,7 @@ pub fn start(
             signals_in: ends.signals_in,
             signals_out: ends.signals_out,
             health: ends.health,
+            configuration: ends.configuration,
         },
     )?;
     tracker.spawn(runner.run(commands_out, cancel.clone()));

@@ -4,6 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use nightjar_shared::{
+    configuration::Configuration,
     event::{Health, Presence},
     signal::Signal,
     topic::Channel,
@@ -52,6 +53,7 @@ pub(super) struct Sender<'a> {
     wake: Arc<Notify>,
     signals: &'a mut mpsc::Receiver<(String, Signal)>,
     health: &'a mut watch::Receiver<Option<Health>>,
+    configuration: &'a mut watch::Receiver<Configuration>,
     connected: &'a mut bool,
     window: Window,
     /// The broker has them, the index has not forgotten them yet.
@@ -72,6 +74,7 @@ impl<'a> Sender<'a> {
             wake: ends.store.outbox_wake(),
             signals: &mut ends.signals_out,
             health: &mut ends.health,
+            configuration: &mut ends.configuration,
             connected,
             window: Window::default(),
             arrived: Vec::new(),
@@ -97,6 +100,7 @@ impl<'a> Sender<'a> {
         tracing::info!("connected to the relay");
         *self.connected = true;
         self.health.mark_changed();
+        self.configuration.mark_changed();
         self.send_until(cancel).await?;
         self.flush().await?;
         self.publish(Channel::UpPresence, true, farewell, Publication::Farewell).await?;
@@ -122,6 +126,7 @@ impl<'a> Sender<'a> {
                     self.send_signal(replica, &signal).await?;
                 }
                 Ok(()) = self.health.changed() => self.send_health().await?,
+                Ok(()) = self.configuration.changed() => self.send_configuration().await?,
             }
         }
     }
@@ -192,6 +197,13 @@ impl<'a> Sender<'a> {
             }
             None => Ok(()),
         }
+    }
+
+    /// On every connection and after every change: the relay knows what the camera goes by, not
+    /// what it was once told.
+    async fn send_configuration(&mut self) -> Result<(), LinkError> {
+        let configuration = self.configuration.borrow_and_update().clone();
+        self.publish(Channel::UpConfiguration, false, &configuration, Publication::Other).await
     }
 
     async fn publish<T: Serialize>(

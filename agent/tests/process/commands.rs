@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     pairing::pair_with_file,
-    relay::Relay,
+    relay::{Relay, until},
     support::{Home, RunningAgent},
 };
 
@@ -110,10 +110,56 @@ async fn what_happened_without_the_relay_is_told_once_it_is_there() {
     relay.until_event(&camera, "ended").await;
 }
 
+/// What the camera says that it goes by, once `key` has that value.
+async fn until_configured(relay: &Relay, camera: &str, key: &str, value: serde_json::Value) {
+    until(&format!("{key} = {value} in the configuration"), async || {
+        (relay.configuration(camera).await[key] == value).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
-async fn a_configuration_is_taken() {
+async fn a_configuration_is_taken_told_and_kept_until_the_camera_is_reset() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, mut agent, camera) = online(&relay).await;
+    until_configured(&relay, &camera, "motion_zones", json!([])).await;
+    let half = json!([[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]);
+    let zones = json!([{"name": "drive", "kind": "include", "points": half}]);
+    let night = json!({"day": "monday", "from_minute": 0, "until_minute": 360});
+    let schedule = json!({"time_zone": "Europe/Zurich", "armed": [night]});
+    let settings = json!({"motion_sensitivity": 0.75, "motion_zones": zones, "schedule": schedule});
+    relay.carried_out(&camera, json!({"kind": "configure", "arguments": settings})).await;
+    until_configured(&relay, &camera, "motion_zones", zones.clone()).await;
+    until_configured(&relay, &camera, "schedule", schedule.clone()).await;
+
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    let mut agent = home.run();
+    relay.until_online(&camera).await;
+    relay.carried_out(&camera, json!({"kind": "configure", "arguments": {"pre_roll_s": 3}})).await;
+    until_configured(&relay, &camera, "pre_roll_s", json!(3)).await;
+    until_configured(&relay, &camera, "motion_zones", zones).await;
+
+    // The camera lost its settings, and the relay does not believe that it still goes by them.
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    for file in ["agent.db", "agent.db-wal", "agent.db-shm"] {
+        drop(std::fs::remove_file(home.data_dir().join(file)));
+    }
+    let _agent = home.run();
+    until_configured(&relay, &camera, "motion_zones", json!([])).await;
+}
+
+#[tokio::test]
+async fn a_time_zone_that_the_camera_does_not_know_is_refused_by_name() {
     let Some(relay) = Relay::start().await else { return };
     let (_home, _agent, camera) = online(&relay).await;
-    let good = json!({"kind": "configure", "arguments": {"motion_sensitivity": 0.9}});
-    relay.carried_out(&camera, good).await;
+    let schedule = json!({"time_zone": "Europe/Atlantis", "armed": []});
+    let settings = json!({"motion_sensitivity": 0.1, "schedule": schedule});
+    let id = relay.command(&camera, json!({"kind": "configure", "arguments": settings})).await;
+    let ended = relay.command_end(&id).await;
+    assert_eq!(ended["state"], "rejected");
+    let reason = ended["reason"].as_str().unwrap();
+    assert!(reason.contains("schedule.time_zone = Europe/Atlantis"), "{reason}");
+    until_configured(&relay, &camera, "motion_sensitivity", json!(0.5)).await;
 }

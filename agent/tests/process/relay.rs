@@ -121,6 +121,12 @@ impl Relay {
         self.call(Method::GET, &format!("cameras/{camera_id}"), &Value::Null).await.1
     }
 
+    /// The settings that the camera says it goes by.
+    pub(crate) async fn configuration(&self, camera_id: &str) -> Value {
+        let path = format!("cameras/{camera_id}/configuration");
+        self.call(Method::GET, &path, &Value::Null).await.1
+    }
+
     pub(crate) async fn remove_camera(&self, camera_id: &str) {
         let path = format!("cameras/{camera_id}");
         let (status, body) = self.call(Method::DELETE, &path, &Value::Null).await;

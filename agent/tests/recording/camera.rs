@@ -98,6 +98,8 @@ impl Camera {
                 boxes: if started { vec![area] } else { Vec::new() },
                 zones: Vec::new(),
                 reason: (!started).then_some("still"),
+                peak_area: 0.02,
+                duration: Duration::from_secs(1),
             })
             .unwrap();
     }

@@ -2,6 +2,7 @@
 
 use nightjar_shared::{
     PROTOCOL_VERSION,
+    configuration::Configuration,
     event::{Health, Presence},
     ids::{CameraId, SiteId},
     time::UnixMillis,
@@ -126,6 +127,43 @@ pub async fn last_health(app: &App, caller: Caller, camera_id: CameraId) -> Resu
     let health = stored_health(&row).zip(row.health_at);
     let (health, received_at) = health.ok_or_else(Error::not_found)?;
     Ok(ReceivedHealth { health, received_at })
+}
+
+/// The settings that a camera goes by, as it said itself, and when that arrived. What was sent to
+/// it proves nothing: it may have been reset since, or set by hand.
+#[derive(Debug, Clone)]
+pub struct ReceivedConfiguration {
+    pub configuration: Configuration,
+    pub received_at: UnixMillis,
+}
+
+pub async fn last_configuration(
+    app: &App,
+    caller: Caller,
+    camera_id: CameraId,
+) -> Result<ReceivedConfiguration> {
+    access::camera(app, caller, camera_id, Right::Control).await?;
+    let stored = cameras::configuration(&app.db, camera_id).await?;
+    let (json, received_at) = stored.ok_or_else(Error::not_found)?;
+    let configuration = serde_json::from_str(&json).map_err(anyhow::Error::from)?;
+    Ok(ReceivedConfiguration { configuration, received_at })
+}
+
+/// A camera says what it goes by.
+pub async fn configuration(
+    app: &App,
+    camera_id: CameraId,
+    configuration: Configuration,
+) -> Result<()> {
+    check_protocol(configuration.protocol)?;
+    // One that no relay would have let through tells nothing that an app could show.
+    configuration.validate().map_err(|detail| {
+        Error::invalid("invalid_configuration", "These settings are not right.").with_detail(detail)
+    })?;
+    let json = serde_json::to_string(&configuration).map_err(anyhow::Error::from)?;
+    cameras::set_configuration(&app.db, camera_id, json, app.now()).await?;
+    tell(app, camera_id).await;
+    Ok(())
 }
 
 /// A camera's MQTT connection stands, and it has subscribed: what waited for it is sent.

@@ -51,12 +51,18 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub clip_id: Option<ClipId>,
-    /// Where it moved, in relative coordinates.
+    /// Where it moved when it began, as the thumbnail shows it, in relative coordinates.
     #[schema(value_type = Vec<Object>)]
     pub boxes: Vec<BoundingBox>,
     pub zones: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The largest share of the picture that moved at once, once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_area: Option<f32>,
+    /// From the first to the last movement, once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
     /// Good for 5 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
@@ -77,6 +83,8 @@ impl Event {
             boxes: row.boxes,
             zones: row.zones,
             reason: row.reason,
+            peak_area: row.peak_area_ppm.map(share),
+            duration_ms: row.duration_ms,
             thumbnail_url: row.thumbnail_key.and_then(|key| clips::signed_url(app, &key)),
         }
     }
@@ -161,6 +169,8 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
         boxes: message.boxes.into_iter().take(BOXES_MAX).collect(),
         zones: message.zones.iter().take(ZONES_MAX).map(|zone| text::report(zone)).collect(),
         reason: message.reason.as_deref().map(text::report),
+        peak_area_ppm: message.peak_area.and_then(parts_per_million),
+        duration_ms: message.duration_ms,
     };
     if !events::upsert(&app.db, update).await? {
         return Err(Error::not_found());
@@ -184,6 +194,23 @@ pub(super) async fn tell_of_clip(app: &App, camera_id: CameraId, event_id: Event
         Some(row) if row.camera_id == camera_id => tell(app, event_id).await,
         _ => Ok(()),
     }
+}
+
+const MILLION: f64 = 1e6;
+
+/// Nothing when it is no share of anything.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between nothing and a million"
+)]
+fn parts_per_million(share: f32) -> Option<u32> {
+    (0.0..=1.0).contains(&share).then(|| (f64::from(share) * MILLION).round() as u32)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a share of one needs no more digits")]
+fn share(parts_per_million: u32) -> f32 {
+    (f64::from(parts_per_million) / MILLION) as f32
 }
 
 fn kind_word(kind: EventKind) -> Result<&'static str> {

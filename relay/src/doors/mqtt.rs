@@ -123,6 +123,9 @@ impl Door {
         match &message.channel {
             Channel::UpEvent => events::record(app, camera_id, parse(message)?).await,
             Channel::UpHealth => cameras::health(app, camera_id, parse(message)?).await,
+            Channel::UpConfiguration => {
+                cameras::configuration(app, camera_id, parse(message)?).await
+            }
             Channel::UpAck => commands::acknowledge(app, camera_id, parse(message)?).await,
             Channel::UpPresence => cameras::presence(app, camera_id, parse(message)?).await,
             // Another replica's viewers; that replica gets the message itself.
@@ -198,6 +201,7 @@ fn name(channel: &Channel) -> &'static str {
         Channel::DownCommand | Channel::DownSignal => "down",
         Channel::UpEvent => "event",
         Channel::UpHealth => "health",
+        Channel::UpConfiguration => "configuration",
         Channel::UpAck => "ack",
         Channel::UpPresence => "presence",
         Channel::UpSignal { .. } => "signal",

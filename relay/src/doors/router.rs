@@ -56,6 +56,7 @@ fn accounts_only() -> Routes {
         .routes(routes!(cameras::list))
         .routes(routes!(cameras::get, cameras::change, cameras::remove))
         .routes(routes!(cameras::health))
+        .routes(routes!(cameras::configuration))
         .routes(routes!(commands::issue, commands::list))
         .routes(routes!(commands::get))
         .routes(routes!(live::open))
@@ -80,6 +81,7 @@ fn cameras_only() -> Routes {
         .routes(routes!(agent::fail_clip))
         .routes(routes!(agent::report_event))
         .routes(routes!(agent::heartbeat))
+        .routes(routes!(agent::configuration))
         .routes(routes!(agent::acknowledge))
 }
 

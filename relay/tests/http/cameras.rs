@@ -58,6 +58,46 @@ async fn health_tells_what_is_wrong_and_how_the_camera_is_set() {
 }
 
 #[tokio::test]
+async fn a_camera_tells_what_it_goes_by_and_only_its_people_may_read_it() {
+    on_every_database(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let device = relay.camera_of(&alice).await;
+        let path = format!("cameras/{}/configuration", device.id());
+        alice.get(&path).await.is_problem(404, "not_found");
+        let zone = json!({"name": "drive", "kind": "include",
+            "points": [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]});
+        let said = json!({"protocol": 1, "motion_sensitivity": 0.75, "motion_zones": [zone]});
+        device.caller.post("agent/configuration", said).await.body(204);
+        let seen = alice.get(&path).await.body(200);
+        assert_eq!(seen["motion_sensitivity"], 0.75);
+        assert_eq!(seen["motion_zones"], json!([zone]));
+        assert!(seen["received_at"].is_i64());
+        bob.get(&path).await.is_problem(404, "not_found");
+
+        // Set by hand or reset meanwhile: the camera's word counts, over MQTT as well.
+        let mut camera = device.connect(relay).await;
+        let reset = json!({"protocol": 1, "motion_sensitivity": 0.5, "motion_zones": []});
+        camera.say(Channel::UpConfiguration, &reset).await;
+        let sensitivity = async || alice.get(&path).await.body(200)["motion_sensitivity"].clone();
+        eventually(sensitivity, |sensitivity| *sensitivity == 0.5).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_camera_cannot_tell_of_settings_that_make_no_sense() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        let zones = vec![json!({"name": "x", "points": [[0.0, 0.0]]}); 1];
+        let odd = json!({"protocol": 1, "motion_zones": zones});
+        let refused = device.caller.post("agent/configuration", odd).await;
+        refused.is_problem(422, "invalid_configuration");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_connection_keeps_a_camera_online_and_its_end_is_told_after_a_moment() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;

@@ -34,6 +34,33 @@ async fn an_event_begins_and_ends() {
 }
 
 #[tokio::test]
+async fn an_event_tells_how_long_and_how_much_moved_and_where() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let id = EventId::generate();
+        camera.caller.post("agent/events", event(id, "started", 1000)).await.body(204);
+        let mut ended = event(id, "ended", 9000);
+        ended["zones"] = json!(["drive", "lawn"]);
+        ended["peak_area"] = json!(0.125);
+        ended["duration_ms"] = json!(7_200);
+        camera.caller.post("agent/events", ended).await.body(204);
+        camera.caller.post("agent/events", event(id, "started", 1000)).await.body(204);
+        let seen = alice.get(&format!("events/{id}")).await.body(200);
+        assert_eq!((&seen["peak_area"], &seen["duration_ms"]), (&json!(0.125), &json!(7_200)));
+        assert_eq!(seen["zones"], json!(["drive", "lawn"]));
+
+        let odd = EventId::generate();
+        let mut ended = event(odd, "ended", 9000);
+        ended["peak_area"] = json!(-7.5);
+        camera.caller.post("agent/events", ended).await.body(204);
+        let seen = alice.get(&format!("events/{odd}")).await.body(200);
+        assert!(seen.get("peak_area").is_none(), "no share of a picture: {seen}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn messages_that_come_twice_or_in_the_wrong_order_give_the_same_event() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;

@@ -17,6 +17,7 @@ use std::{
 
 use nightjar_shared::{
     PROTOCOL_VERSION,
+    configuration::Configuration,
     event::{Health, Presence},
     ids::{BootId, CameraId},
     signal::Signal,
@@ -135,6 +136,7 @@ pub(in crate::uplink) struct LinkEnds {
     pub(in crate::uplink) signals_in: mpsc::Sender<Signal>,
     pub(in crate::uplink) signals_out: mpsc::Receiver<(String, Signal)>,
     pub(in crate::uplink) health: watch::Receiver<Option<Health>>,
+    pub(in crate::uplink) configuration: watch::Receiver<Configuration>,
 }
 
 /// Keeps one connection to the broker.

@@ -10,6 +10,7 @@ use nightjar_shared::{
         PartsSent, PartsStored, TokenRequest, TokenResponse,
     },
     command::CommandAck,
+    configuration::Configuration,
     event::{EventMessage, Health},
     ids::{ClipId, CommandId},
 };
@@ -127,6 +128,18 @@ pub async fn heartbeat(
     Json(health): Json<Health>,
 ) -> Result<StatusCode> {
     cameras::health(&app, device.camera_id, health).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The settings that the camera goes by, where MQTT is blocked.
+#[utoipa::path(post, path = "/agent/configuration", tag = "camera",
+    request_body = serde_json::Value, responses((status = 204)))]
+pub async fn configuration(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+    Json(configuration): Json<Configuration>,
+) -> Result<StatusCode> {
+    cameras::configuration(&app, device.camera_id, configuration).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

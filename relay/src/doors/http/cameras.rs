@@ -85,3 +85,19 @@ pub async fn health(
     body["received_at"] = last.received_at.0.into();
     Ok(Json(body))
 }
+
+/// The settings that a camera goes by, as it said last: its `Configuration`, plus `received_at`.
+/// They are changed by the command `configure`.
+#[utoipa::path(get, path = "/cameras/{id}/configuration", tag = "cameras",
+    params(("id" = String, Path)), responses((status = 200, body = serde_json::Value)))]
+pub async fn configuration(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(camera_id): Id<CameraId>,
+) -> Result<Json<serde_json::Value>> {
+    let last = cameras::last_configuration(&app, signed_in.caller, camera_id).await?;
+    let mut body =
+        serde_json::to_value(last.configuration).map_err(|error| Error::Internal(error.into()))?;
+    body["received_at"] = last.received_at.0.into();
+    Ok(Json(body))
+}

@@ -264,3 +264,32 @@ pub async fn set_health(
     .await
     .map(drop)
 }
+
+/// What a camera says that it goes by, in JSON, and when that arrived.
+pub async fn configuration(
+    db: &impl Executor,
+    camera_id: CameraId,
+) -> Result<Option<(String, UnixMillis)>, DbError> {
+    let row = db
+        .query_one(
+            "select configuration, configuration_at from cameras
+             where camera_id = $1 and configuration is not null",
+            vec![camera_id.into()],
+        )
+        .await?;
+    row.map(|row| Ok((row.text(0)?.to_owned(), row.time(1)?))).transpose()
+}
+
+pub async fn set_configuration(
+    db: &impl Executor,
+    camera_id: CameraId,
+    configuration: String,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update cameras set configuration = $2, configuration_at = $3 where camera_id = $1",
+        vec![camera_id.into(), configuration.into(), now.into()],
+    )
+    .await
+    .map(drop)
+}

@@ -22,6 +22,9 @@ pub struct EventRow {
     pub boxes: Vec<BoundingBox>,
     pub zones: Vec<String>,
     pub reason: Option<String>,
+    /// Parts per million of the picture.
+    pub peak_area_ppm: Option<u32>,
+    pub duration_ms: Option<u64>,
     /// The stored thumbnail of its clip.
     pub thumbnail_key: Option<String>,
 }
@@ -41,7 +44,9 @@ impl EventRow {
             boxes: row.json(9)?,
             zones: row.json(10)?,
             reason: row.text_or_null(11)?.map(str::to_owned),
-            thumbnail_key: row.text_or_null(12)?.map(str::to_owned),
+            peak_area_ppm: row.unsigned_or_null(12)?.and_then(|area| u32::try_from(area).ok()),
+            duration_ms: row.unsigned_or_null(13)?,
+            thumbnail_key: row.text_or_null(14)?.map(str::to_owned),
         })
     }
 }
@@ -62,6 +67,8 @@ pub struct EventUpdate {
     pub boxes: Vec<BoundingBox>,
     pub zones: Vec<String>,
     pub reason: Option<String>,
+    pub peak_area_ppm: Option<u32>,
+    pub duration_ms: Option<u64>,
 }
 
 /// Messages of one event may come twice and in any order; the result is the same. Says whether
@@ -82,12 +89,14 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
         Value::json(&update.boxes)?,
         Value::json(&update.zones)?,
         update.reason.into(),
+        update.peak_area_ppm.into(),
+        update.duration_ms.into(),
     ];
     let changed = db
         .execute(
             "insert into events (event_id, camera_id, site_id, kind, state, started_at, ended_at,
-                 clock, boot_id, uptime_ms, clip_id, boxes, zones, reason)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 clock, boot_id, uptime_ms, clip_id, boxes, zones, reason, peak_area_ppm, duration_ms)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              on conflict (event_id) do update set
                  state = case when events.state = 'ended' then 'ended' else excluded.state end,
                  started_at = case when excluded.started_at < events.started_at
@@ -96,7 +105,9 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
                  clip_id = coalesce(excluded.clip_id, events.clip_id),
                  boxes = case when excluded.boxes = '[]' then events.boxes else excluded.boxes end,
                  zones = case when excluded.zones = '[]' then events.zones else excluded.zones end,
-                 reason = coalesce(excluded.reason, events.reason)
+                 reason = coalesce(excluded.reason, events.reason),
+                 peak_area_ppm = coalesce(excluded.peak_area_ppm, events.peak_area_ppm),
+                 duration_ms = coalesce(excluded.duration_ms, events.duration_ms)
              where events.camera_id = excluded.camera_id",
             values,
         )
@@ -108,7 +119,7 @@ pub async fn by_id(db: &impl Executor, event_id: EventId) -> Result<Option<Event
     let row = db
         .query_one(
             "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
-                 e.clock, e.clip_id, e.boxes, e.zones, e.reason,
+                 e.clock, e.clip_id, e.boxes, e.zones, e.reason, e.peak_area_ppm, e.duration_ms,
                  (select min(p.object_key)
                   from clip_parts p join clips v on v.clip_id = p.clip_id
                   where p.clip_id = e.clip_id and v.camera_id = e.camera_id
@@ -129,7 +140,7 @@ pub async fn for_member(
     let row = db
         .query_one(
             "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
-                 e.clock, e.clip_id, e.boxes, e.zones, e.reason,
+                 e.clock, e.clip_id, e.boxes, e.zones, e.reason, e.peak_area_ppm, e.duration_ms,
                  (select min(p.object_key)
                   from clip_parts p join clips v on v.clip_id = p.clip_id
                   where p.clip_id = e.clip_id and v.camera_id = e.camera_id
@@ -140,7 +151,7 @@ pub async fn for_member(
             vec![event_id.into(), account_id.into()],
         )
         .await?;
-    row.map(|row| Ok((EventRow::read(&row)?, row.text(13)?.to_owned()))).transpose()
+    row.map(|row| Ok((EventRow::read(&row)?, row.text(15)?.to_owned()))).transpose()
 }
 
 /// What a list of events or clips shows. Absent means any.
@@ -198,7 +209,7 @@ pub async fn list(
     let rows = db
         .query(
             "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
-                 e.clock, e.clip_id, e.boxes, e.zones, e.reason,
+                 e.clock, e.clip_id, e.boxes, e.zones, e.reason, e.peak_area_ppm, e.duration_ms,
                  (select min(p.object_key)
                   from clip_parts p join clips v on v.clip_id = p.clip_id
                   where p.clip_id = e.clip_id and v.camera_id = e.camera_id

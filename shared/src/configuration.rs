@@ -1,0 +1,337 @@
+//! What an owner sets at a camera: the arguments of `configure`, and what the camera says of its
+//! settings (`up/configuration`).
+
+use serde::{Deserialize, Serialize};
+
+use crate::first_protocol;
+
+const ZONES_MAX: usize = 16;
+const MASKS_MAX: usize = 8;
+const POINTS_MIN: usize = 3;
+const POINTS_MAX: usize = 32;
+const NAME_CHARS_MAX: usize = 40;
+const TIME_ZONE_CHARS_MAX: usize = 64;
+/// Every hour of a week.
+const PERIODS_MAX: usize = 7 * 24;
+const MINUTES_A_DAY: u16 = 24 * 60;
+
+/// In a command: what is to change; an absent field leaves the setting as it is. From a camera:
+/// all that it goes by, each field present that it knows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    #[serde(default = "first_protocol")]
+    pub protocol: u32,
+    /// 0.0 (only large, clear motion) to 1.0 (the slightest).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub motion_sensitivity: Option<f32>,
+    /// An empty list removes all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub motion_zones: Option<Vec<Zone>>,
+    /// How long something must move before it is an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub motion_min_duration_ms: Option<u32>,
+    /// How long after an event no other begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub motion_cool_down_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+    /// An empty list removes all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy_masks: Option<Vec<PrivacyMask>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_roll_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_roll_s: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_clip_s: Option<u32>,
+    /// Byte budget for recordings on the camera's disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<u64>,
+    /// Target bitrate of the encoder, kbit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bitrate_kbps: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_viewers: Option<u32>,
+}
+
+/// A point of the picture: (0, 0) is the top left corner, (1, 1) the bottom right one.
+pub type Point = (f32, f32);
+
+/// A polygon in which motion counts, or does not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Zone {
+    /// Unlike that of any other zone of the camera.
+    pub name: String,
+    pub points: Vec<Point>,
+    #[serde(default)]
+    pub kind: ZoneKind,
+    /// Of its own, like `motion_sensitivity`; the camera's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitivity: Option<f32>,
+    /// The smallest object that counts, as a share of the picture's area.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_area: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ZoneKind {
+    /// Motion counts here. With one such zone it counts nowhere else.
+    #[default]
+    Include,
+    /// Motion does not count here, whatever other zones say.
+    Ignore,
+    /// A kind that a newer camera knows and this reader does not.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A polygon that nobody sees: the camera fills it before anything else sees the picture.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct PrivacyMask {
+    #[serde(default)]
+    pub name: String,
+    pub points: Vec<Point>,
+}
+
+/// The hours in which motion opens events, in the time of the place where the camera hangs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// A name of the IANA time zone database, for instance `Europe/Zurich`.
+    pub time_zone: String,
+    /// Without any, motion always opens events.
+    #[serde(default)]
+    pub armed: Vec<Period>,
+}
+
+/// From the beginning of one minute to the beginning of another of the same local day. What goes
+/// on over midnight is two periods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    pub day: Weekday,
+    /// 0 to 1439.
+    pub from_minute: u16,
+    /// Later than `from_minute`, at most 1440.
+    pub until_minute: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+impl Configuration {
+    /// These settings, but for what `newer` sets.
+    #[must_use]
+    pub fn changed_by(self, newer: Self) -> Self {
+        Self {
+            protocol: newer.protocol,
+            motion_sensitivity: newer.motion_sensitivity.or(self.motion_sensitivity),
+            motion_zones: newer.motion_zones.or(self.motion_zones),
+            motion_min_duration_ms: newer.motion_min_duration_ms.or(self.motion_min_duration_ms),
+            motion_cool_down_s: newer.motion_cool_down_s.or(self.motion_cool_down_s),
+            schedule: newer.schedule.or(self.schedule),
+            privacy_masks: newer.privacy_masks.or(self.privacy_masks),
+            pre_roll_s: newer.pre_roll_s.or(self.pre_roll_s),
+            post_roll_s: newer.post_roll_s.or(self.post_roll_s),
+            max_clip_s: newer.max_clip_s.or(self.max_clip_s),
+            max_bytes: newer.max_bytes.or(self.max_bytes),
+            bitrate_kbps: newer.bitrate_kbps.or(self.bitrate_kbps),
+            max_viewers: newer.max_viewers.or(self.max_viewers),
+        }
+    }
+
+    /// Checks ranges and counts; the error names the field, its value and what is allowed.
+    /// Whether a time zone exists is for the camera to say, which knows them.
+    pub fn validate(&self) -> Result<(), String> {
+        within("motion_min_duration_ms", self.motion_min_duration_ms, 0, 10_000)?;
+        within("motion_cool_down_s", self.motion_cool_down_s, 0, 3_600)?;
+        within("pre_roll_s", self.pre_roll_s, 0, 60)?;
+        within("post_roll_s", self.post_roll_s, 1, 300)?;
+        within("max_clip_s", self.max_clip_s, 5, 3_600)?;
+        within("bitrate_kbps", self.bitrate_kbps, 100, 20_000)?;
+        within("max_viewers", self.max_viewers, 0, 64)?;
+        share("motion_sensitivity", self.motion_sensitivity)?;
+        check_zones(self.motion_zones.as_deref().unwrap_or_default())?;
+        check_masks(self.privacy_masks.as_deref().unwrap_or_default())?;
+        self.schedule.as_ref().map_or(Ok(()), Schedule::validate)
+    }
+}
+
+fn within(field: &str, value: Option<u32>, low: u32, high: u32) -> Result<(), String> {
+    match value {
+        Some(value) if !(low..=high).contains(&value) => {
+            Err(format!("{field} = {value}: expected {low} to {high}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn share(field: &str, value: Option<f32>) -> Result<(), String> {
+    match value {
+        Some(value) if !(0.0..=1.0).contains(&value) => {
+            Err(format!("{field} = {value}: expected 0.0 to 1.0"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_zones(zones: &[Zone]) -> Result<(), String> {
+    at_most("motion_zones", zones.len(), ZONES_MAX)?;
+    for (index, zone) in zones.iter().enumerate() {
+        let field = format!("motion_zones[{index}]");
+        if !is_name(&zone.name) {
+            return Err(format!("{field}.name: expected 1 to {NAME_CHARS_MAX} characters"));
+        }
+        if zones[..index].iter().any(|other| other.name == zone.name) {
+            return Err(format!("{field}.name: another zone is called `{}`", zone.name));
+        }
+        if zone.kind == ZoneKind::Unknown {
+            return Err(format!("{field}.kind: expected `include` or `ignore`"));
+        }
+        share(&format!("{field}.sensitivity"), zone.sensitivity)?;
+        share(&format!("{field}.min_area"), zone.min_area)?;
+        check_points(&field, &zone.points)?;
+    }
+    Ok(())
+}
+
+fn check_masks(masks: &[PrivacyMask]) -> Result<(), String> {
+    at_most("privacy_masks", masks.len(), MASKS_MAX)?;
+    for (index, mask) in masks.iter().enumerate() {
+        let field = format!("privacy_masks[{index}]");
+        if !mask.name.is_empty() && !is_name(&mask.name) {
+            return Err(format!("{field}.name: expected at most {NAME_CHARS_MAX} characters"));
+        }
+        check_points(&field, &mask.points)?;
+    }
+    Ok(())
+}
+
+fn check_points(field: &str, points: &[Point]) -> Result<(), String> {
+    if !(POINTS_MIN..=POINTS_MAX).contains(&points.len()) {
+        let count = points.len();
+        return Err(format!("{field}.points: {count}, expected {POINTS_MIN} to {POINTS_MAX}"));
+    }
+    let inside = |value: f32| (0.0..=1.0).contains(&value);
+    match points.iter().position(|(x, y)| !inside(*x) || !inside(*y)) {
+        Some(at) => Err(format!("{field}.points[{at}]: coordinates must lie between 0 and 1")),
+        None => Ok(()),
+    }
+}
+
+fn at_most(field: &str, count: usize, most: usize) -> Result<(), String> {
+    if count > most { Err(format!("{field}: {count}, at most {most}")) } else { Ok(()) }
+}
+
+fn is_name(text: &str) -> bool {
+    let length = text.chars().count();
+    (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(char::is_control)
+}
+
+impl Schedule {
+    fn validate(&self) -> Result<(), String> {
+        let in_names = |letter: u8| letter.is_ascii_alphanumeric() || b"/_+-".contains(&letter);
+        let length = self.time_zone.len();
+        if !(1..=TIME_ZONE_CHARS_MAX).contains(&length) || !self.time_zone.bytes().all(in_names) {
+            return Err("schedule.time_zone: expected a name such as Europe/Zurich".to_owned());
+        }
+        at_most("schedule.armed", self.armed.len(), PERIODS_MAX)?;
+        let sound = |period: &Period| {
+            period.from_minute < period.until_minute && period.until_minute <= MINUTES_A_DAY
+        };
+        match self.armed.iter().position(|period| !sound(period)) {
+            Some(at) => Err(format!(
+                "schedule.armed[{at}]: expected from_minute < until_minute <= {MINUTES_A_DAY}"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn refusal(arguments: Value) -> String {
+        let configuration: Configuration = serde_json::from_value(arguments).unwrap();
+        configuration.validate().unwrap_err()
+    }
+
+    fn triangle() -> Value {
+        json!([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]])
+    }
+
+    #[test]
+    fn a_refused_zone_is_named_with_its_field() {
+        let zone = |changes: &Value| {
+            let mut zone = json!({"name": "path", "points": triangle()});
+            zone.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+            refusal(json!({"motion_zones": [zone]}))
+        };
+        assert!(zone(&json!({"name": ""})).starts_with("motion_zones[0].name"));
+        assert!(
+            zone(&json!({"sensitivity": 1.5})).starts_with("motion_zones[0].sensitivity = 1.5")
+        );
+        assert!(zone(&json!({"min_area": -0.1})).starts_with("motion_zones[0].min_area = -0.1"));
+        assert!(zone(&json!({"kind": "maybe"})).starts_with("motion_zones[0].kind"));
+        assert!(zone(&json!({"points": [[0.0, 0.0]]})).starts_with("motion_zones[0].points: 1"));
+        let outside = json!({"points": [[0.0, 0.0], [0.5, 1.1], [1.0, 0.0]]});
+        assert!(zone(&outside).starts_with("motion_zones[0].points[1]"));
+    }
+
+    #[test]
+    fn counts_are_bounded_and_names_are_unlike() {
+        let zone = |name: String| json!({"name": name, "points": triangle()});
+        let many: Vec<Value> = (0..17).map(|number| zone(number.to_string())).collect();
+        assert_eq!(refusal(json!({"motion_zones": many})), "motion_zones: 17, at most 16");
+        let twice = json!([zone("path".to_owned()), zone("path".to_owned())]);
+        assert!(refusal(json!({"motion_zones": twice})).starts_with("motion_zones[1].name"));
+        let masks: Vec<Value> = (0..9).map(|_| json!({"points": triangle()})).collect();
+        assert_eq!(refusal(json!({"privacy_masks": masks})), "privacy_masks: 9, at most 8");
+        let points: Vec<Value> = (0..33).map(|_| json!([0.5, 0.5])).collect();
+        let masks = json!([{"points": points}]);
+        assert!(
+            refusal(json!({"privacy_masks": masks})).starts_with("privacy_masks[0].points: 33")
+        );
+    }
+
+    #[test]
+    fn a_refused_schedule_is_named_with_its_field() {
+        let zone = refusal(json!({"schedule": {"time_zone": "../etc", "armed": []}}));
+        assert!(zone.starts_with("schedule.time_zone"), "{zone}");
+        let backwards = json!([{"day": "monday", "from_minute": 600, "until_minute": 600}]);
+        let period = refusal(json!({"schedule": {"time_zone": "UTC", "armed": backwards}}));
+        assert!(period.starts_with("schedule.armed[0]"), "{period}");
+    }
+
+    #[test]
+    fn the_largest_configuration_fits_into_a_message() {
+        let points = vec![(0.123_456_79, 0.987_654_3); POINTS_MAX];
+        let name = |number: usize| format!("{number:\u{e9}>NAME_CHARS_MAX$}");
+        let zone = |number| Zone { name: name(number), points: points.clone(), ..Zone::default() };
+        let mask = |number| PrivacyMask { name: name(number), points: points.clone() };
+        let period = Period { day: Weekday::Wednesday, from_minute: 1_000, until_minute: 1_060 };
+        let configuration = Configuration {
+            motion_zones: Some((0..ZONES_MAX).map(zone).collect()),
+            privacy_masks: Some((0..MASKS_MAX).map(mask).collect()),
+            schedule: Some(Schedule {
+                time_zone: "America/Argentina/ComodRivadavia".to_owned(),
+                armed: vec![period; PERIODS_MAX],
+            }),
+            ..Configuration::default()
+        };
+        assert_eq!(configuration.validate(), Ok(()));
+        let length = serde_json::to_vec(&configuration).unwrap().len();
+        assert!(length < 48 * 1024, "{length} bytes");
+    }
+}
