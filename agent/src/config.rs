@@ -185,6 +185,9 @@ pub struct RecordingConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct LiveConfig {
     pub max_viewers: u32,
+    /// How far the encoder's bitrate, which recordings share, may follow the viewers' networks
+    /// down, kbit/s. Who cannot receive that much gets a smaller picture.
+    pub min_bitrate_kbps: u32,
 }
 
 impl Default for Config {
@@ -246,7 +249,7 @@ impl Default for RecordingConfig {
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { max_viewers: 8 }
+        Self { max_viewers: 8, min_bitrate_kbps: 600 }
     }
 }
 
@@ -330,6 +333,7 @@ impl Config {
         range("recording.max_clip_s", recording.max_clip_s, 5, 3600)?;
         range("recording.max_age_days", recording.max_age_days, 0, 365)?;
         range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
+        range("live.min_bitrate_kbps", self.live.min_bitrate_kbps, 100, 20_000)?;
         range("live.max_viewers", self.live.max_viewers, 0, 64)?;
         self.validate_shapes()
     }

@@ -1,8 +1,20 @@
 //! Pictures on their way through the agent: plain bytes, shared by reference.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::MonotonicNanos;
+
+/// Which of the camera's two encodings of one picture.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// What is recorded, and what viewers see.
+    #[default]
+    Main,
+    /// Small, for viewers whose networks carry no more; made only while there are such.
+    Low,
+}
 
 /// One encoded picture: an H.264 access unit in Annex B byte-stream form. A key frame begins
 /// with its parameter sets (SPS, PPS).

@@ -11,6 +11,7 @@ pub mod footage;
 pub mod process;
 pub mod programs;
 pub mod relay;
+pub mod shaper;
 pub mod stack;
 pub mod viewer;
 pub mod wait;

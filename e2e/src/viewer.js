@@ -27,9 +27,12 @@ window.viewer = (() => {
       new Promise((resolve) => setTimeout(resolve, milliseconds, null)),
     ]);
 
-  // Opens a live session. Gives the answer's status and, in milliseconds after the POST, when the
-  // answer and the first frame came.
-  const watch = async (cameraId) => {
+  const withoutCandidates = (sdp) => sdp.replace(/^a=candidate:.*\r\n/gm, '');
+
+  // Offers a live session. `hidden`: without this side's addresses, so that the camera learns
+  // them from packets. Gives the answer's status, the answer, and when it came, in milliseconds
+  // after the POST.
+  const offer = async (cameraId, hidden = false) => {
     const connection = new RTCPeerConnection();
     const video = document.createElement('video');
     Object.assign(video, { muted: true, autoplay: true, playsInline: true, width: 320 });
@@ -41,6 +44,7 @@ window.viewer = (() => {
     await connection.setLocalDescription(await connection.createOffer());
     await gathered(connection);
 
+    const { sdp } = connection.localDescription;
     const begin = performance.now();
     const firstFrame = new Promise((resolve) =>
       video.requestVideoFrameCallback(() => resolve(performance.now() - begin)),
@@ -48,7 +52,7 @@ window.viewer = (() => {
     const answer = await fetch(`${api}/cameras/${cameraId}/whep`, {
       method: 'POST',
       headers: { 'content-type': 'application/sdp' },
-      body: connection.localDescription.sdp,
+      body: hidden ? withoutCandidates(sdp) : sdp,
     });
     const body = await answer.text();
     if (answer.status !== 201) {
@@ -58,17 +62,42 @@ window.viewer = (() => {
     }
     const answeredMs = performance.now() - begin;
     const location = answer.headers.get('location');
-    await connection.setRemoteDescription({ type: 'answer', sdp: body });
     const session = sessions.size + 1;
-    sessions.set(session, { connection, video, location });
-    return {
-      status: 201,
-      session,
-      location,
-      answered_ms: answeredMs,
-      first_frame_ms: await within(10_000, firstFrame),
-    };
+    sessions.set(session, { connection, video, location, firstFrame });
+    return { status: 201, session, location, answer: body, answered_ms: answeredMs };
   };
+
+  // Takes an answer; gives, in milliseconds after the POST, when the first frame came.
+  const accept = async (session, sdp) => {
+    const { connection, firstFrame } = sessions.get(session);
+    await connection.setRemoteDescription({ type: 'answer', sdp });
+    return within(10_000, firstFrame);
+  };
+
+  // Opens a live session.
+  const watch = async (cameraId) => {
+    const offered = await offer(cameraId);
+    if (offered.status !== 201) return offered;
+    return { ...offered, first_frame_ms: await accept(offered.session, offered.answer) };
+  };
+
+  // When each frame was shown during so many milliseconds, in milliseconds.
+  const shown = (session, milliseconds) =>
+    new Promise((resolve) => {
+      const { video } = sessions.get(session);
+      const begin = performance.now();
+      const times = [];
+      let running = true;
+      const frame = (now) => {
+        times.push(now - begin);
+        if (running) video.requestVideoFrameCallback(frame);
+      };
+      video.requestVideoFrameCallback(frame);
+      setTimeout(() => {
+        running = false;
+        resolve(times);
+      }, milliseconds);
+    });
 
   const framesDecoded = async (session) => {
     let frames = 0;
@@ -159,5 +188,5 @@ window.viewer = (() => {
     return result;
   };
 
-  return { signIn, watch, framesDecoded, picture, latencies, stop, play };
+  return { signIn, offer, accept, watch, shown, framesDecoded, picture, latencies, stop, play };
 })();

@@ -8,11 +8,15 @@ use serde_json::json;
 
 use crate::{
     browser::{Browser, Page},
+    shaper::{self, Conditions, Shaper},
     wait,
 };
 
 /// For a busy machine's first viewer.
 const WATCH_LIMIT: Duration = Duration::from_secs(30);
+
+/// Decides which packets the test's networks lose.
+const SEED: u64 = 20_261_120;
 
 /// A page of the relay's origin with `viewer.js` in it.
 pub struct Viewer {
@@ -33,6 +37,9 @@ pub struct Watched {
     /// After the POST.
     #[serde(default)]
     pub answered_ms: f64,
+    /// The camera's description, or what became of it on the way.
+    #[serde(default)]
+    pub answer: String,
     /// After the POST; absent when none came within 10 s.
     #[serde(default)]
     pub first_frame_ms: Option<f64>,
@@ -109,6 +116,33 @@ impl Viewer {
             Ok(Some(watched))
         })
         .await
+    }
+
+    /// [`Self::watch`] through a network of the test's own.
+    pub async fn watch_through(
+        &self,
+        camera_id: &str,
+        conditions: Conditions,
+    ) -> Result<(Watched, Shaper)> {
+        wait::until("a live session shows a frame", WATCH_LIMIT, async || {
+            let offer = format!("viewer.offer({}, true)", json!(camera_id));
+            let mut watched: Watched = self.page.evaluate(&offer).await?;
+            ensure!(watched.status == 201, "no live session: {watched:?}");
+            let camera = shaper::candidate(&watched.answer)?;
+            let shaper = Shaper::start(camera, conditions, SEED).await?;
+            let answer = shaper::with_candidate(&watched.answer, shaper.address());
+            let accept = format!("viewer.accept({}, {})", watched.session, json!(answer));
+            watched.first_frame_ms = self.page.evaluate(&accept).await?;
+            ensure!(watched.first_frame_ms.is_some(), "a session without a frame: {watched:?}");
+            Ok(Some((watched, shaper)))
+        })
+        .await
+    }
+
+    /// When each frame was shown during a while, in milliseconds from its begin.
+    pub async fn shown(&self, session: u32, during: Duration) -> Result<Vec<f64>> {
+        let milliseconds = during.as_millis();
+        self.page.evaluate(&format!("viewer.shown({session}, {milliseconds})")).await
     }
 
     pub async fn frames_decoded(&self, session: u32) -> Result<u64> {

@@ -70,6 +70,7 @@ impl Parts {
         self.media.set_bitrate_kbps(config.source.bitrate_kbps);
         self.motion.configure(&config.motion);
         self.live.set_max_viewers(config.live.max_viewers);
+        self.live.set_max_bitrate_kbps(config.source.bitrate_kbps);
         self.recorder.configure(config.recording.clone());
     }
 }

@@ -5,6 +5,7 @@
 //! seconds.
 
 mod process;
+mod quality;
 mod session;
 mod wire;
 pub mod worker;
@@ -22,9 +23,13 @@ pub use self::process::WorkerCommand;
 use self::{
     process::Worker,
     session::{Effect, Sessions},
-    wire::Report,
+    wire::{Control, Report, Wishes},
 };
-use crate::{clock::monotonic_now, config::LiveConfig, media::Media};
+use crate::{
+    clock::monotonic_now,
+    config::LiveConfig,
+    media::{Media, layers::Bounds},
+};
 
 const TICK: Duration = Duration::from_millis(250);
 
@@ -49,6 +54,15 @@ pub struct Live {
 struct Settings {
     private: bool,
     max_viewers: u32,
+    /// The main layer's bitrate lies between the first and the second, kbit/s.
+    least_kbps: u32,
+    most_kbps: u32,
+}
+
+impl Settings {
+    fn bounds(self) -> Bounds {
+        Bounds { least_kbps: self.least_kbps, most_kbps: self.most_kbps }
+    }
 }
 
 /// Starts the worker and the task that connects it with signalling. Replies go out with the
@@ -64,7 +78,9 @@ pub fn start(
     cancel: CancellationToken,
 ) -> Live {
     let max_viewers = config.max_viewers;
-    let (settings, settings_receiver) = watch::channel(Settings { private: false, max_viewers });
+    let (least_kbps, most_kbps) = (config.min_bitrate_kbps, media.bitrate_kbps());
+    let settings = Settings { private: false, max_viewers, least_kbps, most_kbps };
+    let (settings, settings_receiver) = watch::channel(settings);
     let (viewers_sender, viewers) = watch::channel(0);
     let task = Task {
         media,
@@ -90,6 +106,11 @@ impl Live {
     /// Holds for new sessions.
     pub fn set_max_viewers(&self, max_viewers: u32) {
         self.settings.send_modify(|settings| settings.max_viewers = max_viewers);
+    }
+
+    /// The main layer's bitrate never rises above it.
+    pub fn set_max_bitrate_kbps(&self, most_kbps: u32) {
+        self.settings.send_modify(|settings| settings.most_kbps = most_kbps);
     }
 
     /// How many sessions there are now.
@@ -155,7 +176,8 @@ impl Task {
                 let started = Instant::now();
                 let deadline = started + START_LIMIT;
                 self.worker = Some(RunningWorker { process, started, deadline });
-                let effects = self.sessions.worker_started();
+                let mut effects = vec![self.bounds()];
+                effects.extend(self.sessions.worker_started());
                 self.apply(effects);
             }
             Err(error) => tracing::error!(error = format!("{error:#}"), "no live worker"),
@@ -195,7 +217,21 @@ impl Task {
     fn configure(&mut self) -> Vec<Effect> {
         let settings = *self.settings.borrow_and_update();
         self.sessions.set_max_viewers(settings.max_viewers);
-        self.sessions.set_private(settings.private)
+        let mut effects = self.sessions.set_private(settings.private);
+        effects.push(self.bounds());
+        effects
+    }
+
+    fn bounds(&self) -> Effect {
+        Effect::Worker(Control::Bounds(self.settings.borrow().bounds()))
+    }
+
+    /// The worker deals with strangers: what it wishes for is kept within bounds.
+    fn fit(&self, wishes: Wishes) {
+        let bounds = self.settings.borrow().bounds();
+        let limit = wishes.main_kbps.map(|kbps| kbps.max(bounds.least_kbps));
+        self.media.limit_bitrate_kbps(limit);
+        self.media.want_low(wishes.low);
     }
 
     fn tick(&mut self) -> Vec<Effect> {
@@ -221,7 +257,8 @@ impl Task {
         }
         for effect in effects {
             match effect {
-                Effect::ForceKeyFrame => self.media.force_key_frame(),
+                Effect::ForceKeyFrame(layer) => self.media.force_key_frame_of(layer),
+                Effect::Encode(wishes) => self.fit(wishes),
                 Effect::Reply { to, signal } => {
                     if self.signals_out.try_send((to, signal)).is_err() {
                         tracing::warn!("a reply to a viewer is dropped: the queue is full");

@@ -24,7 +24,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::wire::{Control, Report, Writer, read_report};
-use crate::{frame::EncodedFrame, media::Media};
+use crate::{
+    frame::{EncodedFrame, Layer},
+    media::Media,
+};
 
 /// Control messages on their way; when full, the session they belong to is given up.
 const CONTROL_QUEUE: usize = 128;
@@ -170,8 +173,8 @@ struct Feed {
 
 impl Feed {
     async fn run(mut self) -> io::Result<()> {
-        let mut frames: Option<broadcast::Receiver<Arc<EncodedFrame>>> = None;
-        let mut gate = FrameGate::default();
+        let mut main = Stream::new(Layer::Main);
+        let mut low = Stream::new(Layer::Low);
         loop {
             tokio::select! {
                 biased;
@@ -181,33 +184,59 @@ impl Feed {
                 },
                 Ok(()) = self.watched.changed() => {
                     let watched = *self.watched.borrow_and_update();
-                    frames = watched.then(|| self.media.frames());
-                    gate = FrameGate::default();
+                    main.open(watched.then(|| self.media.frames()));
+                    low.open(watched.then(|| self.media.low_frames()));
                 }
-                frame = next_frame(&mut frames) => match frame {
-                    Ok((frame, backlog)) => match gate.admit(frame.key_frame, backlog) {
-                        Admission::Send => self.writer.frame(&frame).await?,
-                        Admission::Skip => {}
-                        Admission::SkipAndRecover => self.media.force_key_frame(),
-                    },
-                    Err(broadcast::error::RecvError::Lagged(_)) => gate.skip(),
-                    Err(broadcast::error::RecvError::Closed) => return Ok(()),
-                },
+                frame = main.next() => self.forward(&mut main, frame).await?,
+                frame = low.next() => self.forward(&mut low, frame).await?,
             }
         }
     }
+
+    async fn forward(&mut self, stream: &mut Stream, frame: Received) -> io::Result<()> {
+        match frame {
+            Ok((frame, backlog)) => match stream.gate.admit(frame.key_frame, backlog) {
+                Admission::Send => self.writer.frame(stream.layer, &frame).await?,
+                Admission::Skip => {}
+                Admission::SkipAndRecover => self.media.force_key_frame_of(stream.layer),
+            },
+            Err(broadcast::error::RecvError::Lagged(_)) => stream.gate.skip(),
+            // The camera is stopping, and so is this worker.
+            Err(broadcast::error::RecvError::Closed) => stream.open(None),
+        }
+        Ok(())
+    }
 }
 
-/// The next frame and how many wait behind it; never, while nobody watches.
-async fn next_frame(
-    frames: &mut Option<broadcast::Receiver<Arc<EncodedFrame>>>,
-) -> Result<(Arc<EncodedFrame>, usize), broadcast::error::RecvError> {
-    match frames {
-        Some(frames) => {
-            let frame = frames.recv().await?;
-            Ok((frame, frames.len()))
+/// The next frame and how many wait behind it.
+type Received = Result<(Arc<EncodedFrame>, usize), broadcast::error::RecvError>;
+
+/// One layer on its way to the worker.
+struct Stream {
+    layer: Layer,
+    frames: Option<broadcast::Receiver<Arc<EncodedFrame>>>,
+    gate: FrameGate,
+}
+
+impl Stream {
+    fn new(layer: Layer) -> Self {
+        Self { layer, frames: None, gate: FrameGate::default() }
+    }
+
+    fn open(&mut self, frames: Option<broadcast::Receiver<Arc<EncodedFrame>>>) {
+        self.frames = frames;
+        self.gate = FrameGate::default();
+    }
+
+    /// Never, while nobody watches.
+    async fn next(&mut self) -> Received {
+        match &mut self.frames {
+            Some(frames) => {
+                let frame = frames.recv().await?;
+                Ok((frame, frames.len()))
+            }
+            None => std::future::pending().await,
         }
-        None => std::future::pending().await,
     }
 }
 

@@ -7,8 +7,8 @@ use nightjar_shared::{
     signal::{Signal, SignalKind},
 };
 
-use super::wire::{Control, EndReason, Report, Sdp};
-use crate::clock::MonotonicNanos;
+use super::wire::{Control, EndReason, Report, Sdp, Wishes};
+use crate::{clock::MonotonicNanos, frame::Layer};
 
 /// For offers that do not say how long they are good for.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(10);
@@ -26,7 +26,9 @@ pub(crate) enum Effect {
     },
     /// Tell the worker.
     Worker(Control),
-    ForceKeyFrame,
+    ForceKeyFrame(Layer),
+    /// Fit the encoders to what the viewers need.
+    Encode(Wishes),
 }
 
 /// How far a session has come. A session that ended is forgotten.
@@ -118,7 +120,7 @@ impl Sessions {
         let offer = Control::Offer { session_id, sdp: Sdp(sdp), ice_servers: signal.ice_servers };
         let (phase, effects) = if self.has_worker {
             // The key frame is made while the worker negotiates.
-            (Phase::Offered, vec![Effect::Worker(offer), Effect::ForceKeyFrame])
+            (Phase::Offered, vec![Effect::Worker(offer), Effect::ForceKeyFrame(Layer::Main)])
         } else {
             (Phase::Waiting(offer), Vec::new())
         };
@@ -165,7 +167,8 @@ impl Sessions {
                 Some(session) => vec![bye(session_id, session.reply_to, reason)],
                 None => Vec::new(),
             },
-            Report::KeyFrameWanted => vec![Effect::ForceKeyFrame],
+            Report::KeyFrameWanted { layer } => vec![Effect::ForceKeyFrame(layer)],
+            Report::Wishes(wishes) => vec![Effect::Encode(wishes)],
             Report::Ready | Report::Statistics(_) => Vec::new(),
         }
     }
@@ -176,7 +179,7 @@ impl Sessions {
         let mut effects = Vec::new();
         for session in self.by_id.values_mut() {
             if let Phase::Waiting(offer) = &session.phase {
-                effects.extend([Effect::Worker(offer.clone()), Effect::ForceKeyFrame]);
+                effects.extend([Effect::Worker(offer.clone()), Effect::ForceKeyFrame(Layer::Main)]);
                 session.phase = Phase::Offered;
             }
         }
@@ -191,6 +194,7 @@ impl Sessions {
         self.by_id
             .extract_if(|_, session| lost(session))
             .map(|(id, session)| bye(id, session.reply_to, EndReason::WorkerRestarted))
+            .chain([Effect::Encode(Wishes::default())])
             .collect()
     }
 
@@ -261,7 +265,7 @@ mod tests {
         let effects = sessions.signal(signal.clone(), NOW);
         assert!(matches!(
             &effects[..],
-            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame]
+            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame(Layer::Main)]
         ));
         assert!(sessions.signal(signal, NOW).is_empty(), "a duplicate changes nothing");
 
@@ -308,7 +312,7 @@ mod tests {
         let effects = sessions.worker_started();
         assert!(matches!(
             &effects[..],
-            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame]
+            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame(Layer::Main)]
         ));
         assert!(sessions.worker_started().is_empty());
     }

@@ -1,8 +1,8 @@
 //! What the agent and its live worker say to each other over the socket pair between them.
 //!
 //! Every message is a big-endian `u32` with the length of the rest, a byte with the kind, and the
-//! body: JSON for control, and for frames the capture time (big-endian `u64`), a byte that is 1
-//! for key frames, and the access unit.
+//! body: JSON for control, and for frames the capture time (big-endian `u64`), a byte of flags
+//! (1: a key frame, 2: of the low layer), and the access unit.
 
 use std::io;
 
@@ -11,7 +11,11 @@ use nightjar_shared::{ids::SessionId, signal::IceServer};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use crate::{clock::MonotonicNanos, frame::EncodedFrame};
+use crate::{
+    clock::MonotonicNanos,
+    frame::{EncodedFrame, Layer},
+    media::layers::Bounds,
+};
 
 /// No key frame is larger. Whoever announces more is broken.
 const MAX_LENGTH: u32 = 8 * 1024 * 1024;
@@ -19,10 +23,13 @@ const MAX_LENGTH: u32 = 8 * 1024 * 1024;
 const CONTROL: u8 = 0;
 const FRAME: u8 = 1;
 
+const KEY_FRAME: u8 = 1;
+const LOW_LAYER: u8 = 2;
+
 /// From the agent to its worker.
 #[derive(Debug)]
 pub(crate) enum ToWorker {
-    Frame(EncodedFrame),
+    Frame(Layer, EncodedFrame),
     Control(Control),
 }
 
@@ -30,9 +37,21 @@ pub(crate) enum ToWorker {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Control {
-    Offer { session_id: SessionId, sdp: Sdp, ice_servers: Vec<IceServer> },
-    Candidate { session_id: SessionId, candidate: String, sdp_mid: Option<String> },
-    Close { session_id: SessionId },
+    Offer {
+        session_id: SessionId,
+        sdp: Sdp,
+        ice_servers: Vec<IceServer>,
+    },
+    Candidate {
+        session_id: SessionId,
+        candidate: String,
+        sdp_mid: Option<String>,
+    },
+    Close {
+        session_id: SessionId,
+    },
+    /// What the main layer's bitrate may be.
+    Bounds(Bounds),
 }
 
 /// What the worker reports.
@@ -52,9 +71,21 @@ pub(crate) enum Report {
         session_id: SessionId,
         reason: EndReason,
     },
-    KeyFrameWanted,
+    KeyFrameWanted {
+        layer: Layer,
+    },
+    Wishes(Wishes),
     /// Sent every second, so that silence means that the worker hangs.
     Statistics(Statistics),
+}
+
+/// What the viewers need of the encoders; told when it changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wishes {
+    /// The main layer's bitrate; without it nobody asks for less than is configured.
+    pub(crate) main_kbps: Option<u32>,
+    /// Whether somebody needs the low layer.
+    pub(crate) low: bool,
 }
 
 /// Since the worker started.
@@ -115,10 +146,12 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    pub(crate) async fn frame(&mut self, frame: &EncodedFrame) -> io::Result<()> {
+    pub(crate) async fn frame(&mut self, layer: Layer, frame: &EncodedFrame) -> io::Result<()> {
         self.begin(FRAME, 9 + frame.data.len())?;
         self.buffer.put_u64(frame.captured_at.0);
-        self.buffer.put_u8(frame.key_frame.into());
+        let key_frame = if frame.key_frame { KEY_FRAME } else { 0 };
+        let low_layer = if layer == Layer::Low { LOW_LAYER } else { 0 };
+        self.buffer.put_u8(key_frame | low_layer);
         self.buffer.put_slice(&frame.data);
         self.stream.write_all(&self.buffer).await
     }
@@ -148,8 +181,11 @@ pub(crate) async fn read_to_worker(
         CONTROL => from_json(&body).map(|control| Some(ToWorker::Control(control))),
         FRAME if body.len() >= 9 => {
             let captured_at = MonotonicNanos(body.get_u64());
-            let key_frame = body.get_u8() == 1;
-            Ok(Some(ToWorker::Frame(EncodedFrame { data: body, key_frame, captured_at })))
+            let flags = body.get_u8();
+            let key_frame = flags & KEY_FRAME != 0;
+            let layer = if flags & LOW_LAYER == 0 { Layer::Main } else { Layer::Low };
+            let frame = EncodedFrame { data: body, key_frame, captured_at };
+            Ok(Some(ToWorker::Frame(layer, frame)))
         }
         _ => Err(invalid("a message of an unknown kind")),
     }
@@ -211,12 +247,13 @@ mod tests {
             key_frame: true,
             captured_at: MonotonicNanos(u64::MAX - 1),
         };
-        writer.frame(&frame).await.unwrap();
+        writer.frame(Layer::Low, &frame).await.unwrap();
         let sent = control();
         writer.json(&sent).await.unwrap();
         drop(writer);
 
-        let Some(ToWorker::Frame(received)) = read_to_worker(&mut far).await.unwrap() else {
+        let Some(ToWorker::Frame(Layer::Low, received)) = read_to_worker(&mut far).await.unwrap()
+        else {
             panic!("not a frame");
         };
         assert_eq!(received.data, frame.data);

@@ -23,11 +23,17 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::wire::{Control, EndReason, Report, Sdp, Statistics, ToWorker, Writer, read_to_worker};
+use super::{
+    quality::Quality,
+    wire::{Control, EndReason, Report, Sdp, Statistics, ToWorker, Writer, read_to_worker},
+};
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
-    frame::EncodedFrame,
-    media::peer::{self, OnEvent, Peer, PeerError, PeerEvent, SharedFrame},
+    frame::{EncodedFrame, Layer},
+    media::{
+        layers::Bounds,
+        peer::{self, OnEvent, Peer, PeerError, PeerEvent, SharedFrame},
+    },
 };
 
 /// Messages from the agent on their way; when full, the agent waits, and skips frames.
@@ -88,7 +94,7 @@ async fn serve() -> anyhow::Result<()> {
     loop {
         tokio::select! {
             input = inputs.recv() => match input {
-                Some(ToWorker::Frame(frame)) => viewers.frame(frame),
+                Some(ToWorker::Frame(layer, frame)) => viewers.frame(layer, frame),
                 Some(ToWorker::Control(control)) => viewers.control(control),
                 None => return Ok(()),
             },
@@ -155,11 +161,12 @@ enum Connection {
 /// All connections of this worker.
 struct Viewers {
     by_session: HashMap<SessionId, Viewer>,
-    /// The newest key frame and what followed it, as long as it is fresh.
+    /// The newest key frame of the main layer and what followed it, as long as it is fresh.
     recent: Vec<SharedFrame>,
     recent_since: MonotonicNanos,
     events: mpsc::Sender<Event>,
     reports: mpsc::Sender<Report>,
+    quality: Quality,
     statistics: Statistics,
     ticks: u32,
     tracker: TaskTracker,
@@ -177,6 +184,7 @@ impl Viewers {
             recent_since: MonotonicNanos::default(),
             events,
             reports,
+            quality: Quality::new(Bounds::default()),
             statistics: Statistics::default(),
             ticks: 0,
             tracker,
@@ -189,22 +197,26 @@ impl Viewers {
         }
     }
 
-    fn frame(&mut self, frame: EncodedFrame) {
+    fn frame(&mut self, layer: Layer, frame: EncodedFrame) {
         self.statistics.frames_received += 1;
-        if frame.key_frame {
-            self.recent.clear();
-            self.recent_since = frame.captured_at;
-        }
-        let fresh = frame.captured_at.since(self.recent_since) <= FRESH;
         let frame = SharedFrame::from(frame);
-        for viewer in self.by_session.values_mut() {
-            if let Connection::Open(peer) = &mut viewer.connection
-                && !peer.send(&frame)
-            {
+        for peer in open(&mut self.by_session) {
+            if !peer.send(layer, &frame) {
                 self.statistics.frames_skipped += 1;
             }
         }
-        if fresh {
+        if layer == Layer::Main {
+            self.remember(frame);
+        }
+    }
+
+    /// Keeps the frames that a newcomer can begin with.
+    fn remember(&mut self, frame: SharedFrame) {
+        if frame.is_key_frame() {
+            self.recent.clear();
+            self.recent_since = frame.captured_at();
+        }
+        if frame.captured_at().since(self.recent_since) <= FRESH {
             self.recent.push(frame);
         } else {
             self.recent.clear();
@@ -228,6 +240,7 @@ impl Viewers {
                 }
             }
             Control::Close { session_id } => self.close(session_id),
+            Control::Bounds(bounds) => self.quality.set_bounds(bounds),
         }
     }
 
@@ -259,7 +272,11 @@ impl Viewers {
             Event::Peer(session_id, PeerEvent::Connected) => {
                 self.report(Report::Streaming { session_id });
             }
-            Event::Peer(_, PeerEvent::KeyFrameWanted) => self.report(Report::KeyFrameWanted),
+            Event::Peer(session_id, PeerEvent::KeyFrameWanted) => {
+                let viewer = self.by_session.get(&session_id);
+                let layer = viewer.and_then(Viewer::layer).unwrap_or_default();
+                self.report(Report::KeyFrameWanted { layer });
+            }
             Event::Peer(session_id, PeerEvent::Ended) => {
                 self.end(session_id, EndReason::ViewerGone);
             }
@@ -279,12 +296,12 @@ impl Viewers {
         }
         let mut started = false;
         for frame in &self.recent {
-            started |= peer.send(frame);
+            started |= peer.send(Layer::Main, frame);
         }
         viewer.connection = Connection::Open(Box::new(peer));
         self.report(Report::Answer { session_id, sdp: Sdp(sdp) });
         if !started {
-            self.report(Report::KeyFrameWanted);
+            self.report(Report::KeyFrameWanted { layer: Layer::Main });
         }
     }
 
@@ -312,6 +329,12 @@ impl Viewers {
         for session_id in gone {
             self.end(session_id, EndReason::ViewerGone);
         }
+        for layer in self.quality.assign(open(&mut self.by_session), now) {
+            self.report(Report::KeyFrameWanted { layer });
+        }
+        if let Some(wishes) = self.quality.news(now) {
+            self.report(Report::Wishes(wishes));
+        }
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_REPORT) {
             self.statistics.viewers = u32::try_from(self.by_session.len()).unwrap_or(u32::MAX);
@@ -320,7 +343,22 @@ impl Viewers {
     }
 }
 
+/// The peers of those that have their answers.
+fn open(viewers: &mut HashMap<SessionId, Viewer>) -> impl Iterator<Item = &mut Peer> {
+    viewers.values_mut().filter_map(|viewer| match &mut viewer.connection {
+        Connection::Open(peer) => Some(peer.as_mut()),
+        Connection::Negotiating(_) => None,
+    })
+}
+
 impl Viewer {
+    fn layer(&self) -> Option<Layer> {
+        match &self.connection {
+            Connection::Open(peer) => Some(peer.layer()),
+            Connection::Negotiating(_) => None,
+        }
+    }
+
     fn is_gone(&self, now: MonotonicNanos) -> bool {
         match &self.connection {
             Connection::Negotiating(_) => false,

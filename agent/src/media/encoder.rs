@@ -112,13 +112,17 @@ impl Encoder {
         }
     }
 
-    /// Changes the target of a running encoder. A V4L2 encoder keeps the old one until the
-    /// pipeline is started again.
+    /// Changes the target of a running encoder.
     pub(crate) fn set_bitrate(&self, kbps: u32) {
         match self.kind {
             EncoderKind::X264 => self.element.set_property("bitrate", kbps),
             EncoderKind::OpenH264 => self.element.set_property("bitrate", kbps * 1_000),
-            EncoderKind::V4l2 => {}
+            // A property of its own would be too easy: the element sets controls as it gets them.
+            EncoderKind::V4l2 => {
+                let bits = i32::try_from(kbps.saturating_mul(1_000)).unwrap_or(i32::MAX);
+                let controls = gst::Structure::builder("controls").field("video_bitrate", bits);
+                self.element.set_property("extra-controls", controls.build());
+            }
         }
     }
 }

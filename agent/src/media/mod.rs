@@ -1,12 +1,17 @@
 //! From a source to encoded frames, grey pictures and snapshots: one pipeline, one encoder, for
 //! everybody who listens.
 
+mod congestion;
 mod encoder;
+mod feedback;
 pub mod film;
 pub mod footage;
+mod hub;
 mod ice;
 mod jpeg;
 mod key_frames;
+pub mod layers;
+mod low;
 mod luma;
 pub mod mux;
 mod negotiation;
@@ -38,7 +43,7 @@ pub use self::{
 use self::{supervisor::Supervisor, taps::Taps};
 use crate::{
     config::SourceConfig,
-    frame::{CaptureStatus, EncodedFrame, LumaFrame},
+    frame::{CaptureStatus, EncodedFrame, Layer, LumaFrame},
 };
 
 /// A snapshot waits this long for the next picture.
@@ -58,7 +63,22 @@ struct Shared {
     luma: Mutex<Option<mpsc::Receiver<LumaFrame>>>,
     status: watch::Receiver<CaptureStatus>,
     privacy: watch::Sender<bool>,
-    bitrate_kbps: watch::Sender<u32>,
+    bitrate: watch::Sender<Bitrate>,
+    low_wanted: watch::Sender<bool>,
+}
+
+/// The main encoder's target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bitrate {
+    configured_kbps: u32,
+    /// What viewers' networks carry, when that is less.
+    limit_kbps: Option<u32>,
+}
+
+impl Bitrate {
+    fn kbps(self) -> u32 {
+        self.limit_kbps.map_or(self.configured_kbps, |limit| limit.min(self.configured_kbps))
+    }
 }
 
 impl Media {
@@ -82,24 +102,38 @@ impl Media {
         let taps = Arc::new(taps);
         let (status_sender, status) = watch::channel(CaptureStatus::default());
         let (privacy, privacy_receiver) = watch::channel(false);
-        let (bitrate_kbps, bitrate_receiver) = watch::channel(config.bitrate_kbps);
+        let bitrate = Bitrate { configured_kbps: config.bitrate_kbps, limit_kbps: None };
+        let (bitrate, bitrate_receiver) = watch::channel(bitrate);
+        let (low_wanted, low_receiver) = watch::channel(false);
         let supervisor = Supervisor {
             config: config.clone(),
             taps: Arc::clone(&taps),
             status: status_sender,
             privacy: privacy_receiver,
-            bitrate_kbps: bitrate_receiver,
+            bitrate: bitrate_receiver,
+            low_wanted: low_receiver,
             cancel,
         };
         tracker.spawn(supervisor.run());
         let luma = Mutex::new(Some(luma));
-        Ok(Self { shared: Arc::new(Shared { taps, luma, status, privacy, bitrate_kbps }) })
+        let shared = Shared { taps, luma, status, privacy, bitrate, low_wanted };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Encoded frames from now on. A reader that falls too far behind gets `Lagged` and must
     /// skip to the next key frame.
     pub fn frames(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
-        self.shared.taps.frames()
+        self.shared.taps.frames(Layer::Main)
+    }
+
+    /// Encoded frames of the low layer, whenever it is made: see [`Self::want_low`].
+    pub fn low_frames(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
+        self.shared.taps.frames(Layer::Low)
+    }
+
+    /// Whether the low layer is to be made beside the main one.
+    pub fn want_low(&self, wanted: bool) {
+        self.shared.low_wanted.send_if_modified(|known| std::mem::replace(known, wanted) != wanted);
     }
 
     /// Small grey pictures, 5 to 10 a second; `None` when somebody has taken them already.
@@ -109,15 +143,35 @@ impl Media {
 
     /// Asks for a key frame at the next picture. Requests within 300 ms share one.
     pub fn force_key_frame(&self) {
-        self.shared.taps.request_key_frame();
+        self.force_key_frame_of(Layer::Main);
+    }
+
+    /// The same for one of the layers.
+    pub fn force_key_frame_of(&self, layer: Layer) {
+        self.shared.taps.request_key_frame(layer);
     }
 
     /// Changes the encoder's target while it runs.
     pub fn set_bitrate_kbps(&self, kbps: u32) {
-        self.shared.bitrate_kbps.send_if_modified(|current| {
-            let changed = *current != kbps;
-            *current = kbps;
-            changed
+        self.change_bitrate(|bitrate| bitrate.configured_kbps = kbps);
+    }
+
+    /// Keeps the encoder below its target, for viewers whose networks carry less; `None` is the
+    /// end of that.
+    pub fn limit_bitrate_kbps(&self, limit: Option<u32>) {
+        self.change_bitrate(|bitrate| bitrate.limit_kbps = limit);
+    }
+
+    /// The encoder's target as configured.
+    pub fn bitrate_kbps(&self) -> u32 {
+        self.shared.bitrate.borrow().configured_kbps
+    }
+
+    fn change_bitrate(&self, change: impl FnOnce(&mut Bitrate)) {
+        self.shared.bitrate.send_if_modified(|bitrate| {
+            let before = *bitrate;
+            change(bitrate);
+            *bitrate != before
         });
     }
 

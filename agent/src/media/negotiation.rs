@@ -13,6 +13,7 @@ use gstreamer_webrtc::{
 use tokio::{sync::watch, time};
 
 use super::{
+    feedback::TRANSPORT_CC,
     ice::IceServers,
     offer::{Offer, is_candidate},
 };
@@ -73,6 +74,12 @@ pub(super) fn add_stream(
         .field("rtcp-fb-nack", true)
         .field("rtcp-fb-nack-pli", true)
         .field("rtcp-fb-ccm-fir", true);
+    let preferences = match offer.transport_cc {
+        Some(id) => preferences
+            .field("rtcp-fb-transport-cc", true)
+            .field(format!("extmap-{id}"), TRANSPORT_CC),
+        None => preferences,
+    };
     output.link(&sink)?;
     let transceiver = webrtc
         .emit_by_name::<Option<WebRTCRTPTransceiver>>("get-transceiver", &[&0_i32])

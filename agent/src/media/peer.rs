@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,13 +17,17 @@ use nightjar_shared::signal::IceServer;
 use tokio::task::spawn_blocking;
 
 use super::{
+    congestion::{Estimator, Path},
+    feedback,
+    hub::lock,
     ice::IceServers,
+    layers::LayerChoice,
     negotiation,
     offer::{InvalidOffer, Offer},
 };
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
-    frame::EncodedFrame,
+    frame::{EncodedFrame, Layer},
 };
 
 /// Frames waiting for the network; a viewer that is further behind skips to a key frame.
@@ -81,6 +85,17 @@ pub async fn warm_up() -> anyhow::Result<()> {
 pub struct SharedFrame {
     buffer: gst::Buffer,
     key_frame: bool,
+    captured_at: MonotonicNanos,
+}
+
+impl SharedFrame {
+    pub fn is_key_frame(&self) -> bool {
+        self.key_frame
+    }
+
+    pub fn captured_at(&self) -> MonotonicNanos {
+        self.captured_at
+    }
 }
 
 impl From<EncodedFrame> for SharedFrame {
@@ -95,7 +110,7 @@ impl From<EncodedFrame> for SharedFrame {
                 metadata.set_flags(gst::BufferFlags::DELTA_UNIT);
             }
         }
-        Self { buffer, key_frame: frame.key_frame }
+        Self { buffer, key_frame: frame.key_frame, captured_at: frame.captured_at }
     }
 }
 
@@ -105,6 +120,11 @@ pub struct Peer {
     offer: Offer,
     /// Whether frames are held back up to the next key frame.
     starting: bool,
+    /// Which layer is sent, and which is to be sent from its next key frame on.
+    layer: Layer,
+    choice: LayerChoice,
+    /// The newest frame that was sent: time goes on when layers change.
+    last_sent: MonotonicNanos,
 }
 
 impl Peer {
@@ -124,7 +144,7 @@ impl Peer {
         let gathering = if has_servers { GATHERING_LIMIT_WITH_SERVERS } else { GATHERING_LIMIT };
         let answer = negotiation::answer(&graph.webrtc, &offer, gathering).await;
         match answer {
-            Ok(answer) => Ok((Self { graph, offer, starting: true }, answer)),
+            Ok(answer) => Ok((Self::new(graph, offer), answer)),
             Err(error) => {
                 // Closing blocks.
                 let _ = spawn_blocking(move || drop(graph)).await;
@@ -133,14 +153,63 @@ impl Peer {
         }
     }
 
-    /// Sends a frame; false when this one and the following are skipped up to a key frame.
-    pub fn send(&mut self, frame: &SharedFrame) -> bool {
+    fn new(graph: Graph, offer: Offer) -> Self {
+        Self {
+            graph,
+            offer,
+            starting: true,
+            layer: Layer::Main,
+            choice: LayerChoice::new(monotonic_now()),
+            last_sent: MonotonicNanos::default(),
+        }
+    }
+
+    /// Sends a frame of one of the layers, if it is this viewer's; false when this one and the
+    /// following are skipped up to a key frame.
+    pub fn send(&mut self, layer: Layer, frame: &SharedFrame) -> bool {
+        let follows = frame.captured_at > self.last_sent;
+        if layer == self.choice.layer() && frame.key_frame && follows {
+            self.layer = layer;
+        }
+        if layer != self.layer {
+            return true;
+        }
+        let behind = self.graph.source.current_level_buffers() > MAX_BACKLOG;
         if frame.key_frame {
-            self.starting = self.graph.source.current_level_buffers() > MAX_BACKLOG;
-        } else if self.graph.source.current_level_buffers() > MAX_BACKLOG {
+            self.starting = behind;
+        } else if behind {
             self.starting = true;
         }
-        !self.starting && self.graph.source.push_buffer(frame.buffer.clone()).is_ok()
+        if self.starting || !follows {
+            return false;
+        }
+        self.last_sent = frame.captured_at;
+        self.graph.source.push_buffer(frame.buffer.clone()).is_ok()
+    }
+
+    /// Decides anew which layer this viewer gets, beside a main one of so many kbit/s. It goes
+    /// over at that layer's next key frame, without a break in the stream: the parameter sets
+    /// come with every key frame.
+    pub fn choose_layer(&mut self, main_kbps: u32, now: MonotonicNanos) -> Layer {
+        match self.path().estimate_kbps {
+            Some(estimate) => self.choice.decide(estimate, main_kbps, now),
+            None => self.choice.layer(),
+        }
+    }
+
+    /// The layer that was decided on.
+    pub fn wanted_layer(&self) -> Layer {
+        self.choice.layer()
+    }
+
+    /// The layer that is sent now.
+    pub fn layer(&self) -> Layer {
+        self.layer
+    }
+
+    /// What the way to this viewer carries.
+    pub(crate) fn path(&self) -> Path {
+        lock(&self.graph.estimator).path()
     }
 
     /// Adds a candidate, as in `a=candidate:` without the `a=`. What is not one is ignored.
@@ -171,6 +240,7 @@ struct Graph {
     source: AppSrc,
     webrtc: gst::Element,
     last_heard: Arc<AtomicU64>,
+    estimator: Arc<Mutex<Estimator>>,
 }
 
 impl Graph {
@@ -201,6 +271,9 @@ impl Graph {
         pipeline.add_many([source.upcast_ref(), &payloader, &webrtc])?;
         source.link(&payloader)?;
         negotiation::add_stream(&webrtc, &payloader, offer, ssrc)?;
+        let estimator = Arc::default();
+        let output = payloader.static_pad("src").context("a payloader without an output")?;
+        feedback::watch(&output, &estimator);
         let last_heard = Arc::new(AtomicU64::new(0));
         watch_arrivals(&webrtc, &last_heard)?;
         watch_key_frame_requests(&source, on_event)?;
@@ -208,7 +281,7 @@ impl Graph {
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(gst::ClockTime::ZERO);
-        let this = Self { pipeline, source, webrtc, last_heard };
+        let this = Self { pipeline, source, webrtc, last_heard, estimator };
         this.pipeline
             .set_state(gst::State::Playing)
             .context("a viewer's pipeline does not start")?;

@@ -87,11 +87,6 @@ fn assemble(
     encoder: &Arc<Encoder>,
     taps: &Arc<Taps>,
 ) -> anyhow::Result<gst::Pipeline> {
-    let make = |name: &str| {
-        gst::ElementFactory::make(name).build().with_context(|| {
-            format!("GStreamer has no {name}: install gstreamer1.0-plugins-{{base,good,bad}}")
-        })
-    };
     let raw = caps_filter(&raw_caps(encoder, geometry)?)?;
     let queue = gst::ElementFactory::make("queue")
         .property_from_str("leaky", "downstream")
@@ -100,11 +95,12 @@ fn assemble(
         .property("max-size-time", 0_u64)
         .build()?;
     let profile = caps_filter(&encoder.output)?;
-    let parser = gst::ElementFactory::make("h264parse")
-        .property("config-interval", -1_i32)
-        .build()
-        .context("GStreamer has no h264parse: install gstreamer1.0-plugins-bad")?;
-    let sink = frame_sink(taps);
+    let parser = make("h264parse")?;
+    parser.set_property("config-interval", -1_i32);
+    let sink = {
+        let taps = Arc::clone(taps);
+        frame_sink(move |sample| taps.on_encoded(sample))
+    };
     let chain = [
         source.bin.upcast_ref(),
         &make("videoconvert")?,
@@ -123,11 +119,17 @@ fn assemble(
     Ok(pipeline)
 }
 
-fn caps_filter(caps: &gst::Caps) -> anyhow::Result<gst::Element> {
+pub(super) fn make(name: &str) -> anyhow::Result<gst::Element> {
+    gst::ElementFactory::make(name).build().with_context(|| {
+        format!("GStreamer has no {name}: install gstreamer1.0-plugins-{{base,good,bad}}")
+    })
+}
+
+pub(super) fn caps_filter(caps: &gst::Caps) -> anyhow::Result<gst::Element> {
     Ok(gst::ElementFactory::make("capsfilter").property("caps", caps).build()?)
 }
 
-fn raw_caps(encoder: &Encoder, geometry: Geometry) -> anyhow::Result<gst::Caps> {
+pub(super) fn raw_caps(encoder: &Encoder, geometry: Geometry) -> anyhow::Result<gst::Caps> {
     let mut caps = encoder.input.clone();
     caps.make_mut().set("width", i32::try_from(geometry.width)?);
     caps.make_mut().set("height", i32::try_from(geometry.height)?);
@@ -149,11 +151,11 @@ fn tap_raw(raw: &gst::Element, encoder: &Arc<Encoder>, taps: &Arc<Taps>) -> anyh
     Ok(())
 }
 
-fn frame_sink(taps: &Arc<Taps>) -> AppSink {
-    let taps = Arc::clone(taps);
+/// Hands every access unit to `on_frame`.
+pub(super) fn frame_sink(on_frame: impl Fn(&gst::Sample) + Send + 'static) -> AppSink {
     let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        taps.on_encoded(&sample);
+        on_frame(&sample);
         Ok(gst::FlowSuccess::Ok)
     });
     let caps = gst::Caps::builder("video/x-h264")
@@ -164,7 +166,7 @@ fn frame_sink(taps: &Arc<Taps>) -> AppSink {
 }
 
 /// Errors and the end of the stream, as sentences.
-fn watch_bus(pipeline: &gst::Pipeline) -> anyhow::Result<mpsc::Receiver<String>> {
+pub(super) fn watch_bus(pipeline: &gst::Pipeline) -> anyhow::Result<mpsc::Receiver<String>> {
     let (sender, receiver) = mpsc::channel(FAILURE_QUEUE);
     let bus = pipeline.bus().context("a pipeline without a bus")?;
     bus.set_sync_handler(move |_, message| {
@@ -188,8 +190,14 @@ fn describe(error: &gst::message::Error) -> String {
 
 /// Pictures larger than wanted are shrunk, keeping their shape; H.264 wants even sizes.
 fn encoded_geometry(source: Geometry, wanted: &SourceConfig) -> Geometry {
-    let (width, height) = (u64::from(source.width), u64::from(source.height));
-    let (most_width, most_height) = (u64::from(wanted.width), u64::from(wanted.height));
+    let (width, height) = fit((source.width, source.height), (wanted.width, wanted.height));
+    Geometry { width, height, ..source }
+}
+
+/// The largest even size of the same shape that is not larger than `most`.
+pub(super) fn fit(size: (u32, u32), most: (u32, u32)) -> (u32, u32) {
+    let (width, height) = (u64::from(size.0), u64::from(size.1));
+    let (most_width, most_height) = (u64::from(most.0), u64::from(most.1));
     let (width, height) = if width <= most_width && height <= most_height {
         (width, height)
     } else if width * most_height >= height * most_width {
@@ -198,7 +206,7 @@ fn encoded_geometry(source: Geometry, wanted: &SourceConfig) -> Geometry {
         (width * most_height / height, most_height)
     };
     let even = |pixels: u64| u32::try_from(pixels / 2 * 2).unwrap_or(2).max(2);
-    Geometry { width: even(width), height: even(height), ..source }
+    (even(width), even(height))
 }
 
 #[cfg(test)]

@@ -10,9 +10,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{pipeline::Pipeline, taps::Taps};
+use super::{Bitrate, low::LowLayer, pipeline::Pipeline, taps::Taps};
 use crate::{
-    capture::watchdog::{STALL_LIMIT, Verdict, Watchdog},
+    capture::{
+        Geometry,
+        watchdog::{STALL_LIMIT, Verdict, Watchdog},
+    },
     clock::monotonic_now,
     config::SourceConfig,
     frame::CaptureStatus,
@@ -31,7 +34,8 @@ pub(crate) struct Supervisor {
     pub(crate) taps: Arc<Taps>,
     pub(crate) status: watch::Sender<CaptureStatus>,
     pub(crate) privacy: watch::Receiver<bool>,
-    pub(crate) bitrate_kbps: watch::Receiver<u32>,
+    pub(crate) bitrate: watch::Receiver<Bitrate>,
+    pub(crate) low_wanted: watch::Receiver<bool>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -72,7 +76,7 @@ impl Supervisor {
 
     /// One pipeline, from start to stop.
     async fn run_once(&mut self, watchdog: &mut Watchdog) -> End {
-        let bitrate_kbps = *self.bitrate_kbps.borrow_and_update();
+        let bitrate_kbps = self.bitrate.borrow_and_update().kbps();
         let (config, taps) = (self.config.clone(), Arc::clone(&self.taps));
         let start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, &taps));
         let started = tokio::select! {
@@ -86,8 +90,9 @@ impl Supervisor {
             Err(panic) => return End::Failed(format!("starting the source: {panic}")),
         };
         watchdog.started(monotonic_now());
-        let end = self.watch(&pipeline, failures, watchdog).await;
-        let stopped = spawn_blocking(move || drop(pipeline));
+        let mut low = Low::default();
+        let end = self.watch(&pipeline, failures, &mut low, watchdog).await;
+        let stopped = spawn_blocking(move || drop((low, pipeline)));
         if time::timeout(STOP_LIMIT, stopped).await.is_err() {
             tracing::error!("the source does not stop; it is left behind");
         }
@@ -98,8 +103,10 @@ impl Supervisor {
         &mut self,
         pipeline: &Pipeline,
         mut failures: mpsc::Receiver<String>,
+        low: &mut Low,
         watchdog: &mut Watchdog,
     ) -> End {
+        self.low_wanted.mark_changed();
         let mut checks = time::interval(CHECK_INTERVAL);
         let mut rate = Rate::default();
         loop {
@@ -111,9 +118,14 @@ impl Supervisor {
                     }
                 }
                 Some(failure) = failures.recv() => return End::Failed(failure),
-                Ok(()) = self.bitrate_kbps.changed() => {
-                    pipeline.set_bitrate(*self.bitrate_kbps.borrow_and_update());
+                Ok(()) = self.bitrate.changed() => {
+                    pipeline.set_bitrate(self.bitrate.borrow_and_update().kbps());
                 }
+                Ok(()) = self.low_wanted.changed() => {
+                    let wanted = *self.low_wanted.borrow_and_update();
+                    low.set(wanted, pipeline.geometry, &self.taps).await;
+                }
+                failure = low.failed() => low.give_up(&failure).await,
                 _ = checks.tick() => {
                     if watchdog.check(self.taps.last_frame_at(), monotonic_now()) == Verdict::Stalled {
                         let limit = STALL_LIMIT.as_secs();
@@ -167,6 +179,55 @@ impl Supervisor {
         tokio::select! {
             () = self.cancel.cancelled() => {}
             () = time::sleep(pause) => {}
+        }
+    }
+}
+
+/// The low layer of one run, while somebody wants it.
+#[derive(Default)]
+struct Low {
+    running: Option<(LowLayer, mpsc::Receiver<String>)>,
+}
+
+impl Low {
+    async fn set(&mut self, wanted: bool, geometry: Geometry, taps: &Arc<Taps>) {
+        if !wanted {
+            self.stop().await;
+        } else if self.running.is_none() {
+            let taps = Arc::clone(taps);
+            match spawn_blocking(move || LowLayer::start(geometry, &taps)).await {
+                Ok(Ok(running)) => self.running = Some(running),
+                Ok(Err(error)) => {
+                    tracing::error!(error = format!("{error:#}"), "there is no low layer");
+                }
+                Err(panic) => tracing::error!(%panic, "there is no low layer"),
+            }
+        }
+    }
+
+    /// What ended the layer; never, while there is none.
+    async fn failed(&mut self) -> String {
+        match &mut self.running {
+            Some((_, failures)) => match failures.recv().await {
+                Some(failure) => failure,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// It is tried again when it is next wanted; until then its viewers stay with the main one.
+    async fn give_up(&mut self, failure: &str) {
+        tracing::warn!(failure, "the low layer ended");
+        self.stop().await;
+    }
+
+    async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let stopped = spawn_blocking(move || drop(running));
+            if time::timeout(STOP_LIMIT, stopped).await.is_err() {
+                tracing::error!("the low layer does not stop; it is left behind");
+            }
         }
     }
 }

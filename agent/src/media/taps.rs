@@ -2,27 +2,23 @@
 //! waits: a full queue drops.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use bytes::Bytes;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video::{VideoFrameRef, VideoInfo, prelude::*};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
-    key_frames::KeyFrameGate,
+    hub::{FrameHub, lock},
+    low::LowFeed,
     luma::{self, Limiter},
 };
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
-    frame::{EncodedFrame, LumaFrame},
+    frame::{EncodedFrame, Layer, LumaFrame},
 };
-
-/// About four seconds at 30 fps. A reader that is further behind loses the oldest frames, is told
-/// so, and must resume at a key frame.
-const FRAME_QUEUE: usize = 128;
 
 /// When full, the newest luma frame is dropped: the detector sees fewer, never stale ones.
 const LUMA_QUEUE: usize = 2;
@@ -38,12 +34,12 @@ pub(crate) struct RawPicture {
 
 /// The ends that stay the same while pipelines come and go.
 pub(crate) struct Taps {
-    frames: broadcast::Sender<Arc<EncodedFrame>>,
+    main: FrameHub,
+    low: FrameHub,
+    /// Where raw pictures go while the low layer is made.
+    pub(crate) low_feed: LowFeed,
     luma: mpsc::Sender<LumaFrame>,
     private: AtomicBool,
-    /// After a gap, frames are held back up to the next key frame.
-    gap: AtomicBool,
-    key_frames: Mutex<KeyFrameGate>,
     limiter: Mutex<Limiter>,
     pictures: Mutex<Vec<oneshot::Sender<RawPicture>>>,
     encoded: AtomicU64,
@@ -55,11 +51,11 @@ impl Taps {
     pub(crate) fn new() -> (Self, mpsc::Receiver<LumaFrame>) {
         let (luma, luma_receiver) = mpsc::channel(LUMA_QUEUE);
         let taps = Self {
-            frames: broadcast::Sender::new(FRAME_QUEUE),
+            main: FrameHub::new(),
+            low: FrameHub::new(),
+            low_feed: LowFeed::default(),
             luma,
             private: AtomicBool::new(false),
-            gap: AtomicBool::new(false),
-            key_frames: Mutex::default(),
             limiter: Mutex::default(),
             pictures: Mutex::default(),
             encoded: AtomicU64::new(0),
@@ -68,12 +64,19 @@ impl Taps {
         (taps, luma_receiver)
     }
 
-    pub(crate) fn frames(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
-        self.frames.subscribe()
+    pub(crate) fn frames(&self, layer: Layer) -> broadcast::Receiver<Arc<EncodedFrame>> {
+        self.hub(layer).subscribe()
     }
 
-    pub(crate) fn request_key_frame(&self) {
-        lock(&self.key_frames).request();
+    pub(crate) fn request_key_frame(&self, layer: Layer) {
+        self.hub(layer).request_key_frame();
+    }
+
+    fn hub(&self, layer: Layer) -> &FrameHub {
+        match layer {
+            Layer::Main => &self.main,
+            Layer::Low => &self.low,
+        }
     }
 
     /// A copy of the next raw picture; the sender is dropped when there are too many requests.
@@ -93,7 +96,7 @@ impl Taps {
         if private {
             lock(&self.pictures).clear();
         } else {
-            self.request_key_frame();
+            self.request_key_frame(Layer::Main);
         }
     }
 
@@ -103,8 +106,13 @@ impl Taps {
 
     /// A new pipeline begins.
     pub(crate) fn reset(&self) {
-        *lock(&self.key_frames) = KeyFrameGate::default();
+        self.main.reset();
         *lock(&self.limiter) = Limiter::default();
+    }
+
+    /// A new low layer begins.
+    pub(crate) fn reset_low(&self) {
+        self.low.reset();
     }
 
     /// How many frames were encoded so far.
@@ -119,15 +127,18 @@ impl Taps {
 
     /// Looks at a raw picture on its way to the encoder. True when the encoder is to be asked for
     /// a key frame.
-    pub(crate) fn on_raw(&self, pad: &gst::Pad, buffer: &gst::BufferRef) -> bool {
+    pub(crate) fn on_raw(&self, pad: &gst::Pad, buffer: &gst::Buffer) -> bool {
         // The base time is zero and sources count from zero: a time stamp is CLOCK_MONOTONIC.
         let Some(pts) = buffer.pts() else { return false };
         let captured_at = MonotonicNanos(pts.nseconds());
         if !self.is_private() {
             self.offer_luma(pad, buffer, captured_at);
             self.answer_picture_requests(pad, buffer);
+            if self.low_feed.admits(captured_at) {
+                self.low_feed.push(pad, buffer, self.low.wants_key_frame(captured_at));
+            }
         }
-        lock(&self.key_frames).decide(captured_at)
+        self.main.wants_key_frame(captured_at)
     }
 
     fn offer_luma(&self, pad: &gst::Pad, buffer: &gst::BufferRef, captured_at: MonotonicNanos) {
@@ -151,31 +162,18 @@ impl Taps {
         }
     }
 
-    /// Hands an encoded access unit to everybody who listens.
+    /// Hands an encoded access unit of the main layer to everybody who listens.
     pub(crate) fn on_encoded(&self, sample: &gst::Sample) {
-        let Some(frame) = encoded_frame(sample) else { return };
-        self.encoded.fetch_add(1, Ordering::Relaxed);
-        self.last_frame_at.store(monotonic_now().0, Ordering::Relaxed);
-        if frame.key_frame {
-            lock(&self.key_frames).encoded(frame.captured_at);
-        }
-        if self.is_private() {
-            self.gap.store(true, Ordering::SeqCst);
-            return;
-        }
-        if frame.key_frame {
-            self.gap.store(false, Ordering::SeqCst);
-        }
-        if !self.gap.load(Ordering::SeqCst) {
-            // An error means that nobody listens.
-            let _ = self.frames.send(Arc::new(frame));
+        if self.main.on_encoded(sample, self.is_private()) {
+            self.encoded.fetch_add(1, Ordering::Relaxed);
+            self.last_frame_at.store(monotonic_now().0, Ordering::Relaxed);
         }
     }
-}
 
-/// Another thread's panic leaves these values whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The same for the low layer.
+    pub(crate) fn on_low_encoded(&self, sample: &gst::Sample) {
+        self.low.on_encoded(sample, self.is_private());
+    }
 }
 
 fn small_luma(
@@ -188,17 +186,4 @@ fn small_luma(
     let stride = usize::try_from(*frame.plane_stride().first()?).ok()?;
     let size = (usize::try_from(frame.width()).ok()?, usize::try_from(frame.height()).ok()?);
     luma::downscale(frame.plane_data(0).ok()?, size, stride, captured_at)
-}
-
-fn encoded_frame(sample: &gst::Sample) -> Option<EncodedFrame> {
-    let buffer = sample.buffer()?;
-    // Encoders may count from far beyond zero (x264enc: from 1000 h) and say so in the segment.
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    let captured_at = segment.to_running_time(buffer.pts())?;
-    let map = buffer.map_readable().ok()?;
-    Some(EncodedFrame {
-        data: Bytes::copy_from_slice(&map),
-        key_frame: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
-        captured_at: MonotonicNanos(captured_at.nseconds()),
-    })
 }

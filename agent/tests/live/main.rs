@@ -51,7 +51,7 @@ impl Camera {
         let (signals_out, replies) = mpsc::channel(64);
         let live = live::start(
             media.clone(),
-            &LiveConfig { max_viewers },
+            &LiveConfig { max_viewers, ..LiveConfig::default() },
             WorkerCommand::of(env!("CARGO_BIN_EXE_nightjar-agent")),
             signals_in,
             signals_out,

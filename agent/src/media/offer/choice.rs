@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{attribute::parameter, description::Section};
+use crate::media::feedback::TRANSPORT_CC;
 
 /// The payload type that the answer uses.
 pub(super) struct Choice {
@@ -10,6 +11,8 @@ pub(super) struct Choice {
     pub(super) profile_level_id: Option<String>,
     /// The payload type of its retransmissions, if the viewer knows them.
     retransmissions: Option<u8>,
+    /// The number of the header extension for transport-wide feedback, if the viewer sends that.
+    pub(super) transport_cc: Option<u8>,
 }
 
 impl Choice {
@@ -36,6 +39,7 @@ impl Choice {
                 payload_type,
                 profile_level_id,
                 retransmissions: retransmissions_of(section, payload_type),
+                transport_cc: transport_cc_of(section, payload_type),
             })
     }
 
@@ -58,9 +62,13 @@ impl Choice {
         }
         text.push_str("\r\n");
         for feedback in ["nack", "nack pli", "ccm fir"] {
-            if section.by_payload("rtcp-fb").any(|offered| offered == (payload, feedback)) {
+            if gives_feedback(section, payload, feedback) {
                 let _ = write!(text, "a=rtcp-fb:{payload} {feedback}\r\n");
             }
+        }
+        if let Some(id) = self.transport_cc {
+            let _ = write!(text, "a=rtcp-fb:{payload} transport-cc\r\n");
+            let _ = write!(text, "a=extmap:{id} {TRANSPORT_CC}\r\n");
         }
         if let Some(again) = self.retransmissions {
             let _ = write!(text, "a=rtpmap:{again} rtx/90000\r\na=fmtp:{again} apt={payload}\r\n");
@@ -84,6 +92,19 @@ fn retransmissions_of(section: &Section<'_>, payload_type: u8) -> Option<u8> {
             *payload != payload_type && section.has_format(*payload) && repeats(format)
         })
         .map(|(payload, _)| payload)
+}
+
+fn gives_feedback(section: &Section<'_>, payload: u8, feedback: &str) -> bool {
+    section.by_payload("rtcp-fb").any(|offered| offered == (payload, feedback))
+}
+
+/// Numbers above 14 need headers that nobody else uses.
+fn transport_cc_of(section: &Section<'_>, payload: u8) -> Option<u8> {
+    let id = section
+        .by_payload("extmap")
+        .find(|(id, uri)| (1..=14).contains(id) && *uri == TRANSPORT_CC)
+        .map(|(id, _)| id)?;
+    gives_feedback(section, payload, "transport-cc").then_some(id)
 }
 
 fn is_profile(text: &str) -> bool {

@@ -40,6 +40,9 @@ pub struct Offer {
     /// The RTP payload type that the viewer uses for our kind of H.264.
     pub payload_type: u8,
     pub profile_level_id: Option<String>,
+    /// The number of the RTP header extension for transport-wide feedback, when the viewer
+    /// gives such feedback.
+    pub transport_cc: Option<u8>,
     /// The `mid` of every section, in order: what candidates refer to.
     mids: Vec<String>,
     text: String,
@@ -53,6 +56,7 @@ impl Offer {
         Ok(Self {
             payload_type: choice.payload_type,
             profile_level_id: choice.profile_level_id.clone(),
+            transport_cc: choice.transport_cc,
             mids: description.sections.iter().map(|section| section.mid().to_owned()).collect(),
             text: description.rewritten(video, &choice),
         })

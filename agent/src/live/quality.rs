@@ -1,0 +1,72 @@
+//! What all viewers together need of the encoders, and which layer each of them gets.
+
+use std::time::Duration;
+
+use super::wire::Wishes;
+use crate::{
+    clock::MonotonicNanos,
+    frame::Layer,
+    media::{
+        layers::{Bounds, is_worth_it, main_kbps},
+        peer::Peer,
+    },
+};
+
+/// The low layer outlasts its last viewer by this much: one who comes and goes starts it once.
+const LINGER: Duration = Duration::from_secs(3);
+
+pub(super) struct Quality {
+    bounds: Bounds,
+    main_kbps: u32,
+    low_wanted_at: Option<MonotonicNanos>,
+    told: Wishes,
+}
+
+impl Quality {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        let main_kbps = bounds.most_kbps;
+        Self { bounds, main_kbps, low_wanted_at: None, told: Wishes::default() }
+    }
+
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.main_kbps = bounds.most_kbps;
+    }
+
+    /// Gives each viewer its layer. Tells of which layers key frames are needed now.
+    pub(super) fn assign<'a>(
+        &mut self,
+        peers: impl Iterator<Item = &'a mut Peer>,
+        now: MonotonicNanos,
+    ) -> Vec<Layer> {
+        let mut peers: Vec<_> = peers.collect();
+        let estimates: Vec<u32> =
+            peers.iter().filter_map(|peer| peer.path().estimate_kbps).collect();
+        let wanted = main_kbps(estimates.into_iter(), self.bounds);
+        if is_worth_it(self.main_kbps, wanted) {
+            self.main_kbps = wanted;
+        }
+        let mut changed = Vec::new();
+        for peer in &mut peers {
+            let before = peer.wanted_layer();
+            let after = peer.choose_layer(self.main_kbps, now);
+            if after != before {
+                changed.push(after);
+            }
+            if after == Layer::Low {
+                self.low_wanted_at = Some(now);
+            }
+        }
+        changed
+    }
+
+    /// What the agent does not know yet.
+    pub(super) fn news(&mut self, now: MonotonicNanos) -> Option<Wishes> {
+        let low = self.low_wanted_at.is_some_and(|at| now.since(at) < LINGER);
+        let less = self.main_kbps < self.bounds.most_kbps;
+        let wishes = Wishes { main_kbps: less.then_some(self.main_kbps), low };
+        let news = wishes != self.told;
+        self.told = wishes;
+        news.then_some(wishes)
+    }
+}
