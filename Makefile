@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 lint bench
+.PHONY: help demo test test-v4l2 lint bench bench-motion
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -16,6 +16,7 @@ help:
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
 	@echo 'make lint       format and lints alone'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
+	@echo 'make bench-motion  the same for the motion detector alone'
 
 demo:
 	@build/install-packages build run
@@ -57,3 +58,7 @@ bench:
 	@build/install-packages build run test
 	$(CARGO) build --release --workspace --bins
 	$(TARGET)/release/nightjar-e2e bench
+
+bench-motion:
+	@build/install-packages build run
+	$(CARGO) bench -p nightjar-agent --bench motion

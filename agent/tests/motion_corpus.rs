@@ -1,0 +1,30 @@
+//! The detector on labelled footage of real scenes, through the program's own door.
+
+#[path = "motion_corpus/mod.rs"]
+mod corpus;
+
+use std::path::Path;
+
+use corpus::{Score, Unscored};
+
+#[test]
+fn real_footage_is_judged_as_well_as_promised() {
+    let score = match corpus::score(Path::new(env!("CARGO_BIN_EXE_nightjar-agent"))) {
+        Ok(score) => score,
+        Err(Unscored::Skipped(why)) => return say_skipped(&why),
+        Err(Unscored::Failed(error)) => panic!("{error:#}"),
+    };
+    let Score { events, detected, false_alarms, bridged, coverage, delay_p50_s, .. } = score;
+    assert_eq!(detected, events);
+    assert!(false_alarms <= 1, "{false_alarms} false alarms");
+    assert!(bridged <= 1, "{bridged} pairs of events taken for one");
+    assert!(coverage >= 0.85, "{coverage}");
+    assert!(delay_p50_s <= 0.25, "{delay_p50_s} s, p90 {} s", score.delay_p90_s);
+    assert!(score.pixel_f >= 0.75, "{}", score.pixel_f);
+}
+
+/// A test that does not run says so.
+#[expect(clippy::print_stderr, reason = "for whoever reads the test's output")]
+fn say_skipped(why: &str) {
+    eprintln!("SKIPPED: the corpus of real footage: {why}");
+}
