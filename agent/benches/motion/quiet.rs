@@ -1,16 +1,11 @@
 //! False alarms on two hours of simulated footage in which nothing happens but nuisances, each
 //! for as long as the others.
 
-use std::time::Duration;
-
-use nightjar_agent::{
-    clock::MonotonicNanos,
-    motion::{Detector, LumaPlane, Tuning},
-};
+use nightjar_agent::motion::{Detector, LumaPlane, Tuning};
 
 use crate::{
     say,
-    simulator::{Simulator, nuisances::Nuisance},
+    simulator::{Simulator, moment, nuisances::Nuisance},
     table::Figure,
 };
 
@@ -47,8 +42,7 @@ fn alarms(scene: &Simulator, seconds: f32) -> Vec<f32> {
     for frame in (0..).take_while(|frame| scene.time_s(*frame) < seconds) {
         let (data, time_s) = (scene.frame(frame), scene.time_s(frame));
         let plane = LumaPlane { data: &data, width: SIZE.0, height: SIZE.1, stride: SIZE.0 };
-        let now = MonotonicNanos(1).plus(Duration::from_secs_f32(time_s));
-        if detector.observe(plane, now).iter().any(|blob| blob.alarms) {
+        if detector.observe(plane, moment(time_s)).iter().any(|blob| blob.alarms) {
             if time_s - last > PAUSE_S {
                 begun.push(time_s);
             }

@@ -12,12 +12,21 @@ pub(crate) mod nuisances;
 pub(crate) mod random;
 pub(crate) mod targets;
 
+use std::time::Duration;
+
+use nightjar_agent::clock::MonotonicNanos;
+
 use self::{
     canvas::Canvas,
     nuisances::Nuisance,
     random::{Grain, Random},
     targets::Target,
 };
+
+/// The detector's clock at a time of a scene.
+pub(crate) fn moment(time_s: f32) -> MonotonicNanos {
+    MonotonicNanos(1).plus(Duration::from_secs_f32(time_s))
+}
 
 /// A scene that gives the same frames for the same seed.
 pub(crate) struct Simulator {

@@ -217,7 +217,7 @@ impl Default for Tuning {
             flow_share: 0.8,
             heading: 0.6,
             flow_min: 0.25,
-            trace_s: 0.18,
+            trace_s: 0.12,
             density_large: 0.35,
             restless_calm: 0.2,
             area_large: 0.005,
