@@ -118,3 +118,28 @@ async fn motion_that_goes_on_is_ended_when_the_agent_stops() {
     let ended = fixture.change().await;
     assert_eq!((ended.state, ended.reason), (EventState::Ended, Some("stopped")));
 }
+
+#[tokio::test]
+async fn a_mask_that_appears_is_no_motion_and_does_not_hide_it_afterwards() {
+    let mut fixture = Fixture::start();
+    fixture.show_quiet(3).await;
+    let covered = |mut frame: LumaFrame| {
+        let mut data = frame.data.to_vec();
+        for row in data.chunks_exact_mut(WIDTH).take(70) {
+            row[40..140].fill(16);
+        }
+        frame.data = Bytes::from(data);
+        frame
+    };
+    fixture.motion.disturbed(fixture.now);
+    for step in 0..3 * FPS + 24 {
+        fixture.now = fixture.now.plus(Duration::from_millis(1_000 / FPS));
+        let walks = step.checked_sub(3 * FPS).map(|step| usize::try_from(step).unwrap() * 12);
+        fixture.frames.send(covered(picture(walks, fixture.now))).await.unwrap();
+    }
+    let first = fixture.change().await;
+    assert_eq!(first.state, EventState::Started);
+    assert!(first.boxes.iter().all(|area| area.y > 0.35), "the walker alone: {:?}", first.boxes);
+    let began = fixture.now.since(first.at);
+    assert!(began < Duration::from_secs(3), "not before the walker came: {began:?} before the end");
+}

@@ -71,6 +71,7 @@ export const api = {
   renameCamera: (cameraId, name) => call("PATCH", `/cameras/${id(cameraId)}`, { name }),
   removeCamera: (cameraId) => call("DELETE", `/cameras/${id(cameraId)}`),
   health: (cameraId, signal) => get(`/cameras/${id(cameraId)}/health`, signal),
+  configuration: (cameraId, signal) => get(`/cameras/${id(cameraId)}/configuration`, signal),
 
   openPairing: (siteId) => call("POST", `/sites/${id(siteId)}/pairings`, {}),
   pairing: (pairingId, signal) => get(`/pairings/${id(pairingId)}`, signal),
@@ -80,6 +81,7 @@ export const api = {
     call("POST", `/cameras/${id(cameraId)}/commands`, { kind, arguments: commandArguments }),
   command: (commandId, signal) => get(`/commands/${id(commandId)}`, signal),
 
+  event: (eventId, signal) => get(`/events/${id(eventId)}`, signal),
   events: (filter, signal) => get(`/events${query(filter)}`, signal),
   clips: (filter, signal) => get(`/clips${query(filter)}`, signal),
   clip: (clipId, signal) => get(`/clips/${id(clipId)}`, signal),

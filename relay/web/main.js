@@ -11,6 +11,7 @@ const routes = [
   { pattern: "/sign-up", load: () => import("./views/sign_up.js") },
   { pattern: "/", load: () => import("./views/cameras.js") },
   { pattern: "/cameras/:cameraId", load: () => import("./views/camera.js") },
+  { pattern: "/cameras/:cameraId/settings", load: () => import("./views/camera_settings.js") },
   { pattern: "/pair", load: () => import("./views/pair.js") },
   { pattern: "/events", load: () => import("./views/events.js") },
   { pattern: "/clips", load: () => import("./views/clips.js") },

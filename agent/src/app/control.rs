@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use nightjar_shared::{command::Command, configuration::Configuration, ids::ClipId};
+use nightjar_shared::{
+    command::Command,
+    configuration::{Configuration, PrivacyMask},
+    ids::ClipId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
@@ -10,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::identify;
 use crate::{
+    clock::{MonotonicNanos, monotonic_now},
     config::Config,
     live::Live,
     media::Media,
@@ -68,10 +73,24 @@ impl Parts {
 
     fn configure(&self, config: &Config) {
         self.media.set_bitrate_kbps(config.source.bitrate_kbps);
+        self.cover(&config.source.masks);
         self.motion.configure(&config.motion);
         self.live.set_max_viewers(config.live.max_viewers);
         self.live.set_max_bitrate_kbps(config.source.bitrate_kbps);
         self.recorder.configure(config.recording.clone());
+    }
+}
+
+impl Parts {
+    /// The detector hears of it first, so that no mask is taken for something that moved; what was
+    /// seen before is forgotten, as far as it lies in memory.
+    fn cover(&self, masks: &[PrivacyMask]) {
+        if self.media.masks() == masks {
+            return;
+        }
+        self.motion.disturbed(monotonic_now());
+        self.media.set_masks(masks);
+        self.recorder.forget_preroll();
     }
 }
 
@@ -148,6 +167,19 @@ impl Control {
         self.parts.configure(&self.config);
         self.told.send_replace(self.config.configuration());
         Execution::Done(None)
+    }
+}
+
+/// Lets the detector know when the camera changes its own picture.
+pub(super) async fn tell_disturbances(
+    mut changes: watch::Receiver<Option<MonotonicNanos>>,
+    motion: Motion,
+    cancel: CancellationToken,
+) {
+    while let Some(Ok(())) = cancel.run_until_cancelled(changes.changed()).await {
+        if let Some(at) = *changes.borrow_and_update() {
+            motion.disturbed(at);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where pictures come from: cameras, video files, a drawn scene.
 
 pub mod choose;
+pub(crate) mod controls;
 pub mod discover;
 pub(crate) mod feeder;
 pub(crate) mod reel;

@@ -1,6 +1,6 @@
 //! From `[source]` of agent.toml to a `GStreamer` bin that gives raw video.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
@@ -8,12 +8,16 @@ use gstreamer_app::AppSrc;
 
 use super::{
     Geometry,
+    controls::ControlWatch,
     feeder::{Feeder, SceneSupply, Supply},
     reel::Reel,
     scene::Scene,
     v4l2,
 };
-use crate::config::{SourceConfig, SourceKind};
+use crate::{
+    clock::MonotonicNanos,
+    config::{SourceConfig, SourceKind},
+};
 
 /// Pictures waiting between feeder and pipeline; when full, the oldest is dropped.
 const FEED_DEPTH: u64 = 4;
@@ -25,6 +29,8 @@ pub(crate) struct Source {
     /// What the source really gives, which may differ from what was wanted.
     pub(crate) geometry: Geometry,
     feed: Option<(Supply, AppSrc)>,
+    /// Of a camera whose driver can be asked.
+    device: Option<PathBuf>,
 }
 
 impl Source {
@@ -41,6 +47,18 @@ impl Source {
     /// Starts the pictures of a source that is fed by a thread; call it once the pipeline plays.
     pub(crate) fn start_feeding(&mut self) -> anyhow::Result<Option<Feeder>> {
         self.feed.take().map(|(supply, sink)| Feeder::start(supply, sink)).transpose()
+    }
+
+    /// Tells when the camera changes its own picture; nothing where nobody can know. A driver that
+    /// cannot be asked is no reason not to see.
+    pub(crate) fn watch_controls(
+        &self,
+        changed: impl Fn(MonotonicNanos) + Send + 'static,
+    ) -> Option<ControlWatch> {
+        ControlWatch::start(self.device.as_deref()?, changed).unwrap_or_else(|error| {
+            tracing::warn!(error = format!("{error:#}"), "exposure and gain are not watched");
+            None
+        })
     }
 
     fn synthetic(config: &SourceConfig) -> anyhow::Result<Self> {
@@ -68,9 +86,9 @@ impl Source {
     }
 
     fn camera(config: &SourceConfig) -> anyhow::Result<Self> {
-        let (chain, geometry) = v4l2::chain(config)?;
-        let chain: Vec<&gst::Element> = chain.iter().collect();
-        Ok(Self { bin: bin_of(&chain)?, geometry, feed: None })
+        let v4l2::Chain { elements, geometry, device } = v4l2::chain(config)?;
+        let chain: Vec<&gst::Element> = elements.iter().collect();
+        Ok(Self { bin: bin_of(&chain)?, geometry, feed: None, device: Some(device) })
     }
 
     fn fed(supply: Supply, geometry: Geometry, caps: &gst::Caps) -> anyhow::Result<Self> {
@@ -83,7 +101,7 @@ impl Source {
             .leaky_type(gstreamer_app::AppLeakyType::Downstream)
             .build();
         let bin = bin_of(&[sink.upcast_ref()])?;
-        Ok(Self { bin, geometry, feed: Some((supply, sink)) })
+        Ok(Self { bin, geometry, feed: Some((supply, sink)), device: None })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A V4L2 camera as a chain of elements.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use gstreamer as gst;
@@ -15,8 +15,14 @@ use crate::config::SourceConfig;
 /// What `[source] device` is when any camera will do.
 const ANY_DEVICE: &str = "auto";
 
-/// The camera's elements in order, and the pictures that come out at their end.
-pub(super) fn chain(config: &SourceConfig) -> anyhow::Result<(Vec<gst::Element>, Geometry)> {
+/// A camera's elements in order, and the pictures that come out at their end.
+pub(super) struct Chain {
+    pub(super) elements: Vec<gst::Element>,
+    pub(super) geometry: Geometry,
+    pub(super) device: PathBuf,
+}
+
+pub(super) fn chain(config: &SourceConfig) -> anyhow::Result<Chain> {
     let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
     let (camera, choice) = find(&config.device, wanted)?;
     tracing::info!(camera = camera.name, device = %camera.path.display(), "{}", choice.reason);
@@ -43,7 +49,8 @@ pub(super) fn chain(config: &SourceConfig) -> anyhow::Result<(Vec<gst::Element>,
         chain.push(gst::ElementFactory::make("jpegdec").build()?);
     }
     let fps = if thinned { (config.fps, 1) } else { pace };
-    Ok((chain, Geometry { width: mode.width, height: mode.height, fps }))
+    let geometry = Geometry { width: mode.width, height: mode.height, fps };
+    Ok(Chain { elements: chain, geometry, device: camera.path })
 }
 
 /// The configured camera, or the first that can be used.

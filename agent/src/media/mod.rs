@@ -13,6 +13,7 @@ mod key_frames;
 pub mod layers;
 mod low;
 mod luma;
+mod masks;
 pub mod mux;
 mod negotiation;
 pub mod offer;
@@ -29,6 +30,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use nightjar_shared::configuration::PrivacyMask;
 use tokio::{
     sync::{broadcast, mpsc, watch},
     task::spawn_blocking,
@@ -42,6 +44,7 @@ pub use self::{
 };
 use self::{supervisor::Supervisor, taps::Taps};
 use crate::{
+    clock::MonotonicNanos,
     config::SourceConfig,
     frame::{CaptureStatus, EncodedFrame, Layer, LumaFrame},
 };
@@ -99,6 +102,7 @@ impl Media {
             bail!("no H.264 encoder is installed; install gstreamer1.0-plugins-ugly (x264enc)");
         }
         let (taps, luma) = Taps::new();
+        taps.set_masks(&config.masks);
         let taps = Arc::new(taps);
         let (status_sender, status) = watch::channel(CaptureStatus::default());
         let (privacy, privacy_receiver) = watch::channel(false);
@@ -197,6 +201,22 @@ impl Media {
         spawn_blocking(move || jpeg::encode(picture, max_width))
             .await
             .context("the JPEG encoder panicked")?
+    }
+
+    /// Fills these polygons in every picture from the next one on, for whoever sees it.
+    pub fn set_masks(&self, masks: &[PrivacyMask]) {
+        self.shared.taps.set_masks(masks);
+    }
+
+    /// The polygons that are filled.
+    pub fn masks(&self) -> Vec<PrivacyMask> {
+        self.shared.taps.masks()
+    }
+
+    /// When the camera last changed its own picture, as far as its driver tells: its exposure, its
+    /// gain, its filter.
+    pub fn camera_changes(&self) -> watch::Receiver<Option<MonotonicNanos>> {
+        self.shared.taps.camera_changes()
     }
 
     /// What source and encoder are doing; changes at least twice a second.

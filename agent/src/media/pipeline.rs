@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{encoder::Encoder, taps::Taps};
 use crate::{
-    capture::{Geometry, Source, feeder::Feeder},
+    capture::{Geometry, Source, controls::ControlWatch, feeder::Feeder},
     config::SourceConfig,
 };
 
@@ -24,6 +24,7 @@ pub(crate) struct Pipeline {
     graph: gst::Pipeline,
     encoder: Arc<Encoder>,
     feeder: Option<Feeder>,
+    controls: Option<ControlWatch>,
     /// The size of the encoded pictures, and the source's nominal pace.
     pub(crate) geometry: Geometry,
 }
@@ -45,11 +46,13 @@ impl Pipeline {
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(gst::ClockTime::ZERO);
         taps.reset();
-        let mut this = Self { graph: pipeline, encoder, feeder: None, geometry };
+        let mut this = Self { graph: pipeline, encoder, feeder: None, controls: None, geometry };
         if this.graph.set_state(gst::State::Playing).is_err() {
             anyhow::bail!("{}", first_failure(failures));
         }
         this.feeder = source.start_feeding()?;
+        let taps = Arc::clone(taps);
+        this.controls = source.watch_controls(move |at| taps.camera_changed(at));
         Ok((this, failures))
     }
 
@@ -73,6 +76,9 @@ impl Drop for Pipeline {
         }
         if let Some(feeder) = self.feeder.take() {
             feeder.stop();
+        }
+        if let Some(controls) = self.controls.take() {
+            controls.stop();
         }
     }
 }
@@ -136,11 +142,16 @@ pub(super) fn raw_caps(encoder: &Encoder, geometry: Geometry) -> anyhow::Result<
     Ok(caps)
 }
 
-/// Lets the taps see every raw picture.
+/// Covers what nobody may see, then lets the taps see every raw picture.
 fn tap_raw(raw: &gst::Element, encoder: &Arc<Encoder>, taps: &Arc<Taps>) -> anyhow::Result<()> {
     let (encoder, taps) = (Arc::clone(encoder), Arc::clone(taps));
     let pad = raw.static_pad("src").context("a caps filter without an output")?;
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(buffer) = info.buffer_mut()
+            && !taps.cover(pad, buffer)
+        {
+            return gst::PadProbeReturn::Drop;
+        }
         if let Some(buffer) = info.buffer()
             && taps.on_raw(pad, buffer)
         {

@@ -8,12 +8,14 @@ use std::sync::{
 
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video::{VideoFrameRef, VideoInfo, prelude::*};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use nightjar_shared::configuration::PrivacyMask;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
     hub::{FrameHub, lock},
     low::LowFeed,
     luma::{self, Limiter},
+    masks::Masks,
 };
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
@@ -40,6 +42,11 @@ pub(crate) struct Taps {
     pub(crate) low_feed: LowFeed,
     luma: mpsc::Sender<LumaFrame>,
     private: AtomicBool,
+    masks: Mutex<Masks>,
+    /// A picture could not be covered; said once.
+    uncovered: AtomicBool,
+    /// When the camera last changed its own picture.
+    camera_changes: watch::Sender<Option<MonotonicNanos>>,
     limiter: Mutex<Limiter>,
     pictures: Mutex<Vec<oneshot::Sender<RawPicture>>>,
     encoded: AtomicU64,
@@ -56,6 +63,9 @@ impl Taps {
             low_feed: LowFeed::default(),
             luma,
             private: AtomicBool::new(false),
+            masks: Mutex::default(),
+            uncovered: AtomicBool::new(false),
+            camera_changes: watch::Sender::new(None),
             limiter: Mutex::default(),
             pictures: Mutex::default(),
             encoded: AtomicU64::new(0),
@@ -98,6 +108,39 @@ impl Taps {
         } else {
             self.request_key_frame(Layer::Main);
         }
+    }
+
+    /// From the next picture on.
+    pub(crate) fn set_masks(&self, masks: &[PrivacyMask]) {
+        *lock(&self.masks) = Masks::new(masks);
+        self.request_key_frame(Layer::Main);
+        self.request_key_frame(Layer::Low);
+    }
+
+    pub(crate) fn masks(&self) -> Vec<PrivacyMask> {
+        lock(&self.masks).shapes().to_vec()
+    }
+
+    /// Fills what nobody may see. False when that was impossible: then nobody may see any of it.
+    pub(crate) fn cover(&self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> bool {
+        let covered = lock(&self.masks).cover(pad, buffer);
+        if let Err(error) = &covered
+            && !self.uncovered.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the privacy masks cannot be drawn; no picture is let through"
+            );
+        }
+        covered.is_ok()
+    }
+
+    pub(crate) fn camera_changed(&self, at: MonotonicNanos) {
+        self.camera_changes.send_replace(Some(at));
+    }
+
+    pub(crate) fn camera_changes(&self) -> watch::Receiver<Option<MonotonicNanos>> {
+        self.camera_changes.subscribe()
     }
 
     pub(crate) fn is_private(&self) -> bool {

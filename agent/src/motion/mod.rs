@@ -3,6 +3,7 @@
 
 mod detector;
 mod gate;
+mod hold;
 mod offline;
 mod overlay;
 mod zones;
@@ -20,7 +21,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::zones::detector_sensitivity;
 pub use self::{
     detector::{Blob, Detector, LumaPlane, Tuning},
     gate::{EndReason, Gate, Rules, Transition},
@@ -28,6 +28,7 @@ pub use self::{
     overlay::Overlay,
     zones::Zones,
 };
+use self::{hold::Hold, zones::detector_sensitivity};
 use crate::{
     clock::{MonotonicNanos, clock_state, monotonic_now, unix_now},
     config::MotionConfig,
@@ -53,6 +54,7 @@ pub struct Motion {
     changes: broadcast::Sender<MotionChange>,
     controls: Arc<watch::Sender<Controls>>,
     scheduled_off: watch::Receiver<bool>,
+    disturbances: Arc<watch::Sender<MonotonicNanos>>,
 }
 
 /// Detects motion in the frames that come until `cancel`; motion that goes on is ended then.
@@ -67,9 +69,15 @@ pub fn start(
     let first = Controls { config: config.clone(), armed: true, private: false };
     let (controls, receiver) = watch::channel(first);
     let (scheduled_off_in, scheduled_off) = watch::channel(false);
-    let task = Task::new(changes.clone(), receiver, scheduled_off_in);
+    let (disturbances, disturbed) = watch::channel(MonotonicNanos::default());
+    let task = Task::new(changes.clone(), receiver, scheduled_off_in, disturbed);
     tracker.spawn(task.run(frames, cancel));
-    Motion { changes, controls: Arc::new(controls), scheduled_off }
+    Motion {
+        changes,
+        controls: Arc::new(controls),
+        scheduled_off,
+        disturbances: Arc::new(disturbances),
+    }
 }
 
 impl Motion {
@@ -83,6 +91,11 @@ impl Motion {
 
     pub fn set_privacy(&self, private: bool) {
         self.controls.send_modify(|controls| controls.private = private);
+    }
+
+    /// At that time the camera, and not what it sees, changed the picture.
+    pub fn disturbed(&self, at: MonotonicNanos) {
+        self.disturbances.send_replace(at);
     }
 
     /// Whether the schedule keeps motion from opening events now.
@@ -104,6 +117,8 @@ struct Task {
     changes: broadcast::Sender<MotionChange>,
     controls: watch::Receiver<Controls>,
     scheduled_off: watch::Sender<bool>,
+    disturbed: watch::Receiver<MonotonicNanos>,
+    hold: Hold,
 }
 
 impl Task {
@@ -111,6 +126,7 @@ impl Task {
         changes: broadcast::Sender<MotionChange>,
         controls: watch::Receiver<Controls>,
         scheduled_off: watch::Sender<bool>,
+        disturbed: watch::Receiver<MonotonicNanos>,
     ) -> Self {
         let config = controls.borrow().config.clone();
         Self {
@@ -121,6 +137,8 @@ impl Task {
             changes,
             controls,
             scheduled_off,
+            disturbed,
+            hold: Hold::default(),
         }
     }
 
@@ -130,7 +148,12 @@ impl Task {
         self.adopt();
         loop {
             tokio::select! {
+                // In this order: what changed the picture is known before the changed picture.
+                biased;
                 () = cancel.cancelled() => break,
+                Ok(()) = self.disturbed.changed() => self.on_disturbance(),
+                Ok(()) = self.controls.changed() => self.adopt(),
+                _ = ticks.tick() => self.on_tick(),
                 frame = frames.recv() => match frame {
                     Some(frame) => {
                         self.on_frame(&frame);
@@ -140,8 +163,6 @@ impl Task {
                     }
                     None => break,
                 },
-                Ok(()) = self.controls.changed() => self.adopt(),
-                _ = ticks.tick() => self.on_tick(),
             }
         }
         let transition = self.gate.stop();
@@ -162,6 +183,13 @@ impl Task {
         let blobs = self.detector.observe(plane, frame.captured_at);
         let transition = self.gate.observe(blobs, frame.captured_at);
         self.tell(transition, frame.captured_at);
+    }
+
+    fn on_disturbance(&mut self) {
+        let at = *self.disturbed.borrow_and_update();
+        if let Some(until) = self.hold.changed(at) {
+            self.detector.hold(until);
+        }
     }
 
     fn on_tick(&mut self) {

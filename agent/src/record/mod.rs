@@ -255,6 +255,12 @@ impl Recorder {
         self.controls.send_modify(|controls| controls.config = config);
     }
 
+    /// Forgets the seconds before now: something that they show is covered from now on. Not when
+    /// too many requests wait; then they are forgotten as they grow old.
+    pub fn forget_preroll(&self) {
+        drop(self.requests.try_send(task::Request::ForgetPreroll));
+    }
+
     /// In privacy mode open clips are closed and nothing is recorded.
     pub fn set_privacy(&self, private: bool) {
         self.controls.send_modify(|controls| controls.private = private);

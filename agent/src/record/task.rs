@@ -42,6 +42,7 @@ const TICK: Duration = Duration::from_millis(250);
 pub(super) enum Request {
     StartManual(oneshot::Sender<Result<ClipId, RecordError>>),
     StopManual(oneshot::Sender<Result<ClipId, RecordError>>),
+    ForgetPreroll,
 }
 
 /// The ends of the channels that the recorder works with.
@@ -234,6 +235,7 @@ impl Task {
 
     async fn on_request(&mut self, request: Request) {
         match request {
+            Request::ForgetPreroll => self.preroll.clear(),
             Request::StartManual(answer) => {
                 let outcome = self.start_manual().await;
                 // Whoever asked may have given up.

@@ -6,4 +6,5 @@ mod camera;
 mod events;
 #[path = "../footage/mod.rs"]
 mod footage;
+mod masks;
 mod modes;

@@ -2,6 +2,7 @@
 
 import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
+import { endWords, zoneWords } from "./event_words.js";
 import { still } from "./still.js";
 
 const WORDS = { motion: "Motion", manual: "Recording" };
@@ -10,6 +11,12 @@ const WORDS = { motion: "Motion", manual: "Recording" };
 export function withClip(event, { clip_id, thumbnail_url }) {
   if (event.clip_id && event.clip_id !== clip_id) return event;
   return { ...event, clip_id, thumbnail_url: thumbnail_url ?? event.thumbnail_url };
+}
+
+/** That nothing moved any more needs no words. */
+function unusualEnd(event) {
+  const words = event.reason === "still" ? null : endWords(event);
+  return words && element("span", { class: "quiet", "data-testid": "event-end" }, words);
 }
 
 /**
@@ -21,12 +28,13 @@ export function eventRow(event, cameraName) {
   const going = event.state === "started";
   const length = event.ended_at ? duration(event.ended_at - event.started_at) : null;
   const content = [
-    still(event.thumbnail_url),
+    still(event.thumbnail_url, "", event.boxes),
     element(
       "span",
       { class: "row-text" },
       element("strong", {}, word),
-      element("span", { class: "quiet" }, cameraName),
+      element("span", { class: "quiet" }, [cameraName, zoneWords(event)].filter(Boolean).join(" · ")),
+      unusualEnd(event),
     ),
     element(
       "span",

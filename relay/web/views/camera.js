@@ -35,7 +35,8 @@ export async function show({ root, parameters, signal, router }) {
   };
   showCamera();
   if (mayControl(camera.site_id)) {
-    root.append(commands.node);
+    const motion = element("a", { class: "button", href: `/cameras/${cameraId}/settings`, "data-testid": "camera-motion" }, "Motion and privacy");
+    root.append(commands.node, element("p", {}, motion));
     settings.append(settingsPanel(camera, router));
   }
   root.append(element("section", {}, element("h2", {}, "Events"), events.node), facts, settings);

@@ -2,6 +2,7 @@ import { api } from "../api.js";
 import { confirmWith, element, failure, notice } from "../dom.js";
 import { bytes, dayName, duration, timeOfDay } from "../format.js";
 import { clipTitle } from "../parts/clip_row.js";
+import { eventFacts } from "../parts/event_facts.js";
 import { mayControl, realtime } from "../session.js";
 
 export async function show({ root, parameters, signal, router }) {
@@ -32,9 +33,19 @@ export async function show({ root, parameters, signal, router }) {
   realtime.subscribe("clip", ({ clip: next }) => next.clip_id === clipId && update(next), signal);
   realtime.subscribe("open", () => api.clip(clipId, signal).then(update, () => {}), signal);
   update(clip);
+  if (clip.event_id) showEvent(clip, root, signal);
   if (camera) root.append(element("p", {}, element("a", { class: "link", href: `/cameras/${camera.camera_id}` }, `See ${camera.name} live`)));
   if (mayControl(clip.site_id)) root.append(removeButton(clip, router));
   return title;
+}
+
+/** Beside the clip, as soon as it is known and whenever it changes. */
+function showEvent(clip, root, signal) {
+  const place = element("div", {});
+  root.append(place);
+  const show = (event) => place.replaceChildren(eventFacts({ ...event, thumbnail_url: event.thumbnail_url ?? clip.thumbnail_url }));
+  realtime.subscribe("event", ({ event }) => event.event_id === clip.event_id && show(event), signal);
+  api.event(clip.event_id, signal).then(show, () => {});
 }
 
 function describe({ started_at, duration_ms, length }) {

@@ -1,0 +1,197 @@
+//! What a V4L2 camera does to its own picture, as its driver tells: exposure, gain, filters. A
+//! change of the picture that comes with a change here is the camera's doing.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use v4l::{
+    Device,
+    control::{Description, Flags, Value},
+};
+
+use crate::clock::{MonotonicNanos, monotonic_now};
+
+/// A change is noticed this soon. A USB camera answers each question in about a millisecond.
+const EVERY: Duration = Duration::from_millis(100);
+/// More controls than a camera has that change its picture.
+const CONTROLS_MAX: usize = 16;
+/// Readings that fail in a row before the driver is left alone.
+const FAILURES_MAX: u32 = 20;
+/// A value must change by this share of itself to be seen in the picture.
+const NOTICEABLE: f64 = 0.08;
+
+/// Controls of every driver, by their numbers in `linux/v4l2-controls.h`: brightness, contrast,
+/// automatic gain, gain, exposure, backlight compensation; exposure and its automatic, ISO and its
+/// automatic, wide dynamic range, iris; analogue and digital gain of a sensor.
+const KNOWN: [u32; 17] = [
+    0x0098_0900,
+    0x0098_0901,
+    0x0098_0912,
+    0x0098_0913,
+    0x0098_0911,
+    0x0098_091c,
+    0x009a_0901,
+    0x009a_0902,
+    0x009a_0903,
+    0x009a_0911,
+    0x009a_0915,
+    0x009a_0917,
+    0x009a_0918,
+    0x009e_0903,
+    0x009e_0904,
+    0x009f_0905,
+    0x0098_0920,
+];
+/// The infrared filter has no number of its own: drivers name it as they like.
+const TELLING_NAMES: [&str; 6] = ["ir-cut", "ir cut", "ircut", "infrared", "night", "day/night"];
+
+/// The values of a camera's controls, and whether they changed enough to be seen.
+#[derive(Debug, Default)]
+struct Look {
+    values: Vec<(u32, i64)>,
+}
+
+impl Look {
+    /// Takes the next reading. The first one changes nothing.
+    fn changes_to(&mut self, values: Vec<(u32, i64)>) -> bool {
+        let before = |id: u32| self.values.iter().find(|(other, _)| *other == id);
+        let changed = values
+            .iter()
+            .any(|(id, now)| before(*id).is_some_and(|(_, before)| is_noticeable(*before, *now)));
+        if changed || self.values.len() != values.len() {
+            self.values = values;
+        }
+        changed
+    }
+}
+
+/// Small steps add up: what is not noticeable yet is compared with again.
+#[expect(clippy::cast_precision_loss, reason = "values of controls are small numbers")]
+fn is_noticeable(before: i64, now: i64) -> bool {
+    let step = before.abs_diff(now) as f64;
+    step > 0.0 && step >= before.unsigned_abs() as f64 * NOTICEABLE
+}
+
+/// A thread that reads a camera's controls; [`ControlWatch::stop`] joins it.
+pub(crate) struct ControlWatch {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl ControlWatch {
+    /// Calls `changed` with the time at which a change was noticed. Nothing is watched when the
+    /// driver tells nothing of use.
+    pub(crate) fn start(
+        device: &Path,
+        changed: impl Fn(MonotonicNanos) + Send + 'static,
+    ) -> anyhow::Result<Option<Self>> {
+        let camera = Device::with_path(device)
+            .with_context(|| format!("cannot read the controls of {}", device.display()))?;
+        let controls = telling_controls(&camera);
+        if controls.is_empty() {
+            tracing::info!(device = %device.display(), "the driver tells of no exposure or gain");
+            return Ok(None);
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::Builder::new()
+            .name("capture-controls".to_owned())
+            .spawn(move || watch(&camera, &controls, &stopped, changed))
+            .context("cannot start the thread that reads the camera's controls")?;
+        Ok(Some(Self { stop, thread }))
+    }
+
+    /// Blocks until the thread has ended.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that reads the camera's controls panicked");
+        }
+    }
+}
+
+fn telling_controls(camera: &Device) -> Vec<u32> {
+    let described = camera.query_controls().unwrap_or_default();
+    described.iter().filter(|control| tells(control)).map(|it| it.id).take(CONTROLS_MAX).collect()
+}
+
+fn tells(control: &Description) -> bool {
+    let name = control.name.to_lowercase();
+    let readable = !control.flags.intersects(Flags::DISABLED | Flags::WRITE_ONLY);
+    readable
+        && (KNOWN.contains(&control.id) || TELLING_NAMES.iter().any(|word| name.contains(word)))
+}
+
+fn watch(camera: &Device, controls: &[u32], stop: &AtomicBool, changed: impl Fn(MonotonicNanos)) {
+    let (mut look, mut failures) = (Look::default(), 0);
+    while !stop.load(Ordering::Relaxed) && failures < FAILURES_MAX {
+        let values = read(camera, controls);
+        failures = if values.is_empty() { failures + 1 } else { 0 };
+        if look.changes_to(values) {
+            tracing::debug!("the camera changes its picture");
+            changed(monotonic_now());
+        }
+        thread::park_timeout(EVERY);
+    }
+}
+
+fn read(camera: &Device, controls: &[u32]) -> Vec<(u32, i64)> {
+    let value = |id: u32| match camera.control(id).ok()?.value {
+        Value::Integer(value) => Some((id, value)),
+        Value::Boolean(value) => Some((id, i64::from(value))),
+        _ => None,
+    };
+    controls.iter().filter_map(|id| value(*id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXPOSURE: u32 = 0x009a_0902;
+    const FILTER: u32 = 0x0098_f000;
+
+    #[test]
+    fn the_first_reading_and_equal_ones_are_no_change() {
+        let mut look = Look::default();
+        assert!(!look.changes_to(vec![(EXPOSURE, 100)]));
+        assert!(!look.changes_to(vec![(EXPOSURE, 100)]));
+    }
+
+    #[test]
+    fn a_step_of_exposure_and_a_switch_of_the_filter_are_changes() {
+        let mut look = Look::default();
+        look.changes_to(vec![(EXPOSURE, 100), (FILTER, 0)]);
+        assert!(look.changes_to(vec![(EXPOSURE, 130), (FILTER, 0)]));
+        assert!(look.changes_to(vec![(EXPOSURE, 130), (FILTER, 1)]));
+        assert!(look.changes_to(vec![(EXPOSURE, 130), (FILTER, 0)]));
+    }
+
+    #[test]
+    fn small_steps_count_once_they_have_added_up() {
+        let mut look = Look::default();
+        look.changes_to(vec![(EXPOSURE, 100)]);
+        let changes: Vec<bool> =
+            (101..=116).map(|value| look.changes_to(vec![(EXPOSURE, value)])).collect();
+        assert_eq!(changes.iter().filter(|changed| **changed).count(), 1, "{changes:?}");
+        assert!(changes[7], "from 100 to 108");
+    }
+
+    #[test]
+    fn a_control_that_comes_or_goes_is_no_change() {
+        let mut look = Look::default();
+        look.changes_to(vec![(EXPOSURE, 100)]);
+        assert!(!look.changes_to(vec![(EXPOSURE, 100), (FILTER, 1)]));
+        assert!(!look.changes_to(vec![(FILTER, 1)]));
+        assert!(look.changes_to(vec![(FILTER, 0)]));
+    }
+}

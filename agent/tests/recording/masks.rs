@@ -1,0 +1,114 @@
+//! Privacy masks in what leaves the camera: in every frame of a clip, in its thumbnail, in a
+//! snapshot. Pictures are decoded by ffmpeg.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use nightjar_shared::{api::PartKind, configuration::PrivacyMask, event::EventState, ids::EventId};
+
+use crate::camera::{Camera, config, video};
+
+const WIDTH: usize = 320;
+const HEIGHT: usize = 180;
+/// What encoding may add to a plane that is all one value.
+const NOISE_LEVELS: u8 = 4;
+
+/// Left, top, right, bottom, in pixels; an L made of two of them.
+const TALL: [usize; 4] = [64, 36, 96, 144];
+const WIDE: [usize; 4] = [96, 108, 224, 144];
+
+fn letter_l() -> PrivacyMask {
+    let corners =
+        [(64, 36), (96, 36), (96, 108), (224, 108), (224, 144), (64, 144)].map(|(x, y)| {
+            let share = |pixels: u16, whole: u16| f32::from(pixels) / f32::from(whole);
+            (share(x, 320), share(y, 180))
+        });
+    PrivacyMask { name: "neighbour".to_owned(), points: corners.to_vec() }
+}
+
+/// The pictures of a file, grey, at full size.
+fn pictures(file: &Path) -> Vec<Vec<u8>> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-vf", &format!("scale={WIDTH}:{HEIGHT}"), "-fps_mode", "passthrough"])
+        .args(["-f", "rawvideo", "-pix_fmt", "gray", "-"])
+        .output()
+        .expect("tests need ffmpeg");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout.chunks_exact(WIDTH * HEIGHT).map(<[u8]>::to_vec).collect()
+}
+
+fn is_within(x: usize, y: usize, margin: usize) -> bool {
+    [TALL, WIDE].iter().any(|[left, top, right, bottom]| {
+        (left.saturating_sub(margin)..right + margin).contains(&x)
+            && (top.saturating_sub(margin)..bottom + margin).contains(&y)
+    })
+}
+
+fn pixels(picture: &[u8]) -> impl Iterator<Item = (usize, usize, u8)> {
+    picture.iter().enumerate().map(|(at, value)| (at % WIDTH, at / WIDTH, *value))
+}
+
+/// Whether all pixels below the mask have one value, but for what encoding adds.
+fn is_covered(picture: &[u8]) -> bool {
+    let below = pixels(picture).filter(|(x, y, _)| {
+        // Away from the edge: the codec smooths over it.
+        [TALL, WIDE].iter().any(|[left, top, right, bottom]| {
+            (left + 4..right - 4).contains(x) && (top + 4..bottom - 4).contains(y)
+        })
+    });
+    let (low, high) =
+        below.fold((u8::MAX, 0), |(low, high), (_, _, value)| (low.min(value), high.max(value)));
+    high - low <= NOISE_LEVELS
+}
+
+/// Mean difference of what lies well outside the mask.
+fn difference_outside(left: &[u8], right: &[u8]) -> f64 {
+    let outside = pixels(left).zip(right).filter(|((x, y, _), _)| !is_within(*x, *y, 8));
+    let (sum, count) = outside.fold((0_u32, 0_u32), |(sum, count), ((_, _, value), other)| {
+        (sum + u32::from(value.abs_diff(*other)), count + 1)
+    });
+    f64::from(sum) / f64::from(count)
+}
+
+/// One event's clip and thumbnail, as pictures.
+async fn record(camera: &Camera, events: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let event_id = EventId::generate();
+    let started_at = camera.footage(Duration::from_millis(1_500)).await;
+    camera.tell(event_id, EventState::Started, started_at);
+    let ended_at = camera.footage(Duration::from_millis(500)).await;
+    camera.tell(event_id, EventState::Ended, ended_at);
+    let clips = camera.clips_of_ended_events(events).await;
+    let clip = clips.iter().find(|clip| clip.event_id == Some(event_id)).unwrap();
+    let thumbnail = clip.parts.iter().find(|part| part.kind == PartKind::Thumbnail).unwrap();
+    let thumbnail = pictures(&camera.recordings().join(&thumbnail.path)).remove(0);
+    (pictures(&camera.recordings().join(video(clip))), thumbnail)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_masked_is_in_no_frame_and_in_no_still_and_the_rest_is_untouched() {
+    let camera = Camera::start(config()).await;
+    let (open, open_thumbnail) = record(&camera, 1).await;
+    assert!(!is_covered(&open[0]) && !is_covered(&open_thumbnail));
+
+    camera.media.set_masks(&[letter_l()]);
+    camera.recorder.forget_preroll();
+    let (masked, thumbnail) = record(&camera, 2).await;
+    assert!(masked.len() > 15, "{} frames", masked.len());
+    for (number, picture) in masked.iter().enumerate() {
+        assert!(is_covered(picture), "frame {number}");
+        let difference = difference_outside(&open[0], picture);
+        assert!(difference < 3.0, "frame {number} differs outside by {difference}");
+    }
+    assert!(is_covered(&thumbnail));
+    assert!(difference_outside(&open_thumbnail, &thumbnail) < 1.0);
+
+    let still = camera.directory.path().join("still.jpg");
+    std::fs::write(&still, camera.media.full_snapshot().await.unwrap()).unwrap();
+    assert!(is_covered(&pictures(&still)[0]));
+
+    camera.media.set_masks(&[]);
+    let (open, _) = record(&camera, 3).await;
+    assert!(!is_covered(open.last().unwrap()), "a mask that is removed is gone");
+    camera.stop().await;
+}

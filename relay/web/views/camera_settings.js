@@ -1,0 +1,127 @@
+import { api } from "../api.js";
+import { element, failure, notice } from "../dom.js";
+import { outcomeText } from "../parts/commands.js";
+import { lastPicture, newPicture } from "../parts/last_picture.js";
+import { runCommand } from "../parts/run_command.js";
+import { SchedulePanel } from "../parts/schedule_panel.js";
+import { ZonePanel } from "../parts/zone_panel.js";
+
+export async function show({ root, parameters, signal }) {
+  const { cameraId } = parameters;
+  const [camera, configuration] = await Promise.all([
+    api.camera(cameraId, signal),
+    api.configuration(cameraId, signal).catch((error) => {
+      if (error.status === 404) return null;
+      throw error;
+    }),
+  ]);
+  root.append(
+    element(
+      "div",
+      { class: "view-head" },
+      element("a", { class: "back", href: `/cameras/${cameraId}` }, camera.name),
+      element("h1", {}, "Motion and privacy"),
+    ),
+  );
+  if (configuration === null) {
+    root.append(notice("info", "This camera has not told its settings yet. They appear once it has been online with a current agent."));
+    return "Motion and privacy";
+  }
+  new SettingsPage(root, camera, configuration, signal);
+  return "Motion and privacy";
+}
+
+class SettingsPage {
+  #camera;
+  #signal;
+  #sensitivity = element("input", { type: "range", min: 0, max: 100, step: 5, class: "range", "data-testid": "motion-sensitivity" });
+  #level = element("output", {});
+  #save = element("button", { class: "button primary", type: "button", disabled: true, "data-testid": "settings-save" }, "Save");
+  #outcome = element("div", { class: "problems", "data-testid": "settings-outcome" });
+  #zones = new ZonePanel(() => this.#edited());
+  #schedule = new SchedulePanel(() => this.#edited());
+
+  constructor(root, camera, configuration, signal) {
+    this.#camera = camera;
+    this.#signal = signal;
+    this.#sensitivity.addEventListener("input", () => {
+      this.#tellLevel();
+      this.#edited();
+    });
+    this.#save.addEventListener("click", () => this.#send());
+    const picture = element("button", { class: "button", type: "button", "data-testid": "new-picture" }, "Take a new picture");
+    picture.addEventListener("click", () => this.#takePicture(picture));
+    root.append(
+      section("Zones and privacy masks", this.#zones.node, picture),
+      section(
+        "Sensitivity",
+        element("label", { class: "field" }, element("span", {}, "From large, clear motion to the slightest"), this.#sensitivity, this.#level),
+      ),
+      section("Hours", this.#schedule.node),
+      element("div", { class: "save-bar" }, this.#save, this.#outcome),
+    );
+    this.#show(configuration);
+    if (camera.status === "offline") {
+      this.#outcome.replaceChildren(notice("info", "The camera is offline. Its settings can be changed when it is back."));
+    }
+    lastPicture(camera.camera_id, signal).then((url) => url && this.#zones.editor.setPicture(url), () => {});
+  }
+
+  #show(configuration) {
+    this.#sensitivity.value = Math.round((configuration.motion_sensitivity ?? 0.5) * 100);
+    this.#tellLevel();
+    this.#zones.show(configuration);
+    this.#schedule.show(configuration);
+    this.#setUnsaved(false);
+  }
+
+  #tellLevel() {
+    this.#level.value = `${this.#sensitivity.value} %`;
+  }
+
+  #edited() {
+    this.#setUnsaved(true);
+    this.#outcome.replaceChildren();
+  }
+
+  #setUnsaved(unsaved) {
+    this.#save.disabled = !unsaved;
+    this.#save.dataset.state = unsaved ? "unsaved" : "saved";
+  }
+
+  async #send() {
+    const settings = {
+      motion_sensitivity: Number(this.#sensitivity.value) / 100,
+      ...this.#zones.value(),
+      ...this.#schedule.value(),
+    };
+    this.#save.disabled = true;
+    this.#outcome.replaceChildren(notice("info", "Sent to the camera…"));
+    try {
+      const command = await runCommand(this.#camera.camera_id, "configure", settings, this.#signal);
+      const done = command.state === "acked";
+      this.#setUnsaved(!done);
+      this.#outcome.replaceChildren(notice(done ? "good" : "bad", done ? "Saved on the camera." : outcomeText(command)));
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      this.#setUnsaved(true);
+      this.#outcome.replaceChildren(failure(error, () => this.#send()));
+    }
+  }
+
+  async #takePicture(button) {
+    button.disabled = true;
+    try {
+      const url = await newPicture(this.#camera.camera_id, this.#signal);
+      if (url) this.#zones.editor.setPicture(url);
+    } catch (error) {
+      if (!this.#signal.aborted) this.#outcome.replaceChildren(failure(error, () => this.#takePicture(button)));
+    } finally {
+      button.disabled = false;
+    }
+  }
+}
+
+function section(title, ...content) {
+  return element("section", { class: "card" }, element("h2", {}, title), ...content);
+}
