@@ -10,8 +10,15 @@ use std::{
 use anyhow::{Context, Result};
 use chromiumoxide::{
     Browser as Chromium, Page as ChromiumPage,
-    cdp::{browser_protocol::log::EventEntryAdded, js_protocol::runtime::EvaluateParams},
+    cdp::{
+        browser_protocol::{
+            input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
+            log::EventEntryAdded,
+        },
+        js_protocol::runtime::EvaluateParams,
+    },
     handler::{HandlerConfig, viewport::Viewport},
+    layout::Point,
     page::ScreenshotParams,
 };
 use futures::StreamExt;
@@ -180,6 +187,47 @@ impl Page {
             Ok(Some(()))
         })
         .await
+    }
+
+    /// Moves a finger, a mouse or a pen from the middle of an element to a place in another one,
+    /// given as shares of its width and height.
+    pub async fn drag(&self, from: &str, onto: &str, to: (f64, f64)) -> Result<()> {
+        self.shows(from, TAP_LIMIT).await?;
+        let start = self.place_in(from, (0.5, 0.5)).await?;
+        let end = self.place_in(onto, to).await?;
+        let middle = Point { x: f64::midpoint(start.x, end.x), y: f64::midpoint(start.y, end.y) };
+        let steps = [
+            (DispatchMouseEventType::MousePressed, start),
+            (DispatchMouseEventType::MouseMoved, middle),
+            (DispatchMouseEventType::MouseMoved, end),
+            (DispatchMouseEventType::MouseReleased, end),
+        ];
+        for (kind, place) in steps {
+            let event = DispatchMouseEventParams::builder()
+                .r#type(kind)
+                .x(place.x)
+                .y(place.y)
+                .button(MouseButton::Left)
+                .buttons(1)
+                .click_count(1)
+                .build()
+                .map_err(anyhow::Error::msg)?;
+            self.inner.execute(event).await.with_context(|| format!("cannot drag {from}"))?;
+        }
+        Ok(())
+    }
+
+    async fn place_in(&self, selector: &str, share: (f64, f64)) -> Result<Point> {
+        let script = format!(
+            "(() => {{ const {{ left, top, width, height }} = \
+             document.querySelector({}).getBoundingClientRect(); \
+             return [left + width * {}, top + height * {}]; }})()",
+            json!(selector),
+            share.0,
+            share.1
+        );
+        let (x, y) = self.evaluate(&script).await?;
+        Ok(Point { x, y })
     }
 
     /// Types into a field.

@@ -1,0 +1,177 @@
+//! Zones, privacy masks and hours, drawn by a person with a phone.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use nightjar_e2e::{
+    agent::{Scene, Settings, Source},
+    api::Api,
+    browser::{Browser, Page},
+    stack::{EMAIL, PASSWORD, Scenario, Stack},
+    wait,
+};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(20);
+const QUIET_S: u32 = 5;
+const WALK_S: u32 = 4;
+
+fn id(name: &str) -> String {
+    format!("[data-testid=\"{name}\"]")
+}
+
+async fn open_settings(page: &Page) -> Result<()> {
+    page.fill(&id("sign-in-email"), EMAIL).await?;
+    page.fill(&id("sign-in-password"), PASSWORD).await?;
+    page.tap(&id("sign-in-submit")).await?;
+    page.tap("[data-testid=\"camera-card\"] a").await?;
+    page.tap(&id("camera-motion")).await?;
+    page.shows(&id("zone-editor"), SOON).await
+}
+
+async fn save(page: &Page) -> Result<()> {
+    page.tap(&id("settings-save")).await?;
+    wait::until_true("the camera has taken it", SOON, async || {
+        Ok(page.text(&id("settings-outcome")).await?.contains("Saved on the camera"))
+    })
+    .await
+}
+
+/// Draws the chosen shape as a rectangle, by dragging its four points.
+async fn draw_rectangle(page: &Page, [left, top, right, bottom]: [f64; 4]) -> Result<()> {
+    let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
+    for (index, corner) in corners.into_iter().enumerate() {
+        let point = format!("[data-point=\"{index}\"] .editor-dot");
+        page.drag(&point, &id("zone-editor"), corner).await?;
+    }
+    Ok(())
+}
+
+async fn configuration(stack: &Stack) -> Result<Value> {
+    Ok(stack.owner.get(&stack.camera_path("configuration")).await?.expect(200)?.json())
+}
+
+async fn motion_events(owner: &Api) -> Result<Vec<Value>> {
+    owner.list("events?kind=motion").await
+}
+
+/// As many events as there are once none goes on.
+async fn events_when_all_have_ended(owner: &Api) -> Result<usize> {
+    wait::until("all events end", SOON, async || {
+        let events = motion_events(owner).await?;
+        let ended = events.iter().all(|event| event["state"] == "ended");
+        Ok(ended.then_some(events.len()))
+    })
+    .await
+}
+
+/// Lets the walker cross as often, by the camera's own clock.
+async fn crossings(stack: &Stack, count: u32) -> Result<()> {
+    let uptime = async || {
+        let health = stack.owner.get(&stack.camera_path("health")).await?.expect(200)?.json();
+        health["uptime_ms"].as_u64().context("health without an uptime")
+    };
+    let until = uptime().await? + u64::from(count * (QUIET_S + WALK_S)) * 1_000;
+    let patience = Duration::from_secs((count * (QUIET_S + WALK_S)).into()) + 3 * SOON;
+    wait::until_true("the walker has crossed", patience, async || Ok(uptime().await? >= until))
+        .await
+}
+
+#[tokio::test]
+async fn motion_outside_a_zone_that_a_person_drew_is_no_event() -> Result<()> {
+    Scenario::run("app_zones", |directory| async move {
+        let scene = Scene { quiet_s: QUIET_S, walk_s: WALK_S, ..Scene::default() };
+        let settings = Settings::new(Source::Synthetic(scene));
+        let settings = Settings { pre_roll_s: 1, post_roll_s: 1, ..settings };
+        let stack = Stack::start(&directory, &settings).await?;
+        let owner = &stack.owner;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        open_settings(&page).await?;
+        page.tap(&id("new-picture")).await?;
+        page.shows("[data-testid=\"zone-editor\"] img", SOON).await?;
+        page.screenshot("1-nothing-drawn").await?;
+
+        // The walker's head is below the upper third of the picture.
+        page.tap(&id("zone-add")).await?;
+        draw_rectangle(&page, [0.05, 0.05, 0.95, 0.3]).await?;
+        page.screenshot("2-drawn").await?;
+        save(&page).await?;
+        let drawn = configuration(&stack).await?["motion_zones"][0].clone();
+        let corner = &drawn["points"][2];
+        let near = |value: &Value, wanted: f64| {
+            value.as_f64().is_some_and(|value| (value - wanted).abs() < 0.03)
+        };
+        ensure!(near(&corner[0], 0.95) && near(&corner[1], 0.3), "{drawn}");
+
+        let before = events_when_all_have_ended(owner).await?;
+        crossings(&stack, 2).await?;
+        let after = motion_events(owner).await?;
+        ensure!(after.len() == before, "motion outside the zone: {after:?}");
+
+        // Drawn anew over the pavement, the same motion is an event of that zone.
+        page.evaluate::<Option<bool>>("scrollTo(0, 0)").await?;
+        draw_rectangle(&page, [0.05, 0.5, 0.95, 0.95]).await?;
+        save(&page).await?;
+        let zones = wait::until("motion in the zone is an event", 2 * SOON, async || {
+            let events = motion_events(owner).await?;
+            Ok((events.len() > before).then(|| events[0]["zones"].clone()))
+        })
+        .await?;
+        ensure!(zones == serde_json::json!(["Zone 1"]), "{zones}");
+
+        // The row in the app says so, with the box on the picture.
+        page.tap(&id("tab-events")).await?;
+        let row = "[data-testid=\"event-row\"][data-state=\"ended\"]";
+        wait::until_true("the zone is named", 2 * SOON, async || {
+            Ok(page.text(row).await?.contains("Zone 1"))
+        })
+        .await?;
+        page.shows(&format!("{row} {} rect", id("event-boxes")), SOON).await?;
+        page.screenshot("3-event").await?;
+        page.tap(&format!("{row} a")).await?;
+        wait::until_true("the clip's page tells of it", SOON, async || {
+            let facts = page.text(&id("event-facts")).await?;
+            Ok(facts.contains("Zone 1") && facts.contains("Nothing moved any more"))
+        })
+        .await?;
+        page.screenshot("4-clip").await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_person_masks_a_window_and_sets_the_hours() -> Result<()> {
+    Scenario::run("app_masks_hours", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        open_settings(&page).await?;
+
+        page.tap(&id("mask-add")).await?;
+        draw_rectangle(&page, [0.5, 0.1, 0.9, 0.5]).await?;
+        page.tap(&id("schedule-enabled")).await?;
+        page.tap("[data-testid=\"week-grid\"] [data-day=\"1\"][data-hour=\"22\"]").await?;
+        page.tap("[data-testid=\"week-grid\"] [data-day=\"1\"][data-hour=\"23\"]").await?;
+        page.screenshot("1-hours").await?;
+        save(&page).await?;
+
+        let told = configuration(&stack).await?;
+        let night = serde_json::json!([
+            { "day": "tuesday", "from_minute": 22 * 60, "until_minute": 24 * 60 }
+        ]);
+        ensure!(told["schedule"]["armed"] == night, "{told}");
+        ensure!(told["privacy_masks"][0]["points"].as_array().map(Vec::len) == Some(4), "{told}");
+
+        // What the camera goes by is what a reloaded page shows.
+        page.reload().await?;
+        page.shows("[data-testid=\"zone-chip\"][data-tone=\"mask\"]", SOON).await?;
+        page.shows("[data-day=\"1\"][data-hour=\"23\"][aria-pressed=\"true\"]", SOON).await?;
+        page.shows("[data-day=\"1\"][data-hour=\"21\"][aria-pressed=\"false\"]", SOON).await?;
+        page.tap(&id("new-picture")).await?;
+        page.shows("[data-testid=\"zone-editor\"] img", SOON).await?;
+        page.screenshot("2-masked").await
+    })
+    .await
+}
