@@ -1,10 +1,14 @@
 //! Wiring: what starts, in which order, and how it stops.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, lookup_host},
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -12,8 +16,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use crate::domain::App;
 use crate::{
     clock::Clock,
-    config::{Config, with_port},
-    domain::{cameras, jobs, limits::Limits, live::Waiting, passwords::Hasher, uploads},
+    config::{Config, TurnEngine, with_port},
+    domain::{cameras, jobs, limits::Limits, live::Exchanges, passwords::Hasher, uploads},
     doors::{
         mqtt, router,
         server::{self, ServerLimits, ServerOptions},
@@ -26,9 +30,13 @@ use crate::{
         private_file,
         realtime::Realtime,
         tls::Certificates,
+        turn::{Embedded, EmbeddedTurnConfig, External, Network, PeerPolicy, Turn},
     },
     shutdown,
 };
+
+/// The one that STUN and TURN have by convention.
+const TURN_PORT: u16 = 3478;
 
 /// A relay that serves. Its URLs are in `app().config`.
 pub struct Relay {
@@ -72,7 +80,9 @@ impl Relay {
         let engines = Stage::default();
         let objects = start_store(&config, objects_door, &certificates, &metrics, &engines)?;
         let (broker, inbox) = start_broker(&mut config, &certificates, &metrics, &engines).await?;
+        let turn = start_turn(&config, &clock, &metrics, &engines).await?;
         let app = Arc::new(App {
+            turn,
             clock,
             db,
             broker,
@@ -82,7 +92,7 @@ impl Relay {
             certificates,
             passwords: Hasher::new()?,
             limits: Limits::default(),
-            waiting: Waiting::default(),
+            exchanges: Exchanges::default(),
             replica: uuid::Uuid::now_v7().to_string(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -177,6 +187,68 @@ async fn start_broker(
         Broker::start_embedded(broker_config, metrics, &engines.tracker, cancel).await?;
     config.mqtt.public_url = with_port(&config.mqtt.public_url, broker.address().port());
     Ok((broker, inbox))
+}
+
+async fn start_turn(
+    config: &Config,
+    clock: &Clock,
+    metrics: &Metrics,
+    engines: &Stage,
+) -> anyhow::Result<Turn> {
+    let settings = &config.turn;
+    match config.turn_engine() {
+        TurnEngine::None => Ok(Turn::None),
+        TurnEngine::External => {
+            let path = &settings.secret_file;
+            let secret = tokio::fs::read_to_string(path).await.with_context(|| {
+                format!(
+                    "turn.secret_file = \"{}\": cannot read the TURN server's secret",
+                    path.display()
+                )
+            })?;
+            Ok(Turn::External(Box::new(External::new(settings.urls.clone(), secret.trim()))))
+        }
+        TurnEngine::Embedded => {
+            let default = SocketAddr::new(config.listen.ip(), TURN_PORT);
+            let listen = settings.listen.unwrap_or(default);
+            let turn = EmbeddedTurnConfig {
+                listen,
+                host: config.host().to_owned(),
+                address: turn_address(config, listen).await?,
+                relay_ports: settings.relay_ports.into(),
+                peers: PeerPolicy::new(networks(&settings.allow_peers)?),
+            };
+            let cancel = engines.cancel.clone();
+            let server =
+                Embedded::start(turn, clock.clone(), metrics, &engines.tracker, cancel).await?;
+            Ok(Turn::Embedded(server))
+        }
+    }
+}
+
+/// Where others reach what is relayed.
+async fn turn_address(config: &Config, listen: SocketAddr) -> anyhow::Result<IpAddr> {
+    if let Some(address) = config.turn.address {
+        return Ok(address);
+    }
+    if !listen.ip().is_unspecified() {
+        return Ok(listen.ip());
+    }
+    let host = config.host();
+    let found = lookup_host((host, listen.port())).await.ok().and_then(|found| {
+        let mut found = found.map(|address| address.ip()).collect::<Vec<_>>();
+        found.sort_by_key(IpAddr::is_ipv6);
+        found.into_iter().next()
+    });
+    found.with_context(|| {
+        format!("the DNS has no address of {host}: set turn.address to the relay's public one")
+    })
+}
+
+fn networks(texts: &[String]) -> anyhow::Result<Vec<Network>> {
+    let parse =
+        |text: &String| text.parse().with_context(|| format!("turn.allow_peers = [\"{text}\"]"));
+    texts.iter().map(parse).collect()
 }
 
 fn open_doors(app: &Arc<App>, listener: TcpListener, inbox: BrokerInbox) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -90,10 +90,27 @@ pub enum StoreEngine {
     S3,
 }
 
+/// How media crosses networks that let nothing in. Keys that an engine has no use for are ignored.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnConfig {
-    pub engine: TurnEngine,
+    /// Without it: `embedded` where the relay is reached off localhost, else `none`.
+    pub engine: Option<TurnEngine>,
+    /// Embedded: for UDP and TCP. Without it the address of the top-level `listen`, port 3478.
+    pub listen: Option<SocketAddr>,
+    /// Embedded: the address at which others reach what is relayed. Without it the one that is
+    /// listened on, or else the one that `public_url` has in the DNS.
+    pub address: Option<IpAddr>,
+    /// Embedded: first and last UDP port of what is relayed; a firewall must let them in.
+    pub relay_ports: [u16; 2],
+    /// Embedded: private addresses to which media may be relayed all the same, like `10.0.1.0/24`.
+    pub allow_peers: Vec<String>,
+    /// Embedded: what may be relayed for a site in a (UTC) day, both ways together.
+    pub site_megabytes_per_day: u64,
+    /// External: `stun:`, `turn:` and `turns:` URLs, in the order in which they are to be tried.
+    pub urls: Vec<String>,
+    /// External: holds what the server calls `static-auth-secret`.
+    pub secret_file: PathBuf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -101,7 +118,38 @@ pub struct TurnConfig {
 pub enum TurnEngine {
     None,
     Embedded,
-    Coturn,
+    External,
+}
+
+impl TurnConfig {
+    pub fn site_bytes_per_day(&self) -> u64 {
+        self.site_megabytes_per_day.saturating_mul(1_000_000)
+    }
+
+    fn validate(&self, engine: TurnEngine) -> Result<(), ConfigError> {
+        let [first, last] = self.relay_ports;
+        if first < 1024 || first > last {
+            return Err(ConfigError::value(
+                "turn.relay_ports",
+                format!("[{first}, {last}]"),
+                "write the first and the last port, from 1024 on",
+            ));
+        }
+        let is_url = |url: &String| {
+            ["stun:", "turn:", "turns:"].iter().any(|scheme| url.starts_with(scheme))
+                && !url.contains(['<', '>', '"', ' ', ','])
+        };
+        if engine == TurnEngine::External
+            && !(self.urls.iter().any(|_| true) && self.urls.iter().all(is_url))
+        {
+            return Err(ConfigError::value(
+                "turn.urls",
+                format!("{:?}", self.urls),
+                "write URLs like \"turn:turn.example.org:3478?transport=udp\"",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Default for Config {
@@ -147,7 +195,16 @@ impl Default for StoreConfig {
 
 impl Default for TurnConfig {
     fn default() -> Self {
-        Self { engine: TurnEngine::None }
+        Self {
+            engine: None,
+            listen: None,
+            address: None,
+            relay_ports: [49_152, 50_175],
+            allow_peers: Vec::new(),
+            site_megabytes_per_day: 20_000,
+            urls: Vec::new(),
+            secret_file: PathBuf::from("/etc/nightjar-relay/turn-secret"),
+        }
     }
 }
 
@@ -208,11 +265,23 @@ impl Config {
         if self.store.engine == StoreEngine::S3 {
             return Err(not_yet("store.engine", "s3", "embedded"));
         }
-        match self.turn.engine {
-            TurnEngine::None => Ok(()),
-            TurnEngine::Embedded => Err(not_yet("turn.engine", "embedded", "none")),
-            TurnEngine::Coturn => Err(not_yet("turn.engine", "coturn", "none")),
-        }
+        self.turn.validate(self.turn_engine())
+    }
+
+    /// On localhost nobody is in another network.
+    pub fn turn_engine(&self) -> TurnEngine {
+        let off_localhost = !is_localhost(self.host());
+        self.turn.engine.unwrap_or(if off_localhost {
+            TurnEngine::Embedded
+        } else {
+            TurnEngine::None
+        })
+    }
+
+    /// The host of `public_url`; an IPv6 address has no brackets.
+    pub fn host(&self) -> &str {
+        let (_, authority) = self.public_url.split_once("://").unwrap_or_default();
+        host_of(authority).trim_matches(['[', ']'])
     }
 
     /// Whether browsers reach the relay by https.
@@ -242,15 +311,26 @@ pub fn with_port(url: &str, port: u16) -> String {
 /// passwords and pictures would travel in the clear.
 fn web_url(key: &'static str, url: &str) -> Result<(), ConfigError> {
     let (scheme, authority) = url.split_once("://").unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = host_of(authority);
     if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
         return Err(ConfigError::value(key, url, "write an origin like https://cam.example.org"));
     }
     match scheme {
         "https" => Ok(()),
-        "http" if matches!(host, "localhost" | "127.0.0.1" | "[::1]") => Ok(()),
+        "http" if is_localhost(host) => Ok(()),
         _ => Err(ConfigError::value(key, url, "use https:// (http:// is for localhost alone)")),
     }
+}
+
+fn host_of(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => authority,
+    }
+}
+
+fn is_localhost(host: &str) -> bool {
+    matches!(host, "localhost" | "127.0.0.1" | "[::1]" | "::1")
 }
 
 fn not_yet(key: &'static str, value: &str, instead: &str) -> ConfigError {
@@ -304,13 +384,33 @@ mod tests {
 
     #[test]
     fn engines_that_are_not_there_yet_say_so() {
-        for (text, value) in [
-            ("[mqtt]\nengine = \"external\"", "external"),
-            ("[store]\nengine = \"s3\"", "s3"),
-            ("[turn]\nengine = \"coturn\"", "coturn"),
-        ] {
+        for (text, value) in
+            [("[mqtt]\nengine = \"external\"", "external"), ("[store]\nengine = \"s3\"", "s3")]
+        {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(value) && message.contains("not yet supported"), "{message}");
+        }
+    }
+
+    #[test]
+    fn turn_is_embedded_where_the_relay_is_reached_from_elsewhere() {
+        let engine = |text: &str| parse(text).unwrap().turn_engine();
+        assert_eq!(engine(""), TurnEngine::None);
+        assert_eq!(engine("public_url = \"https://[2001:db8::1]:8443\""), TurnEngine::Embedded);
+        let off = "public_url = \"https://cam.example.org\"\n[turn]\nengine = \"none\"";
+        assert_eq!(engine(off), TurnEngine::None);
+    }
+
+    #[test]
+    fn turn_settings_that_cannot_be_right_are_named() {
+        for (text, key) in [
+            ("[turn]\nrelay_ports = [80, 90]", "turn.relay_ports"),
+            ("[turn]\nrelay_ports = [50000, 49152]", "turn.relay_ports"),
+            ("[turn]\nengine = \"external\"", "turn.urls"),
+            ("[turn]\nengine = \"external\"\nurls = [\"http://x\"]", "turn.urls"),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.starts_with(key), "{message}");
         }
     }
 

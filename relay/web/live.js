@@ -10,6 +10,8 @@ const HIDDEN_LIMIT_MS = 30_000;
 const WAITS_FOR_CAMERA = new Set(["camera_offline", "privacy_mode"]);
 const FINAL = new Set(["not_found", "forbidden", "unauthorized"]);
 
+const ENDED = new Set(["completed", "cancelled", "failed", "expired"]);
+
 const REASONS = {
   camera_offline: "The camera is offline.",
   privacy_mode: "Privacy mode is on: the camera shows and records nothing.",
@@ -24,7 +26,7 @@ const REASONS = {
 /**
  * States, as handed to `onState`:
  * `connecting` · `live` {route} · `retrying` {reason, waitMs} · `waiting` {reason} until the camera
- * changes · `hidden`: goes on when the page is looked at · `stopped` {reason}: only `retry` goes on.
+ * changes · `rerouting`: the network has changed · `hidden`: goes on when the page is looked at · `stopped` {reason}: only `retry` goes on.
  */
 export class LivePicture {
   #cameraId;
@@ -52,7 +54,9 @@ export class LivePicture {
     });
     addEventListener("pagehide", () => this.#pause(), { signal });
     addEventListener("pageshow", ({ persisted }) => persisted && this.retry(), { signal });
-    addEventListener("online", () => this.#state === "retrying" && this.retry(), { signal });
+    addEventListener("online", () => this.#networkChanged(), { signal });
+    // Not every browser tells; the others notice by the silence.
+    navigator.connection?.addEventListener?.("change", () => this.#networkChanged(), { signal });
     document.addEventListener("visibilitychange", () => this.#visibilityChanged(), { signal });
   }
 
@@ -60,6 +64,11 @@ export class LivePicture {
   retry() {
     this.#backoff.reset();
     this.#connect();
+  }
+
+  /** The relay's id of the session that shows the picture now. */
+  get sessionId() {
+    return this.#session?.id ?? null;
   }
 
   /** The relay told something new of the camera. */
@@ -71,15 +80,20 @@ export class LivePicture {
   /** The relay told something new of a session; of ours, that it ended at the other end. */
   sessionChanged({ session_id, state, reason }) {
     const session = this.#session;
-    const ended = state === "completed" || state === "failed";
-    if (!ended || session === null || session.id !== session_id) return;
+    if (session === null || session.id !== session_id) return;
+    if (!ENDED.has(state)) return;
     this.#failed(session, new SessionEnded(reason ?? "lost", "The camera ended the session."));
   }
 
   async #connect() {
     this.#pause();
     this.#tell({ name: "connecting" });
-    const session = new WhepSession(this.#cameraId, this.#video, (reason) => this.#failed(session, reason));
+    const session = new WhepSession(
+      this.#cameraId,
+      this.#video,
+      (reason) => this.#failed(session, reason),
+      (restarting) => this.#rerouting(session, restarting),
+    );
     this.#session = session;
     try {
       await session.open();
@@ -89,6 +103,17 @@ export class LivePicture {
     } catch (error) {
       this.#failed(session, error);
     }
+  }
+
+  async #rerouting(session, restarting) {
+    if (this.#session !== session) return;
+    if (restarting) this.#tell({ name: "rerouting" });
+    else this.#tell({ name: "live", route: await session.route() });
+  }
+
+  #networkChanged() {
+    if (this.#state === "retrying") this.retry();
+    if (this.#state === "live") this.#session?.restart();
   }
 
   #failed(session, error) {

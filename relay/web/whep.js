@@ -3,10 +3,15 @@
 import { problemFrom, send } from "./api.js";
 
 const CONNECT_LIMIT_MS = 10_000;
-/** ICE often recovers by itself within this time. */
-const DISCONNECTED_LIMIT_MS = 3000;
+/** ICE often recovers by itself within this time; then it begins anew. */
+const DISCONNECTED_LIMIT_MS = 700;
+/** So long a session tries to find a new way before another one is opened. */
+const RESTART_LIMIT_MS = 6000;
+const RESTART_EVERY_MS = 1500;
 const STALL_LIMIT_MS = 6000;
 const STATISTICS_EVERY_MS = 1000;
+/** What the relay says of a session that cannot go on. */
+const GONE = new Set(["session_ended", "not_found"]);
 /** Candidates found close together travel in one request. */
 const TRICKLE_EVERY_MS = 30;
 
@@ -50,6 +55,28 @@ export function candidateFragment(sdp, candidates, complete) {
   return `${lines.join("\r\n")}\r\n`;
 }
 
+/**
+ * The camera's description after ICE began anew: the old one with the user, the password and the
+ * candidates of the fragment that the relay answered with.
+ */
+export function restartedDescription(sdp, fragment) {
+  const value = (name) => new RegExp(`^a=${name}:(.*)$`, "m").exec(fragment)?.[1].trim();
+  const user = value("ice-ufrag");
+  const password = value("ice-pwd");
+  if (user === undefined || password === undefined) throw new Error("the relay's answer names no ICE user");
+  const candidates = fragment.split(/\r?\n/).filter((line) => line.startsWith("a=candidate:"));
+  const lines = [];
+  for (const line of sdp.split(/\r?\n/)) {
+    if (line.startsWith("a=candidate:") || line === "a=end-of-candidates" || line === "") continue;
+    if (line.startsWith("a=ice-ufrag:")) lines.push(`a=ice-ufrag:${user}`);
+    else if (line.startsWith("a=ice-pwd:")) lines.push(`a=ice-pwd:${password}`);
+    else lines.push(line);
+  }
+  const second = lines.findIndex((line, at) => line.startsWith("m=") && lines.slice(0, at).some((before) => before.startsWith("m=")));
+  lines.splice(second === -1 ? lines.length : second, 0, ...candidates);
+  return `${lines.join("\r\n")}\r\n`;
+}
+
 /** The relay names the session; an address elsewhere is not followed. */
 function sessionPath(location) {
   const url = new URL(location, document.baseURI);
@@ -63,7 +90,11 @@ export class WhepSession {
   #onEnded;
   #peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
   #path = null;
+  /** Names the ICE session at the relay. */
+  #etag = "";
   #closed = false;
+  #restartingSince = null;
+  #onRestarting;
   #timers = new Set();
   #candidates = [];
   #gathered = false;
@@ -73,11 +104,13 @@ export class WhepSession {
    * @param {string} cameraId
    * @param {HTMLVideoElement} video
    * @param {(reason: SessionEnded) => void} onEnded called once, unless `close` came first
+   * @param {(restarting: boolean) => void} onRestarting while a new way to the camera is looked for
    */
-  constructor(cameraId, video, onEnded) {
+  constructor(cameraId, video, onEnded, onRestarting = () => {}) {
     this.#cameraId = cameraId;
     this.#video = video;
     this.#onEnded = onEnded;
+    this.#onRestarting = onRestarting;
   }
 
   /** Resolves when the first picture is on the screen. */
@@ -130,6 +163,7 @@ export class WhepSession {
       body: sdp,
     });
     this.#path = sessionPath(response.headers.get("location") ?? "");
+    this.#etag = response.headers.get("etag") ?? "";
     // The person may have left while the camera was answering.
     if (this.#closed) this.#sayBye();
     if (response.status !== 201) throw await problemFrom(response);
@@ -172,7 +206,8 @@ export class WhepSession {
     const look = async () => {
       const decoded = await this.#framesDecoded();
       // A hidden page may decode nothing, and nobody is looking.
-      if (decoded !== frames || document.visibilityState === "hidden") movedAt = performance.now();
+      const excused = document.visibilityState === "hidden" || this.#restartingSince !== null;
+      if (decoded !== frames || excused) movedAt = performance.now();
       frames = decoded;
       if (performance.now() - movedAt > STALL_LIMIT_MS) {
         this.#end(new SessionEnded("stalled", "The picture stopped."));
@@ -193,13 +228,64 @@ export class WhepSession {
 
   #connectionChanged() {
     const state = this.#peer.connectionState;
-    const lost = () => this.#end(new SessionEnded("lost", "The connection to the camera was lost."));
-    if (state === "failed") lost();
+    if (state === "connected" && this.#restartingSince !== null) {
+      this.#restartingSince = null;
+      this.#onRestarting(false);
+    }
+    if (state === "failed") this.restart();
     if (state === "disconnected") {
       this.#after(DISCONNECTED_LIMIT_MS, () => {
-        if (this.#peer.connectionState === "disconnected") lost();
+        if (this.#peer.connectionState === "disconnected") this.restart();
       });
     }
+  }
+
+  /** The network has changed, or may have: looks for a new way to the camera. */
+  restart() {
+    if (this.#closed || this.#path === null || this.#restartingSince !== null) return;
+    this.#restartingSince = performance.now();
+    this.#onRestarting(true);
+    this.#tryRestart();
+  }
+
+  async #tryRestart() {
+    if (this.#closed || this.#restartingSince === null) return;
+    if (performance.now() - this.#restartingSince > RESTART_LIMIT_MS) {
+      this.#end(new SessionEnded("lost", "The connection to the camera was lost."));
+      return;
+    }
+    try {
+      await this.#beginAnew();
+    } catch (error) {
+      // The camera knows the session no more; another one is quicker.
+      if (GONE.has(error.code)) this.#end(new SessionEnded("lost", "The session had ended."));
+    }
+    if (this.#peer.connectionState === "connected") this.#connectionChanged();
+    // Tried again until the connection stands: a way that was found may lead nowhere.
+    else this.#after(RESTART_EVERY_MS, () => this.#tryRestart());
+  }
+
+  async #beginAnew() {
+    const peer = this.#peer;
+    const before = peer.remoteDescription.sdp;
+    if (peer.signalingState === "stable") {
+      this.#gathered = false;
+      this.#candidates = [];
+      await peer.setLocalDescription(await peer.createOffer({ iceRestart: true }));
+    }
+    const path = this.#path;
+    if (path === null) return;
+    const response = await send(path, {
+      method: "PATCH",
+      headers: { "content-type": "application/trickle-ice-sdpfrag", "if-match": "*" },
+      body: candidateFragment(peer.localDescription.sdp, [], false),
+    });
+    if (response.status !== 200) throw await problemFrom(response);
+    this.#etag = response.headers.get("etag") ?? "";
+    const sdp = restartedDescription(before, await response.text());
+    if (this.#closed || peer.signalingState !== "have-local-offer") return;
+    await peer.setRemoteDescription({ type: "answer", sdp });
+    this.#trickle();
   }
 
   #found(candidate) {
@@ -212,9 +298,10 @@ export class WhepSession {
 
   #trickle() {
     this.#trickling = false;
-    if (this.#path === null) return;
+    // An ICE session that has no answer yet has no name yet.
+    if (this.#path === null || this.#peer.signalingState !== "stable") return;
     const body = candidateFragment(this.#peer.localDescription.sdp, this.#candidates.splice(0), this.#gathered);
-    const headers = { "content-type": "application/trickle-ice-sdpfrag" };
+    const headers = { "content-type": "application/trickle-ice-sdpfrag", "if-match": this.#etag };
     send(this.#path, { method: "PATCH", headers, body }).catch(() => {
       // The camera learns this side's address from its connectivity checks too.
     });

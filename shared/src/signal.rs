@@ -11,7 +11,8 @@ pub struct Signal {
     pub protocol: u32,
     pub session_id: SessionId,
     pub kind: SignalKind,
-    /// The session description of an offer or answer.
+    /// The session description of an offer or answer; of a restart the fragment (RFC 8840) with
+    /// the viewer's new ICE user and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdp: Option<String>,
     /// An ICE candidate, as in `a=candidate:` without the `a=`; empty at the end of candidates.
@@ -29,6 +30,13 @@ pub struct Signal {
     /// STUN and TURN servers the camera may use for this session; set on an offer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ice_servers: Vec<IceServer>,
+    /// Whether the viewer can hear of the camera's candidates after the answer, so that the answer
+    /// need not wait for them; set on an offer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub trickle: bool,
+    /// What the camera measured of a session that is connected; set on a report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<SessionStatistics>,
     #[serde(default)]
     pub expires_in_ms: u64,
 }
@@ -45,6 +53,8 @@ impl Signal {
             reason: None,
             reply_to: None,
             ice_servers: Vec::new(),
+            trickle: false,
+            statistics: None,
             expires_in_ms: 0,
         }
     }
@@ -77,9 +87,38 @@ pub enum SignalKind {
     Answer,
     Candidate,
     Bye,
+    /// The viewer's network has changed: both sides begin ICE anew. Its reply is an answer.
+    Restart,
+    /// The camera tells how a session fares, every few seconds.
+    Report,
     /// A kind that a newer peer knows and this reader does not.
     #[serde(other)]
     Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// How one viewer's connection fares, as its camera sees it. What is not known yet is left out.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SessionStatistics {
+    /// `host`, `srflx`, `prflx` or `relay`: the camera's end of the pair that carries the media.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_candidate: Option<String>,
+    /// The viewer's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_candidate: Option<String>,
+    /// There and back, from the viewer's receiver reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<u32>,
+    /// Of the packets since the report before, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<f32>,
+    pub bitrate_bps: u64,
+    /// Frames that were sent, not shown.
+    pub fps: f32,
 }
 
 /// A STUN or TURN server, as `RTCIceServer` of the WebRTC API names its parts.

@@ -260,7 +260,7 @@ impl Task {
                 Effect::ForceKeyFrame(layer) => self.media.force_key_frame_of(layer),
                 Effect::Encode(wishes) => self.fit(wishes),
                 Effect::Reply { to, signal } => {
-                    if self.signals_out.try_send((to, signal)).is_err() {
+                    if self.signals_out.try_send((to, *signal)).is_err() {
                         tracing::warn!("a reply to a viewer is dropped: the queue is full");
                     }
                 }

@@ -22,7 +22,7 @@ pub(crate) enum Effect {
     /// Tell the replica `to`.
     Reply {
         to: String,
-        signal: Signal,
+        signal: Box<Signal>,
     },
     /// Tell the worker.
     Worker(Control),
@@ -45,6 +45,8 @@ enum Phase {
 #[derive(Debug)]
 struct Session {
     reply_to: String,
+    /// Whether the viewer hears of candidates after the answer.
+    trickle: bool,
     phase: Phase,
     /// When an answer would come too late.
     expires_at: MonotonicNanos,
@@ -93,7 +95,8 @@ impl Sessions {
                 Some(_) => vec![close(signal.session_id)],
                 None => Vec::new(),
             },
-            SignalKind::Answer | SignalKind::Unknown => Vec::new(),
+            SignalKind::Restart => self.restart(signal),
+            SignalKind::Answer | SignalKind::Report | SignalKind::Unknown => Vec::new(),
         }
     }
 
@@ -117,7 +120,8 @@ impl Sessions {
             0 => DEFAULT_EXPIRY,
             millis => Duration::from_millis(millis),
         };
-        let offer = Control::Offer { session_id, sdp: Sdp(sdp), ice_servers: signal.ice_servers };
+        let (ice_servers, trickle) = (signal.ice_servers, signal.trickle);
+        let offer = Control::Offer { session_id, sdp: Sdp(sdp), ice_servers, trickle };
         let (phase, effects) = if self.has_worker {
             // The key frame is made while the worker negotiates.
             (Phase::Offered, vec![Effect::Worker(offer), Effect::ForceKeyFrame(Layer::Main)])
@@ -125,8 +129,29 @@ impl Sessions {
             (Phase::Waiting(offer), Vec::new())
         };
         let expires_at = now.plus(validity);
-        self.by_id.insert(session_id, Session { reply_to, phase, expires_at, candidates: 0 });
+        let session = Session { reply_to, trickle, phase, expires_at, candidates: 0 };
+        self.by_id.insert(session_id, session);
         effects
+    }
+
+    /// The viewer's network has changed. Its relay may be another one by now.
+    fn restart(&mut self, signal: Signal) -> Vec<Effect> {
+        let session_id = signal.session_id;
+        let (Some(fragment), Some(reply_to)) = (signal.sdp, signal.reply_to) else {
+            return Vec::new();
+        };
+        let Some(session) = self.by_id.get_mut(&session_id) else {
+            return vec![bye(session_id, reply_to, EndReason::ViewerGone)];
+        };
+        session.reply_to = reply_to;
+        session.candidates = 0;
+        match session.phase {
+            Phase::Waiting(_) | Phase::Offered => Vec::new(),
+            Phase::Answered | Phase::Streaming => {
+                let fragment = Sdp(fragment);
+                vec![Effect::Worker(Control::Restart { session_id, fragment })]
+            }
+        }
     }
 
     fn candidate(&mut self, signal: Signal) -> Vec<Effect> {
@@ -155,13 +180,29 @@ impl Sessions {
                 };
                 session.phase = Phase::Answered;
                 let signal = Signal::answer(session_id, sdp.0);
-                vec![Effect::Reply { to: session.reply_to.clone(), signal }]
+                vec![Effect::Reply { to: session.reply_to.clone(), signal: Box::new(signal) }]
             }
             Report::Streaming { session_id } => {
                 if let Some(session) = self.by_id.get_mut(&session_id) {
                     session.phase = Phase::Streaming;
                 }
                 Vec::new()
+            }
+            Report::Candidate { session_id, candidate, sdp_mid } => {
+                let session = self.by_id.get(&session_id).filter(|session| session.trickle);
+                let signal = Signal {
+                    candidate: Some(candidate),
+                    sdp_mid,
+                    ..Signal::new(session_id, SignalKind::Candidate)
+                };
+                reply(session, signal)
+            }
+            Report::Measured { session_id, statistics } => {
+                let signal = Signal {
+                    statistics: Some(statistics),
+                    ..Signal::new(session_id, SignalKind::Report)
+                };
+                reply(self.by_id.get(&session_id), signal)
             }
             Report::Ended { session_id, reason } => match self.by_id.remove(&session_id) {
                 Some(session) => vec![bye(session_id, session.reply_to, reason)],
@@ -214,12 +255,18 @@ impl Sessions {
     }
 }
 
+/// Nobody is told of a session that has ended.
+fn reply(session: Option<&Session>, signal: Signal) -> Vec<Effect> {
+    let to = session.map(|session| session.reply_to.clone());
+    to.map(|to| Effect::Reply { to, signal: Box::new(signal) }).into_iter().collect()
+}
+
 fn close(session_id: SessionId) -> Effect {
     Effect::Worker(Control::Close { session_id })
 }
 
 fn bye(session_id: SessionId, to: String, reason: EndReason) -> Effect {
-    Effect::Reply { to, signal: Signal::bye(session_id, reason.as_str()) }
+    Effect::Reply { to, signal: Box::new(Signal::bye(session_id, reason.as_str())) }
 }
 
 #[cfg(test)]
@@ -337,6 +384,45 @@ mod tests {
         sessions.signal(signal, NOW);
         sessions.report(answer(id));
         assert!(sessions.expire(NOW.plus(Duration::from_hours(1))).is_empty());
+    }
+
+    #[test]
+    fn a_restart_reaches_the_worker_and_its_answer_the_new_replica() {
+        let mut sessions = with_worker(1);
+        let signal = offer();
+        let id = signal.session_id;
+        sessions.signal(signal, NOW);
+        sessions.report(answer(id));
+        let restart = |id| Signal {
+            sdp: Some("a=ice-ufrag:anew".to_owned()),
+            reply_to: Some("replica-2".to_owned()),
+            ..Signal::new(id, SignalKind::Restart)
+        };
+        let fragment = Sdp("a=ice-ufrag:anew".to_owned());
+        let expected = Effect::Worker(Control::Restart { session_id: id, fragment });
+        assert_eq!(sessions.signal(restart(id), NOW), [expected]);
+        let effects = sessions.report(answer(id));
+        assert!(matches!(&effects[..], [Effect::Reply { to, .. }] if to == "replica-2"));
+        let unknown = sessions.signal(restart(SessionId::generate()), NOW);
+        assert_eq!(reasons(&unknown), ["viewer_gone"]);
+    }
+
+    #[test]
+    fn candidates_after_the_answer_go_to_viewers_that_hear_of_them() {
+        let mut sessions = with_worker(2);
+        let (whep, socket) = (offer(), Signal { trickle: true, ..offer() });
+        let found = |id| Report::Candidate {
+            session_id: id,
+            candidate: "candidate:1".to_owned(),
+            sdp_mid: Some("0".to_owned()),
+        };
+        let ids = [whep.session_id, socket.session_id];
+        sessions.signal(whep, NOW);
+        sessions.signal(socket, NOW);
+        assert!(sessions.report(found(ids[0])).is_empty());
+        let effects = sessions.report(found(ids[1]));
+        let [Effect::Reply { signal, .. }] = &effects[..] else { panic!("{effects:?}") };
+        assert_eq!(signal.candidate.as_deref(), Some("candidate:1"));
     }
 
     #[test]

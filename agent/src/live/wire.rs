@@ -7,7 +7,10 @@
 use std::io;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use nightjar_shared::{ids::SessionId, signal::IceServer};
+use nightjar_shared::{
+    ids::SessionId,
+    signal::{IceServer, SessionStatistics},
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
@@ -37,10 +40,17 @@ pub(crate) enum ToWorker {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(crate) enum Control {
+    /// With `trickle` the answer does not wait for candidates.
     Offer {
         session_id: SessionId,
         sdp: Sdp,
         ice_servers: Vec<IceServer>,
+        trickle: bool,
+    },
+    /// The fragment names the viewer's new ICE user and password.
+    Restart {
+        session_id: SessionId,
+        fragment: Sdp,
     },
     Candidate {
         session_id: SessionId,
@@ -64,8 +74,18 @@ pub(crate) enum Report {
         session_id: SessionId,
         sdp: Sdp,
     },
+    Candidate {
+        session_id: SessionId,
+        candidate: String,
+        sdp_mid: Option<String>,
+    },
     Streaming {
         session_id: SessionId,
+    },
+    /// Sent for each viewer every few seconds.
+    Measured {
+        session_id: SessionId,
+        statistics: SessionStatistics,
     },
     Ended {
         session_id: SessionId,
@@ -304,6 +324,7 @@ mod tests {
             session_id: SessionId::generate(),
             sdp: Sdp("a=fingerprint:secret".to_owned()),
             ice_servers: Vec::new(),
+            trickle: false,
         };
         assert!(!format!("{offer:?}").contains("secret"));
     }

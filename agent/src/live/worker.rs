@@ -32,6 +32,7 @@ use crate::{
     frame::{EncodedFrame, Layer},
     media::{
         layers::Bounds,
+        measure::{Meter, Sample},
         peer::{self, OnEvent, Peer, PeerError, PeerEvent, SharedFrame},
     },
 };
@@ -56,6 +57,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 
 const TICK: Duration = Duration::from_millis(250);
 const TICKS_PER_REPORT: u32 = 4;
+
+/// How often each viewer's connection is measured.
+const TICKS_PER_MEASUREMENT: u32 = 8;
 
 /// A newcomer starts with the key frame of the moment if that is no older than this: for an
 /// older one it asks for its own.
@@ -144,12 +148,17 @@ async fn write_reports(write: OwnedWriteHalf, mut reports: mpsc::Receiver<Report
 /// What happens to the viewers' connections.
 enum Event {
     Answered(SessionId, Result<(Peer, String), PeerError>),
+    Restarted(SessionId, Result<String, PeerError>),
+    Measured(SessionId, Sample),
     Peer(SessionId, PeerEvent),
 }
 
 struct Viewer {
     offered_at: MonotonicNanos,
     connection: Connection,
+    /// Whether it was connected once.
+    connected: bool,
+    meter: Meter,
 }
 
 enum Connection {
@@ -225,9 +234,10 @@ impl Viewers {
 
     fn control(&mut self, control: Control) {
         match control {
-            Control::Offer { session_id, sdp, ice_servers } => {
-                self.offer(session_id, sdp, ice_servers);
+            Control::Offer { session_id, sdp, ice_servers, trickle } => {
+                self.offer(session_id, sdp, ice_servers, trickle);
             }
+            Control::Restart { session_id, fragment } => self.restart(session_id, &fragment),
             Control::Candidate { session_id, candidate, sdp_mid } => {
                 match self.by_session.get_mut(&session_id).map(|viewer| &mut viewer.connection) {
                     Some(Connection::Open(peer)) => {
@@ -244,17 +254,44 @@ impl Viewers {
         }
     }
 
-    fn offer(&mut self, session_id: SessionId, sdp: Sdp, ice_servers: Vec<IceServer>) {
-        let connection = Connection::Negotiating(Vec::new());
-        self.by_session.insert(session_id, Viewer { offered_at: monotonic_now(), connection });
+    fn offer(
+        &mut self,
+        session_id: SessionId,
+        sdp: Sdp,
+        ice_servers: Vec<IceServer>,
+        trickle: bool,
+    ) {
+        let viewer = Viewer {
+            offered_at: monotonic_now(),
+            connection: Connection::Negotiating(Vec::new()),
+            connected: false,
+            meter: Meter::default(),
+        };
+        self.by_session.insert(session_id, viewer);
         let events = self.events.clone();
         let peer_events = self.events.clone();
         let on_event: OnEvent = Arc::new(move |event| {
             let _ = peer_events.try_send(Event::Peer(session_id, event));
         });
         self.tracker.spawn(async move {
-            let answer = Peer::answer(&sdp.0, &ice_servers, on_event).await;
+            let answer = Peer::answer(&sdp.0, &ice_servers, trickle, on_event).await;
             let _ = events.send(Event::Answered(session_id, answer)).await;
+        });
+    }
+
+    fn restart(&mut self, session_id: SessionId, fragment: &Sdp) {
+        let viewer = self.by_session.get_mut(&session_id);
+        let Some(Viewer { connection: Connection::Open(peer), .. }) = viewer else { return };
+        let events = self.events.clone();
+        let restarted = match peer.restart(&fragment.0) {
+            Ok(restarted) => restarted,
+            Err(error) => {
+                tracing::info!(%session_id, %error, "ICE does not begin anew");
+                return;
+            }
+        };
+        self.tracker.spawn(async move {
+            let _ = events.send(Event::Restarted(session_id, restarted.await)).await;
         });
     }
 
@@ -269,13 +306,35 @@ impl Viewers {
                 };
                 self.end(session_id, reason);
             }
+            Event::Restarted(session_id, Ok(sdp)) => {
+                let viewer = self.by_session.get(&session_id);
+                let layer = viewer.and_then(Viewer::layer).unwrap_or_default();
+                self.report(Report::Answer { session_id, sdp: Sdp(sdp) });
+                self.report(Report::KeyFrameWanted { layer });
+            }
+            Event::Restarted(session_id, Err(error)) => {
+                tracing::info!(%session_id, %error, "ICE does not begin anew");
+                self.end(session_id, EndReason::Failed);
+            }
+            Event::Measured(session_id, sample) => {
+                if let Some(viewer) = self.by_session.get_mut(&session_id) {
+                    let statistics = viewer.meter.statistics(sample, monotonic_now());
+                    self.report(Report::Measured { session_id, statistics });
+                }
+            }
             Event::Peer(session_id, PeerEvent::Connected) => {
+                if let Some(viewer) = self.by_session.get_mut(&session_id) {
+                    viewer.connected = true;
+                }
                 self.report(Report::Streaming { session_id });
             }
             Event::Peer(session_id, PeerEvent::KeyFrameWanted) => {
                 let viewer = self.by_session.get(&session_id);
                 let layer = viewer.and_then(Viewer::layer).unwrap_or_default();
                 self.report(Report::KeyFrameWanted { layer });
+            }
+            Event::Peer(session_id, PeerEvent::Candidate(section, candidate)) => {
+                self.found_candidate(session_id, section, candidate);
             }
             Event::Peer(session_id, PeerEvent::Ended) => {
                 self.end(session_id, EndReason::ViewerGone);
@@ -302,6 +361,32 @@ impl Viewers {
         self.report(Report::Answer { session_id, sdp: Sdp(sdp) });
         if !started {
             self.report(Report::KeyFrameWanted { layer: Layer::Main });
+        }
+    }
+
+    fn found_candidate(&self, session_id: SessionId, section: u32, candidate: String) {
+        let connection = self.by_session.get(&session_id).map(|viewer| &viewer.connection);
+        let sdp_mid = match connection {
+            Some(Connection::Open(peer)) => peer.mid_of(section).map(str::to_owned),
+            // Everything is bundled; which section names it makes no difference.
+            Some(Connection::Negotiating(_)) => None,
+            None => return,
+        };
+        self.report(Report::Candidate { session_id, candidate, sdp_mid });
+    }
+
+    fn measure(&self) {
+        for (session_id, viewer) in &self.by_session {
+            let Connection::Open(peer) = &viewer.connection else { continue };
+            if !viewer.connected {
+                continue;
+            }
+            let (session_id, events, sample) = (*session_id, self.events.clone(), peer.measure());
+            self.tracker.spawn(async move {
+                if let Some(sample) = sample.await {
+                    let _ = events.try_send(Event::Measured(session_id, sample));
+                }
+            });
         }
     }
 
@@ -336,6 +421,9 @@ impl Viewers {
             self.report(Report::Wishes(wishes));
         }
         self.ticks = self.ticks.wrapping_add(1);
+        if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
+            self.measure();
+        }
         if self.ticks.is_multiple_of(TICKS_PER_REPORT) {
             self.statistics.viewers = u32::try_from(self.by_session.len()).unwrap_or(u32::MAX);
             self.report(Report::Statistics(self.statistics));

@@ -14,6 +14,7 @@ pub mod layers;
 mod low;
 mod luma;
 mod masks;
+pub mod measure;
 pub mod mux;
 mod negotiation;
 pub mod offer;

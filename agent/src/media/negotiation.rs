@@ -90,7 +90,8 @@ pub(super) fn add_stream(
     Ok(())
 }
 
-/// Runs offer -> answer and waits, for a while, for the candidates.
+/// Runs offer -> answer and waits, for a while, for the candidates. The first time and again when
+/// ICE begins anew.
 pub(super) async fn answer(
     webrtc: &gst::Element,
     offer: &Offer,
@@ -137,6 +138,33 @@ fn name_profile(answer: &str, offer: &Offer) -> String {
 pub(super) fn add_candidate(webrtc: &gst::Element, section: u32, candidate: &str) {
     if is_candidate(candidate) {
         webrtc.emit_by_name::<()>("add-ice-candidate", &[&section, &candidate]);
+    }
+}
+
+/// Calls back with the section and the text of each candidate as it is found.
+pub(super) fn watch_candidates(
+    webrtc: &gst::Element,
+    on_candidate: impl Fn(u32, String) + Send + Sync + 'static,
+) {
+    webrtc.connect("on-ice-candidate", false, move |values| {
+        let section = values.get(1).and_then(|value| value.get::<u32>().ok());
+        let candidate = values.get(2).and_then(|value| value.get::<String>().ok());
+        if let (Some(section), Some(candidate)) = (section, candidate) {
+            on_candidate(section, candidate);
+        }
+        None
+    });
+}
+
+/// What `webrtcbin` has counted; `None` when it does not answer.
+pub(super) fn statistics(
+    webrtc: &gst::Element,
+) -> impl Future<Output = Option<gst::Structure>> + Send + use<> {
+    let (promise, reply) = gst::Promise::new_future();
+    webrtc.emit_by_name::<()>("get-stats", &[&None::<gst::Pad>, &promise]);
+    async move {
+        let reply = time::timeout(STEP_LIMIT, reply).await.ok()?.ok()??;
+        Some(reply.to_owned())
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     hub::lock,
     ice::IceServers,
     layers::LayerChoice,
+    measure::{self, Sample},
     negotiation,
     offer::{InvalidOffer, Offer},
 };
@@ -54,6 +55,8 @@ pub enum PeerEvent {
     Connected,
     /// The viewer lost pictures, or has just come.
     KeyFrameWanted,
+    /// A way to reach the camera: the section it is for, and its text.
+    Candidate(u32, String),
     /// The connection has failed or was closed by the viewer.
     Ended,
 }
@@ -75,7 +78,7 @@ pub enum PeerError {
 /// Makes and drops a connection, so that the first viewer does not wait for plugins to load.
 pub async fn warm_up() -> anyhow::Result<()> {
     gst::init().context("GStreamer does not start")?;
-    let (peer, _) = Peer::answer(WARM_UP_OFFER, &[], Arc::new(|_| {})).await?;
+    let (peer, _) = Peer::answer(WARM_UP_OFFER, &[], false, Arc::new(|_| {})).await?;
     peer.close().await;
     Ok(())
 }
@@ -125,13 +128,17 @@ pub struct Peer {
     choice: LayerChoice,
     /// The newest frame that was sent: time goes on when layers change.
     last_sent: MonotonicNanos,
+    frames_sent: u64,
+    gathering: Duration,
 }
 
 impl Peer {
-    /// Answers a viewer's offer; the answer carries all candidates.
+    /// Answers a viewer's offer. The answer carries the candidates that are found soon, or none if
+    /// the viewer hears of them by events (`trickle`).
     pub async fn answer(
         offer: &str,
         servers: &[IceServer],
+        trickle: bool,
         on_event: OnEvent,
     ) -> Result<(Self, String), PeerError> {
         let offer = Offer::parse(offer)?;
@@ -141,10 +148,14 @@ impl Peer {
             .await
             .map_err(|panic| PeerError::Engine(panic.into()))?
             .map_err(PeerError::Engine)?;
-        let gathering = if has_servers { GATHERING_LIMIT_WITH_SERVERS } else { GATHERING_LIMIT };
+        let gathering = match (trickle, has_servers) {
+            (true, _) => Duration::ZERO,
+            (false, true) => GATHERING_LIMIT_WITH_SERVERS,
+            (false, false) => GATHERING_LIMIT,
+        };
         let answer = negotiation::answer(&graph.webrtc, &offer, gathering).await;
         match answer {
-            Ok(answer) => Ok((Self::new(graph, offer), answer)),
+            Ok(answer) => Ok((Self::new(graph, offer, gathering), answer)),
             Err(error) => {
                 // Closing blocks.
                 let _ = spawn_blocking(move || drop(graph)).await;
@@ -153,7 +164,7 @@ impl Peer {
         }
     }
 
-    fn new(graph: Graph, offer: Offer) -> Self {
+    fn new(graph: Graph, offer: Offer, gathering: Duration) -> Self {
         Self {
             graph,
             offer,
@@ -161,6 +172,8 @@ impl Peer {
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),
             last_sent: MonotonicNanos::default(),
+            frames_sent: 0,
+            gathering,
         }
     }
 
@@ -184,7 +197,9 @@ impl Peer {
             return false;
         }
         self.last_sent = frame.captured_at;
-        self.graph.source.push_buffer(frame.buffer.clone()).is_ok()
+        let sent = self.graph.source.push_buffer(frame.buffer.clone()).is_ok();
+        self.frames_sent += u64::from(sent);
+        sent
     }
 
     /// Decides anew which layer this viewer gets, beside a main one of so many kbit/s. It goes
@@ -210,6 +225,34 @@ impl Peer {
     /// What the way to this viewer carries.
     pub(crate) fn path(&self) -> Path {
         lock(&self.graph.estimator).path()
+    }
+
+    /// Begins ICE anew with the viewer's new user and password; gives the new answer. What flows
+    /// goes on where it can.
+    pub fn restart(
+        &mut self,
+        fragment: &str,
+    ) -> Result<impl Future<Output = Result<String, PeerError>> + Send + use<>, PeerError> {
+        let offer = self.offer.restarted(fragment)?;
+        self.offer = offer.clone();
+        // The viewer was silent while its network changed.
+        self.graph.last_heard.store(monotonic_now().0, Ordering::Relaxed);
+        let (webrtc, gathering) = (self.graph.webrtc.clone(), self.gathering);
+        Ok(async move {
+            negotiation::answer(&webrtc, &offer, gathering).await.map_err(PeerError::Refused)
+        })
+    }
+
+    /// How the connection fares now.
+    pub fn measure(&self) -> impl Future<Output = Option<Sample>> + Send + use<> {
+        let frames_sent = self.frames_sent;
+        let statistics = negotiation::statistics(&self.graph.webrtc);
+        async move { Some(measure::read(statistics.await?.as_ref(), frames_sent)) }
+    }
+
+    /// The name of a section, for the viewer.
+    pub fn mid_of(&self, section: u32) -> Option<&str> {
+        self.offer.mid_of(section)
     }
 
     /// Adds a candidate, as in `a=candidate:` without the `a=`. What is not one is ignored.
@@ -278,6 +321,10 @@ impl Graph {
         watch_arrivals(&webrtc, &last_heard)?;
         watch_key_frame_requests(&source, on_event)?;
         watch_connection(&webrtc, &pipeline, on_event)?;
+        let on_candidate = Arc::clone(on_event);
+        negotiation::watch_candidates(&webrtc, move |section, candidate| {
+            on_candidate(PeerEvent::Candidate(section, candidate));
+        });
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(gst::ClockTime::ZERO);

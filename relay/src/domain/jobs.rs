@@ -34,6 +34,7 @@ pub async fn run(app: Arc<App>) {
 async fn sweep_quick(app: &App) -> Result<()> {
     cameras::sweep(app).await?;
     commands::sweep(app).await?;
+    live::meter(app).await?;
     live::sweep(app).await?;
     abandoned::sweep(app).await
 }

@@ -28,6 +28,8 @@ pub struct Limits {
     pub claim_by_code: Limit,
     pub commands: Limit,
     pub live: Limit,
+    /// Messages with candidates.
+    pub trickle: Limit,
 }
 
 impl Default for Limits {
@@ -41,6 +43,7 @@ impl Default for Limits {
             claim_by_code: Limit::new(100, Duration::from_secs(10)),
             commands: Limit::new(60, Duration::from_secs(1)),
             live: Limit::new(60, Duration::from_secs(1)),
+            trickle: Limit::new(200, Duration::from_millis(50)),
         }
     }
 }

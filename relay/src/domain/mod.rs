@@ -42,6 +42,7 @@ use crate::{
         objects::Objects,
         realtime::Realtime,
         tls::Certificates,
+        turn::Turn,
     },
     error::Result,
 };
@@ -60,8 +61,9 @@ pub struct App {
     pub certificates: Certificates,
     pub passwords: passwords::Hasher,
     pub limits: limits::Limits,
-    /// Offers that wait for their answer.
-    pub waiting: live::Waiting,
+    pub turn: Turn,
+    /// Live sessions whose viewers wait here for something.
+    pub exchanges: live::Exchanges,
     /// This process's name below `up/signal/`.
     pub replica: String,
     pub tracker: TaskTracker,

@@ -38,6 +38,40 @@ pub(super) struct Candidate {
     pub(super) sdp_mid: Option<String>,
 }
 
+impl Candidate {
+    /// One candidate by itself, as a socket brings it.
+    pub(super) fn new(text: String, sdp_mid: Option<String>) -> Result<Self> {
+        let bytes = text.len() + sdp_mid.as_ref().map_or(0, String::len);
+        let text_is_one = text.is_empty() || text.starts_with("candidate:");
+        let controls = |text: &str| text.chars().any(char::is_control);
+        if bytes > LINE_BYTES_MAX
+            || !text_is_one
+            || controls(&text)
+            || sdp_mid.as_deref().is_some_and(controls)
+        {
+            return Err(Error::invalid("invalid_sdp", "This is no ICE candidate."));
+        }
+        Ok(Self { text, sdp_mid })
+    }
+}
+
+/// What of a description, or of a piece of one, belongs to ICE, as a fragment (RFC 8840): user and
+/// password, and the candidates of the first medium, on which everything else is bundled.
+pub(super) fn ice_fragment(description: &str) -> Result<String> {
+    check_lines(description)?;
+    let first = |attribute: &str| description.lines().find(|line| line.starts_with(attribute));
+    let (Some(user), Some(password)) = (first("a=ice-ufrag:"), first("a=ice-pwd:")) else {
+        return Err(Error::invalid("invalid_sdp", "ICE begins with a user and a password."));
+    };
+    let medium = "m=video 9 UDP/TLS/RTP/SAVPF 0";
+    let mut fragment = vec![user, password, medium, first("a=mid:").unwrap_or("a=mid:0")];
+    let sections = description.split_inclusive("\nm=").take(2);
+    let candidates = sections.flat_map(str::lines).filter(|line| line.starts_with("a=candidate:"));
+    fragment.extend(candidates.take(CANDIDATES_MAX));
+    fragment.extend(first("a=end-of-candidates"));
+    Ok(fragment.join("\r\n") + "\r\n")
+}
+
 /// The candidates of an SDP fragment (RFC 8840), each with the medium it stands under.
 pub(super) fn read_fragment(fragment: &str) -> Result<Vec<Candidate>> {
     check_lines(fragment)?;
@@ -117,6 +151,34 @@ mod tests {
         assert!(candidates[0].text.starts_with("candidate:1 1 udp"));
         assert_eq!(candidates[0].sdp_mid.as_deref(), Some("0"));
         assert_eq!(candidates[1].text, "");
+    }
+
+    #[test]
+    fn a_restart_says_what_belongs_to_ice() {
+        let answer = format!(
+            "{OFFER}a=mid:video0\r\na=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n\
+             m=audio 9 X 0\r\na=mid:1\r\na=candidate:2 1 udp 1 192.0.2.2 5000 typ host\r\n"
+        );
+        let fragment = ice_fragment(&answer).unwrap();
+        assert_eq!(
+            fragment,
+            "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789012345678901\r\n\
+             m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:video0\r\n\
+             a=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n"
+        );
+        assert_eq!(ice_fragment(&fragment).unwrap(), fragment);
+        ice_fragment("a=ice-ufrag:abcd\r\n").unwrap_err();
+        ice_fragment("v=0").unwrap_err();
+    }
+
+    #[test]
+    fn a_candidate_by_itself_is_one_line() {
+        Candidate::new("candidate:1 1 udp 1 192.0.2.1 5000 typ host".to_owned(), None).unwrap();
+        Candidate::new(String::new(), Some("0".to_owned())).unwrap();
+        for text in ["a=candidate:1", "candidate:1\r\na=x", "nonsense"] {
+            Candidate::new(text.to_owned(), None).unwrap_err();
+        }
+        Candidate::new(format!("candidate:{}", "1".repeat(5_000)), None).unwrap_err();
     }
 
     #[test]

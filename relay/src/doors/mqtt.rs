@@ -128,10 +128,8 @@ impl Door {
             }
             Channel::UpAck => commands::acknowledge(app, camera_id, parse(message)?).await,
             Channel::UpPresence => cameras::presence(app, camera_id, parse(message)?).await,
-            // Another replica's viewers; that replica gets the message itself.
-            Channel::UpSignal { replica } if *replica != app.replica => Ok(()),
-            Channel::UpSignal { .. } => {
-                live::signal_from_camera(app, camera_id, parse(message)?).await
+            Channel::UpSignal { replica } => {
+                live::signal_from_camera(app, camera_id, replica, parse(message)?).await
             }
             Channel::DownCommand | Channel::DownSignal => Err(malformed()),
         }

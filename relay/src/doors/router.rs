@@ -24,6 +24,7 @@ use super::{
     extract::JSON_BYTES_MAX,
     http::{
         accounts, agent, cameras, clips, commands, events, live, ops, pairings, sites, sockets,
+        whep,
     },
     web,
 };
@@ -59,9 +60,8 @@ fn accounts_only() -> Routes {
         .routes(routes!(cameras::configuration))
         .routes(routes!(commands::issue, commands::list))
         .routes(routes!(commands::get))
-        .routes(routes!(live::open))
-        .routes(routes!(live::get, live::add_candidates, live::close))
         .routes(routes!(live::list))
+        .merge(watching())
         .routes(routes!(events::list))
         .routes(routes!(events::get))
         .routes(routes!(clips::list))
@@ -69,6 +69,14 @@ fn accounts_only() -> Routes {
         .routes(routes!(clips::playback))
         .routes(routes!(clips::playlist))
         .routes(routes!(sockets::issue_ticket))
+}
+
+/// WHEP's doors, open to pages of other origins too.
+fn watching() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(whep::open, whep::describe, whep::head))
+        .routes(routes!(live::get, whep::change, whep::close, whep::describe_session))
+        .layer(middleware::from_fn(whep::share))
 }
 
 /// A camera, by its device token.
@@ -192,9 +200,16 @@ fn operations(
     description: &mut openapi::OpenApi,
 ) -> impl Iterator<Item = &mut openapi::path::Operation> {
     description.paths.paths.values_mut().flat_map(|item| {
-        [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
-            .into_iter()
-            .filter_map(Option::as_mut)
+        [
+            &mut item.get,
+            &mut item.head,
+            &mut item.options,
+            &mut item.post,
+            &mut item.patch,
+            &mut item.delete,
+        ]
+        .into_iter()
+        .filter_map(Option::as_mut)
     })
 }
 

@@ -118,7 +118,11 @@ impl Metrics {
 
 impl Counter {
     pub fn increment(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub fn add(&self, difference: u64) {
+        self.0.fetch_add(difference, Ordering::Relaxed);
     }
 
     pub fn get(&self) -> u64 {

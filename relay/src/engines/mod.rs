@@ -9,3 +9,4 @@ pub mod outgoing;
 pub mod private_file;
 pub mod realtime;
 pub mod tls;
+pub mod turn;

@@ -11,19 +11,23 @@ use crate::{
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
 };
 
-const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+pub(crate) const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
     m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=ice-ufrag:abcd\r\n\
     a=ice-pwd:0123456789012345678901\r\na=fingerprint:sha-256 00:11:22\r\na=recvonly\r\n";
-const ANSWER: &str = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\n";
+pub(crate) const ANSWER: &str = "v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\n";
 
-async fn watch(person: &Person, camera: &Device, offer: impl Into<reqwest::Body>) -> Answer {
+pub(crate) async fn watch(
+    person: &Person,
+    camera: &Device,
+    offer: impl Into<reqwest::Body>,
+) -> Answer {
     let path = format!("cameras/{}/whep", camera.id());
     let request = person.request(Method::POST, &path).header("content-type", "application/sdp");
     Answer::of(request.body(offer)).await
 }
 
 /// A camera that is known to be there.
-async fn online(relay: &TestRelay, person: &Person) -> (Device, Online) {
+pub(crate) async fn online(relay: &TestRelay, person: &Person) -> (Device, Online) {
     let device = relay.camera_of(person).await;
     let camera = device.connect(relay).await;
     let path = format!("cameras/{}", device.id());
@@ -33,7 +37,7 @@ async fn online(relay: &TestRelay, person: &Person) -> (Device, Online) {
 }
 
 /// The camera's half of a session that begins well.
-async fn answer(camera: &mut Online) -> Signal {
+pub(crate) async fn answer(camera: &mut Online) -> Signal {
     let offer = camera.heard_signal().await;
     assert_eq!((offer.kind, offer.sdp.as_deref()), (SignalKind::Offer, Some(OFFER)));
     assert!(offer.reply_to.is_some());
@@ -53,10 +57,12 @@ async fn a_viewer_gets_the_cameras_answer_and_hangs_up() {
         assert_eq!(location, format!("/api/v1/live/{}", offer.session_id));
         assert_eq!(alice.get(&location).await.body(200)["state"], "streaming");
 
+        let etag = opened.headers["etag"].to_str().unwrap().to_owned();
         let fragment = "a=mid:0\r\na=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\n";
         let patch = alice
             .request(Method::PATCH, &location)
             .header("content-type", "application/trickle-ice-sdpfrag")
+            .header("if-match", etag)
             .body(fragment);
         Answer::of(patch).await.body(204);
         let candidate = camera.heard_signal().await;
@@ -122,6 +128,8 @@ async fn a_silent_camera_costs_a_viewer_five_seconds() {
         let alice = relay.person("alice").await;
         let (device, mut camera) = online(relay, &alice).await;
         watch(&alice, &device, OFFER).await.is_problem(504, "no_answer");
+        let listed = alice.get(&format!("cameras/{}/live", device.id())).await.body(200);
+        assert_eq!(listed["items"][0]["state"], "expired");
         let offer = camera.heard_signal().await;
         let bye = camera.heard_signal().await;
         assert_eq!((bye.kind, bye.session_id), (SignalKind::Bye, offer.session_id));
@@ -206,6 +214,7 @@ async fn nobody_else_reaches_into_a_session() {
         let patch = bob
             .request(Method::PATCH, location)
             .header("content-type", "application/trickle-ice-sdpfrag")
+            .header("if-match", "*")
             .body("a=end-of-candidates");
         Answer::of(patch).await.is_problem(404, "not_found");
         assert_eq!(alice.get(location).await.body(200)["state"], "streaming");

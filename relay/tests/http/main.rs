@@ -24,5 +24,6 @@ mod relay;
 mod support;
 mod tenancy;
 mod uplink;
+mod whep;
 mod ws;
 mod ws_limits;

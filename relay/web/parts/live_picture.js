@@ -7,6 +7,7 @@ const WORDS = {
   connecting: "Connecting…",
   live: "Live",
   retrying: "Trying again",
+  rerouting: "Finding a new way…",
   waiting: "Waiting",
   hidden: "Paused",
   stopped: "Stopped",
@@ -72,6 +73,7 @@ export class LivePanel {
     this.node.dataset.state = state.name;
     this.#badge.dataset.state = state.name;
     this.#badge.dataset.route = state.route ?? "";
+    this.#badge.dataset.session = this.#picture.sessionId ?? "";
     this.#badge.textContent = WORDS[state.name] + (state.route === "relayed" ? " · relayed" : "");
     this.#badge.dataset.tone = state.name === "live" ? "live" : "plain";
     clearTimeout(this.#spinnerTimer);

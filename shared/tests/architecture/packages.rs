@@ -127,6 +127,8 @@ const RELAY: Package = Package {
         ("s3s", &["engines/objects/embedded"]),
         ("rusty_s3", &["engines/objects/"]),
         ("reqwest", &["engines/outgoing.rs"]),
+        ("turn_server_proto", &["engines/turn/embedded"]),
+        ("aws_lc_rs", &["engines/turn/credentials.rs"]),
         ("rcgen", &["engines/tls.rs"]),
         ("rustls", &["engines/tls.rs", "doors/server.rs"]),
         ("rustls_pki_types", &["engines/tls.rs"]),

@@ -8,7 +8,7 @@ mod description;
 mod tests;
 
 pub use self::attribute::is_candidate;
-use self::{choice::Choice, description::Description};
+use self::{attribute::is_known, choice::Choice, description::Description};
 
 /// As long as the relay takes.
 const MAX_LENGTH: usize = 32 * 1024;
@@ -66,6 +66,37 @@ impl Offer {
     /// with its retransmissions only.
     pub fn rewritten(&self) -> &str {
         &self.text
+    }
+
+    /// The same offer with the ICE user and password that a fragment names, for a viewer whose
+    /// network has changed.
+    pub fn restarted(&self, fragment: &str) -> Result<Self, InvalidOffer> {
+        if fragment.len() > MAX_LENGTH || fragment.lines().count() > MAX_LINES {
+            return Err(InvalidOffer::TooLarge);
+        }
+        let find = |key: &'static str| {
+            let prefix = format!("a={key}:");
+            let value = fragment.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
+            value.filter(|value| is_known(key, value)).ok_or(InvalidOffer::Missing(key))
+        };
+        let (user, password) = (find("ice-ufrag")?, find("ice-pwd")?);
+        let mut text = String::with_capacity(self.text.len());
+        for line in self.text.lines() {
+            match line.split(':').next() {
+                Some("a=ice-ufrag") => text.extend(["a=ice-ufrag:", user]),
+                Some("a=ice-pwd") => text.extend(["a=ice-pwd:", password]),
+                // They were of the old network.
+                Some("a=candidate" | "a=end-of-candidates") => continue,
+                _ => text.push_str(line),
+            }
+            text.push_str("\r\n");
+        }
+        Ok(Self { text, ..self.clone() })
+    }
+
+    /// The name of a section, as a candidate says to which one it belongs.
+    pub fn mid_of(&self, section: u32) -> Option<&str> {
+        self.mids.get(usize::try_from(section).ok()?).map(String::as_str)
     }
 
     /// The section that a candidate belongs to. Without a `mid` it is the first: everything is

@@ -68,11 +68,31 @@ fn other_profiles_do_when_baseline_is_not_offered() {
 }
 
 #[test]
+fn a_restart_changes_the_ice_user_and_password_alone() {
+    let with_candidate = BROWSER.replace(
+        "a=setup:actpass",
+        "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=setup:actpass",
+    );
+    let offer = Offer::parse(&with_candidate).unwrap();
+    let fragment = "a=ice-ufrag:anew\r\na=ice-pwd:0123456789012345678901\r\n";
+    let restarted = offer.restarted(fragment).unwrap();
+    let text = restarted.rewritten();
+    assert!(text.contains("a=ice-ufrag:anew\r\na=ice-pwd:0123456789012345678901\r\n"), "{text}");
+    assert!(!text.contains("p0vR") && !text.contains("a=candidate"), "{text}");
+    assert_eq!(Offer::parse(text).unwrap(), restarted);
+    for bad in ["", "a=ice-ufrag:anew\r\n", "a=ice-ufrag:a\r\na=ice-pwd:0123456789012345678901"] {
+        assert!(matches!(offer.restarted(bad), Err(InvalidOffer::Missing(_))), "{bad}");
+    }
+    assert_eq!(offer.restarted(&"a=x\r\n".repeat(9_000)), Err(InvalidOffer::TooLarge));
+}
+
+#[test]
 fn candidates_find_their_section() {
     let offer = Offer::parse(BROWSER).unwrap();
     assert_eq!(offer.section_of(Some("0")), Some(0));
     assert_eq!(offer.section_of(None), Some(0));
     assert_eq!(offer.section_of(Some("audio")), None);
+    assert_eq!((offer.mid_of(0), offer.mid_of(1)), (Some("0"), None));
 }
 
 #[test]

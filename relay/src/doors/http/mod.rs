@@ -11,3 +11,4 @@ pub mod ops;
 pub mod pairings;
 pub mod sites;
 pub mod sockets;
+pub mod whep;

@@ -1,7 +1,7 @@
 //! Live sessions.
 
 use nightjar_shared::{
-    ids::{AccountId, CameraId, SessionId},
+    ids::{AccountId, CameraId, SessionId, SiteId},
     time::UnixMillis,
 };
 
@@ -12,11 +12,41 @@ pub struct SessionRow {
     pub session_id: SessionId,
     pub camera_id: CameraId,
     pub account_id: AccountId,
-    /// `requested`, `streaming`, `completed` or `failed`.
+    /// `requested`, `streaming`, `completed`, `cancelled`, `failed` or `expired`.
     pub state: String,
     pub reason: Option<String>,
     pub started_at: UnixMillis,
     pub ended_at: Option<UnixMillis>,
+    /// Names the ICE session.
+    pub etag: Option<String>,
+    /// JSON, as the camera reported it last.
+    pub statistics: Option<String>,
+}
+
+/// The columns of a [`SessionRow`], in its order.
+macro_rules! columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            "session_id, ",
+            $table,
+            "camera_id, ",
+            $table,
+            "account_id, ",
+            $table,
+            "state, ",
+            $table,
+            "reason, ",
+            $table,
+            "started_at, ",
+            $table,
+            "ended_at, ",
+            $table,
+            "etag, ",
+            $table,
+            "statistics"
+        )
+    };
 }
 
 impl SessionRow {
@@ -29,20 +59,24 @@ impl SessionRow {
             reason: row.text_or_null(4)?.map(str::to_owned),
             started_at: row.time(5)?,
             ended_at: row.time_or_null(6)?,
+            etag: row.text_or_null(7)?.map(str::to_owned),
+            statistics: row.text_or_null(8)?.map(str::to_owned),
         })
     }
 }
 
 pub async fn insert(db: &impl Executor, session: &SessionRow) -> Result<(), DbError> {
     db.execute(
-        "insert into live_sessions (session_id, camera_id, account_id, state, started_at)
-         values ($1, $2, $3, $4, $5)",
+        "insert into live_sessions
+             (session_id, camera_id, account_id, state, started_at, etag)
+         values ($1, $2, $3, $4, $5, $6)",
         vec![
             session.session_id.into(),
             session.camera_id.into(),
             session.account_id.into(),
             session.state.as_str().into(),
             session.started_at.into(),
+            session.etag.clone().into(),
         ],
     )
     .await
@@ -76,16 +110,19 @@ pub async fn for_member(
 ) -> Result<Option<(SessionRow, String)>, DbError> {
     let row = db
         .query_one(
-            "select l.session_id, l.camera_id, l.account_id, l.state, l.reason, l.started_at,
-                 l.ended_at, m.role
-             from live_sessions l
+            concat!(
+                "select ",
+                columns!("l."),
+                ", m.role
+                 from live_sessions l
                  join cameras c on c.camera_id = l.camera_id
                  join members m on m.site_id = c.site_id
-             where l.session_id = $1 and m.account_id = $2",
+                 where l.session_id = $1 and m.account_id = $2"
+            ),
             vec![session_id.into(), account_id.into()],
         )
         .await?;
-    row.map(|row| Ok((SessionRow::read(&row)?, row.text(7)?.to_owned()))).transpose()
+    row.map(|row| Ok((SessionRow::read(&row)?, row.text(9)?.to_owned()))).transpose()
 }
 
 /// Newest first, below (`before_at`, `before_id`).
@@ -98,11 +135,15 @@ pub async fn list(
 ) -> Result<Vec<SessionRow>, DbError> {
     let rows = db
         .query(
-            "select session_id, camera_id, account_id, state, reason, started_at, ended_at
-             from live_sessions
-             where camera_id = $1
+            concat!(
+                "select ",
+                columns!(""),
+                "
+                 from live_sessions
+                 where camera_id = $1
                  and (started_at < $2 or (started_at = $2 and session_id < $3))
-             order by started_at desc, session_id desc limit $4",
+                 order by started_at desc, session_id desc limit $4"
+            ),
             vec![camera_id.into(), before_at.into(), before_id.into(), limit.into()],
         )
         .await?;
@@ -117,9 +158,12 @@ pub async fn mark_streaming(
 ) -> Result<Option<SessionRow>, DbError> {
     let row = db
         .query_one(
-            "update live_sessions set state = 'streaming'
-             where session_id = $1 and camera_id = $2 and state = 'requested'
-             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            concat!(
+                "update live_sessions set state = 'streaming'
+                 where session_id = $1 and camera_id = $2 and state = 'requested'
+                 returning ",
+                columns!("")
+            ),
             vec![session_id.into(), camera_id.into()],
         )
         .await?;
@@ -137,9 +181,12 @@ pub async fn finish(
 ) -> Result<Option<SessionRow>, DbError> {
     let row = db
         .query_one(
-            "update live_sessions set state = $3, reason = $4, ended_at = $5
-             where session_id = $1 and camera_id = $2 and state in ('requested', 'streaming')
-             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            concat!(
+                "update live_sessions set state = $3, reason = $4, ended_at = $5
+                 where session_id = $1 and camera_id = $2 and state in ('requested', 'streaming')
+                 returning ",
+                columns!("")
+            ),
             vec![session_id.into(), camera_id.into(), state.into(), reason.into(), now.into()],
         )
         .await?;
@@ -155,9 +202,12 @@ pub async fn fail_of_camera(
 ) -> Result<Vec<SessionRow>, DbError> {
     let rows = db
         .query(
-            "update live_sessions set state = 'failed', reason = $2, ended_at = $3
-             where camera_id = $1 and state in ('requested', 'streaming')
-             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            concat!(
+                "update live_sessions set state = 'failed', reason = $2, ended_at = $3
+                 where camera_id = $1 and state in ('requested', 'streaming')
+                 returning ",
+                columns!("")
+            ),
             vec![camera_id.into(), reason.into(), now.into()],
         )
         .await?;
@@ -173,9 +223,11 @@ pub async fn complete_forgotten(
 ) -> Result<Vec<SessionRow>, DbError> {
     let rows = db
         .query(
-            "update live_sessions set state = 'completed', reason = 'viewer_gone', ended_at = $3
-             where camera_id = $1 and state = 'streaming' and started_at < $2
-             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            concat!(
+                "update live_sessions set state = 'completed', reason = 'viewer_gone', ended_at = $3
+                 where camera_id = $1 and state = 'streaming' and started_at < $2
+                 returning ", columns!("")
+            ),
             vec![camera_id.into(), before.into(), now.into()],
         )
         .await?;
@@ -183,16 +235,19 @@ pub async fn complete_forgotten(
 }
 
 /// Ends requests whose relay went away before the camera answered.
-pub async fn fail_unanswered(
+pub async fn expire_unanswered(
     db: &impl Executor,
     requested_before: UnixMillis,
     now: UnixMillis,
 ) -> Result<Vec<SessionRow>, DbError> {
     let rows = db
         .query(
-            "update live_sessions set state = 'failed', reason = 'no_answer', ended_at = $2
-             where state = 'requested' and started_at <= $1
-             returning session_id, camera_id, account_id, state, reason, started_at, ended_at",
+            concat!(
+                "update live_sessions set state = 'expired', reason = 'no_answer', ended_at = $2
+                 where state = 'requested' and started_at <= $1
+                 returning ",
+                columns!("")
+            ),
             vec![requested_before.into(), now.into()],
         )
         .await?;
@@ -202,4 +257,76 @@ pub async fn fail_unanswered(
 /// Forgets sessions that ended before `before`.
 pub async fn delete_ended(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
     db.execute("delete from live_sessions where ended_at <= $1", vec![before.into()]).await
+}
+
+/// Names the ICE session anew, if it still had the name `before`.
+pub async fn set_etag(
+    db: &impl Executor,
+    session_id: SessionId,
+    before: Option<&str>,
+    etag: &str,
+) -> Result<bool, DbError> {
+    let changed = db
+        .execute(
+            "update live_sessions set etag = $3 where session_id = $1 and etag = $2",
+            vec![session_id.into(), before.unwrap_or_default().into(), etag.into()],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Keeps what the camera measured. Gives the session as it is now, if it has not ended.
+pub async fn set_statistics(
+    db: &impl Executor,
+    session_id: SessionId,
+    camera_id: CameraId,
+    statistics: &str,
+    now: UnixMillis,
+) -> Result<Option<SessionRow>, DbError> {
+    let row = db
+        .query_one(
+            concat!(
+                "update live_sessions set statistics = $3, reported_at = $4
+                 where session_id = $1 and camera_id = $2 and state = 'streaming'
+                 returning ",
+                columns!("")
+            ),
+            vec![session_id.into(), camera_id.into(), statistics.into(), now.into()],
+        )
+        .await?;
+    row.as_ref().map(SessionRow::read).transpose()
+}
+
+/// Adds to what TURN carried for a site on a day; gives the day's sum.
+pub async fn add_relayed_bytes(
+    db: &impl Executor,
+    site_id: SiteId,
+    day: i64,
+    bytes: u64,
+) -> Result<u64, DbError> {
+    let row = db
+        .query_one(
+            "insert into relayed_bytes (site_id, day, bytes) values ($1, $2, $3)
+             on conflict (site_id, day) do update set bytes = relayed_bytes.bytes + $3
+             returning bytes",
+            vec![site_id.into(), day.into(), bytes.into()],
+        )
+        .await?;
+    row.map_or(Ok(0), |row| row.unsigned(0))
+}
+
+/// What TURN carried for a site on a day.
+pub async fn relayed_bytes(db: &impl Executor, site_id: SiteId, day: i64) -> Result<u64, DbError> {
+    let row = db
+        .query_one(
+            "select bytes from relayed_bytes where site_id = $1 and day = $2",
+            vec![site_id.into(), day.into()],
+        )
+        .await?;
+    row.map_or(Ok(0), |row| row.unsigned(0))
+}
+
+/// Forgets days before `day`.
+pub async fn delete_relayed_bytes(db: &impl Executor, day: i64) -> Result<u64, DbError> {
+    db.execute("delete from relayed_bytes where day < $1", vec![day.into()]).await
 }

@@ -10,6 +10,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 1, sql: include_str!("migrations/0001_first.sql") },
     Migration { version: 2, sql: include_str!("migrations/0002_growing_clips.sql") },
     Migration { version: 3, sql: include_str!("migrations/0003_settings_and_measures.sql") },
+    Migration { version: 4, sql: include_str!("migrations/0004_live.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

@@ -1,0 +1,124 @@
+//! What cameras say of their sessions.
+
+use std::time::Duration;
+
+use nightjar_shared::{
+    ids::{CameraId, SessionId},
+    signal::{SessionStatistics, Signal, SignalKind},
+};
+
+use super::{App, ToViewer, ended, exchange::Answer, finish, send, tell};
+use crate::{
+    domain::{cameras::check_protocol, sdp, text},
+    engines::db::live,
+    error::{Error, Result},
+};
+
+/// A camera without viewers has forgotten sessions that are older than this.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
+const CANDIDATE_BYTES_MAX: usize = 1024;
+const KINDS_OF_CANDIDATES: [&str; 4] = ["host", "srflx", "prflx", "relay"];
+
+/// A camera speaks. It is known from its connection: it reaches the sessions it was asked for, no
+/// others.
+pub async fn signal_from_camera(
+    app: &App,
+    camera_id: CameraId,
+    replica: &str,
+    signal: Signal,
+) -> Result<()> {
+    check_protocol(signal.protocol)?;
+    let session_id = signal.session_id;
+    let is_ours = replica == app.replica;
+    match signal.kind {
+        SignalKind::Answer if is_ours => answered(app, camera_id, signal).await,
+        SignalKind::Candidate if is_ours => {
+            found_candidate(app, camera_id, signal);
+            Ok(())
+        }
+        // The replica that opened the session may be gone: whoever hears these writes them down.
+        SignalKind::Bye => said_bye(app, camera_id, signal, is_ours).await,
+        SignalKind::Report => match signal.statistics {
+            Some(statistics) => reported(app, camera_id, session_id, statistics).await,
+            None => Err(Error::invalid("malformed", "A report has statistics.")),
+        },
+        // Another replica's viewers; that replica gets the message itself.
+        SignalKind::Answer | SignalKind::Candidate => Ok(()),
+        SignalKind::Offer | SignalKind::Restart | SignalKind::Unknown => {
+            Err(Error::invalid("unknown_kind", "A camera answers, reports and says bye."))
+        }
+    }
+}
+
+async fn answered(app: &App, camera_id: CameraId, signal: Signal) -> Result<()> {
+    let session_id = signal.session_id;
+    let description = signal.sdp.filter(|text| text.len() <= sdp::BYTES_MAX);
+    let description = description
+        .ok_or_else(|| Error::invalid("invalid_sdp", "An answer has a session description."))?;
+    if !app.exchanges.answer(session_id, camera_id, Answer::Description(description)) {
+        // The viewer has gone: the camera need not wait for it.
+        send(app, camera_id, &Signal::bye(session_id, "viewer_gone")).await?;
+    }
+    Ok(())
+}
+
+/// Answers carry the candidates that were there in time. Later ones reach viewers on a socket.
+fn found_candidate(app: &App, camera_id: CameraId, signal: Signal) {
+    let session_id = signal.session_id;
+    let candidate = signal.candidate.unwrap_or_default();
+    let sdp_mid = signal.sdp_mid;
+    if candidate.len() <= CANDIDATE_BYTES_MAX {
+        let news = ToViewer::Candidate { session_id, candidate, sdp_mid };
+        app.exchanges.tell(session_id, camera_id, news);
+    }
+}
+
+async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool) -> Result<()> {
+    let session_id = signal.session_id;
+    let reason = text::report(&signal.reason.unwrap_or_default());
+    if is_ours && app.exchanges.answer(session_id, camera_id, Answer::Bye(reason.clone())) {
+        return Ok(());
+    }
+    let news = ToViewer::Bye { session_id, reason: reason.clone() };
+    app.exchanges.tell(session_id, camera_id, news);
+    let word = reason.split(':').next();
+    let state = if word == Some("viewer_gone") { "completed" } else { "failed" };
+    finish(app, session_id, camera_id, state, Some(&reason)).await.map(drop)
+}
+
+async fn reported(
+    app: &App,
+    camera_id: CameraId,
+    session_id: SessionId,
+    mut statistics: SessionStatistics,
+) -> Result<()> {
+    for candidate in [&mut statistics.local_candidate, &mut statistics.remote_candidate] {
+        candidate.take_if(|kind| !KINDS_OF_CANDIDATES.contains(&kind.as_str()));
+    }
+    let text = serde_json::to_string(&statistics).map_err(anyhow::Error::from)?;
+    let now = app.now();
+    match live::set_statistics(&app.db, session_id, camera_id, &text, now).await? {
+        Some(row) => tell(app, row).await,
+        None => Ok(()),
+    }
+}
+
+/// A camera that has no viewer has ended what the relay believes to be open.
+pub(in crate::domain) async fn end_forgotten(app: &App, camera_id: CameraId) -> Result<()> {
+    let now = app.now();
+    let before = now.minus(FORGOTTEN_AFTER);
+    for row in live::complete_forgotten(&app.db, camera_id, before, now).await? {
+        ended(app, row).await?;
+    }
+    Ok(())
+}
+
+pub(in crate::domain) async fn fail_of_offline_camera(
+    app: &App,
+    camera_id: CameraId,
+) -> Result<()> {
+    for row in live::fail_of_camera(&app.db, camera_id, "camera_offline", app.now()).await? {
+        ended(app, row).await?;
+    }
+    Ok(())
+}

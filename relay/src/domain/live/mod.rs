@@ -1,0 +1,158 @@
+//! Live sessions: one viewer watching one camera. The relay passes the two descriptions on and
+//! never sees a picture.
+
+mod camera;
+mod exchange;
+mod ice;
+mod viewer;
+
+use std::time::Duration;
+
+use nightjar_shared::{
+    ids::{CameraId, SessionId},
+    signal::Signal,
+    time::UnixMillis,
+    topic::{Channel, Topic},
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+pub(super) use self::camera::{end_forgotten, fail_of_offline_camera};
+pub use self::{
+    camera::signal_from_camera,
+    exchange::{Exchanges, ToViewer},
+    ice::{advertised, meter},
+    viewer::{Joined, Opened, add_candidates, close, hang_up, join, offer, open, restart, trickle},
+};
+use super::{
+    App, List, PageRequest,
+    access::{self, Caller, Right},
+    updates::{self, Update},
+};
+use crate::{
+    engines::{
+        broker::Delivery,
+        db::{
+            cameras,
+            live::{self, SessionRow},
+        },
+    },
+    error::Result,
+};
+
+const ANSWER_WAIT: Duration = Duration::from_secs(5);
+const HISTORY: Duration = Duration::from_hours(720);
+
+/// The states of a session: `requested` until the camera has answered, `streaming` until it ends.
+/// Then `completed` when it was hung up, `cancelled` when that came before the answer, `expired`
+/// when no answer came, and `failed` for everything else.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Session {
+    #[schema(value_type = String)]
+    pub session_id: SessionId,
+    #[schema(value_type = String)]
+    pub camera_id: CameraId,
+    /// `requested`, `streaming`, `completed`, `cancelled`, `failed` or `expired`.
+    pub state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[schema(value_type = i64)]
+    pub started_at: UnixMillis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<UnixMillis>,
+    /// What the camera measured last, once media flows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub statistics: Option<Value>,
+}
+
+impl From<SessionRow> for Session {
+    fn from(row: SessionRow) -> Self {
+        Self {
+            session_id: row.session_id,
+            camera_id: row.camera_id,
+            state: row.state,
+            reason: row.reason,
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            statistics: row.statistics.and_then(|text| serde_json::from_str(&text).ok()),
+        }
+    }
+}
+
+pub async fn get(app: &App, caller: Caller, session_id: SessionId) -> Result<Session> {
+    Ok(access::session(app, caller, session_id).await?.into())
+}
+
+pub async fn list(
+    app: &App,
+    caller: Caller,
+    camera_id: CameraId,
+    page: &PageRequest,
+) -> Result<List<Session>> {
+    access::camera(app, caller, camera_id, Right::SeePictures).await?;
+    let position = page.position()?;
+    let rows =
+        live::list(&app.db, camera_id, position.before_at, &position.before_id, position.rows())
+            .await?;
+    Ok(position.list(rows, |row| (row.started_at, row.session_id), Session::from))
+}
+
+/// Ends requests whose viewer hung up, or whose relay stopped, before the answer came.
+pub(super) async fn sweep(app: &App) -> Result<()> {
+    let now = app.now();
+    let before = now.minus(ANSWER_WAIT.saturating_mul(2));
+    for row in live::expire_unanswered(&app.db, before, now).await? {
+        send(app, row.camera_id, &Signal::bye(row.session_id, "no_answer")).await?;
+        ended(app, row).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn forget_old(app: &App) -> Result<()> {
+    let before = app.now().minus(HISTORY);
+    live::delete_ended(&app.db, before).await?;
+    live::delete_relayed_bytes(&app.db, ice::day(before)).await?;
+    Ok(())
+}
+
+/// Ends a session; false when it had ended before.
+async fn finish(
+    app: &App,
+    session_id: SessionId,
+    camera_id: CameraId,
+    state: &str,
+    reason: Option<&str>,
+) -> Result<bool> {
+    let now = app.now();
+    let row = live::finish(&app.db, session_id, camera_id, state, reason, now).await?;
+    let changed = row.is_some();
+    if let Some(row) = row {
+        ended(app, row).await?;
+    }
+    Ok(changed)
+}
+
+/// A session that is over needs no relay of its media, and everybody hears of it.
+async fn ended(app: &App, row: SessionRow) -> Result<()> {
+    app.turn.end(row.session_id);
+    app.exchanges.forget(row.session_id);
+    tell(app, row).await
+}
+
+async fn send(app: &App, camera_id: CameraId, signal: &Signal) -> Result<Delivery> {
+    let topic = Topic::new(camera_id, Channel::DownSignal);
+    let payload = serde_json::to_vec(signal).map_err(anyhow::Error::from)?;
+    let delivery = app.broker.publish(&topic, payload.into(), ANSWER_WAIT).await;
+    Ok(delivery.map_err(anyhow::Error::from)?)
+}
+
+async fn tell(app: &App, row: SessionRow) -> Result<()> {
+    if let Some(camera) = cameras::by_id(&app.db, row.camera_id).await? {
+        let update = Update::Live { session: row.into() };
+        updates::tell(app, camera.site_id, Right::SeePictures, &update).await;
+    }
+    Ok(())
+}

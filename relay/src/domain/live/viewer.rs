@@ -1,0 +1,324 @@
+//! What viewers ask for, whether over HTTP or on a socket.
+
+use nightjar_shared::{
+    ids::{CameraId, SessionId},
+    signal::{IceServer, Signal, SignalKind},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    ANSWER_WAIT, App, ToViewer,
+    exchange::{Answer, Expected},
+    finish, ice, send, tell,
+};
+use crate::{
+    domain::{
+        access::{self, Caller, Right},
+        sdp::{self, Candidate},
+        secrets, text,
+    },
+    engines::{
+        broker::Delivery,
+        db::{
+            cameras::CameraRow,
+            live::{self, SessionRow},
+        },
+    },
+    error::{Error, Result},
+};
+
+const OPEN_PER_CAMERA_MAX: u64 = 64;
+const OPEN_PER_ACCOUNT_MAX: u64 = 64;
+
+/// What a viewer gets: where the session lives, the camera's description, the name of the ICE
+/// session, and who may help to reach it.
+pub struct Opened {
+    pub session_id: SessionId,
+    pub answer: String,
+    pub etag: String,
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// A session that waits for its offer.
+pub struct Joined {
+    pub session_id: SessionId,
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// Passes a viewer's offer to the camera and waits for its answer.
+pub async fn open(app: &App, caller: Caller, camera_id: CameraId, sdp: String) -> Result<Opened> {
+    let camera = ask(app, caller, camera_id).await?;
+    sdp::check_offer(&sdp)?;
+    let session = begin(app, caller, &camera).await?;
+    let answer = app.exchanges.expect(session.session_id, camera_id)?;
+    let offer = Offer { sdp, trickle: false };
+    let description = connect(app, &camera, &session, offer, answer).await?;
+    Ok(Opened {
+        session_id: session.session_id,
+        answer: description,
+        etag: session.etag.unwrap_or_default(),
+        ice_servers: ice::mint(app, camera.site_id, session.session_id).await?,
+    })
+}
+
+/// Begins a session on a socket, which hears of it from now on: the offer follows, made with the
+/// ICE servers of the session.
+pub async fn join(
+    app: &App,
+    caller: Caller,
+    camera_id: CameraId,
+    viewer: mpsc::Sender<ToViewer>,
+) -> Result<Joined> {
+    let camera = ask(app, caller, camera_id).await?;
+    let session = begin(app, caller, &camera).await?;
+    app.exchanges.listen(session.session_id, camera_id, viewer)?;
+    let ice_servers = ice::mint(app, camera.site_id, session.session_id).await?;
+    Ok(Joined { session_id: session.session_id, ice_servers })
+}
+
+/// The offer of a session that was joined, or a new one after the viewer's network has changed.
+pub async fn offer(
+    app: &App,
+    caller: Caller,
+    session_id: SessionId,
+    sdp: String,
+) -> Result<String> {
+    let session = access::own_session(app, caller, session_id).await?;
+    app.limits.live.take(&caller.account_id.to_string(), app.now())?;
+    sdp::check_offer(&sdp)?;
+    if session.state == "streaming" {
+        let restarted = restart(app, caller, session_id, &sdp).await?;
+        return Ok(restarted.answer);
+    }
+    check_open(&session)?;
+    let camera = access::camera(app, caller, session.camera_id, Right::SeePictures).await?;
+    let answer = app.exchanges.expect(session_id, session.camera_id)?;
+    connect(app, &camera, &session, Offer { sdp, trickle: true }, answer).await
+}
+
+/// Whether this caller may watch this camera now.
+async fn ask(app: &App, caller: Caller, camera_id: CameraId) -> Result<CameraRow> {
+    let camera = access::camera(app, caller, camera_id, Right::SeePictures).await?;
+    app.limits.live.take(&caller.account_id.to_string(), app.now())?;
+    Ok(camera)
+}
+
+async fn begin(app: &App, caller: Caller, camera: &CameraRow) -> Result<SessionRow> {
+    if !camera.online {
+        return Err(camera_offline());
+    }
+    if camera.privacy {
+        return Err(privacy_mode());
+    }
+    let camera_id = camera.camera_id;
+    let (of_camera, of_account) = live::count_open(&app.db, camera_id, caller.account_id).await?;
+    if of_camera >= OPEN_PER_CAMERA_MAX || of_account >= OPEN_PER_ACCOUNT_MAX {
+        return Err(Error::unavailable("busy", "There are too many viewers."));
+    }
+    let row = SessionRow {
+        session_id: secrets::session_id()?,
+        camera_id,
+        account_id: caller.account_id,
+        state: "requested".to_owned(),
+        reason: None,
+        started_at: app.now(),
+        ended_at: None,
+        etag: Some(secrets::short_token()?),
+        statistics: None,
+    };
+    live::insert(&app.db, &row).await?;
+    Ok(row)
+}
+
+struct Offer {
+    sdp: String,
+    trickle: bool,
+}
+
+/// Gets the camera's answer; a session that gets none is over.
+async fn connect(
+    app: &App,
+    camera: &CameraRow,
+    session: &SessionRow,
+    offer: Offer,
+    answer: Expected<'_>,
+) -> Result<String> {
+    let (session_id, camera_id) = (session.session_id, camera.camera_id);
+    let signal = Signal {
+        sdp: Some(offer.sdp),
+        trickle: offer.trickle,
+        ice_servers: ice::mint(app, camera.site_id, session_id).await?,
+        ..Signal::new(session_id, SignalKind::Offer)
+    };
+    match exchange(app, camera_id, signal, answer).await {
+        Ok(description) => {
+            if let Some(row) = live::mark_streaming(&app.db, session_id, camera_id).await? {
+                tell(app, row).await?;
+            }
+            Ok(description)
+        }
+        Err(error) => {
+            let state = if error.code() == "no_answer" { "expired" } else { "failed" };
+            finish(app, session_id, camera_id, state, Some(error.code())).await?;
+            Err(error)
+        }
+    }
+}
+
+async fn exchange(
+    app: &App,
+    camera_id: CameraId,
+    signal: Signal,
+    mut answer: Expected<'_>,
+) -> Result<String> {
+    let session_id = signal.session_id;
+    let is_new = signal.kind == SignalKind::Offer;
+    let signal = Signal {
+        reply_to: Some(app.replica.clone()),
+        expires_in_ms: u64::try_from(ANSWER_WAIT.as_millis()).unwrap_or(u64::MAX),
+        ..signal
+    };
+    if send(app, camera_id, &signal).await? == Delivery::NotConnected {
+        return Err(camera_offline());
+    }
+    match tokio::time::timeout(ANSWER_WAIT, answer.arrives()).await {
+        Ok(Some(Answer::Description(description))) => Ok(description),
+        Ok(Some(Answer::Bye(reason))) => Err(refusal(&reason)),
+        Ok(None) | Err(_) => {
+            if is_new {
+                // It may answer yet; nobody listens any more.
+                send(app, camera_id, &Signal::bye(session_id, "no_answer")).await?;
+            }
+            Err(Error::refused(504, "no_answer", "The camera did not answer in time."))
+        }
+    }
+}
+
+/// Why a camera does not want a viewer, in the words of the door.
+fn refusal(reason: &str) -> Error {
+    // A stable word, maybe followed by a colon and a sentence for people.
+    match reason.split(':').next().unwrap_or_default() {
+        "privacy_mode" => privacy_mode(),
+        "invalid_offer" => {
+            Error::invalid("invalid_sdp", "The camera cannot use this session description.")
+        }
+        // It has no session of that name: one that ended while nobody could be told.
+        "viewer_gone" => Error::conflict("session_ended", "This session is over."),
+        "busy" => Error::unavailable("busy", "The camera has no room for another viewer."),
+        _ => Error::unavailable("busy", "The camera cannot show its picture now; try again.")
+            .with_detail(text::report(reason)),
+    }
+}
+
+fn camera_offline() -> Error {
+    Error::conflict("camera_offline", "The camera is not connected.")
+}
+
+fn privacy_mode() -> Error {
+    Error::conflict("privacy_mode", "The camera is in privacy mode.")
+}
+
+fn check_open(session: &SessionRow) -> Result<()> {
+    if session.ended_at.is_some() {
+        return Err(Error::conflict("session_ended", "This session is over."));
+    }
+    Ok(())
+}
+
+/// Passes on what a PATCH that names the ICE session `etag` brings: the viewer's candidates.
+pub async fn add_candidates(
+    app: &App,
+    caller: Caller,
+    session_id: SessionId,
+    etag: &str,
+    fragment: &str,
+) -> Result<()> {
+    let session = access::own_session(app, caller, session_id).await?;
+    if session.etag.as_deref() != Some(etag) {
+        return Err(Error::refused(
+            412,
+            "precondition_failed",
+            "This is not the name of the session's ICE session; it may have begun anew.",
+        ));
+    }
+    pass_on(app, caller, &session, sdp::read_fragment(fragment)?).await
+}
+
+/// Passes one candidate on, of a viewer on a socket.
+pub async fn trickle(
+    app: &App,
+    caller: Caller,
+    session_id: SessionId,
+    candidate: String,
+    sdp_mid: Option<String>,
+) -> Result<()> {
+    let session = access::own_session(app, caller, session_id).await?;
+    let candidate = Candidate::new(candidate, sdp_mid)?;
+    pass_on(app, caller, &session, vec![candidate]).await
+}
+
+async fn pass_on(
+    app: &App,
+    caller: Caller,
+    session: &SessionRow,
+    candidates: Vec<Candidate>,
+) -> Result<()> {
+    check_open(session)?;
+    app.limits.trickle.take(&caller.account_id.to_string(), app.now())?;
+    for candidate in candidates {
+        let signal = Signal {
+            candidate: Some(candidate.text),
+            sdp_mid: candidate.sdp_mid,
+            ..Signal::new(session.session_id, SignalKind::Candidate)
+        };
+        if send(app, session.camera_id, &signal).await? == Delivery::NotConnected {
+            return Err(camera_offline());
+        }
+    }
+    Ok(())
+}
+
+/// Begins ICE anew with what the viewer's description, or a piece of it, says. The answer is the
+/// fragment for the viewer: the camera's new ICE user, password and candidates.
+pub async fn restart(
+    app: &App,
+    caller: Caller,
+    session_id: SessionId,
+    description: &str,
+) -> Result<Opened> {
+    let session = access::own_session(app, caller, session_id).await?;
+    check_open(&session)?;
+    app.limits.live.take(&caller.account_id.to_string(), app.now())?;
+    let fragment = sdp::ice_fragment(description)?;
+    let camera = access::camera(app, caller, session.camera_id, Right::SeePictures).await?;
+    let answer = app.exchanges.expect(session_id, session.camera_id)?;
+    let ice_servers = ice::mint(app, camera.site_id, session_id).await?;
+    let signal = Signal { sdp: Some(fragment), ..Signal::new(session_id, SignalKind::Restart) };
+    let answer = exchange(app, session.camera_id, signal, answer).await;
+    if answer.as_ref().is_err_and(|error| error.code() == "session_ended") {
+        let camera_id = session.camera_id;
+        finish(app, session_id, camera_id, "completed", Some("viewer_gone")).await?;
+    }
+    let answer = answer?;
+    let etag = secrets::short_token()?;
+    if !live::set_etag(&app.db, session_id, session.etag.as_deref(), &etag).await? {
+        return Err(Error::conflict("restarted_twice", "ICE was restarted at the same time."));
+    }
+    Ok(Opened { session_id, answer: sdp::ice_fragment(&answer)?, etag, ice_servers })
+}
+
+/// The viewer hangs up. Hanging up twice is no error.
+pub async fn close(app: &App, caller: Caller, session_id: SessionId) -> Result<()> {
+    let session = access::own_session(app, caller, session_id).await?;
+    hang_up(app, session).await
+}
+
+/// Ends a session for its viewer.
+pub async fn hang_up(app: &App, session: SessionRow) -> Result<()> {
+    let (session_id, camera_id) = (session.session_id, session.camera_id);
+    let state = if session.state == "requested" { "cancelled" } else { "completed" };
+    if finish(app, session_id, camera_id, state, None).await? {
+        send(app, camera_id, &Signal::bye(session_id, "viewer_gone")).await?;
+    }
+    Ok(())
+}

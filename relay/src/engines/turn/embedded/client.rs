@@ -1,0 +1,303 @@
+//! One client of the TURN server: its protocol state, its way to us, its relay sockets.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{UdpSocket, tcp::OwnedWriteHalf},
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
+use turn_server_proto::{
+    api::{SocketAllocateError, Transmit, TurnServerApi as _, TurnServerPollRet},
+    server::TurnServer,
+    stun::types::{TransportType, attribute::Username, message::Message},
+    types::{AddressFamily, Instant as ProtocolInstant, transmit::TransmitBuild},
+};
+
+use super::{
+    DATAGRAM_BYTES_MAX, Shared, framing::Frames, registry::Place, relay_ports::RelaySocket,
+};
+use crate::engines::turn::credentials::{Grant, Secret};
+
+/// A client without an allocation is forgotten after this.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Between two looks at what the protocol has to do, at most.
+const TICK: Duration = Duration::from_secs(5);
+
+/// A client that takes nothing for so long is gone.
+const SEND_MAX: Duration = Duration::from_secs(5);
+
+const REALM: &str = "nightjar";
+
+/// How a client reaches us.
+pub(super) enum Way {
+    Udp { socket: Arc<UdpSocket>, inbox: mpsc::Receiver<Vec<u8>> },
+    Tcp { read: Frames, write: OwnedWriteHalf },
+}
+
+impl Way {
+    fn transport(&self) -> TransportType {
+        match self {
+            Self::Udp { .. } => TransportType::Udp,
+            Self::Tcp { .. } => TransportType::Tcp,
+        }
+    }
+
+    /// The next message; `None` when the client is gone. Safe to cancel.
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        match self {
+            Self::Udp { inbox, .. } => inbox.recv().await,
+            Self::Tcp { read, .. } => read.next().await.ok().flatten(),
+        }
+    }
+
+    async fn send(&mut self, data: &[u8], client: SocketAddr) -> io::Result<()> {
+        match self {
+            _ if data.is_empty() => Ok(()),
+            // A datagram that cannot be sent is lost, as on any network.
+            Self::Udp { socket, .. } => {
+                let _ = socket.send_to(data, client).await;
+                Ok(())
+            }
+            Self::Tcp { write, .. } => {
+                timeout(SEND_MAX, write.write_all(data)).await.map_err(io::Error::from)?
+            }
+        }
+    }
+}
+
+/// A STUN message whose class is request.
+fn is_request(message: &[u8]) -> bool {
+    message.len() >= 2 && message[0] & 0xC1 == 0 && message[1] & 0x10 == 0
+}
+
+pub(super) struct Client {
+    shared: Arc<Shared>,
+    way: Way,
+    local: SocketAddr,
+    remote: SocketAddr,
+    server: TurnServer,
+    /// Whose credential this client shows. It may not change.
+    grant: Option<Grant>,
+    relay: Option<(RelaySocket, Place)>,
+    /// The last request that changed something, and its answer: a client that repeats itself,
+    /// because the answer was lost, gets the same one.
+    answered: Option<(Vec<u8>, Vec<u8>)>,
+    started: Instant,
+}
+
+/// What happens next to a client.
+enum Happening {
+    FromClient(Option<Vec<u8>>),
+    FromPeer(io::Result<(usize, SocketAddr)>),
+    Tick,
+    Ended,
+}
+
+impl Client {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        way: Way,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Self {
+        let server = TurnServer::new(way.transport(), local, REALM.to_owned());
+        Self {
+            shared,
+            way,
+            local,
+            remote,
+            server,
+            grant: None,
+            relay: None,
+            answered: None,
+            started: Instant::now(),
+        }
+    }
+
+    /// Serves the client until it is gone, idle, or told to end.
+    pub(super) async fn run(mut self) {
+        let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+        let mut heard_at = Instant::now();
+        loop {
+            let done = match self.next(&mut buffer).await {
+                Happening::FromClient(Some(message)) => {
+                    heard_at = Instant::now();
+                    self.hear(message).await
+                }
+                Happening::FromPeer(Ok((length, peer))) => {
+                    self.pass_to_client(&buffer[..length], peer).await
+                }
+                // The echo of a datagram that a peer did not take.
+                Happening::FromPeer(Err(_)) | Happening::Tick => Ok(()),
+                Happening::FromClient(None) | Happening::Ended => return,
+            };
+            if done.is_err() || self.settle().await.is_err() {
+                return;
+            }
+            if self.relay.is_none() && heard_at.elapsed() >= IDLE {
+                return;
+            }
+        }
+    }
+
+    async fn next(&mut self, buffer: &mut [u8]) -> Happening {
+        let tick = Instant::now() + TICK;
+        let Some((relay, place)) = &self.relay else {
+            return tokio::select! {
+                message = self.way.next() => Happening::FromClient(message),
+                () = sleep_until(tick) => Happening::Tick,
+            };
+        };
+        tokio::select! {
+            () = place.ended.cancelled() => Happening::Ended,
+            message = self.way.next() => Happening::FromClient(message),
+            received = relay.receive(buffer) => Happening::FromPeer(received),
+            () = sleep_until(tick) => Happening::Tick,
+        }
+    }
+
+    async fn hear(&mut self, message: Vec<u8>) -> io::Result<()> {
+        let is_request = is_request(&message);
+        if let Some((_, answer)) =
+            self.answered.as_ref().filter(|(request, _)| is_request && *request == message)
+        {
+            // An empty one is still being made.
+            let answer = answer.clone();
+            return self.way.send(&answer, self.remote).await;
+        }
+        if is_request {
+            self.recognise(&message);
+        }
+        let now = self.now();
+        let request = is_request.then(|| message.clone());
+        let transmit = Transmit::new(message, self.way.transport(), self.remote, self.local);
+        let answer = self.server.recv(transmit, now).map(TransmitBuild::build);
+        if let Some(answer) = answer {
+            self.transmit(answer, request).await?;
+        } else if let Some(request) = request {
+            // The answer follows when the socket is there.
+            self.answered = Some((request, Vec::new()));
+        }
+        Ok(())
+    }
+
+    /// Learns whose credential a request shows; the protocol then asks for its password.
+    fn recognise(&mut self, message: &[u8]) {
+        if self.grant.is_some() {
+            return;
+        }
+        let Ok(message) = Message::from_bytes(message) else { return };
+        let Ok(user) = message.attribute::<Username>() else { return };
+        let user = user.username();
+        if let Some(grant) = Secret::read(user, self.shared.clock.now()) {
+            self.server.add_user(user.to_owned(), self.shared.secret.password(user));
+            self.grant = Some(grant);
+        }
+    }
+
+    async fn pass_to_client(&mut self, data: &[u8], peer: SocketAddr) -> io::Result<()> {
+        let Some((socket, place)) = &self.relay else { return Ok(()) };
+        let is_ours = self.shared.ports.has(peer);
+        if !is_ours && !self.shared.peers.allows(peer.ip()) {
+            return Ok(());
+        }
+        place.count(data.len());
+        let transmit = Transmit::new(data, TransportType::Udp, peer, socket.address);
+        let now = self.now();
+        match self.server.recv(transmit, now).map(TransmitBuild::build) {
+            Some(message) => self.way.send(&message.data, self.remote).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Does what the protocol asks for.
+    async fn settle(&mut self) -> io::Result<()> {
+        loop {
+            let now = self.now();
+            match self.server.poll(now) {
+                TurnServerPollRet::WaitUntil(_) => break,
+                TurnServerPollRet::AllocateSocket { allocation_transport, family, .. } => {
+                    self.allocate(allocation_transport, family).await;
+                }
+                TurnServerPollRet::SocketClose { listen_addr, .. } => {
+                    self.relay.take_if(|(relay, _)| relay.address == listen_addr);
+                }
+                TurnServerPollRet::TcpConnect { relayed_addr, peer_addr, .. } => {
+                    tracing::debug!(%relayed_addr, %peer_addr, "TCP peers are not served");
+                    return Err(io::ErrorKind::Unsupported.into());
+                }
+                TurnServerPollRet::TcpClose { .. } => {
+                    return Err(io::ErrorKind::NotConnected.into());
+                }
+            }
+        }
+        loop {
+            let now = self.now();
+            let Some(message) = self.server.poll_transmit(now) else { return Ok(()) };
+            let request = self.answered.as_ref().filter(|(_, answer)| answer.is_empty());
+            let request = request.map(|(request, _)| request.clone());
+            self.transmit(message, request).await?;
+        }
+    }
+
+    async fn allocate(&mut self, transport: TransportType, family: AddressFamily) {
+        let outcome = self.open_relay(transport, family).await;
+        let now = self.now();
+        let own = self.way.transport();
+        let (local, client) = (self.local, self.remote);
+        self.server.allocated_socket(own, local, client, transport, family, outcome, now);
+    }
+
+    async fn open_relay(
+        &mut self,
+        transport: TransportType,
+        family: AddressFamily,
+    ) -> Result<SocketAddr, SocketAllocateError> {
+        let ports = &self.shared.ports;
+        if transport != TransportType::Udp || !ports.is_of_family(family == AddressFamily::IPV6) {
+            return Err(SocketAllocateError::AddressFamilyNotSupported);
+        }
+        let place = self.grant.and_then(|grant| Place::take(&self.shared, grant));
+        let place = place.filter(|_| self.relay.is_none());
+        let place = place.ok_or(SocketAllocateError::InsufficientCapacity)?;
+        let relay = ports.open().await.map_err(|error| {
+            tracing::warn!(%error, "no port is free for a TURN allocation");
+            SocketAllocateError::InsufficientCapacity
+        })?;
+        let address = relay.address;
+        self.relay = Some((relay, place));
+        Ok(address)
+    }
+
+    /// Sends what the protocol made, to the client or to a peer.
+    async fn transmit(
+        &mut self,
+        message: Transmit<Vec<u8>>,
+        request: Option<Vec<u8>>,
+    ) -> io::Result<()> {
+        if message.from == self.local {
+            self.way.send(&message.data, self.remote).await?;
+            if let Some(request) = request {
+                self.answered = Some((request, message.data));
+            }
+            return Ok(());
+        }
+        let relay = self.relay.as_ref().filter(|(relay, _)| relay.address == message.from);
+        let Some((relay, place)) = relay else { return Ok(()) };
+        // A peer that must not be reached is silent.
+        if self.shared.ports.has(message.to) || self.shared.peers.allows(message.to.ip()) {
+            place.count(message.data.len());
+            // A datagram that cannot be sent is lost, as on any network.
+            let _ = relay.send(&message.data, message.to).await;
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> ProtocolInstant {
+        let elapsed = i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        ProtocolInstant::from_nanos(elapsed)
+    }
+}

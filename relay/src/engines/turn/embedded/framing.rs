@@ -1,0 +1,86 @@
+//! TURN over TCP: STUN messages and channel data one after the other.
+
+use std::io;
+
+use bytes::{Buf as _, BytesMut};
+use tokio::{io::AsyncReadExt as _, net::tcp::OwnedReadHalf};
+
+const STUN_HEADER_BYTES: usize = 20;
+const CHANNEL_HEADER_BYTES: usize = 4;
+const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
+
+/// Media packets are smaller; who announces more is no client of ours.
+const FRAME_BYTES_MAX: usize = 8 * 1024;
+
+/// Whether this can be the first message of a client.
+pub(super) fn begins_like_stun(bytes: &[u8]) -> bool {
+    bytes.len() >= STUN_HEADER_BYTES && bytes[0] & 0xC0 == 0 && bytes[4..8] == STUN_COOKIE
+}
+
+/// A client's stream, cut into messages.
+pub(super) struct Frames {
+    stream: OwnedReadHalf,
+    buffer: BytesMut,
+}
+
+impl Frames {
+    pub(super) fn new(stream: OwnedReadHalf) -> Self {
+        Self { stream, buffer: BytesMut::new() }
+    }
+
+    /// The next message, padding included; `None` at the end. Safe to cancel.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(length) = frame_length(&self.buffer)?
+                && self.buffer.len() >= length
+            {
+                let frame = self.buffer[..length].to_vec();
+                self.buffer.advance(length);
+                return Ok(Some(frame));
+            }
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// How long the message at the beginning is, once enough of it is there to tell.
+fn frame_length(bytes: &[u8]) -> io::Result<Option<usize>> {
+    let Some(header) = bytes.first_chunk::<CHANNEL_HEADER_BYTES>() else { return Ok(None) };
+    let announced = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    let length = match header[0] >> 6 {
+        0b00 => STUN_HEADER_BYTES + announced,
+        // Over a stream channel data is padded to four bytes.
+        0b01 => CHANNEL_HEADER_BYTES + announced.next_multiple_of(4),
+        _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "neither STUN nor a channel")),
+    };
+    if length > FRAME_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a message is too long"));
+    }
+    Ok(Some(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_end_where_they_say() {
+        assert_eq!(frame_length(&[0, 1, 0]).unwrap(), None);
+        assert_eq!(frame_length(&[0, 1, 0, 8]).unwrap(), Some(28));
+        assert_eq!(frame_length(&[0x40, 0, 0, 5]).unwrap(), Some(12));
+        assert!(frame_length(&[0x80, 0, 0, 5]).is_err());
+        assert!(frame_length(&[0, 1, 0xFF, 0xFC]).is_err());
+    }
+
+    #[test]
+    fn a_first_message_has_stuns_cookie() {
+        let mut message = [0; 20];
+        assert!(!begins_like_stun(&message));
+        message[4..8].copy_from_slice(&STUN_COOKIE);
+        assert!(begins_like_stun(&message) && !begins_like_stun(&message[..19]));
+        message[0] = 0x40;
+        assert!(!begins_like_stun(&message), "channel data comes later");
+    }
+}

@@ -1,0 +1,234 @@
+//! A TURN server in the relay's own process, so that one command works behind NAT too. Protocol by
+//! `turn-server-proto`; sockets, credentials, peers, quotas and metering are ours.
+//!
+//! Every client has a task and a protocol state of its own: what one of them sends breaks nothing
+//! but its own allocations.
+
+mod client;
+mod framing;
+mod registry;
+mod relay_ports;
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use nightjar_shared::ids::{SessionId, SiteId};
+use tokio::{
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::mpsc,
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    client::{Client, Way},
+    registry::Registry,
+    relay_ports::RelayPorts,
+};
+use super::{PeerPolicy, credentials::Secret, in_url};
+use crate::{clock::Clock, engines::metrics::Metrics};
+
+/// Datagrams of one client that wait for its task. When full, the next ones are lost, as on any
+/// network.
+const DATAGRAMS: usize = 256;
+
+/// Clients with and without allocations. The next one is not answered.
+const CLIENTS_MAX: usize = 4096;
+
+/// As large as a datagram on the internet gets, and then some.
+const DATAGRAM_BYTES_MAX: usize = 4096;
+
+/// Where the server listens and what it may do.
+#[derive(Debug, Clone)]
+pub struct EmbeddedTurnConfig {
+    /// For UDP and TCP alike.
+    pub listen: SocketAddr,
+    /// The host in the URLs that browsers and cameras get.
+    pub host: String,
+    /// The address at which peers reach what is relayed.
+    pub address: IpAddr,
+    /// First and last port for allocations.
+    pub relay_ports: (u16, u16),
+    pub peers: PeerPolicy,
+}
+
+/// The running server.
+pub struct Embedded {
+    shared: Arc<Shared>,
+    urls: Vec<String>,
+}
+
+/// What all clients share.
+struct Shared {
+    secret: Secret,
+    registry: Registry,
+    ports: RelayPorts,
+    peers: PeerPolicy,
+    clock: Clock,
+}
+
+impl Embedded {
+    /// Listens on UDP and TCP. Port 0 takes any port that is free for both.
+    pub async fn start(
+        config: EmbeddedTurnConfig,
+        clock: Clock,
+        metrics: &Metrics,
+        tracker: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let (udp, tcp) = bind(config.listen).await?;
+        let port = udp.local_addr()?.port();
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)
+            .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+        let shared = Arc::new(Shared {
+            // A restart ends all allocations, so the secret need not outlive the process.
+            secret: Secret::new(&secret),
+            registry: Registry::new(metrics),
+            ports: RelayPorts::new(config.listen.ip(), config.address, config.relay_ports),
+            peers: config.peers,
+            clock,
+        });
+        let host = config.host.parse().map_or(config.host, in_url);
+        let urls = vec![
+            format!("stun:{host}:{port}"),
+            format!("turn:{host}:{port}?transport=udp"),
+            format!("turn:{host}:{port}?transport=tcp"),
+        ];
+        tracker.spawn(serve_udp(udp, shared.clone(), tracker.clone(), cancel.clone()));
+        tracker.spawn(serve_tcp(tcp, shared.clone(), tracker.clone(), cancel));
+        Ok(Self { shared, urls })
+    }
+
+    pub(super) fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    pub(super) fn secret(&self) -> &Secret {
+        &self.shared.secret
+    }
+
+    pub(super) fn take_usage(&self) -> Vec<(SiteId, u64)> {
+        self.shared.registry.take_usage()
+    }
+
+    pub(super) fn end(&self, session_id: SessionId) {
+        self.shared.registry.end(session_id);
+    }
+
+    pub(super) fn end_site(&self, site_id: SiteId) {
+        self.shared.registry.end_site(site_id);
+    }
+}
+
+/// One port for UDP and TCP, so that one rule of a firewall serves both.
+async fn bind(listen: SocketAddr) -> anyhow::Result<(Arc<UdpSocket>, TcpListener)> {
+    let mut attempts = if listen.port() == 0 { 16 } else { 1 };
+    loop {
+        attempts -= 1;
+        let tcp = TcpListener::bind(listen).await;
+        let udp = match &tcp {
+            Ok(tcp) => UdpSocket::bind(tcp.local_addr()?).await,
+            Err(_) => UdpSocket::bind(listen).await,
+        };
+        match (tcp, udp) {
+            (Ok(tcp), Ok(udp)) => return Ok((Arc::new(udp), tcp)),
+            (Err(error), _) | (_, Err(error)) if attempts == 0 => {
+                return Err(error).with_context(|| {
+                    format!(
+                        "turn.listen = \"{listen}\": cannot listen there on UDP and TCP; stop what \
+                         does, choose another, or write engine = \"none\""
+                    )
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn serve_udp(
+    socket: Arc<UdpSocket>,
+    shared: Arc<Shared>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+) {
+    let Ok(local) = socket.local_addr() else { return };
+    let mut clients: HashMap<SocketAddr, mpsc::Sender<Vec<u8>>> = HashMap::new();
+    let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
+    loop {
+        let received = tokio::select! {
+            () = cancel.cancelled() => return,
+            received = socket.recv_from(&mut buffer) => received,
+        };
+        // An error is the echo of an earlier datagram that a client did not take.
+        let Ok((length, peer)) = received else { continue };
+        let datagram = buffer[..length].to_vec();
+        let unsent = match clients.get(&peer).map(|client| client.try_send(datagram)) {
+            None => buffer[..length].to_vec(),
+            Some(Err(mpsc::error::TrySendError::Closed(datagram))) => datagram,
+            Some(Ok(()) | Err(mpsc::error::TrySendError::Full(_))) => continue,
+        };
+        if clients.len() >= CLIENTS_MAX {
+            clients.retain(|_, client| !client.is_closed());
+        }
+        if clients.len() >= CLIENTS_MAX || !framing::begins_like_stun(&unsent) {
+            continue;
+        }
+        let (sender, inbox) = mpsc::channel(DATAGRAMS);
+        let _ = sender.try_send(unsent);
+        clients.insert(peer, sender);
+        let way = Way::Udp { socket: socket.clone(), inbox };
+        let client = Client::new(shared.clone(), way, local, peer);
+        tracker.spawn(cancel.clone().run_until_cancelled_owned(client.run()));
+    }
+}
+
+async fn serve_tcp(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+) {
+    let Ok(local) = listener.local_addr() else { return };
+    let places = Arc::new(tokio::sync::Semaphore::new(CLIENTS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            () = cancel.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer): (TcpStream, SocketAddr) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept a TURN client");
+                // Out of descriptors, most likely: clients that end will help.
+                sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        // Media must not wait for more; a failure costs time, nothing else.
+        let _ = stream.set_nodelay(true);
+        let (read, write) = stream.into_split();
+        let way = Way::Tcp { read: framing::Frames::new(read), write };
+        let client = Client::new(shared.clone(), way, local, peer);
+        let cancel = cancel.clone();
+        tracker.spawn(async move {
+            cancel.run_until_cancelled_owned(client.run()).await;
+            drop(place);
+        });
+    }
+}
+
+/// Where a socket that listens everywhere is reached from this machine.
+fn reachable(listen: IpAddr) -> IpAddr {
+    match listen {
+        IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address,
+    }
+}

@@ -1,0 +1,108 @@
+//! STUN and TURN: how viewer and camera reach each other when no direct path is open.
+//!
+//! One enum, chosen by configuration. Whatever is behind it, each session gets credentials of its
+//! own that are good for a few minutes.
+
+mod credentials;
+mod embedded;
+mod peers;
+
+use std::{net::IpAddr, time::Duration};
+
+use nightjar_shared::{
+    ids::{SessionId, SiteId},
+    signal::IceServer,
+    time::UnixMillis,
+};
+
+use self::credentials::Secret;
+pub use self::{
+    embedded::{Embedded, EmbeddedTurnConfig},
+    peers::{Network, PeerPolicy},
+};
+
+/// How long new allocations may be made with a credential. Those that were made live on.
+const CREDENTIAL_LIFE: Duration = Duration::from_mins(10);
+
+/// Who relays media where it cannot flow directly.
+pub enum Turn {
+    None,
+    External(Box<External>),
+    Embedded(Embedded),
+}
+
+impl Turn {
+    /// Whether sessions get ICE servers at all.
+    pub fn is_offered(&self) -> bool {
+        !matches!(self, Self::None)
+    }
+
+    /// The servers of one session, for either side: STUN, then TURN over UDP, TCP and TLS.
+    pub fn ice_servers(
+        &self,
+        site_id: SiteId,
+        session_id: SessionId,
+        may_relay: bool,
+        now: UnixMillis,
+    ) -> Vec<IceServer> {
+        let (urls, secret) = match self {
+            Self::None => return Vec::new(),
+            Self::External(external) => (external.urls.as_slice(), &external.secret),
+            Self::Embedded(embedded) => (embedded.urls(), embedded.secret()),
+        };
+        let user = secret.user(site_id, session_id, now.plus(CREDENTIAL_LIFE));
+        let (stun, turn): (Vec<String>, Vec<String>) =
+            urls.iter().cloned().partition(|url| url.starts_with("stun"));
+        let mut servers = Vec::new();
+        if !stun.is_empty() {
+            servers.push(IceServer { urls: stun, username: None, credential: None });
+        }
+        if may_relay && !turn.is_empty() {
+            let credential = Some(secret.password(&user));
+            servers.push(IceServer { urls: turn, username: Some(user), credential });
+        }
+        servers
+    }
+
+    /// Bytes relayed for each site since the last call. An external server keeps its own books.
+    pub fn take_usage(&self) -> Vec<(SiteId, u64)> {
+        match self {
+            Self::Embedded(embedded) => embedded.take_usage(),
+            Self::None | Self::External(_) => Vec::new(),
+        }
+    }
+
+    /// Stops relaying for a session that is over.
+    pub fn end(&self, session_id: SessionId) {
+        if let Self::Embedded(embedded) = self {
+            embedded.end(session_id);
+        }
+    }
+
+    /// Stops relaying for a site.
+    pub fn end_site(&self, site_id: SiteId) {
+        if let Self::Embedded(embedded) = self {
+            embedded.end_site(site_id);
+        }
+    }
+}
+
+/// A server that somebody else runs, coturn for instance, and that shares a secret with us.
+pub struct External {
+    urls: Vec<String>,
+    secret: Secret,
+}
+
+impl External {
+    pub fn new(urls: Vec<String>, secret: &str) -> Self {
+        Self { urls, secret: Secret::new(secret.as_bytes()) }
+    }
+}
+
+/// An address as it stands in a URL.
+fn in_url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
