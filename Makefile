@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 lint bench bench-motion
+.PHONY: help demo test test-v4l2 lint bench bench-motion soak
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -14,6 +14,7 @@ help:
 	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
+	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make lint       format and lints alone'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-motion  the same for the motion detector alone'
@@ -46,6 +47,12 @@ test-v4l2:
 	else \
 		echo 'SKIPPED: the V4L2 guest, because QEMU cannot be installed here (see above).'; \
 	fi
+
+# Kills and power cuts by the thousand; `make test` has them by the hundred. Seeds are printed with
+# each failure.
+soak:
+	@build/install-packages build run test
+	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test recording_kill --test faults -- --nocapture
 
 lint:
 	@build/install-packages build

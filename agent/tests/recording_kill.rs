@@ -19,7 +19,7 @@ use std::{
 
 use nightjar_agent::{
     clock::{boot_id, unix_time_of},
-    config::{RecordingConfig, SourceConfig, SourceKind},
+    config::{RecordingConfig, RecordingMode, SourceConfig, SourceKind},
     media::Media,
     motion_change::MotionChange,
     record::{self, adopt, fsck, recordings_dir},
@@ -33,9 +33,15 @@ use tokio::sync::broadcast;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const VICTIM_DIRECTORY: &str = "NIGHTJAR_TEST_VICTIM_DIRECTORY";
-/// Cameras that are killed side by side, each again and again.
-const CAMERAS: u64 = 2;
-const KILLS_EACH: u64 = 12;
+/// Whether the victim records all the time, instead of on request.
+const VICTIM_RECORDS_ALL: &str = "NIGHTJAR_TEST_VICTIM_RECORDS_ALL";
+/// Set by `make soak`: ten times as many kills.
+const SOAK: &str = "NIGHTJAR_SOAK";
+/// Cameras that are killed side by side, each again and again. Every other one records all the
+/// time.
+const CAMERAS: u64 = 10;
+const KILLS_EACH: u64 = 20;
+const KILLS_EACH_IN_SOAK: u64 = 200;
 /// The synthetic source has a key frame a second; a fragment is written when it is complete.
 const MAX_LOSS_MS: i64 = 2_000;
 /// The victim must begin to record in this time.
@@ -49,7 +55,7 @@ struct LastFrame {
 }
 
 #[test]
-fn kills_at_random_moments_lose_no_clip_and_at_most_two_seconds() {
+fn two_hundred_kills_at_random_moments_lose_no_clip_and_at_most_two_seconds() {
     let cameras: Vec<_> = (0..CAMERAS).map(|seed| thread::spawn(move || torment(seed))).collect();
     let finished: usize = cameras.into_iter().map(|camera| camera.join().unwrap()).sum();
     assert!(finished > 0, "some clips were finished before a kill");
@@ -61,9 +67,10 @@ fn torment(seed: u64) -> usize {
     let mut random = Random(0x5eed + seed);
     let mut examined = HashSet::new();
     let mut finished = 0;
-    for round in 0..KILLS_EACH {
+    let kills = if env::var_os(SOAK).is_some() { KILLS_EACH_IN_SOAK } else { KILLS_EACH };
+    for round in 0..kills {
         let life = Duration::from_millis(random.below(4_000));
-        let last = run_and_kill(directory.path(), life);
+        let last = run_and_kill(directory.path(), seed % 2 == 1, life);
         let context = format!("seed {seed}, round {round}, killed after {life:?}");
         finished += examine(directory.path(), last, &mut examined, &context);
     }
@@ -71,14 +78,17 @@ fn torment(seed: u64) -> usize {
 }
 
 /// Starts a victim, kills it `life` after its recording began. Gives its last frame.
-fn run_and_kill(directory: &Path, life: Duration) -> LastFrame {
-    let mut victim = Command::new(env::current_exe().unwrap())
+fn run_and_kill(directory: &Path, records_all: bool, life: Duration) -> LastFrame {
+    let mut command = Command::new(env::current_exe().unwrap());
+    command
         .args(["--exact", "the_victim_records", "--ignored", "--nocapture"])
         .env(VICTIM_DIRECTORY, directory)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::null());
+    if records_all {
+        command.env(VICTIM_RECORDS_ALL, "1");
+    }
+    let mut victim = command.spawn().unwrap();
     let mut lines = FrameLines(BufReader::new(victim.stdout.take().unwrap()));
     let first = lines.next().expect("the victim records");
     let reader = thread::spawn(move || lines.last().unwrap_or(first));
@@ -144,7 +154,7 @@ fn examine(
     }
     let saved_until = clips
         .iter()
-        .filter(|clip| clip.kind == ClipKind::Manual && clip.state == ClipState::Closed)
+        .filter(|clip| clip.state == ClipState::Closed && clip.kind != ClipKind::Motion)
         .filter_map(|clip| clip.ended_at)
         .map(|ended_at| ended_at.0)
         .max()
@@ -180,7 +190,9 @@ async fn record_for_ever(directory: &Path) {
     };
     let media = Media::start(&source, &tracker, cancel.clone()).unwrap();
     let (motion, changes) = broadcast::channel(16);
+    let records_all = env::var_os(VICTIM_RECORDS_ALL).is_some();
     let config = RecordingConfig {
+        mode: if records_all { RecordingMode::Continuous } else { RecordingMode::Event },
         pre_roll_s: 1,
         post_roll_s: 1,
         max_clip_s: 5,
@@ -190,9 +202,10 @@ async fn record_for_ever(directory: &Path) {
     let recorder =
         record::start(media, changes, store, &config, directory, &tracker, cancel).await.unwrap();
     let first = tokio::time::timeout(PATIENCE, frames.recv()).await.unwrap().unwrap();
-    while recorder.start_manual().await.is_err() {
+    while !records_all && recorder.start_manual().await.is_err() {
         frames.recv().await.unwrap();
     }
+    recorder.status().wait_for(|status| status.recording).await.unwrap();
     let mut event_id = EventId::generate();
     let since = unix_time_of(first.captured_at);
     for number in 1_u64.. {

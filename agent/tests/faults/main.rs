@@ -1,0 +1,42 @@
+//! Faults of the disk: every operation that can fail fails once, power is cut at every operation.
+//! The disk is a file system of our own (FUSE), so that the agent's real code and SQLite's meet it
+//! through the kernel.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../footage/mod.rs"]
+mod footage;
+mod forgetful;
+mod migration;
+mod mount;
+mod recorder;
+
+use std::sync::{Arc, Mutex};
+
+use crate::{
+    forgetful::Disk,
+    mount::{Mounted, Shared},
+};
+
+/// A fresh disk, mounted; nothing, said aloud, where FUSE is not to be had.
+#[expect(clippy::print_stderr, reason = "a test that does not run says so")]
+fn fresh_disk(directory: &std::path::Path) -> Option<(Shared, Mounted)> {
+    let disk = Arc::new(Mutex::new(Disk::new()));
+    match mount::mount(&disk, directory) {
+        Ok(mounted) => Some((disk, mounted)),
+        Err(error) => {
+            eprintln!("SKIPPED: no faults of the disk without FUSE: {error}");
+            None
+        }
+    }
+}
+
+/// A small seeded generator.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040);
+        (self.0 >> 33) % bound
+    }
+}
