@@ -207,8 +207,8 @@ impl File {
         let mut synced = self.data.clone();
         for page in &self.lost {
             let (start, end) = (page * PAGE, ((page + 1) * PAGE).min(synced.len()));
-            for at in start..end {
-                synced[at] = self.synced.get(at).copied().unwrap_or(0);
+            for (at, byte) in synced.iter_mut().enumerate().take(end).skip(start) {
+                *byte = self.synced.get(at).copied().unwrap_or(0);
             }
         }
         self.synced = synced;

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -11,6 +11,8 @@ use fuser::{
     BackgroundSession, FileAttr, FileType, Filesystem, MountOption, ReplyAttr, ReplyCreate,
     ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyStatfs, ReplyWrite, Request, TimeOrNow,
 };
+use rusqlite::ffi;
+use rustix::mount::UnmountFlags;
 
 use crate::forgetful::{
     Directory, Disk, File, Node, Operation,
@@ -31,11 +33,36 @@ pub(crate) fn lock(disk: &Shared) -> MutexGuard<'_, Disk> {
     disk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Drop for Mounted {
+    /// Files may still be open, as they are when power is cut: the kernel lets go of them later.
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.path, UnmountFlags::DETACH);
+    }
+}
+
 /// Mounts a disk at an empty directory.
 pub(crate) fn mount(disk: &Shared, path: &Path) -> std::io::Result<Mounted> {
+    keep_wal_indexes_on_the_heap();
     let options = [MountOption::FSName("nightjar-faults".to_owned())];
     let session = fuser::spawn_mount2(Forgetful(Arc::clone(disk)), path, &options)?;
     Ok(Mounted { path: path.to_owned(), _session: session })
+}
+
+/// From now on SQLite shares nothing between its connections by mapping a file into memory. This
+/// process serves the file system that the file would lie on: when the kernel writes a mapped page
+/// back while this process allocates memory, each waits for the other for ever.
+#[expect(unsafe_code, reason = "SQLite's default file system has no safe door")]
+fn keep_wal_indexes_on_the_heap() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the name is a C string, and SQLite owns what it finds under it for as long as the
+        // process lives.
+        let registered = unsafe {
+            ffi::sqlite3_initialize();
+            ffi::sqlite3_vfs_register(ffi::sqlite3_vfs_find(c"unix-excl".as_ptr()), 1)
+        };
+        assert_eq!(registered, ffi::SQLITE_OK, "SQLite has no exclusive file system");
+    });
 }
 
 struct Forgetful(Shared);
@@ -71,12 +98,6 @@ fn attributes(number: u64, node: &Node) -> FileAttr {
     }
 }
 
-/// What SQLite shares between its connections lies in memory: no power cut matters to it, and the
-/// kernel writes it when it likes.
-fn is_counted(name: &OsStr) -> bool {
-    !name.to_string_lossy().ends_with("-shm")
-}
-
 impl Disk {
     fn found(&mut self, parent: u64, name: &OsStr) -> Result<FileAttr, i32> {
         let number = *self.directory(parent)?.entries.get(name).ok_or(ENOENT)?;
@@ -84,9 +105,7 @@ impl Disk {
     }
 
     fn make(&mut self, parent: u64, name: &OsStr, node: Node) -> Result<FileAttr, i32> {
-        if is_counted(name) {
-            self.check(Operation::Name)?;
-        }
+        self.check(Operation::Name)?;
         if self.directory(parent)?.entries.contains_key(name) {
             return Err(EEXIST);
         }
@@ -94,28 +113,15 @@ impl Disk {
         Ok(attributes(number, &self.nodes[&number]))
     }
 
-    fn name_of(&self, number: u64) -> Option<&OsStr> {
-        let directories = self.nodes.values().filter_map(|node| match node {
-            Node::Directory(directory) => Some(directory),
-            Node::File(_) => None,
-        });
-        let mut entries = directories.flat_map(|directory| &directory.entries);
-        entries.find(|(_, entry)| **entry == number).map(|(name, _)| name.as_os_str())
-    }
-
     fn write(&mut self, number: u64, offset: i64, bytes: &[u8]) -> Result<(), i32> {
-        if self.name_of(number).is_none_or(is_counted) {
-            self.check(Operation::Write)?;
-        }
+        self.check(Operation::Write)?;
         self.file(number)?.write(usize::try_from(offset).unwrap_or(0), bytes);
         Ok(())
     }
 
     fn truncate(&mut self, number: u64, size: Option<u64>) -> Result<FileAttr, i32> {
         if let Some(size) = size {
-            if self.name_of(number).is_none_or(is_counted) {
-                self.check(Operation::Write)?;
-            }
+            self.check(Operation::Write)?;
             let size = usize::try_from(size).unwrap_or(0);
             self.file(number)?.data.resize(size, 0);
         }
@@ -134,9 +140,7 @@ impl Disk {
     }
 
     fn remove(&mut self, parent: u64, name: &OsStr) -> Result<(), i32> {
-        if is_counted(name) {
-            self.check(Operation::Name)?;
-        }
+        self.check(Operation::Name)?;
         self.directory(parent)?.entries.remove(name).map(drop).ok_or(ENOENT)
     }
 }
