@@ -126,7 +126,8 @@ async fn judge(directory: &Path, context: &str) -> Vec<Clip> {
     for clip in &clips {
         let file = recordings.join(&clip.parts[0].path);
         let probe = tokio::task::spawn_blocking(move || footage::probe(&file)).await.unwrap();
-        assert!(probe.starts_with_key_frame && probe.frames > 0, "{context}: {probe:?}");
+        let plays = probe.starts_with_key_frame && probe.frames > 0 && probe.duration_s > 0.0;
+        assert!(plays, "{context}: {probe:?}");
     }
     clips
 }
