@@ -7,11 +7,11 @@ use std::{
 
 use nightjar_shared::{
     PROTOCOL_VERSION,
-    configuration::{Configuration, PrivacyMask, Schedule, Zone},
+    configuration::{Configuration, PrivacyMask, QuietHours, Schedule, Zone},
 };
 use serde::Deserialize;
 
-use crate::schedule::Week;
+use crate::schedule::{DailyHours, Week};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,7 @@ pub struct Config {
     pub motion: MotionConfig,
     pub recording: RecordingConfig,
     pub live: LiveConfig,
+    pub upload: UploadConfig,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -190,6 +191,15 @@ pub struct LiveConfig {
     pub min_bitrate_kbps: u32,
 }
 
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UploadConfig {
+    /// Uploads are no faster than this, kbit/s; 0 for no limit.
+    pub max_kbps: u32,
+    /// When only pictures and footage of the last minutes are uploaded.
+    pub quiet_hours: Option<QuietHours>,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -198,6 +208,7 @@ impl Default for Config {
             motion: MotionConfig::default(),
             recording: RecordingConfig::default(),
             live: LiveConfig::default(),
+            upload: UploadConfig::default(),
         }
     }
 }
@@ -293,6 +304,10 @@ impl Config {
         if let Some(masks) = &changes.privacy_masks {
             self.source.masks.clone_from(masks);
         }
+        set(&mut self.upload.max_kbps, changes.upload_max_kbps);
+        if let Some(hours) = &changes.upload_quiet_hours {
+            self.upload.quiet_hours = Some(hours.clone());
+        }
         if let Some(schedule) = &changes.schedule {
             self.motion.schedule = Some(schedule.clone());
         }
@@ -300,7 +315,7 @@ impl Config {
 
     /// All that `configure` can change, as it is now.
     pub fn configuration(&self) -> Configuration {
-        let Self { source, motion, recording, live, .. } = self;
+        let Self { source, motion, recording, live, upload, .. } = self;
         Configuration {
             protocol: PROTOCOL_VERSION,
             motion_sensitivity: Some(motion.sensitivity),
@@ -315,6 +330,8 @@ impl Config {
             max_bytes: Some(recording.max_bytes),
             bitrate_kbps: Some(source.bitrate_kbps),
             max_viewers: Some(live.max_viewers),
+            upload_max_kbps: Some(upload.max_kbps),
+            upload_quiet_hours: upload.quiet_hours.clone(),
         }
     }
 
@@ -347,8 +364,11 @@ impl Config {
         let masks = Some(self.source.masks.clone());
         let masks = Configuration { privacy_masks: masks, ..Configuration::default() };
         masks.validate().map_err(|message| refused("source.masks", message))?;
-        match self.motion.schedule.as_ref().map(Week::new) {
-            Some(Err(unknown)) => Err(refused("motion.schedule", unknown.to_string())),
+        if let Some(Err(unknown)) = self.motion.schedule.as_ref().map(Week::new) {
+            return Err(refused("motion.schedule", unknown.to_string()));
+        }
+        match self.upload.quiet_hours.as_ref().map(DailyHours::new) {
+            Some(Err(unknown)) => Err(refused("upload.quiet_hours", unknown.to_string())),
             _ => Ok(()),
         }
     }

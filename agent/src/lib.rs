@@ -24,6 +24,7 @@ pub mod record;
 pub mod schedule;
 #[cfg(test)]
 mod seeded;
+pub mod segment;
 pub mod shutdown;
 pub mod store;
 pub mod tls;

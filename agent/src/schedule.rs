@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil, tz};
 use nightjar_shared::{
-    configuration::{Period, Schedule, Weekday},
+    configuration::{Period, QuietHours, Schedule, Weekday},
     time::UnixMillis,
 };
 
@@ -41,13 +41,34 @@ impl Week {
         // A time beyond what calendars reach is no better than none.
         let Ok(now) = Timestamp::from_millisecond(now.0) else { return true };
         let local = self.zone.to_datetime(now);
-        let minute =
-            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
+        let minute = minute_of_day(local);
         self.armed.iter().any(|period| {
             weekday(period.day) == local.weekday()
                 && (period.from_minute..period.until_minute).contains(&minute)
         })
     }
+}
+
+/// Daily hours whose time zone is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DailyHours {
+    zone: tz::TimeZone,
+    hours: QuietHours,
+}
+
+impl DailyHours {
+    pub fn new(hours: &QuietHours) -> Result<Self, UnknownTimeZone> {
+        Ok(Self { zone: time_zone(&hours.time_zone)?, hours: hours.clone() })
+    }
+
+    pub fn cover(&self, now: UnixMillis) -> bool {
+        let Ok(now) = Timestamp::from_millisecond(now.0) else { return false };
+        self.hours.cover(minute_of_day(self.zone.to_datetime(now)))
+    }
+}
+
+fn minute_of_day(local: civil::DateTime) -> u16 {
+    u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs())
 }
 
 /// The system's data are updated with the system; the agent's own are there on every system.
@@ -127,6 +148,24 @@ mod tests {
         assert!(is_armed(&hour, "2026-10-25T00:30:00Z"), "the first 02:30");
         assert!(is_armed(&hour, "2026-10-25T01:30:00Z"), "the second 02:30");
         assert!(!is_armed(&hour, "2026-10-25T02:00:00Z"), "03:00");
+    }
+
+    #[test]
+    fn daily_hours_go_over_midnight_of_the_place() {
+        let hours = QuietHours {
+            time_zone: "Asia/Kolkata".to_owned(),
+            from_minute: 22 * 60,
+            until_minute: 6 * 60,
+        };
+        let night = DailyHours::new(&hours).unwrap();
+        let cover =
+            |utc: &str| night.cover(UnixMillis(utc.parse::<Timestamp>().unwrap().as_millisecond()));
+        assert!(cover("2026-11-20T16:30:00Z"), "22:00");
+        assert!(cover("2026-11-21T00:29:59Z"), "05:59");
+        assert!(!cover("2026-11-21T00:30:00Z"), "06:00");
+        assert!(!cover("2026-11-20T16:29:59Z"), "21:59");
+        let never = QuietHours { until_minute: 22 * 60, ..hours };
+        assert!(!DailyHours::new(&never).unwrap().cover(UnixMillis(0)));
     }
 
     #[test]

@@ -209,16 +209,14 @@ async fn the_newest_clip_goes_first_and_one_that_failed_goes_last() {
 }
 
 #[tokio::test]
-async fn a_parts_checksum_and_progress_are_remembered() {
+async fn what_the_object_store_has_is_remembered() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     let clip_id = closed_clip(&store, 7).await;
-    store.part_measured(clip_id, 0, "ab".repeat(32), 7).await.unwrap();
     store.part_uploaded(clip_id, 0, NOW).await.unwrap();
     drop(store);
 
     let clip = open(&directory).clip(clip_id).await.unwrap().unwrap();
-    assert_eq!(clip.parts[0].sha256.as_deref(), Some("ab".repeat(32).as_str()));
     assert!(clip.parts[0].uploaded);
 }
 

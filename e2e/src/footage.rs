@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     api::{Api, text},
@@ -97,9 +98,24 @@ pub async fn fetch(url: &str) -> Result<(String, Vec<u8>)> {
     Ok((content_type.to_owned(), response.bytes().await?.to_vec()))
 }
 
-/// Downloads a clip that is ready and examines it.
+/// Everything of a clip that can be played now, joined as the app's "Download" does.
+pub async fn joined(api: &Api, clip_id: &str) -> Result<Vec<u8>> {
+    let playback = api.get(&format!("clips/{clip_id}/playback")).await?.expect(200)?.json();
+    let mut content = Vec::new();
+    for part in playback["parts"].as_array().context("a playback without parts")? {
+        let url = text(part, "url").context("a part without an address")?;
+        let (_, bytes) = fetch(&url).await?;
+        ensure!(part["length"] == bytes.len(), "a part of another length: {part}");
+        let sha256 = hex::encode(Sha256::digest(&bytes));
+        ensure!(part["sha256"] == sha256.as_str(), "other bytes than were announced: {part}");
+        content.extend(bytes);
+    }
+    Ok(content)
+}
+
+/// Downloads a clip as far as it is there and examines it.
 pub async fn examine(api: &Api, clip_id: &str, directory: &Path) -> Result<Footage> {
-    let (_, content) = fetch(&part_url(api, clip_id, "file").await?).await?;
+    let content = joined(api, clip_id).await?;
     let file: PathBuf = directory.join(format!("{clip_id}.mp4"));
     fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
     Footage::probe(&file)

@@ -188,5 +188,13 @@ window.viewer = (() => {
     return result;
   };
 
-  return { signIn, offer, accept, watch, shown, framesDecoded, picture, latencies, stop, play };
+  /** Plays a clip from its joined parts. */
+  const playClip = async (clipId, limitMs) => {
+    const { parts } = await (await fetch(`/api/v1/clips/${clipId}/playback`)).json();
+    const blobs = [];
+    for (const { url } of parts) blobs.push(await (await fetch(url)).blob());
+    return play(URL.createObjectURL(new Blob(blobs, { type: "video/mp4" })), limitMs);
+  };
+
+  return { signIn, offer, accept, watch, shown, framesDecoded, picture, latencies, stop, play: playClip };
 })();

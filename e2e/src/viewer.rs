@@ -175,7 +175,7 @@ impl Viewer {
     }
 
     /// Plays a clip from its beginning to its end.
-    pub async fn play(&self, url: &str, limit: Duration) -> Result<Played> {
-        self.page.evaluate(&format!("viewer.play({}, {})", json!(url), limit.as_millis())).await
+    pub async fn play(&self, clip_id: &str, limit: Duration) -> Result<Played> {
+        self.page.evaluate(&format!("viewer.play({}, {})", json!(clip_id), limit.as_millis())).await
     }
 }

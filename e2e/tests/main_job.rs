@@ -103,8 +103,7 @@ async fn a_walker_is_told_of_at_once_and_the_clip_plays_to_its_end() -> Result<(
 
         let browser = Browser::start(&directory).await?;
         let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
-        let url = footage::part_url(&stack.owner, &clip_id, "file").await?;
-        let played = viewer.play(&url, minute).await?;
+        let played = viewer.play(&clip_id, minute).await?;
         ensure!(played.outcome == "ended", "{played:?}");
         ensure!(played.frames > 60 && played.width == 640, "{played:?}");
         Ok(())

@@ -86,7 +86,8 @@ export const api = {
   clips: (filter, signal) => get(`/clips${query(filter)}`, signal),
   clip: (clipId, signal) => get(`/clips/${id(clipId)}`, signal),
   removeClip: (clipId) => call("DELETE", `/clips/${id(clipId)}`),
-  playback: (clipId, signal) => get(`/clips/${id(clipId)}/playback`, signal),
+  playback: (clipId, after, signal) => get(`/clips/${id(clipId)}/playback${query({ after })}`, signal),
+  playlistUrl: (clipId) => `${ROOT}/clips/${id(clipId)}/playback.m3u8`,
 
   socketTicket: () => call("POST", "/ws/tickets"),
 };

@@ -52,6 +52,47 @@ pub struct Configuration {
     pub bitrate_kbps: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_viewers: Option<u32>,
+    /// Uploads are no faster than this, kbit/s; 0 takes the limit away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_max_kbps: Option<u32>,
+    /// When only what is fresh or small is uploaded; a span of no length
+    /// takes them away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_quiet_hours: Option<QuietHours>,
+}
+
+/// The same hours every day, over midnight where they end before they begin.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuietHours {
+    /// A name of the IANA time zone database, for instance `Europe/Zurich`.
+    pub time_zone: String,
+    /// Minutes after midnight, 0 to 1439.
+    pub from_minute: u16,
+    /// Minutes after midnight, 0 to 1439.
+    pub until_minute: u16,
+}
+
+impl QuietHours {
+    /// Whether a minute of the day, counted from midnight, is among them.
+    pub fn cover(&self, minute: u16) -> bool {
+        let (from, until) = (self.from_minute, self.until_minute);
+        if from <= until {
+            (from..until).contains(&minute)
+        } else {
+            minute >= from || minute < until
+        }
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        let minutes = [self.from_minute, self.until_minute];
+        if minutes.iter().any(|minute| *minute >= MINUTES_A_DAY) {
+            return Err("upload_quiet_hours: minutes are 0 to 1439".to_owned());
+        }
+        if self.time_zone.chars().count() > TIME_ZONE_CHARS_MAX {
+            return Err("upload_quiet_hours.time_zone: too long".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// A point of the picture: (0, 0) is the top left corner, (1, 1) the bottom right one.
@@ -145,6 +186,8 @@ impl Configuration {
             max_bytes: newer.max_bytes.or(self.max_bytes),
             bitrate_kbps: newer.bitrate_kbps.or(self.bitrate_kbps),
             max_viewers: newer.max_viewers.or(self.max_viewers),
+            upload_max_kbps: newer.upload_max_kbps.or(self.upload_max_kbps),
+            upload_quiet_hours: newer.upload_quiet_hours.or(self.upload_quiet_hours),
         }
     }
 
@@ -158,6 +201,8 @@ impl Configuration {
         within("max_clip_s", self.max_clip_s, 5, 3_600)?;
         within("bitrate_kbps", self.bitrate_kbps, 100, 20_000)?;
         within("max_viewers", self.max_viewers, 0, 64)?;
+        within("upload_max_kbps", self.upload_max_kbps, 0, 1_000_000)?;
+        self.upload_quiet_hours.as_ref().map_or(Ok(()), QuietHours::validate)?;
         share("motion_sensitivity", self.motion_sensitivity)?;
         check_zones(self.motion_zones.as_deref().unwrap_or_default())?;
         check_masks(self.privacy_masks.as_deref().unwrap_or_default())?;

@@ -15,12 +15,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::identify;
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
-    config::Config,
+    config::{Config, UploadConfig},
     live::Live,
     media::Media,
     motion::Motion,
     record::{RecordError, Recorder},
-    schedule::Week,
+    schedule::{DailyHours, Week},
     shutdown::{Ending, Shutdown},
     store::{Store, StoreError},
     uplink::{CommandRequest, Execution},
@@ -104,6 +104,8 @@ pub(super) struct Control {
     /// What the relay is told of the settings.
     pub(super) told: watch::Sender<Configuration>,
     pub(super) switches: watch::Sender<Switches>,
+    /// For the uploads, whenever they begin.
+    pub(super) upload: watch::Sender<UploadConfig>,
     pub(super) shutdown: Shutdown,
     pub(super) tracker: TaskTracker,
 }
@@ -158,6 +160,9 @@ impl Control {
         if let Some(Err(unknown)) = changes.schedule.as_ref().map(Week::new) {
             return Execution::Rejected(format!("invalid_arguments: {unknown}"));
         }
+        if let Some(Err(unknown)) = changes.upload_quiet_hours.as_ref().map(DailyHours::new) {
+            return Execution::Rejected(format!("invalid_arguments: {unknown}"));
+        }
         let configuration = self.configuration.clone().changed_by(changes);
         if let Err(error) = self.store.set_setting(CONFIGURATION, &configuration).await {
             return not_kept(&error);
@@ -165,6 +170,7 @@ impl Control {
         self.config.adopt(&configuration);
         self.configuration = configuration;
         self.parts.configure(&self.config);
+        self.upload.send_replace(self.config.upload.clone());
         self.told.send_replace(self.config.configuration());
         Execution::Done(None)
     }

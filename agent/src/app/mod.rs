@@ -77,6 +77,7 @@ async fn start(
     let (switches_in, switches_out) = watch::channel(switches);
     let (health_in, health) = watch::channel(None);
     let (told_configuration, tell_configuration) = watch::channel(config.configuration());
+    let (upload, upload_config) = watch::channel(config.upload.clone());
     let stages = Stages::default();
 
     let signals = (signals_for_live, signals_from_live);
@@ -88,6 +89,7 @@ async fn start(
         configuration,
         told: told_configuration,
         switches: switches_in,
+        upload,
         shutdown: shutdown.clone(),
         tracker: stages.control.tracker.clone(),
     };
@@ -121,6 +123,7 @@ async fn start(
         signals_out,
         health,
         configuration: tell_configuration,
+        upload_config,
         uploads: stages.uploads.clone(),
         uplink: stages.uplink.clone(),
         guards: guards.clone(),

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cloud::Cloud,
+    config::UploadConfig,
     identity::Identity,
     pairing::Pairing,
     record::recordings_dir,
@@ -43,6 +44,7 @@ pub(super) struct RelaySide {
     pub(super) signals_out: mpsc::Receiver<(String, Signal)>,
     pub(super) health: watch::Receiver<Option<Health>>,
     pub(super) configuration: watch::Receiver<Configuration>,
+    pub(super) upload_config: watch::Receiver<UploadConfig>,
     pub(super) uploads: Stage,
     pub(super) uplink: Stage,
     pub(super) guards: TaskTracker,
@@ -101,6 +103,7 @@ impl RelaySide {
             self.store.clone(),
             cloud.clone(),
             &recordings_dir(&self.data_dir),
+            self.upload_config,
             &uploads.tracker,
             uploads.cancel.clone(),
         );

@@ -4,24 +4,36 @@
 //! redirects are refused, and every error says whether trying again can help.
 
 mod error;
+mod pace;
 mod transport;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{io::SeekFrom, path::Path, sync::Arc, time::Duration};
 
 use nightjar_shared::{
     api::{
         Challenge, ClaimRequest, ClaimResponse, ClipAnnouncement, ClipCompletion, ClipFailure,
-        PartRequest, PartUpload, TokenRequest, TokenResponse,
+        PartRequest, PartUpload, PartsSent, PartsStored, TokenRequest, TokenResponse,
     },
     ids::{CameraId, ClipId},
     pairing::token_proof,
 };
 use reqwest::{Body, Client, Method, Response, Url, header::CONTENT_LENGTH};
 use serde::Serialize;
-use tokio::{fs::File, sync::Mutex};
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt, AsyncSeekExt},
+    sync::Mutex,
+};
+use tokio_util::codec::{BytesCodec, FramedRead};
 
-pub use self::error::{CloudError, Disposition};
-use self::transport::{EXCHANGE_TIMEOUT, body, checked_url, client, json, send};
+pub use self::{
+    error::{CloudError, Disposition},
+    pace::Pace,
+};
+use self::{
+    pace::Paced,
+    transport::{EXCHANGE_TIMEOUT, IDLE_TIMEOUT, body, checked_url, client, json, send},
+};
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
     identity::Identity,
@@ -62,7 +74,7 @@ impl Visitor {
 
     fn new(relay: Url, ca: Option<CaCertificate>, floor: TimeFloor) -> Result<Self, CloudError> {
         let trust = ca.clone().map_or(Trust::Public, Trust::Pinned);
-        Ok(Self { http: client(&trust, &floor)?, relay, ca, floor })
+        Ok(Self { http: client(&trust, &floor, Some(IDLE_TIMEOUT))?, relay, ca, floor })
     }
 
     /// The certificate authority that HTTPS is pinned to.
@@ -116,7 +128,8 @@ async fn fetch_ca(
         url: relay.to_string(),
         reason: "not the address of a relay",
     })?;
-    let request = client(&Trust::Anyone, floor)?.get(url).timeout(EXCHANGE_TIMEOUT);
+    let request =
+        client(&Trust::Anyone, floor, Some(IDLE_TIMEOUT))?.get(url).timeout(EXCHANGE_TIMEOUT);
     let text = body(door, send(door, request).await?).await?;
     let ca = std::str::from_utf8(&text)
         .ok()
@@ -159,7 +172,7 @@ impl Cloud {
         let ca =
             pairing.ca().map_err(|error| CloudError::unavailable("pairing", error.to_string()))?;
         floor.raise(pairing.server_time);
-        let objects = client(&Trust::PublicOr(ca.clone()), &floor)?;
+        let objects = client(&Trust::PublicOr(ca.clone()), &floor, None)?;
         let pinned = pairing.ca_sha256.is_some().then_some(ca);
         Ok(Self {
             visitor: Visitor::new(relay, pinned, floor)?,
@@ -236,28 +249,46 @@ impl Cloud {
         })
     }
 
-    /// Sends `length` bytes of a file to a presigned URL, with exactly `headers`.
+    /// Sends a stretch of a file to where a part goes, no faster than `pace`.
     pub async fn put_part(
         &self,
-        url: &str,
-        headers: &BTreeMap<String, String>,
+        upload: &PartUpload,
         path: &Path,
-        length: u64,
+        (offset, length): (u64, u64),
+        pace: &Pace,
     ) -> Result<(), CloudError> {
         let door = "PUT of a part";
-        let file = File::open(path)
-            .await
-            .map_err(|source| CloudError::File { path: path.to_owned(), source })?;
-        let longest = EXCHANGE_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD_BYTES_PER_S);
-        let mut request = self.objects.put(checked_url(url)?).timeout(longest);
-        for (name, value) in headers {
+        let unreadable = |source| CloudError::File { path: path.to_owned(), source };
+        let mut file = File::open(path).await.map_err(unreadable)?;
+        file.seek(SeekFrom::Start(offset)).await.map_err(unreadable)?;
+        let slowest = pace.slowest(SLOWEST_UPLOAD_BYTES_PER_S).max(1);
+        let longest = EXCHANGE_TIMEOUT + Duration::from_secs(length / slowest);
+        let mut request = self.objects.put(checked_url(&upload.url)?).timeout(longest);
+        for (name, value) in &upload.headers {
             request = request.header(name, value);
         }
-        if !headers.keys().any(|name| name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str())) {
+        let is_length = |name: &String| name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str());
+        if !upload.headers.keys().any(is_length) {
             request = request.header(CONTENT_LENGTH, length);
         }
-        let response = send(door, request.body(Body::from(file))).await?;
+        let paced = Paced::new(file.take(length), pace.clone());
+        let stream = FramedRead::with_capacity(paced, BytesCodec::new(), pace::CHUNK_BYTES);
+        let response = send(door, request.body(Body::wrap_stream(stream))).await?;
         body(door, response).await.map(drop)
+    }
+
+    /// Tells that parts were sent; the answer is what the relay finds of them in the store.
+    pub async fn confirm_parts(
+        &self,
+        clip_id: ClipId,
+        parts: Vec<u32>,
+    ) -> Result<PartsStored, CloudError> {
+        let door = "POST agent/clips/{id}/stored";
+        let path = format!("agent/clips/{clip_id}/stored");
+        let answer = self.post(door, &path, &PartsSent { parts }).await?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            CloudError::unavailable(door, format!("answered something unexpected: {error}"))
+        })
     }
 
     pub async fn complete_clip(

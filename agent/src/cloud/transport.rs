@@ -9,25 +9,32 @@ use super::CloudError;
 use crate::tls::{TimeFloor, Trust, client_config};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest silence within a request or an answer.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest silence before or within an answer. It counts from a request's first byte, so that
+/// it does not suit those with long bodies.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// For a whole exchange with the relay; uploads reckon their own by their length.
 pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
-pub(super) fn client(trust: &Trust, floor: &TimeFloor) -> Result<Client, CloudError> {
+pub(super) fn client(
+    trust: &Trust,
+    floor: &TimeFloor,
+    idle_timeout: Option<Duration>,
+) -> Result<Client, CloudError> {
     let broken = |cause: String| CloudError::unavailable("HTTPS client", cause);
     let tls = client_config(trust, floor).map_err(|error| broken(error.to_string()))?;
-    Client::builder()
+    let builder = Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(IDLE_TIMEOUT)
         .redirect(redirect::Policy::none())
         // A camera talks to its relay and its store, not to whom an environment variable names.
         .no_proxy()
-        .user_agent(concat!("nightjar-agent/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| broken(error.to_string()))
+        .user_agent(concat!("nightjar-agent/", env!("CARGO_PKG_VERSION")));
+    let builder = match idle_timeout {
+        Some(timeout) => builder.read_timeout(timeout),
+        None => builder,
+    };
+    builder.build().map_err(|error| broken(error.to_string()))
 }
 
 /// A URL that may be asked: https anywhere, http on loopback.

@@ -18,6 +18,7 @@ use super::{
     RecordStatus,
     durable::{Durable, LastWritten},
     files::video_part,
+    growth::GrowthReports,
     notes::{Note, Notes},
     problem::Problem,
     space::DiskSpace,
@@ -86,6 +87,7 @@ pub(super) struct Disk {
     runtime: Handle,
     open: [Option<OpenClip>; Slot::COUNT],
     notes: Notes,
+    growth: GrowthReports,
 }
 
 struct OpenClip {
@@ -115,7 +117,8 @@ impl Disk {
     pub(super) fn new(context: Context) -> Self {
         let runtime = Handle::current();
         let notes = Notes::new(context.store.clone(), runtime.clone());
-        Self { context, runtime, open: [None, None, None], notes }
+        let growth = GrowthReports::new(context.store.clone());
+        Self { context, growth, runtime, open: [None, None, None], notes }
     }
 
     /// Works until the recorder drops its end of the queue; then closes what is open.
@@ -193,8 +196,9 @@ impl Disk {
     }
 
     /// Every byte of footage passes here once, when it is safe.
-    fn durable(&self, durable: Durable<'_>) {
+    fn durable(&mut self, durable: Durable<'_>) {
         self.context.last_written.note(&durable);
+        self.growth.note(&durable);
     }
 
     fn append(&mut self, slot: Slot, frame: Arc<EncodedFrame>) {
@@ -267,8 +271,10 @@ impl Disk {
     }
 
     fn take_thumbnail(&self, clip_id: ClipId) -> oneshot::Receiver<NewPart> {
-        let Context { media, directory, tracker, .. } = &self.context;
-        thumbnail::take(media.clone(), directory.clone(), clip_id, tracker, &self.runtime)
+        let Context { media, directory, store, tracker, .. } = &self.context;
+        let place =
+            thumbnail::Place { directory: directory.clone(), store: store.clone(), clip_id };
+        thumbnail::take(media.clone(), place, tracker, &self.runtime)
     }
 
     fn wait_for(&self, thumbnail: oneshot::Receiver<NewPart>) -> Option<NewPart> {

@@ -12,6 +12,7 @@ mod durable;
 mod files;
 mod fragmenter;
 mod fsck;
+mod growth;
 mod keeper;
 mod notes;
 mod preroll;

@@ -7,22 +7,34 @@ use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
 use tokio_util::task::TaskTracker;
 
 use super::files::{self, picture_name, picture_part};
-use crate::{media::Media, store::NewPart};
+use crate::{
+    media::Media,
+    store::{NewPart, Store},
+};
 
-/// Begins to take it; the receiver's sender is dropped when there is none.
+/// Where the picture goes.
+pub(super) struct Place {
+    pub(super) directory: PathBuf,
+    pub(super) store: Store,
+    pub(super) clip_id: ClipId,
+}
+
+/// Begins to take it; the receiver's sender is dropped when there is none. The index has it
+/// before the clip ends, so that it can be seen while the event lasts.
 pub(super) fn take(
     media: Media,
-    directory: PathBuf,
-    clip_id: ClipId,
+    place: Place,
     tracker: &TaskTracker,
     runtime: &Handle,
 ) -> oneshot::Receiver<NewPart> {
     let (sender, receiver) = oneshot::channel();
     tracker.spawn_on(
         async move {
+            let Place { directory, store, clip_id } = place;
             match picture(&media, directory.clone(), clip_id).await {
                 Ok(part) => {
-                    if sender.send(part).is_err() {
+                    let indexed = store.add_part(clip_id, part.clone()).await;
+                    if sender.send(part).is_err() && indexed.is_err() {
                         // The clip was closed without it.
                         let _ = files::remove(&directory.join(picture_name(clip_id)));
                     }

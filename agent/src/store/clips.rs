@@ -117,8 +117,6 @@ pub struct Part {
     pub content_type: String,
     /// Bytes.
     pub length: u64,
-    /// Lower-case hexadecimal, once the upload has read the file.
-    pub sha256: Option<String>,
     pub duration_ms: Option<u64>,
     /// Whether the object store has it.
     pub uploaded: bool,
@@ -178,7 +176,9 @@ impl Store {
 
     /// Adds a part, or replaces the one with its index.
     pub async fn add_part(&self, clip_id: ClipId, part: NewPart) -> Result<()> {
-        self.write(move |transaction| insert_part(transaction, clip_id, &part)).await
+        self.write(move |transaction| insert_part(transaction, clip_id, &part)).await?;
+        self.wake_uploads_at_once();
+        Ok(())
     }
 
     /// Closes a clip with its remaining parts, queues its upload and the message that its event
@@ -214,7 +214,8 @@ impl Store {
             enqueue_event(transaction, message.as_ref())
         })
         .await?;
-        self.inner.uploads_wake.notify_one();
+        self.inner.growing.ended(clip_id);
+        self.wake_uploads_at_once();
         if tells {
             self.inner.outbox_wake.notify_one();
         }
@@ -308,6 +309,7 @@ impl Store {
             Ok(())
         })
         .await?;
+        self.inner.growing.ended(clip_id);
         self.inner.uploads_wake.notify_one();
         Ok(())
     }
@@ -397,7 +399,6 @@ fn part_from_row(row: &Row<'_>) -> rusqlite::Result<Part> {
         path: row.get("path")?,
         content_type: row.get("content_type")?,
         length: row.get("length")?,
-        sha256: row.get("sha256")?,
         duration_ms: row.get("duration_ms")?,
         uploaded: row.get::<_, Option<i64>>("uploaded_at")?.is_some(),
     })

@@ -8,6 +8,7 @@
 mod clips;
 mod commands;
 mod events;
+mod growing;
 mod outbox;
 mod row;
 mod schema;
@@ -27,7 +28,9 @@ pub use self::{
     clips::{Clip, ClipEnd, ClipKind, ClipState, NewClip, NewPart, Part, StoredClip},
     commands::{Begin, UnfinishedCommand},
     events::OpenEvent,
+    growing::Growth,
     outbox::{MAX_MESSAGES, MessageId, OutboxKind, OutboxMessage},
+    uploads::Candidate,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +76,8 @@ struct Inner {
     run: i64,
     outbox_wake: Arc<Notify>,
     uploads_wake: Arc<Notify>,
+    uploads_retry: Arc<Notify>,
+    growing: growing::Growing,
 }
 
 impl Store {
@@ -97,6 +102,8 @@ impl Store {
             run,
             outbox_wake: Arc::new(Notify::new()),
             uploads_wake: Arc::new(Notify::new()),
+            uploads_retry: Arc::new(Notify::new()),
+            growing: growing::Growing::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -106,9 +113,25 @@ impl Store {
         Arc::clone(&self.inner.outbox_wake)
     }
 
-    /// Notified when a clip is ready to be uploaded. For one waiter: the upload task.
+    /// Notified when there is something to upload. For one waiter: the upload task.
     pub fn uploads_wake(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.uploads_wake)
+    }
+
+    /// Notified when waiting after a failure is to end: something urgent came, or the relay is
+    /// there again. For one waiter: the upload task.
+    pub fn uploads_retry(&self) -> Arc<Notify> {
+        Arc::clone(&self.inner.uploads_retry)
+    }
+
+    /// The uplink has just reached the relay.
+    pub fn relay_is_back(&self) {
+        self.wake_uploads_at_once();
+    }
+
+    fn wake_uploads_at_once(&self) {
+        self.inner.uploads_retry.notify_one();
+        self.inner.uploads_wake.notify_one();
     }
 
     /// How much the relay must still learn: messages and uploads that wait.

@@ -5,13 +5,57 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Result, Store,
-    clips::{Clip, clip_by_id},
+    clips::{Clip, ClipState, clip_by_id},
     row::parsed,
 };
 
+/// A clip of which the relay must still learn something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    pub clip_id: ClipId,
+    pub state: ClipState,
+    pub started_at: UnixMillis,
+    /// A picture of it (its thumbnail, or the snapshot that it is) is not uploaded yet.
+    pub picture_waits: bool,
+    /// It has a picture, uploaded or not.
+    pub has_picture: bool,
+}
+
 impl Store {
-    /// The clip to upload next: the least tried first, among those the newest, so that what just
-    /// happened does not wait for a backlog.
+    /// What waits to be uploaded, the most urgent first: pictures before footage, then what was
+    /// tried least, then the newest, so that what just happened does not wait for a backlog.
+    /// Clips that are being written are among them, continuous footage is not.
+    pub async fn upload_candidates(&self, limit: usize) -> Result<Vec<Candidate>> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "select clips.clip_id, clips.state, clips.started_at,
+                        exists (select 1 from clip_parts where clip_parts.clip_id = clips.clip_id
+                                and clip_parts.kind in ('thumbnail', 'snapshot')
+                                and uploaded_at is null) as picture_waits,
+                        exists (select 1 from clip_parts where clip_parts.clip_id = clips.clip_id
+                                and clip_parts.kind in ('thumbnail', 'snapshot')) as has_picture
+                 from clips left join uploads on uploads.clip_id = clips.clip_id
+                 where uploads.state = 'waiting'
+                     or (clips.state = 'open' and clips.kind in ('motion', 'manual'))
+                 order by picture_waits desc, coalesce(uploads.attempts, 0), clips.sequence desc
+                 limit ?1",
+            )?;
+            let rows = statement.query_map([limit], |row| {
+                Ok(Candidate {
+                    clip_id: parsed(row, "clip_id")?,
+                    state: parsed(row, "state")?,
+                    started_at: UnixMillis(row.get("started_at")?),
+                    picture_waits: row.get("picture_waits")?,
+                    has_picture: row.get("has_picture")?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// The clip among those that were closed or are gone which is least tried, and of those the
+    /// newest.
     pub async fn next_upload(&self) -> Result<Option<Clip>> {
         self.read(|connection| {
             let next: Option<ClipId> = connection
@@ -28,20 +72,12 @@ impl Store {
         .await
     }
 
-    /// Notes what the file of a part holds: its SHA-256 in lower-case hexadecimal and its bytes,
-    /// so that a later try need not read it again.
-    pub async fn part_measured(
-        &self,
-        clip_id: ClipId,
-        index: u32,
-        sha256: String,
-        length: u64,
-    ) -> Result<()> {
+    /// A picture's file is gone: its clip does without.
+    pub async fn forget_part(&self, clip_id: ClipId, index: u32) -> Result<()> {
         self.write(move |transaction| {
             transaction.execute(
-                "update clip_parts set sha256 = ?3, length = ?4
-                 where clip_id = ?1 and part_index = ?2",
-                params![clip_id.to_string(), index, sha256, length],
+                "delete from clip_parts where clip_id = ?1 and part_index = ?2",
+                params![clip_id.to_string(), index],
             )?;
             Ok(())
         })
@@ -72,8 +108,7 @@ impl Store {
         .await
     }
 
-    /// A try went wrong and another may go well. All parts are offered again, since the relay
-    /// may have lost what it said it had.
+    /// A try went wrong and another may go well: others come first.
     pub async fn upload_delayed(&self, clip_id: ClipId, error: String) -> Result<()> {
         self.write(move |transaction| {
             transaction.execute(

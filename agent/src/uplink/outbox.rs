@@ -99,6 +99,8 @@ impl<'a> Sender<'a> {
         self.publish(Channel::UpPresence, true, presence, Publication::Other).await?;
         tracing::info!("connected to the relay");
         *self.connected = true;
+        // Uploads that wait after failures need not wait any longer.
+        self.store.relay_is_back();
         self.health.mark_changed();
         self.configuration.mark_changed();
         self.send_until(cancel).await?;

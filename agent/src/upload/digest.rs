@@ -1,8 +1,8 @@
-//! SHA-256 of a file, without holding it in memory.
+//! SHA-256 of a stretch of a file, without holding it in memory.
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek, SeekFrom},
     path::Path,
 };
 
@@ -10,20 +10,24 @@ use sha2::{Digest, Sha256};
 
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Lower-case hexadecimal, and the file's length in bytes. Blocks.
-pub(super) fn sha256_file(path: &Path) -> io::Result<(String, u64)> {
+/// Lower-case hexadecimal. A file that ends before the stretch does is an error. Blocks.
+pub(super) fn sha256_of(path: &Path, offset: u64, length: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut stretch = file.take(length);
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK_BYTES];
-    let mut length = 0;
     loop {
-        let read = file.read(&mut chunk)?;
+        let read = stretch.read(&mut chunk)?;
         if read == 0 {
-            return Ok((hex::encode(hasher.finalize()), length));
+            break;
         }
         hasher.update(&chunk[..read]);
-        length += read as u64;
     }
+    if stretch.limit() > 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(hex::encode(hasher.finalize()))
 }
 
 #[cfg(test)]
@@ -31,12 +35,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_longer_than_a_chunk_is_read_to_its_end() {
+    fn a_stretch_longer_than_a_chunk_is_read_to_its_end_and_no_further() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file");
-        std::fs::write(&path, vec![b'a'; 1_000_000]).unwrap();
-        let (sha256, length) = sha256_file(&path).unwrap();
+        let mut content = b"before".to_vec();
+        content.extend(vec![b'a'; 1_000_000]);
+        content.extend(b"after");
+        std::fs::write(&path, content).unwrap();
+        let sha256 = sha256_of(&path, 6, 1_000_000).unwrap();
         assert_eq!(sha256, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-        assert_eq!(length, 1_000_000);
+        let error = sha256_of(&path, 6, 1_000_006).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

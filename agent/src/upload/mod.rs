@@ -1,118 +1,263 @@
-//! Brings clips to the relay: announce, ask where the parts go, PUT them, complete. One clip at a
-//! time, the newest first.
+//! Brings clips to the relay, also while they are recorded: two at a time, pictures before
+//! footage, the newest clip before a backlog.
 //!
-//! Every step is idempotent on the clip's id and what has been done is kept in the index, so that
-//! a restart at any moment loses nothing and doubles nothing. Failures wait with full jitter; a
-//! clip that was just recorded is tried at once all the same.
+//! Every step is idempotent on ids that the camera made. The index keeps which clips wait; which
+//! of their parts the relay has is asked of the relay, and how a file is cut into parts follows
+//! from the file. So a restart at any moment loses nothing and sends nothing twice, but for the
+//! part that was on its way.
 
 mod digest;
+mod failure;
+mod parts;
+mod queue;
 mod transfer;
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::HashMap, path::Path, time::Duration};
 
-use tokio::time::sleep;
+use nightjar_shared::ids::ClipId;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep_until},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::transfer::{Failure, transfer};
+use self::{
+    failure::Failure,
+    queue::{Grown, Queue, Verdict},
+    transfer::{Carrier, Known, Load, Outcome},
+};
 use crate::{
     backoff::{Backoff, chance},
-    cloud::Cloud,
+    clock::{monotonic_now, unix_now},
+    cloud::{Cloud, Pace},
+    config::UploadConfig,
+    schedule::DailyHours,
     store::{Clip, ClipState, Store, StoreError},
 };
 
 const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_mins(5);
+/// Uploads at a time: one may wait for the relay's answer while another sends.
+const AT_ONCE: usize = 2;
+/// How many clips are considered at a time, the most urgent ones.
+const CONSIDERED: usize = 64;
+/// Quiet hours and clips that wait for their picture are looked at this often.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Uploads until `cancel`; an upload that is cut off begins again with the parts that are
-/// missing. `recordings` is the directory that the index's paths are relative to.
+/// Uploads until `cancel`. `recordings` is the directory that the index's paths are relative to.
 pub fn start(
     store: Store,
     cloud: Cloud,
     recordings: &Path,
+    config: watch::Receiver<UploadConfig>,
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) {
-    let uploader = Uploader { store, cloud, recordings: recordings.to_owned() };
+    let carrier =
+        Carrier { store, cloud, recordings: recordings.to_owned(), pace: Pace::default() };
+    let uploader = Uploader {
+        carrier,
+        config,
+        quiet: None,
+        queue: Queue::default(),
+        known: HashMap::new(),
+        steps: JoinSet::new(),
+        paused_until: Instant::now(),
+        backoff: Backoff::new(SHORTEST_DELAY, LONGEST_DELAY),
+    };
     tracker.spawn(async move {
         cancel.run_until_cancelled(uploader.run()).await;
     });
 }
 
 struct Uploader {
-    store: Store,
-    cloud: Cloud,
-    recordings: PathBuf,
+    carrier: Carrier,
+    config: watch::Receiver<UploadConfig>,
+    quiet: Option<DailyHours>,
+    queue: Queue,
+    /// Of clips that wait and are not being worked on.
+    known: HashMap<ClipId, Known>,
+    /// Ends with this task.
+    steps: JoinSet<Step>,
+    paused_until: Instant,
+    backoff: Backoff,
+}
+
+/// A step that has ended.
+struct Step {
+    clip: Clip,
+    known: Known,
+    ended: Result<Outcome, Failure>,
 }
 
 impl Uploader {
-    async fn run(self) {
-        let wake = self.store.uploads_wake();
-        let mut backoff = Backoff::new(SHORTEST_DELAY, LONGEST_DELAY);
+    async fn run(mut self) {
+        let wake = self.carrier.store.uploads_wake();
+        let retry = self.carrier.store.uploads_retry();
+        self.adopt_config();
         loop {
-            match self.upload_next().await {
-                Ok(Progress::Settled) => backoff.reset(),
-                Ok(Progress::Idle) => wake.notified().await,
-                Ok(Progress::Delayed { at_least }) => {
-                    let delay = backoff.next_delay(chance()).max(at_least);
-                    tokio::select! {
-                        () = sleep(delay) => {}
-                        () = wake.notified() => {}
-                    }
-                }
+            let looks_again = match self.begin_steps().await {
+                Ok(looks_again) => looks_again,
                 Err(error) => {
                     tracing::warn!(%error, "the index cannot say what to upload");
-                    sleep(backoff.next_delay(chance())).await;
+                    self.paused_until = Instant::now() + self.backoff.next_delay(chance());
+                    true
+                }
+            };
+            let look_at = self.paused_until.max(Instant::now() + LOOK_EVERY);
+            tokio::select! {
+                Some(step) = self.steps.join_next() => self.settle(step).await,
+                () = wake.notified() => {}
+                () = retry.notified() => self.paused_until = Instant::now(),
+                Ok(()) = self.config.changed() => self.adopt_config(),
+                () = sleep_until(look_at), if looks_again => {}
+            }
+        }
+    }
+
+    fn adopt_config(&mut self) {
+        let config = self.config.borrow_and_update();
+        let cap = (config.max_kbps > 0).then_some(config.max_kbps);
+        self.carrier.pace.set_max_kbps(cap);
+        // Hours in an unknown zone were refused before.
+        self.quiet = config.quiet_hours.as_ref().and_then(|hours| DailyHours::new(hours).ok());
+    }
+
+    /// Begins what may begin now. True when time alone may change what that is.
+    async fn begin_steps(&mut self) -> Result<bool, StoreError> {
+        if Instant::now() < self.paused_until {
+            return Ok(true);
+        }
+        let mut looks_again = false;
+        if self.steps.len() >= AT_ONCE {
+            return Ok(looks_again);
+        }
+        let candidates = self.carrier.store.upload_candidates(CONSIDERED).await?;
+        self.known.retain(|id, _| candidates.iter().any(|candidate| candidate.clip_id == *id));
+        self.queue.retain(|id| candidates.iter().any(|candidate| candidate.clip_id == id));
+        for candidate in candidates {
+            if self.steps.len() >= AT_ONCE {
+                break;
+            }
+            let grown = self.grown(candidate.clip_id);
+            match self.queue.judge(&candidate, grown, self.now()) {
+                Verdict::Begin(load) => self.begin(candidate.clip_id, load).await?,
+                Verdict::Wait => looks_again = true,
+                Verdict::Nothing => {}
+                Verdict::GivenUp => {
+                    let reason = "the relay refused it while it was recorded".to_owned();
+                    self.carrier.store.upload_failed(candidate.clip_id, reason).await?;
                 }
             }
         }
+        Ok(looks_again)
     }
 
-    async fn upload_next(&self) -> Result<Progress, StoreError> {
-        let Some(clip) = self.store.next_upload().await? else { return Ok(Progress::Idle) };
-        let clip_id = clip.clip_id;
-        match transfer(&self.store, &self.cloud, &self.recordings, &clip).await {
-            Ok(()) => {
-                self.settle(&clip).await?;
-                Ok(Progress::Settled)
-            }
-            Err(Failure::Later { cause, at_least }) => {
-                tracing::info!(clip.id = %clip_id, %cause, "an upload is delayed");
-                self.store.upload_delayed(clip_id, cause).await?;
-                Ok(Progress::Delayed { at_least })
-            }
-            Err(Failure::Never { cause }) => {
-                tracing::warn!(clip.id = %clip_id, %cause, "a clip will not be uploaded");
-                self.store.upload_failed(clip_id, cause).await?;
-                Ok(Progress::Settled)
-            }
-            Err(Failure::FileGone { reason }) => {
-                tracing::warn!(clip.id = %clip_id, reason, "a clip cannot be uploaded");
-                self.store.clip_gone(clip_id, reason).await?;
-                Ok(Progress::Settled)
-            }
-            Err(Failure::Store(error)) => Err(error),
-        }
+    fn grown(&self, clip_id: ClipId) -> Option<Grown> {
+        let growth = self.carrier.store.growth(clip_id)?;
+        let known = self.known.get(&clip_id);
+        let is_known = |index| known.is_some_and(|known| known.has(index));
+        let has_more = parts::grown(&growth).iter().any(|part| !is_known(part.index));
+        Some(Grown { age: monotonic_now().since(growth.begun_at), has_more })
     }
 
-    async fn settle(&self, clip: &Clip) -> Result<(), StoreError> {
-        if clip.state == ClipState::Gone {
-            let reason = clip.gone_reason.clone().unwrap_or_default();
-            return self.store.upload_failed(clip.clip_id, reason).await;
-        }
-        self.store.upload_done(clip.clip_id).await?;
-        tracing::info!(clip.id = %clip.clip_id, "a clip was uploaded");
+    fn now(&self) -> queue::Now {
+        let unix = unix_now();
+        let quiet = self.quiet.as_ref().is_some_and(|hours| hours.cover(unix));
+        queue::Now { monotonic: monotonic_now(), unix, quiet }
+    }
+
+    async fn begin(&mut self, clip_id: ClipId, load: Load) -> Result<(), StoreError> {
+        let Some(clip) = self.carrier.store.clip(clip_id).await? else { return Ok(()) };
+        self.queue.began(clip_id);
+        let mut known = self.known.remove(&clip_id).unwrap_or_default();
+        let carrier = self.carrier.clone();
+        self.steps.spawn(async move {
+            let ended = carrier.step(&clip, load, &mut known).await;
+            Step { clip, known, ended }
+        });
         Ok(())
     }
-}
 
-enum Progress {
-    /// A clip is done with, for good or bad: on to the next.
-    Settled,
-    /// Nothing waits.
-    Idle,
-    /// It went wrong and may go well later.
-    Delayed { at_least: Duration },
+    async fn settle(&mut self, step: Result<Step, JoinError>) {
+        let Step { clip, mut known, ended } = match step {
+            Ok(step) => step,
+            // A panic ends the agent anyway.
+            Err(error) => {
+                tracing::error!(%error, "an upload ended early");
+                return;
+            }
+        };
+        let clip_id = clip.clip_id;
+        self.queue.ended(clip_id);
+        let settled = match ended {
+            Ok(outcome) => {
+                self.backoff.reset();
+                self.succeeded(&clip, outcome).await
+            }
+            Err(failure) => self.failed(&clip, failure, &mut known).await,
+        };
+        self.known.insert(clip_id, known);
+        if let Err(error) = settled {
+            tracing::warn!(clip.id = %clip_id, %error, "the index could not note an upload's step");
+            self.paused_until = Instant::now() + self.backoff.next_delay(chance());
+        }
+    }
+
+    async fn succeeded(&mut self, clip: &Clip, outcome: Outcome) -> Result<(), StoreError> {
+        let store = &self.carrier.store;
+        match outcome {
+            Outcome::GoOn => Ok(()),
+            Outcome::Done => {
+                tracing::info!(clip.id = %clip.clip_id, "a clip was uploaded");
+                store.upload_done(clip.clip_id).await
+            }
+            Outcome::ToldGone => {
+                let reason = clip.gone_reason.clone().unwrap_or_default();
+                store.upload_failed(clip.clip_id, reason).await
+            }
+        }
+    }
+
+    async fn failed(
+        &mut self,
+        clip: &Clip,
+        failure: Failure,
+        known: &mut Known,
+    ) -> Result<(), StoreError> {
+        let clip_id = clip.clip_id;
+        let store = &self.carrier.store;
+        match failure {
+            Failure::Away { cause, at_least } => {
+                tracing::info!(clip.id = %clip_id, %cause, "uploads are delayed");
+                let delay = self.backoff.next_delay(chance()).max(at_least);
+                self.paused_until = Instant::now() + delay;
+                // It may have forgotten the clip when it is back.
+                known.forget();
+                Ok(())
+            }
+            Failure::Later { cause } => {
+                tracing::info!(clip.id = %clip_id, %cause, "a clip's upload is delayed");
+                known.forget();
+                self.queue.delay(clip_id, monotonic_now(), chance());
+                store.upload_delayed(clip_id, cause).await
+            }
+            Failure::Never { cause } => {
+                tracing::warn!(clip.id = %clip_id, %cause, "a clip will not be uploaded");
+                self.queue.give_up(clip_id);
+                store.upload_failed(clip_id, cause).await
+            }
+            // Its file has got its final name meanwhile, or has just been deleted.
+            Failure::FileGone { .. } if clip.state == ClipState::Open => {
+                self.queue.delay(clip_id, monotonic_now(), 0.0);
+                Ok(())
+            }
+            Failure::FileGone { reason } => {
+                tracing::warn!(clip.id = %clip_id, reason, "a clip cannot be uploaded");
+                store.clip_gone(clip_id, reason).await
+            }
+            Failure::Store(error) => Err(error),
+        }
+    }
 }

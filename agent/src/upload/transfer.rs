@@ -1,209 +1,291 @@
-//! One clip's way to the relay.
+//! One step of a clip's way to the relay: announce, ask where parts go, PUT them, tell of them,
+//! complete. A step is short, so that something more urgent never waits for long.
 
-use std::{io, path::Path, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use nightjar_shared::{
-    api::{ClipAnnouncement, ClipCompletion, ClipFailure, PartKind, PartRequest, PartUpload},
+    api::{
+        ClipAnnouncement, ClipCompletion, ClipFailure, ManifestPart, PartKind, PartRequest,
+        PartUpload, manifest,
+    },
     ids::ClipId,
 };
-use tokio::task::spawn_blocking;
+use sha2::{Digest, Sha256};
+use tokio::{task::spawn_blocking, time::Instant};
 
-use super::digest::sha256_file;
+use super::{
+    digest::sha256_of,
+    failure::{FILE_DELETED, Failure},
+    parts::{self, Cut, Stretch},
+};
 use crate::{
     clock::unix_now,
-    cloud::{Cloud, CloudError, Disposition},
-    store::{Clip, ClipState, Part, Store, StoreError},
+    cloud::{Cloud, Pace},
+    store::{Clip, ClipState, Store},
 };
 
-/// The relay answers for at most this many parts at a time.
-const PARTS_PER_REQUEST: usize = 64;
-/// After a refusal of the camera's key, only a new pairing helps: ask rarely.
-const UNPAIRED_DELAY: Duration = Duration::from_mins(5);
+/// Parts that are asked for at a time. Their permissions hold for minutes: more would run out
+/// on a slow link.
+const PARTS_AT_ONCE: usize = 8;
+/// No further part is begun in a step that has taken longer.
+const LONGEST_STEP: Duration = Duration::from_secs(4);
 
-const FILE_DELETED: &str = "its file was deleted from the camera's disk";
-
-/// Why a clip did not get through.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Another try may go well, after `at_least`.
-    Later {
-        cause: String,
-        at_least: Duration,
-    },
-    /// The relay will never take it.
-    Never {
-        cause: String,
-    },
-    /// The footage is not on disk any more; the relay is to be told.
-    FileGone {
-        reason: &'static str,
-    },
-    Store(StoreError),
+/// What a step is to bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    Picture,
+    /// Its picture too, where that is missing.
+    Footage,
 }
 
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// There is, or will be, more.
+    GoOn,
+    /// The relay has verified all of the clip.
+    Done,
+    /// The relay knows that the footage is gone.
+    ToldGone,
+}
+
+/// What this process knows of a clip's upload. All of it can be found out again.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The relay knows the clip; as one that is being written, or not.
+    announced: Option<bool>,
+    /// How the closed file is cut, once that was looked at.
+    cut: Looked,
+    /// The parts that the relay has verified, by their indexes.
+    verified: BTreeMap<u32, PartRequest>,
+}
+
+#[derive(Debug, Default, Clone)]
+enum Looked {
+    #[default]
+    NotYet,
+    /// Into segments; not at all where it is no fragmented MP4 of ours.
+    Found(Option<Arc<Cut>>),
+}
+
+impl Known {
+    pub(super) fn has(&self, index: u32) -> bool {
+        self.verified.contains_key(&index)
+    }
+
+    /// The relay misses what it had: all of it is offered again.
+    pub(super) fn forget(&mut self) {
+        *self = Self { cut: std::mem::take(&mut self.cut), ..Self::default() };
     }
 }
 
-impl From<CloudError> for Failure {
-    fn from(error: CloudError) -> Self {
-        let cause = error.to_string();
-        match error.disposition() {
-            // What the relay misses is offered again next time.
-            _ if error.code() == Some("part_missing") => {
-                Self::Later { cause, at_least: Duration::ZERO }
-            }
-            Disposition::Never => Self::Never { cause },
-            Disposition::TryAgain => {
-                Self::Later { cause, at_least: error.retry_after().unwrap_or_default() }
-            }
-            Disposition::Unauthorized => Self::Later { cause, at_least: UNPAIRED_DELAY },
+/// What steps work with. A cheap clone.
+#[derive(Clone)]
+pub(super) struct Carrier {
+    pub(super) store: Store,
+    pub(super) cloud: Cloud,
+    pub(super) recordings: PathBuf,
+    pub(super) pace: Pace,
+}
+
+impl Carrier {
+    pub(super) async fn step(
+        &self,
+        clip: &Clip,
+        load: Load,
+        known: &mut Known,
+    ) -> Result<Outcome, Failure> {
+        self.announce(clip, known).await?;
+        if clip.state == ClipState::Gone {
+            let reason = clip.gone_reason.clone().unwrap_or_default();
+            self.cloud.fail_clip(clip.clip_id, &ClipFailure { reason }).await?;
+            return Ok(Outcome::ToldGone);
         }
-    }
-}
-
-/// Brings a clip to the relay, or tells the relay that its footage is gone.
-pub(super) async fn transfer(
-    store: &Store,
-    cloud: &Cloud,
-    recordings: &Path,
-    clip: &Clip,
-) -> Result<(), Failure> {
-    let announcement = ClipAnnouncement {
-        clip_id: clip.clip_id,
-        event_id: clip.event_id,
-        started_at: clip.started_at,
-        clock: clip.clock,
-        recording: false,
-    };
-    if clip.state == ClipState::Gone {
-        cloud.announce_clip(&announcement).await?;
-        let reason = clip.gone_reason.clone().unwrap_or_default();
-        cloud.fail_clip(clip.clip_id, &ClipFailure { reason }).await?;
-        return Ok(());
-    }
-    let parts = measured_parts(store, recordings, clip).await?;
-    cloud.announce_clip(&announcement).await?;
-    for batch in parts.chunks(PARTS_PER_REQUEST) {
-        send_parts(store, cloud, recordings, clip.clip_id, batch).await?;
-    }
-    let completion = ClipCompletion {
-        parts: parts.iter().map(|part| part.index).collect(),
-        ended_at: clip.ended_at.unwrap_or(clip.started_at),
-        duration_ms: clip.duration_ms.unwrap_or(0),
-        manifest_sha256: None,
-    };
-    cloud.complete_clip(clip.clip_id, &completion).await?;
-    Ok(())
-}
-
-/// The parts that are on disk, as the relay is to be asked about them.
-async fn measured_parts(
-    store: &Store,
-    recordings: &Path,
-    clip: &Clip,
-) -> Result<Vec<MeasuredPart>, Failure> {
-    let mut measured = Vec::with_capacity(clip.parts.len());
-    for part in &clip.parts {
-        match measure(store, recordings, clip.clip_id, part).await? {
-            Some(part) => measured.push(part),
-            // A clip does without its thumbnail, but not without footage.
-            None if part.kind == PartKind::Thumbnail => {}
-            None => return Err(Failure::FileGone { reason: FILE_DELETED }),
+        let picture = parts::picture(clip);
+        if let Some(picture) = &picture {
+            self.bring_picture(clip.clip_id, picture, known).await?;
         }
-    }
-    if measured.is_empty() {
-        return Err(Failure::FileGone { reason: FILE_DELETED });
-    }
-    Ok(measured)
-}
-
-/// A part whose file has been read.
-struct MeasuredPart {
-    index: u32,
-    path: String,
-    request: PartRequest,
-}
-
-async fn measure(
-    store: &Store,
-    recordings: &Path,
-    clip_id: ClipId,
-    part: &Part,
-) -> Result<Option<MeasuredPart>, Failure> {
-    let path = recordings.join(&part.path);
-    // A file that changed since it was read is read again.
-    let known = part
-        .sha256
-        .clone()
-        .filter(|_| path.metadata().is_ok_and(|metadata| metadata.len() == part.length));
-    let (sha256, length) = if let Some(sha256) = known {
-        (sha256, part.length)
-    } else {
-        let read = spawn_blocking(move || sha256_file(&path)).await;
-        match read.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
-            Ok((sha256, length)) => {
-                store.part_measured(clip_id, part.index, sha256.clone(), length).await?;
-                (sha256, length)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => {
-                let cause = format!("cannot read {}: {error}", part.path);
-                return Err(Failure::Later { cause, at_least: Duration::ZERO });
-            }
+        if load == Load::Picture {
+            return Ok(Outcome::GoOn);
         }
-    };
-    let request = PartRequest {
-        index: part.index,
-        kind: part.kind,
-        length,
-        sha256,
-        content_type: part.content_type.clone(),
-        duration_ms: None,
-    };
-    Ok(Some(MeasuredPart { index: part.index, path: part.path.clone(), request }))
-}
+        let footage = self.footage(clip, known).await?;
+        let missing: Vec<&Stretch> = footage.iter().filter(|part| !known.has(part.index)).collect();
+        let all_sent = self.bring(clip.clip_id, &missing, known).await?;
+        if !all_sent || clip.state == ClipState::Open {
+            return Ok(Outcome::GoOn);
+        }
+        if known.verified.is_empty() {
+            return Err(Failure::FileGone { reason: FILE_DELETED });
+        }
+        self.complete(clip, known).await?;
+        Ok(Outcome::Done)
+    }
 
-async fn send_parts(
-    store: &Store,
-    cloud: &Cloud,
-    recordings: &Path,
-    clip_id: ClipId,
-    parts: &[MeasuredPart],
-) -> Result<(), Failure> {
-    let requests: Vec<PartRequest> = parts.iter().map(|part| part.request.clone()).collect();
-    let uploads = cloud.request_parts(clip_id, &requests).await?;
-    for part in parts {
-        let Some(upload) = uploads.iter().find(|upload| upload.index == part.index) else {
-            let cause = format!("the relay gave no place for part {}", part.index);
-            return Err(Failure::Later { cause, at_least: Duration::ZERO });
+    async fn announce(&self, clip: &Clip, known: &mut Known) -> Result<(), Failure> {
+        let recording = clip.state == ClipState::Open;
+        if known.announced == Some(recording) {
+            return Ok(());
+        }
+        let announcement = ClipAnnouncement {
+            clip_id: clip.clip_id,
+            event_id: clip.event_id,
+            started_at: clip.started_at,
+            clock: clip.clock,
+            recording,
         };
-        if !upload.stored {
-            put(cloud, recordings, part, upload).await?;
-        }
-        store.part_uploaded(clip_id, part.index, unix_now()).await?;
+        self.cloud.announce_clip(&announcement).await?;
+        known.announced = Some(recording);
+        Ok(())
     }
-    Ok(())
-}
 
-async fn put(
-    cloud: &Cloud,
-    recordings: &Path,
-    part: &MeasuredPart,
-    upload: &PartUpload,
-) -> Result<(), Failure> {
-    let path = recordings.join(&part.path);
-    let sent = cloud.put_part(&upload.url, &upload.headers, &path, part.request.length).await;
-    sent.map_err(|error| match error {
-        CloudError::File { ref source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            Failure::FileGone { reason: FILE_DELETED }
+    /// A clip does without its thumbnail, but a snapshot is its picture.
+    async fn bring_picture(
+        &self,
+        clip_id: ClipId,
+        picture: &Stretch,
+        known: &mut Known,
+    ) -> Result<(), Failure> {
+        if !known.has(picture.index) {
+            match self.bring(clip_id, &[picture], known).await {
+                Err(Failure::FileGone { .. }) if picture.kind == PartKind::Thumbnail => {
+                    self.store.forget_part(clip_id, picture.index).await?;
+                    return Ok(());
+                }
+                brought => brought?,
+            };
         }
-        // A signature that expired while others were sent is refused: a fresh one may not be.
-        error => Failure::Later {
-            cause: error.to_string(),
-            at_least: error.retry_after().unwrap_or_default(),
-        },
-    })
+        self.store.part_uploaded(clip_id, picture.index, unix_now()).await?;
+        Ok(())
+    }
+
+    /// The parts of the clip's footage that are on disk for good.
+    async fn footage(&self, clip: &Clip, known: &mut Known) -> Result<Vec<Stretch>, Failure> {
+        if clip.state == ClipState::Open {
+            let growth = self.store.growth(clip.clip_id);
+            return Ok(growth.as_ref().map(parts::grown).unwrap_or_default());
+        }
+        let Some(file) = clip.parts.iter().find(|part| part.kind == PartKind::File) else {
+            return Ok(Vec::new());
+        };
+        let cut = match &known.cut {
+            Looked::Found(cut) => cut.clone(),
+            Looked::NotYet => {
+                let path = self.recordings.join(&file.path);
+                let looked = spawn_blocking(move || parts::cut(&path)).await;
+                let looked = looked.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
+                let cut = looked.map_err(|error| Failure::from_file(&file.path, &error))?;
+                let cut = cut.map(Arc::new);
+                known.cut = Looked::Found(cut.clone());
+                cut
+            }
+        };
+        Ok(parts::closed(clip, cut.as_deref()))
+    }
+
+    /// Sends parts for as long as a step may take. True when the relay has all of them.
+    async fn bring(
+        &self,
+        clip_id: ClipId,
+        parts: &[&Stretch],
+        known: &mut Known,
+    ) -> Result<bool, Failure> {
+        let deadline = Instant::now() + LONGEST_STEP;
+        for batch in parts.chunks(PARTS_AT_ONCE) {
+            if Instant::now() >= deadline {
+                return Ok(false);
+            }
+            let mut requests = Vec::with_capacity(batch.len());
+            for part in batch {
+                requests.push(self.measured(part).await?);
+            }
+            let uploads = self.cloud.request_parts(clip_id, &requests).await?;
+            let mut sent = Vec::new();
+            let mut put = Ok(());
+            for (part, request) in batch.iter().zip(&requests) {
+                let upload = uploads.iter().find(|upload| upload.index == part.index);
+                let upload = upload.ok_or_else(|| Failure::no_place(part.index))?;
+                if upload.stored {
+                    known.verified.insert(part.index, request.clone());
+                    continue;
+                }
+                if !sent.is_empty() && Instant::now() >= deadline {
+                    break;
+                }
+                put = self.put(part, upload).await;
+                if put.is_err() {
+                    break;
+                }
+                sent.push(request);
+            }
+            // What arrived counts, even when the next part did not.
+            let confirmed = self.confirm(clip_id, &sent, known).await;
+            put.and(confirmed)?;
+        }
+        Ok(parts.iter().all(|part| known.has(part.index)))
+    }
+
+    async fn measured(&self, part: &Stretch) -> Result<PartRequest, Failure> {
+        let path = self.recordings.join(&part.path);
+        let (offset, length) = (part.offset, part.length);
+        let read = spawn_blocking(move || sha256_of(&path, offset, length)).await;
+        let sha256 = read
+            .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
+            .map_err(|error| Failure::from_file(&part.path, &error))?;
+        Ok(PartRequest {
+            index: part.index,
+            kind: part.kind,
+            length,
+            sha256,
+            content_type: part.content_type.clone(),
+            duration_ms: part.duration_ms,
+        })
+    }
+
+    async fn put(&self, part: &Stretch, upload: &PartUpload) -> Result<(), Failure> {
+        let path = self.recordings.join(&part.path);
+        let stretch = (part.offset, part.length);
+        let sent = self.cloud.put_part(upload, &path, stretch, &self.pace).await;
+        sent.map_err(Failure::of_put)
+    }
+
+    /// Only what the relay itself has seen in the store counts as uploaded.
+    async fn confirm(
+        &self,
+        clip_id: ClipId,
+        sent: &[&PartRequest],
+        known: &mut Known,
+    ) -> Result<(), Failure> {
+        if sent.is_empty() {
+            return Ok(());
+        }
+        let indexes = sent.iter().map(|request| request.index).collect();
+        let answer = self.cloud.confirm_parts(clip_id, indexes).await?;
+        for request in sent {
+            if answer.stored.contains(&request.index) {
+                known.verified.insert(request.index, (*request).clone());
+            }
+        }
+        match answer.missing.first() {
+            Some(index) => Err(Failure::not_there(*index)),
+            None => Ok(()),
+        }
+    }
+
+    async fn complete(&self, clip: &Clip, known: &mut Known) -> Result<(), Failure> {
+        let manifest = manifest(known.verified.values().map(|part| ManifestPart {
+            index: part.index,
+            kind: part.kind,
+            length: part.length,
+            duration_ms: part.duration_ms,
+            sha256: &part.sha256,
+        }));
+        let completion = ClipCompletion {
+            parts: known.verified.keys().copied().collect(),
+            ended_at: clip.ended_at.unwrap_or(clip.started_at),
+            duration_ms: clip.duration_ms.unwrap_or(0),
+            manifest_sha256: Some(hex::encode(Sha256::digest(manifest))),
+        };
+        self.cloud.complete_clip(clip.clip_id, &completion).await?;
+        Ok(())
+    }
 }

@@ -4,7 +4,7 @@ import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
 import { still } from "./still.js";
 
-const STATE_WORDS = { announced: "On its way", failed: "Lost on the camera" };
+const STATE_WORDS = { recording: "Recording", announced: "On its way", failed: "Lost on the camera" };
 
 /** What a clip is, in a word. */
 export function clipTitle({ kind }) {

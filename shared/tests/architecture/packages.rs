@@ -29,7 +29,7 @@ const AGENT: Package = Package {
         &["capture", "store", "cloud"],
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
-        &["frame", "motion_change", "backoff", "config", "logging"],
+        &["frame", "segment", "motion_change", "backoff", "config", "logging"],
         &["schedule"],
         &["clock", "seeded"],
     ],

@@ -12,6 +12,7 @@ mod h264;
 mod index;
 mod init;
 mod scan;
+mod segments;
 
 pub use self::{
     fragment::{Sample, fragment},
@@ -19,6 +20,7 @@ pub use self::{
     index::{FragmentEntry, RESERVE_PER_ENTRY, index_reserve, random_access_index, segment_index},
     init::init_segment,
     scan::{Scan, scan},
+    segments::{SegmentCutter, segments},
 };
 
 /// Ticks a second of all media times.

@@ -1,0 +1,222 @@
+//! Which clip's turn it is: a pure core over what the index says waits.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use nightjar_shared::{ids::ClipId, time::UnixMillis};
+
+use super::transfer::Load;
+use crate::{
+    backoff::Backoff,
+    clock::MonotonicNanos,
+    store::{Candidate, ClipState},
+};
+
+const SHORTEST_DELAY: Duration = Duration::from_secs(2);
+const LONGEST_DELAY: Duration = Duration::from_mins(10);
+/// Footage of a clip that has just begun lets its picture go first.
+const PICTURE_PATIENCE: Duration = Duration::from_secs(1);
+/// What happened since then goes to the relay in quiet hours too: a camera that is stolen takes
+/// everything else with it.
+const FRESH: Duration = Duration::from_mins(10);
+
+/// The moment of a decision.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Now {
+    pub(super) monotonic: MonotonicNanos,
+    pub(super) unix: UnixMillis,
+    /// Only what is small or fresh may be sent.
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Begin(Load),
+    /// Its time will come by itself.
+    Wait,
+    /// Until the index has something new of it.
+    Nothing,
+    /// The relay refused it while it was being written.
+    GivenUp,
+}
+
+/// How far the file of an open clip is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grown {
+    pub(super) age: Duration,
+    /// Footage that was not sent yet is on disk.
+    pub(super) has_more: bool,
+}
+
+/// What is being sent, and what failed before.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    busy: HashSet<ClipId>,
+    delayed: HashMap<ClipId, Delayed>,
+    given_up: HashSet<ClipId>,
+}
+
+#[derive(Debug)]
+struct Delayed {
+    backoff: Backoff,
+    until: MonotonicNanos,
+}
+
+impl Queue {
+    /// `grown` is there for an open clip that is being written.
+    pub(super) fn judge(&self, candidate: &Candidate, grown: Option<Grown>, now: Now) -> Verdict {
+        let clip_id = candidate.clip_id;
+        let is_open = candidate.state == ClipState::Open;
+        if self.busy.contains(&clip_id) {
+            return Verdict::Nothing;
+        }
+        if self.given_up.contains(&clip_id) {
+            return if is_open { Verdict::Nothing } else { Verdict::GivenUp };
+        }
+        if self.delayed.get(&clip_id).is_some_and(|delayed| now.monotonic < delayed.until) {
+            return Verdict::Wait;
+        }
+        if candidate.picture_waits {
+            return Verdict::Begin(Load::Picture);
+        }
+        let age = now.unix.since(candidate.started_at);
+        match grown {
+            Some(Grown { has_more: false, .. }) => Verdict::Nothing,
+            Some(grown) if !candidate.has_picture && grown.age < PICTURE_PATIENCE => Verdict::Wait,
+            None if is_open => Verdict::Nothing,
+            _ if now.quiet && !is_open && age > FRESH => Verdict::Wait,
+            _ => Verdict::Begin(Load::Footage),
+        }
+    }
+
+    pub(super) fn began(&mut self, clip_id: ClipId) {
+        self.busy.insert(clip_id);
+    }
+
+    pub(super) fn ended(&mut self, clip_id: ClipId) {
+        self.busy.remove(&clip_id);
+    }
+
+    /// A clip failed, and others may go well: each time it waits longer.
+    pub(super) fn delay(&mut self, clip_id: ClipId, now: MonotonicNanos, chance: f64) {
+        let delayed = self.delayed.entry(clip_id).or_insert_with(|| Delayed {
+            backoff: Backoff::new(SHORTEST_DELAY, LONGEST_DELAY),
+            until: now,
+        });
+        delayed.until = now.plus(delayed.backoff.next_delay(chance));
+    }
+
+    /// The relay will not have it, although the index may offer it again while it is open.
+    pub(super) fn give_up(&mut self, clip_id: ClipId) {
+        self.given_up.insert(clip_id);
+    }
+
+    /// Forgets those that wait no longer.
+    pub(super) fn retain(&mut self, waits: impl Fn(ClipId) -> bool) {
+        self.delayed.retain(|clip_id, _| waits(*clip_id));
+        self.given_up.retain(|clip_id| waits(*clip_id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now =
+        Now { monotonic: MonotonicNanos(1_000_000_000_000), unix: UnixMillis(0), quiet: false };
+
+    fn candidate(state: ClipState) -> Candidate {
+        Candidate {
+            clip_id: ClipId::generate(),
+            state,
+            started_at: UnixMillis(0),
+            picture_waits: false,
+            has_picture: true,
+        }
+    }
+
+    fn grown(age_ms: u64, has_more: bool) -> Grown {
+        Grown { age: Duration::from_millis(age_ms), has_more }
+    }
+
+    #[test]
+    fn a_picture_goes_before_the_footage_of_its_clip() {
+        let queue = Queue::default();
+        let open = Candidate { has_picture: false, ..candidate(ClipState::Open) };
+        assert_eq!(queue.judge(&open, Some(grown(100, true)), NOW), Verdict::Wait);
+        assert_eq!(
+            queue.judge(&open, Some(grown(1_500, true)), NOW),
+            Verdict::Begin(Load::Footage)
+        );
+        let open = Candidate { has_picture: true, picture_waits: true, ..open };
+        assert_eq!(queue.judge(&open, Some(grown(200, true)), NOW), Verdict::Begin(Load::Picture));
+    }
+
+    #[test]
+    fn an_open_clip_waits_for_its_next_segment() {
+        let queue = Queue::default();
+        let open = candidate(ClipState::Open);
+        assert_eq!(queue.judge(&open, Some(grown(9_000, false)), NOW), Verdict::Nothing);
+        assert_eq!(queue.judge(&open, None, NOW), Verdict::Nothing, "of an earlier run");
+        assert_eq!(
+            queue.judge(&open, Some(grown(9_000, true)), NOW),
+            Verdict::Begin(Load::Footage)
+        );
+    }
+
+    #[test]
+    fn quiet_hours_hold_back_the_backlog_alone() {
+        let queue = Queue::default();
+        let later = UnixMillis(11 * 60_000);
+        let quiet = Now { quiet: true, unix: later, ..NOW };
+        let old = candidate(ClipState::Closed);
+        assert_eq!(queue.judge(&old, None, quiet), Verdict::Wait);
+        assert_eq!(
+            queue.judge(&old, None, Now { quiet: false, ..quiet }),
+            Verdict::Begin(Load::Footage)
+        );
+        let fresh =
+            Candidate { started_at: UnixMillis(5 * 60_000), ..candidate(ClipState::Closed) };
+        assert_eq!(queue.judge(&fresh, None, quiet), Verdict::Begin(Load::Footage));
+        let open = candidate(ClipState::Open);
+        assert_eq!(
+            queue.judge(&open, Some(grown(3_600_000, true)), quiet),
+            Verdict::Begin(Load::Footage)
+        );
+        let pictured = Candidate { picture_waits: true, ..old };
+        assert_eq!(queue.judge(&pictured, None, quiet), Verdict::Begin(Load::Picture));
+        let gone = candidate(ClipState::Gone);
+        assert_eq!(queue.judge(&gone, None, NOW), Verdict::Begin(Load::Footage));
+    }
+
+    #[test]
+    fn a_clip_is_sent_by_one_step_at_a_time_and_waits_longer_after_each_failure() {
+        let mut queue = Queue::default();
+        let clip = candidate(ClipState::Closed);
+        queue.began(clip.clip_id);
+        assert_eq!(queue.judge(&clip, None, NOW), Verdict::Nothing);
+        queue.ended(clip.clip_id);
+        let mut last = Duration::ZERO;
+        for _ in 0..5 {
+            queue.delay(clip.clip_id, NOW.monotonic, 1.0);
+            let until = queue.delayed[&clip.clip_id].until.since(NOW.monotonic);
+            assert!(until > last);
+            last = until;
+            assert_eq!(queue.judge(&clip, None, NOW), Verdict::Wait);
+        }
+        let later = Now { monotonic: NOW.monotonic.plus(last), ..NOW };
+        assert_eq!(queue.judge(&clip, None, later), Verdict::Begin(Load::Footage));
+    }
+
+    #[test]
+    fn what_was_refused_while_open_is_given_up_when_it_is_closed() {
+        let mut queue = Queue::default();
+        let mut clip = candidate(ClipState::Open);
+        queue.give_up(clip.clip_id);
+        assert_eq!(queue.judge(&clip, Some(grown(5_000, true)), NOW), Verdict::Nothing);
+        clip.state = ClipState::Closed;
+        assert_eq!(queue.judge(&clip, None, NOW), Verdict::GivenUp);
+    }
+}

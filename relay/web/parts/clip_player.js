@@ -1,0 +1,110 @@
+// One clip on a stage: a file, a picture, or segments, also while it is being recorded.
+
+import { api } from "../api.js";
+import { element, failure, notice } from "../dom.js";
+import { SegmentPlayer, canPlaySegments } from "../segments.js";
+
+/** Plays one clip from addresses that run out: it asks for new ones and goes on where it was. */
+export class ClipPlayer {
+  #clip;
+  #stage;
+  #signal;
+  #video = null;
+  #segments = null;
+  #expiresAt = 0;
+
+  constructor(clip, stage, signal) {
+    this.#clip = clip;
+    this.#stage = stage;
+    this.#signal = signal;
+    signal.addEventListener("abort", () => this.#segments?.close());
+  }
+
+  update(clip) {
+    this.#clip = clip;
+    if (this.#segments !== null) this.#segments.grew();
+    else if (this.#video !== null) return;
+    else if (isPlayable(clip)) this.#open(0);
+    else this.#stage.replaceChildren(this.#notYet());
+  }
+
+  #notYet() {
+    switch (this.#clip.state) {
+      case "failed":
+        return notice("bad", "The camera lost this clip before it could be uploaded.");
+      case "recording":
+        return notice("info", "The camera has just begun to record. The clip appears here by itself.");
+      default:
+        return notice("info", "The camera is still uploading this clip. It appears here by itself.");
+    }
+  }
+
+  async #open(positionS) {
+    this.#video ??= this.#makeVideo();
+    try {
+      const playback = await api.playback(this.#clip.clip_id, undefined, this.#signal);
+      this.#expiresAt = playback.expires_at;
+      this.#play(playback, positionS);
+    } catch (error) {
+      if (this.#signal.aborted) return;
+      this.#video = null;
+      this.#stage.replaceChildren(failure(error, () => this.#open(positionS)));
+    }
+  }
+
+  #play(playback, positionS) {
+    const url = (kind) => playback.parts.find((part) => part.kind === kind)?.url;
+    if (url("snapshot")) {
+      const picture = element("img", { class: "picture", src: url("snapshot"), alt: "The snapshot", "data-testid": "clip-picture" });
+      this.#stage.replaceChildren(picture);
+      return;
+    }
+    if (this.#clip.thumbnail_url) this.#video.poster = this.#clip.thumbnail_url;
+    if (url("init") && canPlaySegments()) this.#playSegments(playback, positionS);
+    else if (url("init")) this.#video.src = api.playlistUrl(this.#clip.clip_id);
+    else if (url("file")) this.#video.src = url("file");
+    else return void this.#stage.replaceChildren(notice("bad", "This clip is in a form that this version of the app cannot play."));
+    if (positionS > 0) this.#video.currentTime = positionS;
+    if (!this.#video.isConnected) this.#stage.replaceChildren(this.#video);
+  }
+
+  #playSegments(playback) {
+    const ask = (after) => api.playback(this.#clip.clip_id, after, this.#signal);
+    this.#segments?.close();
+    this.#segments = new SegmentPlayer(this.#video, ask, (error) => this.#failed(error));
+    this.#segments.open(playback);
+  }
+
+  #makeVideo() {
+    const video = element("video", {
+      controls: true,
+      playsinline: true,
+      preload: "metadata",
+      "aria-label": "The clip",
+      "data-testid": "clip-video",
+    });
+    video.addEventListener("error", () => this.#playbackFailed(), { signal: this.#signal });
+    this.#signal.addEventListener("abort", () => video.removeAttribute("src"));
+    return video;
+  }
+
+  #playbackFailed() {
+    const video = this.#video;
+    if (this.#signal.aborted || video === null || !video.hasAttribute("src")) return;
+    if (Date.now() >= this.#expiresAt) this.#open(video.currentTime);
+    else this.#failed(new Error("The clip could not be played."));
+  }
+
+  #failed(error) {
+    const positionS = this.#video?.currentTime ?? 0;
+    this.#segments?.close();
+    this.#segments = null;
+    this.#video = null;
+    this.#stage.replaceChildren(failure(error, () => this.#open(positionS)));
+  }
+}
+
+function isPlayable({ state, duration_ms: durationMs }) {
+  if (state === "ready") return true;
+  return (state === "recording" || state === "announced") && durationMs > 0;
+}
