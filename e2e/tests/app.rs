@@ -62,9 +62,13 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
         page.screenshot("4-motion").await?;
         let ended = "[data-testid=\"event-row\"][data-state=\"ended\"] a";
         page.shows(ended, Duration::from_mins(1)).await?;
-        page.tap(ended).await?;
         let video = id("clip-video");
-        page.shows(&video, Duration::from_secs(30)).await?;
+        // News of a clip may draw the row anew under the finger.
+        wait::until_true("the clip's page opens", SOON, async || {
+            page.tap(ended).await.ok();
+            Ok(page.shows(&video, Duration::from_secs(5)).await.is_ok())
+        })
+        .await?;
         play_to_its_end(&page).await?;
         page.screenshot("5-clip").await?;
 
