@@ -110,7 +110,7 @@ async fn motion_outside_a_zone_that_a_person_drew_is_no_event() -> Result<()> {
         ensure!(after.len() == before, "motion outside the zone: {after:?}");
 
         // Drawn anew over the pavement, the same motion is an event of that zone.
-        page.evaluate::<Option<bool>>("scrollTo(0, 0)").await?;
+        page.evaluate::<bool>("(() => { scrollTo(0, 0); return true; })()").await?;
         draw_rectangle(&page, [0.05, 0.5, 0.95, 0.95]).await?;
         save(&page).await?;
         let zones = wait::until("motion in the zone is an event", 2 * SOON, async || {

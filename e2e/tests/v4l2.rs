@@ -14,10 +14,26 @@ use nightjar_e2e::{
 const IN_THE_GUEST: &str = r#"
 set -e
 "$AGENT" probe
-"$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /run/agent &
+RUST_LOG=info,nightjar_agent::capture=debug \
+    "$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /run/agent 2>"$DIRECTORY/agent.log" &
 agent=$!
 clips() { ls /run/agent/recordings 2>/dev/null | grep "$1"; }
 move() { v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=$1; }
+control() { v4l2-ctl --device /dev/video0 --set-ctrl $1; }
+waited=0
+while [ ! -e "$DIRECTORY/sees" ] && [ $waited -lt 60 ]; do
+    grep -q "the camera sees" "$DIRECTORY/agent.log" && touch "$DIRECTORY/sees"
+    sleep 1
+    waited=$((waited + 1))
+done
+sleep 8
+clips mp4 && echo "an event before anything happened"
+# The camera makes its own picture brighter and darker, at once and in steps.
+for change in brightness=200 brightness=70 contrast=200 contrast=90 brightness=100 brightness=128; do
+    control $change
+    sleep 3
+done
+clips mp4 && echo "an event of a control"
 turns=0
 while ! clips mp4 && [ $turns -lt 12 ]; do
     sleep 6
@@ -73,6 +89,13 @@ async fn a_v4l2_camera_is_probed_captured_encoded_and_recorded() -> Result<()> {
         ensure!(output.status.success(), "the guest: {}\n{complaints}\n{printed}", output.status);
 
         ensure!(printed.contains("/dev/video0"), "the camera was not found:\n{printed}");
+        ensure!(
+            !printed.contains("an event"),
+            "the camera's own doing was taken for motion:\n{printed}"
+        );
+        let log = fs::read_to_string(directory.join("agent.log"))?;
+        let noticed = log.matches("the camera changes its picture").count();
+        ensure!(noticed >= 3, "{noticed} changes of controls were noticed:\n{log}");
         ensure!(printed.contains("640x480"), "its formats were not found:\n{printed}");
         let clips = footage::on_disk(&directory.join("recordings"));
         ensure!(!clips.is_empty(), "nothing was recorded:\n{printed}");

@@ -71,6 +71,7 @@ export const api = {
   renameCamera: (cameraId, name) => call("PATCH", `/cameras/${id(cameraId)}`, { name }),
   removeCamera: (cameraId) => call("DELETE", `/cameras/${id(cameraId)}`),
   health: (cameraId, signal) => get(`/cameras/${id(cameraId)}/health`, signal),
+  timeline: (cameraId, span, signal) => get(`/cameras/${id(cameraId)}/timeline${query(span)}`, signal),
   configuration: (cameraId, signal) => get(`/cameras/${id(cameraId)}/configuration`, signal),
 
   openPairing: (siteId) => call("POST", `/sites/${id(siteId)}/pairings`, {}),

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 
 use nightjar_shared::{
     PROTOCOL_VERSION,
+    configuration::Configuration,
     event::{CaptureHealth, Health},
     ids::BootId,
     time::UnixMillis,
@@ -20,7 +21,7 @@ use crate::{
     clock::{clock_state, unix_now, uptime_ms},
     config::SourceKind,
     frame::CaptureStatus,
-    record::RecordStatus,
+    record::{RecordStatus, RetentionStatus},
     store::Store,
 };
 
@@ -39,6 +40,7 @@ pub(super) struct HealthSources {
     pub(super) viewers: watch::Receiver<u32>,
     pub(super) switches: watch::Receiver<Switches>,
     pub(super) scheduled_off: watch::Receiver<bool>,
+    pub(super) configuration: watch::Receiver<Configuration>,
 }
 
 impl HealthSources {
@@ -99,6 +101,9 @@ impl HealthSources {
             tracing::warn!(%error, "the length of the queue is unknown");
             0
         });
+        let oldest = self.store.oldest_in_queue().await.unwrap_or(None);
+        let queue_age_ms = oldest
+            .map(|since| u64::try_from(unix_now().since(since).as_millis()).unwrap_or(u64::MAX));
         let capture = self.capture.borrow().clone();
         let record = self.record.borrow().clone();
         let switches = *self.switches.borrow();
@@ -124,13 +129,13 @@ impl HealthSources {
             recording: record.recording,
             manual_recording: record.manual_recording,
             disk_free_bytes: self.disk_free_bytes(),
-            disk_total_bytes: 0,
+            disk_total_bytes: self.disk_total_bytes(),
             recordings_bytes: record.retention.used_bytes,
             retention_days: record.retention.oldest_at.map_or(0.0, days_since),
-            retention_horizon_days: None,
+            retention_horizon_days: self.retention_horizon_days(&record.retention),
             queue_length,
-            queue_age_ms: None,
-            write_errors: 0,
+            queue_age_ms,
+            write_errors: record.write_errors,
             viewers: *self.viewers.borrow(),
             errors: self.errors(),
         }
@@ -142,6 +147,17 @@ impl HealthSources {
         capture.into_iter().chain(self.record.borrow().problems()).collect()
     }
 
+    fn disk_total_bytes(&self) -> u64 {
+        rustix::fs::statvfs(&self.data_dir)
+            .map_or(0, |space| space.f_blocks.saturating_mul(space.f_frsize))
+    }
+
+    /// At the pace of the recordings that are there, how far back they will reach.
+    fn retention_horizon_days(&self, retention: &RetentionStatus) -> Option<f32> {
+        let budget = self.configuration.borrow().max_bytes?;
+        horizon_days(retention.oldest_at.map(days_since)?, retention.used_bytes, budget)
+    }
+
     fn disk_free_bytes(&self) -> u64 {
         rustix::fs::statvfs(&self.data_dir)
             .map_or(0, |space| space.f_bavail.saturating_mul(space.f_frsize))
@@ -150,4 +166,33 @@ impl HealthSources {
 
 fn days_since(time: UnixMillis) -> f32 {
     unix_now().since(time).as_secs_f32() / 86_400.0
+}
+
+/// A pace that was measured for less than that says nothing.
+const PACE_DAYS_MIN: f32 = 1.0 / 24.0;
+
+#[expect(clippy::cast_precision_loss, reason = "a forecast needs no more digits")]
+fn horizon_days(reach_days: f32, used_bytes: u64, budget_bytes: u64) -> Option<f32> {
+    if used_bytes == 0 || reach_days < PACE_DAYS_MIN {
+        return None;
+    }
+    Some(reach_days * (budget_bytes as f32 / used_bytes as f32).max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_store_reaches_as_far_as_it_does_and_a_half_full_one_twice_as_far() {
+        assert_eq!(horizon_days(6.0, 1_000, 1_000), Some(6.0));
+        assert_eq!(horizon_days(6.0, 1_000, 2_000), Some(12.0));
+        assert_eq!(horizon_days(6.0, 3_000, 2_000), Some(6.0));
+    }
+
+    #[test]
+    fn without_footage_or_after_minutes_nobody_can_tell() {
+        assert_eq!(horizon_days(0.0, 0, 1_000), None);
+        assert_eq!(horizon_days(0.01, 10, 1_000), None);
+    }
 }

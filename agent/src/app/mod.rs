@@ -105,6 +105,7 @@ async fn start(
         viewers: parts.live.viewers(),
         switches: switches_out.clone(),
         scheduled_off: parts.motion.scheduled_off(),
+        configuration: tell_configuration.clone(),
     };
     stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
     let cancel = stages.observers.cancel.clone();

@@ -303,6 +303,7 @@ impl Disk {
             let place =
                 if problem.disk_full { &mut status.retention.problem } else { &mut status.problem };
             *place = Some(problem.text);
+            status.write_errors += 1;
         });
     }
 

@@ -85,6 +85,8 @@ pub struct RecordStatus {
     pub manual_recording: bool,
     /// One sentence: why the last try to write failed. Absent once writing succeeds again.
     pub problem: Option<String>,
+    /// How often writing failed since the agent started.
+    pub write_errors: u64,
     pub retention: RetentionStatus,
 }
 

@@ -21,6 +21,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use nightjar_shared::time::UnixMillis;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Notify;
 
@@ -143,6 +144,24 @@ impl Store {
                 [],
                 |row| row.get(0),
             )?)
+        })
+        .await
+    }
+
+    /// Since when the oldest of them waits.
+    pub async fn oldest_in_queue(&self) -> Result<Option<UnixMillis>> {
+        self.read(|connection| {
+            let oldest: Option<i64> = connection.query_row(
+                "select min(at) from (
+                     select min(enqueued_at) as at from outbox
+                     union all
+                     select min(clips.started_at) from uploads
+                     join clips on clips.clip_id = uploads.clip_id
+                     where uploads.state = 'waiting')",
+                [],
+                |row| row.get(0),
+            )?;
+            Ok(oldest.map(UnixMillis))
         })
         .await
     }

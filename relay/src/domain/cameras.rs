@@ -15,7 +15,7 @@ use super::{
     App, List, PageRequest,
     access::{self, Caller, Right},
     clips::deletion_due,
-    commands, live, presence, record, text,
+    commands, live, presence, record, text, timeline,
     updates::{self, Update},
 };
 use crate::{
@@ -206,6 +206,7 @@ pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Resul
     };
     let came = mark_seen(app, camera_id).await?;
     cameras::set_health(&app.db, camera_id, update, app.now()).await?;
+    timeline::heard(app, camera_id, &health).await?;
     if came {
         tracing::info!(camera.id = %camera_id, "camera is online");
     }
@@ -245,6 +246,7 @@ pub async fn expect_all(app: &App) -> Result<()> {
 pub(super) async fn sweep(app: &App) -> Result<()> {
     for camera_id in cameras::take_offline(&app.db, app.now()).await? {
         tracing::info!(camera.id = %camera_id, "camera is offline");
+        timeline::lost(app, camera_id).await?;
         live::fail_of_offline_camera(app, camera_id).await?;
         tell(app, camera_id).await;
     }

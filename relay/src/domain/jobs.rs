@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{App, abandoned, cameras, clips, commands, live};
+use super::{App, abandoned, cameras, clips, commands, live, timeline};
 use crate::{
     engines::db::{accounts, devices, pairings},
     error::Result,
@@ -46,5 +46,6 @@ async fn sweep_slow(app: &App) -> Result<()> {
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
     commands::forget_old(app).await?;
     live::forget_old(app).await?;
+    timeline::forget_old(app).await?;
     clips::sweep(app).await
 }

@@ -20,6 +20,7 @@ mod sdp;
 mod secrets;
 pub mod sites;
 mod text;
+pub mod timeline;
 mod updates;
 pub mod uploads;
 

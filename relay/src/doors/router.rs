@@ -58,6 +58,7 @@ fn accounts_only() -> Routes {
         .routes(routes!(cameras::get, cameras::change, cameras::remove))
         .routes(routes!(cameras::health))
         .routes(routes!(cameras::configuration))
+        .routes(routes!(cameras::timeline))
         .routes(routes!(commands::issue, commands::list))
         .routes(routes!(commands::get))
         .routes(routes!(live::list))

@@ -23,6 +23,7 @@ mod relay;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenancy;
+mod timeline;
 mod uplink;
 mod whep;
 mod ws;

@@ -1,11 +1,12 @@
 import { api } from "../api.js";
 import { confirmWith, element, failure, notice } from "../dom.js";
-import { bytes } from "../format.js";
+import { bytes, duration } from "../format.js";
 import { CommandPanel } from "../parts/commands.js";
 import { eventRow, withClip } from "../parts/event_row.js";
 import { LiveList } from "../parts/list.js";
 import { LivePanel } from "../parts/live_picture.js";
 import { statusBadge } from "../parts/status.js";
+import { TimelinePanel } from "../parts/timeline.js";
 import { mayControl, realtime } from "../session.js";
 
 export async function show({ root, parameters, signal, router }) {
@@ -20,6 +21,7 @@ export async function show({ root, parameters, signal, router }) {
   const facts = element("dl", { class: "facts" });
   const settings = element("section", {});
   const events = eventList(cameraId, heading, signal);
+  const timeline = new TimelinePanel(cameraId, signal);
   root.append(
     element("div", { class: "view-head" }, element("a", { class: "back", href: "/" }, "Cameras"), heading, status),
     live.node,
@@ -39,7 +41,7 @@ export async function show({ root, parameters, signal, router }) {
     root.append(commands.node, element("p", {}, motion));
     settings.append(settingsPanel(camera, router));
   }
-  root.append(element("section", {}, element("h2", {}, "Events"), events.node), facts, settings);
+  root.append(element("section", {}, element("h2", {}, "Events"), events.node), timeline.node, facts, settings);
 
   const loadHealth = async () => {
     const health = await api.health(cameraId, signal).catch(() => null);
@@ -58,6 +60,7 @@ export async function show({ root, parameters, signal, router }) {
   loadPoster(cameraId, live, signal);
   loadHealth();
   events.reload();
+  timeline.reload();
   return camera.name;
 }
 
@@ -98,9 +101,11 @@ function showHealth(health, { problems, facts, commands }) {
     Picture: capture.running ? `${capture.width} × ${capture.height}, ${Math.round(capture.fps)} a second` : "none",
     Source: capture.source,
     Encoder: capture.encoder,
-    "Free on the camera": bytes(health.disk_free_bytes),
-    Recordings: `${Math.floor(health.retention_days)} days back`,
-    "Waiting to upload": String(health.queue_length),
+    "Free on the camera": health.disk_total_bytes ? `${bytes(health.disk_free_bytes)} of ${bytes(health.disk_total_bytes)}` : bytes(health.disk_free_bytes),
+    Recordings: recordingsWords(health),
+    "Waiting to upload": queueWords(health),
+    ...(health.write_errors ? { "Failed writes": String(health.write_errors) } : {}),
+    ...(health.armed && health.scheduled_off ? { Hours: "outside its hours: motion opens no event" } : {}),
     Viewers: String(health.viewers),
     Agent: health.agent_version,
   };
@@ -109,6 +114,17 @@ function showHealth(health, { problems, facts, commands }) {
       element("div", {}, element("dt", {}, name), element("dd", {}, value)),
     ),
   );
+}
+
+function recordingsWords({ recordings_bytes, retention_days, retention_horizon_days }) {
+  const days = (count) => (count < 1 ? "less than a day" : `${Math.floor(count)} days`);
+  const size = recordings_bytes ? `${bytes(recordings_bytes)}, ` : "";
+  const ahead = retention_horizon_days ? `; room for ${days(retention_horizon_days)}` : "";
+  return `${size}${days(retention_days)} back${ahead}`;
+}
+
+function queueWords({ queue_length, queue_age_ms }) {
+  return queue_age_ms ? `${queue_length}, for ${duration(queue_age_ms)}` : String(queue_length);
 }
 
 function settingsPanel(camera, router) {

@@ -12,6 +12,7 @@ use crate::{
     domain::{
         App, List, PageRequest,
         cameras::{self, Camera},
+        timeline::{self, Span, Timeline},
     },
     doors::{
         extract::{Id, Json, Query},
@@ -100,4 +101,16 @@ pub async fn configuration(
         serde_json::to_value(last.configuration).map_err(|error| Error::Internal(error.into()))?;
     body["received_at"] = last.received_at.0.into();
     Ok(Json(body))
+}
+
+/// What a camera recorded, and why there is nothing where there is nothing.
+#[utoipa::path(get, path = "/cameras/{id}/timeline", tag = "cameras",
+    params(("id" = String, Path), Span), responses((status = 200, body = Timeline)))]
+pub async fn timeline(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(camera_id): Id<CameraId>,
+    Query(span): Query<Span>,
+) -> Result<Json<Timeline>> {
+    Ok(Json(timeline::get(&app, signed_in.caller, camera_id, &span).await?))
 }

@@ -11,6 +11,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 2, sql: include_str!("migrations/0002_growing_clips.sql") },
     Migration { version: 3, sql: include_str!("migrations/0003_settings_and_measures.sql") },
     Migration { version: 4, sql: include_str!("migrations/0004_live.sql") },
+    Migration { version: 5, sql: include_str!("migrations/0005_camera_states.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

@@ -19,6 +19,7 @@ pub mod parts;
 mod postgres;
 pub mod sites;
 mod sqlite;
+pub mod timeline;
 mod value;
 
 use std::{future::Future, path::Path};

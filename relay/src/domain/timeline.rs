@@ -1,0 +1,175 @@
+//! A camera's day: what it recorded, and why there is nothing where there is nothing. A missing
+//! hour is explained by what the camera declared, or it is unexplained; it is never hidden.
+
+mod stretches;
+
+use std::time::Duration;
+
+use nightjar_shared::{
+    event::Health,
+    ids::{CameraId, ClipId, EventId},
+    time::UnixMillis,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use self::stretches::{Known, Note, gaps, note};
+use super::{
+    App,
+    access::{self, Caller, Right, right_to_see, roles_with},
+};
+use crate::{
+    engines::db::timeline::{self, FootageRow},
+    error::{Error, Result},
+};
+
+/// Stretches older than that are forgotten.
+const HISTORY: Duration = Duration::from_hours(90 * 24);
+const SPAN_DEFAULT: Duration = Duration::from_hours(24);
+const SPAN_MAX: Duration = Duration::from_hours(31 * 24);
+/// A clip may reach into the time that is asked for from so far before it.
+const CLIP_MAX: Duration = Duration::from_hours(1);
+const RECORDINGS_MAX: u32 = 2_000;
+const STRETCHES_MAX: u32 = 5_000;
+
+/// Why a camera may have recorded nothing for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It could not be reached. It may have recorded, and sends that later.
+    Offline,
+    /// Somebody disarmed it.
+    Disarmed,
+    /// Its hours were over.
+    Schedule,
+    /// Privacy mode was on.
+    Privacy,
+    /// It had no picture.
+    NoPicture,
+    /// Nobody knows: it said nothing, or the relay was not there to hear it.
+    Unexplained,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Gap {
+    #[schema(value_type = i64)]
+    pub from: UnixMillis,
+    #[schema(value_type = i64)]
+    pub to: UnixMillis,
+    pub reason: Reason,
+}
+
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Recording {
+    #[schema(value_type = String)]
+    pub clip_id: ClipId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub event_id: Option<EventId>,
+    /// As the clip's.
+    pub state: String,
+    #[schema(value_type = i64)]
+    pub started_at: UnixMillis,
+    /// Absent while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub ended_at: Option<UnixMillis>,
+}
+
+impl From<FootageRow> for Recording {
+    fn from(row: FootageRow) -> Self {
+        let length = row.duration_ms.map(Duration::from_millis);
+        Self {
+            clip_id: row.clip_id,
+            event_id: row.event_id,
+            state: row.state,
+            started_at: row.started_at,
+            ended_at: row.ended_at.or_else(|| length.map(|length| row.started_at.plus(length))),
+        }
+    }
+}
+
+/// Oldest first.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Timeline {
+    #[schema(value_type = i64)]
+    pub from: UnixMillis,
+    #[schema(value_type = i64)]
+    pub to: UnixMillis,
+    pub recordings: Vec<Recording>,
+    pub gaps: Vec<Gap>,
+    /// There is more than is told: ask for a shorter time.
+    pub truncated: bool,
+}
+
+/// Which time.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Span {
+    /// Unix milliseconds; by default a day before `to`.
+    #[param(value_type = Option<i64>)]
+    pub from: Option<UnixMillis>,
+    /// Unix milliseconds; by default now. At most 31 days after `from`.
+    #[param(value_type = Option<i64>)]
+    pub to: Option<UnixMillis>,
+}
+
+impl Span {
+    fn bounds(&self, now: UnixMillis) -> Result<(UnixMillis, UnixMillis)> {
+        let to = self.to.unwrap_or(now);
+        let from = self.from.unwrap_or(to.minus(SPAN_DEFAULT));
+        if from >= to || to.since(from) > SPAN_MAX {
+            return Err(Error::bad_request(
+                "invalid_query",
+                "from is before to, by 31 days at most.",
+            ));
+        }
+        Ok((from, to))
+    }
+}
+
+pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) -> Result<Timeline> {
+    let camera = access::camera(app, caller, camera_id, Right::SeePictures).await?;
+    let now = app.now();
+    let (from, to) = span.bounds(now)?;
+    let stretches = timeline::between(&app.db, camera_id, (from, to), STRETCHES_MAX).await?;
+    let rows = timeline::footage(
+        &app.db,
+        camera_id,
+        caller.account_id,
+        roles_with(right_to_see("private")),
+        (from.minus(CLIP_MAX), to),
+        RECORDINGS_MAX,
+    )
+    .await?;
+    let full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|count| count >= most);
+    let truncated = full(stretches.len(), STRETCHES_MAX) || full(rows.len(), RECORDINGS_MAX);
+    let mut recordings: Vec<Recording> = rows.into_iter().map(Recording::from).collect();
+    recordings.retain(|recording| recording.ended_at.is_none_or(|ended_at| ended_at > from));
+    recordings.reverse();
+    let known = Known { stretches: &stretches, paired_at: camera.paired_at, now };
+    Ok(Timeline { from, to, recordings, gaps: gaps(&known, from, to), truncated })
+}
+
+/// What a camera says of itself makes its timeline.
+pub(super) async fn heard(app: &App, camera_id: CameraId, health: &Health) -> Result<()> {
+    remember(app, camera_id, Note::of(health)).await
+}
+
+/// Nothing was heard of a camera for too long.
+pub(super) async fn lost(app: &App, camera_id: CameraId) -> Result<()> {
+    remember(app, camera_id, Note::Offline).await
+}
+
+async fn remember(app: &App, camera_id: CameraId, news: Note) -> Result<()> {
+    let last = timeline::last(&app.db, camera_id).await?;
+    for stretch in note(last, news, app.now()) {
+        timeline::put(&app.db, camera_id, &stretch).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn forget_old(app: &App) -> Result<()> {
+    timeline::delete_before(&app.db, app.now().minus(HISTORY)).await?;
+    Ok(())
+}

@@ -1,0 +1,120 @@
+// A camera's day as a bar: what it recorded, and why there is nothing where there is nothing.
+
+import { api } from "../api.js";
+import { element, failure } from "../dom.js";
+import { dayName, duration, timeOfDay } from "../format.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+/** Units along the bar: a step is some 40 seconds of a day. */
+const WIDTH = 2000;
+const HEIGHT = 40;
+/** A short clip must still be seen. */
+const MARK_MIN = 6;
+const RELOAD_EVERY_MS = 60_000;
+
+const REASONS = {
+  offline: "Offline: could not be reached",
+  disarmed: "Disarmed",
+  schedule: "Outside its hours",
+  privacy: "Privacy mode",
+  no_picture: "No picture",
+  unexplained: "Unexplained",
+};
+
+export function reasonWords(reason) {
+  return REASONS[reason] ?? "Unexplained";
+}
+
+export class TimelinePanel {
+  #cameraId;
+  #signal;
+  #daysAgo = 0;
+  #bar = document.createElementNS(SVG, "svg");
+  #heading = element("strong", { "data-testid": "timeline-day" });
+  #earlier = element("button", { class: "button", type: "button", "data-testid": "timeline-earlier" }, "Day before");
+  #later = element("button", { class: "button", type: "button", "data-testid": "timeline-later" }, "Day after");
+  #list = element("ul", { class: "gaps", "data-testid": "timeline-gaps" });
+
+  /**
+   * @param {string} cameraId
+   * @param {AbortSignal} signal
+   */
+  constructor(cameraId, signal) {
+    this.#cameraId = cameraId;
+    this.#signal = signal;
+    this.#bar.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    this.#bar.setAttribute("preserveAspectRatio", "none");
+    this.#bar.setAttribute("class", "timeline-bar");
+    this.#bar.setAttribute("role", "img");
+    this.#earlier.addEventListener("click", () => this.#go(1));
+    this.#later.addEventListener("click", () => this.#go(-1));
+    this.node = element(
+      "section",
+      { class: "card timeline", "data-testid": "timeline" },
+      element("h2", {}, "Timeline"),
+      element("div", { class: "timeline-head" }, this.#earlier, this.#heading, this.#later),
+      this.#bar,
+      element("div", { class: "timeline-hours quiet", "aria-hidden": "true" }, ...["00", "06", "12", "18", "24"].map((hour) => element("span", {}, hour))),
+      this.#list,
+    );
+    const timer = setInterval(() => this.#daysAgo === 0 && this.reload(), RELOAD_EVERY_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  async reload() {
+    const from = startOfDay(this.#daysAgo);
+    const to = startOfDay(this.#daysAgo - 1);
+    this.#later.disabled = this.#daysAgo === 0;
+    this.#heading.textContent = dayName(from, Date.now());
+    try {
+      this.#draw(await api.timeline(this.#cameraId, { from, to }, this.#signal), from, to);
+    } catch (error) {
+      if (!this.#signal.aborted) this.#list.replaceChildren(element("li", {}, failure(error, () => this.reload())));
+    }
+  }
+
+  #go(days) {
+    this.#daysAgo = Math.max(0, this.#daysAgo + days);
+    this.reload();
+  }
+
+  #draw({ recordings, gaps }, from, to) {
+    const place = (at) => (WIDTH * (Math.min(to, Math.max(from, at)) - from)) / (to - from);
+    const mark = (kind, begin, end, least) => {
+      const rectangle = document.createElementNS(SVG, "rect");
+      const width = Math.max(least, place(end) - place(begin));
+      const attributes = { class: "timeline-mark", x: place(begin).toFixed(1), y: 0, width: width.toFixed(1), height: HEIGHT };
+      for (const [name, value] of Object.entries(attributes)) rectangle.setAttribute(name, value);
+      rectangle.dataset.kind = kind;
+      return rectangle;
+    };
+    const now = Date.now();
+    this.#bar.replaceChildren(
+      mark("past", from, Math.min(to, now), 0),
+      ...gaps.map((gap) => mark(gap.reason, gap.from, gap.to, 2)),
+      ...recordings.map(({ started_at, ended_at }) => mark("recording", started_at, ended_at ?? now, MARK_MIN)),
+    );
+    const clips = recordings.length === 1 ? "1 recording" : `${recordings.length} recordings`;
+    const holes = gaps.length === 0 ? "no gaps" : gaps.length === 1 ? "1 gap" : `${gaps.length} gaps`;
+    this.#bar.setAttribute("aria-label", `${clips}, ${holes}`);
+    this.#list.replaceChildren(element("li", { class: "quiet" }, `${clips}, ${holes}`), ...gaps.toReversed().map(gapRow));
+  }
+}
+
+function gapRow({ from, to, reason }) {
+  return element(
+    "li",
+    { "data-testid": "timeline-gap", dataset: { reason } },
+    element("span", { class: "gap-key", dataset: { kind: reason } }),
+    element("span", {}, reasonWords(reason)),
+    element("span", { class: "quiet" }, `${timeOfDay(from)} to ${timeOfDay(to)}, ${duration(to - from)}`),
+  );
+}
+
+/** Midnight in this browser's time zone; days differ in length when clocks change. */
+function startOfDay(daysAgo) {
+  const day = new Date();
+  day.setHours(0, 0, 0, 0);
+  day.setDate(day.getDate() - daysAgo);
+  return day.getTime();
+}
