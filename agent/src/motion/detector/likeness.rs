@@ -85,22 +85,39 @@ impl Pictures<'_> {
     fn compare(&self, here: (usize, usize), there: (usize, usize), noise: f32) -> f32 {
         let (mut new, mut all, mut count) = (0, 0, 0);
         for row in 0..SIDE {
-            let start = (here.1 + row) * self.width + here.0;
-            let start_there = (there.1 + row) * self.width + there.0;
-            let now = self.now[start..][..SIDE].iter().zip(&self.level[start..][..SIDE]);
-            let before = self.reference[start_there..][..SIDE]
-                .iter()
-                .zip(&self.level[start_there..][..SIDE]);
-            for ((now, level), (before, level_there)) in now.zip(before) {
-                let (cover, cover_there) = (now.abs_diff(*level), before.abs_diff(*level_there));
-                let covered = u8::from(cover > self.floor);
-                let covered_there = u8::from(cover_there > self.floor);
-                new += u32::from(now.abs_diff(*before) * (covered | covered_there));
-                all += u32::from(cover * covered) + u32::from(cover_there * covered_there);
-                count += u32::from(covered | covered_there);
+            let at = (here.1 + row) * self.width + here.0;
+            let at_there = (there.1 + row) * self.width + there.0;
+            let (now, level) = (strip(self.now, at), strip(self.level, at));
+            let (before, level_there) =
+                (strip(self.reference, at_there), strip(self.level, at_there));
+            let (mut news, mut covers) = ([0; SIDE], [0; SIDE]);
+            let (mut covers_there, mut counts) = ([0; SIDE], [0; SIDE]);
+            for x in 0..SIDE {
+                let cover = now[x].abs_diff(level[x]);
+                let cover_there = before[x].abs_diff(level_there[x]);
+                let covered = if cover > self.floor { 0xff } else { 0 };
+                let covered_there = if cover_there > self.floor { 0xff } else { 0 };
+                news[x] = now[x].abs_diff(before[x]) & (covered | covered_there);
+                covers[x] = cover & covered;
+                covers_there[x] = cover_there & covered_there;
+                counts[x] = (covered | covered_there) & 1;
             }
+            new += sum(news);
+            all += sum(covers) + sum(covers_there);
+            count += sum(counts);
         }
         let floor = noise * count as f32;
         (new as f32 - floor).max(0.0) / (all as f32 - floor).max(1.0)
     }
+}
+
+/// One row of a patch.
+fn strip(plane: &[u8], at: usize) -> [u8; SIDE] {
+    let mut out = [0; SIDE];
+    out.copy_from_slice(&plane[at..][..SIDE]);
+    out
+}
+
+fn sum(values: [u8; SIDE]) -> u32 {
+    values.into_iter().map(u32::from).sum()
 }
