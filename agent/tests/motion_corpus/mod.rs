@@ -37,22 +37,50 @@ impl From<anyhow::Error> for Unscored {
     }
 }
 
+/// Which sequences to score, by comma-separated parts of their names.
+pub(crate) struct Choice {
+    pub(crate) events: &'static str,
+    /// Of those that have masks.
+    pub(crate) masks: &'static str,
+}
+
 /// Runs `program detect` over the corpus.
-pub(crate) fn score(program: &Path) -> Result<Score, Unscored> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    let (corpus, scorer) = (beside.join("data/motion"), beside.join("tools/motion-score.py"));
-    if !corpus.exists() || !scorer.exists() {
-        return Err(Unscored::Skipped(format!("{} is not there", corpus.display())));
-    }
+pub(crate) fn score(program: &Path, choice: &Choice) -> Result<Score, Unscored> {
+    let beside = Beside::look()?;
     let has_numpy = Command::new(PYTHON).args(["-c", "import numpy"]).output();
     if !has_numpy.is_ok_and(|output| output.status.success()) {
         return Err(Unscored::Skipped("python3-numpy is not installed".to_owned()));
     }
-    let directory = scratch()?;
-    let events = run(program, &scorer, &corpus, &directory, false)?;
-    let masks = run(program, &scorer, &corpus, &directory, true)?;
-    let fps = frame_rates(&corpus)?;
+    let answers = scratch()?;
+    let answer = answers.join("events.json");
+    let mut events = scorer_of(&beside, choice.events, &answer);
+    events.arg("--").arg(program).args(["detect", "--raw", "{w}x{h}@{fps}", "-"]);
+    let events = run(events, &answer)?;
+    let answer = answers.join("masks.json");
+    let mut masks = scorer_of(&beside, choice.masks, &answer);
+    masks.arg("--masks").arg("--").arg(program);
+    masks.args(["detect", "--raw", "{w}x{h}@{fps}", "-", "--masks", "{masks}"]);
+    let masks = run(masks, &answer)?;
+    let fps = frame_rates(&beside.corpus)?;
     Ok(read(&events, &masks, &fps).context("the scorer's answer")?)
+}
+
+/// What lies beside the project.
+struct Beside {
+    corpus: PathBuf,
+    scorer: PathBuf,
+}
+
+impl Beside {
+    fn look() -> Result<Self, Unscored> {
+        let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+        let (corpus, scorer) = (beside.join("data/motion"), beside.join("tools/motion-score.py"));
+        if corpus.exists() && scorer.exists() {
+            Ok(Self { corpus, scorer })
+        } else {
+            Err(Unscored::Skipped(format!("{} is not there", corpus.display())))
+        }
+    }
 }
 
 /// Debian's, whose numpy is a package.
@@ -64,28 +92,19 @@ fn scratch() -> Result<PathBuf> {
     Ok(directory)
 }
 
-fn run(
-    program: &Path,
-    scorer: &Path,
-    corpus: &Path,
-    directory: &Path,
-    masks: bool,
-) -> Result<Value> {
-    let answer = directory.join(if masks { "masks.json" } else { "events.json" });
+/// The scorer on some sequences; the command to score comes after it.
+fn scorer_of(beside: &Beside, only: &str, answer: &Path) -> Command {
     let mut command = Command::new(PYTHON);
-    command.arg(scorer).arg("--corpus").arg(corpus).arg("--json").arg(&answer);
-    command.args(["--timeout", "600"]);
-    if masks {
-        command.args(["--masks", "--only", "office,highway,fall,sbi_"]);
-    }
-    command.arg("--").arg(program).args(["detect", "--raw", "{w}x{h}@{fps}", "-"]);
-    if masks {
-        command.args(["--masks", "{masks}"]);
-    }
+    command.arg(&beside.scorer).arg("--corpus").arg(&beside.corpus);
+    command.args(["--timeout", "600", "--only", only]).arg("--json").arg(answer);
+    command
+}
+
+fn run(mut command: Command, answer: &Path) -> Result<Value> {
     let output = command.output().context("the scorer does not start")?;
     let told = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "the scorer failed:\n{told}");
-    let text = fs::read_to_string(&answer).context("the scorer wrote no answer")?;
+    let text = fs::read_to_string(answer).context("the scorer wrote no answer")?;
     serde_json::from_str(&text).context("the scorer's answer")
 }
 

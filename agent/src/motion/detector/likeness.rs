@@ -90,24 +90,29 @@ impl Pictures<'_> {
             let (now, level) = (strip(self.now, at), strip(self.level, at));
             let (before, level_there) =
                 (strip(self.reference, at_there), strip(self.level, at_there));
-            let (mut news, mut covers) = ([0; SIDE], [0; SIDE]);
-            let (mut covers_there, mut counts) = ([0; SIDE], [0; SIDE]);
+            let (mut news, mut counts) = ([0; SIDE], [0; SIDE]);
+            let (mut covers, mut others) = ([0; SIDE], [0; SIDE]);
             for x in 0..SIDE {
-                let cover = now[x].abs_diff(level[x]);
-                let cover_there = before[x].abs_diff(level_there[x]);
-                let covered = if cover > self.floor { 0xff } else { 0 };
-                let covered_there = if cover_there > self.floor { 0xff } else { 0 };
-                news[x] = now[x].abs_diff(before[x]) & (covered | covered_there);
-                covers[x] = cover & covered;
-                covers_there[x] = cover_there & covered_there;
-                counts[x] = (covered | covered_there) & 1;
+                let (cover, mask) = self.cover(now[x], level[x]);
+                let (cover_there, mask_there) = self.cover(before[x], level_there[x]);
+                news[x] = now[x].abs_diff(before[x]) & (mask | mask_there);
+                covers[x] = cover;
+                others[x] = cover_there;
+                counts[x] = (mask | mask_there) & 1;
             }
             new += sum(news);
-            all += sum(covers) + sum(covers_there);
+            all += sum(covers) + sum(others);
             count += sum(counts);
         }
         let floor = noise * count as f32;
         (new as f32 - floor).max(0.0) / (all as f32 - floor).max(1.0)
+    }
+
+    /// How far a pixel is from the background, 0 where it shows it, and all ones where it does not.
+    fn cover(&self, pixel: u8, level: u8) -> (u8, u8) {
+        let difference = pixel.abs_diff(level);
+        let mask = if difference > self.floor { 0xff } else { 0 };
+        (difference & mask, mask)
     }
 }
 
