@@ -64,7 +64,7 @@ impl Component {
         self.blocks += 1.0;
         self.object_blocks += f32::from(u8::from(block.cover == Cover::Object));
         self.moving_blocks += f32::from(u8::from(block.moving));
-        let strays = (f32::from(block.stray) - 16.0) / tuning.stray_restless;
+        let strays = (f32::from(block.stray) - tuning.contrast_floor) / tuning.stray_restless;
         self.restless += block.restless.max(strays).min(1.0);
     }
 

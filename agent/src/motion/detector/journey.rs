@@ -79,10 +79,10 @@ impl Journey {
     ) {
         self.hits += 1.0;
         let ratio = (seen.pixels / pixels.max(1.0)).max(0.05);
-        let blend = 0.2_f32.max(1.0 / self.hits);
+        let blend = tuning.flutter_blend.max(1.0 / self.hits);
         self.flutter += blend * (ratio.ln().abs() - self.flutter);
         let (dx, dy) = (seen.x - x, seen.y - y);
-        if (0.6..1.7).contains(&ratio) {
+        if (tuning.ratio_min..tuning.ratio_max).contains(&ratio) {
             let follow = dt_s / (dt_s + tuning.smooth_s);
             let step = (follow * (seen.x - self.smooth.0), follow * (seen.y - self.smooth.1));
             self.smooth = (self.smooth.0 + step.0, self.smooth.1 + step.1);
@@ -102,7 +102,7 @@ impl Journey {
         self.recent_path = RECENT * self.recent_path + dx.hypot(dy);
         self.stretches = self.stretches.saturating_add(1);
         let known = self.novelty.unwrap_or(tuning.novelty_first);
-        self.novelty = Some(known + 0.4 * (trace.novelty - known));
+        self.novelty = Some(known + tuning.novelty_blend * (trace.novelty - known));
     }
 
     /// It goes one way, and its looks with it.
@@ -148,7 +148,7 @@ impl Journey {
     ) -> Standing {
         let steady = self.hits >= tuning.hits
             && self.age_s >= tuning.age_s
-            && self.hits * 3.0 >= self.frames * 2.0;
+            && self.hits >= tuning.sighted_share * self.frames;
         let large = seen.pixels >= tuning.area_min * around.all_pixels;
         let new = self.novelty.is_some_and(|novelty| novelty > tuning.novelty);
         if !steady || !large || !seen.is_structured(tuning) {
@@ -177,9 +177,9 @@ impl Journey {
             && seen.density() >= tuning.density_large
             && seen.mean_restless() < tuning.restless_calm
             && around.alike <= tuning.clutter_free
-            && seen.moving_blocks >= 0.5 * seen.blocks
-            && seen.object_blocks >= 0.5 * seen.blocks
-            && seen.pixels >= 1.2 * self.first_pixels
+            && seen.moving_blocks >= tuning.share_large * seen.blocks
+            && seen.object_blocks >= tuning.share_large * seen.blocks
+            && seen.pixels >= tuning.growth_large * self.first_pixels
     }
 
     /// Whether its looks travelled as far as its outline had to, the last stretch included.

@@ -50,7 +50,7 @@ impl Scene {
                 Verdict::Keep => {}
                 Verdict::Doubt => each_block(geometry, span, 0, |at| {
                     blocks[at].settle(*now_ms, tuning);
-                    blocks[at].bias = (blocks[at].bias + 10.0).min(tuning.bias_max);
+                    blocks[at].bias = (blocks[at].bias + tuning.bias_doubt).min(tuning.bias_max);
                     blocks[at].claimed_s = 0.0;
                 }),
                 Verdict::Absorb => each_block(geometry, span, 0, |at| {

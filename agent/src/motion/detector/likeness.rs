@@ -5,6 +5,8 @@
 const SIDE: usize = 16;
 /// Steps by which a better place is sought, one pixel each.
 const STEPS: usize = 6;
+/// Share of the novelty in place that the novelty of another place must fall short of.
+const BETTER: f32 = 0.9;
 
 /// What became of a patch from one frame to the next.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +42,7 @@ impl Pictures<'_> {
         let here = self.corner(x, y);
         let still = self.descend(here, here, noise);
         let moved = self.descend(here, self.corner(x - dx, y - dy), noise);
-        let (novelty, there) = if moved.0 < still.0 * 0.9 { moved } else { still };
+        let (novelty, there) = if moved.0 < still.0 * BETTER { moved } else { still };
         let shift = |here: usize, there: usize| here as i32 - there as i32;
         Trace { novelty, dx: shift(here.0, there.0), dy: shift(here.1, there.1) }
     }

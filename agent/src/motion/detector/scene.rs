@@ -171,8 +171,8 @@ impl Scene {
         let raw = self.votes.iter().filter(|votes| **votes >= votes_min).count();
         let total = self.blocks.len() as f32;
         let tolerance = match raw as f32 / total {
-            share if share > 0.2 => 3,
-            share if share > 0.08 => 2,
+            share if share > tuning.quake_share => 3,
+            share if share > tuning.shake_share => 2,
             _ => 1,
         };
         let look = Look {

@@ -12,6 +12,8 @@ const SAMPLES: usize = 700;
 const BAND_SHARE: u32 = 25;
 /// Levels around a band's median within which a sample agrees with it.
 const AGREEMENT_LEVELS: usize = 7;
+/// Share of a frame's noise that the average takes in.
+const NOISE_BLEND: f32 = 0.1;
 
 #[derive(Debug)]
 pub(super) struct Tone {
@@ -58,7 +60,7 @@ impl Tone {
                 widest = widest.max(size);
             }
         }
-        self.noise += 0.1 * (self.stray(&shifts, all) - self.noise);
+        self.noise += NOISE_BLEND * (self.stray(&shifts, all) - self.noise);
         let share = |count: u32| count as f32 / all.max(1) as f32;
         let changed = widest >= tuning.tone_shift
             && share(moved) >= tuning.tone_share

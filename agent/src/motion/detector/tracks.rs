@@ -75,26 +75,26 @@ impl Track {
 
     /// Blocks it may be away from where it was, after `dt_s`.
     fn reach(&self, dt_s: f32, tuning: &Tuning) -> f32 {
-        let speed = self.speed.0.hypot(self.speed.1) * 1.5;
+        let speed = self.speed.0.hypot(self.speed.1) * tuning.reach_speed;
         let length = self.pixels.sqrt() / BLOCK as f32;
         let young = self.journey.age_s < 3.0 * dt_s;
-        let guess = if young { length * tuning.lengths_per_s * 0.7 } else { 0.0 };
-        1.0 + speed.max(guess) * dt_s
+        let guess = if young { length * tuning.reach_lengths } else { 0.0 };
+        tuning.reach_blocks + speed.max(guess) * dt_s
     }
 
     fn sighted(&mut self, seen: &Component, dt_s: f32, tuning: &Tuning) {
         let (dx, dy) = (seen.x - self.x, seen.y - self.y);
         self.journey.step((self.x, self.y, self.pixels), seen, dt_s, tuning);
-        self.speed.0 += 0.4 * (dx / dt_s - self.speed.0);
-        self.speed.1 += 0.4 * (dy / dt_s - self.speed.1);
+        self.speed.0 += tuning.speed_blend * (dx / dt_s - self.speed.0);
+        self.speed.1 += tuning.speed_blend * (dy / dt_s - self.speed.1);
         let ratio = seen.pixels / self.pixels.max(1.0);
-        let same = dx.hypot(dy) < 0.2 && (0.85..1.15).contains(&ratio);
+        let same = dx.hypot(dy) < tuning.still_travel && (ratio - 1.0).abs() < tuning.still_change;
         self.still_s =
             if same { self.still_s + dt_s } else { (self.still_s - 3.0 * dt_s).max(0.0) };
         self.quiet_s = if seen.moving_blocks >= 1.0 { 0.0 } else { self.quiet_s + dt_s };
         (self.x, self.y, self.pixels, self.span) = (seen.x, seen.y, seen.pixels, seen.span);
-        self.size = seen.pixels.max(self.size * (1.0 - dt_s).max(0.0));
-        self.peak = seen.pixels.max(self.peak * (1.0 - 0.1 * dt_s).max(0.0));
+        self.size = seen.pixels.max(self.size * (1.0 - tuning.size_fall * dt_s).max(0.0));
+        self.peak = seen.pixels.max(self.peak * (1.0 - tuning.peak_fall * dt_s).max(0.0));
         self.lingers_s += dt_s;
         let away = (self.x - self.linger.0).hypot(self.y - self.linger.1);
         if away >= tuning.travel && self.journey.flows(tuning) {
@@ -127,7 +127,10 @@ impl Track {
             self.lingers_s > tuning.residue_s && self.pixels < tuning.residue * self.peak;
         let foliage =
             self.lingers_s > tuning.residue_s * 2.0 && self.restless > tuning.restless_high;
-        let unlike = self.journey.novelty.is_some_and(|novelty| novelty > tuning.novelty * 1.3);
+        let unlike = self
+            .journey
+            .novelty
+            .is_some_and(|novelty| novelty > tuning.novelty * tuning.novelty_doubt);
         let light = self.lingers_s > tuning.residue_s && !self.structured;
         if self.confirmed && (remainder || foliage || unlike || light) {
             self.doubt();

@@ -140,6 +140,39 @@ pub struct Tuning {
     pub residue_s: f32,
     /// Share of the smallest object's area that keeps an alarm up.
     pub area_keep: f32,
+    /// Share of a frame's news that the averages of a journey take in: flutter, novelty, speed.
+    pub flutter_blend: f32,
+    pub novelty_blend: f32,
+    pub speed_blend: f32,
+    /// Size over size in the frame before, between which an outline moved and did not jump.
+    pub ratio_min: f32,
+    pub ratio_max: f32,
+    /// Share of its frames in which a candidate must have been seen.
+    pub sighted_share: f32,
+    /// Times its first size to which a thing that comes into view must have grown, and the share
+    /// of its blocks that must move and have structure of their own.
+    pub growth_large: f32,
+    pub share_large: f32,
+    /// Seconds over which the path that a track may take is foreseen with leeway: its reach in
+    /// blocks at rest, as a multiple of its speed, and, while it is new, of its lengths a second.
+    pub reach_blocks: f32,
+    pub reach_speed: f32,
+    pub reach_lengths: f32,
+    /// Blocks and share of size within which a track stayed where and as it was.
+    pub still_travel: f32,
+    pub still_change: f32,
+    /// Share of a second by which a track's lately greatest size falls off a second, and the same
+    /// for its greatest.
+    pub size_fall: f32,
+    pub peak_fall: f32,
+    /// Times the usual novelty at which a believed thing is doubted.
+    pub novelty_doubt: f32,
+    /// Levels by which doubt raises the bias of a thing's blocks.
+    pub bias_doubt: f32,
+    /// Changed share of the picture's blocks from which the background may have shifted by two
+    /// pixels to any side, and by three.
+    pub shake_share: f32,
+    pub quake_share: f32,
     /// In masks: share of the threshold from which a pixel near an object belongs to it, and
     /// pixels, of 25 around one, that settle it.
     pub mask_threshold: f32,
@@ -240,8 +273,41 @@ impl Default for Tuning {
             residue: 0.3,
             residue_s: 1.0,
             area_keep: 1.0,
+            flutter_blend: 0.2,
+            novelty_blend: 0.4,
+            speed_blend: 0.4,
+            ratio_min: 0.6,
+            ratio_max: 1.7,
+            sighted_share: 0.666,
+            growth_large: 1.2,
+            share_large: 0.5,
+            reach_blocks: 1.0,
+            reach_speed: 1.5,
+            reach_lengths: 10.5,
+            still_travel: 0.2,
+            still_change: 0.15,
+            size_fall: 1.0,
+            peak_fall: 0.1,
+            novelty_doubt: 1.3,
+            bias_doubt: 10.0,
+            shake_share: 0.08,
+            quake_share: 0.2,
             mask_threshold: 0.8,
             mask_majority: 11.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_about_motion_tells_every_constant_as_it_is() {
+        let page = include_str!("../../../../docs/motion.md");
+        for line in format!("{:#?}", Tuning::default()).lines().filter(|line| line.contains(": ")) {
+            let constant = line.trim().trim_end_matches(',').replacen(": ", "` = ", 1);
+            assert!(page.contains(&format!("`{constant} ")), "docs/motion.md lacks `{constant}");
         }
     }
 }
