@@ -56,19 +56,34 @@ pub fn unix_time_of(at: MonotonicNanos) -> UnixMillis {
     unix_now().minus(monotonic_now().since(at))
 }
 
-/// Before 2025 no agent existed: an earlier wall clock has not been set.
-const EARLIEST_PLAUSIBLE: UnixMillis = UnixMillis(1_735_689_600_000);
+/// 1 November 2026: where nobody says when the agent was built, it was not before.
+const FIRST_BUILD_S: i64 = 1_793_491_200;
+/// No agent is in use for so long: a later wall clock has been set wrong.
+const LONGEST_LIFE: Duration = Duration::from_hours(20 * 365 * 24);
+
+/// When this program was built: no correct clock says less. `SOURCE_DATE_EPOCH` (Unix seconds),
+/// which reproducible builds set, tells it at compile time.
+pub fn built_at() -> UnixMillis {
+    let told = option_env!("SOURCE_DATE_EPOCH").and_then(|text| text.parse().ok());
+    UnixMillis(told.unwrap_or(FIRST_BUILD_S).max(FIRST_BUILD_S) * 1_000)
+}
 
 /// Whether the network has set the clock, as systemd-timesyncd tells; without it, whether the
 /// time is plausible at all.
 pub fn clock_state() -> ClockState {
     let timesync_runs = fs::exists("/run/systemd/timesync").unwrap_or(false);
     let timesync_done = fs::exists("/run/systemd/timesync/synchronized").unwrap_or(false);
-    if unix_now() < EARLIEST_PLAUSIBLE || (timesync_runs && !timesync_done) {
+    let plausible = built_at()..built_at().plus(LONGEST_LIFE);
+    if !plausible.contains(&unix_now()) || (timesync_runs && !timesync_done) {
         ClockState::Unsynced
     } else {
         ClockState::Synced
     }
+}
+
+/// When the wall clock says that this boot began. It changes when the clock is set.
+pub fn boot_at() -> UnixMillis {
+    unix_now().minus(Duration::from_millis(uptime_ms()))
 }
 
 /// The kernel's name for this boot.

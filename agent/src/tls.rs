@@ -19,7 +19,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 use sha2::{Digest, Sha256};
 
-use crate::clock::{monotonic_now, unix_now};
+use crate::clock::{built_at, monotonic_now, unix_now};
 
 /// A certificate authority that the camera pins.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,7 +112,7 @@ pub struct TimeFloor {
 impl TimeFloor {
     pub fn new(floor: UnixMillis) -> Self {
         let time_floor = Self { base_ms: Arc::new(AtomicI64::new(i64::MIN)) };
-        time_floor.raise(floor);
+        time_floor.raise(floor.max(built_at()));
         time_floor
     }
 
@@ -198,6 +198,11 @@ mod tests {
         floor.raise(future);
         floor.raise(UnixMillis(0));
         assert!(floor.now() >= future);
+    }
+
+    #[test]
+    fn without_anybody_s_word_the_floor_is_the_build() {
+        assert!(TimeFloor::new(UnixMillis(0)).floor() >= built_at());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use nightjar_agent::store::{
-    Begin, ClipEnd, ClipKind, ClipState, MessageId, NewClip, NewPart, OutboxKind, Store,
+    Begin, ClipKind, ClipState, MessageId, NewClip, NewPart, OutboxKind, Store,
 };
 use nightjar_shared::{
     PROTOCOL_VERSION,
@@ -73,13 +73,14 @@ fn ack(command_id: CommandId) -> CommandAck {
     }
 }
 
-const END: ClipEnd = ClipEnd { ended_at: UnixMillis(NOW.0 + 12_000), duration_ms: 12_000 };
+/// Milliseconds.
+const LENGTH: u64 = 12_000;
 
 async fn closed_clip(store: &Store, length: u64) -> ClipId {
     let clip = new_clip(EventId::generate());
     let clip_id = clip.clip_id;
     store.begin_clip(clip, None).await.unwrap();
-    store.close_clip(clip_id, END, vec![file_part(length)], None).await.unwrap();
+    store.close_clip(clip_id, LENGTH, vec![file_part(length)], None).await.unwrap();
     clip_id
 }
 
@@ -179,7 +180,7 @@ async fn a_clip_its_upload_and_its_event_close_together() {
     assert!(store.next_upload().await.unwrap().is_none(), "an open clip is not uploaded");
 
     let ended = message(event_id, EventState::Ended, clip_id);
-    store.close_clip(clip_id, END, vec![file_part(100)], Some(ended)).await.unwrap();
+    store.close_clip(clip_id, LENGTH, vec![file_part(100)], Some(ended)).await.unwrap();
 
     let clip = store.next_upload().await.unwrap().unwrap();
     assert_eq!((clip.clip_id, clip.state), (clip_id, ClipState::Closed));
@@ -231,6 +232,31 @@ async fn retention_sees_bytes_and_whether_the_relay_has_the_clip() {
     let stored = store.stored_clips().await.unwrap();
     let seen: Vec<_> = stored.iter().map(|clip| (clip.clip_id, clip.bytes, clip.settled)).collect();
     assert_eq!(seen, [(uploaded, 10, true), (waiting, 20, false)]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_gives_the_clips_of_its_boot_their_times() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let earlier = closed_clip(&store, 1).await;
+    let boot_id = BootId::generate();
+    let mut clip = new_clip(EventId::generate());
+    let clip_id = clip.clip_id;
+    clip.boot_id = boot_id;
+    clip.clock = ClockState::Unsynced;
+    clip.started_at = UnixMillis(7_000);
+    store.begin_clip(clip, None).await.unwrap();
+
+    let boot_at = UnixMillis(NOW.0 + 60_000);
+    assert_eq!(store.correct_times(boot_id, boot_at).await.unwrap(), 1);
+    assert_eq!(store.correct_times(boot_id, boot_at).await.unwrap(), 0);
+    store.close_clip(clip_id, LENGTH, vec![file_part(1)], None).await.unwrap();
+
+    let clip = store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!((clip.clock, clip.started_at), (ClockState::Synced, UnixMillis(boot_at.0 + 5_000)));
+    assert_eq!(clip.ended_at, Some(UnixMillis(boot_at.0 + 17_000)));
+    let earlier = store.clip(earlier).await.unwrap().unwrap();
+    assert_eq!(earlier.started_at, NOW, "other boots have clocks of their own");
 }
 
 #[tokio::test]

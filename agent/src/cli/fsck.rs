@@ -1,27 +1,37 @@
-//! `fsck`: whether the index and the recordings agree. It repairs nothing: the agent does, when
-//! it starts.
+//! `fsck`: whether the index and the recordings agree; with `--repair`, makes them agree.
 
 use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 
-use super::{Failure, output::say, small_runtime};
+use super::{
+    Failure, open_store,
+    output::{complain, say},
+    small_runtime,
+};
 use crate::{
-    record::{FsckReport, fsck as compare, recordings_dir},
-    store::{INDEX_FILE, Store},
+    clock::boot_id,
+    data_dir::DataDir,
+    record::{Damage, FsckReport, fsck as compare, recordings_dir, repair},
 };
 
-pub(super) fn fsck(data_dir: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let index = data_dir.join(INDEX_FILE);
-    if !index.exists() {
-        return Err(Failure::Configuration(format!(
-            "--data-dir = {}: no index here; name the agent's data directory",
-            data_dir.display()
-        )));
+pub(super) fn fsck(data_dir: &Path, mend: bool, json: bool) -> Result<ExitCode, Failure> {
+    let store = open_store(data_dir)?;
+    let recordings = recordings_dir(data_dir);
+    let runtime = small_runtime()?;
+    if mend {
+        // Nobody else may write meanwhile: a running agent holds the lock.
+        let _lock = DataDir::open(data_dir)?;
+        let boot_id = boot_id().context("cannot read the kernel's boot id")?;
+        let before = runtime
+            .block_on(repair(&store, &recordings, boot_id))
+            .context("the recordings cannot be repaired")?;
+        for damage in &before.damages {
+            complain(format_args!("was wrong: {}", line(damage)));
+        }
     }
-    let store = Store::open(&index).map_err(anyhow::Error::new)?;
-    let report = small_runtime()?
-        .block_on(compare(&store, &recordings_dir(data_dir)))
+    let report = runtime
+        .block_on(compare(&store, &recordings))
         .context("the recordings cannot be compared with the index")?;
     if json {
         say(serde_json::to_string_pretty(&report).unwrap_or_default());
@@ -29,6 +39,10 @@ pub(super) fn fsck(data_dir: &Path, json: bool) -> Result<ExitCode, Failure> {
         tell(&report);
     }
     Ok(if report.damages.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn line(damage: &Damage) -> String {
+    format!("{:?}: {} (clip {})", damage.kind, damage.path.display(), damage.clip_id)
 }
 
 fn tell(report: &FsckReport) {
@@ -39,6 +53,6 @@ fn tell(report: &FsckReport) {
         report.open_clips
     ));
     for damage in &report.damages {
-        say(format_args!("{:?}: {} (clip {})", damage.kind, damage.path.display(), damage.clip_id));
+        say(line(damage));
     }
 }

@@ -4,10 +4,12 @@
 
 mod detect;
 mod doctor;
+mod export;
 mod fsck;
 mod output;
 mod pair;
 mod run;
+mod time;
 
 use std::{
     path::{Path, PathBuf},
@@ -15,11 +17,13 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use nightjar_shared::ids::ClipId;
 
 use self::output::{complain, say};
 use crate::{
     config::{Config, ConfigError, SourceConfig},
     live, logging, media,
+    store::{INDEX_FILE, Store},
 };
 
 const CONFIGURATION_ERROR: u8 = 2;
@@ -78,9 +82,23 @@ enum Verb {
     Fsck {
         #[command(flatten)]
         data: DataDir,
+        /// Mend what can be mended; the agent must not run
+        #[arg(long)]
+        repair: bool,
         /// For programs
         #[arg(long)]
         json: bool,
+    },
+    /// Join the footage of a span of time into one MP4, without encoding it again
+    Export(export::ExportArguments),
+    /// Have a clip deleted last, when room is needed
+    Protect {
+        #[command(flatten)]
+        data: DataDir,
+        clip_id: ClipId,
+        /// Like any other clip again
+        #[arg(long)]
+        off: bool,
     },
 }
 
@@ -157,7 +175,9 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Pair(arguments) => pair::pair(&arguments),
         Verb::Check { config } => check(&config.path),
         Verb::Detect(arguments) => detect::detect(&arguments),
-        Verb::Fsck { data, json } => fsck::fsck(&data.path, json),
+        Verb::Fsck { data, repair, json } => fsck::fsck(&data.path, repair, json),
+        Verb::Export(arguments) => export::export(&arguments),
+        Verb::Protect { data, clip_id, off } => protect(&data.path, clip_id, !off),
         Verb::LiveWorker => live_worker(),
         Verb::Probe { config, json } => probe(&config.path, json),
         Verb::Doctor { config, data, json } => Ok(doctor::doctor(&config.path, &data.path, json)),
@@ -176,6 +196,30 @@ fn check(path: &Path) -> Result<ExitCode, Failure> {
         source.fps
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// May run beside a working agent.
+fn protect(data_dir: &Path, clip_id: ClipId, protected: bool) -> Result<ExitCode, Failure> {
+    let store = open_store(data_dir)?;
+    let known = small_runtime()?
+        .block_on(store.protect_clip(clip_id, protected))
+        .map_err(anyhow::Error::new)?;
+    if !known {
+        return Err(Failure::Configuration(format!("{clip_id}: no such clip on this camera")));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The index of a data directory; one that has none is not an agent's.
+fn open_store(data_dir: &Path) -> Result<Store, Failure> {
+    let index = data_dir.join(INDEX_FILE);
+    if !index.exists() {
+        return Err(Failure::Configuration(format!(
+            "--data-dir = {}: no index here; name the agent's data directory",
+            data_dir.display()
+        )));
+    }
+    Ok(Store::open(&index).map_err(anyhow::Error::new)?)
 }
 
 /// Works without a configuration: it is what one is written after.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::{clock_state, unix_now, uptime_ms},
-    store::{Clip, ClipEnd, ClipKind, ClipState, NewClip, NewPart, Store, StoreError},
+    store::{Clip, ClipKind, ClipState, NewClip, NewPart, Store, StoreError},
 };
 
 const CUT_SHORT: &str = "the camera lost power before any footage was safe";
@@ -52,9 +52,9 @@ pub struct Adopted {
 
 /// The files of one clip.
 #[derive(Debug, Default)]
-struct Files {
-    video: Option<PathBuf>,
-    picture: Option<PathBuf>,
+pub(super) struct Files {
+    pub(super) video: Option<PathBuf>,
+    pub(super) picture: Option<PathBuf>,
 }
 
 /// Brings index and disk together. Nothing may be recording into `directory`.
@@ -158,7 +158,7 @@ async fn remove_file(path: PathBuf) {
 
 /// Closes a clip from what is left of it. Gives its end, or nothing when nothing is left: then
 /// its picture goes too.
-async fn close(
+pub(super) async fn close(
     store: &Store,
     directory: &Path,
     clip_id: ClipId,
@@ -197,7 +197,7 @@ async fn close(
         return Ok(None);
     }
     let ended_at = started_at.plus(Duration::from_millis(duration_ms));
-    store.close_clip(clip_id, ClipEnd { ended_at, duration_ms }, parts, None).await?;
+    store.close_clip(clip_id, duration_ms, parts, None).await?;
     tracing::info!(clip.id = %clip_id, duration_ms, "a clip that was cut off is complete");
     Ok(Some(ended_at))
 }

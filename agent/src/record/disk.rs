@@ -28,7 +28,7 @@ use super::{
 use crate::{
     frame::EncodedFrame,
     media::Media,
-    store::{ClipEnd, NewClip, NewPart, Store},
+    store::{NewClip, NewPart, Store},
 };
 
 /// Commands that may wait: some seconds of frames.
@@ -92,7 +92,6 @@ pub(super) struct Disk {
 
 struct OpenClip {
     clip_id: ClipId,
-    started_at: UnixMillis,
     file: ClipFile,
     thumbnail: Option<oneshot::Receiver<NewPart>>,
 }
@@ -156,7 +155,7 @@ impl Disk {
         match self.create(clip_id, started_at, frames, longest, sync_every) {
             Ok(file) => {
                 let thumbnail = (!continuous).then(|| self.take_thumbnail(clip_id));
-                self.open[slot as usize] = Some(OpenClip { clip_id, started_at, file, thumbnail });
+                self.open[slot as usize] = Some(OpenClip { clip_id, file, thumbnail });
                 self.tell_what_is_recorded();
                 tracing::info!(clip.id = %clip_id, "a clip begins");
             }
@@ -242,7 +241,7 @@ impl Disk {
             return self.tell(message);
         };
         self.tell_what_is_recorded();
-        let OpenClip { clip_id, started_at, file, thumbnail } = open;
+        let OpenClip { clip_id, file, thumbnail } = open;
         match file.close() {
             Ok(Some(finished)) => {
                 let (init_length, fragments) = (finished.init_length, &finished.last_fragments);
@@ -250,13 +249,10 @@ impl Disk {
                 let video = video_part(clip_id, finished.length, finished.duration_ms);
                 let thumbnail = thumbnail.and_then(|taken| self.wait_for(taken));
                 let parts = std::iter::once(video).chain(thumbnail).collect();
-                let end = ClipEnd {
-                    ended_at: started_at.plus(Duration::from_millis(finished.duration_ms)),
-                    duration_ms: finished.duration_ms,
-                };
-                self.notes.write(Note::Close { clip_id, end, parts, message });
+                let duration_ms = finished.duration_ms;
+                self.notes.write(Note::Close { clip_id, duration_ms, parts, message });
                 self.context.keeper.notify_one();
-                tracing::info!(clip.id = %clip_id, duration_ms = finished.duration_ms, "a clip is complete");
+                tracing::info!(clip.id = %clip_id, duration_ms, "a clip is complete");
             }
             Ok(None) => {
                 self.notes.write(Note::Gone { clip_id, reason: "it held no footage" });

@@ -1,4 +1,4 @@
-//! Whether the index and the files agree. Looks only; may run beside a working agent.
+//! Whether the index and the files agree. Looking may go on beside a working agent, mending may not.
 
 use std::{
     collections::HashMap,
@@ -6,16 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nightjar_shared::ids::ClipId;
+use nightjar_shared::ids::{BootId, ClipId};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use super::{
-    adopt::AdoptError,
+    adopt::{AdoptError, Files, adopt, close},
     files::{self, Kind},
     writer::scan_file,
 };
 use crate::store::{Clip, ClipState, Part, Store, StoreError};
+
+const BEYOND_REPAIR: &str = "its file was damaged beyond repair";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -46,6 +48,38 @@ pub struct FsckReport {
     /// Bytes of all parts of closed clips, as the index has them.
     pub bytes: u64,
     pub damages: Vec<Damage>,
+}
+
+/// Mends all that can be mended: closes what was open, takes up files without a row, forgets rows
+/// without files, cuts torn tails. Gives what was wrong before. No agent may be running.
+pub async fn repair(
+    store: &Store,
+    directory: &Path,
+    boot_id: BootId,
+) -> Result<FsckReport, AdoptError> {
+    let before = fsck(store, directory).await?;
+    adopt(store, directory, boot_id).await?;
+    let mut clips: Vec<ClipId> =
+        fsck(store, directory).await?.damages.into_iter().map(|damage| damage.clip_id).collect();
+    clips.dedup();
+    for clip_id in clips {
+        let Some(clip) = store.clip(clip_id).await? else { continue };
+        for part in &clip.parts {
+            if !directory.join(&part.path).exists() {
+                store.drop_part(clip_id, part.index).await?;
+            }
+        }
+        let path = |name: String| Some(directory.join(name)).filter(|path| path.exists());
+        let left = Files {
+            video: path(files::video_name(clip_id)),
+            picture: path(files::picture_name(clip_id)),
+        };
+        let end = close(store, directory, clip_id, clip.kind, clip.started_at, left).await?;
+        if end.is_none() {
+            store.clip_gone(clip_id, BEYOND_REPAIR).await?;
+        }
+    }
+    Ok(before)
 }
 
 /// Compares the index with `directory`; every clip's container is read, its media is not.

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use nightjar_shared::ids::BootId;
+use nightjar_shared::{
+    ids::BootId,
+    time::{ClockState, UnixMillis},
+};
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
@@ -21,7 +24,7 @@ use super::{
     space::{DISK_FULL, DiskSpace},
 };
 use crate::{
-    clock::{clock_state, unix_now, uptime_ms},
+    clock::{boot_at, clock_state, unix_now, uptime_ms},
     store::{Clip, ClipState, Store, StoreError},
 };
 
@@ -29,6 +32,8 @@ use crate::{
 const SPACE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often the budget is checked even when space is free and no clip was closed.
 const ROUND_INTERVAL: Duration = Duration::from_mins(1);
+/// A wall clock that moves by more was set.
+const CLOCK_STEP_MS: i64 = 1_000;
 /// How often every clip's files are looked for.
 const INSPECTION_INTERVAL: Duration = Duration::from_hours(1);
 
@@ -50,12 +55,14 @@ impl Keeper {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut inspected = Instant::now();
         let mut kept: Option<Instant> = None;
+        let mut boot_began: Option<UnixMillis> = None;
         loop {
             let woken = tokio::select! {
                 () = cancel.cancelled() => return,
                 () = self.wake.notified() => true,
                 _ = ticks.tick() => false,
             };
+            self.follow_clock(&mut boot_began).await;
             let space = DiskSpace::of(&self.directory);
             self.publish_space(space);
             let short = space.free_bytes < space.target_bytes();
@@ -69,6 +76,25 @@ impl Keeper {
                 inspected = Instant::now();
                 self.inspect().await;
             }
+        }
+    }
+
+    /// Corrects the times of this boot's clips once the wall clock is right, and whenever it is set
+    /// again. A clock that cannot be right changes nothing.
+    async fn follow_clock(&self, boot_began: &mut Option<UnixMillis>) {
+        let now = boot_at();
+        let stepped = boot_began.is_none_or(|before| (now.0 - before.0).abs() > CLOCK_STEP_MS);
+        if !stepped || clock_state() == ClockState::Unsynced {
+            return;
+        }
+        match self.store.correct_times(self.boot_id, now).await {
+            Ok(corrected) => {
+                *boot_began = Some(now);
+                if corrected > 0 {
+                    tracing::info!(corrected, "the clock was set: clips have their times");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the times of clips could not be corrected"),
         }
     }
 

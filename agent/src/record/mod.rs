@@ -9,6 +9,7 @@ mod account;
 mod adopt;
 mod disk;
 mod durable;
+mod export;
 mod files;
 mod fragmenter;
 mod fsck;
@@ -42,14 +43,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::durable::LastWritten;
 pub use self::{
     adopt::{AdoptError, Adopted, adopt},
-    fsck::{Damage, DamageKind, FsckReport, fsck},
+    export::{ExportError, Exported, export},
+    fsck::{Damage, DamageKind, FsckReport, fsck, repair},
 };
 use crate::{
     clock::{MonotonicNanos, boot_id, clock_state, unix_now, uptime_ms},
     config::RecordingConfig,
     media::Media,
     motion_change::MotionChange,
-    store::{ClipEnd, ClipKind, NewClip, Store},
+    store::{ClipKind, NewClip, Store},
 };
 
 /// Requests that may wait; more are refused as busy.
@@ -248,8 +250,7 @@ impl Recorder {
             return Err(error.into());
         }
         let part = files::picture_part(clip_id, PartKind::Snapshot, length);
-        let end = ClipEnd { ended_at: taken_at, duration_ms: 0 };
-        self.store.close_clip(clip_id, end, vec![part], None).await?;
+        self.store.close_clip(clip_id, 0, vec![part], None).await?;
         Ok(clip_id)
     }
 

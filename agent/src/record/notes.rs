@@ -8,7 +8,7 @@ use std::{
 use nightjar_shared::{event::EventMessage, ids::ClipId};
 use tokio::runtime::Handle;
 
-use crate::store::{ClipEnd, NewPart, Store, StoreError};
+use crate::store::{NewPart, Store, StoreError};
 
 /// Notes kept for another try; beyond it the oldest is forgotten. The start-up scan finds the
 /// clips again, whatever was forgotten.
@@ -19,8 +19,16 @@ const RETRY: Duration = Duration::from_secs(2);
 /// A note that the index has yet to take.
 pub(super) enum Note {
     Tell(Box<EventMessage>),
-    Close { clip_id: ClipId, end: ClipEnd, parts: Vec<NewPart>, message: Option<Box<EventMessage>> },
-    Gone { clip_id: ClipId, reason: &'static str },
+    Close {
+        clip_id: ClipId,
+        duration_ms: u64,
+        parts: Vec<NewPart>,
+        message: Option<Box<EventMessage>>,
+    },
+    Gone {
+        clip_id: ClipId,
+        reason: &'static str,
+    },
 }
 
 /// The notes that wait, in order. Used by a thread that may block.
@@ -68,8 +76,10 @@ impl Notes {
 async fn take(store: &Store, note: &Note) -> Result<(), StoreError> {
     match note {
         Note::Tell(message) => store.enqueue_event((**message).clone()).await,
-        Note::Close { clip_id, end, parts, message } => {
-            store.close_clip(*clip_id, *end, parts.clone(), message.as_deref().cloned()).await
+        Note::Close { clip_id, duration_ms, parts, message } => {
+            store
+                .close_clip(*clip_id, *duration_ms, parts.clone(), message.as_deref().cloned())
+                .await
         }
         Note::Gone { clip_id, reason } => store.clip_gone(*clip_id, reason).await,
     }

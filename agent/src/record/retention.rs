@@ -89,8 +89,7 @@ pub(super) fn to_delete(clips: &[StoredClip], limits: Limits, now: Now) -> HashS
 
 /// How much free space a class makes way for while `used` bytes are recorded.
 fn wanted_free(class: Class, used: u64, disk: DiskSpace) -> u64 {
-    let elsewhere_too = class <= Class::Continuous;
-    if elsewhere_too || used > disk.allowance_bytes() {
+    if class == Class::Settled || used > disk.allowance_bytes() {
         disk.target_bytes()
     } else {
         disk.least_bytes()

@@ -166,7 +166,8 @@ impl ClipFile {
             tracing::warn!(clip.id = %self.clip_id, %error, "the end of a clip is lost");
         }
         let fragments = self.fragmenter.fragments();
-        let finished = finish(&self.file, &self.directory, self.clip_id, fragments, self.reserve)
+        let path = self.directory.join(video_name(self.clip_id));
+        let finished = finish(&self.file, &self.path(), &path, fragments, self.reserve)
             .map_err(|source| self.failed(source))?;
         let last_fragments = fragments[self.durable..].to_vec();
         Ok(finished.map(|finished| FinishedFile { last_fragments, ..finished }))
@@ -197,7 +198,7 @@ impl ClipFile {
 }
 
 /// Closes a file that a crash left behind: cuts the torn tail, adds the indexes, gives it its
-/// final name. Nothing, and no file, when it holds no footage. A file that is closed already is
+/// final name. Nothing, and no file, when it holds no footage. A file that is whole already is
 /// measured only.
 pub(super) fn repair(
     directory: &Path,
@@ -210,8 +211,10 @@ pub(super) fn repair(
         files::remove(path).map_err(failed)?;
         return Ok(None);
     };
-    if path.ends_with(video_name(clip_id)) && !found.fragments.is_empty() {
-        let length = file.metadata().map_err(failed)?.len();
+    let length = file.metadata().map_err(failed)?.len();
+    let index_length = random_access_index(&found.fragments).len() as u64;
+    let whole = [found.media_end(), found.media_end() + index_length].contains(&length);
+    if path.ends_with(video_name(clip_id)) && whole && !found.fragments.is_empty() {
         return Ok(Some(FinishedFile {
             length,
             duration_ms: mux::ticks_to_ms(found.duration()),
@@ -221,7 +224,8 @@ pub(super) fn repair(
     }
     let reserve_length = usize::try_from(found.reserve_length).unwrap_or(0);
     let reserve = (found.init_length, reserve_length);
-    finish(&file, directory, clip_id, &found.fragments, reserve).map_err(failed)
+    finish(&file, path, &directory.join(video_name(clip_id)), &found.fragments, reserve)
+        .map_err(failed)
 }
 
 /// What a clip's file holds.
@@ -238,14 +242,14 @@ pub(super) fn scan_file(file: &File) -> io::Result<Option<mux::Scan>> {
 
 fn finish(
     file: &File,
-    directory: &Path,
-    clip_id: ClipId,
+    unfinished: &Path,
+    path: &Path,
     fragments: &[FragmentEntry],
     (reserve_at, reserve_length): (u64, usize),
 ) -> io::Result<Option<FinishedFile>> {
-    let unfinished = directory.join(unfinished_video_name(clip_id));
+    let directory = path.parent().unwrap_or(path);
     let Some(last) = fragments.last() else {
-        files::remove(&unfinished)?;
+        files::remove(unfinished)?;
         sync_directory(directory)?;
         return Ok(None);
     };
@@ -253,12 +257,12 @@ fn finish(
     file.set_len(media_end)?;
     if let Err(error) = write_indexes(file, fragments, reserve_at, reserve_length, media_end) {
         // The clip plays without them; only seeking is slower.
-        tracing::warn!(clip.id = %clip_id, %error, "a clip stays without an index");
+        tracing::warn!(path = %path.display(), %error, "a clip stays without an index");
         file.set_len(media_end)?;
     }
     file.sync_all()?;
     let length = file.metadata()?.len();
-    fs::rename(&unfinished, directory.join(video_name(clip_id)))?;
+    fs::rename(unfinished, path)?;
     sync_directory(directory)?;
     let ticks = last.decode_time + u64::from(last.duration) - fragments[0].decode_time;
     Ok(Some(FinishedFile {

@@ -20,6 +20,9 @@ use super::{
 /// oldest are forgotten; a camera that was never paired must not grow its index for ever.
 const REMEMBERED_GONE_CLIPS: i64 = 1_000;
 
+/// Wall clocks drift and are nudged: times that are wrong by less stay as they are.
+const UNNOTICED_STEP_MS: i64 = 2_000;
+
 /// Gives an enum its words in the index.
 macro_rules! words {
     ($name:ty { $($variant:path => $word:literal),+ $(,)? }) => {
@@ -86,13 +89,6 @@ pub struct NewClip {
     pub clock: ClockState,
     pub boot_id: BootId,
     pub started_uptime_ms: u64,
-}
-
-/// A clip's end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClipEnd {
-    pub ended_at: UnixMillis,
-    pub duration_ms: u64,
 }
 
 /// A file of a clip, complete on disk.
@@ -181,24 +177,37 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets a part whose file is gone.
+    pub async fn drop_part(&self, clip_id: ClipId, index: u32) -> Result<()> {
+        self.write(move |transaction| {
+            transaction.execute(
+                "delete from clip_parts where clip_id = ?1 and part_index = ?2",
+                params![clip_id.to_string(), index],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Closes a clip with its remaining parts, queues its upload and the message that its event
     /// ended: all of it or nothing.
     pub async fn close_clip(
         &self,
         clip_id: ClipId,
-        end: ClipEnd,
+        duration_ms: u64,
         parts: Vec<NewPart>,
         message: Option<EventMessage>,
     ) -> Result<()> {
         let tells = message.is_some();
         self.write(move |transaction| {
             transaction.execute(
-                "update clips set state = 'closed', ended_at = ?2, duration_ms = ?3, bytes = ?4
+                // Since it began the wall clock may have been set, and its start with it.
+                "update clips set state = 'closed', ended_at = started_at + ?2, duration_ms = ?2,
+                                  bytes = ?3
                  where clip_id = ?1",
                 params![
                     clip_id.to_string(),
-                    end.ended_at.0,
-                    end.duration_ms,
+                    duration_ms,
                     parts.iter().map(|part| part.length).sum::<u64>(),
                 ],
             )?;
@@ -260,6 +269,22 @@ impl Store {
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    /// Gives the clips of a boot the times that they have by a wall clock which has been set since:
+    /// `boot_at` is when it says that the boot began. Gives how many were wrong.
+    pub async fn correct_times(&self, boot_id: BootId, boot_at: UnixMillis) -> Result<usize> {
+        self.write(move |transaction| {
+            Ok(transaction.execute(
+                "update clips
+                 set started_at = started_uptime_ms + ?2, clock = 'synced',
+                     ended_at = iif(ended_at is null, null, started_uptime_ms + ?2 + duration_ms)
+                 where boot_id = ?1
+                   and (clock = 'unsynced' or abs(started_at - started_uptime_ms - ?2) > ?3)",
+                params![boot_id.to_string(), boot_at.0, UNNOTICED_STEP_MS],
+            )?)
         })
         .await
     }

@@ -26,7 +26,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::Notify;
 
 pub use self::{
-    clips::{Clip, ClipEnd, ClipKind, ClipState, NewClip, NewPart, Part, StoredClip},
+    clips::{Clip, ClipKind, ClipState, NewClip, NewPart, Part, StoredClip},
     commands::{Begin, UnfinishedCommand},
     events::OpenEvent,
     growing::Growth,

@@ -12,13 +12,13 @@ const MIGRATIONS: [&str; 2] =
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
+    // `fsck` may look while the agent runs.
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // FULL syncs the log at every commit. NORMAL would keep the index sound too, but may lose the
     // last commits with the power: then a command could run twice, or a recorded event would
     // never be told. Commits are few, so the price is some syncs for each event.
     connection.pragma_update(None, "synchronous", "full")?;
-    // `fsck` may look while the agent runs.
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
     // A migration that makes a table anew must not take along what refers to it.
     connection.pragma_update(None, "foreign_keys", false)?;
     migrate(&mut connection, &MIGRATIONS)?;
@@ -27,19 +27,20 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
-    let applied: usize = connection
-        .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
-        .map(|version| usize::try_from(version).unwrap_or(usize::MAX))?;
-    if applied > migrations.len() {
-        return Err(StoreError::NewerSchema { found: applied, known: migrations.len() });
-    }
-    for (index, sql) in migrations.iter().enumerate().skip(applied) {
+    loop {
+        // Looks and changes in one transaction: another process may be opening it too.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let applied: usize = transaction
+            .pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+            .map(|version| usize::try_from(version).unwrap_or(usize::MAX))?;
+        if applied > migrations.len() {
+            return Err(StoreError::NewerSchema { found: applied, known: migrations.len() });
+        }
+        let Some(sql) = migrations.get(applied) else { return Ok(()) };
         transaction.execute_batch(sql)?;
-        transaction.pragma_update(None, "user_version", index + 1)?;
+        transaction.pragma_update(None, "user_version", applied + 1)?;
         transaction.commit()?;
     }
-    Ok(())
 }
 
 /// Notes that the index was opened, and gives the number of this run.

@@ -3,9 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
 mod alone;
+mod clock;
 mod commands;
 mod configuration;
 mod detect;
+#[path = "../footage/mod.rs"]
+mod footage;
+mod footage_tools;
 mod pairing;
 mod relay;
 mod support;

@@ -127,7 +127,7 @@ async fn a_board_that_wakes_in_the_past_trusts_its_relay_all_the_same() {
 }
 
 /// libfaketime, where it is installed.
-fn faked_time() -> Option<PathBuf> {
+pub(crate) fn faked_time() -> Option<PathBuf> {
     let found = fs::read_dir("/usr/lib").unwrap().find_map(|directory| {
         let library = directory.unwrap().path().join("faketime/libfaketime.so.1");
         library.exists().then_some(library)

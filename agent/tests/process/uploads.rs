@@ -4,7 +4,7 @@ use std::{collections::HashSet, fs, time::Duration};
 
 use nightjar_agent::{
     clock::{boot_id, unix_now},
-    store::{ClipEnd, ClipKind, INDEX_FILE, NewClip, NewPart, Store},
+    store::{ClipKind, INDEX_FILE, NewClip, NewPart, Store},
 };
 use nightjar_shared::{api::PartKind, ids::ClipId, time::ClockState};
 use tokio::time::sleep;
@@ -47,9 +47,8 @@ async fn leave_clips(home: &Home) -> HashSet<String> {
             length: PICTURE_BYTES as u64,
             duration_ms: None,
         };
-        let end = ClipEnd { ended_at: unix_now(), duration_ms: 0 };
         store.begin_clip(clip, None).await.unwrap();
-        store.close_clip(clip_id, end, vec![part], None).await.unwrap();
+        store.close_clip(clip_id, 0, vec![part], None).await.unwrap();
         left.insert(clip_id.to_string());
     }
     left

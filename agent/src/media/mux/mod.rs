@@ -19,7 +19,7 @@ pub use self::{
     h264::{InvalidStream, VideoTrack},
     index::{FragmentEntry, RESERVE_PER_ENTRY, index_reserve, random_access_index, segment_index},
     init::init_segment,
-    scan::{Scan, scan},
+    scan::{Scan, retime, sample_descriptions, scan},
     segments::{SegmentCutter, segments},
 };
 

@@ -71,6 +71,34 @@ pub fn scan<E>(
     Ok((found.init_length > 0).then_some(found))
 }
 
+/// Gives a fragment another place in time: `moof` is its first box, as this module writes it. False,
+/// and nothing changed, where it is not.
+pub fn retime(moof: &mut [u8], sequence: u32, decode_time: u64) -> bool {
+    let place = |path: &[[u8; 4]]| {
+        path.iter().try_fold((8, moof.len()), |(start, end), kind| {
+            let (at, length) = child_at(moof.get(start..end)?, *kind)?;
+            Some((start + at, start + at + length))
+        })
+    };
+    let (Some((header_at, _)), Some((time_at, time_end))) =
+        (place(&[*b"mfhd"]), place(&[*b"traf", *b"tfdt"]))
+    else {
+        return false;
+    };
+    if time_end - time_at < 12 {
+        return false;
+    }
+    moof[header_at + 4..header_at + 8].copy_from_slice(&sequence.to_be_bytes());
+    moof[time_at + 4..time_at + 12].copy_from_slice(&decode_time.to_be_bytes());
+    true
+}
+
+/// What tells the decoder about the stream: the sample descriptions of an initialisation segment.
+/// Footage may be joined only where they are the same.
+pub fn sample_descriptions(init: &[u8]) -> Option<&[u8]> {
+    [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd"].into_iter().try_fold(init, child)
+}
+
 fn header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
     let (size, rest) = bytes.split_first_chunk::<4>()?;
     Some((*rest.first_chunk::<4>()?, u32::from_be_bytes(*size)))
@@ -100,14 +128,21 @@ fn fragment_header(moof: &[u8], offset: u64, length: u32) -> Option<FragmentEntr
 }
 
 /// The body of the first box of a kind.
-fn child(mut boxes: &[u8], wanted: [u8; 4]) -> Option<&[u8]> {
+fn child(boxes: &[u8], wanted: [u8; 4]) -> Option<&[u8]> {
+    let (at, length) = child_at(boxes, wanted)?;
+    boxes.get(at..at + length)
+}
+
+/// Where the body of the first box of a kind lies, and its length.
+fn child_at(boxes: &[u8], wanted: [u8; 4]) -> Option<(usize, usize)> {
+    let mut at = 0;
     loop {
-        let (kind, length) = header(boxes)?;
-        let body = boxes.get(8..length as usize)?;
+        let (kind, length) = header(boxes.get(at..)?)?;
+        let body = boxes.get(at + 8..at + length as usize)?;
         if kind == wanted {
-            return Some(body);
+            return Some((at + 8, body.len()));
         }
-        boxes = &boxes[length as usize..];
+        at += length as usize;
     }
 }
 
@@ -177,6 +212,28 @@ mod tests {
         assert_eq!(scan_bytes(&bytes).unwrap(), open);
         assert_eq!(open.fragments[1].decode_time, 90_000);
         assert_eq!(open.duration(), 135_000);
+    }
+
+    #[test]
+    fn a_fragment_is_given_another_place_in_time() {
+        let (mut bytes, [_, reserve, first, _]) = file();
+        let length = scan_bytes(&bytes).unwrap().fragments[0].length as usize;
+        assert_eq!(length, first - reserve);
+        assert!(retime(&mut bytes[reserve..first], 9, 7 << 33));
+        let moved = scan_bytes(&bytes).unwrap().fragments[0];
+        assert_eq!((moved.decode_time, moved.duration), (7 << 33, 90_000));
+        assert!(!retime(&mut bytes[first..first + 40], 1, 1), "cut off");
+    }
+
+    #[test]
+    fn sample_descriptions_tell_streams_apart() {
+        let track = VideoTrack::from_key_frame(&key_frame()).unwrap();
+        let (one, later) =
+            (init_segment(&track, UnixMillis(0)), init_segment(&track, UnixMillis(9_000_000)));
+        assert_ne!(one, later);
+        assert!(sample_descriptions(&one).is_some());
+        assert_eq!(sample_descriptions(&one), sample_descriptions(&later));
+        assert_eq!(sample_descriptions(&one[..200]), None);
     }
 
     #[test]

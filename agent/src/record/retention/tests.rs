@@ -148,7 +148,7 @@ fn assert_promises(clips: &[StoredClip], doomed: &HashSet<ClipId>, limits: Limit
     let left: Vec<&StoredClip> = clips.iter().filter(|clip| !gone(clip)).collect();
 
     assert!(used <= limits.max_bytes || left.is_empty(), "{round}: the budget");
-    let elsewhere = left.iter().any(|clip| Class::of(clip) <= Class::Continuous);
+    let elsewhere = left.iter().any(|clip| Class::of(clip) == Class::Settled);
     let crowded = !elsewhere && used <= disk.allowance_bytes();
     assert!(free >= disk.floor_bytes() || crowded, "{round}: the floor");
     assert!(free >= disk.least_bytes() || left.is_empty(), "{round}: recording goes on");

@@ -1,0 +1,142 @@
+//! `export`, `fsck --repair` and `protect` on what an agent recorded.
+
+use std::{
+    fs::{self, OpenOptions},
+    path::PathBuf,
+    process::Output,
+};
+
+use nightjar_agent::store::{Clip, ClipKind, ClipState, INDEX_FILE, Store};
+
+use crate::{
+    footage,
+    support::{Home, agent, output, wait_for},
+};
+use rustix::process::Signal;
+
+/// A home in which an agent has recorded, continuously and an event, and was stopped.
+fn recorded() -> Home {
+    let home = Home::with_config(
+        "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 320\nheight = 240\nfps = 10\n\
+         quiet_s = 8\nwalk_s = 3\n\
+         [recording]\nmode = \"both\"\npre_roll_s = 1\npost_roll_s = 1\n",
+    );
+    let mut running = home.run();
+    wait_for("an event between continuous footage", || {
+        let clips = clips(&home);
+        let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
+        let closed = clips.iter().filter(|clip| clip.state == ClipState::Closed).count();
+        let pieces = kinds.iter().filter(|kind| **kind == ClipKind::Continuous).count();
+        (kinds.contains(&ClipKind::Motion) && pieces >= 2 && closed >= 2).then_some(())
+    });
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait(), Some(0));
+    home
+}
+
+fn clips(home: &Home) -> Vec<Clip> {
+    let index = home.data_dir().join(INDEX_FILE);
+    if !index.exists() {
+        return Vec::new();
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async { Store::open(&index).unwrap().clips().await.unwrap() })
+}
+
+fn tool(home: &Home, arguments: &[&str]) -> Output {
+    let mut command = agent();
+    command.arg(arguments[0]).arg("--data-dir").arg(home.data_dir()).args(&arguments[1..]);
+    output(&mut command, "")
+}
+
+fn video(home: &Home, clip: &Clip) -> PathBuf {
+    home.data_dir().join("recordings").join(&clip.parts[0].path)
+}
+
+#[test]
+fn an_export_joins_continuous_footage_and_events_without_doubling_a_frame() {
+    let home = recorded();
+    let out = home.path("out.mp4");
+    let arguments =
+        ["export", "--from", "2020-01-01", "--to", "2100-01-01", "--out", out.to_str().unwrap()];
+    let exported = tool(&home, &arguments);
+    let complaints = String::from_utf8(exported.stderr).unwrap();
+    assert_eq!((exported.status.code(), complaints.as_str()), (Some(0), ""), "no gaps");
+
+    let clips = clips(&home);
+    let span_ms = clips.last().unwrap().ended_at.unwrap().0 - clips[0].started_at.0;
+    let probe = footage::probe(&out);
+    let span_s = std::time::Duration::from_millis(u64::try_from(span_ms).unwrap()).as_secs_f64();
+    assert!(probe.starts_with_key_frame);
+    assert!((probe.duration_s - span_s).abs() < 0.5, "{probe:?} for {span_s} s");
+    let expected = (span_s * 10.0).round();
+    #[expect(clippy::cast_precision_loss, reason = "a few hundred frames")]
+    let frames = probe.frames as f64;
+    assert!((frames - expected).abs() <= 5.0, "{frames} frames for {expected}");
+}
+
+#[test]
+fn an_export_of_a_time_without_footage_says_so() {
+    let home = recorded();
+    let nothing = tool(&home, &["export", "--from", "2020-01-01", "--to", "2020-01-02"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(String::from_utf8(nothing.stderr).unwrap().contains("nothing was recorded"));
+    let reversed = tool(&home, &["export", "--from", "2020-01-02", "--to", "2020-01-01"]);
+    assert_eq!(reversed.status.code(), Some(2));
+}
+
+#[test]
+fn fsck_finds_what_is_broken_and_mends_it() {
+    let home = recorded();
+    assert_eq!(tool(&home, &["fsck"]).status.code(), Some(0));
+    let clips = clips(&home);
+    let motion = clips.iter().find(|clip| clip.kind == ClipKind::Motion).unwrap();
+    let mut pieces = clips.iter().filter(|clip| clip.kind == ClipKind::Continuous);
+    let (gone, whole) = (pieces.next().unwrap(), pieces.next().unwrap());
+    // A torn tail, a file that is gone, a thumbnail that is gone, a file that nobody knows.
+    let torn = video(&home, motion);
+    let length = torn.metadata().unwrap().len();
+    OpenOptions::new().write(true).open(&torn).unwrap().set_len(length * 2 / 3).unwrap();
+    fs::remove_file(video(&home, gone)).unwrap();
+    if let Some(thumbnail) = motion.parts.get(1) {
+        fs::remove_file(home.data_dir().join("recordings").join(&thumbnail.path)).unwrap();
+    }
+    let orphan = nightjar_shared::ids::ClipId::generate();
+    let orphan_path = home.data_dir().join(format!("recordings/{orphan}.mp4"));
+    fs::copy(video(&home, whole), &orphan_path).unwrap();
+
+    let found = tool(&home, &["fsck", "--json"]);
+    assert_eq!(found.status.code(), Some(1));
+    let report = String::from_utf8(found.stdout).unwrap();
+    for kind in ["missing_file", "wrong_length", "orphan"] {
+        assert!(report.contains(kind), "{kind}: {report}");
+    }
+
+    assert_eq!(tool(&home, &["fsck", "--repair"]).status.code(), Some(0));
+    assert_eq!(tool(&home, &["fsck"]).status.code(), Some(0));
+    let probe = footage::probe(&torn);
+    assert!(probe.starts_with_key_frame && probe.frames > 0, "{probe:?}");
+    footage::probe(&orphan_path);
+}
+
+#[test]
+fn fsck_mends_nothing_beside_a_running_agent() {
+    let home = Home::synthetic();
+    let _running = home.run();
+    home.wait_for_log("the camera sees");
+    let refused = tool(&home, &["fsck", "--repair"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("another agent"));
+}
+
+#[test]
+fn a_clip_is_protected_and_like_any_other_again() {
+    let home = recorded();
+    let clip_id = clips(&home)[0].clip_id.to_string();
+    assert_eq!(tool(&home, &["protect", &clip_id]).status.code(), Some(0));
+    assert!(clips(&home)[0].protected);
+    assert_eq!(tool(&home, &["protect", &clip_id, "--off"]).status.code(), Some(0));
+    assert!(!clips(&home)[0].protected);
+    let unknown = nightjar_shared::ids::ClipId::generate().to_string();
+    assert_eq!(tool(&home, &["protect", &unknown]).status.code(), Some(2));
+}
