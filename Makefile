@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 lint bench bench-motion soak
+.PHONY: help demo test test-v4l2 lint bench bench-motion bench-recording soak
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -18,6 +18,7 @@ help:
 	@echo 'make lint       format and lints alone'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-motion  the same for the motion detector alone'
+	@echo 'make bench-recording  the same for the recorder alone'
 
 demo:
 	@build/install-packages build run
@@ -69,3 +70,7 @@ bench:
 bench-motion:
 	@build/install-packages build run
 	$(CARGO) bench -p nightjar-agent --bench motion
+
+bench-recording:
+	@build/install-packages build run
+	$(CARGO) bench -p nightjar-agent --bench recording

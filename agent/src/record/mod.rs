@@ -10,6 +10,7 @@ mod adopt;
 mod disk;
 mod durable;
 mod export;
+pub mod figures;
 mod files;
 mod fragmenter;
 mod fsck;

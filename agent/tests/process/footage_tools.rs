@@ -64,12 +64,13 @@ fn an_export_joins_continuous_footage_and_events_without_doubling_a_frame() {
     assert_eq!((exported.status.code(), complaints.as_str()), (Some(0), ""), "no gaps");
 
     let clips = clips(&home);
-    let span_ms = clips.last().unwrap().ended_at.unwrap().0 - clips[0].started_at.0;
+    let length_ms = clips.last().unwrap().ended_at.unwrap().0 - clips[0].started_at.0;
     let probe = footage::probe(&out);
-    let span_s = std::time::Duration::from_millis(u64::try_from(span_ms).unwrap()).as_secs_f64();
+    let expected_s =
+        std::time::Duration::from_millis(u64::try_from(length_ms).unwrap()).as_secs_f64();
     assert!(probe.starts_with_key_frame);
-    assert!((probe.duration_s - span_s).abs() < 0.5, "{probe:?} for {span_s} s");
-    let expected = (span_s * 10.0).round();
+    assert!((probe.duration_s - expected_s).abs() < 0.5, "{probe:?} for {expected_s} s");
+    let expected = (expected_s * 10.0).round();
     #[expect(clippy::cast_precision_loss, reason = "a few hundred frames")]
     let frames = probe.frames as f64;
     assert!((frames - expected).abs() <= 5.0, "{frames} frames for {expected}");
