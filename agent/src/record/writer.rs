@@ -291,3 +291,6 @@ fn write_indexes(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
