@@ -10,7 +10,16 @@ const MINUTES: u64 = 60;
 fn minute() -> Vec<(bytes::Bytes, bool)> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-f", "lavfi", "-i", "testsrc2=size=160x120:rate=15"])
-        .args(["-frames:v", "900", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"])
+        .args([
+            "-frames:v",
+            "900",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "ultrafast",
+            "-pix_fmt",
+            "yuv420p",
+        ])
         .args(["-tune", "zerolatency", "-profile:v", "baseline", "-g", "15"])
         .args(["-x264-params", "aud=1:repeat-headers=1:scenecut=0", "-f", "h264", "-"])
         .output()
@@ -67,7 +76,7 @@ fn an_hour_in_one_clip_takes_no_memory_and_is_sought_in() {
     let grown = resident().saturating_sub(after_a_minute);
     assert!(grown < 2_000_000, "an hour took {grown} bytes of memory");
     let finished = file.close().unwrap().unwrap();
-    assert_eq!(finished.duration_ms, MINUTES * 60_000);
+    assert!(finished.duration_ms.abs_diff(MINUTES * 60_000) <= 1, "{finished:?}");
 
     let path = directory.path().join(video_name(clip_id));
     for at_s in [0, 61, 1_800, 3_590] {
