@@ -2,6 +2,7 @@
 //! also what it saw, as masks and as a film.
 
 use std::{
+    ffi::OsString,
     fs, io,
     io::Write as _,
     path::{Path, PathBuf},
@@ -37,9 +38,10 @@ pub(super) struct DetectArguments {
     /// An agent's configuration, to go by its zones and its sensitivity
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Write a picture of the moving pixels for each picture looked at: DIR/000000.pgm and on
-    #[arg(long, value_name = "DIR")]
-    masks: Option<PathBuf>,
+    /// Write a picture of the moving pixels for each picture looked at: DIR/000000.pgm and on.
+    /// An empty DIR, as scripts give, writes none
+    #[arg(long, value_name = "DIR", default_value = "", hide_default_value = true)]
+    masks: OsString,
     /// Write a film that shows what was seen: objects green, candidates yellow, zones blue,
     /// moving pixels red, a red frame while motion goes on
     #[arg(long, value_name = "OUT.mp4")]
@@ -87,11 +89,12 @@ struct Drawings {
 
 impl Drawings {
     fn new(arguments: &DetectArguments) -> anyhow::Result<Self> {
-        if let Some(directory) = &arguments.masks {
+        let masks = (!arguments.masks.is_empty()).then(|| PathBuf::from(&arguments.masks));
+        if let Some(directory) = &masks {
             fs::create_dir_all(directory)
                 .with_context(|| format!("cannot make {}", directory.display()))?;
         }
-        let (masks, overlay) = (arguments.masks.clone(), arguments.overlay.clone());
+        let overlay = arguments.overlay.clone();
         Ok(Self { masks, overlay, film: None, drawn: 0 })
     }
 
