@@ -175,3 +175,34 @@ async fn a_person_masks_a_window_and_sets_the_hours() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn a_person_sees_why_there_is_no_footage() -> Result<()> {
+    Scenario::run("app_timeline", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let (owner, camera_id) = (&stack.owner, &stack.camera_id);
+        owner.command_done(camera_id, "disarm", serde_json::json!({})).await?;
+        let path = stack.camera_path("timeline");
+        wait::until_true("the timeline tells that it is disarmed", SOON, async || {
+            let timeline = owner.get(&path).await?.expect(200)?.json();
+            let gaps = timeline["gaps"].as_array().cloned().unwrap_or_default();
+            Ok(gaps.iter().any(|gap| gap["reason"] == "disarmed"))
+        })
+        .await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        page.fill(&id("sign-in-email"), EMAIL).await?;
+        page.fill(&id("sign-in-password"), PASSWORD).await?;
+        page.tap(&id("sign-in-submit")).await?;
+        page.tap("[data-testid=\"camera-card\"] a").await?;
+        page.shows("[data-testid=\"timeline-gap\"][data-reason=\"disarmed\"]", SOON).await?;
+        page.tap(&id("timeline-earlier")).await?;
+        wait::until_true("the day before is shown", SOON, async || {
+            Ok(page.text(&id("timeline-day")).await? == "Yesterday")
+        })
+        .await?;
+        page.screenshot("1-yesterday").await
+    })
+    .await
+}

@@ -20,6 +20,8 @@ agent=$!
 clips() { ls /run/agent/recordings 2>/dev/null | grep "$1"; }
 move() { v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=$1; }
 control() { v4l2-ctl --device /dev/video0 --set-ctrl $1; }
+# The driver's pretended automatic gain changes a value all the time, and no picture.
+control gain_automatic=0
 waited=0
 while [ ! -e "$DIRECTORY/sees" ] && [ $waited -lt 60 ]; do
     grep -q "the camera sees" "$DIRECTORY/agent.log" && touch "$DIRECTORY/sees"

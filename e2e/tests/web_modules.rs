@@ -32,6 +32,8 @@ async fn the_app_s_pure_pieces_decide_as_they_should() -> Result<()> {
         waits_grow_and_a_steady_connection_starts_anew(&page).await?;
         addresses_find_their_view_and_stay_in_the_app(&page).await?;
         whep_speaks_its_headers_and_fragments(&page).await?;
+        polygons_keep_their_shape_and_their_bounds(&page).await?;
+        a_week_is_the_same_as_a_grid_and_as_periods(&page).await?;
         times_read_as_people_read_them(&page).await
     })
     .await
@@ -52,6 +54,38 @@ async fn waits_grow_and_a_steady_connection_starts_anew(page: &Page) -> Result<(
         backoff.reset(); waits.push(backoff.failed(6001, 0)); \
         return waits; })()";
     assert_gives(page, "backoff.js", story, json!([500, 1000, 2000, 500, 500])).await
+}
+
+async fn polygons_keep_their_shape_and_their_bounds(page: &Page) -> Result<()> {
+    let square = "[[0, 0], [1, 0], [1, 1], [0, 1]]";
+    let given = |call: &str| call.replace("SQUARE", square);
+    let name = "polygon.js";
+    let moved = given("module.moved(SQUARE, 2, [1.7, -0.12345678])");
+    assert_gives(page, name, &moved, json!([[0, 0], [1, 0], [1, 0], [0, 1]])).await?;
+    let near_the_bottom = given("module.withPoint(SQUARE, [0.4, 0.9])[3]");
+    assert_gives(page, name, &near_the_bottom, json!([0.4, 0.9])).await?;
+    let split = given("module.split(SQUARE, 3)[4]");
+    assert_gives(page, name, &split, json!([0, 0.5])).await?;
+    let fewest = given("module.without(module.without(SQUARE, 0), 0).length");
+    assert_gives(page, name, &fewest, json!(3)).await?;
+    let most = "(() => { let shape = module.firstShape(0); \
+                for (let step = 0; step < 99; step++) shape = module.split(shape, 0); \
+                return shape.length; })()";
+    assert_gives(page, name, most, json!(32)).await
+}
+
+async fn a_week_is_the_same_as_a_grid_and_as_periods(page: &Page) -> Result<()> {
+    let periods = json!([
+        { "day": "monday", "from_minute": 0, "until_minute": 360 },
+        { "day": "monday", "from_minute": 1320, "until_minute": 1440 },
+        { "day": "sunday", "from_minute": 600, "until_minute": 660 },
+    ]);
+    let there_and_back = format!("module.periodsOf(module.gridOf({periods}))");
+    assert_gives(page, "week.js", &there_and_back, periods).await?;
+    let odd = "[{day: 'tuesday', from_minute: 90, until_minute: 100}]";
+    let rounded = format!("[module.isExact({odd}), module.periodsOf(module.gridOf({odd}))]");
+    let hour = json!([{ "day": "tuesday", "from_minute": 60, "until_minute": 120 }]);
+    assert_gives(page, "week.js", &rounded, json!([false, hour])).await
 }
 
 async fn addresses_find_their_view_and_stay_in_the_app(page: &Page) -> Result<()> {

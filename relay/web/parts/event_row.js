@@ -16,7 +16,7 @@ export function withClip(event, { clip_id, thumbnail_url }) {
 /** That nothing moved any more needs no words. */
 function unusualEnd(event) {
   const words = event.reason === "still" ? null : endWords(event);
-  return words && element("span", { class: "quiet", "data-testid": "event-end" }, words);
+  return words && element("span", { class: "quiet whole", "data-testid": "event-end" }, words);
 }
 
 /**

@@ -31,8 +31,8 @@ export class TimelinePanel {
   #daysAgo = 0;
   #bar = document.createElementNS(SVG, "svg");
   #heading = element("strong", { "data-testid": "timeline-day" });
-  #earlier = element("button", { class: "button", type: "button", "data-testid": "timeline-earlier" }, "Day before");
-  #later = element("button", { class: "button", type: "button", "data-testid": "timeline-later" }, "Day after");
+  #earlier = element("button", { class: "button", type: "button", "data-testid": "timeline-earlier" }, "Earlier");
+  #later = element("button", { class: "button", type: "button", "data-testid": "timeline-later" }, "Later");
   #list = element("ul", { class: "gaps", "data-testid": "timeline-gaps" });
 
   /**

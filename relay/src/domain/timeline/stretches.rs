@@ -107,6 +107,12 @@ pub(super) fn gaps(known: &Known<'_>, from: UnixMillis, to: UnixMillis) -> Vec<G
         }
     };
     let mut at = from;
+    // A camera that was just paired takes a moment to speak.
+    if let Some(first) = known.stretches.first().filter(|_| from == known.paired_at)
+        && first.began_at.since(from) <= HOLDS
+    {
+        at = at.max(first.began_at.min(to));
+    }
     for stretch in known.stretches {
         add(at, stretch.began_at.min(to), Reason::Unexplained);
         let until = end_of(stretch, known).min(to);
@@ -208,9 +214,10 @@ mod tests {
         assert_eq!(gaps_of(&news, 0, 3_640), [(30, 3_630, Reason::Unexplained)]);
         // The camera was never heard, or not any more.
         assert_eq!(gaps_of(&[], 0, 100), [(0, 100, Reason::Unexplained)]);
-        let news = [(50, Note::Watching)];
-        assert_eq!(gaps_of(&news, 0, 100), [(0, 50, Reason::Unexplained)]);
-        assert_eq!(gaps_of(&news, 0, 200), [(0, 200, Reason::Unexplained)]);
+        let news = [(100, Note::Watching)];
+        assert_eq!(gaps_of(&news, 0, 150), [(0, 100, Reason::Unexplained)]);
+        assert_eq!(gaps_of(&news, 0, 200), [(0, 100, Reason::Unexplained)]);
+        assert_eq!(gaps_of(&news, 0, 300), [(0, 300, Reason::Unexplained)]);
     }
 
     #[test]
@@ -218,6 +225,8 @@ mod tests {
         let stretches = history(&[(100, Note::Watching)]);
         let known = Known { stretches: &stretches, paired_at: at(100), now: at(110) };
         assert_eq!(gaps(&known, at(0), at(10_000)), []);
+        // The first words take a moment.
+        assert_eq!(gaps_of(&[(20, Note::Watching)], 0, 30), []);
     }
 
     #[test]
