@@ -31,6 +31,6 @@ export async function newPicture(cameraId, signal) {
 }
 
 async function pictureOf({ clip_id }, signal) {
-  const { parts } = await api.playback(clip_id, signal);
+  const { parts } = await api.playback(clip_id, undefined, signal);
   return parts.find(({ kind }) => kind === "snapshot")?.url ?? null;
 }
