@@ -66,6 +66,8 @@ pub(crate) struct Disk {
     next: u64,
     fault: Option<Fault>,
     counts: HashMap<Operation, u64>,
+    /// Since the counting began.
+    pub(crate) written_bytes: u64,
     dead: bool,
     /// When the fault came to pass.
     pub(crate) struck_at: Option<MonotonicNanos>,
@@ -79,15 +81,22 @@ impl Disk {
             next: ROOT + 1,
             fault: None,
             counts: HashMap::new(),
+            written_bytes: 0,
             dead: false,
             struck_at: None,
         }
+    }
+
+    /// Operations of a kind since the counting began.
+    pub(crate) fn count(&self, operation: Operation) -> u64 {
+        self.counts.get(&operation).copied().unwrap_or(0)
     }
 
     /// Counts from here on.
     pub(crate) fn plan(&mut self, fault: Option<Fault>) {
         self.fault = fault;
         self.counts.clear();
+        self.written_bytes = 0;
         self.struck_at = None;
     }
 

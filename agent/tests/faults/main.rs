@@ -10,6 +10,7 @@ mod forgetful;
 mod migration;
 mod mount;
 mod recorder;
+mod wear;
 
 use std::sync::{Arc, Mutex};
 

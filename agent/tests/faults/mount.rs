@@ -115,6 +115,7 @@ impl Disk {
 
     fn write(&mut self, number: u64, offset: i64, bytes: &[u8]) -> Result<(), i32> {
         self.check(Operation::Write)?;
+        self.written_bytes += bytes.len() as u64;
         self.file(number)?.write(usize::try_from(offset).unwrap_or(0), bytes);
         Ok(())
     }
