@@ -81,6 +81,7 @@ impl Settings {
 pub struct Agent {
     directory: PathBuf,
     data_dir: PathBuf,
+    namespace: Option<String>,
     process: Option<Process>,
 }
 
@@ -99,7 +100,12 @@ impl Agent {
         fs::create_dir_all(&data_dir).context("cannot make the agent's data directory")?;
         fs::write(directory.join("agent.toml"), settings.to_toml())
             .context("cannot write agent.toml")?;
-        Ok(Self { directory: directory.to_owned(), data_dir, process: None })
+        Ok(Self { directory: directory.to_owned(), data_dir, namespace: None, process: None })
+    }
+
+    /// From its next start on the agent is in this network namespace.
+    pub fn live_in(&mut self, namespace: &str) {
+        self.namespace = Some(namespace.to_owned());
     }
 
     /// Pairs with the text of a provisioning file.
@@ -129,7 +135,7 @@ impl Agent {
     pub fn start(&mut self) -> Result<()> {
         let program = programs::find("nightjar-agent")?;
         let config = self.directory.join("agent.toml");
-        let arguments = [
+        let arguments: [&std::ffi::OsStr; 5] = [
             "run".as_ref(),
             "--config".as_ref(),
             config.as_os_str(),
@@ -137,7 +143,14 @@ impl Agent {
             self.data_dir.as_os_str(),
         ];
         let log = self.directory.join("agent.log");
-        self.process = Some(Process::start(&program, arguments, &log)?);
+        self.process = Some(match &self.namespace {
+            None => Process::start(&program, arguments, &log)?,
+            Some(namespace) => {
+                let inside = ["netns".as_ref(), "exec".as_ref(), namespace.as_ref()];
+                let all = inside.into_iter().chain([program.as_os_str()]).chain(arguments);
+                Process::start(Path::new("ip"), all, &log)?
+            }
+        });
         Ok(())
     }
 

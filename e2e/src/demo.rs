@@ -115,7 +115,12 @@ fn place(options: &Options) -> Result<Place> {
         return Ok(Place { listen: options.listen, ..Place::loopback(ports) });
     }
     let host = if options.listen.is_unspecified() { own_address()? } else { options.listen };
-    Ok(Place { ports, listen: options.listen, scheme: "https", host: host.to_string() })
+    Ok(Place {
+        listen: options.listen,
+        scheme: "https",
+        host: host.to_string(),
+        ..Place::loopback(ports)
+    })
 }
 
 /// The address by which the local network reaches this machine: that of the default route. No

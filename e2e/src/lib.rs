@@ -8,6 +8,8 @@ pub mod browser;
 pub mod demo;
 pub mod feed;
 pub mod footage;
+pub mod network;
+pub mod players;
 pub mod process;
 pub mod programs;
 pub mod relay;

@@ -48,13 +48,15 @@ pub struct Place {
     pub listen: IpAddr,
     pub scheme: &'static str,
     pub host: String,
+    /// The section `[turn]` of its configuration.
+    pub turn: String,
 }
 
 impl Place {
     /// Plain http on loopback; a browser treats localhost as secure.
     pub fn loopback(ports: Ports) -> Self {
         let listen = IpAddr::from(Ipv4Addr::LOCALHOST);
-        Self { ports, listen, scheme: "http", host: "localhost".to_owned() }
+        Self { ports, listen, scheme: "http", host: "localhost".to_owned(), turn: String::new() }
     }
 
     fn url(&self, scheme: &str, port: u16) -> String {
@@ -74,7 +76,9 @@ impl Place {
              public_url = \"{mqtt_url}\"\n\
              [store]\n\
              listen = \"{listen}:{store}\"\n\
-             public_url = \"{store_url}\"\n",
+             public_url = \"{store_url}\"\n\
+             {turn}",
+            turn = self.turn,
             web_url = self.url(self.scheme, web),
             store_url = self.url(self.scheme, store),
             mqtt_url = self.url("mqtts", mqtt),

@@ -1,0 +1,96 @@
+"""Watches a camera by WHEP with aiortc, a WebRTC stack that is not ours, and tells what it saw.
+
+Takes its orders as JSON on standard input: {"base", "ca"?, "token", "camera_id", "frames"} with an
+optional "refuse_udp" (TURN over TCP alone) and "relay_only". Prints one JSON object.
+"""
+
+import asyncio
+import json
+import re
+import ssl
+import sys
+import time
+import urllib.request
+
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
+
+
+def request(orders, method, path, body=None, headers=None):
+    context = ssl.create_default_context(cafile=orders["ca"]) if orders.get("ca") else None
+    call = urllib.request.Request(orders["base"] + path, method=method, data=body)
+    call.add_header("authorization", "Bearer " + orders["token"])
+    for name, value in (headers or {}).items():
+        call.add_header(name, value)
+    with urllib.request.urlopen(call, context=context, timeout=20) as answer:
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def ice_servers(headers):
+    servers = []
+    for link in headers.get_all("link") or []:
+        url = re.search(r"<([^>]*)>", link).group(1)
+        user = re.search(r'username="([^"]*)"', link)
+        credential = re.search(r'credential="([^"]*)"', link)
+        if user is None:
+            servers.append(RTCIceServer(urls=url))
+        else:
+            servers.append(
+                RTCIceServer(urls=url, username=user.group(1), credential=credential.group(1))
+            )
+    return servers
+
+
+def chosen(servers, orders):
+    """aiortc takes one STUN and one TURN server: the first of each that it finds."""
+    if orders.get("refuse_udp"):
+        return [server for server in servers if "transport=tcp" in server.urls]
+    return servers
+
+
+async def watch(orders):
+    whep = "/api/v1/cameras/%s/whep" % orders["camera_id"]
+    _, headers, _ = request(orders, "OPTIONS", whep)
+    offered = ice_servers(headers)
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=chosen(offered, orders)))
+    connection.addTransceiver("video", direction="recvonly")
+    arrived = asyncio.Future()
+
+    @connection.on("track")
+    def on_track(track):
+        arrived.set_result(track)
+
+    await connection.setLocalDescription(await connection.createOffer())
+    offer = connection.localDescription.sdp
+    started = time.monotonic()
+    status, headers, answer = await asyncio.to_thread(
+        request, orders, "POST", whep, offer.encode(), {"content-type": "application/sdp"}
+    )
+    location = headers["location"]
+    await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+    track = await asyncio.wait_for(arrived, 20)
+    frame = await asyncio.wait_for(track.recv(), 20)
+    first_frame_s = time.monotonic() - started
+    for _ in range(orders["frames"]):
+        frame = await asyncio.wait_for(track.recv(), 10)
+    # The camera measures every two seconds.
+    session = {}
+    for _ in range(50):
+        _, _, text = await asyncio.to_thread(request, orders, "GET", location)
+        session = json.loads(text)
+        if (session.get("statistics") or {}).get("local_candidate"):
+            break
+        await asyncio.wait_for(track.recv(), 10)
+    deleted, _, _ = await asyncio.to_thread(request, orders, "DELETE", location)
+    await connection.close()
+    return {
+        "status": status,
+        "deleted": deleted,
+        "first_frame_s": first_frame_s,
+        "width": frame.width,
+        "height": frame.height,
+        "urls": [server.urls for server in offered],
+        "session": session,
+    }
+
+
+print(json.dumps(asyncio.run(watch(json.load(sys.stdin)))))

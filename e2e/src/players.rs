@@ -1,0 +1,126 @@
+//! Players that others wrote. They are fetched at their first use, from the registries where
+//! everybody gets them, and stay in cargo's target directory.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{api::Api, process, programs};
+
+const REQUIREMENTS: &str = include_str!("../players/requirements.txt");
+const AIORTC_PLAYER: &str = include_str!("../players/aiortc_player.py");
+
+/// What aiortc saw of a camera.
+#[derive(Debug, Deserialize)]
+pub struct Seen {
+    pub status: u16,
+    pub deleted: u16,
+    pub first_frame_s: f64,
+    pub width: u32,
+    pub height: u32,
+    /// The ICE servers that the relay named.
+    pub urls: Vec<String>,
+    /// As the relay showed it while the picture was there.
+    pub session: Value,
+}
+
+impl Seen {
+    /// The kind of the camera's and of the viewer's candidate.
+    pub fn candidates(&self) -> (&str, &str) {
+        let kind = |name: &str| self.session["statistics"][name].as_str().unwrap_or("unknown");
+        (kind("local_candidate"), kind("remote_candidate"))
+    }
+}
+
+/// aiortc with all that it needs.
+#[derive(Debug)]
+pub struct Aiortc {
+    python: PathBuf,
+}
+
+/// How aiortc is to watch.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Watching<'a> {
+    /// In this network namespace.
+    pub namespace: Option<&'a str>,
+    /// The relay's own authority.
+    pub ca: Option<&'a Path>,
+    /// TURN over TCP alone.
+    pub refuse_udp: bool,
+}
+
+impl Aiortc {
+    /// Installs it, if it is not there yet. `None`, with a loud word why, where it cannot be had.
+    pub fn install() -> Result<Option<Self>> {
+        let folder = programs::target()?.join("players/aiortc");
+        let python = folder.join("bin/python");
+        let stamp = folder.join("requirements.txt");
+        if fs::read_to_string(&stamp).ok().as_deref() == Some(REQUIREMENTS) {
+            return Ok(Some(Self { python }));
+        }
+        fs::create_dir_all(&folder).context("cannot make target/players")?;
+        let wanted = folder.join("wanted.txt");
+        fs::write(&wanted, REQUIREMENTS).context("cannot write the list of requirements")?;
+        let venv = ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()];
+        let pip: [&OsStr; 6] = [
+            "-m".as_ref(),
+            "pip".as_ref(),
+            "install".as_ref(),
+            "--quiet".as_ref(),
+            "--requirement".as_ref(),
+            wanted.as_os_str(),
+        ];
+        let steps = [(Path::new("python3"), &venv[..]), (&python, &pip[..])];
+        for (program, arguments) in steps {
+            let outcome = process::run(program, arguments, "");
+            let failed = match outcome {
+                Ok((status, _, _)) if status.success() => continue,
+                Ok((_, output, error)) => format!("{output}{error}"),
+                Err(error) => format!("{error:#}"),
+            };
+            skipped(&format!("aiortc cannot be installed: {failed}"));
+            return Ok(None);
+        }
+        fs::rename(&wanted, &stamp).context("cannot keep the list of requirements")?;
+        Ok(Some(Self { python }))
+    }
+
+    /// Watches until so many frames were decoded. Blocks.
+    pub fn watch(
+        &self,
+        viewer: &Api,
+        camera_id: &str,
+        frames: u32,
+        how: Watching<'_>,
+    ) -> Result<Seen> {
+        let script = self.python.with_file_name("player.py");
+        fs::write(&script, AIORTC_PLAYER).context("cannot write the player")?;
+        let orders = json!({
+            "base": viewer.base(), "token": viewer.token(), "camera_id": camera_id,
+            "frames": frames, "ca": how.ca, "refuse_udp": how.refuse_udp,
+        });
+        let (program, arguments) = match how.namespace {
+            None => (self.python.as_path(), vec![script.as_os_str()]),
+            Some(name) => {
+                let inside = ["netns".as_ref(), "exec".as_ref(), name.as_ref()];
+                let own = [self.python.as_os_str(), script.as_os_str()];
+                (Path::new("ip"), inside.into_iter().chain(own).collect())
+            }
+        };
+        let (status, output, error) = process::run(program, &arguments, &orders.to_string())?;
+        ensure!(status.success(), "aiortc: {status}: {error}");
+        serde_json::from_str(&output).with_context(|| format!("aiortc said: {output}"))
+    }
+}
+
+/// A test that cannot run says so where people look.
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+pub fn skipped(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}
