@@ -46,6 +46,11 @@ impl Networks {
         }
         let relay = networks.name("relay");
         ip(&["-n", &relay, "addr", "add", &format!("{RELAY}/32"), "dev", "lo"])?;
+        // What is for an address that nobody has vanishes, as it does on the internet.
+        ip(&["-n", &relay, "link", "add", "nowhere", "type", "veth", "peer", "name", "void"])?;
+        ip(&["-n", &relay, "link", "set", "nowhere", "up", "arp", "off"])?;
+        ip(&["-n", &relay, "link", "set", "void", "up", "arp", "off"])?;
+        ip(&["-n", &relay, "route", "add", "default", "dev", "nowhere"])?;
         networks.forward("relay")?;
         networks.home("cam", 1, firewall)?;
         networks.home("view", 2, firewall)?;

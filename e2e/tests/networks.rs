@@ -128,7 +128,6 @@ fn coturn(directory: &Path) -> Result<Process> {
         "--log-file=stdout",
         "--simple-log",
         "--pidfile=/dev/null",
-        "--userdb=/dev/null",
     ];
     Process::start(Path::new("turnserver"), arguments, &directory.join("coturn.log"))
 }

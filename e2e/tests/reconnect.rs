@@ -12,6 +12,8 @@ use nightjar_e2e::{
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(15);
+/// A page that has lost its socket waits before it opens another one.
+const PATIENCE: Duration = Duration::from_mins(1);
 const LIVE: &str = "[data-testid=\"live-badge\"][data-state=\"live\"]";
 
 fn quiet() -> Settings {
@@ -72,6 +74,30 @@ async fn a_changed_network_is_answered_by_ice_and_not_by_a_new_session() -> Resu
         })
         .await
         .with_context(|| "no statistics")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_picture_goes_on_while_the_relay_is_away_and_comes_back_after_the_camera_was()
+-> Result<()> {
+    Scenario::run("parts_restarted", |directory| async move {
+        let mut stack = Stack::start(&directory, &quiet()).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = watch(&browser, &stack).await?;
+
+        stack.relay.crash_and_restart().await?;
+        frames_flow(&page, SOON).await?;
+        ensure!(
+            page.evaluate::<bool>(&format!("document.querySelector('{LIVE}') !== null")).await?
+        );
+
+        // Its viewers are told, and the page waits for it.
+        stack.agent.stop(SOON).await?;
+        page.shows("[data-testid=\"live-reason\"]", PATIENCE).await?;
+        stack.agent.start()?;
+        page.shows(LIVE, PATIENCE).await?;
+        frames_flow(&page, SOON).await
     })
     .await
 }

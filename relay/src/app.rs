@@ -211,10 +211,14 @@ async fn start_turn(
         TurnEngine::Embedded => {
             let default = SocketAddr::new(config.listen.ip(), TURN_PORT);
             let listen = settings.listen.unwrap_or(default);
+            let address = turn_address(config, listen).await?;
+            // On a machine with several addresses answers must come from the one that was asked.
+            let is_here = std::net::UdpSocket::bind((address, 0)).is_ok();
+            let narrowed = settings.listen.is_none() && is_here;
             let turn = EmbeddedTurnConfig {
-                listen,
+                listen: if narrowed { SocketAddr::new(address, TURN_PORT) } else { listen },
                 host: config.host().to_owned(),
-                address: turn_address(config, listen).await?,
+                address,
                 relay_ports: settings.relay_ports.into(),
                 peers: PeerPolicy::new(networks(&settings.allow_peers)?),
             };

@@ -4,9 +4,12 @@ use clap::Parser as _;
 use nightjar_relay::{cli::Arguments, config::ConfigError};
 use tracing_subscriber::EnvFilter;
 
+/// The TURN protocol's own words are about single packets of strangers.
+const LOGGED: &str = "info,stun_proto=off,stun_types=off,turn_server_proto=off,turn_types=off";
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

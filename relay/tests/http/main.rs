@@ -24,6 +24,7 @@ mod relay;
 mod support;
 mod tenancy;
 mod timeline;
+mod turn;
 mod uplink;
 mod whep;
 mod ws;

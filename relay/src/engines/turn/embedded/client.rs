@@ -16,7 +16,10 @@ use turn_server_proto::{
 };
 
 use super::{
-    DATAGRAM_BYTES_MAX, Shared, framing::Frames, registry::Place, relay_ports::RelaySocket,
+    DATAGRAM_BYTES_MAX, Shared,
+    framing::{self, Frames},
+    registry::Place,
+    relay_ports::RelaySocket,
 };
 use crate::engines::turn::credentials::{Grant, Secret};
 
@@ -62,7 +65,8 @@ impl Way {
                 Ok(())
             }
             Self::Tcp { write, .. } => {
-                timeout(SEND_MAX, write.write_all(data)).await.map_err(io::Error::from)?
+                let padded = framing::padded(data);
+                timeout(SEND_MAX, write.write_all(&padded)).await.map_err(io::Error::from)?
             }
         }
     }

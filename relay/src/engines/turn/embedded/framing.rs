@@ -1,6 +1,6 @@
 //! TURN over TCP: STUN messages and channel data one after the other.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::{io::AsyncReadExt as _, net::tcp::OwnedReadHalf};
@@ -17,6 +17,15 @@ pub(super) fn begins_like_stun(bytes: &[u8]) -> bool {
     bytes.len() >= STUN_HEADER_BYTES && bytes[0] & 0xC0 == 0 && bytes[4..8] == STUN_COOKIE
 }
 
+/// A message as it goes over a stream: channel data is padded to four bytes there.
+pub(super) fn padded(message: &[u8]) -> Cow<'_, [u8]> {
+    let missing = message.len().next_multiple_of(4) - message.len();
+    if missing == 0 {
+        return message.into();
+    }
+    [message, &[0; 3][..missing]].concat().into()
+}
+
 /// A client's stream, cut into messages.
 pub(super) struct Frames {
     stream: OwnedReadHalf,
@@ -28,15 +37,17 @@ impl Frames {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    /// The next message, padding included; `None` at the end. Safe to cancel.
+    /// The next message without its padding; `None` at the end. Safe to cancel.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            if let Some(length) = frame_length(&self.buffer)?
-                && self.buffer.len() >= length
-            {
-                let frame = self.buffer[..length].to_vec();
-                self.buffer.advance(length);
-                return Ok(Some(frame));
+            if let Some(length) = frame_length(&self.buffer)? {
+                // The protocol behind this knows datagrams: padding would confuse it.
+                let on_the_stream = length.next_multiple_of(4);
+                if self.buffer.len() >= on_the_stream {
+                    let frame = self.buffer[..length].to_vec();
+                    self.buffer.advance(on_the_stream);
+                    return Ok(Some(frame));
+                }
             }
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Ok(None);
@@ -45,14 +56,13 @@ impl Frames {
     }
 }
 
-/// How long the message at the beginning is, once enough of it is there to tell.
+/// How long the message at the beginning is without padding, once enough of it is there to tell.
 fn frame_length(bytes: &[u8]) -> io::Result<Option<usize>> {
     let Some(header) = bytes.first_chunk::<CHANNEL_HEADER_BYTES>() else { return Ok(None) };
     let announced = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let length = match header[0] >> 6 {
         0b00 => STUN_HEADER_BYTES + announced,
-        // Over a stream channel data is padded to four bytes.
-        0b01 => CHANNEL_HEADER_BYTES + announced.next_multiple_of(4),
+        0b01 => CHANNEL_HEADER_BYTES + announced,
         _ => return Err(io::Error::new(io::ErrorKind::InvalidData, "neither STUN nor a channel")),
     };
     if length > FRAME_BYTES_MAX {
@@ -69,9 +79,15 @@ mod tests {
     fn messages_end_where_they_say() {
         assert_eq!(frame_length(&[0, 1, 0]).unwrap(), None);
         assert_eq!(frame_length(&[0, 1, 0, 8]).unwrap(), Some(28));
-        assert_eq!(frame_length(&[0x40, 0, 0, 5]).unwrap(), Some(12));
+        assert_eq!(frame_length(&[0x40, 0, 0, 5]).unwrap(), Some(9));
         assert!(frame_length(&[0x80, 0, 0, 5]).is_err());
         assert!(frame_length(&[0, 1, 0xFF, 0xFC]).is_err());
+    }
+
+    #[test]
+    fn channel_data_is_padded() {
+        assert_eq!(padded(&[0x40, 0, 0, 1, 9]).as_ref(), [0x40, 0, 0, 1, 9, 0, 0, 0]);
+        assert_eq!(padded(&[0x40, 0, 0, 0]).as_ref(), [0x40, 0, 0, 0]);
     }
 
     #[test]
