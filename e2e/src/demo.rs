@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Write,
-    net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -119,6 +119,8 @@ fn place(options: &Options) -> Result<Place> {
         listen: options.listen,
         scheme: "https",
         host: host.to_string(),
+        // A TURN server of the machine's own may have the port that is usual.
+        turn: format!("[turn]\nlisten = \"{}\"\n", SocketAddr::new(host, ports.mqtt + 1)),
         ..Place::loopback(ports)
     })
 }

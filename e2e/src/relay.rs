@@ -36,7 +36,7 @@ impl Ports {
 
     /// The demo's: one that people type, and the two after it.
     pub fn from(web: u16) -> Result<Self> {
-        ensure!(web <= u16::MAX - 2, "DEMO_PORT={web}: two more ports must follow it");
+        ensure!(web <= u16::MAX - 3, "DEMO_PORT={web}: three more ports must follow it");
         Ok(Self { web, store: web + 1, mqtt: web + 2 })
     }
 }

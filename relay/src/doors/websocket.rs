@@ -1,5 +1,7 @@
 //! The door of browsers that listen: one JSON object per text frame, in both directions.
 
+mod live;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::live::Sessions;
 use crate::{
     domain::{App, access::Caller},
     engines::realtime::{Closed, Subscription},
@@ -45,12 +48,15 @@ struct Request {
     r#type: String,
 }
 
+/// What concerns live sessions.
+const LIVE: [&str; 4] = ["join", "offer", "candidate", "bye"];
+
 /// Opens a socket for somebody who has proved who they are. It is closed when the relay stops.
 ///
 /// # Errors
 ///
 /// 429 `too_many_sockets` when the account has as many as it may.
-pub fn open(upgrade: WebSocketUpgrade, app: &App, caller: Caller) -> Result<Response> {
+pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, caller: Caller) -> Result<Response> {
     let account_id = caller.account_id;
     let subscription = app.realtime.subscribe(account_id).map_err(|_| {
         Error::refused(429, "too_many_sockets", "This account listens in too many places.")
@@ -58,9 +64,10 @@ pub fn open(upgrade: WebSocketUpgrade, app: &App, caller: Caller) -> Result<Resp
     let cancel = app.cancel.clone();
     // axum spawns the socket's task itself; the token makes shutdown wait for it all the same.
     let tracked = app.tracker.token();
+    let sessions = Sessions::new(app, caller);
     let converse = move |socket| async move {
         let budget = Budget::new(Instant::now());
-        Connection { socket, subscription, budget }.run(account_id, cancel).await;
+        Connection { socket, subscription, sessions, budget }.run(account_id, cancel).await;
         drop(tracked);
     };
     Ok(upgrade
@@ -72,6 +79,7 @@ pub fn open(upgrade: WebSocketUpgrade, app: &App, caller: Caller) -> Result<Resp
 struct Connection {
     socket: WebSocket,
     subscription: Subscription,
+    sessions: Sessions,
     budget: Budget,
 }
 
@@ -110,6 +118,7 @@ impl Connection {
                         return Err(End::Close(close_code::POLICY, "signed out"));
                     }
                 },
+                Some(reply) = self.sessions.next() => self.send(&reply).await?,
                 message = self.socket.recv() => {
                     heard_at = Instant::now();
                     self.receive(message, heard_at).await?;
@@ -144,14 +153,29 @@ impl Connection {
             return Err(End::Close(close_code::POLICY, "too many frames"));
         }
         match message {
-            Message::Text(text) => self.send(&answer(&text)).await,
+            Message::Text(text) => self.take(&text).await,
             Message::Binary(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
             // Pings are answered below this.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(()),
         }
     }
 
-    async fn send(&mut self, frame: &Frame) -> Step {
+    async fn take(&mut self, text: &str) -> Step {
+        match serde_json::from_str::<Request>(text) {
+            Ok(request) if request.r#type == "ping" => self.send(&Frame::Pong).await,
+            Ok(request) if LIVE.contains(&request.r#type.as_str()) => {
+                match serde_json::from_str(text).map(|request| self.sessions.take(request)) {
+                    Ok(Ok(())) => Ok(()),
+                    Ok(Err(refused)) => self.send(&refused).await,
+                    Err(_) => self.send(&Frame::Error { code: "malformed" }).await,
+                }
+            }
+            Ok(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
+            Err(_) => self.send(&Frame::Error { code: "malformed" }).await,
+        }
+    }
+
+    async fn send(&mut self, frame: &impl Serialize) -> Step {
         match serde_json::to_string(frame) {
             Ok(text) => self.send_message(Message::text(text)).await,
             Err(_) => Err(End::Close(close_code::ERROR, "internal")),
@@ -168,14 +192,6 @@ impl Connection {
             Ok(Err(_)) => Err(End::Gone),
             Err(_) => Err(too_slow()),
         }
-    }
-}
-
-fn answer(text: &str) -> Frame {
-    match serde_json::from_str::<Request>(text) {
-        Ok(request) if request.r#type == "ping" => Frame::Pong,
-        Ok(_) => Frame::Error { code: "unknown_kind" },
-        Err(_) => Frame::Error { code: "malformed" },
     }
 }
 

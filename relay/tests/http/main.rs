@@ -13,6 +13,7 @@ mod device;
 mod events;
 mod growing_clips;
 mod live;
+mod live_socket;
 #[path = "../mqtt/camera.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
 mod mqtt;

@@ -1,0 +1,180 @@
+//! Live sessions on a socket: what WHEP does over HTTP, with candidates in both directions as they
+//! are found.
+
+use std::sync::Arc;
+
+use nightjar_shared::{
+    ids::{CameraId, SessionId},
+    signal::IceServer,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use crate::{
+    domain::{
+        App,
+        access::Caller,
+        live::{self, ToViewer},
+    },
+    error::{Error, Result},
+};
+
+/// Requests that wait for the ones before them; the next one is refused.
+const REQUESTS: usize = 32;
+/// News and answers on their way to the socket. When full, answers wait, and news are lost with the
+/// socket that does not read them.
+const REPLIES: usize = 128;
+
+/// What a viewer asks for. A socket's requests are done one after the other.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Request {
+    Join { camera_id: CameraId },
+    Offer { session_id: SessionId, sdp: String },
+    Candidate { session_id: SessionId, candidate: String, sdp_mid: Option<String> },
+    Bye { session_id: SessionId },
+}
+
+/// What a viewer is told.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Reply {
+    Joined {
+        camera_id: CameraId,
+        session_id: SessionId,
+        ice_servers: Vec<IceServer>,
+    },
+    Answer {
+        session_id: SessionId,
+        sdp: String,
+    },
+    Candidate {
+        session_id: SessionId,
+        candidate: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sdp_mid: Option<String>,
+    },
+    Bye {
+        session_id: SessionId,
+        reason: String,
+    },
+    Refused {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        camera_id: Option<CameraId>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        session_id: Option<SessionId>,
+        code: &'static str,
+    },
+}
+
+/// The viewer's sessions at one socket. They outlive it: media does not need the relay.
+pub(super) struct Sessions {
+    requests: mpsc::Sender<Request>,
+    replies: mpsc::Receiver<Reply>,
+    news: mpsc::Receiver<ToViewer>,
+}
+
+impl Sessions {
+    pub(super) fn new(app: &Arc<App>, caller: Caller) -> Self {
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let (answers, replies) = mpsc::channel(REPLIES);
+        let (viewer, news) = mpsc::channel(REPLIES);
+        app.tracker.spawn(serve(app.clone(), caller, asked, answers, viewer));
+        Self { requests, replies, news }
+    }
+
+    /// Takes a request; what becomes of it comes by [`Self::next`].
+    pub(super) fn take(&self, request: Request) -> std::result::Result<(), Reply> {
+        self.requests.try_send(request).map_err(|error| {
+            let (mpsc::error::TrySendError::Full(request)
+            | mpsc::error::TrySendError::Closed(request)) = error;
+            let (camera_id, session_id) = request.subject();
+            Reply::Refused { camera_id, session_id, code: "busy" }
+        })
+    }
+
+    /// The next thing to tell the viewer. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Option<Reply> {
+        tokio::select! {
+            reply = self.replies.recv() => reply,
+            Some(news) = self.news.recv() => Some(news.into()),
+        }
+    }
+}
+
+/// Ends with the socket, whose requests it does, or with the relay.
+async fn serve(
+    app: Arc<App>,
+    caller: Caller,
+    mut requests: mpsc::Receiver<Request>,
+    answers: mpsc::Sender<Reply>,
+    viewer: mpsc::Sender<ToViewer>,
+) {
+    while let Some(Some(request)) = app.cancel.run_until_cancelled(requests.recv()).await {
+        let (camera_id, session_id) = request.subject();
+        let reply = match perform(&app, caller, request, &viewer).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                if let Error::Internal(cause) = &error {
+                    tracing::error!(error = format!("{cause:#}"), "a request on a socket failed");
+                }
+                Some(Reply::Refused { camera_id, session_id, code: error.code() })
+            }
+        };
+        if let Some(reply) = reply
+            && answers.send(reply).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn perform(
+    app: &App,
+    caller: Caller,
+    request: Request,
+    viewer: &mpsc::Sender<ToViewer>,
+) -> Result<Option<Reply>> {
+    match request {
+        Request::Join { camera_id } => {
+            let joined = live::join(app, caller, camera_id, viewer.clone()).await?;
+            let live::Joined { session_id, ice_servers } = joined;
+            Ok(Some(Reply::Joined { camera_id, session_id, ice_servers }))
+        }
+        Request::Offer { session_id, sdp } => {
+            let sdp = live::offer(app, caller, session_id, sdp).await?;
+            Ok(Some(Reply::Answer { session_id, sdp }))
+        }
+        Request::Candidate { session_id, candidate, sdp_mid } => {
+            live::trickle(app, caller, session_id, candidate, sdp_mid).await?;
+            Ok(None)
+        }
+        Request::Bye { session_id } => {
+            live::close(app, caller, session_id).await?;
+            Ok(None)
+        }
+    }
+}
+
+impl Request {
+    /// What an answer to it is about.
+    fn subject(&self) -> (Option<CameraId>, Option<SessionId>) {
+        match self {
+            Self::Join { camera_id } => (Some(*camera_id), None),
+            Self::Offer { session_id, .. }
+            | Self::Candidate { session_id, .. }
+            | Self::Bye { session_id } => (None, Some(*session_id)),
+        }
+    }
+}
+
+impl From<ToViewer> for Reply {
+    fn from(news: ToViewer) -> Self {
+        match news {
+            ToViewer::Candidate { session_id, candidate, sdp_mid } => {
+                Self::Candidate { session_id, candidate, sdp_mid }
+            }
+            ToViewer::Bye { session_id, reason } => Self::Bye { session_id, reason },
+        }
+    }
+}
