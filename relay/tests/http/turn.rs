@@ -14,7 +14,7 @@ use crate::{
     relay::TestRelay,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn relay_with_turn(allowed: &[&str]) -> TestRelay {
     TestRelay::start(Engine::Sqlite, |config| {
@@ -40,16 +40,17 @@ async fn credentials(person: &Person, device: &Device) -> Credentials {
         described.headers.get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
     let kinds: Vec<&str> = links.iter().map(|link| &link[..5]).collect();
     assert_eq!(kinds, ["<stun", "<turn", "<turn"], "{links:?}");
-    let part = |name: &str| {
+    let quoted = |name: &str| {
         let (_, rest) = links[1].split_once(&format!("{name}=\"")).unwrap();
         rest.split('"').next().unwrap().to_owned()
     };
     let port = links[1].split([':', '?']).nth(2).unwrap().to_owned();
-    Credentials { user: part("username"), password: part("credential"), port }
+    Credentials { user: quoted("username"), password: quoted("credential"), port }
 }
 
 /// Two allocations that send to each other: what coturn's client says of it. `None` where coturn
 /// is not installed.
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
 async fn exchange(credentials: &Credentials, more: &[&str]) -> Option<String> {
     let Credentials { user, password, port } = credentials;
     let mut client = Command::new("turnutils_uclient");
@@ -58,7 +59,7 @@ async fn exchange(credentials: &Credentials, more: &[&str]) -> Option<String> {
     let output = match timeout(PATIENCE, client.output()).await.unwrap() {
         Ok(output) => output,
         Err(error) => {
-            println!("SKIPPED: coturn's turnutils_uclient cannot be run: {error}");
+            eprintln!("SKIPPED: coturn's turnutils_uclient cannot be run: {error}");
             return None;
         }
     };
