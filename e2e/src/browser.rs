@@ -12,6 +12,7 @@ use chromiumoxide::{
     Browser as Chromium, Page as ChromiumPage,
     cdp::{
         browser_protocol::{
+            browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams},
             input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
             log::EventEntryAdded,
         },
@@ -168,6 +169,17 @@ impl Page {
             self.evaluate(&expression).await
         })
         .await
+    }
+
+    /// Lets what the page saves land in a directory.
+    pub async fn save_into(&self, directory: &Path) -> Result<()> {
+        let parameters = SetDownloadBehaviorParams::builder()
+            .behavior(SetDownloadBehaviorBehavior::Allow)
+            .download_path(directory.display().to_string())
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        self.inner.execute(parameters).await.context("the browser cannot save files")?;
+        Ok(())
     }
 
     /// The text of an element, trimmed; empty when there is none.

@@ -152,6 +152,7 @@ fn start_store(
         public_url: config.store.public_url.clone(),
         app_origin: config.public_url.clone(),
         object_bytes_max: uploads::PART_BYTES_MAX,
+        metrics: metrics.clone(),
     })?;
     let https = config.store.public_url.starts_with("https:");
     let options = ServerOptions {

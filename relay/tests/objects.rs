@@ -59,6 +59,7 @@ impl Store {
             public_url: origin.clone(),
             app_origin: APP.to_owned(),
             object_bytes_max: 1 << 20,
+            metrics: Metrics::default(),
         })
         .unwrap();
         let handler = {

@@ -163,7 +163,8 @@ export class SegmentPlayer {
   async #tellDuration() {
     const total = this.#segments.at(-1)?.endS ?? 0;
     const current = this.#source.duration;
-    if (this.#source.readyState === "open" && !(current >= total)) {
+    // The initialisation segment alone makes it endless.
+    if (this.#source.readyState === "open" && (!Number.isFinite(current) || current < total)) {
       await settled(this.#buffer);
       this.#source.duration = total;
     }

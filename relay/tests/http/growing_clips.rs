@@ -309,3 +309,97 @@ async fn footage_that_is_lost_later_leaves_what_arrived() {
     })
     .await;
 }
+
+/// What a camera says of one event and its clip, in the order in which it happens.
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    Started,
+    Ended,
+    Announced,
+    Confirmed,
+    Head,
+    Footage,
+}
+
+#[tokio::test]
+async fn messages_that_come_twice_late_and_in_any_order_end_in_the_same_state() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let mut random = 0x0005_eed0_u64;
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_041);
+            usize::try_from(random >> 33).unwrap() % bound
+        };
+        for round in 0..60 {
+            let clip = Growing {
+                camera: &camera,
+                clip_id: ClipId::generate(),
+                event_id: EventId::generate(),
+            };
+            let mut words = vec![
+                Word::Started,
+                Word::Ended,
+                Word::Announced,
+                Word::Confirmed,
+                Word::Head,
+                Word::Footage,
+            ];
+            // Some are delivered twice.
+            for _ in 0..below(5) {
+                words.push(words[below(6)]);
+            }
+            for last in (1..words.len()).rev() {
+                words.swap(last, below(last + 1));
+            }
+            clip.announce(below(2) == 0).await;
+            for word in &words {
+                say(&clip, *word).await;
+            }
+            clip.complete(2).await.body(200);
+            // And once more after the end.
+            say(&clip, words[0]).await;
+
+            let seen = clip.seen_by(&alice).await;
+            assert_eq!(
+                (&seen["state"], &seen["truncated"]),
+                (&json!("ready"), &json!(false)),
+                "round {round}: {words:?}"
+            );
+            assert_eq!(seen["duration_ms"], 2_000, "round {round}: {words:?}");
+            let event = alice.get(&format!("events/{}", clip.event_id)).await.body(200);
+            assert_eq!(
+                (&event["state"], &event["started_at"], &event["ended_at"]),
+                (&json!("ended"), &json!(1_000), &json!(9_000)),
+                "round {round}: {words:?}"
+            );
+            assert_eq!(event["clip_id"], json!(clip.clip_id));
+        }
+        let clips = alice.get("clips?limit=200").await.body(200);
+        assert_eq!(clips["items"].as_array().unwrap().len(), 60, "none is there twice");
+    })
+    .await;
+}
+
+async fn say(clip: &Growing<'_>, word: Word) {
+    let tell = async |state: &str, at: i64| {
+        let mut message = event(clip.event_id, state, at);
+        message["clip_id"] = json!(clip.clip_id);
+        clip.camera.caller.post("agent/events", message).await.body(204);
+    };
+    let send = async |part: Value, content: Vec<u8>| {
+        let permitted = permit(clip.camera, clip.clip_id, json!([part.clone()])).await;
+        if permitted[0]["stored"] == false {
+            assert_eq!(put(clip.camera, &permitted[0], &content).await, 200);
+        }
+        clip.confirm(&json!([part["index"]])).await;
+    };
+    match word {
+        Word::Started => tell("started", 1_000).await,
+        Word::Ended => tell("ended", 9_000).await,
+        Word::Announced => drop(clip.announce(false).await),
+        Word::Confirmed => drop(clip.confirm(&json!([0, 2])).await),
+        Word::Head => send(part(0, "init", INIT), INIT.to_vec()).await,
+        Word::Footage => send(segment(2), footage(2)).await,
+    }
+}

@@ -40,7 +40,10 @@ use tokio_util::codec::{BytesCodec, FramedRead};
 
 use self::files::{Files, StoreFailure};
 use super::{ObjectInfo, ObjectKey, ObjectsError, bucket};
-use crate::engines::private_file;
+use crate::engines::{
+    metrics::{Counter, Metrics},
+    private_file,
+};
 
 /// What the store answers with.
 pub type StoreBody = s3s::Body;
@@ -60,6 +63,7 @@ pub struct EmbeddedStoreConfig {
     pub app_origin: String,
     /// No object is larger.
     pub object_bytes_max: u64,
+    pub metrics: Metrics,
 }
 
 /// The embedded object store. Cheap to clone.
@@ -84,7 +88,12 @@ impl EmbeddedStore {
     pub fn open(config: &EmbeddedStoreConfig) -> anyhow::Result<Self> {
         let stored = load_or_create_credentials(&config.data_dir)?;
         let files = Files::open(&config.data_dir.join("objects"), config.object_bytes_max)?;
-        let mut builder = S3ServiceBuilder::new(Backend(files.clone()));
+        let received = config.metrics.counter(
+            "nightjar_store_received_bytes_total",
+            "Bytes of uploads that the embedded store has taken, each time they were sent.",
+            &[],
+        );
+        let mut builder = S3ServiceBuilder::new(Backend { files: files.clone(), received });
         builder.set_auth(SimpleAuth::from_single(&stored.access_key, stored.secret_key.as_str()));
         builder.set_access(OnlyObjects);
         let app_origin = config
@@ -214,7 +223,10 @@ impl S3Access for OnlyObjects {
     }
 }
 
-struct Backend(Files);
+struct Backend {
+    files: Files,
+    received: Counter,
+}
 
 #[async_trait]
 impl S3 for Backend {
@@ -234,7 +246,7 @@ impl S3 for Backend {
             .and_then(|text| <[u8; 32]>::try_from(STANDARD.decode(text).ok()?).ok())
             .ok_or_else(|| s3_error!(InvalidRequest, "x-amz-checksum-sha256 is missing"))?;
         let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
-        self.0.put(&key, length, sha256, body).await.map_err(|failure| match failure {
+        self.files.put(&key, length, sha256, body).await.map_err(|failure| match failure {
             StoreFailure::TooLarge => s3_error!(EntityTooLarge),
             StoreFailure::Incomplete => s3_error!(IncompleteBody),
             StoreFailure::WrongDigest => s3_error!(BadDigest),
@@ -244,6 +256,7 @@ impl S3 for Backend {
                 s3_error!(InternalError)
             }
         })?;
+        self.received.add(length);
         Ok(S3Response::new(PutObjectOutput {
             checksum_sha256: Some(STANDARD.encode(sha256)),
             e_tag: Some(ETag::Strong(hex::encode(sha256))),
@@ -256,13 +269,13 @@ impl S3 for Backend {
         request: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
         let key = parse_key(&request.input.key)?;
-        let (mut file, length) = self.0.read(&key).await.map_err(read_error)?;
+        let (mut file, length) = self.files.read(&key).await.map_err(read_error)?;
         let range = request.input.range;
         let bytes = match &range {
             Some(range) => range.check(length).map_err(|_| s3_error!(InvalidRange))?,
             None => 0..length,
         };
-        self.0.seek(&mut file, bytes.start).await.map_err(read_error)?;
+        self.files.seek(&mut file, bytes.start).await.map_err(read_error)?;
         let sent = bytes.end - bytes.start;
         let stream = FramedRead::with_capacity(file.take(sent), BytesCodec::new(), CHUNK_BYTES)
             .map_ok(bytes::BytesMut::freeze);
@@ -282,7 +295,7 @@ impl S3 for Backend {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let key = parse_key(&request.input.key)?;
-        let length = self.0.length(&key).await.map_err(read_error)?;
+        let length = self.files.length(&key).await.map_err(read_error)?;
         let length = length.ok_or_else(|| s3_error!(NoSuchKey))?;
         Ok(S3Response::new(HeadObjectOutput {
             content_length: Some(signed(length)?),
