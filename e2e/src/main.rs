@@ -23,6 +23,9 @@ enum Task {
     Bench {
         #[arg(default_value = "docs/benchmarks.md")]
         document: PathBuf,
+        /// One of: live, motion, load, loss, narrow, churn. Writes nothing.
+        #[arg(long)]
+        only: Option<String>,
     },
 }
 
@@ -30,7 +33,7 @@ enum Task {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     match Arguments::parse().task {
-        Task::Bench { document } => bench::run(&document).await,
+        Task::Bench { document, only } => bench::run(&document, only.as_deref()).await,
         Task::Demo => demo::run(demo::Options::from_environment()?).await,
     }
 }

@@ -28,6 +28,13 @@ pub(super) fn resident_mb(pid: u32) -> Result<f64> {
     Ok(kilobytes / 1_024.0)
 }
 
+/// Open descriptors and threads of a process.
+pub(super) fn holdings(pid: u32) -> Result<(usize, usize)> {
+    let entries = |name: &str| fs::read_dir(format!("/proc/{pid}/{name}"));
+    let open = entries("fd").context("the process is gone")?.count();
+    Ok((open, entries("task").context("the process is gone")?.count()))
+}
+
 /// Now, in Unix milliseconds: the cameras' and the browser's clock, for all run on this machine.
 #[expect(clippy::disallowed_methods, reason = "compared with a time that the camera reported")]
 pub(super) fn unix_millis() -> Result<f64> {

@@ -2,11 +2,12 @@
 
 mod machine;
 mod measure;
+mod networks;
 mod report;
 
 use std::{fs, io::Write, path::Path};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use self::report::{Figure, table};
 use crate::programs;
@@ -14,8 +15,12 @@ use crate::programs;
 const BEGIN: &str = "<!-- make bench writes below this line -->";
 const END: &str = "<!-- make bench writes above this line -->";
 
-/// Measures, prints the table and writes it into `document`, between its two marks.
-pub async fn run(document: &Path) -> Result<()> {
+/// In the order of the table.
+const MEASUREMENTS: &[&str] = &["live", "motion", "load", "loss", "narrow", "churn"];
+
+/// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
+/// one measurement is made and nothing is written.
+pub async fn run(document: &Path, only: Option<&str>) -> Result<()> {
     let text = fs::read_to_string(document)
         .with_context(|| format!("cannot read {}", document.display()))?;
     let (before, rest) = text.split_once(BEGIN).context("the document has no begin mark")?;
@@ -31,16 +36,33 @@ pub async fn run(document: &Path) -> Result<()> {
     }
 
     let mut figures: Vec<Figure> = Vec::new();
-    figures.extend(measure::live(&directory.join("live")).await?);
-    figures.extend(measure::motion(&directory.join("motion")).await?);
-    figures.extend(measure::load(&directory.join("load")).await?);
+    for name in MEASUREMENTS {
+        if only.is_none_or(|only| only == *name) {
+            figures.extend(measure(name, &directory.join(name)).await?);
+        }
+    }
     let table = table(&figures);
     say(&table);
 
+    if only.is_some() {
+        return Ok(());
+    }
     ensure!(release, "the document is left as it was: these were debug programs");
     let machine = machine::describe()?;
     let text = format!("{before}{BEGIN}\n\n{machine}\n\n{table}\n{END}{after}");
     fs::write(document, text).with_context(|| format!("cannot write {}", document.display()))
+}
+
+async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
+    match name {
+        "live" => measure::live(directory).await,
+        "motion" => measure::motion(directory).await,
+        "load" => measure::load(directory).await,
+        "loss" => networks::loss(directory).await,
+        "narrow" => networks::narrow(directory).await,
+        "churn" => measure::churn(directory).await,
+        _ => bail!("no such measurement: {name}"),
+    }
 }
 
 fn say(text: &str) {

@@ -6,8 +6,13 @@ pub(super) struct Figure {
     what: String,
     value: f64,
     unit: &'static str,
-    /// At most this much.
-    goal: Option<f64>,
+    goal: Option<Goal>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Goal {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Figure {
@@ -16,7 +21,11 @@ impl Figure {
     }
 
     pub(super) fn at_most(self, goal: f64) -> Self {
-        Self { goal: Some(goal), ..self }
+        Self { goal: Some(Goal::AtMost(goal)), ..self }
+    }
+
+    pub(super) fn at_least(self, goal: f64) -> Self {
+        Self { goal: Some(Goal::AtLeast(goal)), ..self }
     }
 
     fn row(&self) -> String {
@@ -25,9 +34,10 @@ impl Figure {
             let decimals = if value.abs() < 10.0 { 2 } else { 0 };
             format!("{value:.decimals$} {unit}").trim().to_owned()
         };
+        let said = |met: bool| if met { "yes" } else { "**no**" };
         let (goal, met) = match self.goal {
-            Some(goal) if *value <= goal => (format!("≤ {}", number(goal)), "yes"),
-            Some(goal) => (format!("≤ {}", number(goal)), "**no**"),
+            Some(Goal::AtMost(goal)) => (format!("≤ {}", number(goal)), said(*value <= goal)),
+            Some(Goal::AtLeast(goal)) => (format!("≥ {}", number(goal)), said(*value >= goal)),
             None => ("–".to_owned(), "–"),
         };
         format!("| {what} | {} | {goal} | {met} |\n", number(*value))
@@ -66,5 +76,7 @@ mod tests {
     fn a_missed_goal_is_said() {
         let row = Figure::new("time", 12.4, "ms").at_most(10.0).row();
         assert_eq!(row, "| time | 12 ms | ≤ 10 ms | **no** |\n");
+        let row = Figure::new("shown", 99.5, "%").at_least(99.0).row();
+        assert_eq!(row, "| shown | 100 % | ≥ 99 % | yes |\n");
     }
 }
