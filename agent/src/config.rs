@@ -189,6 +189,19 @@ pub struct LiveConfig {
     /// How far the encoder's bitrate, which recordings share, may follow the viewers' networks
     /// down, kbit/s. Who cannot receive that much gets a smaller picture.
     pub min_bitrate_kbps: u32,
+    pub authenticity: AuthenticityMode,
+}
+
+/// Whether viewers and camera prove to each other, past the relay, who they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticityMode {
+    Off,
+    /// The camera proves itself; a viewer that gives a proof must give a good one.
+    #[default]
+    Prefer,
+    /// Only viewers that an owner let in; no third-party players.
+    Require,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -260,7 +273,11 @@ impl Default for RecordingConfig {
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { max_viewers: 8, min_bitrate_kbps: 600 }
+        Self {
+            max_viewers: 8,
+            min_bitrate_kbps: 600,
+            authenticity: AuthenticityMode::default(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{
-    Signer, SigningKey,
+    Signature, Signer, SigningKey, VerifyingKey,
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
 
@@ -81,6 +81,20 @@ impl Identity {
     }
 }
 
+/// Whether `signature` is that of `public_key`'s owner over `text`; both base64 (standard,
+/// padded).
+pub fn verify(public_key: &str, text: &str, signature: &str) -> bool {
+    let bytes = |base64: &str| STANDARD.decode(base64).ok();
+    let key = bytes(public_key)
+        .and_then(|key| VerifyingKey::from_bytes(key.as_slice().try_into().ok()?).ok());
+    let signature =
+        bytes(signature).and_then(|signature| Signature::from_slice(&signature).ok());
+    match (key, signature) {
+        (Some(key), Some(signature)) => key.verify_strict(text.as_bytes(), &signature).is_ok(),
+        _ => false,
+    }
+}
+
 /// A key that was copied back from a backup may have come with a wider mode.
 fn restrict(path: &Path) -> Result<(), IdentityError> {
     let failed = |source| IdentityError::File { action: "protect", path: path.to_owned(), source };
@@ -95,7 +109,7 @@ fn restrict(path: &Path) -> Result<(), IdentityError> {
 
 #[cfg(test)]
 mod tests {
-    use ed25519_dalek::{Signature, Verifier, VerifyingKey};
+    use ed25519_dalek::Verifier;
 
     use super::*;
 

@@ -34,6 +34,9 @@ pub struct Pairing {
     pub ca_pem: String,
     /// The relay's time when it paired the camera: the clock's first floor.
     pub server_time: UnixMillis,
+    /// The owners' keys, as the owner brought them here: each may watch, and let others watch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub owner_keys: Vec<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +68,13 @@ impl Pairing {
         let failed = |source| PairingError::File { action: "write", path: path.clone(), source };
         let text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
         private_file::replace(&path, &text).map_err(failed)
+    }
+
+    /// Trusts one more owner.
+    pub fn trust(&mut self, owner_key: &str) {
+        if !self.owner_keys.iter().any(|known| known == owner_key) {
+            self.owner_keys.push(owner_key.to_owned());
+        }
     }
 
     /// The relay's certificate authority.

@@ -81,6 +81,10 @@ pub struct ProvisioningFile {
     /// it before it sends anything. Absent where the relay is reached by plain http on loopback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_sha256: Option<String>,
+    /// The key of the browser that opened the pairing: Ed25519, base64 (standard, padded). The
+    /// browser writes it into the file itself: the relay has no part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner_key: Option<String>,
 }
 
 impl fmt::Debug for ProvisioningFile {

@@ -11,6 +11,7 @@ use nightjar_shared::{
         Challenge, ClaimRequest, ClaimResponse, ClipAnnouncement, ClipCompletion, ClipFailure,
         PartRequest, PartUpload, PartsSent, PartsStored, Problem, TokenRequest, TokenResponse,
     },
+    authenticity::{CameraProof, ViewerProof},
     command::{CommandAck, CommandMessage},
     configuration::Configuration,
     event::{EventKind, EventMessage, Health, Presence},
@@ -23,7 +24,8 @@ use serde_json::{Value, json};
 /// Reads a message as its type, and writes it again.
 type Rewrite = fn(&Value) -> Result<Value, serde_json::Error>;
 
-const MESSAGES: [(&str, Rewrite); 21] = [
+const MESSAGES: [(&str, Rewrite); 23] = [
+    ("camera_proof", rewrite::<CameraProof>),
     ("challenge", rewrite::<Challenge>),
     ("claim_request", rewrite::<ClaimRequest>),
     ("claim_response", rewrite::<ClaimResponse>),
@@ -45,6 +47,7 @@ const MESSAGES: [(&str, Rewrite); 21] = [
     ("signal", rewrite::<Signal>),
     ("token_request", rewrite::<TokenRequest>),
     ("token_response", rewrite::<TokenResponse>),
+    ("viewer_proof", rewrite::<ViewerProof>),
 ];
 
 fn rewrite<T: Serialize + DeserializeOwned>(message: &Value) -> Result<Value, serde_json::Error> {

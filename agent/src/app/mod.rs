@@ -81,7 +81,9 @@ async fn start(
     let stages = Stages::default();
 
     let signals = (signals_for_live, signals_from_live);
-    let parts = stages.start_parts(&config, switches, &store, data_dir, signals).await?;
+    let parts = stages
+        .start_parts(&config, switches, &store, data_dir, signals, Arc::clone(&identity))
+        .await?;
     let control = Control {
         store: store.clone(),
         parts: parts.clone(),
@@ -113,6 +115,7 @@ async fn start(
     let disturbances =
         control::tell_disturbances(camera_changes, parts.motion.clone(), cancel.clone());
     stages.observe(disturbances);
+    let live = parts.live.clone();
     stages.observe(watchdog::run(parts.media, parts.recorder, switches_out, cancel));
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),
@@ -125,6 +128,7 @@ async fn start(
         health,
         configuration: tell_configuration,
         upload_config,
+        live,
         uploads: stages.uploads.clone(),
         uplink: stages.uplink.clone(),
         guards: guards.clone(),
@@ -180,7 +184,8 @@ impl Stages {
         switches: Switches,
         store: &Store,
         data_dir: &Path,
-        (signals_in, signals_out): (mpsc::Receiver<Signal>, mpsc::Sender<(String, Signal)>),
+        signals: (mpsc::Receiver<Signal>, mpsc::Sender<(String, Signal)>),
+        identity: Arc<Identity>,
     ) -> anyhow::Result<Parts> {
         let Self { capture, detection, recording, live, .. } = self;
         let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
@@ -202,8 +207,8 @@ impl Stages {
             media.clone(),
             &config.live,
             WorkerCommand::this_program(),
-            signals_in,
-            signals_out,
+            signals,
+            identity,
             &live.tracker,
             live.cancel.clone(),
         );

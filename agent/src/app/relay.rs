@@ -16,6 +16,7 @@ use crate::{
     cloud::Cloud,
     config::UploadConfig,
     identity::Identity,
+    live::{Live, Trust},
     pairing::Pairing,
     record::recordings_dir,
     shutdown::{Ending, Shutdown, Stage},
@@ -45,6 +46,7 @@ pub(super) struct RelaySide {
     pub(super) health: watch::Receiver<Option<Health>>,
     pub(super) configuration: watch::Receiver<Configuration>,
     pub(super) upload_config: watch::Receiver<UploadConfig>,
+    pub(super) live: Live,
     pub(super) uploads: Stage,
     pub(super) uplink: Stage,
     pub(super) guards: TaskTracker,
@@ -98,6 +100,10 @@ impl RelaySide {
         let saved: Option<UnixMillis> = self.store.setting(TIME_FLOOR).await?;
         let floor = TimeFloor::new(saved.unwrap_or(pairing.server_time));
         let cloud = Cloud::new(pairing, self.identity, floor.clone())?;
+        self.live.set_trust(Trust {
+            camera_id: Some(pairing.camera_id),
+            owner_keys: pairing.owner_keys.clone(),
+        });
         let uploads = &self.uploads;
         upload::start(
             self.store.clone(),

@@ -4,30 +4,36 @@
 //! may crash or be killed: recording does not notice, and the next worker is there within two
 //! seconds.
 
+mod authenticity;
 mod process;
 mod quality;
 mod session;
 mod wire;
 pub mod worker;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use nightjar_shared::signal::Signal;
+use nightjar_shared::{
+    signal::{Signal, SignalKind},
+    time::ClockState,
+};
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant, MissedTickBehavior},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::process::WorkerCommand;
+pub use self::{authenticity::Trust, process::WorkerCommand};
 use self::{
+    authenticity::{Authenticity, Refusal},
     process::Worker,
     session::{Effect, Sessions},
-    wire::{Control, Report, Wishes},
+    wire::{Control, EndReason, Report, Sdp, Wishes},
 };
 use crate::{
-    clock::monotonic_now,
+    clock::{clock_state, monotonic_now, unix_now},
     config::LiveConfig,
+    identity::Identity,
     media::{Media, layers::Bounds},
 };
 
@@ -48,6 +54,7 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct Live {
     settings: watch::Sender<Settings>,
     viewers: watch::Receiver<u32>,
+    trust: watch::Sender<Trust>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,8 +79,8 @@ pub fn start(
     media: Media,
     config: &LiveConfig,
     worker_command: WorkerCommand,
-    signals_in: mpsc::Receiver<Signal>,
-    signals_out: mpsc::Sender<(String, Signal)>,
+    (signals_in, signals_out): (mpsc::Receiver<Signal>, mpsc::Sender<(String, Signal)>),
+    identity: Arc<Identity>,
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) -> Live {
@@ -82,6 +89,7 @@ pub fn start(
     let settings = Settings { private: false, max_viewers, least_kbps, most_kbps };
     let (settings, settings_receiver) = watch::channel(settings);
     let (viewers_sender, viewers) = watch::channel(0);
+    let (trust, trust_receiver) = watch::channel(Trust::default());
     let task = Task {
         media,
         worker_command,
@@ -91,10 +99,12 @@ pub fn start(
         viewers: viewers_sender,
         tracker: tracker.clone(),
         sessions: Sessions::new(max_viewers),
+        authenticity: Authenticity::new(config.authenticity, identity),
+        trust: trust_receiver,
         worker: None,
     };
     tracker.spawn(task.run(cancel));
-    Live { settings, viewers }
+    Live { settings, viewers, trust }
 }
 
 impl Live {
@@ -113,6 +123,11 @@ impl Live {
         self.settings.send_modify(|settings| settings.most_kbps = most_kbps);
     }
 
+    /// Who the camera is, and whose proofs it takes.
+    pub fn set_trust(&self, trust: Trust) {
+        self.trust.send_replace(trust);
+    }
+
     /// How many sessions there are now.
     pub fn viewers(&self) -> watch::Receiver<u32> {
         self.viewers.clone()
@@ -128,6 +143,8 @@ struct Task {
     viewers: watch::Sender<u32>,
     tracker: TaskTracker,
     sessions: Sessions,
+    authenticity: Authenticity,
+    trust: watch::Receiver<Trust>,
     worker: Option<RunningWorker>,
 }
 
@@ -197,7 +214,23 @@ impl Task {
     }
 
     fn take(&mut self, signal: Option<Signal>) -> Vec<Effect> {
-        signal.map_or_else(Vec::new, |signal| self.sessions.signal(signal, monotonic_now()))
+        let Some(signal) = signal else { return Vec::new() };
+        match self.judge(&signal) {
+            Ok(()) => self.sessions.signal(signal, monotonic_now()),
+            Err(refusal) => {
+                tracing::warn!(session_id = %signal.session_id, %refusal, "a viewer is refused");
+                Sessions::refuse(signal, EndReason::NotAuthentic)
+            }
+        }
+    }
+
+    fn judge(&mut self, signal: &Signal) -> Result<(), Refusal> {
+        let (SignalKind::Offer, Some(offer)) = (signal.kind, &signal.sdp) else { return Ok(()) };
+        if self.trust.has_changed().unwrap_or(false) {
+            self.authenticity.set_trust(self.trust.borrow_and_update().clone());
+        }
+        let now = (clock_state() == ClockState::Synced).then(unix_now);
+        self.authenticity.admit(signal.session_id, offer, now)
     }
 
     /// `None` when the worker has ended.
@@ -206,6 +239,13 @@ impl Task {
         if let Some(worker) = &mut self.worker {
             worker.deadline = Instant::now() + SILENCE_LIMIT;
         }
+        let report = match report {
+            Report::Answer { session_id, sdp } => {
+                let sdp = Sdp(self.authenticity.sign(session_id, sdp.0));
+                Report::Answer { session_id, sdp }
+            }
+            other => other,
+        };
         match report {
             Report::Ready => tracing::info!("live viewing is ready"),
             Report::Statistics(statistics) => tracing::trace!(?statistics, "live worker"),

@@ -100,6 +100,12 @@ impl Sessions {
         }
     }
 
+    /// Refuses an offer that the camera does not take from its viewer.
+    pub(crate) fn refuse(signal: Signal, reason: EndReason) -> Vec<Effect> {
+        let reply_to = signal.reply_to.into_iter();
+        reply_to.map(|to| bye(signal.session_id, to, reason)).collect()
+    }
+
     fn offer(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
         let session_id = signal.session_id;
         // A message that MQTT delivers twice is answered once.

@@ -123,7 +123,13 @@ pub async fn claim(
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let response = visitor.claim(&request).await?;
-    let pairing = accept(response, relay_url, ca_sha256, visitor.ca())?;
+    let mut pairing = accept(response, relay_url, ca_sha256, visitor.ca())?;
+    // The same place again: its owners are the same, too.
+    if let Ok(Some(before)) = Pairing::load(data_dir)
+        && before.camera_id == pairing.camera_id
+    {
+        pairing.owner_keys = before.owner_keys;
+    }
     pairing.save(data_dir)?;
     Ok(pairing)
 }
@@ -150,6 +156,7 @@ fn accept(
         mqtt: response.mqtt,
         ca_pem: response.ca_pem,
         server_time: response.server_time,
+        owner_keys: Vec::new(),
     })
 }
 
@@ -173,8 +180,12 @@ pub async fn claim_with_file(
         });
     }
     let ticket = Ticket::Secret(file.secret.clone());
-    let pairing =
+    let mut pairing =
         claim(data_dir, &file.relay_url, file.ca_sha256.as_deref(), ticket, introduction).await?;
+    if let Some(owner_key) = &file.owner_key {
+        pairing.trust(owner_key);
+        pairing.save(data_dir)?;
+    }
     Ok((pairing, wipe(path, &text, &file.secret).is_ok()))
 }
 

@@ -3,10 +3,11 @@
 
 mod viewer;
 
-use std::{fs, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use nightjar_agent::{
     config::{LiveConfig, SourceConfig, SourceKind},
+    identity::Identity,
     live::{self, Live, WorkerCommand},
     media::Media,
 };
@@ -47,14 +48,15 @@ impl Camera {
         };
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let media = Media::start(&source, &tracker, cancel.clone()).unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let (signals, signals_in) = mpsc::channel(64);
         let (signals_out, replies) = mpsc::channel(64);
         let live = live::start(
             media.clone(),
             &LiveConfig { max_viewers, ..LiveConfig::default() },
             WorkerCommand::of(env!("CARGO_BIN_EXE_nightjar-agent")),
-            signals_in,
-            signals_out,
+            (signals_in, signals_out),
+            Arc::new(Identity::open(directory.path()).unwrap()),
             &tracker,
             cancel.clone(),
         );

@@ -1,0 +1,320 @@
+//! Who may watch, judged by the camera itself, and the camera's proof of who answers. The keys
+//! stay in the agent: the live worker, which talks to strangers, signs nothing.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use nightjar_shared::{
+    authenticity::{
+        CAMERA_ATTRIBUTE, CameraProof, VIEWER_ATTRIBUTE, VIEWER_ROLE, ViewerPass, ViewerProof,
+        attribute, camera_text, fingerprint, pass_text, viewer_text,
+    },
+    ids::{CameraId, SessionId},
+    time::UnixMillis,
+};
+
+use crate::{
+    config::AuthenticityMode,
+    identity::{Identity, verify},
+};
+
+/// Proofs older than this, or from further ahead, are refused while the camera's clock is set.
+const PROOF_AGE_MS: u64 = 10 * 60 * 1_000;
+
+/// Proofs and sessions that are remembered; beyond it the oldest are forgotten.
+const MEMORY: usize = 1_024;
+
+/// Why an offer is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("the viewer gives no proof, and this camera requires one")]
+    NoProof,
+    #[error("the proof cannot be read")]
+    Malformed,
+    #[error("the proof is not for these fingerprints, this camera or this role")]
+    WrongSignature,
+    #[error("the viewer's key is none that an owner let in")]
+    NotEnrolled,
+    #[error("the proof is old, or was seen before")]
+    Replayed,
+}
+
+/// Whom a camera trusts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    pub camera_id: Option<CameraId>,
+    /// The owners' keys: each may watch, and let others watch.
+    pub owner_keys: Vec<String>,
+}
+
+pub(super) struct Authenticity {
+    mode: AuthenticityMode,
+    identity: Arc<Identity>,
+    trust: Trust,
+    /// Signatures of viewers that were accepted.
+    seen: VecDeque<String>,
+    /// Whose fingerprint each session was offered with.
+    sessions: VecDeque<(SessionId, String)>,
+}
+
+impl Authenticity {
+    pub(super) fn new(mode: AuthenticityMode, identity: Arc<Identity>) -> Self {
+        Self {
+            mode,
+            identity,
+            trust: Trust::default(),
+            seen: VecDeque::new(),
+            sessions: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn set_trust(&mut self, trust: Trust) {
+        self.trust = trust;
+    }
+
+    /// Judges an offer. `now` is absent while the clock is not set.
+    pub(super) fn admit(
+        &mut self,
+        session_id: SessionId,
+        offer: &str,
+        now: Option<UnixMillis>,
+    ) -> Result<(), Refusal> {
+        if self.mode == AuthenticityMode::Off {
+            return Ok(());
+        }
+        let viewer = fingerprint(offer);
+        match (attribute(offer, VIEWER_ATTRIBUTE), self.mode) {
+            (Some(proof), _) => self.check(proof, viewer.as_deref(), now)?,
+            (None, AuthenticityMode::Require) => return Err(Refusal::NoProof),
+            (None, _) => {}
+        }
+        if let Some(viewer) = viewer {
+            remember(&mut self.sessions, (session_id, viewer));
+        }
+        Ok(())
+    }
+
+    fn check(
+        &mut self,
+        proof: &str,
+        viewer: Option<&str>,
+        now: Option<UnixMillis>,
+    ) -> Result<(), Refusal> {
+        let json = STANDARD.decode(proof).map_err(|_| Refusal::Malformed)?;
+        let proof: ViewerProof = serde_json::from_slice(&json).map_err(|_| Refusal::Malformed)?;
+        let (Some(viewer), Some(camera_id)) = (viewer, self.trust.camera_id) else {
+            return Err(Refusal::Malformed);
+        };
+        let text = viewer_text(camera_id, viewer, &proof.role, proof.issued_at);
+        if proof.role != VIEWER_ROLE || !verify(&proof.key, &text, &proof.signature) {
+            return Err(Refusal::WrongSignature);
+        }
+        let stale = |now: UnixMillis| now.0.abs_diff(proof.issued_at.0) > PROOF_AGE_MS;
+        if now.is_some_and(stale) || self.seen.contains(&proof.signature) {
+            return Err(Refusal::Replayed);
+        }
+        // A camera that knows no owner cannot tell viewers apart: a proof adds nothing there.
+        let nobody = self.trust.owner_keys.is_empty() && self.mode == AuthenticityMode::Prefer;
+        let is_owner = self.is_owner(&proof.key);
+        let has_pass = || {
+            let pass = proof.pass.as_ref();
+            pass.is_some_and(|pass| self.is_valid(pass, &proof.key, now))
+        };
+        if !nobody && !is_owner && !has_pass() {
+            return Err(Refusal::NotEnrolled);
+        }
+        remember(&mut self.seen, proof.signature);
+        Ok(())
+    }
+
+    fn is_owner(&self, key: &str) -> bool {
+        self.trust.owner_keys.iter().any(|owner| owner == key)
+    }
+
+    fn is_valid(&self, pass: &ViewerPass, key: &str, now: Option<UnixMillis>) -> bool {
+        let text = pass_text(&pass.viewer_key, &pass.role, pass.expires_at);
+        pass.viewer_key == key
+            && pass.role == VIEWER_ROLE
+            && now.is_none_or(|now| now < pass.expires_at)
+            && self.is_owner(&pass.owner_key)
+            && verify(&pass.owner_key, &text, &pass.signature)
+    }
+
+    /// The answer with the camera's proof, where the mode wants one.
+    pub(super) fn sign(&self, session_id: SessionId, answer: String) -> String {
+        let viewer = self.sessions.iter().rev().find(|(id, _)| *id == session_id);
+        let (Some((_, viewer)), Some(camera)) = (viewer, fingerprint(&answer)) else {
+            return answer;
+        };
+        let text = camera_text(session_id, &camera, viewer);
+        let proof = CameraProof {
+            key: self.identity.public_key().to_owned(),
+            signature: self.identity.sign(&text),
+        };
+        match serde_json::to_vec(&proof) {
+            Ok(json) => format!("{answer}a={CAMERA_ATTRIBUTE}:{}\r\n", STANDARD.encode(json)),
+            Err(_) => answer,
+        }
+    }
+}
+
+fn remember<T>(memory: &mut VecDeque<T>, item: T) {
+    if memory.len() >= MEMORY {
+        memory.pop_front();
+    }
+    memory.push_back(item);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_790_000_000_000);
+    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
+
+    /// A key of somebody's, in a directory of its own.
+    fn someone() -> Identity {
+        let directory = tempfile::tempdir().unwrap();
+        Identity::open(directory.path()).unwrap()
+    }
+
+    struct Scene {
+        camera: Authenticity,
+        camera_id: CameraId,
+        owner: Identity,
+    }
+
+    fn scene(mode: AuthenticityMode) -> Scene {
+        let (owner, camera_id) = (someone(), CameraId::generate());
+        let mut camera = Authenticity::new(mode, Arc::new(someone()));
+        let owner_keys = vec![owner.public_key().to_owned()];
+        camera.set_trust(Trust { camera_id: Some(camera_id), owner_keys });
+        Scene { camera, camera_id, owner }
+    }
+
+    fn description(fingerprint: &str) -> String {
+        format!("v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=fingerprint:sha-256 {fingerprint}\r\n")
+    }
+
+    fn proof(viewer: &Identity, camera_id: CameraId, fingerprint: &str) -> ViewerProof {
+        let text = viewer_text(camera_id, &format!("sha-256 {fingerprint}"), VIEWER_ROLE, NOW);
+        ViewerProof {
+            key: viewer.public_key().to_owned(),
+            role: VIEWER_ROLE.to_owned(),
+            issued_at: NOW,
+            signature: viewer.sign(&text),
+            pass: None,
+        }
+    }
+
+    fn with(description: &str, proof: &ViewerProof) -> String {
+        let json = serde_json::to_vec(proof).unwrap();
+        format!("{description}a={VIEWER_ATTRIBUTE}:{}\r\n", STANDARD.encode(json))
+    }
+
+    fn pass(owner: &Identity, viewer: &Identity, expires_at: UnixMillis) -> ViewerPass {
+        let viewer_key = viewer.public_key().to_owned();
+        let signature = owner.sign(&pass_text(&viewer_key, VIEWER_ROLE, expires_at));
+        let (owner_key, role) = (owner.public_key().to_owned(), VIEWER_ROLE.to_owned());
+        ViewerPass { owner_key, viewer_key, role, expires_at, signature }
+    }
+
+    impl Scene {
+        fn admit(&mut self, offer: &str) -> Result<(), Refusal> {
+            self.camera.admit(SessionId::generate(), offer, Some(NOW))
+        }
+    }
+
+    #[test]
+    fn an_owner_is_let_in_once_with_each_proof() {
+        let mut scene = scene(AuthenticityMode::Require);
+        let offer = with(&description("AA:01"), &proof(&scene.owner, scene.camera_id, "AA:01"));
+        assert_eq!(scene.admit(&offer), Ok(()));
+        assert_eq!(scene.admit(&offer), Err(Refusal::Replayed));
+    }
+
+    #[test]
+    fn a_relay_that_swaps_or_adds_a_fingerprint_is_refused() {
+        let mut scene = scene(AuthenticityMode::Prefer);
+        let proof = proof(&scene.owner, scene.camera_id, "AA:01");
+        let swapped = with(&description("BB:02"), &proof);
+        assert_eq!(scene.admit(&swapped), Err(Refusal::WrongSignature));
+        let added = with(&description("AA:01"), &proof) + "a=fingerprint:sha-256 BB:02\r\n";
+        assert_eq!(scene.admit(&added), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_session_of_the_relay_s_own_is_refused_where_proof_is_required() {
+        let bare = description("BB:02");
+        assert_eq!(scene(AuthenticityMode::Require).admit(&bare), Err(Refusal::NoProof));
+        assert_eq!(scene(AuthenticityMode::Prefer).admit(&bare), Ok(()));
+        assert_eq!(scene(AuthenticityMode::Off).admit(&bare), Ok(()));
+        let mut scene = scene(AuthenticityMode::Require);
+        let own = with(&bare, &proof(&someone(), scene.camera_id, "BB:02"));
+        assert_eq!(scene.admit(&own), Err(Refusal::NotEnrolled));
+    }
+
+    #[test]
+    fn a_proof_for_another_camera_or_role_or_time_is_refused() {
+        let mut scene = scene(AuthenticityMode::Prefer);
+        let bare = description("AA:01");
+        let other = with(&bare, &proof(&scene.owner, CameraId::generate(), "AA:01"));
+        assert_eq!(scene.admit(&other), Err(Refusal::WrongSignature));
+        let good = proof(&scene.owner, scene.camera_id, "AA:01");
+        let role = with(&bare, &ViewerProof { role: "admin".to_owned(), ..good.clone() });
+        assert_eq!(scene.admit(&role), Err(Refusal::WrongSignature));
+        let later = Some(UnixMillis(NOW.0 + PROOF_AGE_MS + 1));
+        let offer = with(&bare, &good);
+        let session_id = SessionId::generate();
+        assert_eq!(scene.camera.admit(session_id, &offer, later), Err(Refusal::Replayed));
+        assert_eq!(scene.camera.admit(session_id, &offer, None), Ok(()), "no clock, no age");
+    }
+
+    #[test]
+    fn a_pass_of_an_owner_lets_another_viewer_in_until_it_expires() {
+        let mut scene = scene(AuthenticityMode::Require);
+        let guest = someone();
+        let admit = |scene: &mut Scene, number: u32, pass: ViewerPass| {
+            let fingerprint = format!("AA:{number:02}");
+            let proof = proof(&guest, scene.camera_id, &fingerprint);
+            let proof = ViewerProof { pass: Some(pass), ..proof };
+            scene.admit(&with(&description(&fingerprint), &proof))
+        };
+        let expires_at = UnixMillis(NOW.0 + YEAR_MS);
+        let good = pass(&scene.owner, &guest, expires_at);
+        assert_eq!(admit(&mut scene, 1, good.clone()), Ok(()));
+        let expired = pass(&scene.owner, &guest, UnixMillis(NOW.0 - 1));
+        assert_eq!(admit(&mut scene, 2, expired), Err(Refusal::NotEnrolled));
+        let longer = ViewerPass { expires_at: UnixMillis(NOW.0 + 2 * YEAR_MS), ..good };
+        assert_eq!(admit(&mut scene, 3, longer), Err(Refusal::NotEnrolled));
+        let of_a_stranger = pass(&someone(), &guest, expires_at);
+        assert_eq!(admit(&mut scene, 4, of_a_stranger), Err(Refusal::NotEnrolled));
+        let for_another = pass(&scene.owner, &someone(), expires_at);
+        assert_eq!(admit(&mut scene, 5, for_another), Err(Refusal::NotEnrolled));
+    }
+
+    #[test]
+    fn garbage_in_the_attribute_is_refused() {
+        let mut scene = scene(AuthenticityMode::Prefer);
+        for garbage in ["", "!", "e30=", "bnVsbA=="] {
+            let offer = format!("{}a={VIEWER_ATTRIBUTE}:{garbage}\r\n", description("AA:01"));
+            assert_eq!(scene.admit(&offer), Err(Refusal::Malformed), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_signed_for_its_session_and_both_fingerprints() {
+        let mut scene = scene(AuthenticityMode::Prefer);
+        let session_id = SessionId::generate();
+        scene.camera.admit(session_id, &description("AA:01"), Some(NOW)).unwrap();
+        let answer = scene.camera.sign(session_id, description("CC:03"));
+        let proof = STANDARD.decode(attribute(&answer, CAMERA_ATTRIBUTE).unwrap()).unwrap();
+        let proof: CameraProof = serde_json::from_slice(&proof).unwrap();
+        let text = camera_text(session_id, "sha-256 CC:03", "sha-256 AA:01");
+        assert!(verify(&proof.key, &text, &proof.signature));
+        let other = camera_text(SessionId::generate(), "sha-256 CC:03", "sha-256 AA:01");
+        assert!(!verify(&proof.key, &other, &proof.signature));
+        let unknown = scene.camera.sign(SessionId::generate(), description("CC:03"));
+        assert_eq!(attribute(&unknown, CAMERA_ATTRIBUTE), None);
+    }
+}
