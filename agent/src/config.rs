@@ -273,11 +273,7 @@ impl Default for RecordingConfig {
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self {
-            max_viewers: 8,
-            min_bitrate_kbps: 600,
-            authenticity: AuthenticityMode::default(),
-        }
+        Self { max_viewers: 8, min_bitrate_kbps: 600, authenticity: AuthenticityMode::default() }
     }
 }
 

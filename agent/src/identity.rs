@@ -81,15 +81,22 @@ impl Identity {
     }
 }
 
+/// Whether this is an Ed25519 public key, base64 (standard, padded).
+pub fn is_key(public_key: &str) -> bool {
+    decode(public_key).is_some()
+}
+
+fn decode(public_key: &str) -> Option<VerifyingKey> {
+    let bytes = STANDARD.decode(public_key).ok()?;
+    VerifyingKey::from_bytes(bytes.as_slice().try_into().ok()?).ok()
+}
+
 /// Whether `signature` is that of `public_key`'s owner over `text`; both base64 (standard,
 /// padded).
 pub fn verify(public_key: &str, text: &str, signature: &str) -> bool {
-    let bytes = |base64: &str| STANDARD.decode(base64).ok();
-    let key = bytes(public_key)
-        .and_then(|key| VerifyingKey::from_bytes(key.as_slice().try_into().ok()?).ok());
-    let signature =
-        bytes(signature).and_then(|signature| Signature::from_slice(&signature).ok());
-    match (key, signature) {
+    let signature = STANDARD.decode(signature).ok();
+    let signature = signature.and_then(|bytes| Signature::from_slice(&bytes).ok());
+    match (decode(public_key), signature) {
         (Some(key), Some(signature)) => key.verify_strict(text.as_bytes(), &signature).is_ok(),
         _ => false,
     }

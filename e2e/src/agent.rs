@@ -49,11 +49,13 @@ pub struct Settings {
     pub pre_roll_s: u32,
     pub post_roll_s: u32,
     pub max_clip_s: u32,
+    /// `off`, `prefer` or `require`; the agent's default without it.
+    pub live_authenticity: Option<&'static str>,
 }
 
 impl Settings {
     pub fn new(source: Source) -> Self {
-        Self { source, pre_roll_s: 5, post_roll_s: 5, max_clip_s: 60 }
+        Self { source, pre_roll_s: 5, post_roll_s: 5, max_clip_s: 60, live_authenticity: None }
     }
 
     pub fn to_toml(&self) -> String {
@@ -69,9 +71,13 @@ impl Settings {
             }
         };
         let Self { pre_roll_s, post_roll_s, max_clip_s, .. } = self;
+        let live = self
+            .live_authenticity
+            .map(|mode| format!("[live]\nauthenticity = \"{mode}\"\n"))
+            .unwrap_or_default();
         format!(
             "name = \"front door\"\n[source]\n{source}[recording]\npre_roll_s = {pre_roll_s}\n\
-             post_roll_s = {post_roll_s}\nmax_clip_s = {max_clip_s}\n"
+             post_roll_s = {post_roll_s}\nmax_clip_s = {max_clip_s}\n{live}"
         )
     }
 }

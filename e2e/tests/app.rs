@@ -54,6 +54,14 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
             Ok(page.evaluate::<u64>(frames).await? > before + 10)
         })
         .await?;
+        wait::until_true("the page says what is true of the picture", SOON, async || {
+            let facts = page.text(&id("live-facts")).await?;
+            Ok(["640 × 360", "fps", "kbit/s", "ms old"].iter().all(|fact| facts.contains(fact)))
+        })
+        .await?;
+        let verified = "[data-testid=\"live-badge\"]:is([data-authenticity=\"first_seen\"],\
+                        [data-authenticity=\"verified\"])";
+        page.shows(verified, SOON).await?;
         page.screenshot("3-live").await?;
 
         // The row appears by itself, and leads to the clip once there is one.

@@ -34,6 +34,7 @@ async fn the_app_s_pure_pieces_decide_as_they_should() -> Result<()> {
         whep_speaks_its_headers_and_fragments(&page).await?;
         polygons_keep_their_shape_and_their_bounds(&page).await?;
         a_week_is_the_same_as_a_grid_and_as_periods(&page).await?;
+        rtp_times_tell_when_pictures_were_captured(&page).await?;
         times_read_as_people_read_them(&page).await
     })
     .await
@@ -114,6 +115,18 @@ async fn whep_speaks_its_headers_and_fragments(page: &Page) -> Result<()> {
     let expected = "a=ice-ufrag:U\r\na=ice-pwd:P\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
                     a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=end-of-candidates\r\n";
     assert_gives(page, "whep.js", fragment, json!(expected)).await
+}
+
+async fn rtp_times_tell_when_pictures_were_captured(page: &Page) -> Result<()> {
+    let clock = "module.cameraClock('v=0\\r\\na=nightjar-clock:4294967000 1790000000000\\r\\n')";
+    let expected = json!({"rtp": 4_294_967_000_u32, "unixMs": 1_790_000_000_000_u64});
+    assert_gives(page, "truth.js", clock, expected).await?;
+    assert_gives(page, "truth.js", "module.cameraClock('v=0\\r\\n')", Value::Null).await?;
+    // A second later, past the turn of the counter; then after a turn and some.
+    let at = "[[89704, 1_790_000_001_100], [89704, 1_790_000_000_000 + 2 ** 32 / 90 + 900]]\
+              .map(([rtp, now]) => module.capturedAt({rtp: 4294967000, unixMs: 1790000000000}, rtp, now) \
+              - 1790000000000).map(Math.round)";
+    assert_gives(page, "truth.js", at, json!([1_000, 47_722_859])).await
 }
 
 async fn times_read_as_people_read_them(page: &Page) -> Result<()> {

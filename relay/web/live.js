@@ -8,7 +8,7 @@ const HIDDEN_LIMIT_MS = 30_000;
 
 /** Endings that time alone does not mend: the page waits for news of the camera instead. */
 const WAITS_FOR_CAMERA = new Set(["camera_offline", "privacy_mode"]);
-const FINAL = new Set(["not_found", "forbidden", "unauthorized"]);
+const FINAL = new Set(["not_found", "forbidden", "unauthorized", "not_authentic"]);
 
 const ENDED = new Set(["completed", "cancelled", "failed", "expired"]);
 
@@ -25,7 +25,7 @@ const REASONS = {
 
 /**
  * States, as handed to `onState`:
- * `connecting` · `live` {route} · `retrying` {reason, waitMs} · `waiting` {reason} until the camera
+ * `connecting` · `live` {route, authenticity} · `retrying` {reason, waitMs} · `waiting` {reason} until the camera
  * changes · `rerouting`: the network has changed · `hidden`: goes on when the page is looked at · `stopped` {reason}: only `retry` goes on.
  */
 export class LivePicture {
@@ -41,7 +41,7 @@ export class LivePicture {
   /**
    * @param {string} cameraId
    * @param {HTMLVideoElement} video
-   * @param {(state: {name: string, reason?: string, waitMs?: number, route?: string}) => void} onState
+   * @param {(state: {name: string, reason?: string, waitMs?: number, route?: string, authenticity?: string}) => void} onState
    * @param {AbortSignal} signal ends the picture
    */
   constructor(cameraId, video, onState, signal) {
@@ -69,6 +69,11 @@ export class LivePicture {
   /** The relay's id of the session that shows the picture now. */
   get sessionId() {
     return this.#session?.id ?? null;
+  }
+
+  /** What is true of the picture now; null while there is none. */
+  async look() {
+    return this.#state === "live" ? this.#session?.look() : null;
   }
 
   /** The relay told something new of the camera. */
@@ -99,7 +104,7 @@ export class LivePicture {
       await session.open();
       if (this.#session !== session) return;
       this.#backoff.connected(performance.now());
-      this.#tell({ name: "live", route: await session.route() });
+      this.#tell({ name: "live", route: await session.route(), authenticity: session.authenticity });
     } catch (error) {
       this.#failed(session, error);
     }

@@ -1,6 +1,8 @@
 // One live session by WHEP: the browser offers, the camera answers, media flows past the relay.
 
 import { problemFrom, send } from "./api.js";
+import { checkAnswer, proveOffer } from "./authenticity.js";
+import { Truth } from "./truth.js";
 
 const CONNECT_LIMIT_MS = 10_000;
 /** ICE often recovers by itself within this time; then it begins anew. */
@@ -92,6 +94,8 @@ export class WhepSession {
   #path = null;
   /** Names the ICE session at the relay. */
   #etag = "";
+  #authenticity = "unproven";
+  #truth = null;
   #closed = false;
   #restartingSince = null;
   #onRestarting;
@@ -121,11 +125,14 @@ export class WhepSession {
     peer.addEventListener("connectionstatechange", () => this.#connectionChanged());
     peer.addTransceiver("video", { direction: "recvonly" });
     const offer = await peer.createOffer();
-    const response = await this.#post(offer.sdp);
+    const response = await this.#post(await proveOffer(offer.sdp, this.#cameraId));
+    const answer = await response.text();
+    this.#authenticity = await checkAnswer({ cameraId: this.#cameraId, sessionId: this.id, offer: offer.sdp, answer });
     // Only now are the ICE servers known, so only now may gathering begin.
     peer.setConfiguration({ ...peer.getConfiguration(), iceServers: iceServersFrom(response.headers.get("link")) });
     await peer.setLocalDescription(offer);
-    await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    await peer.setRemoteDescription({ type: "answer", sdp: answer });
+    this.#truth = new Truth(peer, this.#video, answer);
     await this.#firstPicture();
     this.#watchFlow();
   }
@@ -135,6 +142,7 @@ export class WhepSession {
     if (this.#closed) return;
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
+    this.#truth?.stop();
     this.#peer.close();
     this.#video.srcObject = null;
     this.#sayBye();
@@ -143,6 +151,16 @@ export class WhepSession {
   /** The relay's id of this session, once it has one. */
   get id() {
     return this.#path?.split("/").at(-1) ?? null;
+  }
+
+  /** What is true of the picture now: see `Truth.look`; null before there is one. */
+  async look() {
+    return this.#closed || this.#truth === null ? null : this.#truth.look();
+  }
+
+  /** Whether it was proven past the relay that this is the camera: see `checkAnswer`. */
+  get authenticity() {
+    return this.#authenticity;
   }
 
   /** Whether media comes straight from the camera ("direct") or through TURN ("relayed"). */

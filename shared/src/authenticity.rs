@@ -104,7 +104,8 @@ mod tests {
 
     #[test]
     fn a_description_has_one_fingerprint_or_none_that_counts() {
-        let one = "v=0\r\na=fingerprint:SHA-256 ab:CD\r\nm=video\r\na=fingerprint:sha-256 AB:cd\r\n";
+        let one =
+            "v=0\r\na=fingerprint:SHA-256 ab:CD\r\nm=video\r\na=fingerprint:sha-256 AB:cd\r\n";
         assert_eq!(fingerprint(one).as_deref(), Some("sha-256 AB:CD"));
         let two = format!("{one}a=fingerprint:sha-256 00:00\r\n");
         assert_eq!(fingerprint(&two), None, "one of them could be somebody else's");

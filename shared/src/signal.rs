@@ -21,7 +21,7 @@ pub struct Signal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdp_mid: Option<String>,
     /// Why a `bye` was said. From a camera: `busy`, `privacy_mode`, `invalid_offer`,
-    /// `viewer_gone`, `worker_restarted`, `shutting_down`, `failed`.
+    /// `not_authentic`, `viewer_gone`, `worker_restarted`, `shutting_down`, `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The replica that wants the answers; set on an offer.

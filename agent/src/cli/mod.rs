@@ -10,6 +10,7 @@ mod output;
 mod pair;
 mod run;
 mod time;
+mod trust;
 
 use std::{
     path::{Path, PathBuf},
@@ -50,6 +51,13 @@ enum Verb {
     },
     /// Make this camera part of a site
     Pair(pair::PairArguments),
+    /// Let the owner of this key, as the app shows it, watch past the relay
+    Trust {
+        #[arg(value_name = "KEY")]
+        owner_key: String,
+        #[command(flatten)]
+        data: DataDir,
+    },
     /// Check the configuration
     Check {
         #[command(flatten)]
@@ -173,6 +181,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Run { config, data } => run::run(&config.path, &data.path),
         Verb::Pair(arguments) => pair::pair(&arguments),
+        Verb::Trust { owner_key, data } => trust::trust(&data.path, &owner_key),
         Verb::Check { config } => check(&config.path),
         Verb::Detect(arguments) => detect::detect(&arguments),
         Verb::Fsck { data, repair, json } => fsck::fsck(&data.path, repair, json),

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     config::Config,
     data_dir,
+    identity::Identity,
     pairing::Pairing,
     uplink::claim::{Introduction, Ticket, claim, claim_with_file},
 };
@@ -69,6 +70,8 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<ExitCode, Failure> {
         }
     };
     tell(&pairing);
+    let identity = Identity::open(data_dir).map_err(anyhow::Error::new)?;
+    say(format_args!("the camera's key, as the app must show it: {}", identity.public_key()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -27,7 +27,7 @@ use super::{
     offer::{InvalidOffer, Offer},
 };
 use crate::{
-    clock::{MonotonicNanos, monotonic_now},
+    clock::{MonotonicNanos, monotonic_now, unix_now},
     frame::{EncodedFrame, Layer},
 };
 
@@ -155,7 +155,10 @@ impl Peer {
         };
         let answer = negotiation::answer(&graph.webrtc, &offer, gathering).await;
         match answer {
-            Ok(answer) => Ok((Self::new(graph, offer, gathering), answer)),
+            Ok(mut answer) => {
+                answer.push_str(&graph.clock_line());
+                Ok((Self::new(graph, offer, gathering), answer))
+            }
             Err(error) => {
                 // Closing blocks.
                 let _ = spawn_blocking(move || drop(graph)).await;
@@ -284,6 +287,8 @@ struct Graph {
     webrtc: gst::Element,
     last_heard: Arc<AtomicU64>,
     estimator: Arc<Mutex<Estimator>>,
+    /// What the RTP time of a picture captured at zero would be.
+    rtp_offset: u32,
 }
 
 impl Graph {
@@ -301,12 +306,14 @@ impl Graph {
             .build();
         // Fixed here, as no packet has flowed when the answer names it.
         let ssrc = getrandom::u32().context("no randomness")?.max(1);
+        let rtp_offset = getrandom::u32().context("no randomness")?;
         let payloader = gst::ElementFactory::make("rtph264pay")
             .property_from_str("aggregate-mode", "zero-latency")
             .property("config-interval", -1_i32)
             .property("mtu", 1_200_u32)
             .property("pt", u32::from(offer.payload_type))
             .property("ssrc", ssrc)
+            .property("timestamp-offset", rtp_offset)
             .build()
             .context("GStreamer has no rtph264pay: install gstreamer1.0-plugins-good")?;
         let webrtc = negotiation::element(servers)?;
@@ -328,12 +335,28 @@ impl Graph {
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(gst::ClockTime::ZERO);
-        let this = Self { pipeline, source, webrtc, last_heard, estimator };
+        let this = Self { pipeline, source, webrtc, last_heard, estimator, rtp_offset };
         this.pipeline
             .set_state(gst::State::Playing)
             .context("a viewer's pipeline does not start")?;
         Ok(this)
     }
+}
+
+impl Graph {
+    /// Tells which RTP time is which time of day, so that a player knows when each picture was
+    /// captured: RTP times count capture times at 90 kHz.
+    fn clock_line(&self) -> String {
+        let rtp_time = rtp_time(self.rtp_offset, monotonic_now());
+        format!("a=nightjar-clock:{rtp_time} {}\r\n", unix_now().0)
+    }
+}
+
+/// As the payloader counts, modulo 2^32.
+fn rtp_time(offset: u32, captured_at: MonotonicNanos) -> u32 {
+    let ticks = u128::from(captured_at.0) * 90_000 / 1_000_000_000;
+    let ticks = u32::try_from(ticks & u128::from(u32::MAX)).unwrap_or(0);
+    offset.wrapping_add(ticks)
 }
 
 impl Drop for Graph {

@@ -119,6 +119,8 @@ fn provisioning_text(app: &App, secret: &str, ca_sha256: Option<&String>) -> Res
         relay_url: app.config.public_url.clone(),
         secret: secret.to_owned(),
         ca_sha256: ca_sha256.cloned(),
+        // The browser writes its own, where the relay has no part in it.
+        owner_key: None,
     };
     toml::to_string(&file).map_err(|error| anyhow::Error::new(error).into())
 }

@@ -1,5 +1,6 @@
 // The live picture with its badge: what is happening, and when it does not work, why and what next.
 
+import { knownKey } from "../authenticity.js";
 import { element } from "../dom.js";
 import { LivePicture } from "../live.js";
 
@@ -13,10 +14,14 @@ const WORDS = {
   stopped: "Stopped",
 };
 
+const LOOK_EVERY_MS = 1000;
+const OLDEST_MS = 30_000;
+
 /** A spinner that flashes up for a moment is worse than none. */
 const SPINNER_AFTER_MS = 500;
 
 export class LivePanel {
+  #cameraId;
   #picture;
   #video = element("video", {
     "data-testid": "live",
@@ -29,12 +34,14 @@ export class LivePanel {
   #cover = element("div", { class: "cover", hidden: true });
   #spinner = element("span", { class: "spinner", "aria-hidden": "true", hidden: true });
   #spinnerTimer = null;
+  #facts = element("span", { class: "badge facts-line", "data-testid": "live-facts", hidden: true });
 
   /**
    * @param {string} cameraId
    * @param {AbortSignal} signal
    */
   constructor(cameraId, signal) {
+    this.#cameraId = cameraId;
     this.#picture = new LivePicture(cameraId, this.#video, (state) => this.#show(state), signal);
     const fullScreen = element(
       "button",
@@ -48,8 +55,10 @@ export class LivePanel {
       this.#spinner,
       this.#cover,
       element("div", { class: "stage-top" }, this.#badge),
-      element("div", { class: "stage-bottom" }, fullScreen),
+      element("div", { class: "stage-bottom" }, this.#facts, fullScreen),
     );
+    const looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    signal.addEventListener("abort", () => clearInterval(looking));
   }
 
   start() {
@@ -74,7 +83,10 @@ export class LivePanel {
     this.#badge.dataset.state = state.name;
     this.#badge.dataset.route = state.route ?? "";
     this.#badge.dataset.session = this.#picture.sessionId ?? "";
-    this.#badge.textContent = WORDS[state.name] + (state.route === "relayed" ? " · relayed" : "");
+    this.#badge.dataset.authenticity = state.authenticity ?? "";
+    const relayed = state.route === "relayed" ? " · relayed" : "";
+    this.#badge.textContent = WORDS[state.name] + relayed + (state.authenticity === "verified" ? " · verified" : "");
+    if (state.name === "live") this.#showKey();
     this.#badge.dataset.tone = state.name === "live" ? "live" : "plain";
     clearTimeout(this.#spinnerTimer);
     this.#spinner.hidden = true;
@@ -87,6 +99,24 @@ export class LivePanel {
     if (state.name === "connecting" && !this.#cover.hidden) return;
     this.#cover.hidden = state.reason === undefined;
     if (state.reason !== undefined) this.#cover.replaceChildren(...this.#explanation(state));
+  }
+
+  async #look() {
+    const truth = await this.#picture.look();
+    this.#facts.hidden = truth === null || truth === undefined || truth.width === 0;
+    if (this.#facts.hidden) return;
+    const { width, height, fps, kbps, ageMs } = truth;
+    const facts = [`${width} × ${height}`];
+    if (fps !== null) facts.push(`${Math.round(fps)} fps`, `${Math.round(kbps)} kbit/s`);
+    // A clock that is not set says nothing of the picture's age.
+    if (ageMs !== null && Math.abs(ageMs) < OLDEST_MS) facts.push(`${Math.max(0, Math.round(ageMs))} ms old`);
+    this.#facts.textContent = facts.join(" · ");
+  }
+
+  /** For whoever compares it with what the camera itself said. */
+  async #showKey() {
+    const key = await knownKey(this.#cameraId);
+    this.#badge.title = key === null ? "" : `Camera key ${key}`;
   }
 
   #explanation({ reason, waitMs }) {

@@ -1,5 +1,6 @@
 import { api } from "../api.js";
 import { element, failure } from "../dom.js";
+import { passesCard } from "../parts/passes.js";
 import { currentPerson, end } from "../session.js";
 
 const ROLES = { owner: "Owner", manager: "Manager", viewer: "Viewer", installer: "Installer" };
@@ -39,6 +40,7 @@ export function show({ root, router }) {
         ),
       ),
     ),
+    passesCard(),
   );
   return "Account";
 }

@@ -1,4 +1,5 @@
 import { api } from "../api.js";
+import { publicKey } from "../authenticity.js";
 import { element, failure, notice } from "../dom.js";
 import { realtime, sitesToInstallIn } from "../session.js";
 
@@ -45,7 +46,7 @@ function startForm(sites, onStart) {
 async function begin(body, siteId, signal) {
   body.dataset.state = "opening";
   try {
-    const pairing = await api.openPairing(siteId);
+    const pairing = await withOwnerKey(await api.openPairing(siteId));
     const again = () => begin(body, siteId, signal);
     const remaining = element("span", {});
     const downloads = new AbortController();
@@ -57,6 +58,15 @@ async function begin(body, siteId, signal) {
   } catch (error) {
     if (!signal.aborted) body.replaceChildren(failure(error, () => begin(body, siteId, signal)));
   }
+}
+
+/**
+ * The file carries this browser's key to the camera, which then takes this browser for its owner's. The relay, which made
+ * the rest of the file, has no part in it.
+ */
+async function withOwnerKey(pairing) {
+  const key = await publicKey().catch(() => null);
+  return key === null ? pairing : { ...pairing, provisioning: `${pairing.provisioning.trimEnd()}\nowner_key = "${key}"\n` };
 }
 
 function ways(pairing, remaining, signal) {

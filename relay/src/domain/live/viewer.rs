@@ -204,6 +204,9 @@ fn refusal(reason: &str) -> Error {
         }
         // It has no session of that name: one that ended while nobody could be told.
         "viewer_gone" => Error::conflict("session_ended", "This session is over."),
+        "not_authentic" => {
+            Error::forbidden("not_authentic", "The camera does not let this viewer in.")
+        }
         "busy" => Error::unavailable("busy", "The camera has no room for another viewer."),
         _ => Error::unavailable("busy", "The camera cannot show its picture now; try again.")
             .with_detail(text::report(reason)),
