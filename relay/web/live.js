@@ -113,7 +113,7 @@ export class LivePicture {
   async #rerouting(session, restarting) {
     if (this.#session !== session) return;
     if (restarting) this.#tell({ name: "rerouting" });
-    else this.#tell({ name: "live", route: await session.route() });
+    else this.#tell({ name: "live", route: await session.route(), authenticity: session.authenticity });
   }
 
   #networkChanged() {
