@@ -81,9 +81,7 @@ async fn start(
     let stages = Stages::default();
 
     let signals = (signals_for_live, signals_from_live);
-    let parts = stages
-        .start_parts(&config, switches, &store, data_dir, signals, Arc::clone(&identity))
-        .await?;
+    let parts = stages.start_parts(&config, switches, &store, data_dir, signals, &identity).await?;
     let control = Control {
         store: store.clone(),
         parts: parts.clone(),
@@ -115,7 +113,6 @@ async fn start(
     let disturbances =
         control::tell_disturbances(camera_changes, parts.motion.clone(), cancel.clone());
     stages.observe(disturbances);
-    let live = parts.live.clone();
     stages.observe(watchdog::run(parts.media, parts.recorder, switches_out, cancel));
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),
@@ -128,7 +125,7 @@ async fn start(
         health,
         configuration: tell_configuration,
         upload_config,
-        live,
+        live: parts.live,
         uploads: stages.uploads.clone(),
         uplink: stages.uplink.clone(),
         guards: guards.clone(),
@@ -185,7 +182,7 @@ impl Stages {
         store: &Store,
         data_dir: &Path,
         signals: (mpsc::Receiver<Signal>, mpsc::Sender<(String, Signal)>),
-        identity: Arc<Identity>,
+        identity: &Arc<Identity>,
     ) -> anyhow::Result<Parts> {
         let Self { capture, detection, recording, live, .. } = self;
         let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
@@ -208,7 +205,7 @@ impl Stages {
             &config.live,
             WorkerCommand::this_program(),
             signals,
-            identity,
+            Arc::clone(identity),
             &live.tracker,
             live.cancel.clone(),
         );
