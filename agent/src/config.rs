@@ -176,6 +176,9 @@ pub struct RecordingConfig {
     pub max_clip_s: u32,
     /// Byte budget for all recordings.
     pub max_bytes: u64,
+    /// Share of the disk that recordings leave free to everybody else; 0 where the disk is shared
+    /// with something that fills it anyway.
+    pub min_free_percent: u32,
     /// Clips and snapshots older than this are deleted; 0 keeps them for as long as there is room.
     pub max_age_days: u32,
     /// The same for continuous footage.
@@ -265,6 +268,7 @@ impl Default for RecordingConfig {
             post_roll_s: 5,
             max_clip_s: 60,
             max_bytes: 20_000_000_000,
+            min_free_percent: 5,
             max_age_days: 0,
             continuous_max_age_days: 0,
         }
@@ -361,6 +365,7 @@ impl Config {
         range("recording.pre_roll_s", recording.pre_roll_s, 0, 60)?;
         range("recording.post_roll_s", recording.post_roll_s, 1, 300)?;
         range("recording.max_clip_s", recording.max_clip_s, 5, 3600)?;
+        range("recording.min_free_percent", recording.min_free_percent, 0, 50)?;
         range("recording.max_age_days", recording.max_age_days, 0, 365)?;
         range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
         range("live.min_bitrate_kbps", self.live.min_bitrate_kbps, 100, 20_000)?;

@@ -192,6 +192,7 @@ async fn record_for_ever(directory: &Path) {
     let (motion, changes) = broadcast::channel(16);
     let records_all = env::var_os(VICTIM_RECORDS_ALL).is_some();
     let config = RecordingConfig {
+        min_free_percent: 0,
         mode: if records_all { RecordingMode::Continuous } else { RecordingMode::Event },
         pre_roll_s: 1,
         post_roll_s: 1,

@@ -51,11 +51,20 @@ pub struct Settings {
     pub max_clip_s: u32,
     /// `off`, `prefer` or `require`; the agent's default without it.
     pub live_authenticity: Option<&'static str>,
+    /// Of the disk. Tests go by the machine's own disk, however full it is, unless they bring one.
+    pub min_free_percent: u32,
 }
 
 impl Settings {
     pub fn new(source: Source) -> Self {
-        Self { source, pre_roll_s: 5, post_roll_s: 5, max_clip_s: 60, live_authenticity: None }
+        Self {
+            source,
+            pre_roll_s: 5,
+            post_roll_s: 5,
+            max_clip_s: 60,
+            live_authenticity: None,
+            min_free_percent: 0,
+        }
     }
 
     pub fn to_toml(&self) -> String {
@@ -70,14 +79,15 @@ impl Settings {
                 )
             }
         };
-        let Self { pre_roll_s, post_roll_s, max_clip_s, .. } = self;
+        let Self { pre_roll_s, post_roll_s, max_clip_s, min_free_percent, .. } = self;
         let live = self
             .live_authenticity
             .map(|mode| format!("[live]\nauthenticity = \"{mode}\"\n"))
             .unwrap_or_default();
         format!(
             "name = \"front door\"\n[source]\n{source}[recording]\npre_roll_s = {pre_roll_s}\n\
-             post_roll_s = {post_roll_s}\nmax_clip_s = {max_clip_s}\n{live}"
+             post_roll_s = {post_roll_s}\nmax_clip_s = {max_clip_s}\n\
+             min_free_percent = {min_free_percent}\n{live}"
         )
     }
 }

@@ -24,7 +24,12 @@ const HEALTH_LIMIT: Duration = Duration::from_secs(45);
 
 fn quiet() -> Settings {
     let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::Synthetic(scene)) }
+    Settings {
+        pre_roll_s: 1,
+        post_roll_s: 1,
+        min_free_percent: 5,
+        ..Settings::new(Source::Synthetic(scene))
+    }
 }
 
 /// A small file system in memory, unmounted at its end.

@@ -63,6 +63,7 @@ fps = 15
 [recording]
 pre_roll_s = 2
 post_roll_s = 2
+min_free_percent = 0
 "#;
 
 #[tokio::test]

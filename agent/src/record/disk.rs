@@ -279,7 +279,7 @@ impl Disk {
 
     /// Recording stops before the disk is entirely full: the index must still be able to say so.
     fn check_space(&self) -> Result<(), Problem> {
-        if DiskSpace::of(&self.context.directory).is_full() {
+        if DiskSpace::of(&self.context.directory, 0).is_full() {
             return Err(Problem::disk_full());
         }
         Ok(())

@@ -64,7 +64,11 @@ pub fn retention_decision(rows: usize) -> (Duration, usize) {
         max_bytes: CLIP_BYTES * rows as u64 / 2,
         max_age: Some(Duration::from_hours(24)),
         continuous_max_age: Some(Duration::from_hours(24)),
-        disk: DiskSpace { total_bytes: u64::MAX / 2, free_bytes: u64::MAX / 4 },
+        disk: DiskSpace {
+            total_bytes: u64::MAX / 2,
+            free_bytes: u64::MAX / 4,
+            min_free_percent: 5,
+        },
     };
     let now = Now { wall: UnixMillis(0), clock: ClockState::Synced, boot_id, uptime_ms: 1 };
     let begun = Instant::now();

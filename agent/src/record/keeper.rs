@@ -63,7 +63,7 @@ impl Keeper {
                 _ = ticks.tick() => false,
             };
             self.follow_clock(&mut boot_began).await;
-            let space = DiskSpace::of(&self.directory);
+            let space = self.disk_space();
             self.publish_space(space);
             let short = space.free_bytes < space.target_bytes();
             if woken || short || kept.is_none_or(|at| at.elapsed() >= ROUND_INTERVAL) {
@@ -119,7 +119,7 @@ impl Keeper {
         let left = clips.iter().filter(|clip| !doomed.contains(&clip.clip_id));
         let used_bytes = left.clone().map(|clip| clip.bytes).sum();
         let oldest_at = left.map(|clip| clip.started_at).next();
-        let space = DiskSpace::of(&self.directory);
+        let space = self.disk_space();
         let crowded = (space.free_bytes < space.floor_bytes())
             .then(|| crowded(space, used_bytes, self.status.borrow().retention.problem.is_some()));
         self.status.send_if_modified(|status| {
@@ -132,6 +132,10 @@ impl Keeper {
             std::mem::replace(&mut status.retention, retention.clone()) != retention
         });
         Ok(())
+    }
+
+    fn disk_space(&self) -> DiskSpace {
+        DiskSpace::of(&self.directory, self.controls.borrow().config.min_free_percent)
     }
 
     fn limits(&self, disk: DiskSpace) -> Limits {

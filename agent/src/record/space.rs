@@ -14,15 +14,18 @@ pub(super) struct DiskSpace {
     pub(super) total_bytes: u64,
     /// Free for the agent.
     pub(super) free_bytes: u64,
+    /// The owner's wish, 0 for "whatever recording can do with".
+    pub(super) min_free_percent: u32,
 }
 
 impl DiskSpace {
     /// Asks the file system; all zero when it does not answer.
-    pub(super) fn of(directory: &Path) -> Self {
+    pub(super) fn of(directory: &Path, min_free_percent: u32) -> Self {
         match rustix::fs::statvfs(directory) {
             Ok(found) => Self {
                 total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
                 free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+                min_free_percent,
             },
             Err(error) => {
                 tracing::warn!(%error, path = %directory.display(), "free space is unknown");
@@ -31,10 +34,15 @@ impl DiskSpace {
         }
     }
 
-    /// Free space that recording must leave to everybody else: a twentieth of the disk, and 1 GB at
-    /// least, but no more than a tenth of a small disk.
+    /// Free space that recording must leave to everybody else: the owner's share of the disk, and
+    /// 1 GB at least, but no more than a tenth of a small disk. Without such a share, what recording
+    /// itself needs, twice.
     pub(super) fn floor_bytes(self) -> u64 {
-        (self.total_bytes / 20).max(GB.min(self.total_bytes / 10))
+        if self.min_free_percent == 0 {
+            return self.least_bytes() * 2;
+        }
+        let share = self.total_bytes / 100 * u64::from(self.min_free_percent);
+        share.max(GB.min(self.total_bytes / 10))
     }
 
     /// What retention aims at: above the floor by more than is recorded until it looks again.
@@ -74,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_limits_suit_disks_of_every_size() {
-        let disk = |total_bytes| DiskSpace { total_bytes, free_bytes: 0 };
+        let disk = |total_bytes| DiskSpace { total_bytes, free_bytes: 0, min_free_percent: 5 };
         assert_eq!(disk(1_000 * GB).floor_bytes(), 50 * GB);
         assert_eq!(disk(16 * GB).floor_bytes(), GB);
         assert_eq!(disk(GB / 50).floor_bytes(), GB / 500);
@@ -85,6 +93,8 @@ mod tests {
             assert!(disk.floor_bytes() < disk.target_bytes(), "{total_bytes}");
             assert!(disk.target_bytes() <= total_bytes * 11 / 100, "{total_bytes}");
         }
+        let shared = DiskSpace { min_free_percent: 0, ..disk(1_000 * GB) };
+        assert_eq!(shared.floor_bytes(), GB / 5);
         let unknown = DiskSpace::default();
         assert_eq!((unknown.target_bytes(), unknown.is_full()), (0, false));
     }

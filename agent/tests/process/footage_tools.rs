@@ -19,7 +19,7 @@ fn recorded() -> Home {
     let home = Home::with_config(
         "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 320\nheight = 240\nfps = 10\n\
          quiet_s = 8\nwalk_s = 3\n\
-         [recording]\nmode = \"both\"\npre_roll_s = 1\npost_roll_s = 1\n",
+         [recording]\nmode = \"both\"\npre_roll_s = 1\npost_roll_s = 1\nmin_free_percent = 0\n",
     );
     let mut running = home.run();
     wait_for("an event between continuous footage", || {

@@ -44,7 +44,7 @@ impl Home {
     pub(crate) fn synthetic() -> Self {
         Self::with_config(
             "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 320\nheight = 240\nfps = 10\n\
-             quiet_s = 3\nwalk_s = 4\n[recording]\npre_roll_s = 1\npost_roll_s = 1\n",
+             quiet_s = 3\nwalk_s = 4\n[recording]\npre_roll_s = 1\npost_roll_s = 1\nmin_free_percent = 0\n",
         )
     }
 

@@ -33,7 +33,12 @@ pub(crate) struct Camera {
 }
 
 pub(crate) fn config() -> RecordingConfig {
-    RecordingConfig { pre_roll_s: 1, post_roll_s: 1, max_clip_s: 60, ..RecordingConfig::default() }
+    RecordingConfig {
+        pre_roll_s: 1,
+        post_roll_s: 1,
+        min_free_percent: 0,
+        ..RecordingConfig::default()
+    }
 }
 
 impl Camera {

@@ -3,7 +3,8 @@ use crate::seeded::Seeded;
 
 const GB: u64 = 1_000_000_000;
 const DAY_MS: u64 = 86_400_000;
-const ROOMY: DiskSpace = DiskSpace { total_bytes: 100 * GB, free_bytes: 50 * GB };
+const ROOMY: DiskSpace =
+    DiskSpace { total_bytes: 100 * GB, free_bytes: 50 * GB, min_free_percent: 5 };
 /// 2027.
 const WALL: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -70,14 +71,16 @@ fn continuous_footage_goes_before_what_the_relay_lacks_and_protected_clips_go_la
 #[test]
 fn a_disk_filled_by_somebody_else_is_given_room() {
     let clips = clips(&[(GB, true), (GB, true), (GB, true)]);
-    let disk = DiskSpace { total_bytes: 100 * GB, free_bytes: 5 * GB - GB - 1 };
+    let disk =
+        DiskSpace { total_bytes: 100 * GB, free_bytes: 5 * GB - GB - 1, min_free_percent: 5 };
     assert_eq!(chosen(&clips, limits(u64::MAX, disk)), [1, 2]);
 }
 
 #[test]
 fn on_a_disk_that_others_fill_the_newest_clips_wait_for_their_upload() {
     // 252 GB, of which others leave 12: below the floor of 12.6 whatever is deleted here.
-    let disk = DiskSpace { total_bytes: 252 * GB, free_bytes: 12 * GB - 3 * GB };
+    let disk =
+        DiskSpace { total_bytes: 252 * GB, free_bytes: 12 * GB - 3 * GB, min_free_percent: 5 };
     let clips = clips(&[(GB, false), (GB, true), (GB, false)]);
     assert_eq!(chosen(&clips, limits(u64::MAX, disk)), [1, 2], "1 GB of the newest stays");
     let fuller = DiskSpace { free_bytes: 50_000_000, ..disk };
@@ -132,7 +135,11 @@ fn random_disks_keep_every_promise() {
                 ..clip(i64::try_from(number).unwrap(), random.below(1_000), random.below(2) == 0)
             })
             .collect();
-        let disk = DiskSpace { total_bytes: 100_000, free_bytes: random.below(20_000) };
+        let disk = DiskSpace {
+            total_bytes: 100_000,
+            free_bytes: random.below(20_000),
+            min_free_percent: 5,
+        };
         let limits = limits(random.below(40_000), disk);
         let doomed = to_delete(&clips, limits, now(BootId::generate()));
         assert_promises(&clips, &doomed, limits, round);
