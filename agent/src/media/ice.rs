@@ -30,10 +30,6 @@ impl IceServers {
         }
         this
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.stun.is_none() && self.turn.is_empty()
-    }
 }
 
 /// `turn:host:port?transport=udp` with its credentials becomes
@@ -133,8 +129,9 @@ mod tests {
             ],
             Some(("u", "p")),
         );
-        assert!(IceServers::new(&[bad]).is_empty());
-        assert!(IceServers::new(&[server(&["turn:x"], None)]).is_empty(), "without credentials");
+        assert_eq!(IceServers::new(&[bad]), IceServers::default());
+        let nameless = server(&["turn:x"], None);
+        assert_eq!(IceServers::new(&[nameless]), IceServers::default(), "without credentials");
     }
 
     #[test]

@@ -90,22 +90,65 @@ pub(super) fn add_stream(
     Ok(())
 }
 
+/// How long an answer waits for candidates.
+///
+/// The media engine calls gathering complete only when each server was tried from each address of
+/// the machine, also from those that cannot reach it, which takes seconds. So what decides is the
+/// first candidate of the kind that matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gathering {
+    /// The viewer hears of candidates one by one.
+    None,
+    /// This machine's own addresses: known at once.
+    Host,
+    /// Until a STUN server has told the address that it sees.
+    Reflexive,
+    /// Until a TURN server lends an address.
+    Relayed,
+}
+
+impl Gathering {
+    pub(super) fn with(servers: &IceServers) -> Self {
+        match (&servers.stun, servers.turn.is_empty()) {
+            (_, false) => Self::Relayed,
+            (Some(_), true) => Self::Reflexive,
+            (None, true) => Self::Host,
+        }
+    }
+
+    fn limit(self) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::Host => Duration::from_millis(250),
+            Self::Reflexive | Self::Relayed => Duration::from_secs(2),
+        }
+    }
+
+    fn is_enough(self, candidate: &str) -> bool {
+        match self {
+            Self::None | Self::Host => false,
+            Self::Reflexive => candidate.contains(" typ srflx"),
+            Self::Relayed => candidate.contains(" typ relay"),
+        }
+    }
+}
+
 /// Runs offer -> answer and waits, for a while, for the candidates. The first time and again when
 /// ICE begins anew.
 pub(super) async fn answer(
     webrtc: &gst::Element,
     offer: &Offer,
-    gathering_limit: Duration,
+    gathering: Gathering,
 ) -> anyhow::Result<String> {
     let description = SDPMessage::parse_buffer(offer.rewritten().as_bytes()).context("not SDP")?;
     let description = WebRTCSessionDescription::new(WebRTCSDPType::Offer, description);
-    let gathered = watch_gathering(webrtc);
+    let gathered = watch_gathering(webrtc, gathering);
     call(webrtc, "set-remote-description", Some(&description)).await?;
     let reply = call(webrtc, "create-answer", None).await?.context("no answer was made")?;
     let answer =
         reply.get::<WebRTCSessionDescription>("answer").context("a reply without an answer")?;
     call(webrtc, "set-local-description", Some(&answer)).await?;
-    wait_for_candidates(gathered, gathering_limit).await;
+    wait_for_candidates(gathered, gathering).await;
     let local = webrtc
         .property::<Option<WebRTCSessionDescription>>("local-description")
         .context("no local description")?;
@@ -168,18 +211,25 @@ pub(super) fn statistics(
     }
 }
 
-fn watch_gathering(webrtc: &gst::Element) -> watch::Receiver<bool> {
+/// True once the answer need not wait any longer.
+fn watch_gathering(webrtc: &gst::Element, gathering: Gathering) -> watch::Receiver<bool> {
     let (sender, receiver) = watch::channel(false);
+    let found = sender.clone();
     webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
         let state = webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state");
         sender.send_replace(state == WebRTCICEGatheringState::Complete);
+    });
+    watch_candidates(webrtc, move |_, candidate| {
+        if gathering.is_enough(&candidate) {
+            found.send_replace(true);
+        }
     });
     receiver
 }
 
 /// An answer with the candidates known so far is better than none.
-async fn wait_for_candidates(mut gathered: watch::Receiver<bool>, limit: Duration) {
-    if time::timeout(limit, gathered.wait_for(|done| *done)).await.is_err() {
+async fn wait_for_candidates(mut gathered: watch::Receiver<bool>, gathering: Gathering) {
+    if time::timeout(gathering.limit(), gathered.wait_for(|done| *done)).await.is_err() {
         tracing::debug!("answering before all candidates are known");
     }
 }

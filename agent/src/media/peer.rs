@@ -1,11 +1,8 @@
 //! One viewer's WebRTC connection: a pipeline of its own, so that its failures are its own.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::Context as _;
@@ -23,7 +20,7 @@ use super::{
     ice::IceServers,
     layers::LayerChoice,
     measure::{self, Sample},
-    negotiation,
+    negotiation::{self, Gathering},
     offer::{InvalidOffer, Offer},
 };
 use crate::{
@@ -33,12 +30,6 @@ use crate::{
 
 /// Frames waiting for the network; a viewer that is further behind skips to a key frame.
 const MAX_BACKLOG: u64 = 30;
-
-/// Gathering this machine's own candidates takes no time.
-const GATHERING_LIMIT: Duration = Duration::from_millis(250);
-
-/// STUN and TURN servers answer over the network.
-const GATHERING_LIMIT_WITH_SERVERS: Duration = Duration::from_secs(2);
 
 /// An offer of nobody's, for [`warm_up`].
 const WARM_UP_OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
@@ -129,7 +120,7 @@ pub struct Peer {
     /// The newest frame that was sent: time goes on when layers change.
     last_sent: MonotonicNanos,
     frames_sent: u64,
-    gathering: Duration,
+    gathering: Gathering,
 }
 
 impl Peer {
@@ -143,16 +134,12 @@ impl Peer {
     ) -> Result<(Self, String), PeerError> {
         let offer = Offer::parse(offer)?;
         let servers = IceServers::new(servers);
-        let (parsed, has_servers) = (offer.clone(), !servers.is_empty());
+        let gathering = if trickle { Gathering::None } else { Gathering::with(&servers) };
+        let parsed = offer.clone();
         let graph = spawn_blocking(move || Graph::start(&parsed, &servers, &on_event))
             .await
             .map_err(|panic| PeerError::Engine(panic.into()))?
             .map_err(PeerError::Engine)?;
-        let gathering = match (trickle, has_servers) {
-            (true, _) => Duration::ZERO,
-            (false, true) => GATHERING_LIMIT_WITH_SERVERS,
-            (false, false) => GATHERING_LIMIT,
-        };
         let answer = negotiation::answer(&graph.webrtc, &offer, gathering).await;
         match answer {
             Ok(mut answer) => {
@@ -167,7 +154,7 @@ impl Peer {
         }
     }
 
-    fn new(graph: Graph, offer: Offer, gathering: Duration) -> Self {
+    fn new(graph: Graph, offer: Offer, gathering: Gathering) -> Self {
         Self {
             graph,
             offer,
