@@ -1,0 +1,73 @@
+//! Live over bad networks, which the tests make themselves.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use nightjar_e2e::{
+    agent::{Settings, Source},
+    browser::Browser,
+    programs,
+    shaper::Conditions,
+    stack::{EMAIL, PASSWORD, Scenario, Stack},
+    viewer::Viewer,
+    wait,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// The street: real pictures, which fill their bitrate.
+fn street() -> Result<Settings> {
+    Ok(Settings::new(Source::File(programs::street_scene()?)))
+}
+
+const MAIN_WIDTH: u32 = 768;
+const LOW_WIDTH: u32 = 360;
+
+#[tokio::test]
+async fn a_viewer_on_a_narrow_link_gets_the_low_layer_and_the_others_keep_theirs() -> Result<()> {
+    Scenario::run("narrow_link", |directory| async move {
+        let stack = Stack::start(&directory, &street()?).await?;
+        let browser = Browser::start(&directory).await?;
+        let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
+        let other = viewer.watch(&stack.camera_id).await?.session;
+        let narrow = Conditions { rate_kbps: Some(400), ..Conditions::default() };
+
+        let (watched, network) = viewer.watch_through(&stack.camera_id, narrow).await?;
+
+        let width = async |session| Ok::<_, anyhow::Error>(viewer.picture(session).await?.width);
+        wait::until_true("the low layer is shown", SOON, async || {
+            Ok(width(watched.session).await? == LOW_WIDTH)
+        })
+        .await?;
+        viewer.frames_flow(watched.session, 60, SOON).await?;
+        viewer.frames_flow(other, 60, SOON).await?;
+        ensure!(width(watched.session).await? == LOW_WIDTH, "it went back to a layer too large");
+        ensure!(width(other).await? == MAIN_WIDTH, "the other viewer lost its picture");
+
+        network.set(Conditions::default());
+        wait::until_true("the main layer is back", Duration::from_mins(2), async || {
+            Ok(width(watched.session).await? == MAIN_WIDTH)
+        })
+        .await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn lost_packets_are_sent_again_and_the_picture_goes_on() -> Result<()> {
+    Scenario::run("lossy_link", |directory| async move {
+        let stack = Stack::start(&directory, &street()?).await?;
+        let browser = Browser::start(&directory).await?;
+        let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
+        let clean = Conditions::default();
+        let (watched, network) = viewer.watch_through(&stack.camera_id, clean).await?;
+        for loss_permille in [50, 200] {
+            network.set(Conditions { loss_permille, ..clean });
+            viewer.frames_flow(watched.session, 200, SOON).await?;
+            let picture = viewer.picture(watched.session).await?;
+            ensure!(picture.width == MAIN_WIDTH, "loss is no reason for a smaller picture");
+        }
+        Ok(())
+    })
+    .await
+}
