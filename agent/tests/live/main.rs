@@ -77,11 +77,12 @@ impl Camera {
         self.reply_to(id).await
     }
 
+    /// What the camera says next of a session, but for its figures, which come in between.
     async fn reply_to(&mut self, id: SessionId) -> Signal {
         loop {
             let reply = time::timeout(PATIENCE, self.replies.recv()).await.expect("a reply");
             let (to, signal) = reply.unwrap();
-            if signal.session_id == id {
+            if signal.session_id == id && signal.kind != SignalKind::Report {
                 assert_eq!(to, "replica-1");
                 return signal;
             }
