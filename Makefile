@@ -53,7 +53,9 @@ test-v4l2:
 # each failure.
 soak:
 	@build/install-packages build run test
+	$(CARGO) build --workspace --bins
 	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test recording_kill --test faults -- --nocapture
+	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test process every_clip_arrives_once -- --nocapture
 
 lint:
 	@build/install-packages build

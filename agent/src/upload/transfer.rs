@@ -105,7 +105,9 @@ impl Carrier {
         if let Some(picture) = &picture {
             self.bring_picture(clip.clip_id, picture, known).await?;
         }
-        if load == Load::Picture {
+        let has_footage = clip.parts.iter().any(|part| part.kind == PartKind::File);
+        // A snapshot is complete with its picture.
+        if load == Load::Picture && (has_footage || clip.state == ClipState::Open) {
             return Ok(Outcome::GoOn);
         }
         let footage = self.footage(clip, known).await?;

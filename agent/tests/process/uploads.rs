@@ -1,6 +1,6 @@
 //! Clips on their way to the relay while everything dies.
 
-use std::{collections::HashSet, fs, time::Duration};
+use std::{collections::HashSet, env, fs, time::Duration};
 
 use nightjar_agent::{
     clock::{boot_id, unix_now},
@@ -16,8 +16,14 @@ use crate::{
 };
 
 const CLIPS: usize = 60;
-const KILLS: u64 = 8;
+const KILLS: u64 = 20;
 const PICTURE_BYTES: usize = 400_000;
+/// So slow that each picture takes longer than the longest wait before a kill: kills strike at any
+/// byte of it.
+const UPLOADS_KBPS: u32 = 8_000;
+const LONGEST_WAIT_MS: u64 = 400;
+/// `make soak` sets it: ten rounds, two hundred kills.
+const SOAK: &str = "NIGHTJAR_SOAK";
 
 /// Puts clips of one large picture each on a camera's disk and into its index.
 async fn leave_clips(home: &Home) -> HashSet<String> {
@@ -64,11 +70,25 @@ fn ready(clips: &[serde_json::Value]) -> HashSet<String> {
 
 #[tokio::test]
 async fn every_clip_arrives_once_though_agent_and_relay_are_killed() {
+    let rounds = if env::var_os(SOAK).is_some() { 10 } else { 1 };
+    for seed in 0..rounds {
+        kill_while_uploading(seed).await;
+    }
+}
+
+fn config(max_kbps: u32) -> String {
+    format!(
+        "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 320\nheight = 240\nfps = 10\n\
+         quiet_s = 3600\n[recording]\nmin_free_percent = 0\n[upload]\nmax_kbps = {max_kbps}\n"
+    )
+}
+
+async fn kill_while_uploading(seed: u64) {
     let Some(mut relay) = Relay::start().await else { return };
-    let home = Home::synthetic();
+    let home = Home::with_config(&config(UPLOADS_KBPS));
     let left = leave_clips(&home).await;
     let camera = pair_with_file(&home, &relay.open_pairing().await);
-    let mut random = 0xdead_beef_u64;
+    let mut random = 0xdead_beef_u64 + seed;
     let mut next = |bound: u64| {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040);
         (random >> 33) % bound
@@ -82,15 +102,17 @@ async fn every_clip_arrives_once_though_agent_and_relay_are_killed() {
             (now > before || now >= CLIPS).then_some(())
         })
         .await;
-        sleep(Duration::from_millis(next(120))).await;
+        sleep(Duration::from_millis(next(LONGEST_WAIT_MS))).await;
         if kill % 4 == 3 {
             relay.crash_and_restart().await;
         }
         drop(agent);
         interrupted += usize::from(ready(&relay.clips(&camera).await).len() < CLIPS);
     }
-    assert!(interrupted >= 3, "only {interrupted} kills came before all was uploaded");
+    let context = format!("seed {seed}: {interrupted} kills came before all was uploaded");
+    assert!(interrupted >= 10, "{context}");
 
+    fs::write(home.path("agent.toml"), config(0)).unwrap();
     let _agent = home.run();
     until("all clips at the relay", async || {
         left.is_subset(&ready(&relay.clips(&camera).await)).then_some(())
@@ -103,5 +125,5 @@ async fn every_clip_arrives_once_though_agent_and_relay_are_killed() {
     .await;
     let listed = relay.clips(&camera).await;
     let own = listed.iter().filter(|clip| left.contains(clip["clip_id"].as_str().unwrap()));
-    assert_eq!(own.count(), CLIPS, "none is there twice");
+    assert_eq!(own.count(), CLIPS, "none is there twice; {context}");
 }
