@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsStr,
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
 
@@ -58,13 +58,17 @@ pub struct Watching<'a> {
 impl Aiortc {
     /// Installs it, if it is not there yet. `None`, with a loud word why, where it cannot be had.
     pub fn install() -> Result<Option<Self>> {
-        let folder = programs::target()?.join("players/aiortc");
+        let players = programs::target()?.join("players");
+        let folder = players.join("aiortc");
         let python = folder.join("bin/python");
         let stamp = folder.join("requirements.txt");
+        fs::create_dir_all(&folder).context("cannot make target/players")?;
+        // Tests run side by side; the first installs for all.
+        let turn = File::create(players.join("install.lock")).context("cannot make a lock file")?;
+        turn.lock().context("cannot wait for another test's installation")?;
         if fs::read_to_string(&stamp).ok().as_deref() == Some(REQUIREMENTS) {
             return Ok(Some(Self { python }));
         }
-        fs::create_dir_all(&folder).context("cannot make target/players")?;
         let wanted = folder.join("wanted.txt");
         fs::write(&wanted, REQUIREMENTS).context("cannot write the list of requirements")?;
         let venv = ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()];

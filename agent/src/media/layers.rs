@@ -76,6 +76,11 @@ impl LayerChoice {
         self.layer
     }
 
+    /// When it was decided on.
+    pub(crate) fn since(&self) -> MonotonicNanos {
+        self.since
+    }
+
     /// Which layer a path that carries `estimate_kbps` is to get now.
     pub(crate) fn decide(
         &mut self,

@@ -21,6 +21,7 @@ pub mod offer;
 pub mod peer;
 mod pipeline;
 mod probe;
+mod resending;
 mod supervisor;
 mod taps;
 

@@ -1,8 +1,11 @@
 //! One viewer's WebRTC connection: a pipeline of its own, so that its failures are its own.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -22,6 +25,7 @@ use super::{
     measure::{self, Sample},
     negotiation::{self, Gathering},
     offer::{InvalidOffer, Offer},
+    resending::Resending,
 };
 use crate::{
     clock::{MonotonicNanos, monotonic_now, unix_now},
@@ -30,6 +34,10 @@ use crate::{
 
 /// Frames waiting for the network; a viewer that is further behind skips to a key frame.
 const MAX_BACKLOG: u64 = 30;
+
+/// How long a viewer that goes over to another layer waits for it without a picture: what is sent
+/// meanwhile of the old one would only keep its path full.
+const LAYER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// An offer of nobody's, for [`warm_up`].
 const WARM_UP_OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
@@ -117,6 +125,8 @@ pub struct Peer {
     /// Which layer is sent, and which is to be sent from its next key frame on.
     layer: Layer,
     choice: LayerChoice,
+    /// The key frame of a layer that was gone over to is the newest frame that was sent.
+    just_changed: bool,
     /// The newest frame that was sent: time goes on when layers change.
     last_sent: MonotonicNanos,
     frames_sent: u64,
@@ -161,6 +171,7 @@ impl Peer {
             starting: true,
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),
+            just_changed: false,
             last_sent: MonotonicNanos::default(),
             frames_sent: 0,
             gathering,
@@ -171,10 +182,14 @@ impl Peer {
     /// following are skipped up to a key frame.
     pub fn send(&mut self, layer: Layer, frame: &SharedFrame) -> bool {
         let follows = frame.captured_at > self.last_sent;
-        if layer == self.choice.layer() && frame.key_frame && follows {
+        if layer == self.choice.layer() && layer != self.layer && frame.key_frame && follows {
             self.layer = layer;
+            self.just_changed = true;
+        } else if layer == self.layer && std::mem::take(&mut self.just_changed) {
+            // By now the packets of the layer that was left are forgotten.
+            self.graph.resending.set(true);
         }
-        if layer != self.layer {
+        if layer != self.layer || self.leaves(monotonic_now()) {
             return true;
         }
         let behind = self.graph.source.current_level_buffers() > MAX_BACKLOG;
@@ -196,10 +211,22 @@ impl Peer {
     /// over at that layer's next key frame, without a break in the stream: the parameter sets
     /// come with every key frame.
     pub fn choose_layer(&mut self, main_kbps: u32, now: MonotonicNanos) -> Layer {
-        match self.path().estimate_kbps {
-            Some(estimate) => self.choice.decide(estimate, main_kbps, now),
-            None => self.choice.layer(),
+        if let Some(estimate) = self.path().estimate_kbps {
+            let before = self.choice.layer();
+            let after = self.choice.decide(estimate, main_kbps, now);
+            // What was lost of a layer that the path cannot carry is lost.
+            if (before, after) == (Layer::Main, Layer::Low) {
+                self.graph.resending.set(false);
+            }
         }
+        self.choice.layer()
+    }
+
+    /// Whether this viewer's path is too narrow for the layer that it still gets.
+    fn leaves(&self, now: MonotonicNanos) -> bool {
+        self.layer == Layer::Main
+            && self.choice.layer() == Layer::Low
+            && now.since(self.choice.since()) < LAYER_PATIENCE
     }
 
     /// The layer that was decided on.
@@ -274,6 +301,7 @@ struct Graph {
     webrtc: gst::Element,
     last_heard: Arc<AtomicU64>,
     estimator: Arc<Mutex<Estimator>>,
+    resending: Resending,
     /// What the RTP time of a picture captured at zero would be.
     rtp_offset: u32,
 }
@@ -313,6 +341,7 @@ impl Graph {
         feedback::watch(&output, &estimator);
         let last_heard = Arc::new(AtomicU64::new(0));
         watch_arrivals(&webrtc, &last_heard)?;
+        let resending = Resending::watch(&webrtc)?;
         watch_key_frame_requests(&source, on_event)?;
         watch_connection(&webrtc, &pipeline, on_event)?;
         let on_candidate = Arc::clone(on_event);
@@ -322,7 +351,7 @@ impl Graph {
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(gst::ClockTime::ZERO);
-        let this = Self { pipeline, source, webrtc, last_heard, estimator, rtp_offset };
+        let this = Self { pipeline, source, webrtc, last_heard, estimator, resending, rtp_offset };
         this.pipeline
             .set_state(gst::State::Playing)
             .context("a viewer's pipeline does not start")?;

@@ -173,13 +173,19 @@ impl Modify for SecuritySchemes {
     }
 }
 
-/// Any one of the schemes opens these routes.
+/// Any one of the schemes opens these routes. `OPTIONS` answers strangers too, as preflights come
+/// without credentials; it tells them less.
 fn secured(mut routes: Routes, schemes: &[&str]) -> Routes {
     for operation in operations(routes.get_openapi_mut()) {
         let requirements = schemes
             .iter()
             .map(|scheme| openapi::SecurityRequirement::new(*scheme, Vec::<String>::new()));
         operation.security = Some(requirements.collect());
+    }
+    let items = routes.get_openapi_mut().paths.paths.values_mut();
+    for operation in items.filter_map(|item| item.options.as_mut()) {
+        let nobody = openapi::SecurityRequirement::default();
+        operation.security.get_or_insert_default().push(nobody);
     }
     routes
 }

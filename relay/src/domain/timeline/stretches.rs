@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(gaps_of(&[], 0, 100), [(0, 100, Reason::Unexplained)]);
         let news = [(100, Note::Watching)];
         assert_eq!(gaps_of(&news, 0, 150), [(0, 100, Reason::Unexplained)]);
-        assert_eq!(gaps_of(&news, 0, 200), [(0, 100, Reason::Unexplained)]);
+        assert_eq!(gaps_of(&news, 0, 190), [(0, 100, Reason::Unexplained)]);
         assert_eq!(gaps_of(&news, 0, 300), [(0, 300, Reason::Unexplained)]);
     }
 
