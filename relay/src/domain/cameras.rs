@@ -244,9 +244,10 @@ pub async fn expect_all(app: &App) -> Result<()> {
 
 /// Takes those offline that were not heard from in time.
 pub(super) async fn sweep(app: &App) -> Result<()> {
-    for camera_id in cameras::take_offline(&app.db, app.now()).await? {
+    let now = app.now();
+    for camera_id in cameras::take_offline(&app.db, now).await? {
         tracing::info!(camera.id = %camera_id, "camera is offline");
-        timeline::lost(app, camera_id).await?;
+        timeline::lost(app, camera_id, now).await?;
         live::fail_of_offline_camera(app, camera_id).await?;
         tell(app, camera_id).await;
     }
