@@ -143,4 +143,15 @@ pub struct Presence {
     pub boot_id: BootId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
+    /// The last boots whose times the camera knows, because its clock was set while they lasted:
+    /// what it told before gets its time by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boots: Vec<BootTime>,
+}
+
+/// When a boot of the camera began, by a clock that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootTime {
+    pub boot_id: BootId,
+    pub began_at: UnixMillis,
 }

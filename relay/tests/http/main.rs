@@ -25,6 +25,7 @@ mod relay;
 mod support;
 mod tenancy;
 mod timeline;
+mod times;
 mod turn;
 mod uplink;
 mod whep;
