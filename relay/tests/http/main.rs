@@ -28,5 +28,6 @@ mod timeline;
 mod turn;
 mod uplink;
 mod whep;
+mod whep_redirect;
 mod ws;
 mod ws_limits;
