@@ -1,5 +1,7 @@
 //! `agent.toml`: every key has a default, an unknown key is an error.
 
+mod live;
+
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
@@ -12,6 +14,7 @@ use nightjar_shared::{
 };
 use serde::{Deserialize, Deserializer, de};
 
+pub use self::live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig};
 use crate::schedule::{DailyHours, Week};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
@@ -162,28 +165,6 @@ pub struct RecordingConfig {
     pub continuous_max_age_days: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LiveConfig {
-    pub max_viewers: u32,
-    /// How far the encoder's bitrate, which recordings share, may follow the viewers' networks
-    /// down, kbit/s. Who cannot receive that much gets a smaller picture.
-    pub min_bitrate_kbps: u32,
-    pub authenticity: AuthenticityMode,
-}
-
-/// Whether viewers and camera prove to each other, past the relay, who they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthenticityMode {
-    Off,
-    /// The camera proves itself; a viewer that gives a proof must give a good one.
-    #[default]
-    Prefer,
-    /// Only viewers that an owner let in; no third-party players.
-    Require,
-}
-
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UploadConfig {
@@ -250,12 +231,6 @@ impl Default for RecordingConfig {
             max_age_days: 0,
             continuous_max_age_days: 0,
         }
-    }
-}
-
-impl Default for LiveConfig {
-    fn default() -> Self {
-        Self { max_viewers: 8, min_bitrate_kbps: 600, authenticity: AuthenticityMode::default() }
     }
 }
 
@@ -352,8 +327,7 @@ impl Config {
         range("recording.min_free_percent", recording.min_free_percent, 0, 50)?;
         range("recording.max_age_days", recording.max_age_days, 0, 365)?;
         range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
-        range("live.min_bitrate_kbps", self.live.min_bitrate_kbps, 100, 20_000)?;
-        range("live.max_viewers", self.live.max_viewers, 0, 64)?;
+        self.live.validate()?;
         self.validate_shapes()
     }
 

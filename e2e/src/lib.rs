@@ -13,6 +13,7 @@ pub mod players;
 pub mod process;
 pub mod programs;
 pub mod relay;
+pub mod sfu;
 pub mod shaper;
 pub mod stack;
 pub mod viewer;

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 
 use anyhow::{Context as _, bail};
 use gstreamer::{self as gst, glib, prelude::*};
-use gstreamer_sdp::SDPMessage;
+use gstreamer_sdp::{SDPMediaRef, SDPMessage};
 use gstreamer_webrtc::{
     WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
     WebRTCSessionDescription,
@@ -28,14 +28,7 @@ pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
         .property_from_str("bundle-policy", "max-bundle")
         .build()
         .context("GStreamer has no webrtcbin: install gstreamer1.0-plugins-bad")?;
-    if let Some(url) = &servers.stun {
-        webrtc.set_property("stun-server", url);
-    }
-    for url in &servers.turn {
-        if !webrtc.emit_by_name::<bool>("add-turn-server", &[url]) {
-            tracing::warn!("a TURN server cannot be used");
-        }
-    }
+    use_servers(&webrtc, servers);
     let ice = webrtc.property::<Option<glib::Object>>("ice-agent").context("no ICE agent")?;
     if ice.has_property("agent") {
         let agent = ice.property::<glib::Object>("agent");
@@ -47,6 +40,17 @@ pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
         }
     }
     Ok(webrtc)
+}
+
+fn use_servers(webrtc: &gst::Element, servers: &IceServers) {
+    if let Some(url) = &servers.stun {
+        webrtc.set_property("stun-server", url);
+    }
+    for url in &servers.turn {
+        if !webrtc.emit_by_name::<bool>("add-turn-server", &[url]) {
+            tracing::warn!("a TURN server cannot be used");
+        }
+    }
 }
 
 /// Links the payloader, to send only, with the codec that the offer's payload type stands for.
@@ -158,6 +162,61 @@ pub(super) async fn answer(
         bail!("the video section was rejected");
     }
     Ok(name_profile(&sdp.as_text()?, offer))
+}
+
+/// What the camera offers: the description, and what still has to become the local one.
+pub(super) struct Offered {
+    pub(super) text: String,
+    /// `None` once candidates are gathered.
+    pending: Option<WebRTCSessionDescription>,
+}
+
+/// Makes an offer. Without `gathering` it names no candidates: they are gathered when
+/// [`accept`] is called, with the servers that are known by then.
+pub(super) async fn offer(
+    webrtc: &gst::Element,
+    offer: &Offer,
+    gathering: Gathering,
+) -> anyhow::Result<Offered> {
+    let gathered = watch_gathering(webrtc, gathering);
+    let reply = call(webrtc, "create-offer", None).await?.context("no offer was made")?;
+    let made =
+        reply.get::<WebRTCSessionDescription>("offer").context("a reply without an offer")?;
+    if gathering == Gathering::None {
+        let text = name_profile(&made.sdp().as_text()?, offer);
+        return Ok(Offered { text, pending: Some(made) });
+    }
+    call(webrtc, "set-local-description", Some(&made)).await?;
+    wait_for_candidates(gathered, gathering).await;
+    let local = webrtc
+        .property::<Option<WebRTCSessionDescription>>("local-description")
+        .context("no local description")?;
+    Ok(Offered { text: name_profile(&local.sdp().as_text()?, offer), pending: None })
+}
+
+/// Takes the answer to an offer of the camera's.
+pub(super) async fn accept(
+    webrtc: &gst::Element,
+    offered: Offered,
+    answer: &str,
+    servers: &IceServers,
+) -> anyhow::Result<()> {
+    let answer = SDPMessage::parse_buffer(answer.as_bytes()).context("not SDP")?;
+    let video = answer.medias().find(|media| media.media() == Some("video"));
+    // Who knows no H.264 may say so by a direction alone.
+    let takes = |media: &SDPMediaRef| {
+        media.port() != 0
+            && ["inactive", "sendonly"].iter().all(|word| media.attribute_val(word).is_none())
+    };
+    if !video.is_some_and(takes) {
+        bail!("the video section was rejected");
+    }
+    if let Some(offer) = offered.pending {
+        use_servers(webrtc, servers);
+        call(webrtc, "set-local-description", Some(&offer)).await?;
+    }
+    let answer = WebRTCSessionDescription::new(WebRTCSDPType::Answer, answer);
+    call(webrtc, "set-remote-description", Some(&answer)).await.map(drop)
 }
 
 /// Says in the answer which H.264 it is: browsers take an answer that does not for another

@@ -1,4 +1,7 @@
-//! One viewer's WebRTC connection: a pipeline of its own, so that its failures are its own.
+//! One WebRTC connection, of a viewer or to an SFU: a pipeline of its own, so that its failures
+//! are its own.
+
+mod publication;
 
 use std::{
     sync::{
@@ -23,7 +26,7 @@ use super::{
     ice::IceServers,
     layers::LayerChoice,
     measure::{self, Sample},
-    negotiation::{self, Gathering},
+    negotiation::{self, Gathering, Offered},
     offer::{InvalidOffer, Offer},
     resending::Resending,
 };
@@ -116,10 +119,12 @@ impl From<EncodedFrame> for SharedFrame {
     }
 }
 
-/// A connection that was answered. Dropping it closes it, which blocks for some milliseconds.
+/// A connection that was answered, or offered by the camera. Dropping it closes it, which blocks for some milliseconds.
 pub struct Peer {
     graph: Graph,
     offer: Offer,
+    /// The camera's own offer, until it has its answer.
+    offered: Option<Offered>,
     /// Whether frames are held back up to the next key frame.
     starting: bool,
     /// Which layer is sent, and which is to be sent from its next key frame on.
@@ -168,6 +173,7 @@ impl Peer {
         Self {
             graph,
             offer,
+            offered: None,
             starting: true,
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),

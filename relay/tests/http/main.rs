@@ -29,5 +29,6 @@ mod times;
 mod turn;
 mod uplink;
 mod whep;
+mod whep_redirect;
 mod ws;
 mod ws_limits;

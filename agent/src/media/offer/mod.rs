@@ -49,6 +49,24 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// What the camera itself offers to those it publishes to: the encoder's constrained
+    /// baseline, by the payload type and extension number that everybody uses for it.
+    pub fn of_the_camera() -> Self {
+        Self {
+            payload_type: 96,
+            profile_level_id: Some("42e01f".to_owned()),
+            transport_cc: Some(1),
+            mids: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// The same with the names of the sections of the description that was made of it.
+    pub fn described_by(self, description: &str) -> Self {
+        let mids = description.lines().filter_map(|line| line.strip_prefix("a=mid:"));
+        Self { mids: mids.map(|mid| mid.trim_end().to_owned()).collect(), ..self }
+    }
+
     pub fn parse(text: &str) -> Result<Self, InvalidOffer> {
         let description = Description::parse(text)?;
         let video = description.video_section()?;

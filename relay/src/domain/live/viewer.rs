@@ -39,6 +39,13 @@ pub struct Opened {
     pub ice_servers: Vec<IceServer>,
 }
 
+/// What becomes of an offer.
+pub enum Reply<T> {
+    Here(T),
+    /// The picture is to be had at this WHEP URL: the camera publishes to an SFU.
+    Elsewhere(String),
+}
+
 /// A session that waits for its offer.
 pub struct Joined {
     pub session_id: SessionId,
@@ -46,19 +53,27 @@ pub struct Joined {
 }
 
 /// Passes a viewer's offer to the camera and waits for its answer.
-pub async fn open(app: &App, caller: Caller, camera_id: CameraId, sdp: String) -> Result<Opened> {
+pub async fn open(
+    app: &App,
+    caller: Caller,
+    camera_id: CameraId,
+    sdp: String,
+) -> Result<Reply<Opened>> {
     let camera = ask(app, caller, camera_id).await?;
     sdp::check_offer(&sdp)?;
     let session = begin(app, caller, &camera).await?;
     let answer = app.exchanges.expect(session.session_id, camera_id)?;
     let offer = Offer { sdp, trickle: false };
-    let description = connect(app, &camera, &session, offer, answer).await?;
-    Ok(Opened {
+    let answer = match connect(app, &camera, &session, offer, answer).await? {
+        Reply::Here(description) => description,
+        Reply::Elsewhere(location) => return Ok(Reply::Elsewhere(location)),
+    };
+    Ok(Reply::Here(Opened {
         session_id: session.session_id,
-        answer: description,
+        answer,
         etag: session.etag.unwrap_or_default(),
         ice_servers: ice::mint(app, camera.site_id, session.session_id).await?,
-    })
+    }))
 }
 
 /// Begins a session on a socket, which hears of it from now on: the offer follows, made with the
@@ -82,13 +97,13 @@ pub async fn offer(
     caller: Caller,
     session_id: SessionId,
     sdp: String,
-) -> Result<String> {
+) -> Result<Reply<String>> {
     let session = access::own_session(app, caller, session_id).await?;
     app.limits.live.take(&caller.account_id.to_string(), app.now())?;
     sdp::check_offer(&sdp)?;
     if session.state == "streaming" {
         let restarted = restart(app, caller, session_id, &sdp).await?;
-        return Ok(restarted.answer);
+        return Ok(Reply::Here(restarted.answer));
     }
     check_open(&session)?;
     let camera = access::camera(app, caller, session.camera_id, Right::SeePictures).await?;
@@ -135,14 +150,14 @@ struct Offer {
     trickle: bool,
 }
 
-/// Gets the camera's answer; a session that gets none is over.
+/// Gets the camera's answer; a session that gets none is over, and so is one that is sent on.
 async fn connect(
     app: &App,
     camera: &CameraRow,
     session: &SessionRow,
     offer: Offer,
     answer: Expected<'_>,
-) -> Result<String> {
+) -> Result<Reply<String>> {
     let (session_id, camera_id) = (session.session_id, camera.camera_id);
     let signal = Signal {
         sdp: Some(offer.sdp),
@@ -151,11 +166,15 @@ async fn connect(
         ..Signal::new(session_id, SignalKind::Offer)
     };
     match exchange(app, camera_id, signal, answer).await {
-        Ok(description) => {
+        Ok(Reply::Here(description)) => {
             if let Some(row) = live::mark_streaming(&app.db, session_id, camera_id).await? {
                 tell(app, row).await?;
             }
-            Ok(description)
+            Ok(Reply::Here(description))
+        }
+        Ok(elsewhere) => {
+            finish(app, session_id, camera_id, "completed", Some("redirected")).await?;
+            Ok(elsewhere)
         }
         Err(error) => {
             let state = if error.code() == "no_answer" { "expired" } else { "failed" };
@@ -170,7 +189,7 @@ async fn exchange(
     camera_id: CameraId,
     signal: Signal,
     mut answer: Expected<'_>,
-) -> Result<String> {
+) -> Result<Reply<String>> {
     let session_id = signal.session_id;
     let is_new = signal.kind == SignalKind::Offer;
     let signal = Signal {
@@ -182,7 +201,8 @@ async fn exchange(
         return Err(camera_offline());
     }
     match tokio::time::timeout(ANSWER_WAIT, answer.arrives()).await {
-        Ok(Some(Answer::Description(description))) => Ok(description),
+        Ok(Some(Answer::Description(description))) => Ok(Reply::Here(description)),
+        Ok(Some(Answer::Elsewhere(location))) => Ok(Reply::Elsewhere(location)),
         Ok(Some(Answer::Bye(reason))) => Err(refusal(&reason)),
         Ok(None) | Err(_) => {
             if is_new {
@@ -207,6 +227,16 @@ fn refusal(reason: &str) -> Error {
         "not_authentic" => {
             Error::forbidden("not_authentic", "The camera does not let this viewer in.")
         }
+        "not_published" => Error::unavailable(
+            "not_published",
+            "The camera's viewers are served by an SFU, which does not have its picture now.",
+        ),
+        "redirected" | "invalid_location" => Error::refused(
+            502,
+            "invalid_location",
+            "The camera sends its viewers to an address that cannot be used: correct whep_url in \
+             its agent.toml.",
+        ),
         "busy" => Error::unavailable("busy", "The camera has no room for another viewer."),
         _ => Error::unavailable("busy", "The camera cannot show its picture now; try again.")
             .with_detail(text::report(reason)),
@@ -302,7 +332,9 @@ pub async fn restart(
         let camera_id = session.camera_id;
         finish(app, session_id, camera_id, "completed", Some("viewer_gone")).await?;
     }
-    let answer = answer?;
+    let Reply::Here(answer) = answer? else {
+        return Err(Error::conflict("session_ended", "The camera is watched at an SFU now."));
+    };
     let etag = secrets::short_token()?;
     if !live::set_etag(&app.db, session_id, session.etag.as_deref(), &etag).await? {
         return Err(Error::conflict("restarted_twice", "ICE was restarted at the same time."));
