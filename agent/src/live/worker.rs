@@ -202,6 +202,18 @@ impl Viewers {
         }
         if layer == Layer::Main {
             self.remember(frame);
+            // Not with the ticks alone: a viewer whose path became narrow sees nothing meanwhile.
+            self.adapt(monotonic_now());
+        }
+    }
+
+    /// Gives each viewer its layer, and tells the agent what they all need.
+    fn adapt(&mut self, now: MonotonicNanos) {
+        for layer in self.quality.assign(open(&mut self.by_session), now) {
+            self.report(Report::KeyFrameWanted { layer });
+        }
+        if let Some(wishes) = self.quality.news(now) {
+            self.report(Report::Wishes(wishes));
         }
     }
 
@@ -433,12 +445,7 @@ impl Viewers {
         for session_id in gone {
             self.end(session_id, EndReason::ViewerGone);
         }
-        for layer in self.quality.assign(open(&mut self.by_session), now) {
-            self.report(Report::KeyFrameWanted { layer });
-        }
-        if let Some(wishes) = self.quality.news(now) {
-            self.report(Report::Wishes(wishes));
-        }
+        self.adapt(now);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
             self.measure();

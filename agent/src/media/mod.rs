@@ -20,8 +20,11 @@ mod negotiation;
 pub mod offer;
 pub mod peer;
 mod pipeline;
+mod playout;
 mod probe;
+mod repair;
 mod resending;
+mod rtp;
 mod supervisor;
 mod taps;
 

@@ -16,6 +16,7 @@ use super::{
     feedback::TRANSPORT_CC,
     ice::IceServers,
     offer::{Offer, is_candidate},
+    playout::PLAYOUT_DELAY,
 };
 
 /// Each step of a negotiation takes milliseconds, but the first loads plugins: on a slow board
@@ -71,7 +72,7 @@ pub(super) fn add_stream(
     // the SSRC it would announce retransmissions of stream 0, and the browser would show nothing.
     //
     // The profile is left out: the payloader would take no frame whose level is above it. The
-    // answer gets it in the end, see `name_profile`.
+    // answer gets it in the end, see `complete`.
     let preferences = caps
         .field("packetization-mode", "1")
         .field("ssrc", ssrc)
@@ -161,7 +162,7 @@ pub(super) async fn answer(
     if video.is_none_or(|media| media.port() == 0) {
         bail!("the video section was rejected");
     }
-    Ok(name_profile(&sdp.as_text()?, offer))
+    Ok(complete(&sdp.as_text()?, offer))
 }
 
 /// What the camera offers: the description, and what still has to become the local one.
@@ -183,7 +184,7 @@ pub(super) async fn offer(
     let made =
         reply.get::<WebRTCSessionDescription>("offer").context("a reply without an offer")?;
     if gathering == Gathering::None {
-        let text = name_profile(&made.sdp().as_text()?, offer);
+        let text = complete(&made.sdp().as_text()?, offer);
         return Ok(Offered { text, pending: Some(made) });
     }
     call(webrtc, "set-local-description", Some(&made)).await?;
@@ -191,7 +192,7 @@ pub(super) async fn offer(
     let local = webrtc
         .property::<Option<WebRTCSessionDescription>>("local-description")
         .context("no local description")?;
-    Ok(Offered { text: name_profile(&local.sdp().as_text()?, offer), pending: None })
+    Ok(Offered { text: complete(&local.sdp().as_text()?, offer), pending: None })
 }
 
 /// Takes the answer to an offer of the camera's.
@@ -219,21 +220,29 @@ pub(super) async fn accept(
     call(webrtc, "set-remote-description", Some(&answer)).await.map(drop)
 }
 
-/// Says in the answer which H.264 it is: browsers take an answer that does not for another
-/// profile than they offered.
-fn name_profile(answer: &str, offer: &Offer) -> String {
-    let Some(profile) = &offer.profile_level_id else { return answer.to_owned() };
+/// Says in the answer which H.264 it is, as browsers take an answer that does not for another
+/// profile than they offered, and the header extension that `GStreamer` does not know.
+fn complete(answer: &str, offer: &Offer) -> String {
     let codec = format!("a=rtpmap:{} ", offer.payload_type);
     let format = format!("a=fmtp:{}", offer.payload_type);
-    let mut named = String::with_capacity(answer.len() + 100);
-    for line in answer.lines().filter(|line| !line.starts_with(&format)) {
-        named.extend([line, "\r\n"]);
-        if line.starts_with(&codec) {
-            named.extend([&format, " level-asymmetry-allowed=1;packetization-mode=1;"]);
-            named.extend(["profile-level-id=", profile, "\r\n"]);
+    let mut completed = String::with_capacity(answer.len() + 200);
+    for line in answer.lines() {
+        if offer.profile_level_id.is_some() && line.starts_with(&format) {
+            continue;
+        }
+        completed.extend([line, "\r\n"]);
+        if !line.starts_with(&codec) {
+            continue;
+        }
+        if let Some(profile) = &offer.profile_level_id {
+            completed.extend([&format, " level-asymmetry-allowed=1;packetization-mode=1;"]);
+            completed.extend(["profile-level-id=", profile, "\r\n"]);
+        }
+        if let Some(id) = offer.playout_delay {
+            completed.extend(["a=extmap:", &id.to_string(), " ", PLAYOUT_DELAY, "\r\n"]);
         }
     }
-    named
+    completed
 }
 
 /// Ignores what is not a candidate.

@@ -20,7 +20,7 @@ use nightjar_shared::signal::IceServer;
 use tokio::task::spawn_blocking;
 
 use super::{
-    congestion::{Estimator, Path},
+    congestion::Estimator,
     feedback,
     hub::lock,
     ice::IceServers,
@@ -28,6 +28,7 @@ use super::{
     measure::{self, Sample},
     negotiation::{self, Gathering, Offered},
     offer::{InvalidOffer, Offer},
+    playout,
     resending::Resending,
 };
 use crate::{
@@ -130,8 +131,6 @@ pub struct Peer {
     /// Which layer is sent, and which is to be sent from its next key frame on.
     layer: Layer,
     choice: LayerChoice,
-    /// The key frame of a layer that was gone over to is the newest frame that was sent.
-    just_changed: bool,
     /// The newest frame that was sent: time goes on when layers change.
     last_sent: MonotonicNanos,
     frames_sent: u64,
@@ -177,7 +176,6 @@ impl Peer {
             starting: true,
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),
-            just_changed: false,
             last_sent: MonotonicNanos::default(),
             frames_sent: 0,
             gathering,
@@ -190,10 +188,7 @@ impl Peer {
         let follows = frame.captured_at > self.last_sent;
         if layer == self.choice.layer() && layer != self.layer && frame.key_frame && follows {
             self.layer = layer;
-            self.just_changed = true;
-        } else if layer == self.layer && std::mem::take(&mut self.just_changed) {
-            // By now the packets of the layer that was left are forgotten.
-            self.graph.resending.set(true);
+            self.graph.resending.forget();
         }
         if layer != self.layer || self.leaves(monotonic_now()) {
             return true;
@@ -217,12 +212,12 @@ impl Peer {
     /// over at that layer's next key frame, without a break in the stream: the parameter sets
     /// come with every key frame.
     pub fn choose_layer(&mut self, main_kbps: u32, now: MonotonicNanos) -> Layer {
-        if let Some(estimate) = self.path().estimate_kbps {
+        if let Some(estimate) = self.estimate_kbps() {
             let before = self.choice.layer();
             let after = self.choice.decide(estimate, main_kbps, now);
             // What was lost of a layer that the path cannot carry is lost.
             if (before, after) == (Layer::Main, Layer::Low) {
-                self.graph.resending.set(false);
+                self.graph.resending.forget();
             }
         }
         self.choice.layer()
@@ -245,9 +240,9 @@ impl Peer {
         self.layer
     }
 
-    /// What the way to this viewer carries.
-    pub(crate) fn path(&self) -> Path {
-        lock(&self.graph.estimator).path()
+    /// What the way to this viewer carries; nothing before its first feedback.
+    pub(crate) fn estimate_kbps(&self) -> Option<u32> {
+        lock(&self.graph.estimator).estimate_kbps()
     }
 
     /// Begins ICE anew with the viewer's new user and password; gives the new answer. What flows
@@ -344,10 +339,13 @@ impl Graph {
         negotiation::add_stream(&webrtc, &payloader, offer, ssrc)?;
         let estimator = Arc::default();
         let output = payloader.static_pad("src").context("a payloader without an output")?;
-        feedback::watch(&output, &estimator);
+        let resending = Resending::watch(&webrtc, ssrc, offer.transport_cc)?;
+        feedback::watch(&output, &estimator, &resending);
+        if let Some(id) = offer.playout_delay {
+            playout::watch(&output, id, &resending);
+        }
         let last_heard = Arc::new(AtomicU64::new(0));
         watch_arrivals(&webrtc, &last_heard)?;
-        let resending = Resending::watch(&webrtc)?;
         watch_key_frame_requests(&source, on_event)?;
         watch_connection(&webrtc, &pipeline, on_event)?;
         let on_candidate = Arc::clone(on_event);

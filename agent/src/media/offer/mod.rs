@@ -43,6 +43,9 @@ pub struct Offer {
     /// The number of the RTP header extension for transport-wide feedback, when the viewer
     /// gives such feedback.
     pub transport_cc: Option<u8>,
+    /// The number of the RTP header extension that tells players how long to wait with a picture,
+    /// when the viewer knows it. Only the answer speaks of it: `GStreamer` does not know it.
+    pub playout_delay: Option<u8>,
     /// The `mid` of every section, in order: what candidates refer to.
     mids: Vec<String>,
     text: String,
@@ -56,6 +59,7 @@ impl Offer {
             payload_type: 96,
             profile_level_id: Some("42e01f".to_owned()),
             transport_cc: Some(1),
+            playout_delay: None,
             mids: Vec::new(),
             text: String::new(),
         }
@@ -75,6 +79,7 @@ impl Offer {
             payload_type: choice.payload_type,
             profile_level_id: choice.profile_level_id.clone(),
             transport_cc: choice.transport_cc,
+            playout_delay: choice.playout_delay,
             mids: description.sections.iter().map(|section| section.mid().to_owned()).collect(),
             text: description.rewritten(video, &choice),
         })
