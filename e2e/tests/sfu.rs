@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use nightjar_e2e::{
     agent::{Agent, Scene, Settings, Source},
-    players::{Aiortc, Node, Watching, skipped},
+    players::{Aiortc, Node, Seen, Watching, skipped},
     relay::{Place, Ports},
     sfu::Sfu,
     stack::{PASSWORD, Scenario, Stack},
@@ -26,6 +26,11 @@ async fn is_published(stack: &Stack) -> Result<()> {
         Ok(sfu_health(stack).await?["publishing"] == true)
     })
     .await
+}
+
+/// In either layer: on a busy machine the way to the SFU may look narrow.
+fn is_the_camera_s(seen: &Seen) -> bool {
+    seen.width * 9 == seen.height * 16
 }
 
 #[tokio::test]
@@ -60,7 +65,7 @@ async fn viewers_are_sent_to_the_sfu_that_the_camera_publishes_to() -> Result<()
         is_published(&stack).await?;
         let seen = aiortc.watch(&stack.owner, &stack.camera_id, 30, Watching::default())?;
         ensure!(seen.redirected_to == Some(sfu.settings().whep_url), "{seen:?}");
-        ensure!((seen.width, seen.height) == (640, 360), "{seen:?}");
+        ensure!(is_the_camera_s(&seen), "{seen:?}");
         ensure!(sfu.log_text().contains("PATCH /whip/session/"), "no candidate was told");
 
         sfu.restart().await?;
@@ -68,7 +73,7 @@ async fn viewers_are_sent_to_the_sfu_that_the_camera_publishes_to() -> Result<()
             aiortc.watch(&stack.owner, &stack.camera_id, 30, Watching::default()).map(Some)
         })
         .await?;
-        ensure!((seen.width, seen.height) == (640, 360), "{seen:?}");
+        ensure!(is_the_camera_s(&seen), "{seen:?}");
 
         let ends = || sfu.log_text().matches("DELETE /whip/session/").count();
         let before = ends();

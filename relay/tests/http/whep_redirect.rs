@@ -39,7 +39,7 @@ async fn a_viewer_is_sent_to_the_sfu_and_its_session_here_is_over() {
         let (device, mut camera) = online(relay, &alice).await;
         let sent = sent_to(&alice, &device, &mut camera, Some(ELSEWHERE)).await;
         assert_eq!((sent.status, sent.headers["location"].to_str().unwrap()), (307, ELSEWHERE));
-        assert_eq!(sent.headers["cache-control"], "no-store");
+        assert_eq!(sent.headers["cache-control"], "private, no-store");
         assert_eq!(sent.headers["access-control-allow-origin"], "*", "for players on other pages");
         let listed = alice.get(&format!("cameras/{}/live", device.id())).await.body(200);
         let ended = &listed["items"][0];

@@ -117,9 +117,7 @@ pub async fn open(
     let opened = match live::open(&app, signed_in.caller, camera_id, offer).await? {
         Reply::Here(opened) => opened,
         Reply::Elsewhere(location) => {
-            // It holds for now: the camera may be somebody else's to serve tomorrow.
-            let headers =
-                [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".into())];
+            let headers = [(header::LOCATION, location)];
             return Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response());
         }
     };
