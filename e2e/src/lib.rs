@@ -8,6 +8,7 @@ pub mod browser;
 pub mod demo;
 pub mod feed;
 pub mod footage;
+pub mod hls;
 pub mod network;
 pub mod players;
 pub mod process;

@@ -184,15 +184,15 @@ async fn a_person_sets_what_is_recorded_and_when() -> Result<()> {
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_settings(&page).await?;
-        page.fill(&id("pre-roll"), "61").await?;
+        set(&page, "pre-roll", "61").await?;
         page.tap(&id("settings-save")).await?;
         wait::until_true("what the camera would refuse is not sent", SOON, async || {
             Ok(page.text(&id("settings-outcome")).await?.contains("from 0 to 60"))
         })
         .await?;
-        page.fill(&id("pre-roll"), "7").await?;
-        page.fill(&id("post-roll"), "9").await?;
-        choose(&page, "recording-mode", "both").await?;
+        set(&page, "pre-roll", "7").await?;
+        set(&page, "post-roll", "9").await?;
+        set(&page, "recording-mode", "both").await?;
         save(&page).await?;
         wait::until_true("everything is recorded", SOON, async || is_recording(&stack).await)
             .await?;
@@ -227,10 +227,12 @@ async fn is_recording(stack: &Stack) -> Result<bool> {
     Ok(health["recording"] == true)
 }
 
-async fn choose(page: &Page, name: &str, value: &str) -> Result<()> {
+/// Sets a field that has a value already.
+async fn set(page: &Page, name: &str, value: &str) -> Result<()> {
     page.evaluate::<bool>(&format!(
-        "(() => {{ const select = document.querySelector('{}'); select.value = '{value}'; \
-         return select.dispatchEvent(new Event('change', {{ bubbles: true }})); }})()",
+        "(() => {{ const field = document.querySelector('{}'); field.value = '{value}'; \
+         return ['input', 'change'].every((kind) => \
+         field.dispatchEvent(new Event(kind, {{ bubbles: true }}))); }})()",
         id(name)
     ))
     .await?;
