@@ -2,6 +2,7 @@
 // origin, with the session cookie of whoever signed in there.
 window.viewer = (() => {
   const sessions = new Map();
+  let opened = 0;
   const api = '/api/v1';
 
   const post = (path, body) =>
@@ -62,7 +63,8 @@ window.viewer = (() => {
     }
     const answeredMs = performance.now() - begin;
     const location = answer.headers.get('location');
-    const session = sessions.size + 1;
+    opened += 1;
+    const session = opened;
     sessions.set(session, { connection, video, location, firstFrame });
     return { status: 201, session, location, answer: body, answered_ms: answeredMs };
   };
@@ -168,7 +170,10 @@ window.viewer = (() => {
   const stop = async (session) => {
     const { connection, video, location } = sessions.get(session);
     const answer = await fetch(location, { method: 'DELETE' });
+    // A browser holds some hundreds of connections; what nobody knows any more is freed.
+    sessions.delete(session);
     connection.close();
+    video.srcObject = null;
     video.remove();
     return answer.status;
   };

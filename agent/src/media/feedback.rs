@@ -39,12 +39,13 @@ fn packets(structure: &gst::StructureRef) -> Option<Vec<(Fate, PacketFate)>> {
     if structure.name() != "RTPTWCCPackets" {
         return None;
     }
-    let packets = structure.get::<glib::ValueArray>("packets").ok()?;
+    // Borrowed: the list is a structure for each packet, which is not to be copied.
+    let packets = structure.value("packets").ok()?.get::<&glib::ValueArray>().ok()?;
     Some(packets.iter().filter_map(fate).collect())
 }
 
 fn fate(packet: &glib::Value) -> Option<(Fate, PacketFate)> {
-    let packet = packet.get::<gst::Structure>().ok()?;
+    let packet = packet.get::<&gst::StructureRef>().ok()?;
     let time = |field| packet.get::<u64>(field).ok().filter(|time| *time != u64::MAX);
     let lost = packet.get::<bool>("lost").ok()?;
     let number = u16::try_from(packet.get::<u32>("seqnum").ok()? & 0xFFFF).ok()?;

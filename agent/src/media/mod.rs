@@ -18,6 +18,8 @@ pub mod measure;
 pub mod mux;
 mod negotiation;
 pub mod offer;
+mod packets;
+mod payload;
 pub mod peer;
 mod pipeline;
 mod playout;

@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 
 use anyhow::{Context as _, bail};
 use gstreamer::{self as gst, glib, prelude::*};
+use gstreamer_app::AppSrc;
 use gstreamer_sdp::{SDPMediaRef, SDPMessage};
 use gstreamer_webrtc::{
     WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
@@ -54,15 +55,16 @@ fn use_servers(webrtc: &gst::Element, servers: &IceServers) {
     }
 }
 
-/// Links the payloader, to send only, with the codec that the offer's payload type stands for.
+/// Links the source of packets, to send only, with the codec that the offer's payload type stands
+/// for.
 pub(super) fn add_stream(
     webrtc: &gst::Element,
-    payloader: &gst::Element,
+    packets: &AppSrc,
     offer: &Offer,
     ssrc: u32,
 ) -> anyhow::Result<()> {
     let sink = webrtc.request_pad_simple("sink_%u").context("webrtcbin takes no stream")?;
-    let output = payloader.static_pad("src").context("a payloader without an output")?;
+    let output = packets.static_pad("src").context("appsrc without a pad")?;
     let caps = gst::Caps::builder("application/x-rtp")
         .field("media", "video")
         .field("encoding-name", "H264")
@@ -71,8 +73,8 @@ pub(super) fn add_stream(
     // No packet has flowed when the answer is made: what it says comes from these caps. Without
     // the SSRC it would announce retransmissions of stream 0, and the browser would show nothing.
     //
-    // The profile is left out: the payloader would take no frame whose level is above it. The
-    // answer gets it in the end, see `complete`.
+    // The profile is left out, as the camera's need not be the one that was offered. The answer
+    // gets it in the end, see `complete`.
     let preferences = caps
         .field("packetization-mode", "1")
         .field("ssrc", ssrc)
@@ -85,13 +87,15 @@ pub(super) fn add_stream(
             .field(format!("extmap-{id}"), TRANSPORT_CC),
         None => preferences,
     };
+    let preferences = preferences.build();
+    packets.set_caps(Some(&preferences));
     output.link(&sink)?;
     let transceiver = webrtc
         .emit_by_name::<Option<WebRTCRTPTransceiver>>("get-transceiver", &[&0_i32])
         .context("webrtcbin made no transceiver")?;
     transceiver.set_property("direction", WebRTCRTPTransceiverDirection::Sendonly);
     transceiver.set_property("do-nack", true);
-    transceiver.set_property("codec-preferences", preferences.build());
+    transceiver.set_property("codec-preferences", preferences);
     Ok(())
 }
 

@@ -147,7 +147,7 @@ async fn viewers_get_frames_that_begin_with_a_key_frame() {
 
     camera.signals.send(Signal::new(id, SignalKind::Bye)).await.unwrap();
     camera.until_viewers(1).await;
-    assert!(first.silence(Duration::from_millis(500)).await, "no frames after bye");
+    first.falls_silent().await;
     second.receive_more(10).await;
     camera.stop().await;
 }
@@ -163,6 +163,13 @@ async fn viewers_that_also_ask_for_sound_get_pictures() {
     camera.stop().await;
 }
 
+/// Resident memory of a process, in KB.
+fn resident_kb(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
 /// Open descriptors and threads of a process.
 fn holdings(pid: i32) -> (usize, usize) {
     let count = |name: &str| fs::read_dir(format!("/proc/{pid}/{name}")).unwrap().count();
@@ -173,19 +180,29 @@ fn holdings(pid: i32) -> (usize, usize) {
 async fn sessions_that_ended_leave_nothing_behind() {
     let _turn = TURN.lock().await;
     let mut camera = Camera::start(8);
+    // Memory settles late: what it grows by shows only in the long run.
+    let (rounds, settling) = match std::env::var_os("NIGHTJAR_SOAK") {
+        Some(_) => (1_000, 200),
+        None => (25, 5),
+    };
     let mut before = None;
-    for round in 0..25 {
+    for round in 0..rounds {
         let (mut viewer, id) = camera.watch().await;
         viewer.receive(2).await;
         camera.signals.send(Signal::new(id, SignalKind::Bye)).await.unwrap();
         camera.until_viewers(0).await;
         // What the first few leave are pools that are used again.
-        if round == 5 {
-            before = Some(settled(workers()[0], None).await);
+        if round == settling {
+            let worker = workers()[0];
+            before = Some((settled(worker, None).await, resident_kb(worker)));
         }
     }
-    let before = before.unwrap();
+    let (before, before_kb) = before.unwrap();
     let after = settled(workers()[0], Some(before)).await;
+    let grown_kb = resident_kb(workers()[0]).saturating_sub(before_kb);
+    if rounds >= 1_000 {
+        assert!(grown_kb <= 2 * (rounds - settling), "{grown_kb} KB more");
+    }
     assert!(after.0 <= before.0 && after.1 <= before.1 + 2, "{before:?} became {after:?}");
     camera.stop().await;
 }
@@ -248,7 +265,12 @@ async fn a_killed_worker_is_replaced_and_frames_never_stop() {
     assert!(at.elapsed() < PATIENCE);
     assert_ne!(workers(), killed);
     let mut gaps = Vec::new();
-    let mut last = frames.recv().await.unwrap().captured_at;
+    // Where the machine is slow, the oldest ones are gone.
+    let mut last = loop {
+        if let Ok(frame) = frames.recv().await {
+            break frame.captured_at;
+        }
+    };
     while let Ok(frame) = frames.try_recv() {
         gaps.push(frame.captured_at.since(last));
         last = frame.captured_at;

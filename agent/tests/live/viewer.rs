@@ -17,6 +17,9 @@ use tokio::{sync::watch, time};
 
 use crate::PATIENCE;
 
+/// Much longer than between two frames.
+const SILENCE: Duration = Duration::from_millis(500);
+
 /// What arrived so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Arrivals {
@@ -43,6 +46,7 @@ impl Viewer {
             .property_from_str("bundle-policy", "max-bundle")
             .build()
             .unwrap();
+        report_as_browsers_do(&webrtc);
         let ice = webrtc.property::<glib::Object>("ice-agent");
         ice.property::<glib::Object>("agent").set_property("upnp", false);
         let pipeline = gst::Pipeline::new();
@@ -94,10 +98,12 @@ impl Viewer {
         self.receive(now + count).await;
     }
 
-    /// How long nothing has arrived, waiting for it.
-    pub(crate) async fn silence(&mut self, at_least: Duration) -> bool {
-        self.arrivals.borrow_and_update();
-        time::timeout(at_least, self.arrivals.changed()).await.is_err()
+    /// Waits until nothing arrives any more.
+    pub(crate) async fn falls_silent(&mut self) {
+        let silence = async {
+            while let Ok(Ok(())) = time::timeout(SILENCE, self.arrivals.changed()).await {}
+        };
+        time::timeout(PATIENCE, silence).await.expect("no more frames");
     }
 }
 
@@ -105,6 +111,18 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
+}
+
+/// By itself `GStreamer` tells once in 2.5 to 7.5 s that it is there, which is too seldom for a
+/// camera that lets go of a viewer after 5 s of silence.
+fn report_as_browsers_do(webrtc: &gst::Element) {
+    let bin = webrtc.downcast_ref::<gst::Bin>().unwrap();
+    bin.connect_deep_element_added(|_, _, element| {
+        if element.factory().is_some_and(|factory| factory.name() == "rtpsession") {
+            let session = element.property::<glib::Object>("internal-session");
+            session.set_property("rtcp-min-interval", 1_000_000_000_u64);
+        }
+    });
 }
 
 fn codec(kind: &str) -> gst::Caps {

@@ -1,5 +1,6 @@
 //! `make bench`: the figures of docs/benchmarks.md, measured through the doors.
 
+mod joins;
 mod machine;
 mod measure;
 mod networks;
@@ -62,7 +63,7 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "load" => measure::load(directory).await,
         "loss" => networks::loss(directory).await,
         "narrow" => networks::narrow(directory).await,
-        "churn" => measure::churn(directory).await,
+        "churn" => joins::churn(directory).await,
         _ => bail!("no such measurement: {name}"),
     }
 }
