@@ -16,7 +16,7 @@ pub mod pairings;
 pub mod passwords;
 pub mod playback;
 mod presence;
-mod sdp;
+pub mod sdp;
 mod secrets;
 pub mod sites;
 mod text;

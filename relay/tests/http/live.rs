@@ -74,7 +74,10 @@ async fn a_viewer_gets_the_cameras_answer_and_hangs_up() {
         assert_eq!(camera.heard_signal().await.kind, SignalKind::Bye);
         alice.delete(&location).await.body(200);
         let ended = alice.get(&location).await.body(200);
-        assert_eq!(ended["state"], "completed");
+        assert_eq!(
+            (&ended["state"], &ended["reason"]),
+            (&json!("completed"), &json!("viewer_gone"))
+        );
         let listed = alice.get(&format!("cameras/{}/live", device.id())).await.body(200);
         assert_eq!(listed["items"], json!([ended]));
     })
@@ -90,7 +93,9 @@ async fn why_a_camera_refuses_is_told() {
             ("busy", 503, "busy"),
             ("privacy_mode", 409, "privacy_mode"),
             ("invalid_offer", 422, "invalid_sdp"),
-            ("worker_restarted", 503, "busy"),
+            ("not_authentic", 403, "not_authentic"),
+            ("worker_restarted", 503, "worker_restarted"),
+            ("something new: it rains", 503, "busy"),
         ] {
             let refuse = async {
                 let offer = camera.heard_signal().await;
@@ -100,8 +105,16 @@ async fn why_a_camera_refuses_is_told() {
             refused.is_problem(status, code);
         }
         let listed = alice.get(&format!("cameras/{}/live", device.id())).await.body(200);
-        assert_eq!(listed["items"][3]["reason"], "busy");
-        assert_eq!(listed["items"][3]["state"], "failed");
+        let ends = listed["items"].as_array().unwrap().iter().map(|session| {
+            assert_eq!(session["state"], "failed");
+            session["reason"].as_str().unwrap().to_owned()
+        });
+        // Newest first.
+        let reasons: Vec<String> = ends.collect();
+        assert_eq!(
+            reasons,
+            ["busy", "worker_restarted", "not_authentic", "invalid_sdp", "privacy_mode", "busy"]
+        );
     })
     .await;
 }
@@ -130,6 +143,7 @@ async fn a_silent_camera_costs_a_viewer_five_seconds() {
         watch(&alice, &device, OFFER).await.is_problem(504, "no_answer");
         let listed = alice.get(&format!("cameras/{}/live", device.id())).await.body(200);
         assert_eq!(listed["items"][0]["state"], "expired");
+        assert_eq!(listed["items"][0]["reason"], "no_answer");
         let offer = camera.heard_signal().await;
         let bye = camera.heard_signal().await;
         assert_eq!((bye.kind, bye.session_id), (SignalKind::Bye, offer.session_id));

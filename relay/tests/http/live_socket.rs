@@ -11,12 +11,12 @@ use crate::{
     ws::{Socket, next, with_ticket},
 };
 
-async fn say(socket: &mut Socket, message: Value) {
+pub(crate) async fn say(socket: &mut Socket, message: Value) {
     socket.send(Message::text(message.to_string())).await.unwrap();
 }
 
 /// The next message of a kind; updates come in between.
-async fn hear(socket: &mut Socket, kind: &str) -> Value {
+pub(crate) async fn hear(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let message = next(socket).await;
         if message["type"] == kind {

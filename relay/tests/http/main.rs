@@ -5,6 +5,7 @@
 
 mod agent;
 mod auth;
+mod bad_sdp;
 mod cameras;
 mod clips;
 mod commands;
@@ -13,10 +14,13 @@ mod device;
 mod events;
 mod growing_clips;
 mod live;
+mod live_life;
 mod live_socket;
 #[path = "../mqtt/camera.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
 mod mqtt;
+#[path = "../../../shared/tests/mutation/mod.rs"]
+mod mutation;
 mod operations;
 mod pairings;
 mod person;

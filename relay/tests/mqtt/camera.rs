@@ -42,7 +42,9 @@ impl Connection {
                 client_auth: None,
             }))
             .set_credentials(self.user_name, self.token)
-            .set_keep_alive(Duration::from_mins(5));
+            .set_keep_alive(Duration::from_mins(5))
+            // As the agent has it: a longer one ends its connection.
+            .set_max_packet_size(Some(64 * 1024));
         if let Some(will) = self.last_will {
             options.set_last_will(will);
         }

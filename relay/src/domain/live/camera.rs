@@ -86,11 +86,9 @@ async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool)
     if is_ours && app.exchanges.answer(session_id, camera_id, Answer::Bye(reason.clone())) {
         return Ok(());
     }
-    let news = ToViewer::Bye { session_id, reason: reason.clone() };
-    app.exchanges.tell(session_id, camera_id, news);
     let word = reason.split(':').next();
     let state = if word == Some("viewer_gone") { "completed" } else { "failed" };
-    finish(app, session_id, camera_id, state, Some(&reason)).await.map(drop)
+    finish(app, session_id, camera_id, state, &reason).await.map(drop)
 }
 
 /// Viewers are sent on to what their browsers may open, and to nothing else.

@@ -69,9 +69,22 @@ impl Exchanges {
         Ok(())
     }
 
-    /// Forgets a session.
-    pub fn forget(&self, session_id: SessionId) {
+    /// Forgets a session whose viewer knows that it is over.
+    pub(super) fn forget(&self, session_id: SessionId) {
         self.lock().remove(&session_id);
+    }
+
+    /// Forgets a session. Whoever still waits here for something is told why.
+    pub(super) fn end(&self, session_id: SessionId, reason: &str) {
+        let Some(exchange) = self.lock().remove(&session_id) else { return };
+        if let Some(waiting) = exchange.answer {
+            // Nobody waits any more if this fails.
+            let _ = waiting.send(Answer::Bye(reason.to_owned()));
+        }
+        if let Some(viewer) = exchange.viewer {
+            // As in `tell`: a socket that does not read loses its news.
+            let _ = viewer.try_send(ToViewer::Bye { session_id, reason: reason.to_owned() });
+        }
     }
 
     /// Hands an answer to the viewer that waits for it, if this camera was asked. False when

@@ -30,6 +30,7 @@ pub use self::{
 use super::{
     App, List, PageRequest,
     access::{self, Caller, Right},
+    sdp::InvalidSdp,
     updates::{self, Update},
 };
 use crate::{
@@ -40,15 +41,21 @@ use crate::{
             live::{self, SessionRow},
         },
     },
-    error::Result,
+    error::{Error, Result},
 };
+
+impl From<InvalidSdp> for Error {
+    fn from(InvalidSdp(title): InvalidSdp) -> Self {
+        Self::invalid("invalid_sdp", title)
+    }
+}
 
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
 const HISTORY: Duration = Duration::from_hours(720);
 
 /// The states of a session: `requested` until the camera has answered, `streaming` until it ends.
-/// Then `completed` when it was hung up, `cancelled` when that came before the answer, `expired`
-/// when no answer came, and `failed` for everything else.
+/// Then `completed` when its viewer hung up or vanished, `cancelled` when that came before the
+/// answer, `expired` when no answer came, and `failed` for everything else.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Session {
     #[schema(value_type = String)]
@@ -57,6 +64,7 @@ pub struct Session {
     pub camera_id: CameraId,
     /// `requested`, `streaming`, `completed`, `cancelled`, `failed` or `expired`.
     pub state: String,
+    /// Why it ended: `viewer_gone`, `no_answer`, `camera_offline`, or what the camera said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     #[schema(value_type = i64)]
@@ -102,7 +110,7 @@ pub async fn list(
     Ok(position.list(rows, |row| (row.started_at, row.session_id), Session::from))
 }
 
-/// Ends requests whose viewer hung up, or whose relay stopped, before the answer came.
+/// Ends requests whose relay stopped before the answer came, and those that no offer followed.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let before = now.minus(ANSWER_WAIT.saturating_mul(2));
@@ -126,7 +134,7 @@ async fn finish(
     session_id: SessionId,
     camera_id: CameraId,
     state: &str,
-    reason: Option<&str>,
+    reason: &str,
 ) -> Result<bool> {
     let now = app.now();
     let row = live::finish(&app.db, session_id, camera_id, state, reason, now).await?;
@@ -140,7 +148,7 @@ async fn finish(
 /// A session that is over needs no relay of its media, and everybody hears of it.
 async fn ended(app: &App, row: SessionRow) -> Result<()> {
     app.turn.end(row.session_id);
-    app.exchanges.forget(row.session_id);
+    app.exchanges.end(row.session_id, row.reason.as_deref().unwrap_or_default());
     tell(app, row).await
 }
 

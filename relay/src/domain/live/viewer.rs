@@ -1,5 +1,7 @@
 //! What viewers ask for, whether over HTTP or on a socket.
 
+use std::sync::Arc;
+
 use nightjar_shared::{
     ids::{CameraId, SessionId},
     signal::{IceServer, Signal, SignalKind},
@@ -54,7 +56,7 @@ pub struct Joined {
 
 /// Passes a viewer's offer to the camera and waits for its answer.
 pub async fn open(
-    app: &App,
+    app: &Arc<App>,
     caller: Caller,
     camera_id: CameraId,
     sdp: String,
@@ -93,7 +95,7 @@ pub async fn join(
 
 /// The offer of a session that was joined, or a new one after the viewer's network has changed.
 pub async fn offer(
-    app: &App,
+    app: &Arc<App>,
     caller: Caller,
     session_id: SessionId,
     sdp: String,
@@ -150,22 +152,26 @@ struct Offer {
     trickle: bool,
 }
 
-/// Gets the camera's answer; a session that gets none is over, and so is one that is sent on.
+/// Gets the camera's answer; a session that gets none is over, and so is one that is sent on, or
+/// whose viewer does not wait.
 async fn connect(
-    app: &App,
+    app: &Arc<App>,
     camera: &CameraRow,
     session: &SessionRow,
     offer: Offer,
     answer: Expected<'_>,
 ) -> Result<Reply<String>> {
     let (session_id, camera_id) = (session.session_id, camera.camera_id);
+    let waiting = Waiting::begin(app, session);
     let signal = Signal {
         sdp: Some(offer.sdp),
         trickle: offer.trickle,
         ice_servers: ice::mint(app, camera.site_id, session_id).await?,
         ..Signal::new(session_id, SignalKind::Offer)
     };
-    match exchange(app, camera_id, signal, answer).await {
+    let answered = exchange(app, camera_id, signal, answer).await;
+    waiting.end();
+    match answered {
         Ok(Reply::Here(description)) => {
             if let Some(row) = live::mark_streaming(&app.db, session_id, camera_id).await? {
                 tell(app, row).await?;
@@ -173,14 +179,46 @@ async fn connect(
             Ok(Reply::Here(description))
         }
         Ok(elsewhere) => {
-            finish(app, session_id, camera_id, "completed", Some("redirected")).await?;
+            finish(app, session_id, camera_id, "completed", "redirected").await?;
             Ok(elsewhere)
         }
         Err(error) => {
             let state = if error.code() == "no_answer" { "expired" } else { "failed" };
-            finish(app, session_id, camera_id, state, Some(error.code())).await?;
+            // It is told by the error itself.
+            app.exchanges.forget(session_id);
+            finish(app, session_id, camera_id, state, error.code()).await?;
             Err(error)
         }
+    }
+}
+
+/// A viewer that waits for its answer. When it hangs up, the future that waits for it is dropped,
+/// and this with it: the session is cancelled, so that the camera need not keep a place for nobody.
+struct Waiting {
+    app: Arc<App>,
+    session: Option<SessionRow>,
+}
+
+impl Waiting {
+    fn begin(app: &Arc<App>, session: &SessionRow) -> Self {
+        Self { app: Arc::clone(app), session: Some(session.clone()) }
+    }
+
+    /// It has waited long enough, whatever came of it.
+    fn end(mut self) {
+        self.session = None;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let app = Arc::clone(&self.app);
+        self.app.tracker.spawn(async move {
+            if let Err(error) = hang_up(&app, session).await {
+                tracing::error!(%error, "a session could not be cancelled");
+            }
+        });
     }
 }
 
@@ -209,7 +247,7 @@ async fn exchange(
                 // It may answer yet; nobody listens any more.
                 send(app, camera_id, &Signal::bye(session_id, "no_answer")).await?;
             }
-            Err(Error::refused(504, "no_answer", "The camera did not answer in time."))
+            Err(no_answer())
         }
     }
 }
@@ -219,10 +257,13 @@ fn refusal(reason: &str) -> Error {
     // A stable word, maybe followed by a colon and a sentence for people.
     match reason.split(':').next().unwrap_or_default() {
         "privacy_mode" => privacy_mode(),
+        "camera_offline" => camera_offline(),
+        "no_answer" => no_answer(),
         "invalid_offer" => {
             Error::invalid("invalid_sdp", "The camera cannot use this session description.")
         }
-        // It has no session of that name: one that ended while nobody could be told.
+        // Its viewer hung up elsewhere, or the camera has no session of that name: one that ended
+        // while nobody could be told.
         "viewer_gone" => Error::conflict("session_ended", "This session is over."),
         "not_authentic" => {
             Error::forbidden("not_authentic", "The camera does not let this viewer in.")
@@ -238,6 +279,12 @@ fn refusal(reason: &str) -> Error {
              its agent.toml.",
         ),
         "busy" => Error::unavailable("busy", "The camera has no room for another viewer."),
+        "worker_restarted" => {
+            Error::unavailable("worker_restarted", "The camera begins the picture anew; try again.")
+        }
+        "shutting_down" => {
+            Error::unavailable("shutting_down", "The camera is restarting; try again.")
+        }
         _ => Error::unavailable("busy", "The camera cannot show its picture now; try again.")
             .with_detail(text::report(reason)),
     }
@@ -245,6 +292,10 @@ fn refusal(reason: &str) -> Error {
 
 fn camera_offline() -> Error {
     Error::conflict("camera_offline", "The camera is not connected.")
+}
+
+fn no_answer() -> Error {
+    Error::refused(504, "no_answer", "The camera did not answer in time.")
 }
 
 fn privacy_mode() -> Error {
@@ -330,7 +381,7 @@ pub async fn restart(
     let answer = exchange(app, session.camera_id, signal, answer).await;
     if answer.as_ref().is_err_and(|error| error.code() == "session_ended") {
         let camera_id = session.camera_id;
-        finish(app, session_id, camera_id, "completed", Some("viewer_gone")).await?;
+        finish(app, session_id, camera_id, "completed", "viewer_gone").await?;
     }
     let Reply::Here(answer) = answer? else {
         return Err(Error::conflict("session_ended", "The camera is watched at an SFU now."));
@@ -352,7 +403,7 @@ pub async fn close(app: &App, caller: Caller, session_id: SessionId) -> Result<(
 pub async fn hang_up(app: &App, session: SessionRow) -> Result<()> {
     let (session_id, camera_id) = (session.session_id, session.camera_id);
     let state = if session.state == "requested" { "cancelled" } else { "completed" };
-    if finish(app, session_id, camera_id, state, None).await? {
+    if finish(app, session_id, camera_id, state, "viewer_gone").await? {
         send(app, camera_id, &Signal::bye(session_id, "viewer_gone")).await?;
     }
     Ok(())

@@ -25,7 +25,8 @@ const REQUESTS: usize = 32;
 /// socket that does not read them.
 const REPLIES: usize = 128;
 
-/// What a viewer asks for. A socket's requests are done one after the other.
+/// What a viewer asks for. A socket's requests are done one after the other; but a goodbye does not
+/// wait for the answers before it.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Request {
@@ -75,6 +76,7 @@ pub(super) enum Reply {
 /// The viewer's sessions at one socket. They outlive it: media does not need the relay.
 pub(super) struct Sessions {
     requests: mpsc::Sender<Request>,
+    goodbyes: mpsc::Sender<Request>,
     replies: mpsc::Receiver<Reply>,
     news: mpsc::Receiver<ToViewer>,
 }
@@ -82,15 +84,22 @@ pub(super) struct Sessions {
 impl Sessions {
     pub(super) fn new(app: &Arc<App>, caller: Caller) -> Self {
         let (requests, asked) = mpsc::channel(REQUESTS);
+        let (goodbyes, said) = mpsc::channel(REQUESTS);
         let (answers, replies) = mpsc::channel(REPLIES);
         let (viewer, news) = mpsc::channel(REPLIES);
-        app.tracker.spawn(serve(app.clone(), caller, asked, answers, viewer));
-        Self { requests, replies, news }
+        for queue in [asked, said] {
+            app.tracker.spawn(serve(app.clone(), caller, queue, answers.clone(), viewer.clone()));
+        }
+        Self { requests, goodbyes, replies, news }
     }
 
     /// Takes a request; what becomes of it comes by [`Self::next`].
     pub(super) fn take(&self, request: Request) -> std::result::Result<(), Reply> {
-        self.requests.try_send(request).map_err(|error| {
+        let queue = match request {
+            Request::Bye { .. } => &self.goodbyes,
+            _ => &self.requests,
+        };
+        queue.try_send(request).map_err(|error| {
             let (mpsc::error::TrySendError::Full(request)
             | mpsc::error::TrySendError::Closed(request)) = error;
             let (camera_id, session_id) = request.subject();
@@ -117,7 +126,13 @@ async fn serve(
 ) {
     while let Some(Some(request)) = app.cancel.run_until_cancelled(requests.recv()).await {
         let (camera_id, session_id) = request.subject();
-        let reply = match perform(&app, caller, request, &viewer).await {
+        let needs_socket = matches!(request, Request::Offer { .. });
+        let outcome = tokio::select! {
+            outcome = perform(&app, caller, request, &viewer) => outcome,
+            // An answer that comes now reaches nobody: dropping the request cancels its session.
+            () = answers.closed(), if needs_socket => continue,
+        };
+        let reply = match outcome {
             Ok(reply) => reply,
             Err(error) => {
                 if let Error::Internal(cause) = &error {
@@ -135,7 +150,7 @@ async fn serve(
 }
 
 async fn perform(
-    app: &App,
+    app: &Arc<App>,
     caller: Caller,
     request: Request,
     viewer: &mpsc::Sender<ToViewer>,

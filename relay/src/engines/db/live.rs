@@ -176,7 +176,7 @@ pub async fn finish(
     session_id: SessionId,
     camera_id: CameraId,
     state: &str,
-    reason: Option<&str>,
+    reason: &str,
     now: UnixMillis,
 ) -> Result<Option<SessionRow>, DbError> {
     let row = db
