@@ -100,18 +100,16 @@ impl Settings {
     }
 
     fn live_to_toml(&self) -> String {
-        let mut text = "[live]\n".to_owned();
-        if let Some(mode) = self.live_authenticity {
-            text += &format!("authenticity = \"{mode}\"\n");
-        }
-        if let Some(SfuSettings { whip_url, whep_url, token_file }) = &self.sfu {
-            text += &format!(
+        let authenticity =
+            self.live_authenticity.map(|mode| format!("authenticity = \"{mode}\"\n"));
+        let sfu = self.sfu.as_ref().map(|SfuSettings { whip_url, whep_url, token_file }| {
+            format!(
                 "mode = \"sfu\"\n[live.sfu]\nwhip_url = \"{whip_url}\"\n\
                  whep_url = \"{whep_url}\"\ntoken_file = \"{}\"\n",
                 token_file.display()
-            );
-        }
-        text
+            )
+        });
+        format!("[live]\n{}{}", authenticity.unwrap_or_default(), sfu.unwrap_or_default())
     }
 }
 

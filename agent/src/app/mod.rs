@@ -110,10 +110,8 @@ async fn start(
     };
     stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
     let cancel = stages.observers.cancel.clone();
-    let camera_changes = parts.media.camera_changes();
-    let disturbances =
-        control::tell_disturbances(camera_changes, parts.motion.clone(), cancel.clone());
-    stages.observe(disturbances);
+    let changes = parts.media.camera_changes();
+    stages.observe(control::tell_disturbances(changes, parts.motion.clone(), cancel.clone()));
     stages.observe(watchdog::run(parts.media, parts.recorder, switches_out, cancel));
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),

@@ -35,13 +35,12 @@ fn parameters(mut text: &str) -> (Vec<(String, String)>, &str) {
             text = after;
             continue;
         };
-        let (value, after) = match after.trim_start().strip_prefix('"') {
-            Some(quoted) => quoted_value(quoted),
-            None => {
-                let after = after.trim_start();
-                let end = after.find([';', ',']).unwrap_or(after.len());
-                (after[..end].trim_end().to_owned(), &after[end..])
-            }
+        let after = after.trim_start();
+        let (value, after) = if let Some(quoted) = after.strip_prefix('"') {
+            quoted_value(quoted)
+        } else {
+            let end = after.find([';', ',']).unwrap_or(after.len());
+            (after[..end].trim_end().to_owned(), &after[end..])
         };
         found.push((key, value));
         text = after;

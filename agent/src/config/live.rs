@@ -87,7 +87,6 @@ impl LiveConfig {
             }
         }
         match self.mode {
-            LiveMode::P2p => Ok(()),
             LiveMode::Sfu if self.sfu.is_none() => Err(ConfigError::value(
                 "live.mode",
                 &"\"sfu\"",
@@ -102,7 +101,7 @@ impl LiveConfig {
                      \"off\", or mode = \"p2p\"",
                 ))
             }
-            LiveMode::Sfu => Ok(()),
+            LiveMode::P2p | LiveMode::Sfu => Ok(()),
         }
     }
 }

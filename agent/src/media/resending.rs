@@ -42,7 +42,7 @@ impl Resending {
         let found = this.clone();
         bin.connect_deep_element_added(move |_, _, element| {
             let factory = element.factory();
-            match factory.as_ref().map(|factory| factory.name()).as_deref() {
+            match factory.as_ref().map(GstObjectExt::name).as_deref() {
                 Some("rtprtxsend") => found.add_sender(element),
                 Some("rtpsession") => found.watch_session(element),
                 _ => {}

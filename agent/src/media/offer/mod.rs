@@ -66,6 +66,7 @@ impl Offer {
     }
 
     /// The same with the names of the sections of the description that was made of it.
+    #[must_use]
     pub fn described_by(self, description: &str) -> Self {
         let mids = description.lines().filter_map(|line| line.strip_prefix("a=mid:"));
         Self { mids: mids.map(|mid| mid.trim_end().to_owned()).collect(), ..self }
