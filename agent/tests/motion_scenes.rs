@@ -1,6 +1,11 @@
 //! The detector on simulated scenes: every nuisance alone, every target, targets in nuisances,
-//! and, in `input`, what no camera should give.
+//! and, in `input`, what no camera should give. `any_pictures` and `any_blobs` hold detector and
+//! gate to what must be true of every input.
 
+#[path = "motion_scenes/any_blobs.rs"]
+mod any_blobs;
+#[path = "motion_scenes/any_pictures.rs"]
+mod any_pictures;
 #[path = "motion_scenes/input.rs"]
 mod input;
 #[path = "motion_scenes/mod.rs"]
@@ -78,6 +83,25 @@ quiet! {
     flicker_is_no_motion: Nuisance::Flicker;
     a_swaying_pole_is_no_motion: Nuisance::Shake;
     compression_is_no_motion: Nuisance::Compression;
+    headlights_are_no_motion: Nuisance::Headlights;
+    a_television_behind_a_window_is_no_motion: Nuisance::Television;
+    dusk_is_no_motion: Nuisance::Dusk;
+    a_noisy_night_under_infrared_light_is_no_motion: Nuisance::Night;
+    gain_that_pumps_is_no_motion: Nuisance::Pumping;
+    a_curtain_is_no_motion: Nuisance::Curtain;
+    a_web_before_the_lens_is_no_motion: Nuisance::Web;
+    gusts_of_rain_are_no_motion: Nuisance::Gusts;
+    jolts_are_no_motion: Nuisance::Jolts;
+}
+
+#[test]
+fn water_is_learned_within_half_a_minute_and_a_walker_before_it_found() {
+    let scene = Simulator::new(SIZE, FPS, 1)
+        .with_nuisance(Nuisance::Water)
+        .with_target(Target::new(Kind::Walker, 40.0, 50.0));
+    let alarms: Vec<_> = alarms(&scene, 75.0).into_iter().filter(|alarm| alarm.1 > 30.0).collect();
+    let [(first_s, last_s)] = alarms[..] else { panic!("{alarms:?}") };
+    assert!((40.0..42.0).contains(&first_s) && (48.0..54.0).contains(&last_s), "{alarms:?}");
 }
 
 #[test]
@@ -96,13 +120,52 @@ fn a_small_animal_is_found() {
 }
 
 #[test]
-fn a_walker_is_found_in_every_nuisance_that_does_not_change_the_light() {
-    let changes_light = |nuisance: &Nuisance| {
-        use Nuisance::{AutoExposure, Cloud, InfraredSwitch, Lamp};
-        matches!(nuisance, AutoExposure | Cloud | InfraredSwitch | Lamp)
+fn a_walker_is_found_in_every_nuisance_that_neither_changes_the_light_nor_hides_it() {
+    let keeps_out = |nuisance: &Nuisance| {
+        use Nuisance::{AutoExposure, Cloud, Headlights, InfraredSwitch, Lamp, Water, Web};
+        matches!(nuisance, AutoExposure | Cloud | Headlights | InfraredSwitch | Lamp | Water | Web)
     };
-    for nuisance in Nuisance::ALL.into_iter().filter(|nuisance| !changes_light(nuisance)) {
+    for nuisance in Nuisance::ALL.into_iter().filter(|nuisance| !keeps_out(nuisance)) {
         is_found(Kind::Walker, Some(nuisance), 2.0);
+    }
+}
+
+#[test]
+fn a_walker_is_followed_most_of_the_way_through_headlights_and_behind_a_web() {
+    for nuisance in [Nuisance::Headlights, Nuisance::Web] {
+        let scene = Simulator::new(SIZE, FPS, 3).with_nuisance(nuisance).with_target(Target::new(
+            Kind::Walker,
+            12.0,
+            22.0,
+        ));
+        let alarms = alarms(&scene, 27.0);
+        let covered: f32 = alarms.iter().map(|(from, to)| to - from).sum();
+        assert!(covered > 6.0, "{nuisance:?}: {alarms:?}");
+        assert!(alarms.iter().all(|(from, to)| *from >= 12.0 && *to < 24.0), "{alarms:?}");
+    }
+}
+
+#[test]
+fn one_who_comes_towards_the_camera_or_goes_away_from_it_is_found() {
+    for (size, growth, way) in [(0.2, 3.0, (0.4, 0.55)), (0.6, 0.35, (0.6, 0.5))] {
+        let mut walker = Target::new(Kind::Walker, 12.0, 20.0);
+        (walker.size, walker.growth, walker.way) = (size, growth, Some(way));
+        walker.ground = if growth > 1.0 { 0.7 } else { 0.95 };
+        let alarms = alarms(&Simulator::new(SIZE, FPS, 3).with_target(walker), 25.0);
+        let covered: f32 = alarms.iter().map(|(from, to)| to - from).sum();
+        assert!(covered > 4.0, "growth {growth}: {alarms:?}");
+        assert!(alarms.iter().all(|(from, to)| *from >= 12.0 && *to < 21.0), "{alarms:?}");
+    }
+}
+
+#[test]
+fn what_is_left_behind_or_taken_away_does_not_go_on_as_motion() {
+    for (from_s, until_s) in [(17.0, 900.0), (-900.0, 17.0)] {
+        let scene = Simulator::new(SIZE, FPS, 3)
+            .with_target(Target::new(Kind::Bag, from_s, until_s))
+            .with_target(Target::new(Kind::Walker, 12.0, 22.0));
+        let alarms = alarms(&scene, 50.0);
+        assert!(alarms.len() == 1 && alarms[0].1 < 25.0, "from {from_s}: {alarms:?}");
     }
 }
 

@@ -73,13 +73,35 @@ const IGNORED: f32 = 0.7;
 struct Counting {
     name: String,
     raster: Raster,
-    /// The smallest object that counts, as a share of the picture.
-    min_area: f32,
+    least: Least,
 }
 
 impl Counting {
     fn holds(&self, blob: &Blob, strictness: f32) -> bool {
-        blob.area >= self.min_area * strictness && self.raster.share_of(blob) >= INSIDE * strictness
+        self.least.is_met(blob, strictness) && self.raster.share_of(blob) >= INSIDE * strictness
+    }
+}
+
+/// The least that counts.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Least {
+    /// Share of the picture that an object covers.
+    area: f32,
+    /// Blocks that it has travelled.
+    travel: f32,
+}
+
+impl Least {
+    /// What a sensitivity asks beyond what the detector, which is at least as sensitive, asks
+    /// already.
+    fn of(sensitivity: f32, detector: &Tuning) -> Self {
+        let Tuning { area_min, travel, .. } = Tuning::of(sensitivity);
+        let beyond = |value: f32, asked: f32| if value > asked { value } else { 0.0 };
+        Self { area: beyond(area_min, detector.area_min), travel: beyond(travel, detector.travel) }
+    }
+
+    fn is_met(self, blob: &Blob, strictness: f32) -> bool {
+        blob.area >= self.area * strictness && blob.travel >= self.travel * strictness
     }
 }
 
@@ -89,30 +111,28 @@ impl Counting {
 pub struct Zones {
     counting: Vec<Counting>,
     ignored: Vec<Raster>,
-    /// The smallest object that counts outside all zones.
-    min_area: f32,
+    /// What counts where no zone includes.
+    elsewhere: Least,
 }
 
 impl Zones {
     /// With each zone's own sensitivity, or the camera's.
     pub fn of(config: &MotionConfig) -> Self {
-        let detects_from = smallest_area(detector_sensitivity(config));
-        // The detector keeps to its own limit: no need to ask twice.
-        let beyond = |area: f32| if area > detects_from { area } else { 0.0 };
-        let min_area = |zone: &Zone| {
-            let by_sensitivity = smallest_area(zone.sensitivity.unwrap_or(config.sensitivity));
-            beyond(by_sensitivity).max(zone.min_area.unwrap_or(0.0))
+        let detector = Tuning::of(detector_sensitivity(config));
+        let least = |zone: &Zone| {
+            let least = Least::of(zone.sensitivity.unwrap_or(config.sensitivity), &detector);
+            Least { area: least.area.max(zone.min_area.unwrap_or(0.0)), ..least }
         };
         let counting = |zone: &Zone| Counting {
             name: zone.name.clone(),
             raster: Raster::of(&zone.points),
-            min_area: min_area(zone),
+            least: least(zone),
         };
         let of_kind = |kind| config.zones.iter().filter(move |zone| zone.kind == kind);
         Self {
             counting: of_kind(ZoneKind::Include).map(counting).collect(),
             ignored: of_kind(ZoneKind::Ignore).map(|zone| Raster::of(&zone.points)).collect(),
-            min_area: beyond(smallest_area(config.sensitivity)),
+            elsewhere: Least::of(config.sensitivity, &detector),
         }
     }
 
@@ -123,7 +143,7 @@ impl Zones {
         }
         let strictness = if going_on { KEEPS } else { 1.0 };
         if self.counting.is_empty() {
-            return blob.area >= self.min_area * strictness;
+            return self.elsewhere.is_met(blob, strictness);
         }
         self.counting.iter().any(|zone| zone.holds(blob, strictness))
     }
@@ -141,16 +161,12 @@ pub(super) fn detector_sensitivity(config: &MotionConfig) -> f32 {
     zones.filter_map(|zone| zone.sensitivity).fold(config.sensitivity, f32::max)
 }
 
-fn smallest_area(sensitivity: f32) -> f32 {
-    Tuning::of(sensitivity).area_min
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn blob(x: f32, y: f32, width: f32, height: f32) -> Blob {
-        Blob { x, y, width, height, area: width * height, ..Blob::default() }
+        Blob { x, y, width, height, area: width * height, travel: f32::INFINITY, ..Blob::default() }
     }
 
     fn zones(zones: &[Zone]) -> Zones {
@@ -220,7 +236,14 @@ mod tests {
         assert!(zones.admit(&small(0.2), false), "below the usual smallest object");
         assert!(!zones.admit(&small(0.7), false));
         assert!(!zones.admit(&blob(0.7, 0.2, 0.06, 0.06), false));
-        assert!(zones.admit(&blob(0.7, 0.2, 0.2, 0.2), false));
+        let far = |x: f32, travel: f32| Blob { travel, ..blob(x, 0.2, 0.2, 0.2) };
+        assert!(zones.admit(&far(0.7, 2.6), false));
+        assert!(
+            !zones.admit(&far(0.7, 1.6), false),
+            "it has not travelled far enough for a dull zone"
+        );
+        assert!(zones.admit(&far(0.7, 1.6), true), "motion that goes on is held to less");
+        assert!(zones.admit(&far(0.2, 0.9), false));
     }
 
     #[test]

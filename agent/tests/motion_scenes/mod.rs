@@ -8,7 +8,9 @@
 )]
 
 pub(crate) mod canvas;
+mod lights;
 pub(crate) mod nuisances;
+mod outdoors;
 pub(crate) mod random;
 pub(crate) mod targets;
 

@@ -2,6 +2,7 @@
 
 use super::{
     canvas::Canvas,
+    lights, outdoors,
     random::{Grain, Random},
 };
 
@@ -31,10 +32,30 @@ pub(crate) enum Nuisance {
     Shake,
     /// Blocks of a lossy encoder that pulse with every key frame.
     Compression,
+    /// Beams of passing cars sweep over a dim scene.
+    Headlights,
+    /// A window behind which a television runs.
+    Television,
+    /// Within two minutes it gets dark, and the sensor noisy.
+    Dusk,
+    /// Infrared light from beside the lens: a bright middle, dark edges, a noisy sensor.
+    Night,
+    /// Gain that is never content and swings by a sixth.
+    Pumping,
+    /// A curtain in a draught.
+    Curtain,
+    /// A thread of a web close to the lens, lit by the infrared lamp, in the wind.
+    Web,
+    /// Ripples and glints over the lower third.
+    Water,
+    /// Wind throws rain across the picture, now more, now less.
+    Gusts,
+    /// Every few seconds a jolt moves the picture by up to three pixels.
+    Jolts,
 }
 
 impl Nuisance {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 22] = [
         Self::Noise(5.0),
         Self::Rain,
         Self::Snow,
@@ -47,6 +68,16 @@ impl Nuisance {
         Self::Flicker,
         Self::Shake,
         Self::Compression,
+        Self::Headlights,
+        Self::Television,
+        Self::Dusk,
+        Self::Night,
+        Self::Pumping,
+        Self::Curtain,
+        Self::Web,
+        Self::Water,
+        Self::Gusts,
+        Self::Jolts,
     ];
 
     /// Changes the picture of one moment. `seed` tells scenes apart, `frame` moments.
@@ -71,6 +102,16 @@ impl Nuisance {
             Self::Flicker => expose(canvas, 1.0 + 0.06 * (time_s * 18.0).sin()),
             Self::Shake => shake(canvas, time_s, seed),
             Self::Compression => compress(canvas, frame),
+            Self::Headlights => lights::sweep_headlights(canvas, time_s, seed),
+            Self::Television => lights::add_television(canvas, time_s, seed),
+            Self::Dusk => lights::darken(canvas, time_s, grain.from(&mut random)),
+            Self::Night => lights::light_by_infrared(canvas, grain.from(&mut random)),
+            Self::Pumping => expose(canvas, 1.0 + 0.08 * (time_s * 0.9 + seed as f32).sin()),
+            Self::Curtain => outdoors::wave_curtain(canvas, time_s, seed),
+            Self::Web => outdoors::add_thread(canvas, time_s, seed),
+            Self::Water => outdoors::ripple(canvas, time_s, seed),
+            Self::Gusts => outdoors::throw_rain(canvas, time_s, &mut random),
+            Self::Jolts => outdoors::jolt(canvas, time_s, seed),
         }
     }
 }

@@ -8,9 +8,11 @@ pub(crate) enum Kind {
     Car,
     /// The size of a fox.
     Animal,
+    /// Something put down, which stays where it is, half way.
+    Bag,
 }
 
-/// A thing that crosses the picture on a straight way.
+/// A thing that crosses the picture on a straight way, or comes towards the camera.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) kind: Kind,
@@ -23,6 +25,12 @@ pub(crate) struct Target {
     pub(crate) to_the_left: bool,
     /// It stops half way for so long.
     pub(crate) pause_s: f32,
+    /// How many times its size it has at the end of its way.
+    pub(crate) growth: f32,
+    /// How much it differs from what is behind it, 0.0 ..= 1.0.
+    pub(crate) contrast: f32,
+    /// Where it enters and leaves, as shares of the picture's width; outside by default.
+    pub(crate) way: Option<(f32, f32)>,
 }
 
 impl Target {
@@ -31,12 +39,24 @@ impl Target {
             Kind::Walker => (0.85, 0.3),
             Kind::Car => (0.8, 0.22),
             Kind::Animal => (0.75, 0.09),
+            Kind::Bag => (0.86, 0.1),
         };
-        Self { kind, start_s, end_s, ground, size, to_the_left: false, pause_s: 0.0 }
+        Self {
+            kind,
+            start_s,
+            end_s,
+            ground,
+            size,
+            to_the_left: false,
+            pause_s: 0.0,
+            growth: 1.0,
+            contrast: 1.0,
+            way: None,
+        }
     }
 
-    /// Where its left edge is at a time; none while it is not there.
-    fn place(&self, time_s: f32, picture_width: f32, width: f32) -> Option<f32> {
+    /// Which share of its way it has gone at a time; none while it is not there.
+    fn gone(&self, time_s: f32) -> Option<f32> {
         if !(self.start_s..self.end_s).contains(&time_s) {
             return None;
         }
@@ -48,24 +68,38 @@ impl Target {
             _ => time_s - self.start_s - self.pause_s,
         };
         let share = walked_s / walking_s;
-        let share = if self.to_the_left { 1.0 - share } else { share };
-        Some(share * (picture_width + width) - width)
+        Some(if self.to_the_left { 1.0 - share } else { share })
     }
 
     pub(crate) fn draw(&self, canvas: &mut Canvas, time_s: f32) {
-        let height = self.size * canvas.height as f32;
+        let Some(gone) = self.gone(time_s) else { return };
+        let picture = (canvas.width as f32, canvas.height as f32);
+        let grown = 1.0 + (self.growth - 1.0) * gone;
+        let height = self.size * grown * picture.1;
         let width = height
             * match self.kind {
                 Kind::Walker => 0.45,
                 Kind::Car => 2.3,
                 Kind::Animal => 1.9,
+                Kind::Bag => 1.3,
             };
-        let Some(x) = self.place(time_s, canvas.width as f32, width) else { return };
-        let y = self.ground * canvas.height as f32 - height;
+        let x = match self.way {
+            _ if self.kind == Kind::Bag => 0.5 * (picture.0 - width),
+            Some((from, to)) => (from + (to - from) * gone) * picture.0 - 0.5 * width,
+            None => gone * (picture.0 + width) - width,
+        };
+        // What comes nearer stands lower in the picture.
+        let ground = self.ground + 0.3 * self.size * (grown - 1.0);
+        let y = ground * picture.1 - height;
+        let behind = (self.contrast < 1.0).then(|| canvas.pixels.clone());
         match self.kind {
             Kind::Walker => draw_walker(canvas, x, y, width, height, time_s),
             Kind::Car => draw_car(canvas, x, y, width, height),
             Kind::Animal => draw_animal(canvas, x, y, width, height, time_s),
+            Kind::Bag => draw_bag(canvas, x, y, width, height),
+        }
+        for (pixel, behind) in canvas.pixels.iter_mut().zip(behind.into_iter().flatten()) {
+            *pixel = behind + self.contrast * (*pixel - behind);
         }
     }
 }
@@ -99,4 +133,10 @@ fn draw_animal(canvas: &mut Canvas, x: f32, y: f32, width: f32, height: f32, tim
     }
     canvas.ellipse(x, y + 0.1 * height, 0.85 * width, 0.6 * height, 42.0);
     canvas.ellipse(x + 0.72 * width, y, 0.28 * width, 0.45 * height, 60.0);
+}
+
+fn draw_bag(canvas: &mut Canvas, x: f32, y: f32, width: f32, height: f32) {
+    canvas.rectangle(x, y + 0.2 * height, width, 0.8 * height, 30.0);
+    canvas.rectangle(x + 0.3 * width, y, 0.4 * width, 0.12 * height, 60.0);
+    canvas.rectangle(x + 0.1 * width, y + 0.5 * height, 0.8 * width, 0.1 * height, 180.0);
 }

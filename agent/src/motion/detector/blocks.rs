@@ -109,6 +109,8 @@ pub(super) struct Look<'a> {
     pub(super) tuning: &'a Tuning,
     /// Pixels by which the background may have shifted to any side.
     pub(super) tolerance: usize,
+    /// Variance of a pixel's noise, in square levels.
+    pub(super) noise: f32,
 }
 
 impl Look<'_> {
@@ -121,7 +123,7 @@ impl Look<'_> {
         block.moving = patch.moved(self.tuning.contrast_floor as u8) >= MOVING_PIXELS;
         let enough = block.changed.count_ones() as f32 >= self.tuning.neighbour_votes;
         block.stray = patch.stray();
-        block.cover = if enough { patch.cover(self.tuning) } else { Cover::Nothing };
+        block.cover = if enough { patch.cover(self.noise, self.tuning) } else { Cover::Nothing };
     }
 
     fn patch(&self, column: usize, row: usize, tolerance: usize) -> Patch {
@@ -191,6 +193,12 @@ impl Look<'_> {
 /// Pixels, of 64, that must have changed since the frame before for a block to move.
 const MOVING_PIXELS: u32 = 6;
 
+/// Share of the variance of a block without texture that an even rise may leave unexplained
+/// beyond noise.
+const BEND: f32 = 0.4;
+/// Variance of twice the distances of a block's pixels from its middle.
+const DISTANCE_VARIANCE: f32 = ((BLOCK * BLOCK - 1) / 3) as f32;
+
 impl Patch {
     /// The pixels that no background level within the tolerance explains, as bits.
     fn changed(&self, bias: u8, tolerant: bool) -> u64 {
@@ -215,8 +223,22 @@ impl Patch {
         pixels.map(|(now, before)| u32::from(now.abs_diff(*before) > floor)).sum()
     }
 
+    /// What is left of the variance of the offset from the background once the plane that fits it
+    /// best is taken away.
+    fn bend(&self, offset_variance: f32) -> f32 {
+        let (mut along_x, mut along_y) = (0_i32, 0_i32);
+        for at in 0..PIXELS {
+            let offset = i32::from(self.picture[at]) - i32::from(self.level[at]);
+            // Twice the distance from the middle, so that it is whole.
+            along_x += offset * (2 * (at % BLOCK) as i32 - (BLOCK as i32 - 1));
+            along_y += offset * (2 * (at / BLOCK) as i32 - (BLOCK as i32 - 1));
+        }
+        let square = |sum: i32| (sum as f32 / PIXELS as f32).powi(2);
+        offset_variance - (square(along_x) + square(along_y)) / DISTANCE_VARIANCE
+    }
+
     /// Compares structure: the same up to gain and offset is light.
-    fn cover(&self, tuning: &Tuning) -> Cover {
+    fn cover(&self, noise: f32, tuning: &Tuning) -> Cover {
         let (mut sum, mut sum_level) = (0_i32, 0_i32);
         let (mut square, mut square_level, mut product) = (0_i32, 0_i32, 0_i32);
         let mut spread = 0_u32;
@@ -236,9 +258,11 @@ impl Patch {
         let covariance = (pixels * product - sum * sum_level) as f32 / scale;
         let flat = tuning.flat_deviation * tuning.flat_deviation;
         if variance_level <= flat || variance <= flat / 4.0 {
-            // Without texture to compare: an even offset may be a light or an even thing.
+            // Without texture to compare: an even offset may be a light or an even thing, and so
+            // may one that rises evenly, as at the rim of a beam. A thing has edges.
             let offset_variance = variance + variance_level - 2.0 * covariance;
-            return if offset_variance <= flat { Cover::Flat } else { Cover::Object };
+            let even = offset_variance <= flat || self.bend(offset_variance) <= flat * BEND + noise;
+            return if even { Cover::Flat } else { Cover::Object };
         }
         let correlation = covariance / (variance * variance_level).sqrt();
         let gain = covariance / variance_level;

@@ -73,6 +73,13 @@ impl Component {
         self.pixels / (self.blocks * (BLOCK * BLOCK) as f32)
     }
 
+    /// Blocks that it spans for each block that it fills, from one: a thread spans many.
+    pub(super) fn sparseness(&self) -> f32 {
+        let width = (self.span.right - self.span.left + 1) as f32;
+        let height = (self.span.bottom - self.span.top + 1) as f32;
+        (width * height / self.blocks.max(1.0)).max(1.0)
+    }
+
     /// Enough of its blocks have structure of their own: light has none.
     pub(super) fn is_structured(&self, tuning: &Tuning) -> bool {
         self.object_blocks >= (tuning.structure_share * self.blocks).max(1.0)

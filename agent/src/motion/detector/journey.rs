@@ -10,6 +10,8 @@ pub(super) struct Journey {
     /// Its place without the outline's jitter, and the path of that.
     smooth: (f32, f32),
     path: f32,
+    /// Travel of its outline without its jumps.
+    carried: (f32, f32),
     /// Travel of its looks.
     flow: (f32, f32),
     /// The same over the last stretches alone, the path of that, and how many stretches were made.
@@ -22,6 +24,10 @@ pub(super) struct Journey {
     flutter: f32,
     /// Changed pixels when it began.
     first_pixels: f32,
+    /// The logarithm of its size without the outline's jitter, where that began, and its path.
+    scale: f32,
+    first_scale: f32,
+    scale_path: f32,
     /// Frames in which it was seen, of all.
     hits: f32,
     frames: f32,
@@ -45,7 +51,33 @@ pub(super) enum Standing {
     Open,
     /// Its outline has travelled enough; what it looks like must have come along.
     NeedsTrace,
+    /// Its outline has grown or shrunk enough; it must look like itself.
+    NeedsLikeness,
     Object,
+}
+
+/// How far something has come, in blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Stage {
+    outline: (f32, f32),
+    looks: (f32, f32),
+}
+
+impl Stage {
+    /// Travel of its outline since an earlier stage.
+    pub(super) fn away(self, earlier: Self) -> f32 {
+        (self.outline.0 - earlier.outline.0).hypot(self.outline.1 - earlier.outline.1)
+    }
+
+    /// How much further its looks went since then than its outline: water and belts go nowhere.
+    pub(super) fn drift(self, earlier: Self) -> f32 {
+        let along = |looks: f32, looks_then: f32, outline: f32, outline_then: f32| {
+            looks - looks_then - (outline - outline_then)
+        };
+        let x = along(self.looks.0, earlier.looks.0, self.outline.0, earlier.outline.0);
+        let y = along(self.looks.1, earlier.looks.1, self.outline.1, earlier.outline.1);
+        x.hypot(y)
+    }
 }
 
 /// What remains of a stretch in the recent flow when the next is made.
@@ -57,6 +89,8 @@ impl Journey {
             origin: (x, y),
             smooth: (x, y),
             first_pixels: pixels,
+            scale: pixels.max(1.0).ln(),
+            first_scale: pixels.max(1.0).ln(),
             hits: 1.0,
             frames: 1.0,
             ..Self::default()
@@ -86,11 +120,17 @@ impl Journey {
             let follow = dt_s / (dt_s + tuning.smooth_s);
             let step = (follow * (seen.x - self.smooth.0), follow * (seen.y - self.smooth.1));
             self.smooth = (self.smooth.0 + step.0, self.smooth.1 + step.1);
+            self.carried = (self.carried.0 + step.0, self.carried.1 + step.1);
             self.path += step.0.hypot(step.1);
+            let grows = follow * (seen.pixels.max(1.0).ln() - self.scale);
+            self.scale += grows;
+            self.scale_path += grows.abs();
         } else {
             // It split, merged or was half hidden: the outline jumped, that is no travel.
             self.origin = (self.origin.0 + dx, self.origin.1 + dy);
             self.smooth = (self.smooth.0 + dx, self.smooth.1 + dy);
+            self.scale += ratio.ln();
+            self.first_scale += ratio.ln();
         }
     }
 
@@ -112,6 +152,11 @@ impl Journey {
             && self.novelty.is_some_and(|novelty| novelty <= tuning.novelty)
     }
 
+    /// How far its outline and its looks have come.
+    pub(super) fn stage(&self) -> Stage {
+        Stage { outline: self.carried, looks: self.flow }
+    }
+
     /// Its looks have not been traced yet, or moved in the last stretches.
     pub(super) fn flows(&self, tuning: &Tuning) -> bool {
         self.stretches < 2 || self.recent.0.hypot(self.recent.1) >= tuning.flow_min
@@ -126,6 +171,19 @@ impl Journey {
         (seen.x - self.origin.0).hypot(seen.y - self.origin.1)
     }
 
+    /// Blocks that it has travelled, outline and looks, as a share of those that it must travel,
+    /// times those that a thing on calm ground must.
+    pub(super) fn travelled(
+        &self,
+        seen: &Component,
+        around: &Surroundings,
+        tuning: &Tuning,
+    ) -> f32 {
+        let outline = self.net(seen) / tuning.net_share;
+        let looks = self.flow.0.hypot(self.flow.1) / tuning.flow_share;
+        tuning.travel * outline.min(looks) / self.required(seen, around, tuning)
+    }
+
     /// Blocks it must travel to be believed.
     fn required(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> f32 {
         let steadiness = tuning.flutter + tuning.flutter_per_s * around.dt_s;
@@ -137,7 +195,9 @@ impl Journey {
         } else {
             tuning.travel + restless
         };
-        needed * (1.0 + unsteady + crowd)
+        // A thread that swings must go further than a thing that fills its outline.
+        let sparse = (seen.sparseness() / tuning.sparse).max(1.0);
+        needed * sparse * (1.0 + unsteady + crowd)
     }
 
     pub(super) fn standing(
@@ -160,6 +220,9 @@ impl Journey {
         if new {
             return Standing::Open;
         }
+        if self.approaches(seen, around, tuning) {
+            return Standing::NeedsLikeness;
+        }
         let net = self.net(seen);
         let length = seen.pixels.sqrt() / BLOCK as f32;
         let plausible = net <= tuning.lengths_per_s * length * self.age_s + 1.0;
@@ -175,11 +238,27 @@ impl Journey {
     fn enters(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> bool {
         seen.pixels >= tuning.area_large * around.all_pixels
             && seen.density() >= tuning.density_large
+            && seen.sparseness() <= tuning.sparse
             && seen.mean_restless() < tuning.restless_calm
             && around.alike <= tuning.clutter_free
             && seen.moving_blocks >= tuning.share_large * seen.blocks
             && seen.object_blocks >= tuning.share_large * seen.blocks
             && seen.pixels >= tuning.growth_large * self.first_pixels
+    }
+
+    /// What comes towards the camera, or goes away from it, grows or shrinks instead of travelling.
+    fn approaches(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> bool {
+        let grown = (self.scale - self.first_scale).abs();
+        self.stretches >= 3
+            && seen.pixels >= tuning.area_approach * around.all_pixels
+            && grown >= tuning.approach * (1.0 + around.alike / tuning.clutter_free)
+            && grown >= tuning.straightness * self.scale_path
+            && self.hits >= tuning.presence * self.frames
+            && seen.mean_restless() < tuning.restless_calm
+            && seen.moving_blocks >= tuning.moving_share * seen.blocks
+            && seen.density() >= tuning.density_large
+            && seen.sparseness() <= tuning.sparse
+            && seen.object_blocks >= tuning.share_large * seen.blocks
     }
 
     /// Whether its looks travelled as far as its outline had to, the last stretch included.

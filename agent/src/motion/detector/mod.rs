@@ -66,6 +66,9 @@ pub struct Blob {
     pub area: f32,
     /// Picture widths a second.
     pub speed: f32,
+    /// Blocks that it has travelled so far, ground on which that says little counted for less;
+    /// without end where it need not travel to be believed.
+    pub travel: f32,
     /// 0.0 ..= 1.0; 1.0 is an object.
     pub confidence: f32,
     /// It is believed to be an object, and it has moved lately.

@@ -182,6 +182,7 @@ impl Scene {
             background: &self.background,
             tuning,
             tolerance,
+            noise: self.tone.noise_variance(),
         };
         let mut covered = 0;
         for at in self.awake.drain(..) {
@@ -250,8 +251,10 @@ impl Scene {
                 y,
                 width: ((right + 1) as f32 * block / width).min(1.0) - x,
                 height: ((bottom + 1) as f32 * block / height).min(1.0) - y,
-                area: track.pixels / geometry.seen_pixels(),
+                // What fills up the last blocks beyond the picture is counted, too.
+                area: (track.pixels / geometry.seen_pixels()).min(1.0),
                 speed: track.pace() * block / width,
+                travel: track.travelled,
                 confidence: track.confidence(tuning),
                 alarms: track.alarms(geometry.seen_pixels(), tuning),
             });

@@ -15,6 +15,9 @@ const AGREEMENT_LEVELS: usize = 7;
 /// Share of a frame's noise that the average takes in.
 const NOISE_BLEND: f32 = 0.1;
 
+/// Mean difference of two frames for each standard deviation of their noise.
+const MEAN_DIFFERENCE: f32 = 1.13;
+
 #[derive(Debug)]
 pub(super) struct Tone {
     histograms: [[u16; 256]; BANDS],
@@ -28,6 +31,11 @@ pub(super) struct Tone {
 impl Tone {
     pub(super) fn new() -> Self {
         Self { histograms: [[0; 256]; BANDS], totals: [0; BANDS], noise: 1.0, phase: 0 }
+    }
+
+    /// Variance of one pixel's noise, in square levels.
+    pub(super) fn noise_variance(&self) -> f32 {
+        (self.noise / MEAN_DIFFERENCE).powi(2)
     }
 
     /// The curve that takes the background to the picture, if the tone changed as a whole.
@@ -88,8 +96,8 @@ impl Tone {
                 }
             }
             if within * 2 >= all {
-                // 1.48 from median to standard deviation, 1.13 from that to the mean difference.
-                return distance as f32 * 1.48 * 1.13;
+                // 1.48 from median to standard deviation.
+                return distance as f32 * 1.48 * MEAN_DIFFERENCE;
             }
         }
         0.0

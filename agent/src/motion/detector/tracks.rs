@@ -5,7 +5,7 @@ use super::{
     BLOCK,
     clutter::Clutter,
     components::{Component, Span},
-    journey::{Journey, Standing, Surroundings},
+    journey::{Journey, Stage, Standing, Surroundings},
     likeness::{Pictures, Trace},
     reduce::Geometry,
     tuning::Tuning,
@@ -31,6 +31,8 @@ pub(super) struct Track {
     /// It was confirmed once, so its end says nothing of clutter.
     was_confirmed: bool,
     journey: Journey,
+    /// Blocks that it has travelled at most, see [`super::Blob::travel`].
+    pub(super) travelled: f32,
     /// Where it was when the reference picture was taken.
     reference: Option<(f32, f32)>,
     pub(super) unseen_s: f32,
@@ -40,7 +42,7 @@ pub(super) struct Track {
     still_s: f32,
     /// Seconds since it last travelled, and from where that is counted.
     pub(super) lingers_s: f32,
-    linger: (f32, f32),
+    linger: Stage,
     /// Its size, falling off within a second, and its greatest, within ten.
     size: f32,
     peak: f32,
@@ -68,7 +70,6 @@ impl Track {
             y: component.y,
             pixels: component.pixels,
             journey: Journey::begin(component.x, component.y, component.pixels),
-            linger: (component.x, component.y),
             ..Self::default()
         }
     }
@@ -96,9 +97,9 @@ impl Track {
         self.size = seen.pixels.max(self.size * (1.0 - tuning.size_fall * dt_s).max(0.0));
         self.peak = seen.pixels.max(self.peak * (1.0 - tuning.peak_fall * dt_s).max(0.0));
         self.lingers_s += dt_s;
-        let away = (self.x - self.linger.0).hypot(self.y - self.linger.1);
-        if away >= tuning.travel && self.journey.flows(tuning) {
-            (self.linger, self.lingers_s) = ((self.x, self.y), 0.0);
+        let stage = self.journey.stage();
+        if stage.away(self.linger) >= tuning.travel && self.journey.flows(tuning) {
+            (self.linger, self.lingers_s) = (stage, 0.0);
         }
         self.restless = seen.mean_restless();
         self.structured = seen.is_structured(tuning);
@@ -116,12 +117,17 @@ impl Track {
     /// It must show anew that it is an object.
     fn doubt(&mut self) {
         self.confirmed = false;
+        self.begin_anew();
+    }
+
+    fn begin_anew(&mut self) {
         self.journey = Journey::begin(self.x, self.y, self.pixels);
+        self.linger = self.journey.stage();
     }
 
     fn review(&mut self, tuning: &Tuning) -> Verdict {
         if !self.confirmed && self.journey.age_s > tuning.patience_s {
-            self.journey = Journey::begin(self.x, self.y, self.pixels);
+            self.begin_anew();
         }
         let remainder =
             self.lingers_s > tuning.residue_s && self.pixels < tuning.residue * self.peak;
@@ -132,7 +138,9 @@ impl Track {
             .novelty
             .is_some_and(|novelty| novelty > tuning.novelty * tuning.novelty_doubt);
         let light = self.lingers_s > tuning.residue_s && !self.structured;
-        if self.confirmed && (remainder || foliage || unlike || light) {
+        let idle = self.lingers_s > tuning.drift_s
+            && self.journey.stage().drift(self.linger) > tuning.drift;
+        if self.confirmed && (remainder || foliage || unlike || light || idle) {
             self.doubt();
             return Verdict::Doubt;
         }
@@ -308,13 +316,15 @@ fn judge(
         dt_s: sighting.dt_s,
     };
     let standing = track.journey.standing(seen, &around, tuning);
-    let undecided = !track.confirmed && standing == Standing::NeedsTrace && *budget > 0;
+    let needs = matches!(standing, Standing::NeedsTrace | Standing::NeedsLikeness);
+    let undecided = !track.confirmed && needs && *budget > 0;
     let mut believed = standing == Standing::Object;
     if sighting.refreshes || undecided {
         let stretch = track.trace(sighting.pictures, sighting.noise);
         *budget -= usize::from(undecided && !sighting.refreshes);
         believed |= standing == Standing::NeedsTrace
             && track.journey.is_carried(&stretch, seen, &around, tuning);
+        believed |= standing == Standing::NeedsLikeness && stretch.novelty <= tuning.novelty;
         if sighting.refreshes {
             track.journey.trace(&stretch, tuning);
             if !track.confirmed && stretch.novelty > tuning.novelty {
@@ -322,6 +332,11 @@ fn judge(
             }
         }
     }
+    let travelled = match standing {
+        Standing::Object | Standing::NeedsLikeness if believed => f32::INFINITY,
+        _ => track.journey.travelled(seen, &around, tuning),
+    };
+    track.travelled = track.travelled.max(travelled);
     if believed && !track.confirmed {
         track.confirmed = true;
         track.was_confirmed = true;

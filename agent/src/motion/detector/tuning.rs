@@ -78,6 +78,8 @@ pub struct Tuning {
     pub smooth_s: f32,
     /// Net travel over the path's length, at least.
     pub straightness: f32,
+    /// Blocks that an object may span for each that it fills; beyond, it must travel further.
+    pub sparse: f32,
     /// Frames in which an object must have been seen.
     pub hits: f32,
     /// Seconds over which an object must have been seen.
@@ -104,8 +106,16 @@ pub struct Tuning {
     /// Density from which, and restlessness up to which, a large thing may come into view.
     pub density_large: f32,
     pub restless_calm: f32,
+    /// Blocks by which looks may go further than their outline while that lingers, and seconds of
+    /// lingering from which that counts.
+    pub drift: f32,
+    pub drift_s: f32,
     /// Share of the picture that need not travel to be believed.
     pub area_large: f32,
+    /// How much a thing must grow or shrink, as |ln| of its size, to be believed without travel,
+    /// and the share of the picture that it must have.
+    pub approach: f32,
+    pub area_approach: f32,
     /// Seconds a track outlives its last sighting.
     pub lost_s: f32,
     /// Seconds of a confirmed track without any change from frame to frame that end its alarm.
@@ -239,6 +249,7 @@ impl Default for Tuning {
             novelty_first: 0.5,
             smooth_s: 0.3,
             straightness: 0.6,
+            sparse: 2.5,
             hits: 3.0,
             age_s: 0.15,
             lengths_per_s: 15.0,
@@ -253,7 +264,11 @@ impl Default for Tuning {
             trace_s: 0.12,
             density_large: 0.35,
             restless_calm: 0.2,
+            drift: 12.0,
+            drift_s: 4.0,
             area_large: 0.005,
+            approach: 0.4,
+            area_approach: 0.0024,
             lost_s: 0.3,
             quiet_s: 1.5,
             absorb_s: 4.0,
