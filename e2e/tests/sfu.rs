@@ -14,7 +14,7 @@ use nightjar_e2e::{
 use serde_json::Value;
 
 /// Silence of 8 s tells the camera that the SFU is gone; a pause and a busy machine come on top.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 async fn sfu_health(stack: &Stack) -> Result<Value> {
     let health = stack.owner.get(&stack.camera_path("health")).await?.expect(200)?.json();

@@ -347,7 +347,8 @@ mod tests {
                 let picture = self.pictures;
                 self.pictures += 1;
                 let second = kbps * 1_000 / 8;
-                let bytes = if picture % 25 == 0 { second / 4 } else { second * 3 / 4 / 24 };
+                let bytes =
+                    if picture.is_multiple_of(25) { second / 4 } else { second * 3 / 4 / 24 };
                 let packets = (0..bytes.div_ceil(1_200)).map(|_| self.packet(1_200));
                 let fates: Vec<_> = packets.collect();
                 self.now_ms += 40;

@@ -160,10 +160,10 @@ mod tests {
         let mut numbered = Packets::new(102, STREAM, Some(3));
         // 90,000 after an offset one short of zero.
         let head = [0x7f, 0xff, 0, 1, 0x5f, 0x8f, 1, 2, 3, 4];
-        let expected = [&[0x80, 0x80 | 96][..], &head, &[0x65, 7, 7]].concat();
+        let expected = [&[0x80, 0x80 | 0x60][..], &head, &[0x65, 7, 7]].concat();
         assert_eq!(sent(&plain.of(&frame)), [expected]);
         let extension = [0xbe, 0xde, 0, 1, 0x31, 0, 0, 0];
-        let expected = [&[0x90, 0x80 | 102][..], &head, &extension, &[0x65, 7, 7]].concat();
+        let expected = [&[0x90, 0x80 | 0x66][..], &head, &extension, &[0x65, 7, 7]].concat();
         assert_eq!(sent(&numbered.of(&frame)), [expected]);
     }
 

@@ -109,6 +109,6 @@ mod tests {
     fn waits_are_told_in_steps_of_ten_milliseconds() {
         assert_eq!(value(Duration::ZERO), [0, 0x03, 0xE8]);
         assert_eq!(value(Duration::from_millis(81)), [0, 0x93, 0xE8]);
-        assert_eq!(value(Duration::from_secs(60)), [0x3E, 0x83, 0xE8], "no more than the most");
+        assert_eq!(value(Duration::from_mins(1)), [0x3E, 0x83, 0xE8], "no more than the most");
     }
 }

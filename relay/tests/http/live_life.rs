@@ -7,6 +7,7 @@ use futures::SinkExt as _;
 use nightjar_shared::signal::{Signal, SignalKind};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     database::Engine,
@@ -150,7 +151,7 @@ async fn sessions_live_through_a_restart_of_the_relay_and_end_after_it() {
     // One more stands open at the camera's end only.
     let (_, other) = tokio::join!(watch(&alice, &device, OFFER), answer(&mut camera));
     // And one is asked for while the relay goes.
-    let asking = tokio::spawn({
+    let asking = TaskTracker::new().spawn({
         let (alice, path) = (alice.clone(), format!("cameras/{}/whep", device.id()));
         async move {
             let request = alice.request(reqwest::Method::POST, &path).body(OFFER);
