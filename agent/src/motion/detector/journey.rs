@@ -10,8 +10,8 @@ pub(super) struct Journey {
     /// Its place without the outline's jitter, and the path of that.
     smooth: (f32, f32),
     path: f32,
-    /// Travel of its outline without its jumps.
-    carried: (f32, f32),
+    /// Travel of its outline without its jumps, in blocks.
+    pub(super) carried: (f32, f32),
     /// Travel of its looks.
     flow: (f32, f32),
     /// The same over the last stretches alone, the path of that, and how many stretches were made.
@@ -54,30 +54,6 @@ pub(super) enum Standing {
     /// Its outline has grown or shrunk enough; it must look like itself.
     NeedsLikeness,
     Object,
-}
-
-/// How far something has come, in blocks.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Stage {
-    outline: (f32, f32),
-    looks: (f32, f32),
-}
-
-impl Stage {
-    /// Travel of its outline since an earlier stage.
-    pub(super) fn away(self, earlier: Self) -> f32 {
-        (self.outline.0 - earlier.outline.0).hypot(self.outline.1 - earlier.outline.1)
-    }
-
-    /// How much further its looks went since then than its outline: water and belts go nowhere.
-    pub(super) fn drift(self, earlier: Self) -> f32 {
-        let along = |looks: f32, looks_then: f32, outline: f32, outline_then: f32| {
-            looks - looks_then - (outline - outline_then)
-        };
-        let x = along(self.looks.0, earlier.looks.0, self.outline.0, earlier.outline.0);
-        let y = along(self.looks.1, earlier.looks.1, self.outline.1, earlier.outline.1);
-        x.hypot(y)
-    }
 }
 
 /// What remains of a stretch in the recent flow when the next is made.
@@ -150,11 +126,6 @@ impl Journey {
         self.stretches >= 3
             && self.recent.0.hypot(self.recent.1) >= tuning.coherence * self.recent_path.max(0.5)
             && self.novelty.is_some_and(|novelty| novelty <= tuning.novelty)
-    }
-
-    /// How far its outline and its looks have come.
-    pub(super) fn stage(&self) -> Stage {
-        Stage { outline: self.carried, looks: self.flow }
     }
 
     /// Its looks have not been traced yet, or moved in the last stretches.

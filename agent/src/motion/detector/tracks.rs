@@ -5,7 +5,7 @@ use super::{
     BLOCK,
     clutter::Clutter,
     components::{Component, Span},
-    journey::{Journey, Stage, Standing, Surroundings},
+    journey::{Journey, Standing, Surroundings},
     likeness::{Pictures, Trace},
     reduce::Geometry,
     tuning::Tuning,
@@ -40,9 +40,9 @@ pub(super) struct Track {
     quiet_s: f32,
     /// Seconds without moving or changing size.
     still_s: f32,
-    /// Seconds since it last travelled, and from where that is counted.
+    /// Seconds since it last travelled, and what its outline had travelled by then.
     pub(super) lingers_s: f32,
-    linger: Stage,
+    linger: (f32, f32),
     /// Its size, falling off within a second, and its greatest, within ten.
     size: f32,
     peak: f32,
@@ -97,9 +97,10 @@ impl Track {
         self.size = seen.pixels.max(self.size * (1.0 - tuning.size_fall * dt_s).max(0.0));
         self.peak = seen.pixels.max(self.peak * (1.0 - tuning.peak_fall * dt_s).max(0.0));
         self.lingers_s += dt_s;
-        let stage = self.journey.stage();
-        if stage.away(self.linger) >= tuning.travel && self.journey.flows(tuning) {
-            (self.linger, self.lingers_s) = (stage, 0.0);
+        let carried = self.journey.carried;
+        let away = (carried.0 - self.linger.0).hypot(carried.1 - self.linger.1);
+        if away >= tuning.travel && self.journey.flows(tuning) {
+            (self.linger, self.lingers_s) = (carried, 0.0);
         }
         self.restless = seen.mean_restless();
         self.structured = seen.is_structured(tuning);
@@ -122,7 +123,7 @@ impl Track {
 
     fn begin_anew(&mut self) {
         self.journey = Journey::begin(self.x, self.y, self.pixels);
-        self.linger = self.journey.stage();
+        self.linger = self.journey.carried;
     }
 
     fn review(&mut self, tuning: &Tuning) -> Verdict {
@@ -138,9 +139,7 @@ impl Track {
             .novelty
             .is_some_and(|novelty| novelty > tuning.novelty * tuning.novelty_doubt);
         let light = self.lingers_s > tuning.residue_s && !self.structured;
-        let idle = self.lingers_s > tuning.drift_s
-            && self.journey.stage().drift(self.linger) > tuning.drift;
-        if self.confirmed && (remainder || foliage || unlike || light || idle) {
+        if self.confirmed && (remainder || foliage || unlike || light) {
             self.doubt();
             return Verdict::Doubt;
         }

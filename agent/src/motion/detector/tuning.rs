@@ -106,10 +106,6 @@ pub struct Tuning {
     /// Density from which, and restlessness up to which, a large thing may come into view.
     pub density_large: f32,
     pub restless_calm: f32,
-    /// Blocks by which looks may go further than their outline while that lingers, and seconds of
-    /// lingering from which that counts.
-    pub drift: f32,
-    pub drift_s: f32,
     /// Share of the picture that need not travel to be believed.
     pub area_large: f32,
     /// How much a thing must grow or shrink, as |ln| of its size, to be believed without travel,
@@ -264,8 +260,6 @@ impl Default for Tuning {
             trace_s: 0.12,
             density_large: 0.35,
             restless_calm: 0.2,
-            drift: 12.0,
-            drift_s: 4.0,
             area_large: 0.005,
             approach: 0.4,
             area_approach: 0.0024,
