@@ -59,7 +59,7 @@ async fn page_elsewhere() -> Result<String> {
     TaskTracker::new().spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
-            stream.read(&mut request).await.ok();
+            let Ok(1..) = stream.read(&mut request).await else { continue };
             let page = "<!doctype html><title>player</title><video autoplay muted></video>";
             let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n";
             let answer = format!("{head}content-length: {}\r\n\r\n{page}", page.len());
