@@ -50,9 +50,14 @@ pub struct Browser {
 impl Browser {
     /// Starts one. Its profile, its log and its pictures lie below `directory`.
     pub async fn start(directory: &Path) -> Result<Self> {
+        Self::start_with(directory, &[]).await
+    }
+
+    /// [`Self::start`] with further arguments.
+    pub async fn start_with(directory: &Path, further: &[&str]) -> Result<Self> {
         let profile = directory.join("chromium");
         fs::create_dir_all(&profile).context("cannot make a browser profile")?;
-        let arguments = [
+        let mut arguments = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(),
             "--disable-gpu".to_owned(),
@@ -68,6 +73,7 @@ impl Browser {
             format!("--user-data-dir={}", profile.display()),
             "about:blank".to_owned(),
         ];
+        arguments.extend(further.iter().map(|&argument| argument.to_owned()));
         let log = directory.join("chromium.log");
         let mut process = Process::start(Path::new("chromium"), arguments, &log)?;
         let address = wait::until("the browser listens", START_LIMIT, async || {

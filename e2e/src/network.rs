@@ -1,7 +1,7 @@
 //! Networks of a test's own, in network namespaces: a camera and a viewer, each behind a NAT that
 //! gives every connection another port and lets nothing in, and a relay on the internet between.
 
-use std::{ffi::OsStr, fs::File, path::Path, thread};
+use std::{ffi::OsStr, fs::File, os::fd::AsFd as _, path::Path, thread};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::{
@@ -84,18 +84,20 @@ impl Networks {
         self.name("view")
     }
 
+    /// The viewer's way to the internet.
+    pub fn viewers_line(&self) -> Line {
+        Line { device: self.viewer(), relay: self.name("relay") }
+    }
+
     /// Runs `test` on a thread that is on the internet, with a runtime of its own. What it starts
     /// is there too.
     pub fn on_the_internet<F: Future<Output = Result<()>>>(
         &self,
         test: impl FnOnce() -> F + Send + 'static,
     ) -> Result<()> {
-        let path = Path::new("/run/netns").join(self.name("relay"));
+        let name = self.name("relay");
         let thread = thread::spawn(move || {
-            let namespace = File::open(&path).context("a namespace has vanished")?;
-            let network = Some(LinkNameSpaceType::Network);
-            move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), network)
-                .context("cannot enter a namespace")?;
+            enter(&namespace(&name)?)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(test())
         });
@@ -147,6 +149,65 @@ impl Drop for Networks {
             ip(&["netns", "del", &self.name(role)]).ok();
         }
     }
+}
+
+/// The way from the viewer to the internet, which a test changes while something is watched.
+#[derive(Debug)]
+pub struct Line {
+    device: String,
+    relay: String,
+}
+
+impl Line {
+    /// The device's address is replaced by another one of the same household.
+    pub fn change_address(&self) -> Result<()> {
+        ip(&["-n", &self.device, "addr", "del", "192.168.2.2/24", "dev", "eth0"])?;
+        address(&self.device, "eth0", "192.168.2.3/24")?;
+        self.route()
+    }
+
+    /// The device has no network any more, and knows it.
+    pub fn unplug(&self) -> Result<()> {
+        ip(&["-n", &self.device, "link", "set", "eth0", "down"])
+    }
+
+    pub fn plug_in(&self) -> Result<()> {
+        ip(&["-n", &self.device, "link", "set", "eth0", "up"])?;
+        self.route()
+    }
+
+    /// What is behind the household's router vanishes, which nobody tells the device.
+    pub fn cut(&self) -> Result<()> {
+        ip(&["-n", &self.relay, "link", "set", "view", "down"])
+    }
+
+    pub fn mend(&self) -> Result<()> {
+        ip(&["-n", &self.relay, "link", "set", "view", "up"])
+    }
+
+    /// The kernel forgets it with the address or the link that it led over.
+    fn route(&self) -> Result<()> {
+        ip(&["-n", &self.device, "route", "replace", "default", "via", "192.168.2.1"])
+    }
+}
+
+/// Lets `task`, and what it starts, be in a namespace. What else runs on this thread's runtime at
+/// the same time is there too; sockets that it has already stay where they are.
+pub async fn within<T>(name: &str, task: impl Future<Output = Result<T>>) -> Result<T> {
+    let home = File::open("/proc/thread-self/ns/net").context("a thread without a namespace")?;
+    enter(&namespace(name)?)?;
+    let done = task.await;
+    enter(&home)?;
+    done
+}
+
+fn namespace(name: &str) -> Result<File> {
+    File::open(Path::new("/run/netns").join(name)).context("a namespace has vanished")
+}
+
+fn enter(namespace: &File) -> Result<()> {
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        .context("cannot enter a namespace")
 }
 
 fn address(namespace: &str, device: &str, address: &str) -> Result<()> {

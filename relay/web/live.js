@@ -1,10 +1,15 @@
 // Keeps a live picture going: one session after the other, with a reason and a wait in between.
 
-import { Backoff } from "./backoff.js";
+import { Backoff, waitMs } from "./backoff.js";
 import { SessionEnded, WhepSession } from "./whep.js";
 
 /** A hidden page gives its place at the camera back after this time. */
 const HIDDEN_LIMIT_MS = 30_000;
+
+/** While the path to the relay is away the camera is spared anyway, and the picture is to be back soon after it. */
+const UNREACHABLE = { firstMs: 1500, longestMs: 1500 };
+/** News of the camera can be lost on the way, or come late. */
+const LOOK_AGAIN_MS = 4000;
 
 /** Endings that time alone does not mend: the page waits for news of the camera instead. */
 const WAITS_FOR_CAMERA = new Set(["camera_offline", "privacy_mode"]);
@@ -32,7 +37,7 @@ export class LivePicture {
   #cameraId;
   #video;
   #onState;
-  #backoff = new Backoff({ firstMs: 1000, longestMs: 20_000, steadyMs: 10_000 });
+  #backoff = new Backoff({ firstMs: 400, longestMs: 20_000, steadyMs: 10_000 });
   #session = null;
   #timer = null;
   #hiding = null;
@@ -117,8 +122,8 @@ export class LivePicture {
   }
 
   #networkChanged() {
-    if (this.#state === "retrying") this.retry();
     if (this.#state === "live") this.#session?.restart();
+    if (this.#state === "retrying" || this.#state === "connecting") this.retry();
   }
 
   #failed(session, error) {
@@ -128,13 +133,13 @@ export class LivePicture {
     if (FINAL.has(error.code)) {
       this.#tell({ name: "stopped", reason });
     } else if (WAITS_FOR_CAMERA.has(error.code)) {
-      // News can be lost on the way: look again now and then.
-      this.#schedule(30_000);
+      this.#schedule(LOOK_AGAIN_MS);
       this.#tell({ name: "waiting", reason });
     } else {
-      const waitMs = this.#backoff.failed(performance.now(), Math.random());
-      this.#schedule(waitMs);
-      this.#tell({ name: "retrying", reason, waitMs });
+      const unreachable = error.code === "unreachable";
+      const wait = unreachable ? waitMs(0, UNREACHABLE, Math.random()) : this.#backoff.failed(performance.now(), Math.random());
+      this.#schedule(wait);
+      this.#tell({ name: "retrying", reason, waitMs: wait });
     }
   }
 

@@ -5,12 +5,17 @@ import { checkAnswer, proveOffer } from "./authenticity.js";
 import { Truth } from "./truth.js";
 
 const CONNECT_LIMIT_MS = 10_000;
+/** On a connection that died unnoticed an answer would never come. The relay itself waits 5 s for the camera. */
+const ANSWER_LIMIT_MS = 5500;
+const RESTART_ANSWER_LIMIT_MS = 2500;
 /** ICE often recovers by itself within this time; then it begins anew. */
 const DISCONNECTED_LIMIT_MS = 700;
 /** So long a session tries to find a new way before another one is opened. */
 const RESTART_LIMIT_MS = 6000;
 const RESTART_EVERY_MS = 1500;
-const STALL_LIMIT_MS = 6000;
+/** ICE takes several seconds longer to notice that its way leads nowhere. */
+const SILENCE_LIMIT_MS = 2000;
+const STALL_LIMIT_MS = 4500;
 const STATISTICS_EVERY_MS = 1000;
 /** What the relay says of a session that cannot go on. */
 const GONE = new Set(["session_ended", "not_found"]);
@@ -98,6 +103,8 @@ export class WhepSession {
   #truth = null;
   #closed = false;
   #restartingSince = null;
+  /** When the picture was last seen to move. */
+  #movedAt = 0;
   #onRestarting;
   #timers = new Set();
   #candidates = [];
@@ -179,6 +186,7 @@ export class WhepSession {
       method: "POST",
       headers: { "content-type": "application/sdp" },
       body: sdp,
+      signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     });
     this.#path = sessionPath(response.headers.get("location") ?? "");
     this.#etag = response.headers.get("etag") ?? "";
@@ -217,21 +225,27 @@ export class WhepSession {
     });
   }
 
-  /** Ends the session when pictures stop although the connection seems fine. */
+  /** Looks for a new way when pictures stop although the connection seems fine, and then ends the session. */
   #watchFlow() {
     let frames = -1;
-    let movedAt = performance.now();
+    this.#movedAt = performance.now();
+    let triedAt = this.#movedAt;
     const look = async () => {
       const decoded = await this.#framesDecoded();
       // A hidden page may decode nothing, and nobody is looking.
-      const excused = document.visibilityState === "hidden" || this.#restartingSince !== null;
-      if (decoded !== frames || excused) movedAt = performance.now();
+      const now = performance.now();
+      if (decoded !== frames || document.visibilityState === "hidden") this.#movedAt = triedAt = now;
       frames = decoded;
-      if (performance.now() - movedAt > STALL_LIMIT_MS) {
+      this.#foundAgain();
+      if (now - this.#movedAt > STALL_LIMIT_MS) {
         this.#end(new SessionEnded("stalled", "The picture stopped."));
-      } else if (!this.#closed) {
-        this.#after(STATISTICS_EVERY_MS, look);
+        return;
       }
+      if (now - triedAt > SILENCE_LIMIT_MS) {
+        triedAt = now;
+        this.restart();
+      }
+      this.#after(STATISTICS_EVERY_MS, look);
     };
     look();
   }
@@ -246,16 +260,21 @@ export class WhepSession {
 
   #connectionChanged() {
     const state = this.#peer.connectionState;
-    if (state === "connected" && this.#restartingSince !== null) {
-      this.#restartingSince = null;
-      this.#onRestarting(false);
-    }
     if (state === "failed") this.restart();
     if (state === "disconnected") {
       this.#after(DISCONNECTED_LIMIT_MS, () => {
         if (this.#peer.connectionState === "disconnected") this.restart();
       });
     }
+  }
+
+  /** A connection that stands may lead nowhere; the picture of before the restart is seen moving for one more look. */
+  #foundAgain() {
+    const since = this.#restartingSince;
+    if (since === null || this.#peer.connectionState !== "connected") return;
+    if (this.#movedAt - since <= STATISTICS_EVERY_MS) return;
+    this.#restartingSince = null;
+    this.#onRestarting(false);
   }
 
   /** The network has changed, or may have: looks for a new way to the camera. */
@@ -278,9 +297,8 @@ export class WhepSession {
       // The camera knows the session no more; another one is quicker.
       if (GONE.has(error.code)) this.#end(new SessionEnded("lost", "The session had ended."));
     }
-    if (this.#peer.connectionState === "connected") this.#connectionChanged();
-    // Tried again until the connection stands: a way that was found may lead nowhere.
-    else this.#after(RESTART_EVERY_MS, () => this.#tryRestart());
+    // Tried again until the picture moves: a way that was found may lead nowhere.
+    this.#after(RESTART_EVERY_MS, () => this.#tryRestart());
   }
 
   async #beginAnew() {
@@ -297,6 +315,7 @@ export class WhepSession {
       method: "PATCH",
       headers: { "content-type": "application/trickle-ice-sdpfrag", "if-match": "*" },
       body: candidateFragment(peer.localDescription.sdp, [], false),
+      signal: AbortSignal.timeout(RESTART_ANSWER_LIMIT_MS),
     });
     if (response.status !== 200) throw await problemFrom(response);
     this.#etag = response.headers.get("etag") ?? "";
@@ -320,7 +339,8 @@ export class WhepSession {
     if (this.#path === null || this.#peer.signalingState !== "stable") return;
     const body = candidateFragment(this.#peer.localDescription.sdp, this.#candidates.splice(0), this.#gathered);
     const headers = { "content-type": "application/trickle-ice-sdpfrag", "if-match": this.#etag };
-    send(this.#path, { method: "PATCH", headers, body }).catch(() => {
+    const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+    send(this.#path, { method: "PATCH", headers, body, signal }).catch(() => {
       // The camera learns this side's address from its connectivity checks too.
     });
   }

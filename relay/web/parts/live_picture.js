@@ -98,7 +98,11 @@ export class LivePanel {
     // While a retry is on its way, the reason for it stays readable.
     if (state.name === "connecting" && !this.#cover.hidden) return;
     this.#cover.hidden = state.reason === undefined;
-    if (state.reason !== undefined) this.#cover.replaceChildren(...this.#explanation(state));
+    if (state.reason === undefined) return;
+    const explanation = this.#explanation(state);
+    // The button stays where a finger is just now.
+    const words = explanation.map((part) => part.textContent).join("");
+    if (this.#cover.textContent !== words) this.#cover.replaceChildren(...explanation);
   }
 
   async #look() {
