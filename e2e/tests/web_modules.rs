@@ -60,7 +60,7 @@ async fn waits_grow_and_a_steady_connection_starts_anew(page: &Page) -> Result<(
 async fn polygons_keep_their_shape_and_their_bounds(page: &Page) -> Result<()> {
     let square = "[[0, 0], [1, 0], [1, 1], [0, 1]]";
     let given = |call: &str| call.replace("SQUARE", square);
-    let name = "polygon.js";
+    let name = "settings/polygon.js";
     let moved = given("module.moved(SQUARE, 2, [1.7, -0.12345678])");
     assert_gives(page, name, &moved, json!([[0, 0], [1, 0], [1, 0], [0, 1]])).await?;
     let near_the_bottom = given("module.withPoint(SQUARE, [0.4, 0.9])[3]");
@@ -82,11 +82,11 @@ async fn a_week_is_the_same_as_a_grid_and_as_periods(page: &Page) -> Result<()> 
         { "day": "sunday", "from_minute": 600, "until_minute": 660 },
     ]);
     let there_and_back = format!("module.periodsOf(module.gridOf({periods}))");
-    assert_gives(page, "week.js", &there_and_back, periods).await?;
+    assert_gives(page, "settings/week.js", &there_and_back, periods).await?;
     let odd = "[{day: 'tuesday', from_minute: 90, until_minute: 100}]";
     let rounded = format!("[module.isExact({odd}), module.periodsOf(module.gridOf({odd}))]");
     let hour = json!([{ "day": "tuesday", "from_minute": 60, "until_minute": 120 }]);
-    assert_gives(page, "week.js", &rounded, json!([false, hour])).await
+    assert_gives(page, "settings/week.js", &rounded, json!([false, hour])).await
 }
 
 async fn addresses_find_their_view_and_stay_in_the_app(page: &Page) -> Result<()> {

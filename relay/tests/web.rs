@@ -68,21 +68,27 @@ async fn every_file_that_the_page_names_is_served_with_its_type() {
 
 #[tokio::test]
 async fn every_module_that_a_module_imports_exists() {
+    let modules = every_module().await;
+    assert!(modules.len() > 20, "only {modules:?}");
+}
+
+/// The addresses of all modules, each of which is there.
+async fn every_module() -> BTreeSet<String> {
     let page = text(navigate("/").await).await;
     let build = page.split("/assets/").nth(1).unwrap().split('/').next().unwrap().to_owned();
     let base = format!("/assets/{build}/");
     let mut waiting = vec!["main.js".to_owned()];
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     while let Some(module) = waiting.pop() {
-        if seen.contains(&module) {
+        let path = format!("{base}{module}");
+        if !seen.insert(path.clone()) {
             continue;
         }
-        let response = get(&format!("{base}{module}"), &[]).await;
+        let response = get(&path, &[]).await;
         assert_eq!(response.status(), StatusCode::OK, "{module} is imported but missing");
         waiting.extend(imports(&module, &text(response).await));
-        seen.push(module);
     }
-    assert!(seen.len() > 20, "only {seen:?}");
+    seen
 }
 
 /// The modules that `source` imports, as paths from the app's root.
@@ -100,10 +106,10 @@ fn imports(module: &str, source: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_page_names_every_module_so_that_none_waits_for_another() {
+async fn the_page_names_the_modules_of_what_is_opened_often_so_that_none_waits_for_another() {
     let page = text(navigate("/").await).await;
     let named = page.matches("rel=\"modulepreload\"").count();
-    assert!(named > 20, "{page}");
+    assert!(named > 20 && !page.contains("/settings/"), "{page}");
     assert!(!page.contains("{{") && !page.contains("<!-- modules -->"), "{page}");
 }
 
@@ -183,14 +189,23 @@ async fn the_page_holds_no_inline_script_or_style() {
     }
 }
 
-/// 60 KiB on the way to a phone: a second on a slow mobile network.
+/// 60 KiB on the way to a phone: a second on a slow mobile network. What is fetched later, with a
+/// page that few open, may take as much again as leaves 100 KiB for all.
 #[tokio::test]
 async fn the_scripts_stay_within_the_phone_s_budget() {
     let scripts: BTreeSet<_> = linked_assets().await.into_iter().collect();
-    let mut bytes = 0;
+    let (mut first, mut all) = (0, 0);
     for path in scripts.iter().filter(|path| path.rsplit('.').next() == Some("js")) {
-        let packed = get(path, &[("accept-encoding", "gzip")]).await;
-        bytes += packed.into_body().collect().await.unwrap().to_bytes().len();
+        first += packed_bytes(path).await;
     }
-    assert!((10_000..60 * 1_024).contains(&bytes), "{bytes} bytes of scripts");
+    for path in every_module().await {
+        all += packed_bytes(&path).await;
+    }
+    assert!((10_000..60 * 1_024).contains(&first), "{first} bytes of scripts at first");
+    assert!((first..100 * 1_024).contains(&all), "{all} bytes of scripts");
+}
+
+async fn packed_bytes(path: &str) -> usize {
+    let packed = get(path, &[("accept-encoding", "gzip")]).await;
+    packed.into_body().collect().await.unwrap().to_bytes().len()
 }

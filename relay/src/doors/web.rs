@@ -206,8 +206,12 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
         })
 }
 
+/// Pages for a quiet hour: their modules are fetched when they are opened.
+const LATER: &str = "settings/";
+
 fn module_links(files: &[(&str, &[u8])]) -> String {
-    let modules = files.iter().map(|(path, _)| *path).filter(|path| is_module(path));
+    let first = |path: &&str| is_module(path) && !path.starts_with(LATER);
+    let modules = files.iter().map(|(path, _)| *path).filter(first);
     modules.fold(String::new(), |links, path| {
         links + "<link rel=\"modulepreload\" href=\"/assets/" + BUILD_MARK + "/" + path + "\">\n"
     })

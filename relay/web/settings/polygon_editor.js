@@ -1,7 +1,7 @@
 // Polygons over a picture, drawn with a finger, a mouse or the keyboard.
 
 import { element } from "../dom.js";
-import { moved, POINTS_MIN, split, without, withPoint } from "../polygon.js";
+import { moved, POINTS_MIN, split, without, withPoint } from "./polygon.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const STEP = 0.01;

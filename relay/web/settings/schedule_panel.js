@@ -1,7 +1,7 @@
 // When the camera does something: always, or in the hours of a week, in the camera's own time.
 
 import { element, notice } from "../dom.js";
-import { evenWeek, gridOf, isExact, periodsOf } from "../week.js";
+import { evenWeek, gridOf, isExact, periodsOf } from "./week.js";
 import { WeekGrid } from "./week_grid.js";
 
 const NIGHT = (_, hour) => hour >= 22 || hour < 6;

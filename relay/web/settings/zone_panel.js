@@ -1,7 +1,7 @@
 // Zones and privacy masks of a camera: the picture, the list, and what the chosen one is.
 
 import { element } from "../dom.js";
-import { firstShape } from "../polygon.js";
+import { firstShape } from "./polygon.js";
 import { PolygonEditor } from "./polygon_editor.js";
 
 export const ZONES_MAX = 16;

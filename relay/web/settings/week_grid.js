@@ -1,7 +1,7 @@
 // A week's hours as a grid of buttons: tapped one by one, or a day or an hour of every day at once.
 
 import { element } from "../dom.js";
-import { DAYS, HOURS } from "../week.js";
+import { DAYS, HOURS } from "./week.js";
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const dayNames = new Intl.DateTimeFormat(undefined, { weekday: "long", timeZone: "UTC" });

@@ -2,10 +2,10 @@ import { api } from "../api.js";
 import { element, failure, notice } from "../dom.js";
 import { outcomeText } from "../parts/commands.js";
 import { lastPicture, newPicture } from "../parts/last_picture.js";
-import { RecordingPanel } from "../parts/recording_panel.js";
+import { RecordingPanel } from "./recording_panel.js";
 import { runCommand } from "../parts/run_command.js";
-import { ARMED, SchedulePanel } from "../parts/schedule_panel.js";
-import { ZonePanel } from "../parts/zone_panel.js";
+import { ARMED, SchedulePanel } from "./schedule_panel.js";
+import { ZonePanel } from "./zone_panel.js";
 
 export async function show({ root, parameters, signal }) {
   const { cameraId } = parameters;
