@@ -49,8 +49,13 @@ const EVENT_QUEUE: usize = 256;
 /// Candidates that may come before the answer is made.
 const MAX_EARLY_CANDIDATES: usize = 64;
 
-/// A viewer that was heard once and then not for this long is gone. Browsers report every second.
+/// A viewer that was heard once and then not for this long is gone. Browsers give feedback all the
+/// time.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Others report by RTCP alone, whose own rules (RFC 3550) allow for more than six seconds between
+/// two reports.
+const RARE_SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Connecting, perhaps through a relay, may take this long.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
@@ -450,9 +455,10 @@ impl Viewer {
     fn is_gone(&self, now: MonotonicNanos) -> bool {
         match &self.connection {
             Connection::Negotiating(_) => false,
-            Connection::Open(peer) => match peer.last_heard() {
-                Some(heard) => now.since(heard) >= SILENCE_LIMIT,
-                None => now.since(self.offered_at) >= CONNECT_LIMIT,
+            Connection::Open(peer) => match (peer.last_heard(), peer.gives_feedback()) {
+                (Some(heard), true) => now.since(heard) >= SILENCE_LIMIT,
+                (Some(heard), false) => now.since(heard) >= RARE_SILENCE_LIMIT,
+                (None, _) => now.since(self.offered_at) >= CONNECT_LIMIT,
             },
         }
     }

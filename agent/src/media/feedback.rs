@@ -10,10 +10,6 @@ use super::{
 };
 use crate::clock::{MonotonicNanos, monotonic_now};
 
-/// The RTP header extension that numbers packets for this feedback.
-pub(super) const TRANSPORT_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-
 /// Lets the estimator see all feedback that comes up through this pad.
 pub(super) fn watch(pad: &gst::Pad, estimator: &Arc<Mutex<Estimator>>) {
     let estimator = Arc::clone(estimator);

@@ -13,9 +13,8 @@ use gstreamer_webrtc::{
 use tokio::{sync::watch, time};
 
 use super::{
-    feedback::TRANSPORT_CC,
     ice::IceServers,
-    offer::{Offer, is_candidate},
+    offer::{Offer, TRANSPORT_CC, is_candidate},
 };
 
 /// Each step of a negotiation takes milliseconds, but the first loads plugins: on a slow board

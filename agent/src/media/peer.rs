@@ -131,6 +131,8 @@ pub struct Peer {
     last_sent: MonotonicNanos,
     frames_sent: u64,
     gathering: Gathering,
+    /// Held while a description is answered: `webrtcbin` mixes two of them up.
+    negotiating: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Peer {
@@ -175,6 +177,7 @@ impl Peer {
             last_sent: MonotonicNanos::default(),
             frames_sent: 0,
             gathering,
+            negotiating: Arc::default(),
         }
     }
 
@@ -244,8 +247,8 @@ impl Peer {
         lock(&self.graph.estimator).path()
     }
 
-    /// Begins ICE anew with the viewer's new user and password; gives the new answer. What flows
-    /// goes on where it can.
+    /// Begins ICE anew with the viewer's new user and password; gives the new answer, when those to
+    /// earlier ones are given. What flows goes on where it can.
     pub fn restart(
         &mut self,
         fragment: &str,
@@ -255,7 +258,9 @@ impl Peer {
         // The viewer was silent while its network changed.
         self.graph.last_heard.store(monotonic_now().0, Ordering::Relaxed);
         let (webrtc, gathering) = (self.graph.webrtc.clone(), self.gathering);
+        let negotiating = Arc::clone(&self.negotiating);
         Ok(async move {
+            let _turn = negotiating.lock().await;
             negotiation::answer(&webrtc, &offer, gathering).await.map_err(PeerError::Refused)
         })
     }
@@ -277,6 +282,11 @@ impl Peer {
         if let Some(section) = self.offer.section_of(mid) {
             negotiation::add_candidate(&self.graph.webrtc, section, candidate);
         }
+    }
+
+    /// Whether the viewer tells of every packet, many times a second, as browsers do.
+    pub fn gives_feedback(&self) -> bool {
+        self.offer.transport_cc.is_some()
     }
 
     /// When something last arrived from the viewer; nothing tells of one that vanished but its

@@ -17,6 +17,9 @@ use tokio::{sync::watch, time};
 
 use crate::PATIENCE;
 
+const TRANSPORT_CC: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
 /// What arrived so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Arrivals {
@@ -24,20 +27,33 @@ pub(crate) struct Arrivals {
     pub(crate) first_is_key_frame: bool,
 }
 
+/// The RTP time of each access unit whose last packet has come.
+type RtpTimes = Arc<Mutex<Vec<u32>>>;
+
 pub(crate) struct Viewer {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
     arrivals: watch::Receiver<Arrivals>,
+    rtp_times: RtpTimes,
 }
 
 impl Viewer {
-    /// Wants video only.
+    /// Wants video only, and gives feedback on every packet, as browsers do.
     pub(crate) fn new() -> Self {
         Self::wanting(&["video"])
     }
 
+    /// Tells of what it received every few seconds, as GStreamer's own players do.
+    pub(crate) fn that_reports_rarely() -> Self {
+        Self::with(&[codec("video", false)])
+    }
+
     /// Offers these kinds of media, in this order.
     pub(crate) fn wanting(kinds: &[&str]) -> Self {
+        Self::with(&kinds.iter().map(|kind| codec(kind, true)).collect::<Vec<_>>())
+    }
+
+    fn with(codecs: &[gst::Caps]) -> Self {
         gst::init().unwrap();
         let webrtc = gst::ElementFactory::make("webrtcbin")
             .property_from_str("bundle-policy", "max-bundle")
@@ -47,14 +63,15 @@ impl Viewer {
         ice.property::<glib::Object>("agent").set_property("upnp", false);
         let pipeline = gst::Pipeline::new();
         pipeline.add(&webrtc).unwrap();
-        for kind in kinds {
+        for codec in codecs {
             let direction = WebRTCRTPTransceiverDirection::Recvonly;
-            let arguments: [&dyn ToValue; 2] = [&direction, &codec(kind)];
+            let arguments: [&dyn ToValue; 2] = [&direction, codec];
             webrtc.emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &arguments);
         }
-        let arrivals = receive(&pipeline, &webrtc);
+        let rtp_times = RtpTimes::default();
+        let arrivals = receive(&pipeline, &webrtc, &rtp_times);
         pipeline.set_state(gst::State::Playing).unwrap();
-        Self { pipeline, webrtc, arrivals }
+        Self { pipeline, webrtc, arrivals, rtp_times }
     }
 
     /// An offer with all candidates.
@@ -94,6 +111,11 @@ impl Viewer {
         self.receive(now + count).await;
     }
 
+    /// The RTP time of each access unit that came whole.
+    pub(crate) fn rtp_times(&self) -> Vec<u32> {
+        self.rtp_times.lock().unwrap().clone()
+    }
+
     /// How long nothing has arrived, waiting for it.
     pub(crate) async fn silence(&mut self, at_least: Duration) -> bool {
         self.arrivals.borrow_and_update();
@@ -107,35 +129,67 @@ impl Drop for Viewer {
     }
 }
 
-fn codec(kind: &str) -> gst::Caps {
+fn codec(kind: &str, feedback: bool) -> gst::Caps {
+    gst::init().unwrap();
     let caps = gst::Caps::builder("application/x-rtp").field("media", kind);
-    match kind {
-        "audio" => caps
+    if kind == "audio" {
+        return caps
             .field("encoding-name", "OPUS")
             .field("clock-rate", 48_000_i32)
             .field("encoding-params", "2")
             .field("payload", 111_i32)
-            .build(),
-        _ => caps
-            .field("encoding-name", "H264")
-            .field("clock-rate", 90_000_i32)
-            .field("payload", 108_i32)
-            .field("packetization-mode", "1")
-            .field("profile-level-id", "42e01f")
-            .field("rtcp-fb-nack-pli", true)
-            .build(),
+            .build();
+    }
+    let caps = caps
+        .field("encoding-name", "H264")
+        .field("clock-rate", 90_000_i32)
+        .field("payload", 108_i32)
+        .field("packetization-mode", "1")
+        .field("profile-level-id", "42e01f")
+        .field("rtcp-fb-nack-pli", true);
+    if feedback {
+        caps.field("rtcp-fb-transport-cc", true).field("extmap-3", TRANSPORT_CC).build()
+    } else {
+        caps.build()
     }
 }
 
-fn receive(pipeline: &gst::Pipeline, webrtc: &gst::Element) -> watch::Receiver<Arrivals> {
+/// Notes the times of the packets that end an access unit.
+fn watch_packets(pad: &gst::Pad, rtp_times: &RtpTimes) {
+    let rtp_times = Arc::clone(rtp_times);
+    let note = move |buffer: &gst::BufferRef| {
+        let packet = buffer.map_readable().unwrap();
+        let [_, kind, _, _, time @ ..] = packet.first_chunk::<8>().unwrap();
+        if kind & 0x80 != 0 {
+            rtp_times.lock().unwrap().push(u32::from_be_bytes(*time));
+        }
+    };
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(kinds, move |_, info| {
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => note(buffer),
+            Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(&note),
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn receive(
+    pipeline: &gst::Pipeline,
+    webrtc: &gst::Element,
+    rtp_times: &RtpTimes,
+) -> watch::Receiver<Arrivals> {
     let (sender, receiver) = watch::channel(Arrivals::default());
     let sender = Arc::new(Mutex::new(sender));
     let pipeline = pipeline.downgrade();
+    let rtp_times = Arc::clone(rtp_times);
     webrtc.connect_pad_added(move |_, pad| {
         let Some(pipeline) = pipeline.upgrade() else { return };
         if pad.direction() != gst::PadDirection::Src {
             return;
         }
+        watch_packets(pad, &rtp_times);
         let depayloader = gst::ElementFactory::make("rtph264depay").build().unwrap();
         let parser = gst::ElementFactory::make("h264parse").build().unwrap();
         let sender = Arc::clone(&sender);

@@ -1,9 +1,11 @@
 //! Single attributes of a session description, and which of their values are let through.
 
+use super::{MAX_CANDIDATE_LENGTH, MAX_NAME_LENGTH};
+
 /// Whether `GStreamer` gets to see an attribute.
 pub(super) fn is_known(key: &str, value: &str) -> bool {
     match key {
-        "mid" => is_token(value, 1, 64),
+        "mid" => is_token(value, 1, MAX_NAME_LENGTH),
         "ice-ufrag" => is_ice_text(value, 4),
         "ice-pwd" => is_ice_text(value, 22),
         "ice-options" => value == "trickle",
@@ -27,7 +29,7 @@ pub fn is_candidate(text: &str) -> bool {
     else {
         return false;
     };
-    text.len() <= 512
+    text.len() <= MAX_CANDIDATE_LENGTH
         && words.iter().all(|word| is_token(word, 1, 256))
         && is_ice_text(foundation, 1)
         && ["1", "2"].contains(component)
