@@ -57,6 +57,7 @@ soak:
 	$(CARGO) build --workspace --bins
 	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test recording_kill --test faults -- --nocapture
 	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test process every_clip_arrives_once -- --nocapture
+	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test live sessions_that_ended -- --nocapture
 
 lint:
 	@build/install-packages build

@@ -81,6 +81,11 @@ pub fn clock_state() -> ClockState {
     }
 }
 
+/// The wall clock, when it can be trusted: a schedule goes by a clock that is right, or not at all.
+pub fn trusted_now() -> Option<UnixMillis> {
+    (clock_state() == ClockState::Synced).then(unix_now)
+}
+
 /// When the wall clock says that this boot began. It changes when the clock is set.
 pub fn boot_at() -> UnixMillis {
     unix_now().minus(Duration::from_millis(uptime_ms()))

@@ -1,16 +1,20 @@
 //! `agent.toml`: every key has a default, an unknown key is an error.
 
+mod live;
+
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
 };
 
+pub use nightjar_shared::configuration::RecordingMode;
 use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::{Configuration, PrivacyMask, QuietHours, Schedule, Zone},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
+pub use self::live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig};
 use crate::schedule::{DailyHours, Week};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
@@ -116,41 +120,14 @@ pub struct MotionConfig {
     pub schedule: Option<Schedule>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum RecordingMode {
-    /// Clips of motion.
-    Event,
-    /// Everything, in pieces of a minute that stay on the camera; motion is told without a clip.
-    Continuous,
-    /// Clips of motion, and everything between them.
-    Both,
-    Off,
-}
-
-impl RecordingMode {
-    /// Whether motion gets clips of its own.
-    pub fn records_events(self) -> bool {
-        matches!(self, Self::Event | Self::Both)
-    }
-
-    /// Whether what happens between events is recorded too.
-    pub fn records_all(self) -> bool {
-        matches!(self, Self::Continuous | Self::Both)
-    }
-}
-
-impl TryFrom<String> for RecordingMode {
-    type Error = String;
-
-    fn try_from(word: String) -> Result<Self, String> {
-        match word.as_str() {
-            "event" => Ok(Self::Event),
-            "continuous" => Ok(Self::Continuous),
-            "both" => Ok(Self::Both),
-            "off" => Ok(Self::Off),
-            _ => Err(unknown("recording.mode", &word, RECORDING_MODES)),
-        }
+fn recording_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RecordingMode, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    match word.as_str() {
+        "event" => Ok(RecordingMode::Event),
+        "continuous" => Ok(RecordingMode::Continuous),
+        "both" => Ok(RecordingMode::Both),
+        "off" => Ok(RecordingMode::Off),
+        _ => Err(de::Error::custom(unknown("recording.mode", &word, RECORDING_MODES))),
     }
 }
 
@@ -169,7 +146,10 @@ fn unknown(key: &str, word: &str, choices: &str) -> String {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecordingConfig {
+    #[serde(deserialize_with = "recording_mode")]
     pub mode: RecordingMode,
+    /// The hours of continuous footage; always when absent.
+    pub schedule: Option<Schedule>,
     pub pre_roll_s: u32,
     pub post_roll_s: u32,
     /// Longer motion closes the clip and opens the next one, for the same event.
@@ -183,28 +163,6 @@ pub struct RecordingConfig {
     pub max_age_days: u32,
     /// The same for continuous footage.
     pub continuous_max_age_days: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LiveConfig {
-    pub max_viewers: u32,
-    /// How far the encoder's bitrate, which recordings share, may follow the viewers' networks
-    /// down, kbit/s. Who cannot receive that much gets a smaller picture.
-    pub min_bitrate_kbps: u32,
-    pub authenticity: AuthenticityMode,
-}
-
-/// Whether viewers and camera prove to each other, past the relay, who they are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthenticityMode {
-    Off,
-    /// The camera proves itself; a viewer that gives a proof must give a good one.
-    #[default]
-    Prefer,
-    /// Only viewers that an owner let in; no third-party players.
-    Require,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -264,6 +222,7 @@ impl Default for RecordingConfig {
     fn default() -> Self {
         Self {
             mode: RecordingMode::Event,
+            schedule: None,
             pre_roll_s: 5,
             post_roll_s: 5,
             max_clip_s: 60,
@@ -272,12 +231,6 @@ impl Default for RecordingConfig {
             max_age_days: 0,
             continuous_max_age_days: 0,
         }
-    }
-}
-
-impl Default for LiveConfig {
-    fn default() -> Self {
-        Self { max_viewers: 8, min_bitrate_kbps: 600, authenticity: AuthenticityMode::default() }
     }
 }
 
@@ -303,6 +256,10 @@ impl Config {
     pub fn adopt(&mut self, changes: &Configuration) {
         let set = |value: &mut u32, change: Option<u32>| *value = change.unwrap_or(*value);
         set(&mut self.source.bitrate_kbps, changes.bitrate_kbps);
+        self.recording.mode = changes.recording_mode.unwrap_or(self.recording.mode);
+        if let Some(schedule) = &changes.recording_schedule {
+            self.recording.schedule = Some(schedule.clone());
+        }
         set(&mut self.recording.pre_roll_s, changes.pre_roll_s);
         set(&mut self.recording.post_roll_s, changes.post_roll_s);
         set(&mut self.recording.max_clip_s, changes.max_clip_s);
@@ -341,6 +298,8 @@ impl Config {
             motion_cool_down_s: Some(motion.cool_down_s),
             schedule: motion.schedule.clone(),
             privacy_masks: Some(source.masks.clone()),
+            recording_mode: Some(recording.mode),
+            recording_schedule: recording.schedule.clone(),
             pre_roll_s: Some(recording.pre_roll_s),
             post_roll_s: Some(recording.post_roll_s),
             max_clip_s: Some(recording.max_clip_s),
@@ -368,8 +327,7 @@ impl Config {
         range("recording.min_free_percent", recording.min_free_percent, 0, 50)?;
         range("recording.max_age_days", recording.max_age_days, 0, 365)?;
         range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
-        range("live.min_bitrate_kbps", self.live.min_bitrate_kbps, 100, 20_000)?;
-        range("live.max_viewers", self.live.max_viewers, 0, 64)?;
+        self.live.validate()?;
         self.validate_shapes()
     }
 
@@ -382,8 +340,14 @@ impl Config {
         let masks = Some(self.source.masks.clone());
         let masks = Configuration { privacy_masks: masks, ..Configuration::default() };
         masks.validate().map_err(|message| refused("source.masks", message))?;
-        if let Some(Err(unknown)) = self.motion.schedule.as_ref().map(Week::new) {
-            return Err(refused("motion.schedule", unknown.to_string()));
+        let schedules = [
+            ("motion.schedule", &self.motion.schedule),
+            ("recording.schedule", &self.recording.schedule),
+        ];
+        for (key, schedule) in schedules {
+            if let Some(Err(unknown)) = schedule.as_ref().map(Week::new) {
+                return Err(refused(key, unknown.to_string()));
+            }
         }
         match self.upload.quiet_hours.as_ref().map(DailyHours::new) {
             Some(Err(unknown)) => Err(refused("upload.quiet_hours", unknown.to_string())),
@@ -446,51 +410,4 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Config, ConfigError> {
-        Config::parse(text, Path::new("agent.toml"))
-    }
-
-    #[test]
-    fn an_empty_file_gives_the_defaults() {
-        assert_eq!(parse("").unwrap(), Config::default());
-    }
-
-    #[test]
-    fn an_unknown_key_is_named_with_the_known_ones() {
-        let message = parse("[motion]\nsensitivty = 0.4\n").unwrap_err().to_string();
-        assert!(message.contains("sensitivty") && message.contains("sensitivity"), "{message}");
-        assert!(!message.contains('\n'), "{message}");
-    }
-
-    #[test]
-    fn what_is_planned_is_told_apart_from_what_is_unknown() {
-        let message = parse("[source]\nkind = \"rtsp\"\n").unwrap_err().to_string();
-        assert!(message.contains("source.kind = \"rtsp\" is not supported yet"), "{message}");
-        assert!(message.contains("line 2") && message.contains("\"v4l2\", \"file\""), "{message}");
-        let message = parse("[source]\nkind = \"webcam\"\n").unwrap_err().to_string();
-        assert!(message.contains("source.kind = \"webcam\" is not known"), "{message}");
-    }
-
-    #[test]
-    fn a_value_of_the_wrong_type_is_shown_with_its_key() {
-        let message = parse("[source]\nwidth = \"wide\"\n").unwrap_err().to_string();
-        assert!(message.contains("width = \"wide\"") && message.contains("u32"), "{message}");
-    }
-
-    #[test]
-    fn what_the_owner_configures_comes_before_the_file() {
-        let mut config = parse("[recording]\npre_roll_s = 3\npost_roll_s = 7\n").unwrap();
-        config.adopt(&Configuration { pre_roll_s: Some(9), ..Configuration::default() });
-        assert_eq!((config.recording.pre_roll_s, config.recording.post_roll_s), (9, 7));
-    }
-
-    #[test]
-    fn a_value_out_of_range_names_key_value_and_remedy() {
-        let message = parse("[recording]\nmax_clip_s = 1\n").unwrap_err().to_string();
-        assert!(message.contains("recording.max_clip_s = 1"), "{message}");
-        assert!(message.contains("between 5 and 3600"), "{message}");
-    }
-}
+mod tests;

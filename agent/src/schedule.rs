@@ -1,4 +1,4 @@
-//! When the camera is armed by the clock: local hours of a week, in the zone where it hangs.
+//! What the camera does by the clock: local hours of a week, in the zone where it hangs.
 
 use jiff::{Timestamp, civil, tz};
 use nightjar_shared::{
@@ -30,9 +30,9 @@ impl Week {
         Ok(Self { zone: time_zone(&schedule.time_zone)?, armed: schedule.armed.clone() })
     }
 
-    /// Whether motion opens events at that time. A clock that has not been set yet (`None`) must
-    /// not switch a camera off.
-    pub fn is_armed_at(&self, now: Option<UnixMillis>) -> bool {
+    /// Whether that time is among the hours. A clock that has not been set yet (`None`) must not
+    /// switch a camera off.
+    pub fn covers_at(&self, now: Option<UnixMillis>) -> bool {
         let Some(now) = now else { return true };
         self.armed.is_empty() || self.covers(now)
     }
@@ -101,7 +101,7 @@ mod tests {
     #[track_caller]
     fn is_armed(week: &Week, utc: &str) -> bool {
         let at = utc.parse::<Timestamp>().unwrap().as_millisecond();
-        week.is_armed_at(Some(UnixMillis(at)))
+        week.covers_at(Some(UnixMillis(at)))
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         assert!(is_armed(&Week::default(), "2026-01-01T00:00:00Z"));
         let mondays = week("UTC", Weekday::Monday, 0, 1_440);
         assert!(!is_armed(&mondays, "2026-11-24T00:00:00Z"), "a Tuesday");
-        assert!(mondays.is_armed_at(None));
+        assert!(mondays.covers_at(None));
     }
 
     #[test]
@@ -179,7 +179,7 @@ mod tests {
     fn odd_times_are_survived() {
         let mondays = week("UTC", Weekday::Monday, 0, 1_440);
         for millis in [i64::MIN, -1, 0, i64::MAX] {
-            mondays.is_armed_at(Some(UnixMillis(millis)));
+            mondays.covers_at(Some(UnixMillis(millis)));
         }
     }
 }

@@ -10,9 +10,7 @@ use std::{
     time::Duration,
 };
 
-use nightjar_agent::store::{
-    ClipKind, ClipState, INDEX_FILE, MessageId, NewClip, NewPart, OutboxKind, Store,
-};
+use nightjar_agent::store::{ClipKind, ClipState, INDEX_FILE, NewClip, NewPart, OutboxKind, Store};
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::PartKind,
@@ -159,7 +157,7 @@ impl Camera {
 
     /// One message and one step of an upload; acknowledgements get lost at random.
     async fn speak(&self, relay: &mut Relay, random: &mut Random) -> bool {
-        let messages = self.store.next_messages(MessageId::default(), 1).await.unwrap();
+        let messages = self.store.next_messages(&[], 1).await.unwrap();
         for message in &messages {
             relay.hear(message.kind, &message.payload);
             if random.below(4) > 0 {
@@ -196,7 +194,7 @@ async fn after_a_day_offline_with_three_power_cuts_everything_arrives_once() {
             told.insert(event_id, clip_id);
             if number % 50 == 0 {
                 let ack = format!("{{\"command\": {number}}}");
-                camera.store.enqueue(OutboxKind::Ack, ack, camera.now).await.unwrap();
+                camera.store.enqueue_ack(ack, camera.now).await.unwrap();
             }
             if cuts.contains(&number) {
                 camera = camera.cut_power();

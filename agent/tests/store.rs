@@ -2,9 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use nightjar_agent::store::{
-    Begin, ClipKind, ClipState, MessageId, NewClip, NewPart, OutboxKind, Store,
-};
+use nightjar_agent::store::{Begin, ClipKind, ClipState, NewClip, NewPart, OutboxKind, Store};
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::PartKind,
@@ -85,40 +83,44 @@ async fn closed_clip(store: &Store, length: u64) -> ClipId {
 }
 
 #[tokio::test]
-async fn messages_leave_in_the_order_they_came_and_outlive_a_restart() {
+async fn messages_outlive_a_restart_and_the_newest_event_leaves_first() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
-    for text in ["1", "2", "3"] {
-        store.enqueue(OutboxKind::Event, text.to_owned(), NOW).await.unwrap();
+    let clip_id = ClipId::generate();
+    let events = [(); 3].map(|()| EventId::generate());
+    for event_id in events {
+        store.enqueue_event(message(event_id, EventState::Started, clip_id)).await.unwrap();
     }
-    let first = store.next_messages(MessageId::default(), 1).await.unwrap().remove(0);
+    store.enqueue_event(message(events[0], EventState::Ended, clip_id)).await.unwrap();
+    let first = store.next_messages(&[], 1).await.unwrap().remove(0);
     store.remove_message(first.id).await.unwrap();
     drop(store);
 
-    let messages = open(&directory).next_messages(MessageId::default(), 10).await.unwrap();
-    let payloads: Vec<&str> = messages.iter().map(|message| message.payload.as_str()).collect();
-    assert_eq!(payloads, ["2", "3"]);
-    assert!(messages[0].id > first.id);
-}
-
-#[tokio::test]
-async fn a_reader_goes_on_after_the_last_message_it_saw() {
-    let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
-    for text in ["1", "2", "3"] {
-        store.enqueue(OutboxKind::Event, text.to_owned(), NOW).await.unwrap();
-    }
-    let first = store.next_messages(MessageId::default(), 2).await.unwrap();
-    let rest = store.next_messages(first[1].id, 2).await.unwrap();
-    assert_eq!(rest.len(), 1);
-    assert_eq!(rest[0].payload, "3");
+    let messages = store.next_messages(&[], 10).await.unwrap();
+    let told = |payload: &str| {
+        let message: EventMessage = serde_json::from_str(payload).unwrap();
+        (message.event_id, message.state)
+    };
+    let order: Vec<_> = messages.iter().map(|message| told(&message.payload)).collect();
+    let expected = [
+        (events[0], EventState::Ended),
+        (events[2], EventState::Started),
+        (events[1], EventState::Started),
+    ];
+    assert_eq!(told(&first.payload), (events[0], EventState::Started));
+    assert_eq!(order, expected);
+
+    let on_the_way = [messages[0].id, messages[1].id];
+    let rest = store.next_messages(&on_the_way, 10).await.unwrap();
+    assert_eq!(rest, messages[2..], "what is on its way is not offered again");
 }
 
 #[tokio::test]
 async fn a_message_wakes_the_uplink() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
-    store.enqueue(OutboxKind::Event, "{}".to_owned(), NOW).await.unwrap();
+    store.enqueue_ack("{}".to_owned(), NOW).await.unwrap();
     store.outbox_wake().notified().await;
 }
 
@@ -134,7 +136,7 @@ async fn a_command_runs_once_and_its_answer_is_given_again() {
 
     let again = store.begin_command(command_id, "snapshot", NOW).await.unwrap();
     assert_eq!(again, Begin::Done(ack(command_id)));
-    let messages = store.next_messages(MessageId::default(), 10).await.unwrap();
+    let messages = store.next_messages(&[], 10).await.unwrap();
     assert_eq!(messages.len(), 1, "the ack went into the outbox once");
     assert_eq!(messages[0].kind, OutboxKind::Ack);
 }
@@ -188,7 +190,7 @@ async fn a_clip_its_upload_and_its_event_close_together() {
     assert_eq!(clip.parts.len(), 1);
     assert_eq!((clip.parts[0].kind, clip.parts[0].length), (PartKind::File, 100));
     assert!(store.open_clips().await.unwrap().is_empty());
-    assert_eq!(store.next_messages(MessageId::default(), 10).await.unwrap().len(), 2);
+    assert_eq!(store.next_messages(&[], 10).await.unwrap().len(), 2);
     assert_eq!(store.queue_length().await.unwrap(), 3);
 }
 

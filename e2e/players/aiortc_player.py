@@ -1,15 +1,21 @@
 """Watches a camera by WHEP with aiortc, a WebRTC stack that is not ours, and tells what it saw.
 
 Takes its orders as JSON on standard input: {"base", "ca"?, "token", "camera_id", "frames"} with an
-optional "refuse_udp" (TURN over TCP alone) and "relay_only". Prints one JSON object.
+optional "refuse_udp" (TURN over TCP alone) and "tls_alone" (TURN over TLS alone). Prints one JSON object.
+
+Where the relay answers 307, it goes on at that WHEP URL, without the relay's token. A server that
+makes the offer itself (406) gets the answer by PATCH.
 """
 
 import asyncio
 import json
+import os
 import re
 import ssl
 import sys
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
@@ -17,12 +23,20 @@ from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSession
 
 def request(orders, method, path, body=None, headers=None):
     context = ssl.create_default_context(cafile=orders["ca"]) if orders.get("ca") else None
-    call = urllib.request.Request(orders["base"] + path, method=method, data=body)
-    call.add_header("authorization", "Bearer " + orders["token"])
+    url = urllib.parse.urljoin(orders["base"], path)
+    call = urllib.request.Request(url, method=method, data=body)
+    if url.startswith(orders["base"]):
+        call.add_header("authorization", "Bearer " + orders["token"])
     for name, value in (headers or {}).items():
         call.add_header(name, value)
-    with urllib.request.urlopen(call, context=context, timeout=20) as answer:
-        return answer.status, answer.headers, answer.read().decode()
+    try:
+        with urllib.request.urlopen(call, context=context, timeout=20) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        # urllib does not repeat a POST elsewhere.
+        if answer.code in (307, 406):
+            return answer.code, answer.headers, answer.read().decode()
+        raise
 
 
 def ice_servers(headers):
@@ -42,31 +56,58 @@ def ice_servers(headers):
 
 def chosen(servers, orders):
     """aiortc takes one STUN and one TURN server: the first of each that it finds."""
+    if orders.get("tls_alone"):
+        return [server for server in servers if server.urls.startswith("turns:")]
     if orders.get("refuse_udp"):
         return [server for server in servers if "transport=tcp" in server.urls]
     return servers
 
 
-async def watch(orders):
-    whep = "/api/v1/cameras/%s/whep" % orders["camera_id"]
-    _, headers, _ = request(orders, "OPTIONS", whep)
-    offered = ice_servers(headers)
-    connection = RTCPeerConnection(RTCConfiguration(iceServers=chosen(offered, orders)))
-    connection.addTransceiver("video", direction="recvonly")
+def connect(servers):
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
     arrived = asyncio.Future()
 
     @connection.on("track")
     def on_track(track):
         arrived.set_result(track)
 
+    return connection, arrived
+
+
+async def watch(orders):
+    whep = "/api/v1/cameras/%s/whep" % orders["camera_id"]
+    _, headers, _ = request(orders, "OPTIONS", whep)
+    offered = ice_servers(headers)
+    servers = chosen(offered, orders)
+    connection, arrived = connect(servers)
+    connection.addTransceiver("video", direction="recvonly")
     await connection.setLocalDescription(await connection.createOffer())
     offer = connection.localDescription.sdp
     started = time.monotonic()
     status, headers, answer = await asyncio.to_thread(
         request, orders, "POST", whep, offer.encode(), {"content-type": "application/sdp"}
     )
-    location = headers["location"]
-    await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
+    redirected_to = None
+    if status == 307:
+        whep = redirected_to = headers["location"]
+        status, headers, answer = await asyncio.to_thread(
+            request, orders, "POST", whep, offer.encode(), {"content-type": "application/sdp"}
+        )
+    location = urllib.parse.urljoin(redirected_to or orders["base"], headers["location"])
+    if status == 406:
+        connection, arrived = connect(servers)
+        await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="offer"))
+        await connection.setLocalDescription(await connection.createAnswer())
+        await asyncio.to_thread(
+            request,
+            orders,
+            "PATCH",
+            location,
+            connection.localDescription.sdp.encode(),
+            {"content-type": "application/sdp", "if-match": headers["etag"]},
+        )
+    else:
+        await connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
     track = await asyncio.wait_for(arrived, 20)
     frame = await asyncio.wait_for(track.recv(), 20)
     first_frame_s = time.monotonic() - started
@@ -74,7 +115,7 @@ async def watch(orders):
         frame = await asyncio.wait_for(track.recv(), 10)
     # The camera measures every two seconds.
     session = {}
-    for _ in range(50):
+    for _ in range(0 if redirected_to else 50):
         _, _, text = await asyncio.to_thread(request, orders, "GET", location)
         session = json.loads(text)
         if (session.get("statistics") or {}).get("local_candidate"):
@@ -85,6 +126,7 @@ async def watch(orders):
     return {
         "status": status,
         "deleted": deleted,
+        "redirected_to": redirected_to,
         "first_frame_s": first_frame_s,
         "width": frame.width,
         "height": frame.height,
@@ -93,4 +135,12 @@ async def watch(orders):
     }
 
 
-print(json.dumps(asyncio.run(watch(json.load(sys.stdin)))))
+def main():
+    orders = json.load(sys.stdin)
+    if orders.get("ca"):
+        # As if the relay's authority were installed: for TURN over TLS, too.
+        os.environ["SSL_CERT_FILE"] = orders["ca"]
+    print(json.dumps(asyncio.run(watch(orders))))
+
+
+main()

@@ -42,6 +42,14 @@ impl Default for Scene {
     }
 }
 
+/// What `agent.toml` says of an SFU.
+#[derive(Debug, Clone)]
+pub struct SfuSettings {
+    pub whip_url: String,
+    pub whep_url: String,
+    pub token_file: PathBuf,
+}
+
 /// What `agent.toml` says, as far as tests vary it.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -51,6 +59,8 @@ pub struct Settings {
     pub max_clip_s: u32,
     /// `off`, `prefer` or `require`; the agent's default without it.
     pub live_authenticity: Option<&'static str>,
+    /// Where the camera publishes; without it viewers come to the camera.
+    pub sfu: Option<SfuSettings>,
     /// Of the disk. Tests go by the machine's own disk, however full it is, unless they bring one.
     pub min_free_percent: u32,
 }
@@ -63,6 +73,7 @@ impl Settings {
             post_roll_s: 5,
             max_clip_s: 60,
             live_authenticity: None,
+            sfu: None,
             min_free_percent: 0,
         }
     }
@@ -80,15 +91,27 @@ impl Settings {
             }
         };
         let Self { pre_roll_s, post_roll_s, max_clip_s, min_free_percent, .. } = self;
-        let live = self
-            .live_authenticity
-            .map(|mode| format!("[live]\nauthenticity = \"{mode}\"\n"))
-            .unwrap_or_default();
+        let live = self.live_to_toml();
         format!(
             "name = \"front door\"\n[source]\n{source}[recording]\npre_roll_s = {pre_roll_s}\n\
              post_roll_s = {post_roll_s}\nmax_clip_s = {max_clip_s}\n\
              min_free_percent = {min_free_percent}\n{live}"
         )
+    }
+
+    fn live_to_toml(&self) -> String {
+        let mut text = "[live]\n".to_owned();
+        if let Some(mode) = self.live_authenticity {
+            text += &format!("authenticity = \"{mode}\"\n");
+        }
+        if let Some(SfuSettings { whip_url, whep_url, token_file }) = &self.sfu {
+            text += &format!(
+                "mode = \"sfu\"\n[live.sfu]\nwhip_url = \"{whip_url}\"\n\
+                 whep_url = \"{whep_url}\"\ntoken_file = \"{}\"\n",
+                token_file.display()
+            );
+        }
+        text
     }
 }
 

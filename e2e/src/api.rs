@@ -95,6 +95,16 @@ impl Api {
         Ok(Self { token: Some(token), ..self.clone() })
     }
 
+    /// Signs in as a browser does; gives its cookie, `name=value`.
+    pub async fn session_cookie(&self, email: &str, password: &str) -> Result<String> {
+        let body = json!({ "email": email, "password": password });
+        let request = self.anonymous().request(Method::POST, "auth/login").json(&body);
+        let response = request.send().await.context("the relay cannot be reached")?;
+        let cookie = response.headers().get("set-cookie").context("login gave no cookie")?;
+        let cookie = cookie.to_str().context("a cookie that is no text")?;
+        Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+    }
+
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(self.request(Method::GET, path)).await
     }

@@ -20,6 +20,23 @@ pub enum Firewall {
     Open,
     /// No UDP at all, as in some offices and hotels.
     NoUdp,
+    /// The viewer's lets nothing out but TLS, to the relay's web and to its TURN server. The
+    /// camera's, which also has MQTT to speak, is open.
+    TlsAlone,
+}
+
+impl Firewall {
+    /// What the NAT of this household drops.
+    fn drops(self, role: &str) -> &'static str {
+        match (self, role) {
+            (Self::NoUdp, _) => "meta l4proto udp drop;",
+            (Self::TlsAlone, "view") => {
+                "iifname \"lan\" meta l4proto udp drop;\n\
+                 iifname \"lan\" tcp dport != { 5349, 8080 } drop;"
+            }
+            (Self::Open | Self::TlsAlone, _) => "",
+        }
+    }
 }
 
 /// The namespaces; dropping it removes them.
@@ -100,12 +117,12 @@ impl Networks {
         ip(&["-n", &nat, "route", "add", "default", "via", &format!("11.0.{number}.1")])?;
         ip(&["-n", &device, "route", "add", "default", "via", &format!("192.168.{number}.1")])?;
         self.forward(&format!("{role}nat"))?;
-        let udp = if firewall == Firewall::NoUdp { "meta l4proto udp drop;" } else { "" };
+        let drops = firewall.drops(role);
         let rules = format!(
             "table ip home {{\n\
              chain leaving {{ type nat hook postrouting priority 100;\n\
              oifname \"wan\" masquerade random,fully-random; }}\n\
-             chain passing {{ type filter hook forward priority 0; policy drop; {udp}\n\
+             chain passing {{ type filter hook forward priority 0; policy drop; {drops}\n\
              iifname \"lan\" accept; ct state established,related accept; }}\n}}\n"
         );
         run("ip", &["netns", "exec", &nat, "nft", "-f", "-"], &rules)

@@ -1,6 +1,8 @@
 //! Players that others wrote. They are fetched at their first use, from the registries where
 //! everybody gets them, and stay in cargo's target directory.
 
+mod node;
+
 use std::{
     ffi::OsStr,
     fs::{self, File},
@@ -11,9 +13,11 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+pub use self::node::Node;
 use crate::{api::Api, process, programs};
 
 const REQUIREMENTS: &str = include_str!("../players/requirements.txt");
+const GSTREAMER_PLAYER: &str = include_str!("../players/gstreamer_player.py");
 const AIORTC_PLAYER: &str = include_str!("../players/aiortc_player.py");
 
 /// What aiortc saw of a camera.
@@ -24,6 +28,9 @@ pub struct Seen {
     pub first_frame_s: f64,
     pub width: u32,
     pub height: u32,
+    /// Where the relay sent the player to, if it did.
+    #[serde(default)]
+    pub redirected_to: Option<String>,
     /// The ICE servers that the relay named.
     pub urls: Vec<String>,
     /// As the relay showed it while the picture was there.
@@ -44,6 +51,41 @@ pub struct Aiortc {
     python: PathBuf,
 }
 
+/// `GStreamer`'s own receiver, with Debian's bindings for Python.
+#[derive(Debug)]
+pub struct Gstreamer {
+    python: PathBuf,
+}
+
+impl Gstreamer {
+    /// `None`, with a loud word why, where the bindings are missing.
+    pub fn find() -> Result<Option<Self>> {
+        let python = PathBuf::from("/usr/bin/python3");
+        let load = "import gi; gi.require_version('GstWebRTC', '1.0')";
+        let found = process::run(&python, &["-c".as_ref(), load.as_ref()], "");
+        if matches!(&found, Ok((status, _, _)) if status.success()) {
+            return Ok(Some(Self { python }));
+        }
+        skipped("GStreamer has no bindings for Python: build/install-packages test");
+        Ok(None)
+    }
+
+    /// Watches until so many frames were decoded. Blocks.
+    pub fn watch(&self, viewer: &Api, camera_id: &str, frames: u32) -> Result<Seen> {
+        let script = programs::target()?.join("players/gstreamer_player.py");
+        fs::create_dir_all(programs::target()?.join("players"))?;
+        fs::write(&script, GSTREAMER_PLAYER).context("cannot write the player")?;
+        let orders = json!({
+            "base": viewer.base(), "token": viewer.token(), "camera_id": camera_id,
+            "frames": frames,
+        });
+        let (status, output, error) =
+            process::run(&self.python, &[script.as_os_str()], &orders.to_string())?;
+        ensure!(status.success(), "GStreamer: {status}: {error}");
+        serde_json::from_str(&output).with_context(|| format!("GStreamer said: {output}"))
+    }
+}
+
 /// How aiortc is to watch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Watching<'a> {
@@ -53,46 +95,14 @@ pub struct Watching<'a> {
     pub ca: Option<&'a Path>,
     /// TURN over TCP alone.
     pub refuse_udp: bool,
+    /// TURN over TLS alone.
+    pub tls_alone: bool,
 }
 
 impl Aiortc {
     /// Installs it, if it is not there yet. `None`, with a loud word why, where it cannot be had.
     pub fn install() -> Result<Option<Self>> {
-        let players = programs::target()?.join("players");
-        let folder = players.join("aiortc");
-        let python = folder.join("bin/python");
-        let stamp = folder.join("requirements.txt");
-        fs::create_dir_all(&folder).context("cannot make target/players")?;
-        // Tests run side by side; the first installs for all.
-        let turn = File::create(players.join("install.lock")).context("cannot make a lock file")?;
-        turn.lock().context("cannot wait for another test's installation")?;
-        if fs::read_to_string(&stamp).ok().as_deref() == Some(REQUIREMENTS) {
-            return Ok(Some(Self { python }));
-        }
-        let wanted = folder.join("wanted.txt");
-        fs::write(&wanted, REQUIREMENTS).context("cannot write the list of requirements")?;
-        let venv = ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()];
-        let pip: [&OsStr; 6] = [
-            "-m".as_ref(),
-            "pip".as_ref(),
-            "install".as_ref(),
-            "--quiet".as_ref(),
-            "--requirement".as_ref(),
-            wanted.as_os_str(),
-        ];
-        let steps = [(Path::new("python3"), &venv[..]), (&python, &pip[..])];
-        for (program, arguments) in steps {
-            let outcome = process::run(program, arguments, "");
-            let failed = match outcome {
-                Ok((status, _, _)) if status.success() => continue,
-                Ok((_, output, error)) => format!("{output}{error}"),
-                Err(error) => format!("{error:#}"),
-            };
-            skipped(&format!("aiortc cannot be installed: {failed}"));
-            return Ok(None);
-        }
-        fs::rename(&wanted, &stamp).context("cannot keep the list of requirements")?;
-        Ok(Some(Self { python }))
+        Ok(install_python("aiortc", REQUIREMENTS)?.map(|python| Self { python }))
     }
 
     /// Watches until so many frames were decoded. Blocks.
@@ -108,6 +118,7 @@ impl Aiortc {
         let orders = json!({
             "base": viewer.base(), "token": viewer.token(), "camera_id": camera_id,
             "frames": frames, "ca": how.ca, "refuse_udp": how.refuse_udp,
+            "tls_alone": how.tls_alone,
         });
         let (program, arguments) = match how.namespace {
             None => (self.python.as_path(), vec![script.as_os_str()]),
@@ -121,6 +132,46 @@ impl Aiortc {
         ensure!(status.success(), "aiortc: {status}: {error}");
         serde_json::from_str(&output).with_context(|| format!("aiortc said: {output}"))
     }
+}
+
+/// Makes a place of Python's with these packages, if it is not there yet; gives its Python. `None`,
+/// with a loud word why, where they cannot be had.
+fn install_python(name: &str, requirements: &str) -> Result<Option<PathBuf>> {
+    let players = programs::target()?.join("players");
+    let folder = players.join(name);
+    let python = folder.join("bin/python");
+    let stamp = folder.join("requirements.txt");
+    fs::create_dir_all(&folder).context("cannot make target/players")?;
+    // Tests run side by side; the first installs for all.
+    let turn = File::create(players.join("install.lock")).context("cannot make a lock file")?;
+    turn.lock().context("cannot wait for another test's installation")?;
+    if fs::read_to_string(&stamp).ok().as_deref() == Some(requirements) {
+        return Ok(Some(python));
+    }
+    let wanted = folder.join("wanted.txt");
+    fs::write(&wanted, requirements).context("cannot write the list of requirements")?;
+    let venv = ["-m".as_ref(), "venv".as_ref(), folder.as_os_str()];
+    let pip: [&OsStr; 6] = [
+        "-m".as_ref(),
+        "pip".as_ref(),
+        "install".as_ref(),
+        "--quiet".as_ref(),
+        "--requirement".as_ref(),
+        wanted.as_os_str(),
+    ];
+    let steps = [(Path::new("python3"), &venv[..]), (&python, &pip[..])];
+    for (program, arguments) in steps {
+        let outcome = process::run(program, arguments, "");
+        let failed = match outcome {
+            Ok((status, _, _)) if status.success() => continue,
+            Ok((_, output, error)) => format!("{output}{error}"),
+            Err(error) => format!("{error:#}"),
+        };
+        skipped(&format!("{name} cannot be installed: {failed}"));
+        return Ok(None);
+    }
+    fs::rename(&wanted, &stamp).context("cannot keep the list of requirements")?;
+    Ok(Some(python))
 }
 
 /// A test that cannot run says so where people look.

@@ -120,7 +120,9 @@ impl Leg {
                 if let Some(sender) = &sender {
                     *lock(sender) = Some(from);
                 }
-                link.take(&buffer[..length], &queue);
+                if let Some(at) = link.pass(length, Instant::now()) {
+                    queue.try_send((at, buffer[..length].to_vec())).ok();
+                }
             }
         };
         tokio::join!(self.deliver(packets), receive);
@@ -152,23 +154,23 @@ impl Link {
         Self { conditions, limited, free_at: Instant::now(), chance: seed }
     }
 
-    fn take(&mut self, packet: &[u8], queue: &mpsc::Sender<Packet>) {
+    /// When a packet of so many bytes comes out at the other end; nothing when it is lost.
+    fn pass(&mut self, bytes: usize, now: Instant) -> Option<Instant> {
         let conditions = *lock(&self.conditions);
-        let now = Instant::now();
         if self.next_permille() < conditions.loss_permille {
-            return;
+            return None;
         }
         if let Some(kbps) = conditions.rate_kbps.filter(|_| self.limited) {
             let begin = self.free_at.max(now);
             if begin - now > conditions.longest_queue {
-                return;
+                return None;
             }
-            let bits = u32::try_from(packet.len()).unwrap_or(u32::MAX).saturating_mul(8);
+            let bits = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(8);
             self.free_at = begin + Duration::from_secs(1) * bits / (kbps * 1_000);
         } else {
             self.free_at = now;
         }
-        queue.try_send((self.free_at + conditions.delay, packet.to_vec())).ok();
+        Some(self.free_at + conditions.delay)
     }
 
     /// 0 to 999, by the `SplitMix64` generator.
@@ -220,47 +222,46 @@ pub fn with_candidate(sdp: &str, address: SocketAddr) -> String {
 mod tests {
     use super::*;
 
-    /// Sends packets of 1,000 bytes through a network and counts what arrives.
-    async fn arriving(conditions: Conditions, packets: u32) -> u32 {
-        let camera = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let shaper = Shaper::start(camera.local_addr().unwrap(), conditions, 7).await.unwrap();
-        let viewer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        // Until it is through, nobody knows where the viewer is.
-        let hello = Conditions { loss_permille: 0, ..conditions };
-        shaper.set(hello);
-        viewer.send_to(b"hello", shaper.address()).await.unwrap();
-        let mut buffer = [0; LARGEST];
-        let (_, shaper_address) = camera.recv_from(&mut buffer).await.unwrap();
-        shaper.set(conditions);
-        for _ in 0..packets {
-            camera.send_to(&[0; 1_000], shaper_address).await.unwrap();
-            tokio::task::yield_now().await;
-        }
-        let mut count = 0;
-        let quiet = Duration::from_millis(500);
-        while tokio::time::timeout(quiet, viewer.recv(&mut buffer)).await.is_ok() {
-            count += 1;
-        }
-        count
-    }
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     #[tokio::test]
     async fn a_network_like_none_at_all_loses_nothing() {
-        assert_eq!(arriving(Conditions::default(), 100).await, 100);
+        let camera = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let clean = Conditions::default();
+        let shaper = Shaper::start(camera.local_addr().unwrap(), clean, 7).await.unwrap();
+        let viewer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        // Until it is through, nobody knows where the viewer is.
+        viewer.send_to(b"hello", shaper.address()).await.unwrap();
+        let mut buffer = [0; LARGEST];
+        let (_, shaper_address) = camera.recv_from(&mut buffer).await.unwrap();
+        for number in 0..100 {
+            camera.send_to(&[number; 1_000], shaper_address).await.unwrap();
+            let arriving = viewer.recv(&mut buffer);
+            let length = tokio::time::timeout(PATIENCE, arriving).await.unwrap().unwrap();
+            assert_eq!(buffer[..length], [number; 1_000]);
+        }
     }
 
-    #[tokio::test]
-    async fn losses_are_those_that_were_ordered() {
-        let count = arriving(Conditions { loss_permille: 200, ..Conditions::default() }, 80).await;
-        assert!((50..76).contains(&count), "{count} of 80");
+    /// How many of a hundred packets of 1,000 bytes come out of a link, sent so far apart.
+    fn passing(conditions: Conditions, gap: Duration) -> usize {
+        let mut link = Link::new(Arc::new(Mutex::new(conditions)), true, 7);
+        let begin = Instant::now();
+        (0..100).filter(|packet| link.pass(1_000, begin + gap * *packet).is_some()).count()
     }
 
-    #[tokio::test]
-    async fn a_narrow_link_drops_what_would_wait_too_long() {
-        // A packet takes 20 ms: sixteen fill the queue.
+    #[test]
+    fn losses_are_those_that_were_ordered() {
+        let lossy = Conditions { loss_permille: 200, ..Conditions::default() };
+        let count = passing(lossy, Duration::ZERO);
+        assert!((70..90).contains(&count), "{count} of 100");
+    }
+
+    #[test]
+    fn a_narrow_link_drops_what_would_wait_too_long() {
+        // A packet takes 20 ms: those that wait for no more than 300 ms are sixteen.
         let narrow = Conditions { rate_kbps: Some(400), ..Conditions::default() };
-        let count = arriving(narrow, 100).await;
-        assert!((10..40).contains(&count), "{count} of 100");
+        assert_eq!(passing(narrow, Duration::ZERO), 16);
+        assert_eq!(passing(narrow, Duration::from_millis(20)), 100);
     }
 
     #[test]

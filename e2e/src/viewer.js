@@ -2,6 +2,7 @@
 // origin, with the session cookie of whoever signed in there.
 window.viewer = (() => {
   const sessions = new Map();
+  let opened = 0;
   const api = '/api/v1';
 
   const post = (path, body) =>
@@ -62,7 +63,8 @@ window.viewer = (() => {
     }
     const answeredMs = performance.now() - begin;
     const location = answer.headers.get('location');
-    const session = sessions.size + 1;
+    opened += 1;
+    const session = opened;
     sessions.set(session, { connection, video, location, firstFrame });
     return { status: 201, session, location, answer: body, answered_ms: answeredMs };
   };
@@ -81,31 +83,39 @@ window.viewer = (() => {
     return { ...offered, first_frame_ms: await accept(offered.session, offered.answer) };
   };
 
-  // When each frame was shown during so many milliseconds, in milliseconds.
+  // What was shown during so many milliseconds: when the frames went to the screen that the page
+  // was told of, in milliseconds, and how many went there from the first of these to the last. A
+  // busy page is not told of each; a frame that was replaced before it could be shown counts
+  // nowhere.
   const shown = (session, milliseconds) =>
     new Promise((resolve) => {
       const { video } = sessions.get(session);
-      const begin = performance.now();
-      const times = [];
+      const frames = [];
       let running = true;
-      const frame = (now) => {
-        times.push(now - begin);
+      const frame = (_, { presentationTime, presentedFrames }) => {
+        frames.push({ presentationTime, presentedFrames });
         if (running) video.requestVideoFrameCallback(frame);
       };
       video.requestVideoFrameCallback(frame);
       setTimeout(() => {
         running = false;
-        resolve(times);
+        const [first, last] = [frames[0], frames.at(-1)];
+        resolve({
+          times_ms: frames.map(({ presentationTime }) => presentationTime - first.presentationTime),
+          frames: frames.length === 0 ? 0 : last.presentedFrames - first.presentedFrames + 1,
+        });
       }, milliseconds);
     });
 
-  const framesDecoded = async (session) => {
-    let frames = 0;
+  // Counted from the beginning of the session: see RTCInboundRtpStreamStats.
+  const statistics = async (session) => {
     for (const report of (await sessions.get(session).connection.getStats()).values()) {
-      if (report.type === 'inbound-rtp' && report.kind === 'video') frames = report.framesDecoded;
+      if (report.type === 'inbound-rtp' && report.kind === 'video') return report;
     }
-    return frames;
+    return null;
   };
+
+  const framesDecoded = async (session) => (await statistics(session))?.framesDecoded ?? 0;
 
   // The picture now, as 64 x 36 grey values, and its real size.
   const picture = (session) => {
@@ -160,7 +170,10 @@ window.viewer = (() => {
   const stop = async (session) => {
     const { connection, video, location } = sessions.get(session);
     const answer = await fetch(location, { method: 'DELETE' });
+    // A browser holds some hundreds of connections; what nobody knows any more is freed.
+    sessions.delete(session);
     connection.close();
+    video.srcObject = null;
     video.remove();
     return answer.status;
   };
@@ -196,5 +209,5 @@ window.viewer = (() => {
     return play(URL.createObjectURL(new Blob(blobs, { type: "video/mp4" })), limitMs);
   };
 
-  return { signIn, offer, accept, watch, shown, framesDecoded, picture, latencies, stop, play: playClip };
+  return { signIn, offer, accept, watch, shown, statistics, framesDecoded, picture, latencies, stop, play: playClip };
 })();

@@ -73,6 +73,49 @@ impl Picture {
     }
 }
 
+/// What was shown during a while.
+#[derive(Debug, Deserialize)]
+pub struct Shown {
+    /// When frames went to the screen, in milliseconds after the first. A busy page misses some.
+    pub times_ms: Vec<f64>,
+    /// How many went there from the first of these to the last.
+    pub frames: u32,
+}
+
+impl Shown {
+    pub fn seconds(&self) -> f64 {
+        self.times_ms.last().map_or(0.0, |last| last / 1_000.0)
+    }
+
+    pub fn longest_gap_ms(&self) -> f64 {
+        self.times_ms.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
+    }
+}
+
+/// What a browser counted of a session's video since its beginning.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ViewerStatistics {
+    /// From a frame's first packet to its last, all frames together, in seconds.
+    pub total_assembly_time: f64,
+    pub frames_assembled_from_multiple_packets: u64,
+    /// How long each frame was meant to wait, all frames together, in seconds.
+    pub jitter_buffer_target_delay: f64,
+    /// How long it would have been if nobody had told the player to wait longer.
+    pub jitter_buffer_minimum_delay: f64,
+    pub jitter_buffer_emitted_count: u64,
+}
+
+impl ViewerStatistics {
+    /// How much longer each frame since `before` waited, on average, than the player would have
+    /// waited by itself.
+    pub fn told_wait_s(&self, before: &Self) -> f64 {
+        let told = |at: &Self| at.jitter_buffer_target_delay - at.jitter_buffer_minimum_delay;
+        let frames = self.jitter_buffer_emitted_count - before.jitter_buffer_emitted_count;
+        (told(self) - told(before)) / f64::from(u32::try_from(frames.max(1)).unwrap_or(u32::MAX))
+    }
+}
+
 /// What came of playing a clip.
 #[derive(Debug, Deserialize)]
 pub struct Played {
@@ -139,10 +182,14 @@ impl Viewer {
         .await
     }
 
-    /// When each frame was shown during a while, in milliseconds from its begin.
-    pub async fn shown(&self, session: u32, during: Duration) -> Result<Vec<f64>> {
+    /// What was shown during a while.
+    pub async fn shown(&self, session: u32, during: Duration) -> Result<Shown> {
         let milliseconds = during.as_millis();
         self.page.evaluate(&format!("viewer.shown({session}, {milliseconds})")).await
+    }
+
+    pub async fn statistics(&self, session: u32) -> Result<ViewerStatistics> {
+        self.page.evaluate(&format!("viewer.statistics({session})")).await
     }
 
     pub async fn frames_decoded(&self, session: u32) -> Result<u64> {

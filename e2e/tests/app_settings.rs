@@ -177,6 +177,77 @@ async fn a_person_masks_a_window_and_sets_the_hours() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_person_sets_what_is_recorded_and_when() -> Result<()> {
+    Scenario::run("app_recording", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        open_settings(&page).await?;
+        set(&page, "pre-roll", "61").await?;
+        page.tap(&id("settings-save")).await?;
+        wait::until_true("what the camera would refuse is not sent", SOON, async || {
+            Ok(page.text(&id("settings-outcome")).await?.contains("from 0 to 60"))
+        })
+        .await?;
+        set(&page, "pre-roll", "7").await?;
+        set(&page, "post-roll", "9").await?;
+        set(&page, "recording-mode", "both").await?;
+        save(&page).await?;
+        wait::until_true("everything is recorded", SOON, async || is_recording(&stack).await)
+            .await?;
+
+        page.tap(&id("recording-schedule-enabled")).await?;
+        let far_hour = tap_an_hour_far_from_now(&page).await?;
+        page.screenshot("1-hours").await?;
+        save(&page).await?;
+        wait::until_true("outside the hours nothing is recorded", SOON, async || {
+            Ok(!is_recording(&stack).await?)
+        })
+        .await?;
+
+        let told = configuration(&stack).await?;
+        ensure!(told["recording_mode"] == "both", "{told}");
+        ensure!((&told["pre_roll_s"], &told["post_roll_s"]) == (&7.into(), &9.into()), "{told}");
+        let armed = told["recording_schedule"]["armed"].as_array().context("no hours")?;
+        ensure!(armed.len() == 1, "{told}");
+        page.reload().await?;
+        page.shows(&format!("{far_hour}[aria-pressed=\"true\"]"), SOON).await?;
+        let mode: String = page
+            .evaluate("document.querySelector('[data-testid=\"recording-mode\"]').value")
+            .await?;
+        ensure!(mode == "both", "the page shows {mode}");
+        page.screenshot("2-told").await
+    })
+    .await
+}
+
+async fn is_recording(stack: &Stack) -> Result<bool> {
+    let health = stack.owner.get(&stack.camera_path("health")).await?.expect(200)?.json();
+    Ok(health["recording"] == true)
+}
+
+/// Sets a field that has a value already.
+async fn set(page: &Page, name: &str, value: &str) -> Result<()> {
+    page.evaluate::<bool>(&format!(
+        "(() => {{ const field = document.querySelector('{}'); field.value = '{value}'; \
+         return ['input', 'change'].every((kind) => \
+         field.dispatchEvent(new Event(kind, {{ bubbles: true }}))); }})()",
+        id(name)
+    ))
+    .await?;
+    Ok(())
+}
+
+/// Three days from now, by the page's clock. Gives the hour's button.
+async fn tap_an_hour_far_from_now(page: &Page) -> Result<String> {
+    let day: u32 = page.evaluate("(new Date().getDay() + 9) % 7").await?;
+    let hour = format!("{} [data-day=\"{day}\"][data-hour=\"12\"]", id("recording-schedule-panel"));
+    page.tap(&hour).await?;
+    Ok(hour)
+}
+
+#[tokio::test]
 async fn a_person_sees_why_there_is_no_footage() -> Result<()> {
     Scenario::run("app_timeline", |directory| async move {
         let scene = Scene { quiet_s: 3_600, ..Scene::default() };

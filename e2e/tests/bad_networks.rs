@@ -71,3 +71,31 @@ async fn lost_packets_are_sent_again_and_the_picture_goes_on() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn the_player_waits_for_repairs_while_packets_are_lost_and_no_longer() -> Result<()> {
+    Scenario::run("wait_for_repairs", |directory| async move {
+        let stack = Stack::start(&directory, &street()?).await?;
+        let browser = Browser::start(&directory).await?;
+        let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
+        let clean = Conditions::default();
+        let (watched, network) = viewer.watch_through(&stack.camera_id, clean).await?;
+        let told_wait_s = async || {
+            let before = viewer.statistics(watched.session).await?;
+            viewer.frames_flow(watched.session, 10, SOON).await?;
+            Ok::<_, anyhow::Error>(viewer.statistics(watched.session).await?.told_wait_s(&before))
+        };
+        let limit = Duration::from_mins(2);
+        network.set(Conditions { loss_permille: 200, ..clean });
+        wait::until_true("the player waits for repairs", limit, async || {
+            Ok(told_wait_s().await? > 0.05)
+        })
+        .await?;
+        network.set(clean);
+        wait::until_true("the player waits no longer", limit, async || {
+            Ok(told_wait_s().await? < 0.01)
+        })
+        .await
+    })
+    .await
+}

@@ -46,6 +46,7 @@ async fn watch_from_home(
         namespace: Some(&viewer),
         ca: Some(&ca),
         refuse_udp: firewall == Firewall::NoUdp,
+        tls_alone: firewall == Firewall::TlsAlone,
     };
     let seen = aiortc.watch(&stack.owner, &stack.camera_id, 15, how)?;
     Ok((stack, seen))
@@ -84,6 +85,21 @@ async fn where_no_udp_passes_turn_over_tcp_helps() -> Result<()> {
     between_two_homes("nat_tcp", Firewall::NoUdp, async |directory, homes, aiortc| {
         let (_stack, seen) = watch_from_home(directory, homes, Firewall::NoUdp, "", aiortc).await?;
         ensure!(seen.candidates() == ("relay", "relay"), "{seen:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// The viewer's side alone: the camera's media engine has no TLS for TURN.
+#[tokio::test]
+async fn where_nothing_but_tls_passes_to_the_viewer_turn_over_tls_helps() -> Result<()> {
+    between_two_homes("nat_tls", Firewall::TlsAlone, async |directory, homes, aiortc| {
+        let firewall = Firewall::TlsAlone;
+        let (_stack, seen) = watch_from_home(directory, homes, firewall, "", aiortc).await?;
+        ensure!(seen.status == 201 && seen.width == 640, "{seen:?}");
+        let schemes: Vec<_> = seen.urls.iter().filter_map(|url| url.split(':').next()).collect();
+        ensure!(schemes == ["stun", "turn", "turn", "turns"], "{seen:?}");
+        ensure!(seen.candidates().1 == "relay", "{seen:?}");
         Ok(())
     })
     .await

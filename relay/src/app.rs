@@ -37,6 +37,7 @@ use crate::{
 
 /// The one that STUN and TURN have by convention.
 const TURN_PORT: u16 = 3478;
+const TURN_TLS_PORT: u16 = 5349;
 
 /// A relay that serves. Its URLs are in `app().config`.
 pub struct Relay {
@@ -80,7 +81,7 @@ impl Relay {
         let engines = Stage::default();
         let objects = start_store(&config, objects_door, &certificates, &metrics, &engines)?;
         let (broker, inbox) = start_broker(&mut config, &certificates, &metrics, &engines).await?;
-        let turn = start_turn(&config, &clock, &metrics, &engines).await?;
+        let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
         let app = Arc::new(App {
             turn,
             clock,
@@ -192,6 +193,7 @@ async fn start_broker(
 
 async fn start_turn(
     config: &Config,
+    certificates: &Certificates,
     clock: &Clock,
     metrics: &Metrics,
     engines: &Stage,
@@ -216,8 +218,14 @@ async fn start_turn(
             // On a machine with several addresses answers must come from the one that was asked.
             let is_here = std::net::UdpSocket::bind((address, 0)).is_ok();
             let narrowed = settings.listen.is_none() && is_here;
+            let listen = if narrowed { SocketAddr::new(address, TURN_PORT) } else { listen };
+            let tls = settings.tls.unwrap_or_else(|| config.is_https()).then(|| {
+                let default = SocketAddr::new(listen.ip(), TURN_TLS_PORT);
+                (settings.tls_listen.unwrap_or(default), certificates.server.clone())
+            });
             let turn = EmbeddedTurnConfig {
-                listen: if narrowed { SocketAddr::new(address, TURN_PORT) } else { listen },
+                listen,
+                tls,
                 host: config.host().to_owned(),
                 address,
                 relay_ports: settings.relay_ports.into(),

@@ -98,6 +98,11 @@ pub struct TurnConfig {
     pub engine: Option<TurnEngine>,
     /// Embedded: for UDP and TCP. Without it the address of the top-level `listen`, port 3478.
     pub listen: Option<SocketAddr>,
+    /// Embedded: for TLS, with the relay's own certificate. Without it the address of `listen`,
+    /// port 5349.
+    pub tls_listen: Option<SocketAddr>,
+    /// Embedded: whether TLS is served at all. Without it, where the relay is reached by https.
+    pub tls: Option<bool>,
     /// Embedded: the address at which others reach what is relayed. Without it the one that is
     /// listened on, or else the one that `public_url` has in the DNS.
     pub address: Option<IpAddr>,
@@ -198,6 +203,8 @@ impl Default for TurnConfig {
         Self {
             engine: None,
             listen: None,
+            tls_listen: None,
+            tls: None,
             address: None,
             relay_ports: [49_152, 50_175],
             allow_peers: Vec::new(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     first_protocol,
-    ids::{CameraId, ClipId, EventId, SiteId},
+    ids::{BootId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
 
@@ -95,6 +95,11 @@ pub struct ClipAnnouncement {
     pub started_at: UnixMillis,
     #[serde(default)]
     pub clock: ClockState,
+    /// With the uptime, gives it its time when the clock is set later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<BootId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_uptime_ms: Option<u64>,
     /// Still being written: its parts come as they are recorded.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recording: bool,

@@ -39,6 +39,11 @@ pub struct Configuration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy_masks: Option<Vec<PrivacyMask>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_mode: Option<RecordingMode>,
+    /// The hours of continuous footage; events are recorded at any hour. Without any, always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recording_schedule: Option<Schedule>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pre_roll_s: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub post_roll_s: Option<u32>,
@@ -59,6 +64,34 @@ pub struct Configuration {
     /// takes them away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_quiet_hours: Option<QuietHours>,
+}
+
+/// What becomes footage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingMode {
+    /// Clips of motion.
+    Event,
+    /// Everything, in pieces of a minute that stay on the camera; motion is told without a clip.
+    Continuous,
+    /// Clips of motion, and everything between them.
+    Both,
+    Off,
+    /// A mode that a newer reader knows and this one does not.
+    #[serde(other)]
+    Unknown,
+}
+
+impl RecordingMode {
+    /// Whether motion gets clips of its own.
+    pub fn records_events(self) -> bool {
+        matches!(self, Self::Event | Self::Both)
+    }
+
+    /// Whether what happens between events is recorded too.
+    pub fn records_all(self) -> bool {
+        matches!(self, Self::Continuous | Self::Both)
+    }
 }
 
 /// The same hours every day, over midnight where they end before they begin.
@@ -135,12 +168,13 @@ pub struct PrivacyMask {
     pub points: Vec<Point>,
 }
 
-/// The hours in which motion opens events, in the time of the place where the camera hangs.
+/// Hours of a week, in the time of the place where the camera hangs: those in which motion opens
+/// events, or those in which continuous footage is recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
     /// A name of the IANA time zone database, for instance `Europe/Zurich`.
     pub time_zone: String,
-    /// Without any, motion always opens events.
+    /// Without any, always.
     #[serde(default)]
     pub armed: Vec<Period>,
 }
@@ -180,6 +214,8 @@ impl Configuration {
             motion_cool_down_s: newer.motion_cool_down_s.or(self.motion_cool_down_s),
             schedule: newer.schedule.or(self.schedule),
             privacy_masks: newer.privacy_masks.or(self.privacy_masks),
+            recording_mode: newer.recording_mode.or(self.recording_mode),
+            recording_schedule: newer.recording_schedule.or(self.recording_schedule),
             pre_roll_s: newer.pre_roll_s.or(self.pre_roll_s),
             post_roll_s: newer.post_roll_s.or(self.post_roll_s),
             max_clip_s: newer.max_clip_s.or(self.max_clip_s),
@@ -206,7 +242,16 @@ impl Configuration {
         share("motion_sensitivity", self.motion_sensitivity)?;
         check_zones(self.motion_zones.as_deref().unwrap_or_default())?;
         check_masks(self.privacy_masks.as_deref().unwrap_or_default())?;
-        self.schedule.as_ref().map_or(Ok(()), Schedule::validate)
+        if self.recording_mode == Some(RecordingMode::Unknown) {
+            return Err(
+                "recording_mode: expected `event`, `continuous`, `both` or `off`".to_owned()
+            );
+        }
+        let check = |field, schedule: &Option<Schedule>| {
+            schedule.as_ref().map_or(Ok(()), |schedule| schedule.validate(field))
+        };
+        check("recording_schedule", &self.recording_schedule)?;
+        check("schedule", &self.schedule)
     }
 }
 
@@ -282,19 +327,19 @@ fn is_name(text: &str) -> bool {
 }
 
 impl Schedule {
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self, field: &str) -> Result<(), String> {
         let in_names = |letter: u8| letter.is_ascii_alphanumeric() || b"/_+-".contains(&letter);
         let length = self.time_zone.len();
         if !(1..=TIME_ZONE_CHARS_MAX).contains(&length) || !self.time_zone.bytes().all(in_names) {
-            return Err("schedule.time_zone: expected a name such as Europe/Zurich".to_owned());
+            return Err(format!("{field}.time_zone: expected a name such as Europe/Zurich"));
         }
-        at_most("schedule.armed", self.armed.len(), PERIODS_MAX)?;
+        at_most(&format!("{field}.armed"), self.armed.len(), PERIODS_MAX)?;
         let sound = |period: &Period| {
             period.from_minute < period.until_minute && period.until_minute <= MINUTES_A_DAY
         };
         match self.armed.iter().position(|period| !sound(period)) {
             Some(at) => Err(format!(
-                "schedule.armed[{at}]: expected from_minute < until_minute <= {MINUTES_A_DAY}"
+                "{field}.armed[{at}]: expected from_minute < until_minute <= {MINUTES_A_DAY}"
             )),
             None => Ok(()),
         }

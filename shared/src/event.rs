@@ -114,9 +114,23 @@ pub struct Health {
     #[serde(default)]
     pub write_errors: u64,
     pub viewers: u32,
+    /// How publishing to an SFU goes; absent when the camera serves its viewers itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sfu: Option<SfuHealth>,
     /// What is wrong now, one sentence each; empty when all is well.
     #[serde(default)]
     pub errors: Vec<String>,
+}
+
+/// How a camera's publication at an SFU fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SfuHealth {
+    pub publishing: bool,
+    /// Where viewers find it.
+    pub whep_url: String,
+    /// Why it is not published, or was not at the last try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -143,4 +157,15 @@ pub struct Presence {
     pub boot_id: BootId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
+    /// The last boots whose times the camera knows, because its clock was set while they lasted:
+    /// what it told before gets its time by them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boots: Vec<BootTime>,
+}
+
+/// When a boot of the camera began, by a clock that was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootTime {
+    pub boot_id: BootId,
+    pub began_at: UnixMillis,
 }

@@ -13,6 +13,7 @@ pub mod pairing;
 pub mod signal;
 pub mod time;
 pub mod topic;
+pub mod web_address;
 
 /// Version of the wire protocol. Every hello (claim, presence) and every message carries it.
 pub const PROTOCOL_VERSION: u32 = 1;

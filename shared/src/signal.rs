@@ -21,9 +21,14 @@ pub struct Signal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdp_mid: Option<String>,
     /// Why a `bye` was said. From a camera: `busy`, `privacy_mode`, `invalid_offer`,
-    /// `not_authentic`, `viewer_gone`, `worker_restarted`, `shutting_down`, `failed`.
+    /// `not_authentic`, `viewer_gone`, `worker_restarted`, `shutting_down`, `failed`,
+    /// `redirected`, `not_published`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where the camera's picture is to be had instead: the WHEP URL of an SFU. Set on a `bye`
+    /// for the reason `redirected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
     /// The replica that wants the answers; set on an offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
@@ -51,6 +56,7 @@ impl Signal {
             candidate: None,
             sdp_mid: None,
             reason: None,
+            location: None,
             reply_to: None,
             ice_servers: Vec::new(),
             trickle: false,
@@ -65,6 +71,11 @@ impl Signal {
 
     pub fn bye(session_id: SessionId, reason: impl Into<String>) -> Self {
         Self { reason: Some(reason.into()), ..Self::new(session_id, SignalKind::Bye) }
+    }
+
+    /// Sends a viewer elsewhere.
+    pub fn redirect(session_id: SessionId, location: impl Into<String>) -> Self {
+        Self { location: Some(location.into()), ..Self::bye(session_id, "redirected") }
     }
 }
 

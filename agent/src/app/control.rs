@@ -157,8 +157,10 @@ impl Control {
     }
 
     async fn configure(&mut self, changes: Configuration) -> Execution {
-        if let Some(Err(unknown)) = changes.schedule.as_ref().map(Week::new) {
-            return Execution::Rejected(format!("invalid_arguments: {unknown}"));
+        for schedule in [&changes.schedule, &changes.recording_schedule] {
+            if let Some(Err(unknown)) = schedule.as_ref().map(Week::new) {
+                return Execution::Rejected(format!("invalid_arguments: {unknown}"));
+            }
         }
         if let Some(Err(unknown)) = changes.upload_quiet_hours.as_ref().map(DailyHours::new) {
             return Execution::Rejected(format!("invalid_arguments: {unknown}"));

@@ -6,7 +6,7 @@ use std::{path::PathBuf, time::Duration};
 use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::Configuration,
-    event::{CaptureHealth, Health},
+    event::{CaptureHealth, Health, SfuHealth},
     ids::BootId,
     time::UnixMillis,
 };
@@ -38,6 +38,7 @@ pub(super) struct HealthSources {
     pub(super) capture: watch::Receiver<CaptureStatus>,
     pub(super) record: watch::Receiver<RecordStatus>,
     pub(super) viewers: watch::Receiver<u32>,
+    pub(super) sfu: watch::Receiver<Option<SfuHealth>>,
     pub(super) switches: watch::Receiver<Switches>,
     pub(super) scheduled_off: watch::Receiver<bool>,
     pub(super) configuration: watch::Receiver<Configuration>,
@@ -73,6 +74,7 @@ impl HealthSources {
             changed = self.capture.changed() => changed,
             changed = self.record.changed() => changed,
             changed = self.viewers.changed() => changed,
+            Ok(()) = self.sfu.changed() => Ok(()),
             changed = self.switches.changed() => changed,
             changed = self.scheduled_off.changed() => changed,
         };
@@ -91,6 +93,7 @@ impl HealthSources {
             || told.recording != self.record.borrow().recording
             || told.manual_recording != self.record.borrow().manual_recording
             || told.viewers != *self.viewers.borrow()
+            || told.sfu != *self.sfu.borrow()
             || told.armed != switches.armed
             || told.scheduled_off != *self.scheduled_off.borrow()
             || told.privacy != switches.privacy
@@ -137,6 +140,7 @@ impl HealthSources {
             queue_age_ms,
             write_errors: record.write_errors,
             viewers: *self.viewers.borrow(),
+            sfu: self.sfu.borrow().clone(),
             errors: self.errors(),
         }
     }
@@ -144,7 +148,9 @@ impl HealthSources {
     /// What is wrong now, one sentence each.
     fn errors(&self) -> Vec<String> {
         let capture = self.capture.borrow().problem.clone();
-        capture.into_iter().chain(self.record.borrow().problems()).collect()
+        let sfu = self.sfu.borrow().as_ref().and_then(|sfu| sfu.problem.clone());
+        let sfu = sfu.map(|problem| format!("live pictures are not published: {problem}"));
+        capture.into_iter().chain(self.record.borrow().problems()).chain(sfu).collect()
     }
 
     fn disk_total_bytes(&self) -> u64 {

@@ -103,6 +103,7 @@ async fn start(
         capture: parts.media.status(),
         record: parts.recorder.status(),
         viewers: parts.live.viewers(),
+        sfu: parts.live.sfu(),
         switches: switches_out.clone(),
         scheduled_off: parts.motion.scheduled_off(),
         configuration: tell_configuration.clone(),

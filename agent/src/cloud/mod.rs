@@ -1,11 +1,13 @@
-//! HTTP to the relay, and the PUTs that it signs.
+//! HTTP to the relay, the PUTs that it signs, and WHIP to an SFU.
 //!
 //! Plain http goes to loopback only. Every request has a time-out, every answer a size limit,
-//! redirects are refused, and every error says whether trying again can help.
+//! redirects are refused but for WHIP's, and every error says whether trying again can help.
 
 mod error;
+mod ice_link;
 mod pace;
 mod transport;
+mod whip;
 
 use std::{io::SeekFrom, path::Path, sync::Arc, time::Duration};
 
@@ -29,6 +31,7 @@ use tokio_util::codec::{BytesCodec, FramedRead};
 pub use self::{
     error::{CloudError, Disposition},
     pace::Pace,
+    whip::{Resource, WhipClient, WhipError},
 };
 use self::{
     pace::Paced,

@@ -6,6 +6,7 @@
 
 mod authenticity;
 mod process;
+mod publish;
 mod quality;
 mod session;
 mod wire;
@@ -14,6 +15,7 @@ pub mod worker;
 use std::{sync::Arc, time::Duration};
 
 use nightjar_shared::{
+    event::SfuHealth,
     signal::{Signal, SignalKind},
     time::ClockState,
 };
@@ -27,6 +29,7 @@ pub use self::{authenticity::Trust, process::WorkerCommand};
 use self::{
     authenticity::{Authenticity, Refusal},
     process::Worker,
+    publish::Publication,
     session::{Effect, Sessions},
     wire::{Control, EndReason, Report, Sdp, Wishes},
 };
@@ -55,6 +58,7 @@ pub struct Live {
     settings: watch::Sender<Settings>,
     viewers: watch::Receiver<u32>,
     trust: watch::Sender<Trust>,
+    sfu: watch::Receiver<Option<SfuHealth>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,6 +94,13 @@ pub fn start(
     let (settings, settings_receiver) = watch::channel(settings);
     let (viewers_sender, viewers) = watch::channel(0);
     let (trust, trust_receiver) = watch::channel(Trust::default());
+    let (sfu_state, sfu) = watch::channel(None);
+    let publication = config.publishes_to().map(|config| {
+        let (publication, publisher) =
+            publish::prepare(config, settings_receiver.clone(), sfu_state);
+        tracker.spawn(publisher.run(cancel.clone()));
+        publication
+    });
     let task = Task {
         media,
         worker_command,
@@ -102,9 +113,10 @@ pub fn start(
         authenticity: Authenticity::new(config.authenticity, identity),
         trust: trust_receiver,
         worker: None,
+        publication,
     };
     tracker.spawn(task.run(cancel));
-    Live { settings, viewers, trust }
+    Live { settings, viewers, trust, sfu }
 }
 
 impl Live {
@@ -132,6 +144,11 @@ impl Live {
     pub fn viewers(&self) -> watch::Receiver<u32> {
         self.viewers.clone()
     }
+
+    /// How publishing to an SFU goes; nothing when viewers come here.
+    pub fn sfu(&self) -> watch::Receiver<Option<SfuHealth>> {
+        self.sfu.clone()
+    }
 }
 
 struct Task {
@@ -146,6 +163,8 @@ struct Task {
     authenticity: Authenticity,
     trust: watch::Receiver<Trust>,
     worker: Option<RunningWorker>,
+    /// To an SFU, where viewers are sent.
+    publication: Option<Publication>,
 }
 
 struct RunningWorker {
@@ -178,6 +197,7 @@ impl Task {
                     }
                     self.hear(report)
                 }
+                order = next_order(&mut self.publication) => vec![Effect::Worker(order)],
                 Ok(()) = self.settings.changed() => self.configure(),
                 _ = ticks.tick() => self.tick(),
             };
@@ -210,11 +230,19 @@ impl Task {
 
     fn lose_worker(&mut self) -> Vec<Effect> {
         self.worker = None;
+        if let Some(publication) = &mut self.publication {
+            publication.worker_lost();
+        }
         self.sessions.worker_lost()
     }
 
     fn take(&mut self, signal: Option<Signal>) -> Vec<Effect> {
         let Some(signal) = signal else { return Vec::new() };
+        if let (Some(publication), SignalKind::Offer, false) =
+            (&self.publication, signal.kind, self.settings.borrow().private)
+        {
+            return publication.redirect(signal);
+        }
         match self.judge(&signal) {
             Ok(()) => self.sessions.signal(signal, monotonic_now()),
             Err(refusal) => {
@@ -239,6 +267,13 @@ impl Task {
         if let Some(worker) = &mut self.worker {
             worker.deadline = Instant::now() + SILENCE_LIMIT;
         }
+        let report = match &self.publication {
+            Some(publication) => match publication.hear(report) {
+                Some(report) => report,
+                None => return Vec::new(),
+            },
+            None => report,
+        };
         let report = match report {
             Report::Answer { session_id, sdp } => {
                 let sdp = Sdp(self.authenticity.sign(session_id, sdp.0));
@@ -289,7 +324,8 @@ impl Task {
         self.viewers.send_if_modified(|known| std::mem::replace(known, viewers) != viewers);
         // Frames must flow before the key frame that a newcomer asks for is made.
         if let Some(worker) = &self.worker {
-            let watched = viewers > 0;
+            let published = self.publication.as_ref().is_some_and(Publication::is_open);
+            let watched = viewers > 0 || published;
             worker
                 .process
                 .watched
@@ -305,7 +341,12 @@ impl Task {
                     }
                 }
                 Effect::Worker(control) => {
-                    let Some(worker) = &self.worker else { continue };
+                    let Some(worker) = &self.worker else {
+                        if let Some(publication) = &mut self.publication {
+                            publication.worker_lost();
+                        }
+                        continue;
+                    };
                     if worker.process.control.try_send(control).is_err() {
                         tracing::warn!("a message to the live worker is dropped");
                     }
@@ -319,6 +360,14 @@ impl Task {
 async fn next_report(worker: &mut Option<RunningWorker>) -> Option<Report> {
     match worker {
         Some(worker) => worker.process.reports.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Never, while nothing is published.
+async fn next_order(publication: &mut Option<Publication>) -> Control {
+    match publication {
+        Some(publication) => publication.next_order().await,
         None => std::future::pending().await,
     }
 }

@@ -40,8 +40,7 @@ impl Quality {
         now: MonotonicNanos,
     ) -> Vec<Layer> {
         let mut peers: Vec<_> = peers.collect();
-        let estimates: Vec<u32> =
-            peers.iter().filter_map(|peer| peer.path().estimate_kbps).collect();
+        let estimates: Vec<u32> = peers.iter().filter_map(|peer| peer.estimate_kbps()).collect();
         let wanted = main_kbps(estimates.into_iter(), self.bounds);
         if is_worth_it(self.main_kbps, wanted) {
             self.main_kbps = wanted;

@@ -222,7 +222,7 @@ impl Sessions {
             },
             Report::KeyFrameWanted { layer } => vec![Effect::ForceKeyFrame(layer)],
             Report::Wishes(wishes) => vec![Effect::Encode(wishes)],
-            Report::Ready | Report::Statistics(_) => Vec::new(),
+            Report::Ready | Report::Statistics(_) | Report::Offer { .. } => Vec::new(),
         }
     }
 

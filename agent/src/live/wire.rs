@@ -47,6 +47,18 @@ pub(crate) enum Control {
         ice_servers: Vec<IceServer>,
         trickle: bool,
     },
+    /// Offer the picture to an SFU; with `complete` together with all candidates.
+    Publish {
+        session_id: SessionId,
+        ice_servers: Vec<IceServer>,
+        complete: bool,
+    },
+    /// What the SFU answered, and the ICE servers that it named.
+    Accept {
+        session_id: SessionId,
+        sdp: Sdp,
+        ice_servers: Vec<IceServer>,
+    },
     /// The fragment names the viewer's new ICE user and password.
     Restart {
         session_id: SessionId,
@@ -71,6 +83,11 @@ pub(crate) enum Report {
     /// The media engine is warm.
     Ready,
     Answer {
+        session_id: SessionId,
+        sdp: Sdp,
+    },
+    /// The offer for an SFU.
+    Offer {
         session_id: SessionId,
         sdp: Sdp,
     },
@@ -129,6 +146,8 @@ pub(crate) enum EndReason {
     WorkerRestarted,
     ShuttingDown,
     Failed,
+    /// Viewers are served elsewhere, but not at present.
+    NotPublished,
 }
 
 impl EndReason {
@@ -142,6 +161,7 @@ impl EndReason {
             Self::WorkerRestarted => "worker_restarted",
             Self::ShuttingDown => "shutting_down",
             Self::Failed => "failed",
+            Self::NotPublished => "not_published",
         }
     }
 }
@@ -342,6 +362,7 @@ mod tests {
             EndReason::WorkerRestarted,
             EndReason::ShuttingDown,
             EndReason::Failed,
+            EndReason::NotPublished,
         ] {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
         }

@@ -1,5 +1,8 @@
-//! The live worker: a child process that holds the viewers' WebRTC connections. It has no key and
-//! no file, gets encoded frames and signals over its standard input, and ends when that closes.
+//! The live worker: a child process that holds the WebRTC connections, of viewers and to an SFU.
+//! It has no key and no file, gets encoded frames and signals over its standard input, and ends
+//! when that closes.
+
+mod connection;
 
 use std::{
     collections::HashMap,
@@ -23,6 +26,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+use self::connection::{Connection, Viewer, open};
 use super::{
     quality::Quality,
     wire::{Control, EndReason, Report, Sdp, Statistics, ToWorker, Writer, read_to_worker},
@@ -32,7 +36,7 @@ use crate::{
     frame::{EncodedFrame, Layer},
     media::{
         layers::Bounds,
-        measure::{Meter, Sample},
+        measure::Sample,
         peer::{self, OnEvent, Peer, PeerError, PeerEvent, SharedFrame},
     },
 };
@@ -48,17 +52,6 @@ const EVENT_QUEUE: usize = 256;
 
 /// Candidates that may come before the answer is made.
 const MAX_EARLY_CANDIDATES: usize = 64;
-
-/// A viewer that was heard once and then not for this long is gone. Browsers give feedback all the
-/// time.
-const SILENCE_LIMIT: Duration = Duration::from_secs(5);
-
-/// Others report by RTCP alone, whose own rules (RFC 3550) allow for more than six seconds between
-/// two reports.
-const RARE_SILENCE_LIMIT: Duration = Duration::from_secs(10);
-
-/// Connecting, perhaps through a relay, may take this long.
-const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 
 const TICK: Duration = Duration::from_millis(250);
 const TICKS_PER_REPORT: u32 = 4;
@@ -152,24 +145,12 @@ async fn write_reports(write: OwnedWriteHalf, mut reports: mpsc::Receiver<Report
 
 /// What happens to the viewers' connections.
 enum Event {
+    Offered(SessionId, Result<(Peer, String), PeerError>),
+    Accepted(SessionId, Result<(), PeerError>),
     Answered(SessionId, Result<(Peer, String), PeerError>),
     Restarted(SessionId, Result<String, PeerError>),
     Measured(SessionId, Sample),
     Peer(SessionId, PeerEvent),
-}
-
-struct Viewer {
-    offered_at: MonotonicNanos,
-    connection: Connection,
-    /// Whether it was connected once.
-    connected: bool,
-    meter: Meter,
-}
-
-enum Connection {
-    /// The answer is being made.
-    Negotiating(Vec<(String, Option<String>)>),
-    Open(Box<Peer>),
 }
 
 /// All connections of this worker.
@@ -221,6 +202,18 @@ impl Viewers {
         }
         if layer == Layer::Main {
             self.remember(frame);
+            // Not with the ticks alone: a viewer whose path became narrow sees nothing meanwhile.
+            self.adapt(monotonic_now());
+        }
+    }
+
+    /// Gives each viewer its layer, and tells the agent what they all need.
+    fn adapt(&mut self, now: MonotonicNanos) {
+        for layer in self.quality.assign(open(&mut self.by_session), now) {
+            self.report(Report::KeyFrameWanted { layer });
+        }
+        if let Some(wishes) = self.quality.news(now) {
+            self.report(Report::Wishes(wishes));
         }
     }
 
@@ -241,6 +234,12 @@ impl Viewers {
         match control {
             Control::Offer { session_id, sdp, ice_servers, trickle } => {
                 self.offer(session_id, sdp, ice_servers, trickle);
+            }
+            Control::Publish { session_id, ice_servers, complete } => {
+                self.publish(session_id, ice_servers, complete);
+            }
+            Control::Accept { session_id, sdp, ice_servers } => {
+                self.accept(session_id, sdp, &ice_servers);
             }
             Control::Restart { session_id, fragment } => self.restart(session_id, &fragment),
             Control::Candidate { session_id, candidate, sdp_mid } => {
@@ -266,21 +265,38 @@ impl Viewers {
         ice_servers: Vec<IceServer>,
         trickle: bool,
     ) {
-        let viewer = Viewer {
-            offered_at: monotonic_now(),
-            connection: Connection::Negotiating(Vec::new()),
-            connected: false,
-            meter: Meter::default(),
-        };
-        self.by_session.insert(session_id, viewer);
-        let events = self.events.clone();
+        let (events, on_event) = self.begin(session_id);
+        self.tracker.spawn(async move {
+            let answer = Peer::answer(&sdp.0, &ice_servers, trickle, on_event).await;
+            let _ = events.send(Event::Answered(session_id, answer)).await;
+        });
+    }
+
+    fn publish(&mut self, session_id: SessionId, ice_servers: Vec<IceServer>, complete: bool) {
+        let (events, on_event) = self.begin(session_id);
+        self.tracker.spawn(async move {
+            let offer = Peer::offer(&ice_servers, complete, on_event).await;
+            let _ = events.send(Event::Offered(session_id, offer)).await;
+        });
+    }
+
+    /// Makes room for a connection; gives where its events go.
+    fn begin(&mut self, session_id: SessionId) -> (mpsc::Sender<Event>, OnEvent) {
+        self.by_session.insert(session_id, Viewer::new());
         let peer_events = self.events.clone();
         let on_event: OnEvent = Arc::new(move |event| {
             let _ = peer_events.try_send(Event::Peer(session_id, event));
         });
+        (self.events.clone(), on_event)
+    }
+
+    fn accept(&mut self, session_id: SessionId, sdp: Sdp, ice_servers: &[IceServer]) {
+        let viewer = self.by_session.get_mut(&session_id);
+        let Some(Viewer { connection: Connection::Open(peer), .. }) = viewer else { return };
+        let accepted = peer.accept(sdp.0, ice_servers);
+        let events = self.events.clone();
         self.tracker.spawn(async move {
-            let answer = Peer::answer(&sdp.0, &ice_servers, trickle, on_event).await;
-            let _ = events.send(Event::Answered(session_id, answer)).await;
+            let _ = events.send(Event::Accepted(session_id, accepted.await)).await;
         });
     }
 
@@ -302,9 +318,19 @@ impl Viewers {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Answered(session_id, Ok((peer, sdp))) => self.answered(session_id, peer, sdp),
-            Event::Answered(session_id, Err(error)) => {
-                tracing::info!(%session_id, %error, "an offer gets no answer");
+            Event::Answered(session_id, Ok((peer, sdp))) => {
+                let answer = Report::Answer { session_id, sdp: Sdp(sdp) };
+                self.opened(session_id, peer, answer);
+            }
+            Event::Offered(session_id, Ok((peer, sdp))) => {
+                let offer = Report::Offer { session_id, sdp: Sdp(sdp) };
+                self.opened(session_id, peer, offer);
+            }
+            Event::Accepted(_, Ok(())) => {}
+            Event::Answered(session_id, Err(error))
+            | Event::Offered(session_id, Err(error))
+            | Event::Accepted(session_id, Err(error)) => {
+                tracing::info!(%session_id, %error, "offer and answer do not come together");
                 let reason = match error {
                     PeerError::InvalidOffer(_) | PeerError::Refused(_) => EndReason::InvalidOffer,
                     PeerError::Engine(_) => EndReason::Failed,
@@ -347,7 +373,7 @@ impl Viewers {
         }
     }
 
-    fn answered(&mut self, session_id: SessionId, mut peer: Peer, sdp: String) {
+    fn opened(&mut self, session_id: SessionId, mut peer: Peer, description: Report) {
         let Some(viewer) = self.by_session.get_mut(&session_id) else {
             // Closed in the meantime.
             self.tracker.spawn(peer.close());
@@ -363,7 +389,7 @@ impl Viewers {
             started |= peer.send(Layer::Main, frame);
         }
         viewer.connection = Connection::Open(Box::new(peer));
-        self.report(Report::Answer { session_id, sdp: Sdp(sdp) });
+        self.report(description);
         if !started {
             self.report(Report::KeyFrameWanted { layer: Layer::Main });
         }
@@ -419,12 +445,7 @@ impl Viewers {
         for session_id in gone {
             self.end(session_id, EndReason::ViewerGone);
         }
-        for layer in self.quality.assign(open(&mut self.by_session), now) {
-            self.report(Report::KeyFrameWanted { layer });
-        }
-        if let Some(wishes) = self.quality.news(now) {
-            self.report(Report::Wishes(wishes));
-        }
+        self.adapt(now);
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
             self.measure();
@@ -432,34 +453,6 @@ impl Viewers {
         if self.ticks.is_multiple_of(TICKS_PER_REPORT) {
             self.statistics.viewers = u32::try_from(self.by_session.len()).unwrap_or(u32::MAX);
             self.report(Report::Statistics(self.statistics));
-        }
-    }
-}
-
-/// The peers of those that have their answers.
-fn open(viewers: &mut HashMap<SessionId, Viewer>) -> impl Iterator<Item = &mut Peer> {
-    viewers.values_mut().filter_map(|viewer| match &mut viewer.connection {
-        Connection::Open(peer) => Some(peer.as_mut()),
-        Connection::Negotiating(_) => None,
-    })
-}
-
-impl Viewer {
-    fn layer(&self) -> Option<Layer> {
-        match &self.connection {
-            Connection::Open(peer) => Some(peer.layer()),
-            Connection::Negotiating(_) => None,
-        }
-    }
-
-    fn is_gone(&self, now: MonotonicNanos) -> bool {
-        match &self.connection {
-            Connection::Negotiating(_) => false,
-            Connection::Open(peer) => match (peer.last_heard(), peer.gives_feedback()) {
-                (Some(heard), true) => now.since(heard) >= SILENCE_LIMIT,
-                (Some(heard), false) => now.since(heard) >= RARE_SILENCE_LIMIT,
-                (None, _) => now.since(self.offered_at) >= CONNECT_LIMIT,
-            },
         }
     }
 }

@@ -2,7 +2,7 @@
 //! arrived, and when. A pure core; see docs/decisions for why it is our own.
 //!
 //! Two things tell of a path that carries less than is sent. A *standing queue*: even the
-//! luckiest packet of the last half second waited somewhere. And *loss* beyond what
+//! luckiest packet of the last pictures waited somewhere. And *loss* beyond what
 //! retransmission mends: some queues are too short to be seen. Packets sent back to back, as those
 //! of one picture are, arrive as far apart as the narrowest link lets them: that tells how much
 //! there is to gain without sending more first.
@@ -11,8 +11,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::clock::MonotonicNanos;
 
-/// Rates and queues are judged over the packets of this long.
+/// Rates are judged over the packets of this long, and queues where there are few.
 const WINDOW: Duration = Duration::from_millis(500);
+
+/// Queues are judged over the packets of this long, if they were sent over at least that long:
+/// several pictures also from a slow camera. One that is held up is followed by others that are
+/// not.
+const QUEUE_WINDOW: Duration = Duration::from_millis(300);
+const QUEUE_SPAN: Duration = Duration::from_millis(150);
 
 /// Loss comes by chance: over a shorter time a few packets more would look like many.
 const LOSS_WINDOW: Duration = Duration::from_secs(2);
@@ -41,6 +47,12 @@ const SHORTEST_TRAIN: usize = 5;
 
 /// Receivers tell times in steps of 250 µs; a train that took less is counted as this.
 const SHORTEST_SPAN: Duration = Duration::from_micros(500);
+
+/// A train that comes through so slowly tells by itself of a path that has become narrow, before
+/// all that is sent waits: what is merely held up for a while arrives at once afterwards.
+const SLOW_TRAIN: usize = 8;
+const SLOW_SPAN: Duration = Duration::from_millis(120);
+const SLOW_SHARE: f64 = 0.6;
 
 /// The middle of so many trains is believed.
 const TRAINS: usize = 9;
@@ -79,6 +91,13 @@ pub(crate) struct Path {
     pub(crate) standing_queue: Duration,
 }
 
+impl Path {
+    /// Whether whatever is sent in addition would be lost or make something else wait.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.loss > HEAVY_LOSS || self.standing_queue > STANDING_QUEUE / 2
+    }
+}
+
 /// Follows one path.
 #[derive(Debug, Default)]
 pub(crate) struct Estimator {
@@ -111,9 +130,14 @@ impl Estimator {
         self.judge(now);
     }
 
+    /// What the path carries; nothing before the first feedback.
+    pub(crate) fn estimate_kbps(&self) -> Option<u32> {
+        self.estimate_kbps.map(whole)
+    }
+
     pub(crate) fn path(&self) -> Path {
         Path {
-            estimate_kbps: self.estimate_kbps.map(whole),
+            estimate_kbps: self.estimate_kbps(),
             delivered_kbps: whole(self.delivered_kbps()),
             loss: self.loss(),
             standing_queue: self.standing_queue(),
@@ -124,20 +148,23 @@ impl Estimator {
         self.window.back().map(|packet| packet.sent_at).unwrap_or_default()
     }
 
-    /// The last [`WINDOW`].
-    fn recent(&self) -> impl Iterator<Item = &PacketFate> {
+    /// The last so much, in sending order.
+    fn recent(&self, length: Duration) -> impl Iterator<Item = &PacketFate> {
         let newest = self.newest();
-        self.window.iter().filter(move |packet| newest.since(packet.sent_at) <= WINDOW)
+        let skipped =
+            self.window.partition_point(move |packet| newest.since(packet.sent_at) > length);
+        self.window.range(skipped..)
     }
 
     fn judge(&mut self, now: MonotonicNanos) {
         let lossy = self.window.len() >= FEWEST_PACKETS && self.loss() > HEAVY_LOSS;
-        let overfull = lossy || self.standing_queue() > STANDING_QUEUE;
+        let slow_kbps = self.slow_train_kbps();
+        let overfull = lossy || slow_kbps.is_some() || self.standing_queue() > STANDING_QUEUE;
         let elapsed = now.since(self.grown_at).min(WINDOW).as_secs_f64();
         self.grown_at = now;
         if overfull {
             if now >= self.patient_until {
-                let carried = self.delivered_kbps() * BACK_OFF;
+                let carried = slow_kbps.unwrap_or_else(|| self.delivered_kbps()) * BACK_OFF;
                 let lower = self.estimate_kbps.map_or(carried, |estimate| estimate.min(carried));
                 self.estimate_kbps = Some(lower.max(FLOOR_KBPS));
                 self.patient_until = now.plus(PATIENCE);
@@ -170,6 +197,17 @@ impl Estimator {
         self.open_train.push(packet);
     }
 
+    /// The rate of the newest train, if that is far below what the path was thought to carry.
+    fn slow_train_kbps(&self) -> Option<f64> {
+        let arrived = self.open_train.iter().filter_map(|packet| packet.received_at);
+        let (first, last) = (arrived.clone().min()?, arrived.clone().max()?);
+        if arrived.count() < SLOW_TRAIN || last.since(first) < SLOW_SPAN {
+            return None;
+        }
+        let kbps = train_kbps(&self.open_train)?;
+        self.estimate_kbps.is_some_and(|estimate| kbps < estimate * SLOW_SHARE).then_some(kbps)
+    }
+
     /// The middle of the last trains.
     fn capacity_kbps(&self) -> Option<f64> {
         let mut trains: Vec<f64> = self.trains.iter().copied().collect();
@@ -178,7 +216,7 @@ impl Estimator {
     }
 
     fn delivered_kbps(&self) -> f64 {
-        let mut arrived = self.recent().filter(|packet| packet.received_at.is_some());
+        let mut arrived = self.recent(WINDOW).filter(|packet| packet.received_at.is_some());
         let Some(first) = arrived.next() else { return 0.0 };
         let (mut bytes, mut last) = (0.0, first.received_at);
         for packet in arrived {
@@ -202,7 +240,10 @@ impl Estimator {
     }
 
     fn standing_queue(&self) -> Duration {
-        let delays = self.recent().filter_map(PacketFate::delay);
+        let oldest = self.recent(QUEUE_WINDOW).next().map(|packet| packet.sent_at);
+        let span = oldest.map_or(Duration::ZERO, |oldest| self.newest().since(oldest));
+        let window = if span >= QUEUE_SPAN { QUEUE_WINDOW } else { WINDOW };
+        let delays = self.recent(window).filter_map(PacketFate::delay);
         match (delays.min(), self.base.smallest()) {
             (Some(now), Some(base)) => {
                 Duration::from_nanos(u64::try_from(now - base).unwrap_or_default())
@@ -278,6 +319,7 @@ mod tests {
         /// Of a thousand packets, at even distances.
         loss_permille: u64,
         packets: u64,
+        pictures: u64,
     }
 
     impl Link {
@@ -290,13 +332,20 @@ mod tests {
                 longest_queue_ms: 300,
                 loss_permille: 0,
                 packets: 0,
+                pictures: 0,
             }
         }
 
         /// Pictures at 25 a second for so long; feedback after each. A key frame a second has
         /// a quarter of the bytes.
         fn send(&mut self, seconds: u64, kbps: u64) -> Path {
-            for picture in 0..seconds * 25 {
+            self.send_pictures(seconds * 25, kbps)
+        }
+
+        fn send_pictures(&mut self, pictures: u64, kbps: u64) -> Path {
+            for _ in 0..pictures {
+                let picture = self.pictures;
+                self.pictures += 1;
                 let second = kbps * 1_000 / 8;
                 let bytes = if picture % 25 == 0 { second / 4 } else { second * 3 / 4 / 24 };
                 let packets = (0..bytes.div_ceil(1_200)).map(|_| self.packet(1_200));
@@ -340,6 +389,18 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_becomes_narrow_is_known_after_some_pictures() {
+        let mut link = Link::new(20_000);
+        link.send_pictures(3 * 25, 2_000);
+        link.rate_kbps = 400;
+        let known_ms = (1..).find_map(|picture| {
+            let path = link.send_pictures(1, 2_000);
+            (estimate(path) < 1_000).then_some(picture * 40)
+        });
+        assert!(known_ms.is_some_and(|ms| ms <= 320), "{known_ms:?}");
+    }
+
+    #[test]
     fn a_path_that_becomes_wider_is_believed_only_slowly() {
         let mut link = Link::new(400);
         link.send(3, 2_000);
@@ -374,6 +435,30 @@ mod tests {
         link.free_at_us = (link.now_ms + 200) * 1_000;
         let path = link.send(3, 2_000);
         assert!(estimate(path) >= before.min(10_000), "{before} before, {path:?}");
+    }
+
+    #[test]
+    fn pictures_that_were_held_up_and_come_all_at_once_are_no_narrow_path() {
+        let mut estimator = Estimator::default();
+        let picture = |sent_ms: u64, received_ms: u64| {
+            let fate = move |index: u64| PacketFate {
+                sent_at: MonotonicNanos(sent_ms * 1_000_000),
+                received_at: Some(MonotonicNanos(received_ms * 1_000_000 + index * 500_000)),
+                bytes: 1_200,
+            };
+            (0..16).map(fate).collect::<Vec<_>>()
+        };
+        let mut before = 0;
+        for number in 0..60 {
+            let sent_ms = 1_000 + number * 100;
+            let received_ms = if (40..44).contains(&number) { 5_400 } else { sent_ms + 20 };
+            if number == 40 {
+                before = estimate(estimator.path());
+            }
+            let now = MonotonicNanos((received_ms + 50) * 1_000_000);
+            estimator.feedback(&picture(sent_ms, received_ms), now);
+        }
+        assert!(estimate(estimator.path()) >= before, "{before} before, {:?}", estimator.path());
     }
 
     #[test]

@@ -37,10 +37,11 @@ impl IceServers {
 fn translate(url: &str, server: &IceServer) -> Option<String> {
     let (scheme, rest) = url.split_once(':')?;
     let (host, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let host = with_port(host, if scheme.ends_with('s') { 5349 } else { 3478 })?;
+    let host = with_port(host, 3478)?;
     match scheme {
         "stun" => Some(format!("stun://{host}")),
-        "turn" | "turns" => {
+        // libnice takes `turns:` and then speaks no TLS: it would only ask in vain.
+        "turn" => {
             let user = escape(server.username.as_deref()?);
             let password = escape(server.credential.as_deref()?);
             let transport = match query {
@@ -48,7 +49,7 @@ fn translate(url: &str, server: &IceServer) -> Option<String> {
                 "transport=udp" | "transport=tcp" => format!("?{query}"),
                 _ => return None,
             };
-            Some(format!("{scheme}://{user}:{password}@{host}{transport}"))
+            Some(format!("turn://{user}:{password}@{host}{transport}"))
         }
         _ => None,
     }
@@ -100,7 +101,7 @@ mod tests {
         let servers = [
             server(&["stun:stun.example.org:3478"], None),
             server(
-                &["turn:turn.example.org?transport=udp", "turns:[2001:db8::1]:443?transport=tcp"],
+                &["turn:turn.example.org?transport=udp", "turn:[2001:db8::1]:443?transport=tcp"],
                 Some(("1790000000:camera", "a/b+c=")),
             ),
         ];
@@ -110,7 +111,7 @@ mod tests {
             servers.turn,
             [
                 "turn://1790000000%3Acamera:a%2Fb%2Bc%3D@turn.example.org:3478?transport=udp",
-                "turns://1790000000%3Acamera:a%2Fb%2Bc%3D@[2001:db8::1]:443?transport=tcp",
+                "turn://1790000000%3Acamera:a%2Fb%2Bc%3D@[2001:db8::1]:443?transport=tcp",
             ]
         );
     }
@@ -122,6 +123,7 @@ mod tests {
                 "http://x",
                 "turn:",
                 "turn:a b",
+                "turns:turn.example.org?transport=tcp",
                 "turn:x?transport=sctp",
                 "turn:x:99999",
                 "stun:@x",

@@ -18,10 +18,15 @@ pub mod measure;
 pub mod mux;
 mod negotiation;
 pub mod offer;
+mod packets;
+mod payload;
 pub mod peer;
 mod pipeline;
+mod playout;
 mod probe;
+mod repair;
 mod resending;
+mod rtp;
 mod supervisor;
 mod taps;
 

@@ -5,7 +5,8 @@ use std::{future::Future, time::Duration};
 
 use anyhow::{Context as _, bail};
 use gstreamer::{self as gst, glib, prelude::*};
-use gstreamer_sdp::SDPMessage;
+use gstreamer_app::AppSrc;
+use gstreamer_sdp::{SDPMediaRef, SDPMessage};
 use gstreamer_webrtc::{
     WebRTCICEGatheringState, WebRTCRTPTransceiver, WebRTCRTPTransceiverDirection, WebRTCSDPType,
     WebRTCSessionDescription,
@@ -14,7 +15,7 @@ use tokio::{sync::watch, time};
 
 use super::{
     ice::IceServers,
-    offer::{Offer, TRANSPORT_CC, is_candidate},
+    offer::{Offer, PLAYOUT_DELAY, TRANSPORT_CC, is_candidate},
 };
 
 /// Each step of a negotiation takes milliseconds, but the first loads plugins: on a slow board
@@ -27,14 +28,7 @@ pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
         .property_from_str("bundle-policy", "max-bundle")
         .build()
         .context("GStreamer has no webrtcbin: install gstreamer1.0-plugins-bad")?;
-    if let Some(url) = &servers.stun {
-        webrtc.set_property("stun-server", url);
-    }
-    for url in &servers.turn {
-        if !webrtc.emit_by_name::<bool>("add-turn-server", &[url]) {
-            tracing::warn!("a TURN server cannot be used");
-        }
-    }
+    use_servers(&webrtc, servers);
     let ice = webrtc.property::<Option<glib::Object>>("ice-agent").context("no ICE agent")?;
     if ice.has_property("agent") {
         let agent = ice.property::<glib::Object>("agent");
@@ -48,15 +42,27 @@ pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
     Ok(webrtc)
 }
 
-/// Links the payloader, to send only, with the codec that the offer's payload type stands for.
+fn use_servers(webrtc: &gst::Element, servers: &IceServers) {
+    if let Some(url) = &servers.stun {
+        webrtc.set_property("stun-server", url);
+    }
+    for url in &servers.turn {
+        if !webrtc.emit_by_name::<bool>("add-turn-server", &[url]) {
+            tracing::warn!("a TURN server cannot be used");
+        }
+    }
+}
+
+/// Links the source of packets, to send only, with the codec that the offer's payload type stands
+/// for.
 pub(super) fn add_stream(
     webrtc: &gst::Element,
-    payloader: &gst::Element,
+    packets: &AppSrc,
     offer: &Offer,
     ssrc: u32,
 ) -> anyhow::Result<()> {
     let sink = webrtc.request_pad_simple("sink_%u").context("webrtcbin takes no stream")?;
-    let output = payloader.static_pad("src").context("a payloader without an output")?;
+    let output = packets.static_pad("src").context("appsrc without a pad")?;
     let caps = gst::Caps::builder("application/x-rtp")
         .field("media", "video")
         .field("encoding-name", "H264")
@@ -65,8 +71,8 @@ pub(super) fn add_stream(
     // No packet has flowed when the answer is made: what it says comes from these caps. Without
     // the SSRC it would announce retransmissions of stream 0, and the browser would show nothing.
     //
-    // The profile is left out: the payloader would take no frame whose level is above it. The
-    // answer gets it in the end, see `name_profile`.
+    // The profile is left out, as the camera's need not be the one that was offered. The answer
+    // gets it in the end, see `complete`.
     let preferences = caps
         .field("packetization-mode", "1")
         .field("ssrc", ssrc)
@@ -79,13 +85,15 @@ pub(super) fn add_stream(
             .field(format!("extmap-{id}"), TRANSPORT_CC),
         None => preferences,
     };
+    let preferences = preferences.build();
+    packets.set_caps(Some(&preferences));
     output.link(&sink)?;
     let transceiver = webrtc
         .emit_by_name::<Option<WebRTCRTPTransceiver>>("get-transceiver", &[&0_i32])
         .context("webrtcbin made no transceiver")?;
     transceiver.set_property("direction", WebRTCRTPTransceiverDirection::Sendonly);
     transceiver.set_property("do-nack", true);
-    transceiver.set_property("codec-preferences", preferences.build());
+    transceiver.set_property("codec-preferences", preferences);
     Ok(())
 }
 
@@ -156,24 +164,87 @@ pub(super) async fn answer(
     if video.is_none_or(|media| media.port() == 0) {
         bail!("the video section was rejected");
     }
-    Ok(name_profile(&sdp.as_text()?, offer))
+    Ok(complete(&sdp.as_text()?, offer))
 }
 
-/// Says in the answer which H.264 it is: browsers take an answer that does not for another
-/// profile than they offered.
-fn name_profile(answer: &str, offer: &Offer) -> String {
-    let Some(profile) = &offer.profile_level_id else { return answer.to_owned() };
+/// What the camera offers: the description, and what still has to become the local one.
+pub(super) struct Offered {
+    pub(super) text: String,
+    /// `None` once candidates are gathered.
+    pending: Option<WebRTCSessionDescription>,
+}
+
+/// Makes an offer. Without `gathering` it names no candidates: they are gathered when
+/// [`accept`] is called, with the servers that are known by then.
+pub(super) async fn offer(
+    webrtc: &gst::Element,
+    offer: &Offer,
+    gathering: Gathering,
+) -> anyhow::Result<Offered> {
+    let gathered = watch_gathering(webrtc, gathering);
+    let reply = call(webrtc, "create-offer", None).await?.context("no offer was made")?;
+    let made =
+        reply.get::<WebRTCSessionDescription>("offer").context("a reply without an offer")?;
+    if gathering == Gathering::None {
+        let text = complete(&made.sdp().as_text()?, offer);
+        return Ok(Offered { text, pending: Some(made) });
+    }
+    call(webrtc, "set-local-description", Some(&made)).await?;
+    wait_for_candidates(gathered, gathering).await;
+    let local = webrtc
+        .property::<Option<WebRTCSessionDescription>>("local-description")
+        .context("no local description")?;
+    Ok(Offered { text: complete(&local.sdp().as_text()?, offer), pending: None })
+}
+
+/// Takes the answer to an offer of the camera's.
+pub(super) async fn accept(
+    webrtc: &gst::Element,
+    offered: Offered,
+    answer: &str,
+    servers: &IceServers,
+) -> anyhow::Result<()> {
+    let answer = SDPMessage::parse_buffer(answer.as_bytes()).context("not SDP")?;
+    let video = answer.medias().find(|media| media.media() == Some("video"));
+    // Who knows no H.264 may say so by a direction alone.
+    let takes = |media: &SDPMediaRef| {
+        media.port() != 0
+            && ["inactive", "sendonly"].iter().all(|word| media.attribute_val(word).is_none())
+    };
+    if !video.is_some_and(takes) {
+        bail!("the video section was rejected");
+    }
+    if let Some(offer) = offered.pending {
+        use_servers(webrtc, servers);
+        call(webrtc, "set-local-description", Some(&offer)).await?;
+    }
+    let answer = WebRTCSessionDescription::new(WebRTCSDPType::Answer, answer);
+    call(webrtc, "set-remote-description", Some(&answer)).await.map(drop)
+}
+
+/// Says in the answer which H.264 it is, as browsers take an answer that does not for another
+/// profile than they offered, and the header extension that `GStreamer` does not know.
+fn complete(answer: &str, offer: &Offer) -> String {
     let codec = format!("a=rtpmap:{} ", offer.payload_type);
     let format = format!("a=fmtp:{}", offer.payload_type);
-    let mut named = String::with_capacity(answer.len() + 100);
-    for line in answer.lines().filter(|line| !line.starts_with(&format)) {
-        named.extend([line, "\r\n"]);
-        if line.starts_with(&codec) {
-            named.extend([&format, " level-asymmetry-allowed=1;packetization-mode=1;"]);
-            named.extend(["profile-level-id=", profile, "\r\n"]);
+    let mut completed = String::with_capacity(answer.len() + 200);
+    for line in answer.lines() {
+        if offer.profile_level_id.is_some() && line.starts_with(&format) {
+            continue;
+        }
+        completed.extend([line, "\r\n"]);
+        if !line.starts_with(&codec) {
+            continue;
+        }
+        if let Some(profile) = &offer.profile_level_id {
+            completed.extend([&format, " level-asymmetry-allowed=1;packetization-mode=1;"]);
+            completed.extend(["profile-level-id=", profile, "\r\n"]);
+        }
+        if let Some(id) = offer.playout_delay {
+            completed.extend(["a=extmap:", &id.to_string(), " ", PLAYOUT_DELAY, "\r\n"]);
         }
     }
-    named
+    completed
 }
 
 /// Ignores what is not a candidate.

@@ -1,4 +1,7 @@
-//! One viewer's WebRTC connection: a pipeline of its own, so that its failures are its own.
+//! One WebRTC connection, of a viewer or to an SFU: a pipeline of its own, so that its failures
+//! are its own.
+
+mod publication;
 
 use std::{
     sync::{
@@ -16,24 +19,30 @@ use gstreamer_webrtc::WebRTCPeerConnectionState;
 use nightjar_shared::signal::IceServer;
 use tokio::task::spawn_blocking;
 
+pub use super::packets::SharedFrame;
 use super::{
-    congestion::{Estimator, Path},
+    congestion::Estimator,
     feedback,
     hub::lock,
     ice::IceServers,
     layers::LayerChoice,
     measure::{self, Sample},
-    negotiation::{self, Gathering},
+    negotiation::{self, Gathering, Offered},
     offer::{InvalidOffer, Offer},
+    packets::{Packets, Stream},
+    playout,
     resending::Resending,
 };
 use crate::{
     clock::{MonotonicNanos, monotonic_now, unix_now},
-    frame::{EncodedFrame, Layer},
+    frame::Layer,
 };
 
-/// Frames waiting for the network; a viewer that is further behind skips to a key frame.
-const MAX_BACKLOG: u64 = 30;
+/// Of pictures that wait for the network; a viewer that is further behind skips to a key frame.
+const MAX_BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
+/// Fewer packets are never a backlog: after a gap, the time that appsrc tells is that of the gap.
+const SHORTEST_BACKLOG: u64 = 30;
 
 /// How long a viewer that goes over to another layer waits for it without a picture: what is sent
 /// meanwhile of the old one would only keep its path full.
@@ -82,51 +91,20 @@ pub async fn warm_up() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An encoded frame, ready for any number of peers.
-#[derive(Clone)]
-pub struct SharedFrame {
-    buffer: gst::Buffer,
-    key_frame: bool,
-    captured_at: MonotonicNanos,
-}
-
-impl SharedFrame {
-    pub fn is_key_frame(&self) -> bool {
-        self.key_frame
-    }
-
-    pub fn captured_at(&self) -> MonotonicNanos {
-        self.captured_at
-    }
-}
-
-impl From<EncodedFrame> for SharedFrame {
-    fn from(frame: EncodedFrame) -> Self {
-        let mut buffer = gst::Buffer::from_slice(frame.data);
-        if let Some(metadata) = buffer.get_mut() {
-            // Peers run on the system's clock with a base time of zero.
-            let time = gst::ClockTime::from_nseconds(frame.captured_at.0);
-            metadata.set_pts(time);
-            metadata.set_dts(time);
-            if !frame.key_frame {
-                metadata.set_flags(gst::BufferFlags::DELTA_UNIT);
-            }
-        }
-        Self { buffer, key_frame: frame.key_frame, captured_at: frame.captured_at }
-    }
-}
-
-/// A connection that was answered. Dropping it closes it, which blocks for some milliseconds.
+/// A connection that was answered, or offered by the camera. Dropping it closes it, which blocks
+/// for some milliseconds.
 pub struct Peer {
     graph: Graph,
+    packets: Packets,
     offer: Offer,
+    /// The camera's own offer, until it has its answer.
+    offered: Option<Offered>,
+    is_publication: bool,
     /// Whether frames are held back up to the next key frame.
     starting: bool,
     /// Which layer is sent, and which is to be sent from its next key frame on.
     layer: Layer,
     choice: LayerChoice,
-    /// The key frame of a layer that was gone over to is the newest frame that was sent.
-    just_changed: bool,
     /// The newest frame that was sent: time goes on when layers change.
     last_sent: MonotonicNanos,
     frames_sent: u64,
@@ -168,12 +146,14 @@ impl Peer {
 
     fn new(graph: Graph, offer: Offer, gathering: Gathering) -> Self {
         Self {
+            packets: Packets::new(offer.payload_type, graph.stream, offer.transport_cc),
             graph,
             offer,
+            offered: None,
+            is_publication: false,
             starting: true,
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),
-            just_changed: false,
             last_sent: MonotonicNanos::default(),
             frames_sent: 0,
             gathering,
@@ -184,19 +164,18 @@ impl Peer {
     /// Sends a frame of one of the layers, if it is this viewer's; false when this one and the
     /// following are skipped up to a key frame.
     pub fn send(&mut self, layer: Layer, frame: &SharedFrame) -> bool {
-        let follows = frame.captured_at > self.last_sent;
-        if layer == self.choice.layer() && layer != self.layer && frame.key_frame && follows {
+        let follows = frame.captured_at() > self.last_sent;
+        if layer == self.choice.layer() && layer != self.layer && frame.is_key_frame() && follows {
             self.layer = layer;
-            self.just_changed = true;
-        } else if layer == self.layer && std::mem::take(&mut self.just_changed) {
-            // By now the packets of the layer that was left are forgotten.
-            self.graph.resending.set(true);
+            self.graph.resending.forget();
         }
         if layer != self.layer || self.leaves(monotonic_now()) {
             return true;
         }
-        let behind = self.graph.source.current_level_buffers() > MAX_BACKLOG;
-        if frame.key_frame {
+        let source = &self.graph.source;
+        let behind = source.current_level_buffers() > SHORTEST_BACKLOG
+            && source.current_level_time() > MAX_BACKLOG;
+        if frame.is_key_frame() {
             self.starting = behind;
         } else if behind {
             self.starting = true;
@@ -204,8 +183,9 @@ impl Peer {
         if self.starting || !follows {
             return false;
         }
-        self.last_sent = frame.captured_at;
-        let sent = self.graph.source.push_buffer(frame.buffer.clone()).is_ok();
+        self.last_sent = frame.captured_at();
+        let packets = self.packets.of(frame);
+        let sent = !packets.is_empty() && self.graph.source.push_buffer_list(packets).is_ok();
         self.frames_sent += u64::from(sent);
         sent
     }
@@ -214,12 +194,12 @@ impl Peer {
     /// over at that layer's next key frame, without a break in the stream: the parameter sets
     /// come with every key frame.
     pub fn choose_layer(&mut self, main_kbps: u32, now: MonotonicNanos) -> Layer {
-        if let Some(estimate) = self.path().estimate_kbps {
+        if let Some(estimate) = self.estimate_kbps() {
             let before = self.choice.layer();
             let after = self.choice.decide(estimate, main_kbps, now);
             // What was lost of a layer that the path cannot carry is lost.
             if (before, after) == (Layer::Main, Layer::Low) {
-                self.graph.resending.set(false);
+                self.graph.resending.forget();
             }
         }
         self.choice.layer()
@@ -242,9 +222,9 @@ impl Peer {
         self.layer
     }
 
-    /// What the way to this viewer carries.
-    pub(crate) fn path(&self) -> Path {
-        lock(&self.graph.estimator).path()
+    /// What the way to this viewer carries; nothing before its first feedback.
+    pub(crate) fn estimate_kbps(&self) -> Option<u32> {
+        lock(&self.graph.estimator).estimate_kbps()
     }
 
     /// Begins ICE anew with the viewer's new user and password; gives the new answer, when those to
@@ -284,9 +264,10 @@ impl Peer {
         }
     }
 
-    /// Whether the viewer tells of every packet, many times a second, as browsers do.
+    /// Whether the viewer tells of every packet, many times a second, as browsers do. An SFU was
+    /// offered that, but need not do it.
     pub fn gives_feedback(&self) -> bool {
-        self.offer.transport_cc.is_some()
+        self.offer.transport_cc.is_some() && !self.is_publication
     }
 
     /// When something last arrived from the viewer; nothing tells of one that vanished but its
@@ -304,7 +285,7 @@ impl Peer {
     }
 }
 
-/// `appsrc ! rtph264pay ! webrtcbin`.
+/// `appsrc ! webrtcbin`.
 struct Graph {
     pipeline: gst::Pipeline,
     source: AppSrc,
@@ -312,46 +293,32 @@ struct Graph {
     last_heard: Arc<AtomicU64>,
     estimator: Arc<Mutex<Estimator>>,
     resending: Resending,
-    /// What the RTP time of a picture captured at zero would be.
-    rtp_offset: u32,
+    stream: Stream,
 }
 
 impl Graph {
     fn start(offer: &Offer, servers: &IceServers, on_event: &OnEvent) -> anyhow::Result<Self> {
-        let caps = gst::Caps::builder("video/x-h264")
-            .field("stream-format", "byte-stream")
-            .field("alignment", "au")
-            .build();
         let source = AppSrc::builder()
-            .caps(&caps)
             .format(gst::Format::Time)
             .is_live(true)
             .max_buffers(0)
             .max_bytes(0)
             .build();
         // Fixed here, as no packet has flowed when the answer names it.
-        let ssrc = getrandom::u32().context("no randomness")?.max(1);
-        let rtp_offset = getrandom::u32().context("no randomness")?;
-        let payloader = gst::ElementFactory::make("rtph264pay")
-            .property_from_str("aggregate-mode", "zero-latency")
-            .property("config-interval", -1_i32)
-            .property("mtu", 1_200_u32)
-            .property("pt", u32::from(offer.payload_type))
-            .property("ssrc", ssrc)
-            .property("timestamp-offset", rtp_offset)
-            .build()
-            .context("GStreamer has no rtph264pay: install gstreamer1.0-plugins-good")?;
+        let stream = Stream::new().context("no randomness")?;
         let webrtc = negotiation::element(servers)?;
         let pipeline = gst::Pipeline::new();
-        pipeline.add_many([source.upcast_ref(), &payloader, &webrtc])?;
-        source.link(&payloader)?;
-        negotiation::add_stream(&webrtc, &payloader, offer, ssrc)?;
+        pipeline.add_many([source.upcast_ref(), &webrtc])?;
+        negotiation::add_stream(&webrtc, &source, offer, stream.ssrc)?;
         let estimator = Arc::default();
-        let output = payloader.static_pad("src").context("a payloader without an output")?;
-        feedback::watch(&output, &estimator);
+        let output = source.static_pad("src").context("appsrc without a pad")?;
+        let resending = Resending::watch(&webrtc, stream.ssrc, offer.transport_cc)?;
+        feedback::watch(&output, &estimator, &resending);
+        if let Some(id) = offer.playout_delay {
+            playout::watch(&output, id, &resending);
+        }
         let last_heard = Arc::new(AtomicU64::new(0));
         watch_arrivals(&webrtc, &last_heard)?;
-        let resending = Resending::watch(&webrtc)?;
         watch_key_frame_requests(&source, on_event)?;
         watch_connection(&webrtc, &pipeline, on_event)?;
         let on_candidate = Arc::clone(on_event);
@@ -361,7 +328,7 @@ impl Graph {
         pipeline.use_clock(Some(&gst::SystemClock::obtain()));
         pipeline.set_start_time(gst::ClockTime::NONE);
         pipeline.set_base_time(gst::ClockTime::ZERO);
-        let this = Self { pipeline, source, webrtc, last_heard, estimator, resending, rtp_offset };
+        let this = Self { pipeline, source, webrtc, last_heard, estimator, resending, stream };
         this.pipeline
             .set_state(gst::State::Playing)
             .context("a viewer's pipeline does not start")?;
@@ -373,16 +340,9 @@ impl Graph {
     /// Tells which RTP time is which time of day, so that a player knows when each picture was
     /// captured: RTP times count capture times at 90 kHz.
     fn clock_line(&self) -> String {
-        let rtp_time = rtp_time(self.rtp_offset, monotonic_now());
+        let rtp_time = self.stream.rtp_time(monotonic_now());
         format!("a=nightjar-clock:{rtp_time} {}\r\n", unix_now().0)
     }
-}
-
-/// As the payloader counts, modulo 2^32.
-fn rtp_time(offset: u32, captured_at: MonotonicNanos) -> u32 {
-    let ticks = u128::from(captured_at.0) * 90_000 / 1_000_000_000;
-    let ticks = u32::try_from(ticks & u128::from(u32::MAX)).unwrap_or(0);
-    offset.wrapping_add(ticks)
 }
 
 impl Drop for Graph {
@@ -436,9 +396,16 @@ fn watch_connection(
     on_event: &OnEvent,
 ) -> anyhow::Result<()> {
     let on_state = Arc::clone(on_event);
+    let connected = pipeline.downgrade();
     webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
         let event = match webrtc.property::<WebRTCPeerConnectionState>("connection-state") {
-            WebRTCPeerConnectionState::Connected => PeerEvent::Connected,
+            WebRTCPeerConnectionState::Connected => {
+                // Now that the way to the network is whole, all of it can learn of the latency.
+                if let Some(pipeline) = connected.upgrade() {
+                    learn_latency(&pipeline);
+                }
+                PeerEvent::Connected
+            }
             WebRTCPeerConnectionState::Failed | WebRTCPeerConnectionState::Closed => {
                 PeerEvent::Ended
             }
@@ -455,10 +422,10 @@ fn watch_connection(
                 tracing::debug!(error = %error.error(), "a viewer's pipeline failed");
                 on_event(PeerEvent::Ended);
             }
-            // Elements join while it plays; without a known latency no sender reports are made.
+            // Elements join while it plays.
             gst::MessageView::Latency(_) => {
                 if let Some(pipeline) = pipeline.upgrade() {
-                    pipeline.call_async(|pipeline| _ = pipeline.recalculate_latency());
+                    learn_latency(&pipeline);
                 }
             }
             _ => {}
@@ -466,4 +433,9 @@ fn watch_connection(
         gst::BusSyncReply::Drop
     });
     Ok(())
+}
+
+/// Without a known latency no sender reports are made.
+fn learn_latency(pipeline: &gst::Pipeline) {
+    pipeline.call_async(|pipeline| _ = pipeline.recalculate_latency());
 }

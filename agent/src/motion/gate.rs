@@ -171,7 +171,7 @@ impl Gate {
     /// To be called about once a second: ends motion when no pictures come, or when the hours in
     /// which the camera is armed are over. `wall` is absent while the clock cannot be trusted.
     pub fn tick(&mut self, now: MonotonicNanos, wall: Option<UnixMillis>) -> Option<Transition> {
-        self.scheduled = self.rules.week.is_armed_at(wall);
+        self.scheduled = self.rules.week.covers_at(wall);
         if !self.scheduled {
             return self.end(EndReason::Schedule);
         }

@@ -13,7 +13,6 @@ use std::{sync::Arc, time::Duration};
 use nightjar_shared::{
     event::{BoundingBox, EventState},
     ids::EventId,
-    time::{ClockState, UnixMillis},
 };
 use tokio::{
     sync::{broadcast, mpsc, watch},
@@ -30,7 +29,7 @@ pub use self::{
 };
 use self::{hold::Hold, zones::detector_sensitivity};
 use crate::{
-    clock::{MonotonicNanos, clock_state, monotonic_now, unix_now},
+    clock::{MonotonicNanos, monotonic_now, trusted_now},
     config::MotionConfig,
     frame::LumaFrame,
     motion_change::MotionChange,
@@ -194,7 +193,7 @@ impl Task {
 
     fn on_tick(&mut self) {
         let now = monotonic_now();
-        let transition = self.gate.tick(now, trusted_wall_clock());
+        let transition = self.gate.tick(now, trusted_now());
         self.tell(transition, now);
         let off = self.gate.is_scheduled_off();
         self.scheduled_off.send_if_modified(|told| std::mem::replace(told, off) != off);
@@ -241,11 +240,6 @@ impl Task {
         // Nobody listens while the agent starts and stops.
         drop(self.changes.send(change));
     }
-}
-
-/// A schedule goes by a clock that is right, or not at all.
-fn trusted_wall_clock() -> Option<UnixMillis> {
-    (clock_state() == ClockState::Synced).then(unix_now)
 }
 
 fn bounding_box(blob: &Blob) -> BoundingBox {

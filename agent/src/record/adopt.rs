@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use super::{
     files::{self, Kind, picture_part, video_part},
     keeper::find_missing,
-    writer::{FinishedFile, WriteError, repair},
+    writer::{FinishedFile, WriteError, is_continuous, repair},
 };
 use crate::{
     clock::{clock_state, unix_now, uptime_ms},
@@ -85,7 +85,10 @@ pub async fn adopt(
             store.clip_gone(clip.clip_id, CUT_SHORT).await?;
         }
     }
-    for (clip_id, left) in files {
+    // Retention takes the oldest first, by the order of the index.
+    let mut unknown: Vec<_> = files.into_iter().collect();
+    unknown.sort_by_key(|(clip_id, _)| *clip_id);
+    for (clip_id, left) in unknown {
         if found(store, directory, boot_id, clip_id, left).await? {
             adopted.found += 1;
         }
@@ -214,6 +217,12 @@ async fn repaired(
     })
 }
 
+/// Of footage that the index does not know. A file that cannot be read is not repaired either.
+async fn kind_of(video: PathBuf) -> ClipKind {
+    let read = spawn_blocking(move || is_continuous(&video)).await;
+    if matches!(read, Ok(Ok(true))) { ClipKind::Continuous } else { ClipKind::Motion }
+}
+
 /// Takes up files that the index does not know, for instance after it was lost. Their clip began
 /// when its id was made, as near as can be told.
 async fn found(
@@ -223,7 +232,10 @@ async fn found(
     clip_id: ClipId,
     left: Files,
 ) -> Result<bool, AdoptError> {
-    let kind = if left.video.is_some() { ClipKind::Motion } else { ClipKind::Snapshot };
+    let kind = match &left.video {
+        Some(video) => kind_of(video.clone()).await,
+        None => ClipKind::Snapshot,
+    };
     let Some(made_at) = clip_id.as_uuid().get_timestamp() else { return Ok(false) };
     if left.video.is_none() && left.picture.is_none() {
         return Ok(false);

@@ -52,6 +52,7 @@ use crate::{
     config::RecordingConfig,
     media::Media,
     motion_change::MotionChange,
+    schedule::Week,
     store::{ClipKind, NewClip, Store},
 };
 
@@ -124,6 +125,16 @@ impl RecordStatus {
 pub(crate) struct Controls {
     config: RecordingConfig,
     private: bool,
+}
+
+impl Controls {
+    /// Whether what happens between events is recorded at that time, which is not known while the
+    /// clock is not set.
+    fn records_all_at(&self, wall: Option<UnixMillis>) -> bool {
+        // Hours in an unknown zone were refused before.
+        let week = self.config.schedule.as_ref().and_then(|it| Week::new(it).ok());
+        !self.private && self.config.mode.records_all() && week.unwrap_or_default().covers_at(wall)
+    }
 }
 
 /// Handle of the recorder. Clones share one.

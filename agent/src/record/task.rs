@@ -23,7 +23,7 @@ use super::{
     session::{End, Event, Session, Step, Tick},
 };
 use crate::{
-    clock::{MonotonicNanos, clock_state, monotonic_now, unix_time_of, uptime_ms},
+    clock::{MonotonicNanos, clock_state, monotonic_now, trusted_now, unix_time_of, uptime_ms},
     frame::EncodedFrame,
     media::mux::VideoTrack,
     motion_change::MotionChange,
@@ -61,6 +61,8 @@ pub(super) struct Task {
     preroll: Preroll,
     sessions: [Option<Session>; Slot::COUNT],
     track: Option<VideoTrack>,
+    /// What happens between events is recorded now.
+    records_all: bool,
     /// Frames were lost: those up to the next key frame cannot be decoded.
     awaits_key_frame: bool,
 }
@@ -73,6 +75,7 @@ impl Task {
     ) -> Self {
         let span = Duration::from_secs(controls.config.pre_roll_s.into());
         Self {
+            records_all: controls.records_all_at(trusted_now()),
             disk,
             boot_id,
             controls,
@@ -157,7 +160,7 @@ impl Task {
         let other = [Slot::Motion, Slot::Manual]
             .iter()
             .any(|slot| self.sessions[*slot as usize].as_ref().is_some_and(Session::has_footage));
-        let wanted = self.controls.config.mode.records_all() && !self.controls.private && !other;
+        let wanted = self.records_all && !other;
         let place = Slot::Continuous as usize;
         match (wanted, self.sessions[place].is_some()) {
             (true, false) => {
@@ -284,6 +287,7 @@ impl Task {
 
     async fn on_tick(&mut self) {
         let now = monotonic_now();
+        self.records_all = self.controls.records_all_at(trusted_now());
         for slot in Slot::ALL {
             let Some(session) = &mut self.sessions[slot as usize] else { continue };
             match session.tick(now) {
@@ -299,6 +303,7 @@ impl Task {
 
     async fn apply(&mut self, controls: Controls) {
         self.controls = controls;
+        self.records_all = self.controls.records_all_at(trusted_now());
         self.preroll.set_span(Duration::from_secs(self.controls.config.pre_roll_s.into()));
         let max_clip = self.max_clip();
         let events = self.sessions.iter_mut().flatten().filter(|session| session.event.is_some());

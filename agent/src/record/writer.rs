@@ -36,6 +36,10 @@ use crate::{
 /// Fragments that the index in front has room for, beyond one for each second of the clip.
 const SPARE_INDEX_ENTRIES: usize = 8;
 
+/// In the file of a piece of continuous footage: it is adopted as what it is, and stays on the camera,
+/// even when the index is lost.
+const CONTINUOUS_MARK: u32 = 1;
+
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error("cannot write {path}: {source}", path = path.display())]
@@ -83,7 +87,8 @@ pub(super) struct FinishedFile {
 
 impl ClipFile {
     /// Makes the file and syncs all that comes before the first fragment. `first` is the key
-    /// frame that the clip begins with; `longest` is the clip's expected length.
+    /// frame that the clip begins with; `longest` is the clip's expected length. Continuous footage
+    /// alone is not synced with every fragment.
     pub(super) fn create(
         directory: &Path,
         clip_id: ClipId,
@@ -94,6 +99,9 @@ impl ClipFile {
     ) -> Result<Self, WriteError> {
         let track = VideoTrack::from_key_frame(&first.data)?;
         let mut head = init_segment(&track, started_at);
+        if !sync_every.is_zero() {
+            mux::set_mark(&mut head, CONTINUOUS_MARK);
+        }
         let reserve_at = head.len() as u64;
         let seconds = usize::try_from(longest.as_secs()).unwrap_or(0);
         let reserve = index_reserve(seconds + SPARE_INDEX_ENTRIES);
@@ -226,6 +234,13 @@ pub(super) fn repair(
     let reserve = (found.init_length, reserve_length);
     finish(&file, path, &directory.join(video_name(clip_id)), &found.fragments, reserve)
         .map_err(failed)
+}
+
+/// Whether a file is a piece of continuous footage. Blocks.
+pub(super) fn is_continuous(path: &Path) -> io::Result<bool> {
+    let mut head = [0; mux::MARK_END];
+    File::open(path)?.read_exact(&mut head)?;
+    Ok(mux::mark(&head) == CONTINUOUS_MARK)
 }
 
 /// What a clip's file holds.

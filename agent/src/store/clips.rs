@@ -20,9 +20,6 @@ use super::{
 /// oldest are forgotten; a camera that was never paired must not grow its index for ever.
 const REMEMBERED_GONE_CLIPS: i64 = 1_000;
 
-/// Wall clocks drift and are nudged: times that are wrong by less stay as they are.
-const UNNOTICED_STEP_MS: i64 = 2_000;
-
 /// Gives an enum its words in the index.
 macro_rules! words {
     ($name:ty { $($variant:path => $word:literal),+ $(,)? }) => {
@@ -269,22 +266,6 @@ impl Store {
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
-    }
-
-    /// Gives the clips of a boot the times that they have by a wall clock which has been set since:
-    /// `boot_at` is when it says that the boot began. Gives how many were wrong.
-    pub async fn correct_times(&self, boot_id: BootId, boot_at: UnixMillis) -> Result<usize> {
-        self.write(move |transaction| {
-            Ok(transaction.execute(
-                "update clips
-                 set started_at = started_uptime_ms + ?2, clock = 'synced',
-                     ended_at = iif(ended_at is null, null, started_uptime_ms + ?2 + duration_ms)
-                 where boot_id = ?1
-                   and (clock = 'unsynced' or abs(started_at - started_uptime_ms - ?2) > ?3)",
-                params![boot_id.to_string(), boot_at.0, UNNOTICED_STEP_MS],
-            )?)
         })
         .await
     }

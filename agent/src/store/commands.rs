@@ -3,11 +3,7 @@
 use nightjar_shared::{command::CommandAck, ids::CommandId, time::UnixMillis};
 use rusqlite::{OptionalExtension, params};
 
-use super::{
-    Result, Store,
-    outbox::{self, OutboxKind},
-    row::parsed,
-};
+use super::{Result, Store, outbox, row::parsed};
 
 /// How many finished commands are remembered. A command lives for a minute at most, so an older
 /// one cannot come back.
@@ -81,7 +77,7 @@ impl Store {
                      (select max(position) from commands) - ?1",
                 [REMEMBERED_COMMANDS],
             )?;
-            outbox::enqueue(transaction, OutboxKind::Ack, &payload, now)
+            outbox::enqueue_ack(transaction, &payload, now)
         })
         .await?;
         self.inner.outbox_wake.notify_one();

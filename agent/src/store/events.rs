@@ -8,8 +8,7 @@ use nightjar_shared::{
 use rusqlite::{Connection, params};
 
 use super::{
-    Result, Store,
-    outbox::{self, OutboxKind},
+    Result, Store, outbox,
     row::{UnknownWord, parsed, parsed_option},
 };
 
@@ -64,7 +63,8 @@ pub(super) fn enqueue_event(connection: &Connection, message: Option<&EventMessa
             connection.execute("delete from open_events where event_id = ?1", [event_id])?;
         }
     }
-    outbox::enqueue(connection, OutboxKind::Event, &serde_json::to_string(message)?, message.at)
+    let payload = serde_json::to_string(message)?;
+    outbox::enqueue_event(connection, message.event_id, &payload, message.at)
 }
 
 /// `EventKind` belongs to the shared crate, which knows no SQL: its words are read back here.

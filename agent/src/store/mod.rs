@@ -13,6 +13,7 @@ mod outbox;
 mod row;
 mod schema;
 mod settings;
+mod times;
 mod uploads;
 
 use std::{
@@ -78,6 +79,7 @@ struct Inner {
     outbox_wake: Arc<Notify>,
     uploads_wake: Arc<Notify>,
     uploads_retry: Arc<Notify>,
+    clock_set: Arc<Notify>,
     growing: growing::Growing,
 }
 
@@ -104,6 +106,7 @@ impl Store {
             outbox_wake: Arc::new(Notify::new()),
             uploads_wake: Arc::new(Notify::new()),
             uploads_retry: Arc::new(Notify::new()),
+            clock_set: Arc::new(Notify::new()),
             growing: growing::Growing::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -123,6 +126,11 @@ impl Store {
     /// there again. For one waiter: the upload task.
     pub fn uploads_retry(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.uploads_retry)
+    }
+
+    /// Notified when [`Store::boots`] has changed. For one waiter: the uplink.
+    pub fn clock_set(&self) -> Arc<Notify> {
+        Arc::clone(&self.inner.clock_set)
     }
 
     /// The uplink has just reached the relay.

@@ -1,6 +1,7 @@
-//! The durable queue of messages to the relay: first in, first out.
+//! The durable queue of messages to the relay: acks first, then the newest event, its messages in
+//! their order. So news never waits for a backlog.
 
-use nightjar_shared::{time::UnixMillis, topic::Channel};
+use nightjar_shared::{ids::EventId, time::UnixMillis, topic::Channel};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
 /// relay by their announcements. A camera with an event a minute holds a week.
 pub const MAX_MESSAGES: usize = 20_000;
 
-/// The position of a message in the outbox; later messages have larger ids.
+/// A message in the outbox; later messages have larger ids.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(i64);
 
@@ -62,72 +63,104 @@ pub struct OutboxMessage {
 }
 
 impl Store {
-    /// Appends a message and wakes the uplink. `now` is the wall clock.
-    pub async fn enqueue(&self, kind: OutboxKind, payload: String, now: UnixMillis) -> Result<()> {
-        self.write(move |transaction| enqueue(transaction, kind, &payload, now)).await?;
+    /// Adds an answer to a command and wakes the uplink. `now` is the wall clock.
+    pub async fn enqueue_ack(&self, payload: String, now: UnixMillis) -> Result<()> {
+        self.write(move |transaction| enqueue_ack(transaction, &payload, now)).await?;
         self.inner.outbox_wake.notify_one();
         Ok(())
     }
 
-    /// The oldest messages after `after`, at most `limit`; `MessageId::default()` begins at the
-    /// front.
+    /// The messages whose turn it is, at most `limit`, but for those that are on their way.
     pub async fn next_messages(
         &self,
-        after: MessageId,
+        on_the_way: &[MessageId],
         limit: usize,
     ) -> Result<Vec<OutboxMessage>> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "select message_id, kind, payload, enqueued_at from outbox
-                 where message_id > ?1 order by message_id limit ?2",
-            )?;
-            let rows = statement.query_map(params![after.0, limit], |row| {
-                Ok(OutboxMessage {
-                    id: MessageId(row.get("message_id")?),
-                    kind: parsed(row, "kind")?,
-                    payload: row.get("payload")?,
-                    enqueued_at: UnixMillis(row.get("enqueued_at")?),
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
+        let on_the_way = on_the_way.to_vec();
+        self.read(move |connection| next_messages(connection, &on_the_way, limit)).await
     }
 
     /// Forgets a message that the broker has acknowledged.
     pub async fn remove_message(&self, id: MessageId) -> Result<()> {
-        self.write(move |transaction| {
-            transaction.execute("delete from outbox where message_id = ?1", [id.0])?;
-            Ok(())
-        })
-        .await
+        self.write(move |transaction| remove(transaction, id)).await
     }
 }
 
-pub(super) fn enqueue(
+fn next_messages(
     connection: &Connection,
-    kind: OutboxKind,
-    payload: &str,
-    now: UnixMillis,
-) -> Result<()> {
-    connection.execute(
-        "insert into outbox (kind, payload, enqueued_at) values (?1, ?2, ?3)",
-        params![kind.as_str(), payload, now.0],
+    on_the_way: &[MessageId],
+    limit: usize,
+) -> Result<Vec<OutboxMessage>> {
+    let on_the_way: Vec<i64> = on_the_way.iter().map(|id| id.0).collect();
+    let mut statement = connection.prepare_cached(
+        "select message_id, kind, payload, enqueued_at from outbox
+         where message_id not in (select value from json_each(?1))
+         order by rank desc, message_id limit ?2",
     )?;
-    let waiting: usize =
-        connection.query_row("select count(*) from outbox", [], |row| row.get(0))?;
-    if waiting > MAX_MESSAGES {
-        make_room(connection)?;
-    }
+    let rows = statement.query_map(params![serde_json::to_string(&on_the_way)?, limit], |row| {
+        Ok(OutboxMessage {
+            id: MessageId(row.get("message_id")?),
+            kind: parsed(row, "kind")?,
+            payload: row.get("payload")?,
+            enqueued_at: UnixMillis(row.get("enqueued_at")?),
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+fn remove(connection: &Connection, id: MessageId) -> Result<()> {
+    connection.execute("delete from outbox where message_id = ?1", [id.0])?;
     Ok(())
 }
 
-/// Drops the oldest event or, when only acks wait, the oldest ack.
-fn make_room(connection: &Connection) -> Result<()> {
+pub(super) fn enqueue_ack(connection: &Connection, payload: &str, now: UnixMillis) -> Result<()> {
+    connection.execute(
+        "insert into outbox (kind, payload, enqueued_at) values (?1, ?2, ?3)",
+        params![OutboxKind::Ack.as_str(), payload, now.0],
+    )?;
+    make_room(connection, MAX_MESSAGES)
+}
+
+pub(super) fn enqueue_event(
+    connection: &Connection,
+    event_id: EventId,
+    payload: &str,
+    now: UnixMillis,
+) -> Result<()> {
+    insert_event(connection, event_id, payload, now)?;
+    make_room(connection, MAX_MESSAGES)
+}
+
+/// What still waits of the event comes forward with its newest message.
+fn insert_event(
+    connection: &Connection,
+    event_id: EventId,
+    payload: &str,
+    now: UnixMillis,
+) -> Result<()> {
+    let event_id = event_id.to_string();
+    connection.execute(
+        "insert into outbox (kind, event_id, payload, enqueued_at) values (?1, ?2, ?3, ?4)",
+        params![OutboxKind::Event.as_str(), event_id, payload, now.0],
+    )?;
+    let rank = connection.last_insert_rowid();
+    connection
+        .execute("update outbox set rank = ?1 where event_id = ?2", params![rank, event_id])?;
+    Ok(())
+}
+
+/// Drops what would be told last until no more than `most` wait: the oldest event or, when only
+/// acks wait, an ack.
+fn make_room(connection: &Connection, most: usize) -> Result<()> {
+    let waiting: usize =
+        connection.query_row("select count(*) from outbox", [], |row| row.get(0))?;
+    if waiting <= most {
+        return Ok(());
+    }
     let dropped: Option<i64> = connection
         .query_row(
             "delete from outbox where message_id =
-                 (select message_id from outbox order by kind = 'ack', message_id limit 1)
+                 (select message_id from outbox order by rank, message_id limit 1)
              returning message_id",
             [],
             |row| row.get(0),
@@ -141,38 +174,4 @@ fn make_room(connection: &Connection) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::schema;
-
-    fn payloads(connection: &Connection) -> Vec<String> {
-        let mut statement =
-            connection.prepare("select payload from outbox order by message_id").unwrap();
-        let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.collect::<rusqlite::Result<_>>().unwrap()
-    }
-
-    #[test]
-    fn a_full_outbox_drops_its_oldest_event_and_keeps_the_acks() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut connection = schema::open(&directory.path().join("agent.db")).unwrap();
-        let transaction = connection.transaction().unwrap();
-        transaction
-            .execute(
-                "with recursive numbers (number) as
-                     (select 2 union all select number + 1 from numbers where number < ?1)
-                 insert into outbox (kind, payload, enqueued_at)
-                 select iif(number = 2, 'ack', 'event'), number, 0 from numbers",
-                [MAX_MESSAGES],
-            )
-            .unwrap();
-        let now = UnixMillis(0);
-        enqueue(&transaction, OutboxKind::Event, "last that fits", now).unwrap();
-        enqueue(&transaction, OutboxKind::Event, "newest", now).unwrap();
-
-        let waiting = payloads(&transaction);
-        assert_eq!(waiting.len(), MAX_MESSAGES);
-        assert_eq!(waiting[..2], ["2", "4"], "the oldest event, 3, made room; the ack, 2, stayed");
-        assert_eq!(waiting.last().unwrap(), "newest");
-    }
-}
+mod tests;

@@ -187,7 +187,6 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::store::MessageId;
 
     /// One run of the agent as far as commands go: a runner on a real index, and the other end of
     /// its channel.
@@ -231,8 +230,7 @@ mod tests {
             let wake = self.store.outbox_wake();
             let enough = async {
                 loop {
-                    let messages =
-                        self.store.next_messages(MessageId::default(), 100).await.unwrap();
+                    let messages = self.store.next_messages(&[], 100).await.unwrap();
                     if messages.len() >= count {
                         return messages;
                     }

@@ -1,7 +1,7 @@
 //! Sends what waits for the relay over one connection: the outbox in its order, each message
 //! until the broker has acknowledged it; health and signals as they come.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use nightjar_shared::{
     configuration::Configuration,
@@ -29,7 +29,8 @@ pub(super) const WINDOW: usize = 16;
 /// What is left of [`MAX_PACKET_BYTES`] beside topic and properties.
 const MAX_PAYLOAD_BYTES: usize = MAX_PACKET_BYTES as usize - 1024;
 
-/// Messages that are remembered to be forgotten. Beyond, one may arrive twice.
+/// Messages that have arrived and that the index cannot forget. With more, no other is sent until
+/// it can.
 const MAX_UNFORGOTTEN: usize = 1_000;
 
 /// At shutdown: for the last messages, then for the farewell.
@@ -56,8 +57,6 @@ pub(super) struct Sender<'a> {
     configuration: &'a mut watch::Receiver<Configuration>,
     connected: &'a mut bool,
     window: Window,
-    /// The broker has them, the index has not forgotten them yet.
-    arrived: Vec<MessageId>,
 }
 
 impl<'a> Sender<'a> {
@@ -77,14 +76,13 @@ impl<'a> Sender<'a> {
             configuration: &mut ends.configuration,
             connected,
             window: Window::default(),
-            arrived: Vec::new(),
         }
     }
 
     /// Until cancelled; then `farewell` is the last word.
     pub(super) async fn run(
         mut self,
-        presence: &Presence,
+        mut presence: Presence,
         farewell: &Presence,
         cancel: &CancellationToken,
     ) -> Result<(), LinkError> {
@@ -96,22 +94,27 @@ impl<'a> Sender<'a> {
             subscribed = self.progress.recv() => drop(subscribed.ok_or(LinkError::Ended)?),
             () = discard(self.signals) => {}
         }
-        self.publish(Channel::UpPresence, true, presence, Publication::Other).await?;
+        self.publish(Channel::UpPresence, true, &presence, Publication::Other).await?;
         tracing::info!("connected to the relay");
         *self.connected = true;
         // Uploads that wait after failures need not wait any longer.
         self.store.relay_is_back();
         self.health.mark_changed();
         self.configuration.mark_changed();
-        self.send_until(cancel).await?;
+        self.send_until(&mut presence, cancel).await?;
         self.flush().await?;
         self.publish(Channel::UpPresence, true, farewell, Publication::Farewell).await?;
         drop(timeout(FAREWELL_WITHIN, self.farewell_arrived()).await);
         self.publisher.disconnect().await
     }
 
-    async fn send_until(&mut self, cancel: &CancellationToken) -> Result<(), LinkError> {
+    async fn send_until(
+        &mut self,
+        presence: &mut Presence,
+        cancel: &CancellationToken,
+    ) -> Result<(), LinkError> {
         let wake = Arc::clone(&self.wake);
+        let clock_set = self.store.clock_set();
         let mut more = true;
         loop {
             if more {
@@ -121,14 +124,23 @@ impl<'a> Sender<'a> {
                 () = cancel.cancelled() => return Ok(()),
                 () = wake.notified() => more = true,
                 Some(progress) = self.progress.recv() => {
-                    self.settle(progress).await?;
+                    self.settle(progress).await;
                     more = true;
                 }
                 Some((replica, signal)) = self.signals.recv() => {
                     self.send_signal(replica, &signal).await?;
                 }
-                Ok(()) = self.health.changed() => self.send_health().await?,
+                Ok(()) = self.health.changed() => {
+                    self.send_health().await?;
+                    self.forget_arrived().await;
+                    more = true;
+                }
                 Ok(()) = self.configuration.changed() => self.send_configuration().await?,
+                // What was told before has its time by this.
+                () = clock_set.notified() => {
+                    presence.boots = self.store.boots().await?;
+                    self.publish(Channel::UpPresence, true, presence, Publication::Other).await?;
+                }
             }
         }
     }
@@ -139,7 +151,7 @@ impl<'a> Sender<'a> {
         if room == 0 {
             return Ok(false);
         }
-        let messages = self.store.next_messages(self.window.last(), room).await?;
+        let messages = self.store.next_messages(&self.window.messages(), room).await?;
         let full = messages.len() == room;
         for message in messages {
             self.send_message(message).await?;
@@ -154,8 +166,8 @@ impl<'a> Sender<'a> {
                 bytes = message.payload.len(),
                 "a message is too large for the broker; it is dropped"
             );
-            self.window.skipped(message.id);
-            self.forget(message.id).await;
+            self.window.arrived(message.id);
+            self.forget_arrived().await;
             return Ok(());
         }
         self.window.handed_over(message.id);
@@ -164,26 +176,23 @@ impl<'a> Sender<'a> {
         self.publisher.publish(channel, false, payload, Publication::Outbox(message.id)).await
     }
 
-    async fn settle(&mut self, progress: Progress) -> Result<(), LinkError> {
+    async fn settle(&mut self, progress: Progress) {
         if let Progress::Arrived(id) = progress {
             self.window.arrived(id);
-            self.forget(id).await;
+            self.forget_arrived().await;
         }
-        Ok(())
     }
 
     /// On a full disk the index cannot forget. The connection must not suffer from that, because
-    /// it is how the owner hears of the disk: what stays is forgotten with the next message, and
-    /// at worst arrives twice, which the relay does not mind.
-    async fn forget(&mut self, id: MessageId) {
-        self.arrived.push(id);
-        while let Some(id) = self.arrived.last() {
-            if let Err(error) = self.store.remove_message(*id).await {
+    /// it is how the owner hears of the disk: what stays is forgotten later, and after a lost
+    /// connection arrives twice, which the relay does not mind.
+    async fn forget_arrived(&mut self) {
+        while let Some(id) = self.window.unforgotten() {
+            if let Err(error) = self.store.remove_message(id).await {
                 tracing::warn!(%error, "a message that has arrived stays in the outbox for now");
-                self.arrived.truncate(MAX_UNFORGOTTEN);
                 return;
             }
-            self.arrived.pop();
+            self.window.forgotten(id);
         }
     }
 
@@ -246,7 +255,7 @@ impl<'a> Sender<'a> {
                     return Ok(());
                 }
                 let progress = self.progress.recv().await.ok_or(LinkError::Ended)?;
-                self.settle(progress).await?;
+                self.settle(progress).await;
             }
         };
         timeout(FLUSH_WITHIN, emptied).await.unwrap_or(Ok(()))
@@ -257,39 +266,47 @@ impl<'a> Sender<'a> {
     }
 }
 
-/// Which messages are on their way. Begins empty with every connection: what was not
+/// What this connection has done with the outbox. Begins empty with every connection: what was not
 /// acknowledged is sent again, in order.
 #[derive(Debug, Default)]
 struct Window {
-    last: MessageId,
-    on_the_way: BTreeSet<MessageId>,
+    on_the_way: Vec<MessageId>,
+    /// The broker has them, the index has not forgotten them yet.
+    arrived: Vec<MessageId>,
 }
 
 impl Window {
     /// How many more messages may be handed over.
     fn room(&self) -> usize {
-        WINDOW.saturating_sub(self.on_the_way.len())
+        let unforgotten = self.arrived.len() + self.on_the_way.len();
+        WINDOW
+            .saturating_sub(self.on_the_way.len())
+            .min(MAX_UNFORGOTTEN.saturating_sub(unforgotten))
     }
 
     fn is_empty(&self) -> bool {
         self.on_the_way.is_empty()
     }
 
-    /// The message that the next ones follow.
-    fn last(&self) -> MessageId {
-        self.last
+    /// Those that are not to be sent again.
+    fn messages(&self) -> Vec<MessageId> {
+        self.on_the_way.iter().chain(&self.arrived).copied().collect()
     }
 
     fn handed_over(&mut self, id: MessageId) {
-        self.skipped(id);
-        self.on_the_way.insert(id);
-    }
-
-    fn skipped(&mut self, id: MessageId) {
-        self.last = self.last.max(id);
+        self.on_the_way.push(id);
     }
 
     fn arrived(&mut self, id: MessageId) {
-        self.on_the_way.remove(&id);
+        self.on_the_way.retain(|other| *other != id);
+        self.arrived.push(id);
+    }
+
+    fn unforgotten(&self) -> Option<MessageId> {
+        self.arrived.last().copied()
+    }
+
+    fn forgotten(&mut self, id: MessageId) {
+        self.arrived.retain(|other| *other != id);
     }
 }

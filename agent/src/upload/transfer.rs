@@ -9,6 +9,7 @@ use nightjar_shared::{
         PartUpload, manifest,
     },
     ids::ClipId,
+    time::UnixMillis,
 };
 use sha2::{Digest, Sha256};
 use tokio::{task::spawn_blocking, time::Instant};
@@ -52,8 +53,8 @@ pub(super) enum Outcome {
 /// What this process knows of a clip's upload. All of it can be found out again.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// The relay knows the clip; as one that is being written, or not.
-    announced: Option<bool>,
+    /// What the relay was told of the clip: whether it is being written, and when it began.
+    announced: Option<(bool, UnixMillis)>,
     /// How the closed file is cut, once that was looked at.
     cut: Looked,
     /// The parts that the relay has verified, by their indexes.
@@ -119,13 +120,16 @@ impl Carrier {
         if known.verified.is_empty() {
             return Err(Failure::FileGone { reason: FILE_DELETED });
         }
-        self.complete(clip, known).await?;
+        // The clock may have been set during this step.
+        let Some(clip) = self.store.clip(clip.clip_id).await? else { return Ok(Outcome::GoOn) };
+        self.announce(&clip, known).await?;
+        self.complete(&clip, known).await?;
         Ok(Outcome::Done)
     }
 
     async fn announce(&self, clip: &Clip, known: &mut Known) -> Result<(), Failure> {
         let recording = clip.state == ClipState::Open;
-        if known.announced == Some(recording) {
+        if known.announced == Some((recording, clip.started_at)) {
             return Ok(());
         }
         let announcement = ClipAnnouncement {
@@ -133,10 +137,12 @@ impl Carrier {
             event_id: clip.event_id,
             started_at: clip.started_at,
             clock: clip.clock,
+            boot_id: Some(clip.boot_id),
+            started_uptime_ms: Some(clip.started_uptime_ms),
             recording,
         };
         self.cloud.announce_clip(&announcement).await?;
-        known.announced = Some(recording);
+        known.announced = Some((recording, clip.started_at));
         Ok(())
     }
 

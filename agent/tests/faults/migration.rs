@@ -45,7 +45,22 @@ fn leave_old_index(path: &Path) {
             .execute("insert into uploads (clip_id, state) values (?1, 'done')", [&clip_id])
             .unwrap();
     }
+    leave_messages(&transaction);
     transaction.commit().unwrap();
+}
+
+/// Two events, the older of which ended last, and an ack between them.
+fn leave_messages(transaction: &Connection) {
+    let messages = [
+        ("event", r#"{"event_id": "older", "state": "started"}"#),
+        ("event", r#"{"event_id": "newer", "state": "started"}"#),
+        ("ack", "{}"),
+        ("event", r#"{"event_id": "older", "state": "ended"}"#),
+    ];
+    for (kind, payload) in messages {
+        let sql = "insert into outbox (kind, payload, enqueued_at) values (?1, ?2, 0)";
+        transaction.execute(sql, [kind, payload]).unwrap();
+    }
 }
 
 async fn assert_whole(store: &Store, context: &str) {
@@ -55,6 +70,12 @@ async fn assert_whole(store: &Store, context: &str) {
     assert!(clips.iter().all(|clip| clip.parts.len() == 1), "{context}: parts went with the table");
     let stored = store.stored_clips().await.unwrap();
     assert!(stored.iter().all(|clip| clip.bytes == 700 && clip.settled), "{context}");
+    let messages = store.next_messages(&[], 10).await.unwrap();
+    let words = ["{}", "older", "older", "newer"];
+    assert_eq!(messages.len(), words.len(), "{context}");
+    for (message, word) in messages.iter().zip(words) {
+        assert!(message.payload.contains(word), "{context}: {messages:?}");
+    }
 }
 
 #[tokio::test]

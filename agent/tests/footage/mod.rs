@@ -23,8 +23,9 @@ pub(crate) fn probe(file: &Path) -> Probe {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && complaints.is_empty(),
-        "{} does not play: {complaints}",
-        file.display()
+        "{} does not play: {}: {complaints}",
+        file.display(),
+        output.status
     );
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     let number = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok());

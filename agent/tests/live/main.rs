@@ -3,7 +3,6 @@
 
 mod bad_input;
 mod camera;
-mod frames;
 #[path = "../../../shared/tests/mutation/mod.rs"]
 mod mutation;
 mod neighbours;
@@ -16,7 +15,7 @@ use rustix::process::Signal as ProcessSignal;
 use tokio::time::Instant;
 
 use self::{
-    camera::{Camera, send_signal, settled, workers},
+    camera::{Camera, resident_kib, send_signal, settled, workers},
     viewer::Viewer,
 };
 
@@ -38,7 +37,7 @@ async fn viewers_get_frames_that_begin_with_a_key_frame() {
 
     camera.signals.send(Signal::new(id, SignalKind::Bye)).await.unwrap();
     camera.until_viewers(1).await;
-    assert!(first.silence(Duration::from_millis(500)).await, "no frames after bye");
+    first.falls_silent().await;
     second.receive_more(10).await;
     camera.stop().await;
 }
@@ -58,19 +57,29 @@ async fn viewers_that_also_ask_for_sound_get_pictures() {
 async fn sessions_that_ended_leave_nothing_behind() {
     let _turn = TURN.lock().await;
     let mut camera = Camera::start(8);
+    // Memory settles late: what it grows by shows only in the long run.
+    let (rounds, settling) = match std::env::var_os("NIGHTJAR_SOAK") {
+        Some(_) => (1_000, 200),
+        None => (25, 5),
+    };
     let mut before = None;
-    for round in 0..25 {
+    for round in 0..rounds {
         let (mut viewer, id) = camera.watch().await;
         viewer.receive(2).await;
         camera.signals.send(Signal::new(id, SignalKind::Bye)).await.unwrap();
         camera.until_viewers(0).await;
         // What the first few leave are pools that are used again.
-        if round == 5 {
-            before = Some(settled(workers()[0], None).await);
+        if round == settling {
+            let worker = workers()[0];
+            before = Some((settled(worker, None).await, resident_kib(worker)));
         }
     }
-    let before = before.unwrap();
+    let (before, before_kib) = before.unwrap();
     let after = settled(workers()[0], Some(before)).await;
+    let grown_kib = resident_kib(workers()[0]).saturating_sub(before_kib);
+    if rounds >= 1_000 {
+        assert!(grown_kib <= 2 * (rounds - settling), "{grown_kib} KiB more");
+    }
     assert!(after.is_within(before), "{before:?} became {after:?}");
     camera.stop().await;
 }
@@ -117,7 +126,12 @@ async fn a_killed_worker_is_replaced_and_frames_never_stop() {
     assert!(at.elapsed() < PATIENCE);
     assert_ne!(workers(), killed);
     let mut gaps = Vec::new();
-    let mut last = frames.recv().await.unwrap().captured_at;
+    // Where the machine is slow, the oldest ones are gone.
+    let mut last = loop {
+        if let Ok(frame) = frames.recv().await {
+            break frame.captured_at;
+        }
+    };
     while let Ok(frame) = frames.try_recv() {
         gaps.push(frame.captured_at.since(last));
         last = frame.captured_at;

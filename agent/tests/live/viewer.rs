@@ -20,6 +20,9 @@ use crate::PATIENCE;
 const TRANSPORT_CC: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
+/// Much longer than between two frames.
+const SILENCE: Duration = Duration::from_millis(500);
+
 /// What arrived so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Arrivals {
@@ -27,14 +30,30 @@ pub(crate) struct Arrivals {
     pub(crate) first_is_key_frame: bool,
 }
 
-/// The RTP time of each access unit whose last packet has come.
-type RtpTimes = Arc<Mutex<Vec<u32>>>;
+/// The RTP packets that came, by their sequence numbers.
+#[derive(Debug, Default)]
+struct Packets {
+    newest: Option<u16>,
+    missing: u32,
+}
+
+impl Packets {
+    /// Behind the viewer's jitter buffer they are in order.
+    fn note(&mut self, sequence: u16) {
+        if let Some(newest) = self.newest {
+            self.missing += u32::from(sequence.wrapping_sub(newest).wrapping_sub(1));
+        }
+        self.newest = Some(sequence);
+    }
+}
+
+type SharedPackets = Arc<Mutex<Packets>>;
 
 pub(crate) struct Viewer {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
     arrivals: watch::Receiver<Arrivals>,
-    rtp_times: RtpTimes,
+    packets: SharedPackets,
 }
 
 impl Viewer {
@@ -45,20 +64,23 @@ impl Viewer {
 
     /// Tells of what it received every few seconds, as GStreamer's own players do.
     pub(crate) fn that_reports_rarely() -> Self {
-        Self::with(&[codec("video", false)])
+        Self::with(&[codec("video", false)], false)
     }
 
     /// Offers these kinds of media, in this order.
     pub(crate) fn wanting(kinds: &[&str]) -> Self {
-        Self::with(&kinds.iter().map(|kind| codec(kind, true)).collect::<Vec<_>>())
+        Self::with(&kinds.iter().map(|kind| codec(kind, true)).collect::<Vec<_>>(), true)
     }
 
-    fn with(codecs: &[gst::Caps]) -> Self {
+    fn with(codecs: &[gst::Caps], often: bool) -> Self {
         gst::init().unwrap();
         let webrtc = gst::ElementFactory::make("webrtcbin")
             .property_from_str("bundle-policy", "max-bundle")
             .build()
             .unwrap();
+        if often {
+            report_as_browsers_do(&webrtc);
+        }
         let ice = webrtc.property::<glib::Object>("ice-agent");
         ice.property::<glib::Object>("agent").set_property("upnp", false);
         let pipeline = gst::Pipeline::new();
@@ -68,10 +90,10 @@ impl Viewer {
             let arguments: [&dyn ToValue; 2] = [&direction, codec];
             webrtc.emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &arguments);
         }
-        let rtp_times = RtpTimes::default();
-        let arrivals = receive(&pipeline, &webrtc, &rtp_times);
+        let packets = SharedPackets::default();
+        let arrivals = receive(&pipeline, &webrtc, &packets);
         pipeline.set_state(gst::State::Playing).unwrap();
-        Self { pipeline, webrtc, arrivals, rtp_times }
+        Self { pipeline, webrtc, arrivals, packets }
     }
 
     /// An offer with all candidates.
@@ -111,15 +133,17 @@ impl Viewer {
         self.receive(now + count).await;
     }
 
-    /// The RTP time of each access unit that came whole.
-    pub(crate) fn rtp_times(&self) -> Vec<u32> {
-        self.rtp_times.lock().unwrap().clone()
+    /// How many packets are missing between the first and the last one that came.
+    pub(crate) fn missing_packets(&self) -> u32 {
+        self.packets.lock().unwrap().missing
     }
 
-    /// How long nothing has arrived, waiting for it.
-    pub(crate) async fn silence(&mut self, at_least: Duration) -> bool {
-        self.arrivals.borrow_and_update();
-        time::timeout(at_least, self.arrivals.changed()).await.is_err()
+    /// Waits until nothing arrives any more.
+    pub(crate) async fn falls_silent(&mut self) {
+        let silence = async {
+            while let Ok(Ok(())) = time::timeout(SILENCE, self.arrivals.changed()).await {}
+        };
+        time::timeout(PATIENCE, silence).await.expect("no more frames");
     }
 }
 
@@ -127,6 +151,18 @@ impl Drop for Viewer {
     fn drop(&mut self) {
         let _ = self.pipeline.set_state(gst::State::Null);
     }
+}
+
+/// By itself `GStreamer` tells once in 2.5 to 7.5 s that it is there, which is too seldom for a
+/// camera that lets go of a viewer after 5 s of silence.
+fn report_as_browsers_do(webrtc: &gst::Element) {
+    let bin = webrtc.downcast_ref::<gst::Bin>().unwrap();
+    bin.connect_deep_element_added(|_, _, element| {
+        if element.factory().is_some_and(|factory| factory.name() == "rtpsession") {
+            let session = element.property::<glib::Object>("internal-session");
+            session.set_property("rtcp-min-interval", 1_000_000_000_u64);
+        }
+    });
 }
 
 fn codec(kind: &str, feedback: bool) -> gst::Caps {
@@ -154,15 +190,12 @@ fn codec(kind: &str, feedback: bool) -> gst::Caps {
     }
 }
 
-/// Notes the times of the packets that end an access unit.
-fn watch_packets(pad: &gst::Pad, rtp_times: &RtpTimes) {
-    let rtp_times = Arc::clone(rtp_times);
+fn watch_packets(pad: &gst::Pad, packets: &SharedPackets) {
+    let packets = Arc::clone(packets);
     let note = move |buffer: &gst::BufferRef| {
         let packet = buffer.map_readable().unwrap();
-        let [_, kind, _, _, time @ ..] = packet.first_chunk::<8>().unwrap();
-        if kind & 0x80 != 0 {
-            rtp_times.lock().unwrap().push(u32::from_be_bytes(*time));
-        }
+        let [_, _, sequence @ ..] = packet.first_chunk::<4>().unwrap();
+        packets.lock().unwrap().note(u16::from_be_bytes(*sequence));
     };
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(kinds, move |_, info| {
@@ -178,18 +211,18 @@ fn watch_packets(pad: &gst::Pad, rtp_times: &RtpTimes) {
 fn receive(
     pipeline: &gst::Pipeline,
     webrtc: &gst::Element,
-    rtp_times: &RtpTimes,
+    packets: &SharedPackets,
 ) -> watch::Receiver<Arrivals> {
     let (sender, receiver) = watch::channel(Arrivals::default());
     let sender = Arc::new(Mutex::new(sender));
     let pipeline = pipeline.downgrade();
-    let rtp_times = Arc::clone(rtp_times);
+    let packets = Arc::clone(packets);
     webrtc.connect_pad_added(move |_, pad| {
         let Some(pipeline) = pipeline.upgrade() else { return };
         if pad.direction() != gst::PadDirection::Src {
             return;
         }
-        watch_packets(pad, &rtp_times);
+        watch_packets(pad, &packets);
         let depayloader = gst::ElementFactory::make("rtph264depay").build().unwrap();
         let parser = gst::ElementFactory::make("h264parse").build().unwrap();
         let sender = Arc::clone(&sender);

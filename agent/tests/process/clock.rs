@@ -10,7 +10,8 @@ use nightjar_shared::time::ClockState;
 use rustix::process::Signal;
 
 use crate::{
-    pairing::faked_time,
+    pairing::{faked_time, pair_with_file},
+    relay::{Relay, until},
     support::{Home, agent, output, wait_for},
 };
 
@@ -45,6 +46,48 @@ fn home() -> Home {
          [recording]\nmode = \"both\"\npre_roll_s = 1\npost_roll_s = 1\nmin_free_percent = 0\nmax_clip_s = 5\n\
          max_age_days = 1\ncontinuous_max_age_days = 1\n",
     )
+}
+
+#[tokio::test]
+async fn what_the_relay_was_told_before_the_clock_was_set_gets_its_time_there_too() {
+    let Some(library) = faked_time() else { return };
+    let Some(relay) = Relay::start().await else { return };
+    let home = home();
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let time = home.path("time");
+    set_clock(&time, "@1970-01-01 01:00:00");
+    let begun_at = unix_now();
+    let _agent = home.run_with(&[
+        ("LD_PRELOAD", library.as_os_str()),
+        ("FAKETIME_TIMESTAMP_FILE", time.as_os_str()),
+        ("FAKETIME_NO_CACHE", "1".as_ref()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+    ]);
+    let told = until("an event of 1970 with its clip", async || {
+        let clip = relay.clips(&camera).await.into_iter().find(|clip| clip["state"] == "ready")?;
+        let event = relay.event(clip["event_id"].as_str()?.parse().ok()?).await?;
+        (event["state"] == "ended").then_some((event, clip))
+    })
+    .await;
+    let (event, clip) = told;
+    assert_eq!((&event["clock"], &clip["clock"]), (&"unsynced".into(), &"unsynced".into()));
+
+    set_clock(&time, "+0");
+    let is_right = |told: &serde_json::Value| {
+        let from_now = |field: &str| told[field].as_i64().map(|at| (at - begun_at.0).abs());
+        let right = |field| from_now(field).is_some_and(|away| away < 600_000);
+        told["clock"] == "synced" && right("started_at") && right("ended_at")
+    };
+    until("the times to be right at the relay", async || {
+        let events = relay.events(&camera).await;
+        let clips = relay.clips(&camera).await;
+        let find = |told: &[serde_json::Value], field: &str, id: &serde_json::Value| {
+            told.iter().any(|it| it[field] == *id && is_right(it))
+        };
+        (find(&events, "event_id", &event["event_id"]) && find(&clips, "clip_id", &clip["clip_id"]))
+            .then_some(())
+    })
+    .await;
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::{
     time::Instant,
 };
 
+use nightjar_shared::ids::EventId;
 use reqwest::{Certificate, Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -151,6 +152,27 @@ impl Relay {
             (clip["state"] == state).then_some(())
         })
         .await;
+    }
+
+    pub(crate) async fn delete_clip(&self, clip_id: &str) {
+        let path = format!("clips/{clip_id}");
+        let (status, body) = self.call(Method::DELETE, &path, &Value::Null).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{body}");
+    }
+
+    /// An event, where the relay has heard of it.
+    pub(crate) async fn event(&self, event_id: EventId) -> Option<Value> {
+        let (status, event) =
+            self.call(Method::GET, &format!("events/{event_id}"), &Value::Null).await;
+        (status == StatusCode::OK).then_some(event)
+    }
+
+    /// The camera's events, at most 200.
+    pub(crate) async fn events(&self, camera_id: &str) -> Vec<Value> {
+        let path = format!("events?camera_id={camera_id}&limit=200");
+        let (status, events) = self.call(Method::GET, &path, &Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{events}");
+        events["items"].as_array().unwrap().clone()
     }
 
     /// The camera's clips, at most 200.

@@ -26,12 +26,12 @@ const LONGEST_WAIT_MS: u64 = 400;
 const SOAK: &str = "NIGHTJAR_SOAK";
 
 /// Puts clips of one large picture each on a camera's disk and into its index.
-async fn leave_clips(home: &Home) -> HashSet<String> {
+async fn leave_clips(home: &Home, clips: usize) -> HashSet<String> {
     let recordings = home.data_dir().join("recordings");
     fs::create_dir_all(&recordings).unwrap();
     let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
     let mut left = HashSet::new();
-    for number in 0..CLIPS {
+    for number in 0..clips {
         let clip_id = ClipId::generate();
         let path = format!("{clip_id}.jpg");
         let picture: Vec<u8> = (0..=u8::MAX).cycle().skip(number).take(PICTURE_BYTES).collect();
@@ -69,6 +69,34 @@ fn ready(clips: &[serde_json::Value]) -> HashSet<String> {
 }
 
 #[tokio::test]
+async fn a_clip_that_is_deleted_while_its_camera_is_away_does_not_come_back_with_it() {
+    let Some(relay) = Relay::start().await else { return };
+    // A minute for each picture: the camera is killed while it sends the first one.
+    let home = Home::with_config(&config(50));
+    leave_clips(&home, 2).await;
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let agent = home.run();
+    let begun = until("a clip that is on its way", async || {
+        relay.clips(&camera).await.first().map(|clip| clip["clip_id"].as_str().unwrap().to_owned())
+    })
+    .await;
+    drop(agent);
+    relay.delete_clip(&begun).await;
+
+    fs::write(home.path("agent.toml"), config(0)).unwrap();
+    let _agent = home.run();
+    let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
+    until("nothing that waits", async || {
+        store.next_upload().await.unwrap().is_none().then_some(())
+    })
+    .await;
+    let clips = relay.clips(&camera).await;
+    assert!(clips.iter().all(|clip| clip["clip_id"] != begun.as_str()), "{clips:?}");
+    let kept = store.clip(begun.parse().unwrap()).await.unwrap();
+    assert!(kept.is_some(), "what the camera itself keeps is for its retention to say");
+}
+
+#[tokio::test]
 async fn every_clip_arrives_once_though_agent_and_relay_are_killed() {
     let rounds = if env::var_os(SOAK).is_some() { 10 } else { 1 };
     for seed in 0..rounds {
@@ -86,7 +114,7 @@ fn config(max_kbps: u32) -> String {
 async fn kill_while_uploading(seed: u64) {
     let Some(mut relay) = Relay::start().await else { return };
     let home = Home::with_config(&config(UPLOADS_KBPS));
-    let left = leave_clips(&home).await;
+    let left = leave_clips(&home, CLIPS).await;
     let camera = pair_with_file(&home, &relay.open_pairing().await);
     let mut random = 0xdead_beef_u64 + seed;
     let mut next = |bound: u64| {

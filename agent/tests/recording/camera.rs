@@ -8,7 +8,7 @@ use nightjar_agent::{
     media::Media,
     motion_change::MotionChange,
     record::{self, Recorder, fsck, recordings_dir},
-    store::{Clip, ClipState, MessageId, OutboxKind, Store},
+    store::{Clip, ClipState, OutboxKind, Store},
 };
 use nightjar_shared::{
     api::PartKind,
@@ -129,7 +129,7 @@ impl Camera {
     }
 
     pub(crate) async fn messages(&self) -> Vec<EventMessage> {
-        let messages = self.store.next_messages(MessageId::default(), 100).await.unwrap();
+        let messages = self.store.next_messages(&[], 100).await.unwrap();
         messages
             .into_iter()
             .filter(|message| message.kind == OutboxKind::Event)

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::{
-    machine::{holdings, processor_time, resident_mb, unix_millis},
+    machine::{processor_time, resident_mb, unix_millis},
     report::{Figure, percentile},
 };
 use crate::{
@@ -19,22 +19,18 @@ use crate::{
 };
 
 const JOINS: usize = 20;
-const WATCH: Duration = Duration::from_secs(15);
+pub(super) const WATCH: Duration = Duration::from_secs(15);
 const EVENTS: usize = 20;
 /// Longer than a scene's turn and all that follows a motion's end.
 const EVENT_LIMIT: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(15);
 const VIEWERS: [u32; 5] = [0, 1, 2, 4, 8];
-/// Of joins and leaves in a row.
-const CHURN: u32 = 1_000;
-/// What the first ones leave are pools that are used again.
-const SETTLING: u32 = 100;
 
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     Scene { width: 1280, height: 720, fps: 30, quiet_s: 3_600, walk_s: 4, stamp: true }
 }
 
-async fn start(directory: &Path, scene: Scene) -> Result<Stack> {
+pub(super) async fn start(directory: &Path, scene: Scene) -> Result<Stack> {
     let settings = Settings::new(Source::Synthetic(scene));
     start_with(directory, Settings { pre_roll_s: 2, post_roll_s: 2, ..settings }).await
 }
@@ -127,9 +123,12 @@ pub(super) async fn load(directory: &Path) -> Result<Vec<Figure>> {
         while sessions.len() < usize::try_from(viewers)? {
             sessions.push(viewer.watch(&stack.camera_id).await?.session);
         }
-        let cores = cores_used(&pids).await?;
-        let at_rest = used.first().map_or(cores, |(_, cores)| *cores);
-        used.push((viewers, cores));
+        let shown = frames(&viewer, &sessions).await?;
+        let (cores, seconds) = cores_used(&pids).await?;
+        let fps = frames(&viewer, &sessions).await?.saturating_sub(shown);
+        let fps = f64::from(u32::try_from(fps)?) / seconds;
+        let at_rest = used.first().map_or(cores, |(_, cores, _)| *cores);
+        used.push((viewers, cores, fps));
         let goal = match viewers {
             4 => Some(at_rest * 1.4),
             8 => Some(at_rest * 1.7),
@@ -144,9 +143,15 @@ pub(super) async fn load(directory: &Path) -> Result<Vec<Figure>> {
         viewer.frames_flow(*session, 30, WATCH).await?;
     }
     let memory = pids.iter().map(|pid| resident_mb(*pid)).sum::<Result<f64>>()?;
-    if let [(_, at_rest), .., (viewers, most)] = used.as_slice() {
-        let each = (most - at_rest) * 1_000.0 / f64::from(*viewers);
+    if let [(_, at_rest, _), .., (viewers, most, fps)] = used.as_slice() {
+        let more_ms = (most - at_rest) * 1_000.0;
+        let each = more_ms / f64::from(*viewers);
         figures.push(Figure::new("each of 8 viewers, per second", each, "core-ms"));
+        // Says something on a busy machine, too, where frames are left out.
+        let each = more_ms * 1_000.0 / fps;
+        figures.push(Figure::new("each frame that one of 8 viewers got", each, "core-µs"));
+        let fps = fps / f64::from(*viewers);
+        figures.push(Figure::new("frames that each of 8 viewers got", fps, "/s"));
     }
     figures.extend([
         Figure::new("agent and live worker, RSS with 8 viewers", memory, "MB").at_most(140.0),
@@ -155,44 +160,20 @@ pub(super) async fn load(directory: &Path) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// A thousand viewers that come, see a frame and go: what they leave behind in the live worker.
-pub(super) async fn churn(directory: &Path) -> Result<Vec<Figure>> {
-    let stack = start(directory, scene()).await?;
-    let worker = stack.agent.live_worker_after(None, WATCH).await?;
-    let (_browser, viewer) = viewer(directory, &stack).await?;
-    let (mut failures, mut settled) = (0.0, (resident_mb(worker)?, holdings(worker)?));
-    for join in 0..CHURN {
-        if join == SETTLING {
-            settled = (resident_mb(worker)?, holdings(worker)?);
-        }
-        let watched = viewer.try_watch(&stack.camera_id).await?;
-        if watched.status != 201 || watched.first_frame_ms.is_none() {
-            failures += 1.0;
-        }
-        if watched.status == 201 {
-            viewer.stop(watched.session).await?;
-        }
+/// How many frames all these sessions have shown so far.
+async fn frames(viewer: &Viewer, sessions: &[u32]) -> Result<u64> {
+    let mut frames = 0;
+    for session in sessions {
+        frames += viewer.frames_decoded(*session).await?;
     }
-    // The last one is closed within this time.
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    let grown_kb = (resident_mb(worker)? - settled.0) * 1_024.0 / f64::from(CHURN - SETTLING);
-    let held = holdings(worker)?;
-    ensure!(stack.agent.live_worker()? == Some(worker), "the live worker was replaced");
-    let more = |now: usize, before: usize| {
-        f64::from(u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX))
-    };
-    Ok(vec![
-        Figure::new(format!("{CHURN} joins and leaves, failures"), failures, "").at_most(0.0),
-        Figure::new("live worker, RSS for each of them", grown_kb, "KB").at_most(2.0),
-        Figure::new("live worker, more descriptors", more(held.0, settled.1.0), "").at_most(0.0),
-        Figure::new("live worker, more threads", more(held.1, settled.1.1), "").at_most(2.0),
-    ])
+    Ok(frames)
 }
 
-/// The processor time of some processes over a while, in cores.
-async fn cores_used(pids: &[u32]) -> Result<f64> {
+/// The processor time of some processes over a while, in cores, and how long it was.
+async fn cores_used(pids: &[u32]) -> Result<(f64, f64)> {
     let used = || pids.iter().map(|pid| processor_time(*pid)).sum::<Result<Duration>>();
     let (before, begin) = (used()?, std::time::Instant::now());
     tokio::time::sleep(LOAD).await;
-    Ok(used()?.saturating_sub(before).as_secs_f64() / begin.elapsed().as_secs_f64())
+    let (after, seconds) = (used()?, begin.elapsed().as_secs_f64());
+    Ok((after.saturating_sub(before).as_secs_f64() / seconds, seconds))
 }

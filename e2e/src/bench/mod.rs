@@ -1,9 +1,11 @@
 //! `make bench`: the figures of docs/benchmarks.md, measured through the doors.
 
+mod joins;
 mod machine;
 mod measure;
 mod networks;
 mod report;
+mod uploads;
 
 use std::{fs, io::Write, path::Path};
 
@@ -16,7 +18,7 @@ const BEGIN: &str = "<!-- make bench writes below this line -->";
 const END: &str = "<!-- make bench writes above this line -->";
 
 /// In the order of the table.
-const MEASUREMENTS: &[&str] = &["live", "motion", "load", "loss", "narrow", "churn"];
+const MEASUREMENTS: &[&str] = &["live", "motion", "uploads", "load", "loss", "narrow", "churn"];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
 /// one measurement is made and nothing is written.
@@ -57,10 +59,11 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
     match name {
         "live" => measure::live(directory).await,
         "motion" => measure::motion(directory).await,
+        "uploads" => uploads::uploads(directory).await,
         "load" => measure::load(directory).await,
         "loss" => networks::loss(directory).await,
         "narrow" => networks::narrow(directory).await,
-        "churn" => measure::churn(directory).await,
+        "churn" => joins::churn(directory).await,
         _ => bail!("no such measurement: {name}"),
     }
 }

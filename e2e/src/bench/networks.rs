@@ -16,6 +16,7 @@ use crate::{
     agent::{Settings, Source},
     programs,
     shaper::Conditions,
+    viewer::{Shown, ViewerStatistics},
     wait,
 };
 
@@ -34,15 +35,21 @@ pub(super) async fn loss(directory: &Path) -> Result<Vec<Figure>> {
     let (watched, network) = viewer.watch_through(&stack.camera_id, clean).await?;
     viewer.frames_flow(watched.session, 20, LIMIT).await?;
     let mut figures = Vec::new();
-    for (loss_permille, least, freeze) in [(50, 99.0, None), (200, 95.0, Some(500.0))] {
+    for (loss_permille, least, freeze) in
+        [(0, None, None), (50, Some(99.0), None), (200, Some(95.0), Some(500.0))]
+    {
         network.set(Conditions { loss_permille, ..clean });
+        let before = viewer.statistics(watched.session).await?;
         let shown = viewer.shown(watched.session, WATCH).await?;
-        let percent = loss_permille / 10;
-        let (share, gap) = (share_shown(&shown), longest_gap(&shown));
-        let what = format!("{percent} % loss, 20 ms round trip, frames shown");
-        figures.push(Figure::new(what, share, "%").at_least(least));
-        let gap = Figure::new(format!("{percent} % loss, longest gap between frames"), gap, "ms");
+        let after = viewer.statistics(watched.session).await?;
+        let name = format!("{} % loss, 20 ms round trip", loss_permille / 10);
+        let row =
+            |what: &str, value: f64, unit| Figure::new(format!("{name}, {what}"), value, unit);
+        let share = row("frames shown", share_shown(&shown), "%");
+        figures.push(if let Some(least) = least { share.at_least(least) } else { share });
+        let gap = row("longest gap between frames", shown.longest_gap_ms(), "ms");
         figures.push(if let Some(freeze) = freeze { gap.at_most(freeze) } else { gap });
+        figures.push(row("a frame's first packet to its last", assembly_ms(&before, &after), "ms"));
     }
     Ok(figures)
 }
@@ -81,13 +88,18 @@ fn street() -> Result<Settings> {
 }
 
 /// Percent of the frames that the camera made in the meantime.
-fn share_shown(times_ms: &[f64]) -> f64 {
-    let (Some(first), Some(last)) = (times_ms.first(), times_ms.last()) else { return 0.0 };
-    let seconds = (last - first) / 1_000.0;
-    let count = u32::try_from(times_ms.len() - 1).unwrap_or(u32::MAX);
-    (f64::from(count) / (seconds * FRAMES_PER_SECOND) * 100.0).min(100.0)
+fn share_shown(shown: &Shown) -> f64 {
+    let frames = f64::from(shown.frames.saturating_sub(1));
+    if frames == 0.0 {
+        return 0.0;
+    }
+    (frames / (shown.seconds() * FRAMES_PER_SECOND) * 100.0).min(100.0)
 }
 
-fn longest_gap(times_ms: &[f64]) -> f64 {
-    times_ms.windows(2).map(|pair| pair[1] - pair[0]).fold(0.0, f64::max)
+/// How long it took for all packets of a frame to arrive, retransmissions included, on average.
+fn assembly_ms(before: &ViewerStatistics, after: &ViewerStatistics) -> f64 {
+    let frames = after.frames_assembled_from_multiple_packets
+        - before.frames_assembled_from_multiple_packets;
+    let seconds = after.total_assembly_time - before.total_assembly_time;
+    seconds * 1_000.0 / f64::from(u32::try_from(frames.max(1)).unwrap_or(u32::MAX))
 }

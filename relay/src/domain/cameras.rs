@@ -3,7 +3,7 @@
 use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::Configuration,
-    event::{Health, Presence},
+    event::{BootTime, Health, Presence},
     ids::{CameraId, SiteId},
     time::UnixMillis,
 };
@@ -21,12 +21,16 @@ use super::{
 use crate::{
     engines::db::{
         cameras::{self, CameraRow, HealthUpdate},
-        pairings, parts,
+        clips, events, pairings, parts,
     },
     error::{Error, Result},
 };
 
 const ERRORS_MAX: usize = 16;
+/// Of the boots in one message.
+const BOOTS_MAX: usize = 8;
+/// The year 2100: no boot began later.
+const BOOT_AT_MAX: UnixMillis = UnixMillis(4_102_444_800_000);
 const HEALTH_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -184,7 +188,24 @@ pub async fn disconnected(app: &App, camera_id: CameraId) -> Result<()> {
 /// A camera said that it is there, or its last will that it is not.
 pub async fn presence(app: &App, camera_id: CameraId, presence: Presence) -> Result<()> {
     check_protocol(presence.protocol)?;
+    for boot in presence.boots.iter().take(BOOTS_MAX) {
+        correct_times(app, camera_id, *boot).await?;
+    }
     if presence.online { seen(app, camera_id).await } else { left(app, camera_id).await }
+}
+
+/// A camera's clock was set after it had told of events and clips: they get their times.
+async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result<()> {
+    let BootTime { boot_id, began_at } = boot;
+    if !(UnixMillis(0)..BOOT_AT_MAX).contains(&began_at) {
+        return Err(Error::invalid("invalid_time", "No boot began at this time."));
+    }
+    let corrected = events::correct_times(&app.db, camera_id, boot_id, began_at).await?
+        + clips::correct_times(&app.db, camera_id, boot_id, began_at).await?;
+    if corrected > 0 {
+        tracing::info!(camera.id = %camera_id, corrected, "events and clips have their times");
+    }
+    Ok(())
 }
 
 /// A camera's health arrived, over MQTT or over HTTP.
@@ -244,9 +265,10 @@ pub async fn expect_all(app: &App) -> Result<()> {
 
 /// Takes those offline that were not heard from in time.
 pub(super) async fn sweep(app: &App) -> Result<()> {
-    for camera_id in cameras::take_offline(&app.db, app.now()).await? {
+    let now = app.now();
+    for camera_id in cameras::take_offline(&app.db, now).await? {
         tracing::info!(camera.id = %camera_id, "camera is offline");
-        timeline::lost(app, camera_id).await?;
+        timeline::lost(app, camera_id, now).await?;
         live::fail_of_offline_camera(app, camera_id).await?;
         tell(app, camera_id).await;
     }

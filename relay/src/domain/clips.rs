@@ -137,7 +137,7 @@ pub async fn set_visibility(
 pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     let row = access::clip(app, caller, clip_id, Right::Manage).await?;
     let transaction = app.db.begin().await?;
-    clips::delete(&transaction, clip_id, deletion_due(app.now())).await?;
+    clips::delete(&transaction, &row, deletion_due(app.now())).await?;
     let account_id = Some(caller.account_id);
     record(&transaction, app.now(), account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
     transaction.commit().await?;

@@ -136,13 +136,18 @@ impl<'a> Footage<'a> {
     }
 }
 
+/// What cameras keep their segments below. A playlist's target duration must not change while it
+/// grows.
+const SEGMENT_MS: u64 = 4_000;
+
 /// A playlist of fragmented MP4 (RFC 8216). While the clip grows, a player asks again for more.
 fn hls(playback: &Playback) -> String {
-    let longest = playback.parts.iter().filter_map(|part| part.duration_ms).max().unwrap_or(0);
+    let longest = playback.parts.iter().filter_map(|part| part.duration_ms);
+    let longest = longest.max().unwrap_or(0).max(SEGMENT_MS);
     let mut text = format!(
         "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:{}\n#EXT-X-PLAYLIST-TYPE:{}\n\
          #EXT-X-INDEPENDENT-SEGMENTS\n",
-        longest.div_ceil(1_000).max(1),
+        longest.div_ceil(1_000),
         if playback.ended { "VOD" } else { "EVENT" },
     );
     for part in &playback.parts {
@@ -228,7 +233,7 @@ mod tests {
         };
         assert_eq!(
             hls(&playback),
-            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:3\n#EXT-X-PLAYLIST-TYPE:VOD\n\
+            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-PLAYLIST-TYPE:VOD\n\
              #EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"http://store/0\"\n\
              #EXTINF:2.067,\nhttp://store/2\n#EXTINF:0.980,\nhttp://store/3\n#EXT-X-ENDLIST\n"
         );

@@ -99,6 +99,7 @@ mod tests {
             queue_age_ms: None,
             write_errors: 0,
             viewers: 0,
+            sfu: None,
             errors: Vec::new(),
         }
     }

@@ -153,17 +153,17 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
 
 /// What a camera says of itself makes its timeline.
 pub(super) async fn heard(app: &App, camera_id: CameraId, health: &Health) -> Result<()> {
-    remember(app, camera_id, Note::of(health)).await
+    remember(app, camera_id, Note::of(health), app.now()).await
 }
 
-/// Nothing was heard of a camera for too long.
-pub(super) async fn lost(app: &App, camera_id: CameraId) -> Result<()> {
-    remember(app, camera_id, Note::Offline).await
+/// Nothing was heard of a camera for too long, as was decided at `now`.
+pub(super) async fn lost(app: &App, camera_id: CameraId, now: UnixMillis) -> Result<()> {
+    remember(app, camera_id, Note::Offline, now).await
 }
 
-async fn remember(app: &App, camera_id: CameraId, news: Note) -> Result<()> {
+async fn remember(app: &App, camera_id: CameraId, news: Note, now: UnixMillis) -> Result<()> {
     let last = timeline::last(&app.db, camera_id).await?;
-    for stretch in note(last, news, app.now()) {
+    for stretch in note(last, news, now) {
         timeline::put(&app.db, camera_id, &stretch).await?;
     }
     Ok(())

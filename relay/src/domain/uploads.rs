@@ -9,6 +9,7 @@ use nightjar_shared::{
         PartUpload, PartsSent, PartsStored, manifest,
     },
     ids::{CameraId, ClipId},
+    time::ClockState,
 };
 
 use sha2::{Digest as _, Sha256};
@@ -36,7 +37,8 @@ const PARTS_AT_ONCE: usize = 64;
 const INDEX_MAX: u32 = 9_999;
 const UPLOAD_LIFETIME: Duration = Duration::from_mins(15);
 
-/// A camera announces a clip. It makes the id: announcing it again changes nothing.
+/// A camera announces a clip. It makes the id: announcing it again changes nothing but its time,
+/// which a clock that was set since may have corrected. What an owner deleted stays deleted.
 pub async fn announce(
     app: &App,
     camera_id: CameraId,
@@ -50,16 +52,33 @@ pub async fn announce(
         event_id: announcement.event_id,
         started_at: announcement.started_at,
         clock: clock_word(announcement.clock),
+        boot_id: announcement.boot_id,
+        started_uptime_ms: announcement.started_uptime_ms,
         state: if announcement.recording { "recording" } else { "announced" },
     };
-    let is_new = clips::insert(&app.db, &new, abandoned::progress(app.now())).await?;
+    let is_new = insert(app, &new).await?;
     let mut row = own(app, camera_id, announcement.clip_id).await?;
     if is_new {
         clip_domain::tell(app, row.clone()).await;
     } else {
+        let is_right = announcement.clock == ClockState::Synced;
+        if is_right && clips::correct_start(&app.db, row.clip_id, announcement.started_at).await? {
+            tell_all(app, camera_id, row.clip_id).await?;
+        }
         row = reopen(app, row, new.state).await?;
     }
     Ok(Clip::new(app, row))
+}
+
+/// Looks for a deletion after it has inserted: one that happens meanwhile is not missed.
+async fn insert(app: &App, new: &NewClip) -> Result<bool> {
+    let transaction = app.db.begin().await?;
+    let is_new = clips::insert(&transaction, new, abandoned::progress(app.now())).await?;
+    if is_new && clips::was_deleted(&transaction, new.clip_id, new.camera_id).await? {
+        return Err(Error::refused(410, "deleted", "This clip was deleted."));
+    }
+    transaction.commit().await?;
+    Ok(is_new)
 }
 
 /// A clip that the relay closed without its camera is open again: the camera is back.

@@ -232,6 +232,36 @@ async fn a_deleted_clip_is_gone_from_the_store_too() {
 }
 
 #[tokio::test]
+async fn a_clip_that_was_deleted_while_its_camera_was_away_does_not_come_back_with_it() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let clip_id = ClipId::generate();
+        camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
+        let permitted = permit(&camera, clip_id, json!([part(0, "file", FOOTAGE)])).await;
+        assert_eq!(put(&camera, &permitted[0], FOOTAGE).await, 200);
+        let path = format!("clips/{clip_id}");
+        alice.delete(&path).await.body(204);
+
+        for door in ["parts", "stored", "complete"] {
+            let body = match door {
+                "parts" => json!([part(0, "file", FOOTAGE)]),
+                "stored" => json!({"parts": [0]}),
+                _ => completion(&[0]),
+            };
+            let late = camera.caller.post(&format!("agent/clips/{clip_id}/{door}"), body).await;
+            late.is_problem(404, "not_found");
+        }
+        let again = camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await;
+        again.is_problem(410, "deleted");
+        alice.get(&path).await.is_problem(404, "not_found");
+        let key = key_of(&permitted[0]);
+        assert!(relay.app().objects.head(&key).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn visibility_is_changed_by_name() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;

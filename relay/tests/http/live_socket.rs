@@ -97,3 +97,21 @@ async fn whoever_leaves_before_the_answer_cancels_and_strangers_reach_nothing() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_viewer_is_told_on_its_socket_where_the_picture_is_to_be_had() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let (device, mut camera) = online(relay, &alice).await;
+        let mut socket = with_ticket(&alice).await;
+        say(&mut socket, json!({"type": "join", "camera_id": device.id()})).await;
+        let session = hear(&mut socket, "joined").await["session_id"].clone();
+        say(&mut socket, json!({"type": "offer", "session_id": session, "sdp": OFFER})).await;
+        let offer = camera.heard_signal().await;
+        let elsewhere = "https://sfu.example/whep/porch";
+        camera.signal(&Signal::redirect(offer.session_id, elsewhere)).await;
+        let told = hear(&mut socket, "redirected").await;
+        assert_eq!((&told["session_id"], &told["location"]), (&session, &json!(elsewhere)));
+    })
+    .await;
+}

@@ -1,4 +1,4 @@
-// When motion opens events: always, or in the hours of a week, in the camera's own time.
+// When the camera does something: always, or in the hours of a week, in the camera's own time.
 
 import { element, notice } from "../dom.js";
 import { evenWeek, gridOf, isExact, periodsOf } from "../week.js";
@@ -7,18 +7,44 @@ import { WeekGrid } from "./week_grid.js";
 const NIGHT = (_, hour) => hour >= 22 || hour < 6;
 const AWAY = (day, hour) => day < 5 && hour >= 8 && hour < 18;
 
+/** When motion opens events. */
+export const ARMED = {
+  field: "schedule",
+  name: "schedule",
+  label: "Armed only in some hours",
+  caption: "Hours in which the camera is armed.",
+  empty: "Without any hour the camera is always armed. To switch it off, disarm it.",
+};
+
+/** When continuous footage is recorded. */
+export const RECORDED = {
+  field: "recording_schedule",
+  name: "recording-schedule",
+  label: "Record everything only in some hours",
+  caption: "Hours in which the camera records everything.",
+  empty: "Without any hour the camera always records everything. To record motion alone, choose so above.",
+};
+
 export class SchedulePanel {
   #grid = evenWeek(false);
-  #week = new WeekGrid((grid) => this.#edited(grid));
-  #zone = element("select", { "data-testid": "schedule-zone" });
-  #enabled = element("input", { type: "checkbox", class: "check", "data-testid": "schedule-enabled" });
+  #kind;
+  #week;
+  #zone;
+  #enabled;
   #details = element("div", { class: "schedule-details" });
   #hint = element("div", {});
   #onChange;
 
-  /** @param {() => void} onChange */
-  constructor(onChange) {
+  /**
+   * @param {{ field: string, name: string, label: string, caption: string, empty: string }} kind
+   * @param {() => void} onChange
+   */
+  constructor(kind, onChange) {
+    this.#kind = kind;
     this.#onChange = onChange;
+    this.#week = new WeekGrid(kind.caption, (grid) => this.#edited(grid));
+    this.#zone = element("select", { "data-testid": `${kind.name}-zone` });
+    this.#enabled = element("input", { type: "checkbox", class: "check", "data-testid": `${kind.name}-enabled` });
     const preset = (label, armed) =>
       element("button", { class: "button", type: "button", onclick: () => this.#preset(armed) }, label);
     this.#details.append(
@@ -32,10 +58,16 @@ export class SchedulePanel {
       onChange();
     });
     this.#zone.addEventListener("change", onChange);
-    this.node = element("div", {}, element("label", { class: "check-field" }, this.#enabled, "Armed only in some hours"), this.#details);
+    this.node = element(
+      "div",
+      { "data-testid": `${kind.name}-panel` },
+      element("label", { class: "check-field" }, this.#enabled, kind.label),
+      this.#details,
+    );
   }
 
-  show({ schedule }) {
+  show(configuration) {
+    const schedule = configuration[this.#kind.field];
     const periods = schedule?.armed ?? [];
     const own = Intl.DateTimeFormat().resolvedOptions().timeZone;
     const zone = schedule?.time_zone ?? own;
@@ -51,7 +83,7 @@ export class SchedulePanel {
   /** As `configure` wants it. */
   value() {
     const armed = this.#enabled.checked ? periodsOf(this.#grid) : [];
-    return { schedule: { time_zone: this.#zone.value, armed } };
+    return { [this.#kind.field]: { time_zone: this.#zone.value, armed } };
   }
 
   #preset(armed) {
@@ -69,8 +101,6 @@ export class SchedulePanel {
   #draw() {
     this.#details.hidden = !this.#enabled.checked;
     const empty = !this.#grid.flat().includes(true);
-    this.#hint.replaceChildren(
-      empty ? notice("info", "Without any hour the camera is always armed. To switch it off, disarm it.") : "",
-    );
+    this.#hint.replaceChildren(empty ? notice("info", this.#kind.empty) : "");
   }
 }

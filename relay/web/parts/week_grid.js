@@ -15,14 +15,17 @@ export class WeekGrid {
   #cells = [];
   #body = element("tbody", {});
 
-  /** @param {(grid: boolean[][]) => void} onChange */
-  constructor(onChange) {
+  /**
+   * @param {string} caption what the chosen hours are for
+   * @param {(grid: boolean[][]) => void} onChange
+   */
+  constructor(caption, onChange) {
     this.#onChange = onChange;
     const days = DAYS.map((_, day) => this.#dayHeader(day));
     this.node = element(
       "table",
       { class: "week", "data-testid": "week-grid" },
-      element("caption", { class: "visually-hidden" }, "Hours in which the camera is armed. Arrow keys move from hour to hour."),
+      element("caption", { class: "visually-hidden" }, `${caption} Arrow keys move from hour to hour.`),
       element("thead", {}, element("tr", {}, element("td", {}), ...days)),
       this.#body,
     );

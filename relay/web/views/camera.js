@@ -37,7 +37,7 @@ export async function show({ root, parameters, signal, router }) {
   };
   showCamera();
   if (mayControl(camera.site_id)) {
-    const motion = element("a", { class: "button", href: `/cameras/${cameraId}/settings`, "data-testid": "camera-motion" }, "Motion and privacy");
+    const motion = element("a", { class: "button", href: `/cameras/${cameraId}/settings`, "data-testid": "camera-motion" }, "Motion and recording");
     root.append(commands.node, element("p", {}, motion));
     settings.append(settingsPanel(camera, router));
   }

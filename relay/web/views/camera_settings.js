@@ -2,8 +2,9 @@ import { api } from "../api.js";
 import { element, failure, notice } from "../dom.js";
 import { outcomeText } from "../parts/commands.js";
 import { lastPicture, newPicture } from "../parts/last_picture.js";
+import { RecordingPanel } from "../parts/recording_panel.js";
 import { runCommand } from "../parts/run_command.js";
-import { SchedulePanel } from "../parts/schedule_panel.js";
+import { ARMED, SchedulePanel } from "../parts/schedule_panel.js";
 import { ZonePanel } from "../parts/zone_panel.js";
 
 export async function show({ root, parameters, signal }) {
@@ -20,15 +21,15 @@ export async function show({ root, parameters, signal }) {
       "div",
       { class: "view-head" },
       element("a", { class: "back", href: `/cameras/${cameraId}` }, camera.name),
-      element("h1", {}, "Motion and privacy"),
+      element("h1", {}, "Motion and recording"),
     ),
   );
   if (configuration === null) {
     root.append(notice("info", "This camera has not told its settings yet. They appear once it has been online with a current agent."));
-    return "Motion and privacy";
+    return "Motion and recording";
   }
   new SettingsPage(root, camera, configuration, signal);
-  return "Motion and privacy";
+  return "Motion and recording";
 }
 
 class SettingsPage {
@@ -39,7 +40,8 @@ class SettingsPage {
   #save = element("button", { class: "button primary", type: "button", disabled: true, "data-testid": "settings-save" }, "Save");
   #outcome = element("div", { class: "problems", "data-testid": "settings-outcome" });
   #zones = new ZonePanel(() => this.#edited());
-  #schedule = new SchedulePanel(() => this.#edited());
+  #schedule = new SchedulePanel(ARMED, () => this.#edited());
+  #recording = new RecordingPanel(() => this.#edited());
 
   constructor(root, camera, configuration, signal) {
     this.#camera = camera;
@@ -58,6 +60,7 @@ class SettingsPage {
         element("label", { class: "field" }, element("span", {}, "From large, clear motion to the slightest"), this.#sensitivity, this.#level),
       ),
       section("Hours", this.#schedule.node),
+      section("Recording", this.#recording.node),
       element("div", { class: "save-bar" }, this.#save, this.#outcome),
     );
     this.#show(configuration);
@@ -72,6 +75,7 @@ class SettingsPage {
     this.#tellLevel();
     this.#zones.show(configuration);
     this.#schedule.show(configuration);
+    this.#recording.show(configuration);
     this.#setUnsaved(false);
   }
 
@@ -90,10 +94,16 @@ class SettingsPage {
   }
 
   async #send() {
+    const problem = this.#recording.problem();
+    if (problem) {
+      this.#outcome.replaceChildren(notice("bad", problem));
+      return;
+    }
     const settings = {
       motion_sensitivity: Number(this.#sensitivity.value) / 100,
       ...this.#zones.value(),
       ...this.#schedule.value(),
+      ...this.#recording.value(),
     };
     this.#save.disabled = true;
     this.#outcome.replaceChildren(notice("info", "Sent to the camera…"));

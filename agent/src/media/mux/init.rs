@@ -14,6 +14,24 @@ pub(super) const TRACK_ID: u32 = 1;
 /// Seconds from 1904, where this format's time begins, to 1970.
 const EPOCH_OFFSET_S: u64 = 2_082_844_800;
 
+/// Where the minor version of `ftyp`, the first box, lies: it informs, and no reader goes by it.
+const MINOR_VERSION: std::ops::Range<usize> = 12..16;
+/// As many bytes of a file tell its mark.
+pub const MARK_END: usize = MINOR_VERSION.end;
+
+/// Writes a number of the writer's own into an initialisation segment.
+pub fn set_mark(init: &mut [u8], mark: u32) {
+    if let Some(place) = init.get_mut(MINOR_VERSION) {
+        place.copy_from_slice(&mark.to_be_bytes());
+    }
+}
+
+/// The number that [`set_mark`] wrote, from the first [`MARK_END`] bytes of a file; 0 without one.
+pub fn mark(head: &[u8]) -> u32 {
+    let place = head.get(MINOR_VERSION).and_then(|place| place.try_into().ok());
+    place.map_or(0, u32::from_be_bytes)
+}
+
 /// A matrix that neither turns nor scales the picture.
 const IDENTITY: [u32; 9] = [0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000];
 

@@ -18,7 +18,7 @@ pub use self::{
     fragment::{Sample, fragment},
     h264::{InvalidStream, VideoTrack},
     index::{FragmentEntry, RESERVE_PER_ENTRY, index_reserve, random_access_index, segment_index},
-    init::init_segment,
+    init::{MARK_END, init_segment, mark, set_mark},
     scan::{Scan, retime, sample_descriptions, scan},
     segments::{SegmentCutter, segments},
 };

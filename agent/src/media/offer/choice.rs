@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{TRANSPORT_CC, attribute::parameter, description::Section};
+use super::{PLAYOUT_DELAY, TRANSPORT_CC, attribute::parameter, description::Section};
 
 /// The payload type that the answer uses.
 pub(super) struct Choice {
@@ -12,6 +12,8 @@ pub(super) struct Choice {
     retransmissions: Option<u8>,
     /// The number of the header extension for transport-wide feedback, if the viewer sends that.
     pub(super) transport_cc: Option<u8>,
+    /// The number of the header extension that tells players how long to wait.
+    pub(super) playout_delay: Option<u8>,
 }
 
 impl Choice {
@@ -39,6 +41,7 @@ impl Choice {
                 profile_level_id,
                 retransmissions: retransmissions_of(section, payload_type),
                 transport_cc: transport_cc_of(section, payload_type),
+                playout_delay: extension_of(section, PLAYOUT_DELAY),
             })
     }
 
@@ -97,13 +100,17 @@ fn gives_feedback(section: &Section<'_>, payload: u8, feedback: &str) -> bool {
     section.by_payload("rtcp-fb").any(|offered| offered == (payload, feedback))
 }
 
-/// Numbers above 14 need headers that nobody else uses.
 fn transport_cc_of(section: &Section<'_>, payload: u8) -> Option<u8> {
-    let id = section
-        .by_payload("extmap")
-        .find(|(id, uri)| (1..=14).contains(id) && *uri == TRANSPORT_CC)
-        .map(|(id, _)| id)?;
+    let id = extension_of(section, TRANSPORT_CC)?;
     gives_feedback(section, payload, "transport-cc").then_some(id)
+}
+
+/// Numbers above 14 need headers that nobody else uses.
+fn extension_of(section: &Section<'_>, uri: &str) -> Option<u8> {
+    section
+        .by_payload("extmap")
+        .find(|(id, offered)| (1..=14).contains(id) && *offered == uri)
+        .map(|(id, _)| id)
 }
 
 fn is_profile(text: &str) -> bool {

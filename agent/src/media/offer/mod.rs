@@ -23,6 +23,10 @@ const MAX_CANDIDATES: usize = 64;
 pub(super) const TRANSPORT_CC: &str =
     "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
+/// The RTP header extension that tells a player how long to wait with each picture. Described at
+/// <https://webrtc.googlesource.com/src/+/main/docs/native-code/rtp-hdrext/playout-delay/README.md>.
+pub(super) const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+
 const MAX_LINES: usize = 1_000;
 const MAX_SECTIONS: usize = 16;
 
@@ -54,12 +58,34 @@ pub struct Offer {
     /// The number of the RTP header extension for transport-wide feedback, when the viewer
     /// gives such feedback.
     pub transport_cc: Option<u8>,
+    /// The number of the RTP header extension that tells players how long to wait with a picture,
+    /// when the viewer knows it. Only the answer speaks of it: `GStreamer` does not know it.
+    pub playout_delay: Option<u8>,
     /// The `mid` of every section, in order: what candidates refer to.
     mids: Vec<String>,
     text: String,
 }
 
 impl Offer {
+    /// What the camera itself offers to those it publishes to: the encoder's constrained
+    /// baseline, by the payload type and extension number that everybody uses for it.
+    pub fn of_the_camera() -> Self {
+        Self {
+            payload_type: 96,
+            profile_level_id: Some("42e01f".to_owned()),
+            transport_cc: Some(1),
+            playout_delay: None,
+            mids: Vec::new(),
+            text: String::new(),
+        }
+    }
+
+    /// The same with the names of the sections of the description that was made of it.
+    pub fn described_by(self, description: &str) -> Self {
+        let mids = description.lines().filter_map(|line| line.strip_prefix("a=mid:"));
+        Self { mids: mids.map(|mid| mid.trim_end().to_owned()).collect(), ..self }
+    }
+
     pub fn parse(text: &str) -> Result<Self, InvalidOffer> {
         let description = Description::parse(text)?;
         let video = description.video_section()?;
@@ -68,6 +94,7 @@ impl Offer {
             payload_type: choice.payload_type,
             profile_level_id: choice.profile_level_id.clone(),
             transport_cc: choice.transport_cc,
+            playout_delay: choice.playout_delay,
             mids: description.sections.iter().map(|section| section.mid().to_owned()).collect(),
             text: description.rewritten(video, &choice),
         })

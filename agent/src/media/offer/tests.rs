@@ -31,6 +31,16 @@ fn other_profiles_do_when_baseline_is_not_offered() {
 }
 
 #[test]
+fn the_players_wait_is_known_to_the_answer_alone() {
+    let uri = PLAYOUT_DELAY;
+    let knows = BROWSER.replace("a=recvonly", &format!("a=extmap:5 {uri}\r\na=recvonly"));
+    let offer = Offer::parse(&knows).unwrap();
+    assert_eq!(offer.playout_delay, Some(5));
+    assert!(!offer.rewritten().contains(uri));
+    assert_eq!(Offer::parse(BROWSER).unwrap().playout_delay, None);
+}
+
+#[test]
 fn a_restart_changes_the_ice_user_the_password_and_the_candidates_alone() {
     let with_candidate = BROWSER.replace(
         "a=setup:actpass",

@@ -170,3 +170,5 @@ fn assert_promises(clips: &[StoredClip], doomed: &HashSet<ClipId>, limits: Limit
         used <= limits.max_bytes && free >= wanted_free(Class::of(last), used, limits.disk);
     assert!(!enough, "{round}: the last one went needlessly");
 }
+
+mod properties;

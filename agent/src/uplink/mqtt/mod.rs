@@ -223,13 +223,13 @@ impl Link {
             commands: self.ends.commands.clone(),
             signals: self.ends.signals_in.clone(),
         };
-        let presence = self.presence(true);
+        let presence = Presence { boots: self.ends.store.boots().await?, ..self.presence(true) };
         let farewell = self.presence(false);
         let sender = outbox::Sender::new(&mut self.ends, &mut self.connected, publisher, progress);
         let mut receiving = pin!(receiver.run(events));
         tokio::select! {
             ended = &mut receiving => return ended,
-            sent = sender.run(&presence, &farewell, cancel) => sent?,
+            sent = sender.run(presence, &farewell, cancel) => sent?,
         }
         // The good-bye is handed over; the event loop still has to send it.
         drop(timeout(LEAVE_WITHIN, receiving).await);
@@ -264,6 +264,7 @@ impl Link {
             online,
             boot_id: self.ends.boot_id,
             agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            boots: Vec::new(),
         }
     }
 }

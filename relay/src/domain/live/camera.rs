@@ -5,6 +5,7 @@ use std::time::Duration;
 use nightjar_shared::{
     ids::{CameraId, SessionId},
     signal::{SessionStatistics, Signal, SignalKind},
+    web_address,
 };
 
 use super::{App, ToViewer, ended, exchange::Answer, finish, send, tell};
@@ -75,6 +76,12 @@ fn found_candidate(app: &App, camera_id: CameraId, signal: Signal) {
 
 async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool) -> Result<()> {
     let session_id = signal.session_id;
+    if is_ours && let Some(location) = signal.location {
+        let answer = elsewhere(camera_id, location);
+        if app.exchanges.answer(session_id, camera_id, answer) {
+            return Ok(());
+        }
+    }
     let reason = text::report(&signal.reason.unwrap_or_default());
     if is_ours && app.exchanges.answer(session_id, camera_id, Answer::Bye(reason.clone())) {
         return Ok(());
@@ -82,6 +89,17 @@ async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool)
     let word = reason.split(':').next();
     let state = if word == Some("viewer_gone") { "completed" } else { "failed" };
     finish(app, session_id, camera_id, state, &reason).await.map(drop)
+}
+
+/// Viewers are sent on to what their browsers may open, and to nothing else.
+fn elsewhere(camera_id: CameraId, location: String) -> Answer {
+    match web_address::check(&location) {
+        Ok(()) => Answer::Elsewhere(location),
+        Err(problem) => {
+            tracing::warn!(camera.id = %camera_id, %problem, "a camera names no usable SFU");
+            Answer::Bye("invalid_location".to_owned())
+        }
+    }
 }
 
 async fn reported(

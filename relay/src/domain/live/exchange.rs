@@ -28,6 +28,8 @@ struct Exchange {
 
 pub(super) enum Answer {
     Description(String),
+    /// The picture is to be had there.
+    Elsewhere(String),
     Bye(String),
 }
 

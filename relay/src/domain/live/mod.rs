@@ -23,7 +23,9 @@ pub use self::{
     camera::signal_from_camera,
     exchange::{Exchanges, ToViewer},
     ice::{advertised, meter},
-    viewer::{Joined, Opened, add_candidates, close, hang_up, join, offer, open, restart, trickle},
+    viewer::{
+        Joined, Opened, Reply, add_candidates, close, hang_up, join, offer, open, restart, trickle,
+    },
 };
 use super::{
     App, List, PageRequest,

@@ -41,6 +41,13 @@ pub struct Opened {
     pub ice_servers: Vec<IceServer>,
 }
 
+/// What becomes of an offer.
+pub enum Reply<T> {
+    Here(T),
+    /// The picture is to be had at this WHEP URL: the camera publishes to an SFU.
+    Elsewhere(String),
+}
+
 /// A session that waits for its offer.
 pub struct Joined {
     pub session_id: SessionId,
@@ -53,19 +60,22 @@ pub async fn open(
     caller: Caller,
     camera_id: CameraId,
     sdp: String,
-) -> Result<Opened> {
+) -> Result<Reply<Opened>> {
     let camera = ask(app, caller, camera_id).await?;
     sdp::check_offer(&sdp)?;
     let session = begin(app, caller, &camera).await?;
     let answer = app.exchanges.expect(session.session_id, camera_id)?;
     let offer = Offer { sdp, trickle: false };
-    let description = connect(app, &camera, &session, offer, answer).await?;
-    Ok(Opened {
+    let answer = match connect(app, &camera, &session, offer, answer).await? {
+        Reply::Here(description) => description,
+        Reply::Elsewhere(location) => return Ok(Reply::Elsewhere(location)),
+    };
+    Ok(Reply::Here(Opened {
         session_id: session.session_id,
-        answer: description,
+        answer,
         etag: session.etag.unwrap_or_default(),
         ice_servers: ice::mint(app, camera.site_id, session.session_id).await?,
-    })
+    }))
 }
 
 /// Begins a session on a socket, which hears of it from now on: the offer follows, made with the
@@ -89,13 +99,13 @@ pub async fn offer(
     caller: Caller,
     session_id: SessionId,
     sdp: String,
-) -> Result<String> {
+) -> Result<Reply<String>> {
     let session = access::own_session(app, caller, session_id).await?;
     app.limits.live.take(&caller.account_id.to_string(), app.now())?;
     sdp::check_offer(&sdp)?;
     if session.state == "streaming" {
         let restarted = restart(app, caller, session_id, &sdp).await?;
-        return Ok(restarted.answer);
+        return Ok(Reply::Here(restarted.answer));
     }
     check_open(&session)?;
     let camera = access::camera(app, caller, session.camera_id, Right::SeePictures).await?;
@@ -142,15 +152,15 @@ struct Offer {
     trickle: bool,
 }
 
-/// Gets the camera's answer; a session that gets none is over, and so is one whose viewer does not
-/// wait for it.
+/// Gets the camera's answer; a session that gets none is over, and so is one that is sent on, or
+/// whose viewer does not wait.
 async fn connect(
     app: &Arc<App>,
     camera: &CameraRow,
     session: &SessionRow,
     offer: Offer,
     answer: Expected<'_>,
-) -> Result<String> {
+) -> Result<Reply<String>> {
     let (session_id, camera_id) = (session.session_id, camera.camera_id);
     let waiting = Waiting::begin(app, session);
     let signal = Signal {
@@ -162,11 +172,15 @@ async fn connect(
     let answered = exchange(app, camera_id, signal, answer).await;
     waiting.end();
     match answered {
-        Ok(description) => {
+        Ok(Reply::Here(description)) => {
             if let Some(row) = live::mark_streaming(&app.db, session_id, camera_id).await? {
                 tell(app, row).await?;
             }
-            Ok(description)
+            Ok(Reply::Here(description))
+        }
+        Ok(elsewhere) => {
+            finish(app, session_id, camera_id, "completed", "redirected").await?;
+            Ok(elsewhere)
         }
         Err(error) => {
             let state = if error.code() == "no_answer" { "expired" } else { "failed" };
@@ -213,7 +227,7 @@ async fn exchange(
     camera_id: CameraId,
     signal: Signal,
     mut answer: Expected<'_>,
-) -> Result<String> {
+) -> Result<Reply<String>> {
     let session_id = signal.session_id;
     let is_new = signal.kind == SignalKind::Offer;
     let signal = Signal {
@@ -225,7 +239,8 @@ async fn exchange(
         return Err(camera_offline());
     }
     match tokio::time::timeout(ANSWER_WAIT, answer.arrives()).await {
-        Ok(Some(Answer::Description(description))) => Ok(description),
+        Ok(Some(Answer::Description(description))) => Ok(Reply::Here(description)),
+        Ok(Some(Answer::Elsewhere(location))) => Ok(Reply::Elsewhere(location)),
         Ok(Some(Answer::Bye(reason))) => Err(refusal(&reason)),
         Ok(None) | Err(_) => {
             if is_new {
@@ -253,6 +268,16 @@ fn refusal(reason: &str) -> Error {
         "not_authentic" => {
             Error::forbidden("not_authentic", "The camera does not let this viewer in.")
         }
+        "not_published" => Error::unavailable(
+            "not_published",
+            "The camera's viewers are served by an SFU, which does not have its picture now.",
+        ),
+        "redirected" | "invalid_location" => Error::refused(
+            502,
+            "invalid_location",
+            "The camera sends its viewers to an address that cannot be used: correct whep_url in \
+             its agent.toml.",
+        ),
         "busy" => Error::unavailable("busy", "The camera has no room for another viewer."),
         "worker_restarted" => {
             Error::unavailable("worker_restarted", "The camera begins the picture anew; try again.")
@@ -358,7 +383,9 @@ pub async fn restart(
         let camera_id = session.camera_id;
         finish(app, session_id, camera_id, "completed", "viewer_gone").await?;
     }
-    let answer = answer?;
+    let Reply::Here(answer) = answer? else {
+        return Err(Error::conflict("session_ended", "The camera is watched at an SFU now."));
+    };
     let etag = secrets::short_token()?;
     if !live::set_etag(&app.db, session_id, session.etag.as_deref(), &etag).await? {
         return Err(Error::conflict("restarted_twice", "ICE was restarted at the same time."));

@@ -16,7 +16,10 @@ use nightjar_shared::{
 };
 
 use crate::{
-    domain::{App, live},
+    domain::{
+        App,
+        live::{self, Reply},
+    },
     doors::{
         extract::{Id, sdp, text_of},
         principal::SignedIn,
@@ -100,7 +103,8 @@ fn is_anonymous(parts: &Parts) -> bool {
 /// Starts watching: the body is an SDP offer, the answer's body the camera's.
 #[utoipa::path(post, path = "/cameras/{id}/whep", tag = "live", params(("id" = String, Path)),
     request_body(content = String, content_type = "application/sdp"),
-    responses((status = 201, body = String, content_type = "application/sdp")))]
+    responses((status = 201, body = String, content_type = "application/sdp"),
+        (status = 307, description = "The camera publishes to an SFU: offer to its WHEP URL.")))]
 pub async fn open(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
@@ -110,7 +114,13 @@ pub async fn open(
 ) -> Result<Response> {
     let offer = sdp(&headers, body, SDP).await?;
     require_acceptable(&headers, SDP)?;
-    let opened = live::open(&app, signed_in.caller, camera_id, offer).await?;
+    let opened = match live::open(&app, signed_in.caller, camera_id, offer).await? {
+        Reply::Here(opened) => opened,
+        Reply::Elsewhere(location) => {
+            let headers = [(header::LOCATION, location)];
+            return Ok((StatusCode::TEMPORARY_REDIRECT, headers).into_response());
+        }
+    };
     let headers = [
         (header::CONTENT_TYPE, SDP.to_owned()),
         (header::LOCATION, format!("/api/v1/live/{}", opened.session_id)),

@@ -59,6 +59,11 @@ pub(super) enum Reply {
         session_id: SessionId,
         reason: String,
     },
+    /// The session is over; the picture is to be had at this WHEP URL.
+    Redirected {
+        session_id: SessionId,
+        location: String,
+    },
     Refused {
         #[serde(skip_serializing_if = "Option::is_none")]
         camera_id: Option<CameraId>,
@@ -157,8 +162,10 @@ async fn perform(
             Ok(Some(Reply::Joined { camera_id, session_id, ice_servers }))
         }
         Request::Offer { session_id, sdp } => {
-            let sdp = live::offer(app, caller, session_id, sdp).await?;
-            Ok(Some(Reply::Answer { session_id, sdp }))
+            Ok(Some(match live::offer(app, caller, session_id, sdp).await? {
+                live::Reply::Here(sdp) => Reply::Answer { session_id, sdp },
+                live::Reply::Elsewhere(location) => Reply::Redirected { session_id, location },
+            }))
         }
         Request::Candidate { session_id, candidate, sdp_mid } => {
             live::trickle(app, caller, session_id, candidate, sdp_mid).await?;

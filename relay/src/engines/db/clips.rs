@@ -1,7 +1,7 @@
 //! Clips and the objects they consist of.
 
 use nightjar_shared::{
-    ids::{AccountId, CameraId, ClipId, EventId, SiteId},
+    ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
 
@@ -10,6 +10,11 @@ use super::{
     events::{Filter, Page},
     parts,
 };
+
+/// A camera's clock drifts and is nudged: times that are wrong by less stay as they are.
+pub(super) const UNNOTICED_STEP_MS: i64 = 2_000;
+/// A century. What a camera says beyond is no time that could be reckoned with.
+pub(super) const LONGEST_UPTIME_MS: i64 = 100 * 365 * 86_400_000;
 
 #[derive(Debug, Clone)]
 pub struct ClipRow {
@@ -63,6 +68,8 @@ pub struct NewClip {
     pub event_id: Option<EventId>,
     pub started_at: UnixMillis,
     pub clock: &'static str,
+    pub boot_id: Option<BootId>,
+    pub started_uptime_ms: Option<u64>,
     /// `recording` or `announced`.
     pub state: &'static str,
 }
@@ -76,8 +83,8 @@ pub async fn insert(
     let inserted = db
         .execute(
             "insert into clips (clip_id, camera_id, site_id, event_id, kind, state, started_at,
-                 clock, visibility, progress_at, look_at)
-             values ($1, $2, $3, $4, 'clip', $5, $6, $7, 'site', $8, $9)
+                 clock, visibility, progress_at, look_at, boot_id, started_uptime_ms)
+             values ($1, $2, $3, $4, 'clip', $5, $6, $7, 'site', $8, $9, $10, $11)
              on conflict (clip_id) do nothing",
             vec![
                 clip.clip_id.into(),
@@ -89,10 +96,55 @@ pub async fn insert(
                 clip.clock.into(),
                 progress.at.into(),
                 progress.look_at.into(),
+                clip.boot_id.map(|id| id.to_string()).into(),
+                clip.started_uptime_ms.into(),
             ],
         )
         .await?;
     Ok(inserted == 1)
+}
+
+/// A clip began at another time than its camera first said, because its clock was set since.
+/// Says whether that changed anything.
+pub async fn correct_start(
+    db: &impl Executor,
+    clip_id: ClipId,
+    started_at: UnixMillis,
+) -> Result<bool, DbError> {
+    let changed = db
+        .execute(
+            "update clips set started_at = $2, ended_at = ended_at + $2 - started_at,
+                 clock = 'synced'
+             where clip_id = $1 and (clock = 'unsynced' or abs(started_at - $2) > $3)",
+            vec![clip_id.into(), started_at.into(), UNNOTICED_STEP_MS.into()],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Gives the clips of a camera's boot, which began at `boot_at`, their times. Gives how many had
+/// others.
+pub async fn correct_times(
+    db: &impl Executor,
+    camera_id: CameraId,
+    boot_id: BootId,
+    boot_at: UnixMillis,
+) -> Result<u64, DbError> {
+    db.execute(
+        "update clips set started_at = started_uptime_ms + $3,
+             ended_at = ended_at + started_uptime_ms + $3 - started_at, clock = 'synced'
+         where camera_id = $1 and boot_id = $2
+             and (clock = 'unsynced' or abs(started_at - started_uptime_ms - $3) > $4)
+             and started_uptime_ms <= $5",
+        vec![
+            camera_id.into(),
+            boot_id.to_string().into(),
+            boot_at.into(),
+            UNNOTICED_STEP_MS.into(),
+            LONGEST_UPTIME_MS.into(),
+        ],
+    )
+    .await
 }
 
 pub async fn of_camera(
@@ -341,8 +393,30 @@ pub async fn look_again(
     .map(drop)
 }
 
-/// Deletes the clip; its objects are due for deletion.
-pub async fn delete(db: &impl Executor, clip_id: ClipId, due: parts::Due) -> Result<(), DbError> {
-    parts::delete_all(db, clip_id, due).await?;
-    db.execute("delete from clips where clip_id = $1", vec![clip_id.into()]).await.map(drop)
+/// Deletes the clip; its objects are due for deletion. It is remembered, as its camera may offer it
+/// again.
+pub async fn delete(db: &impl Executor, clip: &ClipRow, due: parts::Due) -> Result<(), DbError> {
+    parts::delete_all(db, clip.clip_id, due).await?;
+    db.execute(
+        "insert into deleted_clips (clip_id, camera_id, deleted_at) values ($1, $2, $3)
+         on conflict (clip_id) do nothing",
+        vec![clip.clip_id.into(), clip.camera_id.into(), due.first_at.into()],
+    )
+    .await?;
+    db.execute("delete from clips where clip_id = $1", vec![clip.clip_id.into()]).await.map(drop)
+}
+
+/// Whether somebody deleted this camera's clip.
+pub async fn was_deleted(
+    db: &impl Executor,
+    clip_id: ClipId,
+    camera_id: CameraId,
+) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "select clip_id from deleted_clips where clip_id = $1 and camera_id = $2",
+            vec![clip_id.into(), camera_id.into()],
+        )
+        .await?;
+    Ok(row.is_some())
 }

@@ -2,11 +2,14 @@
 
 use nightjar_shared::{
     event::{BoundingBox, EventKind, EventState},
-    ids::{AccountId, CameraId, ClipId, EventId, SiteId},
+    ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
 
-use super::{DbError, Executor, Row, Value};
+use super::{
+    DbError, Executor, Row, Value,
+    clips::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
+};
 
 #[derive(Debug, Clone)]
 pub struct EventRow {
@@ -71,8 +74,9 @@ pub struct EventUpdate {
     pub duration_ms: Option<u64>,
 }
 
-/// Messages of one event may come twice and in any order; the result is the same. Says whether
-/// the event is this camera's: an id that another camera has used changes nothing.
+/// Messages of one event may come twice and in any order; the result is the same. When it began is
+/// what the message of its beginning says. Says whether the event is this camera's: an id that
+/// another camera has used changes nothing.
 pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbError> {
     let values = vec![
         update.event_id.into(),
@@ -91,16 +95,26 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
         update.reason.into(),
         update.peak_area_ppm.into(),
         update.duration_ms.into(),
+        update.ended_at.map(|_| update.uptime_ms).into(),
     ];
     let changed = db
         .execute(
             "insert into events (event_id, camera_id, site_id, kind, state, started_at, ended_at,
-                 clock, boot_id, uptime_ms, clip_id, boxes, zones, reason, peak_area_ppm, duration_ms)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                 clock, boot_id, uptime_ms, clip_id, boxes, zones, reason, peak_area_ppm, duration_ms,
+                 ended_uptime_ms)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
              on conflict (event_id) do update set
                  state = case when events.state = 'ended' then 'ended' else excluded.state end,
-                 started_at = case when excluded.started_at < events.started_at
+                 started_at = case when excluded.state = 'started'
                      then excluded.started_at else events.started_at end,
+                 clock = case when excluded.state = 'started'
+                     then excluded.clock else events.clock end,
+                 boot_id = case when excluded.state = 'started'
+                     then excluded.boot_id else events.boot_id end,
+                 uptime_ms = case when excluded.state = 'started'
+                     then excluded.uptime_ms else events.uptime_ms end,
+                 ended_uptime_ms = case when excluded.boot_id <> events.boot_id then null
+                     else coalesce(excluded.ended_uptime_ms, events.ended_uptime_ms) end,
                  ended_at = coalesce(events.ended_at, excluded.ended_at),
                  clip_id = coalesce(excluded.clip_id, events.clip_id),
                  boxes = case when excluded.boxes = '[]' then events.boxes else excluded.boxes end,
@@ -113,6 +127,31 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Gives the events of a camera's boot, which began at `boot_at`, their times. Gives how many had
+/// others.
+pub async fn correct_times(
+    db: &impl Executor,
+    camera_id: CameraId,
+    boot_id: BootId,
+    boot_at: UnixMillis,
+) -> Result<u64, DbError> {
+    db.execute(
+        "update events set started_at = uptime_ms + $3,
+             ended_at = coalesce(ended_uptime_ms + $3, ended_at), clock = 'synced'
+         where camera_id = $1 and boot_id = $2
+             and (clock = 'unsynced' or abs(started_at - uptime_ms - $3) > $4)
+             and uptime_ms <= $5 and coalesce(ended_uptime_ms, 0) <= $5",
+        vec![
+            camera_id.into(),
+            boot_id.to_string().into(),
+            boot_at.into(),
+            UNNOTICED_STEP_MS.into(),
+            LONGEST_UPTIME_MS.into(),
+        ],
+    )
+    .await
 }
 
 pub async fn by_id(db: &impl Executor, event_id: EventId) -> Result<Option<EventRow>, DbError> {

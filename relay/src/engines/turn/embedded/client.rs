@@ -3,8 +3,8 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    io::AsyncWriteExt as _,
-    net::{UdpSocket, tcp::OwnedWriteHalf},
+    io::{AsyncWrite, AsyncWriteExt as _},
+    net::UdpSocket,
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
@@ -36,8 +36,15 @@ const REALM: &str = "nightjar";
 
 /// How a client reaches us.
 pub(super) enum Way {
-    Udp { socket: Arc<UdpSocket>, inbox: mpsc::Receiver<Vec<u8>> },
-    Tcp { read: Frames, write: OwnedWriteHalf },
+    Udp {
+        socket: Arc<UdpSocket>,
+        inbox: mpsc::Receiver<Vec<u8>>,
+    },
+    /// Plain or within TLS.
+    Tcp {
+        read: Frames,
+        write: Box<dyn AsyncWrite + Send + Unpin>,
+    },
 }
 
 impl Way {
@@ -66,7 +73,12 @@ impl Way {
             }
             Self::Tcp { write, .. } => {
                 let padded = framing::padded(data);
-                timeout(SEND_MAX, write.write_all(&padded)).await.map_err(io::Error::from)?
+                let sent = async {
+                    write.write_all(&padded).await?;
+                    // TLS keeps what its socket does not take at once.
+                    write.flush().await
+                };
+                timeout(SEND_MAX, sent).await.map_err(io::Error::from)?
             }
         }
     }

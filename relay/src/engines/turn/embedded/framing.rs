@@ -1,9 +1,9 @@
-//! TURN over TCP: STUN messages and channel data one after the other.
+//! TURN over TCP or TLS: STUN messages and channel data one after the other.
 
 use std::{borrow::Cow, io};
 
 use bytes::{Buf as _, BytesMut};
-use tokio::{io::AsyncReadExt as _, net::tcp::OwnedReadHalf};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 const STUN_HEADER_BYTES: usize = 20;
 const CHANNEL_HEADER_BYTES: usize = 4;
@@ -28,13 +28,13 @@ pub(super) fn padded(message: &[u8]) -> Cow<'_, [u8]> {
 
 /// A client's stream, cut into messages.
 pub(super) struct Frames {
-    stream: OwnedReadHalf,
+    stream: Box<dyn AsyncRead + Send + Unpin>,
     buffer: BytesMut,
 }
 
 impl Frames {
-    pub(super) fn new(stream: OwnedReadHalf) -> Self {
-        Self { stream, buffer: BytesMut::new() }
+    pub(super) fn new(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self { stream: Box::new(stream), buffer: BytesMut::new() }
     }
 
     /// The next message without its padding; `None` at the end. Safe to cancel.

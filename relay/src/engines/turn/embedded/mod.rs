@@ -8,20 +8,19 @@ mod client;
 mod framing;
 mod registry;
 mod relay_ports;
+mod stream;
 
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context as _;
 use nightjar_shared::ids::{SessionId, SiteId};
 use tokio::{
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::{TcpListener, UdpSocket},
     sync::mpsc,
-    time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -48,6 +47,8 @@ const DATAGRAM_BYTES_MAX: usize = 4096;
 pub struct EmbeddedTurnConfig {
     /// For UDP and TCP alike.
     pub listen: SocketAddr,
+    /// For TLS, with the certificate of this configuration.
+    pub tls: Option<(SocketAddr, Arc<rustls::ServerConfig>)>,
     /// The host in the URLs that browsers and cameras get.
     pub host: String,
     /// The address at which peers reach what is relayed.
@@ -73,7 +74,7 @@ struct Shared {
 }
 
 impl Embedded {
-    /// Listens on UDP and TCP. Port 0 takes any port that is free for both.
+    /// Listens on UDP and TCP, and on TLS where there is a certificate. Port 0 takes any port that is free for both.
     pub async fn start(
         config: EmbeddedTurnConfig,
         clock: Clock,
@@ -95,13 +96,25 @@ impl Embedded {
             clock,
         });
         let host = config.host.parse().map_or(config.host, in_url);
-        let urls = vec![
+        let mut urls = vec![
             format!("stun:{host}:{port}"),
             format!("turn:{host}:{port}?transport=udp"),
             format!("turn:{host}:{port}?transport=tcp"),
         ];
         tracker.spawn(serve_udp(udp, shared.clone(), tracker.clone(), cancel.clone()));
-        tracker.spawn(serve_tcp(tcp, shared.clone(), tracker.clone(), cancel));
+        if let Some((listen, tls)) = config.tls {
+            let listener = TcpListener::bind(listen).await.with_context(|| {
+                format!(
+                    "turn.tls_listen = \"{listen}\": cannot listen there; stop what does, choose \
+                     another, or write turn.tls = false"
+                )
+            })?;
+            urls.push(format!("turns:{host}:{}?transport=tcp", listener.local_addr()?.port()));
+            let tls = stream::Listener::with_tls(listener, &tls);
+            tracker.spawn(tls.serve(shared.clone(), tracker.clone(), cancel.clone()));
+        }
+        let tcp = stream::Listener::plain(tcp);
+        tracker.spawn(tcp.serve(shared.clone(), tracker.clone(), cancel));
         Ok(Self { shared, urls })
     }
 
@@ -185,42 +198,6 @@ async fn serve_udp(
         let way = Way::Udp { socket: socket.clone(), inbox };
         let client = Client::new(shared.clone(), way, local, peer);
         tracker.spawn(cancel.clone().run_until_cancelled_owned(client.run()));
-    }
-}
-
-async fn serve_tcp(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    tracker: TaskTracker,
-    cancel: CancellationToken,
-) {
-    let Ok(local) = listener.local_addr() else { return };
-    let places = Arc::new(tokio::sync::Semaphore::new(CLIENTS_MAX));
-    loop {
-        let accepted = tokio::select! {
-            () = cancel.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer): (TcpStream, SocketAddr) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::debug!(%error, "cannot accept a TURN client");
-                // Out of descriptors, most likely: clients that end will help.
-                sleep(Duration::from_millis(200)).await;
-                continue;
-            }
-        };
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
-        // Media must not wait for more; a failure costs time, nothing else.
-        let _ = stream.set_nodelay(true);
-        let (read, write) = stream.into_split();
-        let way = Way::Tcp { read: framing::Frames::new(read), write };
-        let client = Client::new(shared.clone(), way, local, peer);
-        let cancel = cancel.clone();
-        tracker.spawn(async move {
-            cancel.run_until_cancelled_owned(client.run()).await;
-            drop(place);
-        });
     }
 }
 

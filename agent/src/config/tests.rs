@@ -1,0 +1,63 @@
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("agent.toml"))
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    assert_eq!(parse("").unwrap(), Config::default());
+}
+
+#[test]
+fn an_unknown_key_is_named_with_the_known_ones() {
+    let message = parse("[motion]\nsensitivty = 0.4\n").unwrap_err().to_string();
+    assert!(message.contains("sensitivty") && message.contains("sensitivity"), "{message}");
+    assert!(!message.contains('\n'), "{message}");
+}
+
+#[test]
+fn what_is_planned_is_told_apart_from_what_is_unknown() {
+    let message = parse("[source]\nkind = \"rtsp\"\n").unwrap_err().to_string();
+    assert!(message.contains("source.kind = \"rtsp\" is not supported yet"), "{message}");
+    assert!(message.contains("line 2") && message.contains("\"v4l2\", \"file\""), "{message}");
+    let message = parse("[source]\nkind = \"webcam\"\n").unwrap_err().to_string();
+    assert!(message.contains("source.kind = \"webcam\" is not known"), "{message}");
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_shown_with_its_key() {
+    let message = parse("[source]\nwidth = \"wide\"\n").unwrap_err().to_string();
+    assert!(message.contains("width = \"wide\"") && message.contains("u32"), "{message}");
+}
+
+#[test]
+fn what_the_owner_configures_comes_before_the_file() {
+    let mut config = parse("[recording]\npre_roll_s = 3\npost_roll_s = 7\n").unwrap();
+    config.adopt(&Configuration { pre_roll_s: Some(9), ..Configuration::default() });
+    assert_eq!((config.recording.pre_roll_s, config.recording.post_roll_s), (9, 7));
+}
+
+#[test]
+fn the_hours_of_continuous_footage_are_a_schedule_like_any_other() {
+    let text = |zone| {
+        format!(
+            "[recording]\nmode = \"both\"\n[recording.schedule]\ntime_zone = \"{zone}\"\n\
+             armed = [{{ day = \"monday\", from_minute = 480, until_minute = 1080 }}]\n"
+        )
+    };
+    let recording = parse(&text("Europe/Zurich")).unwrap().recording;
+    assert_eq!(recording.mode, RecordingMode::Both);
+    assert_eq!(recording.schedule.unwrap().armed[0].until_minute, 1_080);
+    let message = parse(&text("Mars/Olympus")).unwrap_err().to_string();
+    assert!(message.contains("recording.schedule") && message.contains("Mars"), "{message}");
+    let message = parse("[recording]\nmode = \"sometimes\"\n").unwrap_err().to_string();
+    assert!(message.contains("recording.mode = \"sometimes\" is not known"), "{message}");
+}
+
+#[test]
+fn a_value_out_of_range_names_key_value_and_remedy() {
+    let message = parse("[recording]\nmax_clip_s = 1\n").unwrap_err().to_string();
+    assert!(message.contains("recording.max_clip_s = 1"), "{message}");
+    assert!(message.contains("between 5 and 3600"), "{message}");
+}

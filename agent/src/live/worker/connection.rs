@@ -1,0 +1,73 @@
+//! One connection of the worker, as far as it has come.
+
+use std::{collections::HashMap, time::Duration};
+
+use nightjar_shared::ids::SessionId;
+
+use crate::{
+    clock::{MonotonicNanos, monotonic_now},
+    frame::Layer,
+    media::{measure::Meter, peer::Peer},
+};
+
+/// A viewer that was heard once and then not for this long is gone, if it tells of every packet,
+/// as browsers do many times a second.
+const SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// Others, an SFU among them, may report as seldom as RTCP says: every five seconds, give or take
+/// half.
+const RARE_SILENCE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Connecting, perhaps through a relay, may take this long.
+const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+
+pub(super) struct Viewer {
+    offered_at: MonotonicNanos,
+    pub(super) connection: Connection,
+    /// Whether it was connected once.
+    pub(super) connected: bool,
+    pub(super) meter: Meter,
+}
+
+pub(super) enum Connection {
+    /// The answer, or the camera's own offer, is being made.
+    Negotiating(Vec<(String, Option<String>)>),
+    Open(Box<Peer>),
+}
+
+/// The peers of those that have their descriptions.
+pub(super) fn open(viewers: &mut HashMap<SessionId, Viewer>) -> impl Iterator<Item = &mut Peer> {
+    viewers.values_mut().filter_map(|viewer| match &mut viewer.connection {
+        Connection::Open(peer) => Some(peer.as_mut()),
+        Connection::Negotiating(_) => None,
+    })
+}
+
+impl Viewer {
+    pub(super) fn new() -> Self {
+        Self {
+            offered_at: monotonic_now(),
+            connection: Connection::Negotiating(Vec::new()),
+            connected: false,
+            meter: Meter::default(),
+        }
+    }
+
+    pub(super) fn layer(&self) -> Option<Layer> {
+        match &self.connection {
+            Connection::Open(peer) => Some(peer.layer()),
+            Connection::Negotiating(_) => None,
+        }
+    }
+
+    pub(super) fn is_gone(&self, now: MonotonicNanos) -> bool {
+        match &self.connection {
+            Connection::Negotiating(_) => false,
+            Connection::Open(peer) => match (peer.last_heard(), peer.gives_feedback()) {
+                (Some(heard), true) => now.since(heard) >= SILENCE_LIMIT,
+                (Some(heard), false) => now.since(heard) >= RARE_SILENCE_LIMIT,
+                (None, _) => now.since(self.offered_at) >= CONNECT_LIMIT,
+            },
+        }
+    }
+}

@@ -1,0 +1,3 @@
+exports.createSocket = () => {
+  throw new Error("Janus is reached by WebSocket");
+};

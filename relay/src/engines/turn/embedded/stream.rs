@@ -1,0 +1,84 @@
+//! TURN over TCP and over TLS.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    CLIENTS_MAX, Shared,
+    client::{Client, Way},
+    framing::Frames,
+};
+
+/// A handshake that takes longer is no client's.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+pub(super) struct Listener {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Listener {
+    pub(super) fn plain(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+
+    pub(super) fn with_tls(listener: TcpListener, config: &Arc<rustls::ServerConfig>) -> Self {
+        // What is negotiated for the web's doors is not spoken here.
+        let mut config = rustls::ServerConfig::clone(config);
+        config.alpn_protocols = vec![b"stun.turn".to_vec()];
+        Self { listener, tls: Some(TlsAcceptor::from(Arc::new(config))) }
+    }
+
+    pub(super) async fn serve(
+        self,
+        shared: Arc<Shared>,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) {
+        let Ok(local) = self.listener.local_addr() else { return };
+        let places = Arc::new(tokio::sync::Semaphore::new(CLIENTS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                () = cancel.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let (stream, peer): (TcpStream, SocketAddr) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::debug!(%error, "cannot accept a TURN client");
+                    // Out of descriptors, most likely: clients that end will help.
+                    sleep(Duration::from_millis(200)).await;
+                    continue;
+                }
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else { continue };
+            // Media must not wait for more; a failure costs time, nothing else.
+            let _ = stream.set_nodelay(true);
+            let (shared, tls) = (shared.clone(), self.tls.clone());
+            let served = async move {
+                match way(stream, tls).await {
+                    Ok(way) => Client::new(shared, way, local, peer).run().await,
+                    Err(error) => tracing::debug!(%error, "a TURN client speaks no TLS"),
+                }
+                drop(place);
+            };
+            tracker.spawn(cancel.clone().run_until_cancelled_owned(served));
+        }
+    }
+}
+
+async fn way(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<Way> {
+    let Some(tls) = tls else {
+        let (read, write) = stream.into_split();
+        return Ok(Way::Tcp { read: Frames::new(read), write: Box::new(write) });
+    };
+    let stream = timeout(HANDSHAKE_MAX, tls.accept(stream)).await??;
+    let (read, write) = tokio::io::split(stream);
+    Ok(Way::Tcp { read: Frames::new(read), write: Box::new(write) })
+}
