@@ -74,7 +74,6 @@ FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=16384 -print_f
 fuzz:
 	@build/install-packages build
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
-	cp Cargo.lock fuzz/Cargo.lock
 	@mkdir -p fuzz/corpus/offer fuzz/corpus/glance fuzz/corpus/mp4 fuzz/corpus/messages
 	$(FUZZ) offer fuzz/corpus/offer fuzz/seeds/offer -- $(FUZZ_LIMITS)
 	$(FUZZ) glance fuzz/corpus/glance fuzz/seeds/glance fuzz/seeds/offer -- $(FUZZ_LIMITS)

@@ -139,9 +139,10 @@ impl Holdings {
         Self { descriptors: count("fd"), threads: count("task") }
     }
 
-    /// A few of the media engine's threads end when they are not needed for a while.
+    /// A few threads of pools, the media engine's and the runtime's, end when they are not needed
+    /// for a while.
     pub(crate) fn is_within(self, before: Self) -> bool {
-        self.descriptors <= before.descriptors && self.threads <= before.threads + 2
+        self.descriptors <= before.descriptors && self.threads <= before.threads + 8
     }
 }
 

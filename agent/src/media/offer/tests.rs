@@ -91,6 +91,7 @@ fn each_refusal_is_named() {
         (without("a=mid:0\r\n"), InvalidOffer::Names),
         (BROWSER.replace("a=recvonly", "a=sendonly"), InvalidOffer::NoVideo),
         (BROWSER.replace("m=video", "m=audio"), InvalidOffer::NoVideo),
+        (BROWSER.replace("m=video 9", "m=video 0"), InvalidOffer::NoVideo),
         (BROWSER.replace("H264", "VP9"), InvalidOffer::NoH264),
         (BROWSER.replace("packetization-mode=1", "packetization-mode=0"), InvalidOffer::NoH264),
         (without("a=ice-pwd:EUdRmOjSLRqNpPMJbcDUsGpx\r\n"), InvalidOffer::Missing("ice-pwd")),
@@ -105,13 +106,62 @@ fn each_refusal_is_named() {
     }
 }
 
+/// The browser's offer with a section of sound as well.
+fn with_sound(section: &str) -> String {
+    BROWSER.replace("a=group:BUNDLE 0", "a=group:BUNDLE 0 1") + section
+}
+
+fn sound() -> String {
+    let lines = BROWSER.lines();
+    let transport = ["a=ice-", "a=fingerprint", "a=setup", "a=rtcp-mux"];
+    let transport = lines.filter(|line| transport.iter().any(|start| line.starts_with(start)));
+    let transport: String = transport.flat_map(|line| [line, "\r\n"]).collect();
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111 112 0\r\n".to_owned()
+        + &transport
+        + "a=mid:1\r\na=recvonly\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:112 junk\r\n"
+}
+
+#[test]
+fn a_section_that_is_not_ours_keeps_the_formats_whose_codec_is_told() {
+    let offer = Offer::parse(&with_sound(&sound())).unwrap();
+    let text = offer.rewritten();
+    assert!(text.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"), "{text}");
+    assert_eq!(Offer::parse(text).unwrap().rewritten(), text);
+}
+
+#[test]
+fn a_section_without_a_direction_both_sends_and_receives() {
+    let offer = Offer::parse(&BROWSER.replace("a=recvonly\r\n", "")).unwrap();
+    assert!(offer.rewritten().contains("a=sendrecv\r\n"));
+    assert_eq!(Offer::parse(offer.rewritten()).unwrap(), offer);
+}
+
+#[test]
+fn sections_that_the_engine_would_trip_over_are_refused() {
+    for (line, other, expected) in [
+        ("a=ice-ufrag:p0vR\r\n", "", InvalidOffer::Missing("ice-ufrag")),
+        ("a=ice-pwd:EUdRmOjSLRqNpPMJbcDUsGpx\r\n", "", InvalidOffer::Missing("ice-pwd")),
+        ("a=setup:actpass\r\n", "", InvalidOffer::Missing("setup")),
+        ("sha-256 7B", "md5 7B", InvalidOffer::Missing("fingerprint")),
+        ("sha-256 7B", "sha-256 7C", InvalidOffer::Sections),
+        ("p0vR", "anew", InvalidOffer::Sections),
+        ("EUdRmOj", "0000000", InvalidOffer::Sections),
+        ("a=rtpmap:111 opus/48000/2\r\n", "", InvalidOffer::Sections),
+        ("a=recvonly\r\n", "a=recvonly\r\na=inactive\r\n", InvalidOffer::Sections),
+    ] {
+        let text = with_sound(&sound().replace(line, other));
+        assert_eq!(Offer::parse(&text).map(drop), Err(expected), "{line}");
+    }
+    let setup = "a=setup:actpass\r\n";
+    let elsewhere = BROWSER.replace(setup, "").replace("t=0 0\r\n", &format!("t=0 0\r\n{setup}"));
+    assert_eq!(Offer::parse(&elsewhere).map(drop), Err(InvalidOffer::Missing("setup")));
+}
+
 #[test]
 fn candidates_are_checked_word_by_word() {
     let good = "candidate:1467250027 1 udp 2122260223 192.168.0.196 46243 typ host generation 0";
     assert!(is_candidate(good));
-    assert!(is_candidate(
-        "candidate:1 1 UDP 1 b5cb0f2c-ddd7-4e5e-9d4c-1be6d4cc1a44.local 9 typ host"
-    ));
+    assert!(is_candidate("candidate:1 1 UDP 1 192.0.2.1 9 typ host"));
     assert!(is_candidate("candidate:1 1 udp 1 ::1 9 typ srflx raddr 10.0.0.1 rport 9"));
     for bad in [
         "",
@@ -122,6 +172,8 @@ fn candidates_are_checked_word_by_word() {
         "candidate:1 1 udp 1 192.168.0.1 9 type host",
         "candidate:1 9 udp 1 192.168.0.1 9 typ host",
         "candidate:1 1 udp 1 host_name 9 typ host",
+        "candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active",
+        "candidate:1 1 udp 1 b5cb0f2c-ddd7-4e5e-9d4c-1be6d4cc1a44.local 9 typ host",
         "candidate:1 1 udp 1 192.168.0.1 9 typ host\r\na=x",
         "candidate:1 1 udp 1 192.168.0.1 9 typ host  generation 0",
     ] {
