@@ -69,13 +69,7 @@ impl<'a> Section<'a> {
     }
 
     fn is_receiving_video(&self) -> bool {
-        // Port 0 is no section any more.
-        let is_offered =
-            self.header.split(' ').nth(1).and_then(|port| port.parse::<u16>().ok()) != Some(0);
-        is_offered
-            && self.kind == "video"
-            && self.get("sendonly").is_none()
-            && self.get("inactive").is_none()
+        self.kind == "video" && self.get("sendonly").is_none() && self.get("inactive").is_none()
     }
 
     fn write(&self, text: &mut String, choice: Option<&Choice>) {

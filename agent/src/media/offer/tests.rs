@@ -91,7 +91,6 @@ fn each_refusal_is_named() {
         (without("a=mid:0\r\n"), InvalidOffer::Names),
         (BROWSER.replace("a=recvonly", "a=sendonly"), InvalidOffer::NoVideo),
         (BROWSER.replace("m=video", "m=audio"), InvalidOffer::NoVideo),
-        (BROWSER.replace("m=video 9", "m=video 0"), InvalidOffer::NoVideo),
         (BROWSER.replace("H264", "VP9"), InvalidOffer::NoH264),
         (BROWSER.replace("packetization-mode=1", "packetization-mode=0"), InvalidOffer::NoH264),
         (without("a=ice-pwd:EUdRmOjSLRqNpPMJbcDUsGpx\r\n"), InvalidOffer::Missing("ice-pwd")),
