@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 lint bench bench-motion bench-recording soak
+.PHONY: help demo test test-v4l2 lint fuzz bench bench-motion bench-recording soak
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
+	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
 	@echo 'make lint       format and lints alone'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-motion  the same for the motion detector alone'
@@ -64,6 +65,20 @@ lint:
 		rustup component add clippy rustfmt
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+# The corpus grows in fuzz/corpus from run to run. No sanitizer: what is fuzzed is safe Rust.
+FUZZ_SECONDS ?= 60
+FUZZ := RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --sanitizer none
+FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=16384 -print_final_stats=1
+
+fuzz:
+	@build/install-packages build
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	@mkdir -p fuzz/corpus/offer fuzz/corpus/glance fuzz/corpus/mp4 fuzz/corpus/messages
+	$(FUZZ) offer fuzz/corpus/offer fuzz/seeds/offer -- $(FUZZ_LIMITS)
+	$(FUZZ) glance fuzz/corpus/glance fuzz/seeds/glance fuzz/seeds/offer -- $(FUZZ_LIMITS)
+	$(FUZZ) mp4 fuzz/corpus/mp4 fuzz/seeds/mp4 -- $(FUZZ_LIMITS)
+	$(FUZZ) messages fuzz/corpus/messages fuzz/seeds/messages shared/tests/wire -- $(FUZZ_LIMITS)
 
 bench:
 	@build/install-packages build run test

@@ -8,7 +8,7 @@ use nightjar_shared::{
 };
 
 use super::wire::{Control, EndReason, Report, Sdp, Wishes};
-use crate::{clock::MonotonicNanos, frame::Layer};
+use crate::{clock::MonotonicNanos, frame::Layer, media::offer};
 
 /// For offers that do not say how long they are good for.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(10);
@@ -113,7 +113,8 @@ impl Sessions {
             return Vec::new();
         }
         let Some(reply_to) = signal.reply_to else { return Vec::new() };
-        let Some(sdp) = signal.sdp else {
+        // What is too long for the worker's reader would break the stream to it, for everybody.
+        let Some(sdp) = signal.sdp.filter(|sdp| sdp.len() <= offer::MAX_LENGTH) else {
             return vec![bye(session_id, reply_to, EndReason::InvalidOffer)];
         };
         if self.private {
@@ -143,7 +144,8 @@ impl Sessions {
     /// The viewer's network has changed. Its relay may be another one by now.
     fn restart(&mut self, signal: Signal) -> Vec<Effect> {
         let session_id = signal.session_id;
-        let (Some(fragment), Some(reply_to)) = (signal.sdp, signal.reply_to) else {
+        let fragment = signal.sdp.filter(|fragment| fragment.len() <= offer::MAX_LENGTH);
+        let (Some(fragment), Some(reply_to)) = (fragment, signal.reply_to) else {
             return Vec::new();
         };
         let Some(session) = self.by_id.get_mut(&session_id) else {
@@ -162,7 +164,11 @@ impl Sessions {
 
     fn candidate(&mut self, signal: Signal) -> Vec<Effect> {
         let Some(session) = self.by_id.get_mut(&signal.session_id) else { return Vec::new() };
-        let Some(candidate) = signal.candidate.filter(|candidate| !candidate.is_empty()) else {
+        let is_one = |text: &String| (1..=offer::MAX_CANDIDATE_LENGTH).contains(&text.len());
+        let is_name = |mid: &String| mid.len() <= offer::MAX_NAME_LENGTH;
+        let candidate = signal.candidate.filter(is_one);
+        let Some(candidate) = candidate.filter(|_| signal.sdp_mid.as_ref().is_none_or(is_name))
+        else {
             return Vec::new();
         };
         session.candidates += 1;
@@ -293,6 +299,13 @@ mod tests {
     fn with_worker(max_viewers: u32) -> Sessions {
         let mut sessions = Sessions::new(max_viewers);
         assert!(sessions.worker_started().is_empty());
+        sessions
+    }
+
+    fn with_answered(id: SessionId) -> Sessions {
+        let mut sessions = with_worker(1);
+        sessions.signal(Signal { session_id: id, ..offer() }, NOW);
+        sessions.report(answer(id));
         sessions
     }
 
@@ -444,6 +457,12 @@ mod tests {
         assert!(sessions.signal(candidate(""), NOW).is_empty(), "the end of candidates");
         let forwarded = (0..100).filter(|_| !sessions.signal(candidate("x"), NOW).is_empty());
         assert_eq!(forwarded.count(), 64);
+        for signal in [
+            candidate(&"x".repeat(600)),
+            Signal { sdp_mid: Some("x".repeat(100)), ..candidate("x") },
+        ] {
+            assert!(with_answered(id).signal(signal, NOW).is_empty(), "too long");
+        }
         let stranger = Signal { session_id: SessionId::generate(), ..candidate("x") };
         assert!(sessions.signal(stranger, NOW).is_empty());
     }
@@ -456,6 +475,8 @@ mod tests {
             ["invalid_offer"]
         );
         assert!(sessions.signal(Signal { reply_to: None, ..offer() }, NOW).is_empty());
+        let huge = Signal { sdp: Some("a=x\r\n".repeat(10_000)), ..offer() };
+        assert_eq!(reasons(&sessions.signal(huge, NOW)), ["invalid_offer"]);
         assert_eq!(sessions.viewers(), 0);
     }
 

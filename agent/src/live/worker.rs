@@ -265,7 +265,7 @@ impl Viewers {
         ice_servers: Vec<IceServer>,
         trickle: bool,
     ) {
-        let (events, on_event) = self.begin(session_id, Viewer::new());
+        let (events, on_event) = self.begin(session_id);
         self.tracker.spawn(async move {
             let answer = Peer::answer(&sdp.0, &ice_servers, trickle, on_event).await;
             let _ = events.send(Event::Answered(session_id, answer)).await;
@@ -273,7 +273,7 @@ impl Viewers {
     }
 
     fn publish(&mut self, session_id: SessionId, ice_servers: Vec<IceServer>, complete: bool) {
-        let (events, on_event) = self.begin(session_id, Viewer::sfu());
+        let (events, on_event) = self.begin(session_id);
         self.tracker.spawn(async move {
             let offer = Peer::offer(&ice_servers, complete, on_event).await;
             let _ = events.send(Event::Offered(session_id, offer)).await;
@@ -281,8 +281,8 @@ impl Viewers {
     }
 
     /// Makes room for a connection; gives where its events go.
-    fn begin(&mut self, session_id: SessionId, viewer: Viewer) -> (mpsc::Sender<Event>, OnEvent) {
-        self.by_session.insert(session_id, viewer);
+    fn begin(&mut self, session_id: SessionId) -> (mpsc::Sender<Event>, OnEvent) {
+        self.by_session.insert(session_id, Viewer::new());
         let peer_events = self.events.clone();
         let on_event: OnEvent = Arc::new(move |event| {
             let _ = peer_events.try_send(Event::Peer(session_id, event));

@@ -12,10 +12,6 @@ use super::{
 };
 use crate::clock::{MonotonicNanos, monotonic_now};
 
-/// The RTP header extension that numbers packets for this feedback.
-pub(super) const TRANSPORT_CC: &str =
-    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-
 /// Lets estimator and retransmission see all feedback that comes up through this pad.
 pub(super) fn watch(pad: &gst::Pad, estimator: &Arc<Mutex<Estimator>>, resending: &Resending) {
     let (estimator, resending) = (Arc::clone(estimator), resending.clone());

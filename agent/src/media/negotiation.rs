@@ -14,10 +14,8 @@ use gstreamer_webrtc::{
 use tokio::{sync::watch, time};
 
 use super::{
-    feedback::TRANSPORT_CC,
     ice::IceServers,
-    offer::{Offer, is_candidate},
-    playout::PLAYOUT_DELAY,
+    offer::{Offer, PLAYOUT_DELAY, TRANSPORT_CC, is_candidate},
 };
 
 /// Each step of a negotiation takes milliseconds, but the first loads plugins: on a slow board

@@ -99,6 +99,7 @@ pub struct Peer {
     offer: Offer,
     /// The camera's own offer, until it has its answer.
     offered: Option<Offered>,
+    is_publication: bool,
     /// Whether frames are held back up to the next key frame.
     starting: bool,
     /// Which layer is sent, and which is to be sent from its next key frame on.
@@ -108,6 +109,8 @@ pub struct Peer {
     last_sent: MonotonicNanos,
     frames_sent: u64,
     gathering: Gathering,
+    /// Held while a description is answered: `webrtcbin` mixes two of them up.
+    negotiating: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Peer {
@@ -147,12 +150,14 @@ impl Peer {
             graph,
             offer,
             offered: None,
+            is_publication: false,
             starting: true,
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),
             last_sent: MonotonicNanos::default(),
             frames_sent: 0,
             gathering,
+            negotiating: Arc::default(),
         }
     }
 
@@ -222,8 +227,8 @@ impl Peer {
         lock(&self.graph.estimator).estimate_kbps()
     }
 
-    /// Begins ICE anew with the viewer's new user and password; gives the new answer. What flows
-    /// goes on where it can.
+    /// Begins ICE anew with the viewer's new user and password; gives the new answer, when those to
+    /// earlier ones are given. What flows goes on where it can.
     pub fn restart(
         &mut self,
         fragment: &str,
@@ -233,7 +238,9 @@ impl Peer {
         // The viewer was silent while its network changed.
         self.graph.last_heard.store(monotonic_now().0, Ordering::Relaxed);
         let (webrtc, gathering) = (self.graph.webrtc.clone(), self.gathering);
+        let negotiating = Arc::clone(&self.negotiating);
         Ok(async move {
+            let _turn = negotiating.lock().await;
             negotiation::answer(&webrtc, &offer, gathering).await.map_err(PeerError::Refused)
         })
     }
@@ -255,6 +262,12 @@ impl Peer {
         if let Some(section) = self.offer.section_of(mid) {
             negotiation::add_candidate(&self.graph.webrtc, section, candidate);
         }
+    }
+
+    /// Whether the viewer tells of every packet, many times a second, as browsers do. An SFU was
+    /// offered that, but need not do it.
+    pub fn gives_feedback(&self) -> bool {
+        self.offer.transport_cc.is_some() && !self.is_publication
     }
 
     /// When something last arrived from the viewer; nothing tells of one that vanished but its

@@ -13,9 +13,6 @@ use super::{
 };
 use crate::clock::monotonic_now;
 
-/// Described at <https://webrtc.googlesource.com/src/+/main/docs/native-code/rtp-hdrext/playout-delay/README.md>.
-pub(super) const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
-
 /// What the extension counts in.
 const STEP: Duration = Duration::from_millis(10);
 

@@ -17,6 +17,9 @@ use tokio::{sync::watch, time};
 
 use crate::PATIENCE;
 
+const TRANSPORT_CC: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
 /// Much longer than between two frames.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -27,38 +30,70 @@ pub(crate) struct Arrivals {
     pub(crate) first_is_key_frame: bool,
 }
 
+/// The RTP packets that came, by their sequence numbers.
+#[derive(Debug, Default)]
+struct Packets {
+    newest: Option<u16>,
+    missing: u32,
+}
+
+impl Packets {
+    /// Behind the viewer's jitter buffer they are in order.
+    fn note(&mut self, sequence: u16) {
+        if let Some(newest) = self.newest {
+            self.missing += u32::from(sequence.wrapping_sub(newest).wrapping_sub(1));
+        }
+        self.newest = Some(sequence);
+    }
+}
+
+type SharedPackets = Arc<Mutex<Packets>>;
+
 pub(crate) struct Viewer {
     pipeline: gst::Pipeline,
     webrtc: gst::Element,
     arrivals: watch::Receiver<Arrivals>,
+    packets: SharedPackets,
 }
 
 impl Viewer {
-    /// Wants video only.
+    /// Wants video only, and gives feedback on every packet, as browsers do.
     pub(crate) fn new() -> Self {
         Self::wanting(&["video"])
     }
 
+    /// Tells of what it received every few seconds, as GStreamer's own players do.
+    pub(crate) fn that_reports_rarely() -> Self {
+        Self::with(&[codec("video", false)], false)
+    }
+
     /// Offers these kinds of media, in this order.
     pub(crate) fn wanting(kinds: &[&str]) -> Self {
+        Self::with(&kinds.iter().map(|kind| codec(kind, true)).collect::<Vec<_>>(), true)
+    }
+
+    fn with(codecs: &[gst::Caps], often: bool) -> Self {
         gst::init().unwrap();
         let webrtc = gst::ElementFactory::make("webrtcbin")
             .property_from_str("bundle-policy", "max-bundle")
             .build()
             .unwrap();
-        report_as_browsers_do(&webrtc);
+        if often {
+            report_as_browsers_do(&webrtc);
+        }
         let ice = webrtc.property::<glib::Object>("ice-agent");
         ice.property::<glib::Object>("agent").set_property("upnp", false);
         let pipeline = gst::Pipeline::new();
         pipeline.add(&webrtc).unwrap();
-        for kind in kinds {
+        for codec in codecs {
             let direction = WebRTCRTPTransceiverDirection::Recvonly;
-            let arguments: [&dyn ToValue; 2] = [&direction, &codec(kind)];
+            let arguments: [&dyn ToValue; 2] = [&direction, codec];
             webrtc.emit_by_name::<WebRTCRTPTransceiver>("add-transceiver", &arguments);
         }
-        let arrivals = receive(&pipeline, &webrtc);
+        let packets = SharedPackets::default();
+        let arrivals = receive(&pipeline, &webrtc, &packets);
         pipeline.set_state(gst::State::Playing).unwrap();
-        Self { pipeline, webrtc, arrivals }
+        Self { pipeline, webrtc, arrivals, packets }
     }
 
     /// An offer with all candidates.
@@ -98,6 +133,11 @@ impl Viewer {
         self.receive(now + count).await;
     }
 
+    /// How many packets are missing between the first and the last one that came.
+    pub(crate) fn missing_packets(&self) -> u32 {
+        self.packets.lock().unwrap().missing
+    }
+
     /// Waits until nothing arrives any more.
     pub(crate) async fn falls_silent(&mut self) {
         let silence = async {
@@ -125,35 +165,64 @@ fn report_as_browsers_do(webrtc: &gst::Element) {
     });
 }
 
-fn codec(kind: &str) -> gst::Caps {
+fn codec(kind: &str, feedback: bool) -> gst::Caps {
+    gst::init().unwrap();
     let caps = gst::Caps::builder("application/x-rtp").field("media", kind);
-    match kind {
-        "audio" => caps
+    if kind == "audio" {
+        return caps
             .field("encoding-name", "OPUS")
             .field("clock-rate", 48_000_i32)
             .field("encoding-params", "2")
             .field("payload", 111_i32)
-            .build(),
-        _ => caps
-            .field("encoding-name", "H264")
-            .field("clock-rate", 90_000_i32)
-            .field("payload", 108_i32)
-            .field("packetization-mode", "1")
-            .field("profile-level-id", "42e01f")
-            .field("rtcp-fb-nack-pli", true)
-            .build(),
+            .build();
+    }
+    let caps = caps
+        .field("encoding-name", "H264")
+        .field("clock-rate", 90_000_i32)
+        .field("payload", 108_i32)
+        .field("packetization-mode", "1")
+        .field("profile-level-id", "42e01f")
+        .field("rtcp-fb-nack-pli", true);
+    if feedback {
+        caps.field("rtcp-fb-transport-cc", true).field("extmap-3", TRANSPORT_CC).build()
+    } else {
+        caps.build()
     }
 }
 
-fn receive(pipeline: &gst::Pipeline, webrtc: &gst::Element) -> watch::Receiver<Arrivals> {
+fn watch_packets(pad: &gst::Pad, packets: &SharedPackets) {
+    let packets = Arc::clone(packets);
+    let note = move |buffer: &gst::BufferRef| {
+        let packet = buffer.map_readable().unwrap();
+        let [_, _, sequence @ ..] = packet.first_chunk::<4>().unwrap();
+        packets.lock().unwrap().note(u16::from_be_bytes(*sequence));
+    };
+    let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
+    pad.add_probe(kinds, move |_, info| {
+        match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => note(buffer),
+            Some(gst::PadProbeData::BufferList(list)) => list.iter().for_each(&note),
+            _ => {}
+        }
+        gst::PadProbeReturn::Ok
+    });
+}
+
+fn receive(
+    pipeline: &gst::Pipeline,
+    webrtc: &gst::Element,
+    packets: &SharedPackets,
+) -> watch::Receiver<Arrivals> {
     let (sender, receiver) = watch::channel(Arrivals::default());
     let sender = Arc::new(Mutex::new(sender));
     let pipeline = pipeline.downgrade();
+    let packets = Arc::clone(packets);
     webrtc.connect_pad_added(move |_, pad| {
         let Some(pipeline) = pipeline.upgrade() else { return };
         if pad.direction() != gst::PadDirection::Src {
             return;
         }
+        watch_packets(pad, &packets);
         let depayloader = gst::ElementFactory::make("rtph264depay").build().unwrap();
         let parser = gst::ElementFactory::make("h264parse").build().unwrap();
         let sender = Arc::clone(&sender);

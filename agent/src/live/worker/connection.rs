@@ -10,18 +10,19 @@ use crate::{
     media::{measure::Meter, peer::Peer},
 };
 
-/// A viewer that was heard once and then not for this long is gone. Browsers report every second.
+/// A viewer that was heard once and then not for this long is gone, if it tells of every packet,
+/// as browsers do many times a second.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
-/// An SFU may report as seldom as RTCP says: every five seconds, give or take half.
-const SFU_SILENCE_LIMIT: Duration = Duration::from_secs(8);
+/// Others, an SFU among them, may report as seldom as RTCP says: every five seconds, give or take
+/// half.
+const RARE_SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Connecting, perhaps through a relay, may take this long.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 
 pub(super) struct Viewer {
     offered_at: MonotonicNanos,
-    silence_limit: Duration,
     pub(super) connection: Connection,
     /// Whether it was connected once.
     pub(super) connected: bool,
@@ -46,15 +47,10 @@ impl Viewer {
     pub(super) fn new() -> Self {
         Self {
             offered_at: monotonic_now(),
-            silence_limit: SILENCE_LIMIT,
             connection: Connection::Negotiating(Vec::new()),
             connected: false,
             meter: Meter::default(),
         }
-    }
-
-    pub(super) fn sfu() -> Self {
-        Self { silence_limit: SFU_SILENCE_LIMIT, ..Self::new() }
     }
 
     pub(super) fn layer(&self) -> Option<Layer> {
@@ -67,9 +63,10 @@ impl Viewer {
     pub(super) fn is_gone(&self, now: MonotonicNanos) -> bool {
         match &self.connection {
             Connection::Negotiating(_) => false,
-            Connection::Open(peer) => match peer.last_heard() {
-                Some(heard) => now.since(heard) >= self.silence_limit,
-                None => now.since(self.offered_at) >= CONNECT_LIMIT,
+            Connection::Open(peer) => match (peer.last_heard(), peer.gives_feedback()) {
+                (Some(heard), true) => now.since(heard) >= SILENCE_LIMIT,
+                (Some(heard), false) => now.since(heard) >= RARE_SILENCE_LIMIT,
+                (None, _) => now.since(self.offered_at) >= CONNECT_LIMIT,
             },
         }
     }

@@ -25,7 +25,8 @@ impl Scan {
     pub fn duration(&self) -> u64 {
         match (self.fragments.first(), self.fragments.last()) {
             (Some(first), Some(last)) => {
-                (last.decode_time + u64::from(last.duration)).saturating_sub(first.decode_time)
+                let end = last.decode_time.saturating_add(u64::from(last.duration));
+                end.saturating_sub(first.decode_time)
             }
             _ => 0,
         }
@@ -53,17 +54,18 @@ pub fn scan<E>(
             (b"free" | b"sidx", _) if found.fragments.is_empty() && open_fragment.is_none() => {
                 found.reserve_length += u64::from(length);
             }
-            (b"moof", _) => {
+            // One that has no media, or cannot be read, ends what can be played: an index has no
+            // place for a hole.
+            (b"moof", _) if open_fragment.is_none() => {
                 let body = read(offset, length as usize)?;
-                open_fragment = fragment_header(&body, offset, length);
+                let Some(fragment) = fragment_header(&body, offset, length) else { break };
+                open_fragment = Some(fragment);
             }
-            (b"mdat", _) => match open_fragment.take() {
-                Some(mut fragment) => {
-                    fragment.length += length;
-                    found.fragments.push(fragment);
-                }
-                None => break,
-            },
+            (b"mdat", _) => {
+                let Some(fragment) = open_fragment.take() else { break };
+                let Some(whole) = fragment.length.checked_add(length) else { break };
+                found.fragments.push(FragmentEntry { length: whole, ..fragment });
+            }
             _ => break,
         }
         offset += u64::from(length);
@@ -106,7 +108,7 @@ fn header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
 
 /// Reads a `moof` as this module writes it.
 fn fragment_header(moof: &[u8], offset: u64, length: u32) -> Option<FragmentEntry> {
-    let traf = child(&moof[8..], *b"traf")?;
+    let traf = child(moof.get(8..)?, *b"traf")?;
     let decode_time = child(traf, *b"tfdt")?.get(4..12)?;
     let run = child(traf, *b"trun")?;
     let count = u32::from_be_bytes(run.get(4..8)?.try_into().ok()?) as usize;

@@ -2,8 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{attribute::parameter, description::Section};
-use crate::media::{feedback::TRANSPORT_CC, playout::PLAYOUT_DELAY};
+use super::{PLAYOUT_DELAY, TRANSPORT_CC, attribute::parameter, description::Section};
 
 /// The payload type that the answer uses.
 pub(super) struct Choice {

@@ -8,6 +8,8 @@ use super::{
     choice::Choice,
 };
 
+const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "inactive"];
+
 /// A line `a=key:value` as key and value.
 type Attribute<'a> = (&'a str, &'a str);
 
@@ -73,10 +75,15 @@ impl<'a> Section<'a> {
     fn write(&self, text: &mut String, choice: Option<&Choice>) {
         match choice {
             Some(choice) => choice.write_header(text, self),
-            None => line(text, 'm', self.header),
+            None => self.write_header(text),
         }
         line(text, 'c', "IN IP4 0.0.0.0");
         write_attributes(text, &self.attributes);
+        // What RFC 8866 says of a section without one; `webrtcbin` would reject the section.
+        if !self.attributes.iter().any(|(key, value)| DIRECTIONS.contains(key) && value.is_empty())
+        {
+            line(text, 'a', "sendrecv");
+        }
         match choice {
             Some(choice) => choice.write_codec(text, self),
             None => self.write_codecs(text),
@@ -84,12 +91,41 @@ impl<'a> Section<'a> {
     }
 
     /// The codecs of a section that is not ours, so that the answer can name one.
-    fn write_codecs(&self, text: &mut String) {
-        for (payload, codec) in self.by_payload("rtpmap") {
-            if self.has_format(payload) && is_codec(codec) {
-                line(text, 'a', &format!("rtpmap:{payload} {codec}"));
+    fn codecs(&self) -> impl Iterator<Item = (u8, &'a str)> {
+        self.by_payload("rtpmap")
+            .filter(|(payload, codec)| self.has_format(*payload) && is_codec(codec))
+    }
+
+    /// The `m=` line of a section that is not ours. A format without a codec is left out:
+    /// `webrtcbin` trips over it.
+    fn write_header(&self, text: &mut String) {
+        if self.kind == "application" {
+            return line(text, 'm', self.header);
+        }
+        let _ = write!(text, "m={}", self.transport());
+        let mut written = Vec::new();
+        for (payload, _) in self.codecs() {
+            if !written.contains(&payload) {
+                let _ = write!(text, " {payload}");
+                written.push(payload);
             }
         }
+        text.push_str("\r\n");
+    }
+
+    fn write_codecs(&self, text: &mut String) {
+        for (payload, codec) in self.codecs() {
+            line(text, 'a', &format!("rtpmap:{payload} {codec}"));
+        }
+    }
+
+    fn has_codecs(&self) -> bool {
+        self.kind == "application" || self.codecs().next().is_some()
+    }
+
+    /// More than one direction is none.
+    fn has_one_direction(&self) -> bool {
+        self.attributes.iter().filter(|(key, _)| DIRECTIONS.contains(key)).count() <= 1
     }
 }
 
@@ -152,21 +188,62 @@ impl<'a> Description<'a> {
         Ok(())
     }
 
-    /// The section to answer with video: its transport must be complete.
+    /// The section to answer with video: its transport must be complete, and those of the others
+    /// as well. `webrtcbin` would refuse them later, and never free what it had begun.
     pub(super) fn video_section(&self) -> Result<usize, InvalidOffer> {
-        let index = self
+        let video = self
             .sections
             .iter()
             .position(Section::is_receiving_video)
             .ok_or(InvalidOffer::NoVideo)?;
-        for key in ["ice-ufrag", "ice-pwd", "fingerprint", "setup", "rtcp-mux"] {
-            self.sections[index]
-                .get(key)
-                .or_else(|| find(&self.attributes, key))
-                .filter(|value| is_known(key, value))
-                .ok_or(InvalidOffer::Missing(key))?;
+        self.check_transport(&self.sections[video])?;
+        if self.transport(&self.sections[video], "rtcp-mux").is_none() {
+            return Err(InvalidOffer::Missing("rtcp-mux"));
         }
-        Ok(index)
+        for section in &self.sections {
+            self.check_transport(section)?;
+            if !section.has_codecs() || !section.has_one_direction() {
+                return Err(InvalidOffer::Sections);
+            }
+        }
+        self.check_agreement()?;
+        Ok(video)
+    }
+
+    fn check_transport(&self, section: &Section<'a>) -> Result<(), InvalidOffer> {
+        for key in ["ice-ufrag", "ice-pwd", "fingerprint"] {
+            self.transport(section, key).ok_or(InvalidOffer::Missing(key))?;
+        }
+        let setup = section.get("setup").filter(|value| is_known("setup", value));
+        setup.map(drop).ok_or(InvalidOffer::Missing("setup"))
+    }
+
+    /// An attribute of a section's transport, its own or that of the whole description.
+    fn transport(&self, section: &Section<'a>, key: &str) -> Option<&'a str> {
+        let value = section.get(key).or_else(|| find(&self.attributes, key));
+        value.filter(|value| is_known(key, value))
+    }
+
+    /// One viewer has one certificate, and bundled sections share their transport.
+    fn check_agreement(&self) -> Result<(), InvalidOffer> {
+        let all = |key| self.sections.iter().filter_map(move |section| section.get(key));
+        let mut fingerprints = all("fingerprint").chain(find(&self.attributes, "fingerprint"));
+        let first = fingerprints.next();
+        if fingerprints.any(|other| Some(other) != first) {
+            return Err(InvalidOffer::Sections);
+        }
+        for key in ["ice-ufrag", "ice-pwd"] {
+            let mut values = self.sections.iter().map(|section| section.get(key));
+            let first = values.next();
+            if self.is_bundled() && values.any(|other| Some(other) != first) {
+                return Err(InvalidOffer::Sections);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_bundled(&self) -> bool {
+        find(&self.attributes, "group").is_some_and(|group| group.starts_with("BUNDLE"))
     }
 
     /// The description with known attributes only; the section `video` with the chosen codec.
@@ -176,9 +253,7 @@ impl<'a> Description<'a> {
         line(&mut text, 'o', self.origin);
         line(&mut text, 's', "-");
         line(&mut text, 't', "0 0");
-        let bundled =
-            find(&self.attributes, "group").is_some_and(|group| group.starts_with("BUNDLE"));
-        if bundled {
+        if self.is_bundled() {
             let mids: Vec<&str> = self.sections.iter().map(Section::mid).collect();
             line(&mut text, 'a', &format!("group:BUNDLE {}", mids.join(" ")));
         }

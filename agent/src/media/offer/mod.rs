@@ -10,8 +10,23 @@ mod tests;
 pub use self::attribute::is_candidate;
 use self::{attribute::is_known, choice::Choice, description::Description};
 
-/// As long as the relay takes.
-const MAX_LENGTH: usize = 32 * 1024;
+/// As long as the relay takes, bytes. Longer offers and fragments are refused.
+pub const MAX_LENGTH: usize = 32 * 1024;
+/// Bytes of a candidate.
+pub const MAX_CANDIDATE_LENGTH: usize = 512;
+/// Bytes of a section's name (`mid`).
+pub const MAX_NAME_LENGTH: usize = 64;
+/// More ways to reach one viewer are of no use.
+const MAX_CANDIDATES: usize = 64;
+
+/// The RTP header extension that numbers packets for transport-wide feedback.
+pub(super) const TRANSPORT_CC: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+/// The RTP header extension that tells a player how long to wait with each picture. Described at
+/// <https://webrtc.googlesource.com/src/+/main/docs/native-code/rtp-hdrext/playout-delay/README.md>.
+pub(super) const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+
 const MAX_LINES: usize = 1_000;
 const MAX_SECTIONS: usize = 16;
 
@@ -92,8 +107,8 @@ impl Offer {
         &self.text
     }
 
-    /// The same offer with the ICE user and password that a fragment names, for a viewer whose
-    /// network has changed.
+    /// The same offer with the ICE user, the password and the candidates that a fragment names, for
+    /// a viewer whose network has changed.
     pub fn restarted(&self, fragment: &str) -> Result<Self, InvalidOffer> {
         if fragment.len() > MAX_LENGTH || fragment.lines().count() > MAX_LINES {
             return Err(InvalidOffer::TooLarge);
@@ -104,8 +119,20 @@ impl Offer {
             value.filter(|value| is_known(key, value)).ok_or(InvalidOffer::Missing(key))
         };
         let (user, password) = (find("ice-ufrag")?, find("ice-pwd")?);
-        let mut text = String::with_capacity(self.text.len());
+        let candidates: String = fragment
+            .lines()
+            .filter(|line| line.strip_prefix("a=").is_some_and(is_candidate))
+            .take(MAX_CANDIDATES)
+            .flat_map(|line| [line, "\r\n"])
+            .collect();
+        let mut text = String::with_capacity(self.text.len() + candidates.len());
+        let mut sections = 0;
         for line in self.text.lines() {
+            sections += usize::from(line.starts_with("m="));
+            // Everything is bundled in the first section: its end is their place.
+            if sections == 2 && line.starts_with("m=") {
+                text.push_str(&candidates);
+            }
             match line.split(':').next() {
                 Some("a=ice-ufrag") => text.extend(["a=ice-ufrag:", user]),
                 Some("a=ice-pwd") => text.extend(["a=ice-pwd:", password]),
@@ -114,6 +141,9 @@ impl Offer {
                 _ => text.push_str(line),
             }
             text.push_str("\r\n");
+        }
+        if sections == 1 {
+            text.push_str(&candidates);
         }
         Ok(Self { text, ..self.clone() })
     }

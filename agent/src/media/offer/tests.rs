@@ -1,44 +1,7 @@
 use super::*;
 
 /// What Chromium offers for a video it wants to receive, shortened to what matters.
-const BROWSER: &str = "v=0\r\n\
-o=- 4611731400430051336 2 IN IP4 127.0.0.1\r\n\
-s=-\r\n\
-t=0 0\r\n\
-a=group:BUNDLE 0\r\n\
-a=extmap-allow-mixed\r\n\
-a=msid-semantic: WMS\r\n\
-m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 106 107 127 125 39 40\r\n\
-c=IN IP4 0.0.0.0\r\n\
-a=rtcp:9 IN IP4 0.0.0.0\r\n\
-a=ice-ufrag:p0vR\r\n\
-a=ice-pwd:EUdRmOjSLRqNpPMJbcDUsGpx\r\n\
-a=ice-options:trickle\r\n\
-a=fingerprint:sha-256 7B:8B:F0:65:5F:78:E2:51:3B:AC:6F:F3:3F:46:1B:35:DC:B8:5F:64:1A:24:C2:43:F0:A1:58:D0:A1:2C:19:08\r\n\
-a=setup:actpass\r\n\
-a=mid:0\r\n\
-a=extmap:1 urn:ietf:params:rtp-hdrext:toffset\r\n\
-a=recvonly\r\n\
-a=rtcp-mux\r\n\
-a=rtcp-rsize\r\n\
-a=rtpmap:96 VP8/90000\r\n\
-a=rtpmap:97 rtx/90000\r\n\
-a=fmtp:97 apt=96\r\n\
-a=rtpmap:102 H264/90000\r\n\
-a=rtcp-fb:102 nack\r\n\
-a=rtcp-fb:102 nack pli\r\n\
-a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42001f\r\n\
-a=rtpmap:103 rtx/90000\r\n\
-a=fmtp:103 apt=102\r\n\
-a=rtpmap:106 H264/90000\r\n\
-a=rtcp-fb:106 nack\r\n\
-a=rtcp-fb:106 nack pli\r\n\
-a=rtcp-fb:106 transport-cc\r\n\
-a=fmtp:106 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42E01F\r\n\
-a=rtpmap:107 rtx/90000\r\n\
-a=fmtp:107 apt=106\r\n\
-a=rtpmap:127 H264/90000\r\n\
-a=fmtp:127 level-asymmetry-allowed=1;packetization-mode=0;profile-level-id=42e01f\r\n";
+const BROWSER: &str = include_str!("../../../../fuzz/seeds/offer/chromium.sdp");
 
 #[test]
 fn constrained_baseline_with_packetization_mode_one_is_chosen() {
@@ -69,7 +32,7 @@ fn other_profiles_do_when_baseline_is_not_offered() {
 
 #[test]
 fn the_players_wait_is_known_to_the_answer_alone() {
-    let uri = crate::media::playout::PLAYOUT_DELAY;
+    let uri = PLAYOUT_DELAY;
     let knows = BROWSER.replace("a=recvonly", &format!("a=extmap:5 {uri}\r\na=recvonly"));
     let offer = Offer::parse(&knows).unwrap();
     assert_eq!(offer.playout_delay, Some(5));
@@ -78,7 +41,7 @@ fn the_players_wait_is_known_to_the_answer_alone() {
 }
 
 #[test]
-fn a_restart_changes_the_ice_user_and_password_alone() {
+fn a_restart_changes_the_ice_user_the_password_and_the_candidates_alone() {
     let with_candidate = BROWSER.replace(
         "a=setup:actpass",
         "a=candidate:1 1 udp 1 192.0.2.1 9 typ host\r\na=setup:actpass",
@@ -90,6 +53,16 @@ fn a_restart_changes_the_ice_user_and_password_alone() {
     assert!(text.contains("a=ice-ufrag:anew\r\na=ice-pwd:0123456789012345678901\r\n"), "{text}");
     assert!(!text.contains("p0vR") && !text.contains("a=candidate"), "{text}");
     assert_eq!(Offer::parse(text).unwrap(), restarted);
+
+    let candidate = "a=candidate:2 1 udp 1 192.0.2.2 9 typ host\r\n";
+    let with_one = format!("{fragment}m=video 9 X 0\r\na=mid:0\r\n{candidate}a=candidate:junk\r\n");
+    let again = restarted.restarted(&with_one).unwrap();
+    assert_eq!(again.rewritten(), format!("{text}{candidate}"));
+    let two = BROWSER.replace("a=group:BUNDLE 0", "a=group:BUNDLE 0 1")
+        + &BROWSER[BROWSER.find("m=").unwrap()..].replace("a=mid:0", "a=mid:1");
+    let two = Offer::parse(&two).unwrap().restarted(&with_one).unwrap();
+    let (first, second) = two.rewritten().split_once("\r\nm=video 9 UDP/TLS/RTP/SAVPF 96").unwrap();
+    assert!(first.ends_with(candidate.trim()) && !second.contains("candidate"), "{first}");
     for bad in ["", "a=ice-ufrag:anew\r\n", "a=ice-ufrag:a\r\na=ice-pwd:0123456789012345678901"] {
         assert!(matches!(offer.restarted(bad), Err(InvalidOffer::Missing(_))), "{bad}");
     }
@@ -132,13 +105,62 @@ fn each_refusal_is_named() {
     }
 }
 
+/// The browser's offer with a section of sound as well.
+fn with_sound(section: &str) -> String {
+    BROWSER.replace("a=group:BUNDLE 0", "a=group:BUNDLE 0 1") + section
+}
+
+fn sound() -> String {
+    let lines = BROWSER.lines();
+    let transport = ["a=ice-", "a=fingerprint", "a=setup", "a=rtcp-mux"];
+    let transport = lines.filter(|line| transport.iter().any(|start| line.starts_with(start)));
+    let transport: String = transport.flat_map(|line| [line, "\r\n"]).collect();
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111 112 0\r\n".to_owned()
+        + &transport
+        + "a=mid:1\r\na=recvonly\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:112 junk\r\n"
+}
+
+#[test]
+fn a_section_that_is_not_ours_keeps_the_formats_whose_codec_is_told() {
+    let offer = Offer::parse(&with_sound(&sound())).unwrap();
+    let text = offer.rewritten();
+    assert!(text.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"), "{text}");
+    assert_eq!(Offer::parse(text).unwrap().rewritten(), text);
+}
+
+#[test]
+fn a_section_without_a_direction_both_sends_and_receives() {
+    let offer = Offer::parse(&BROWSER.replace("a=recvonly\r\n", "")).unwrap();
+    assert!(offer.rewritten().contains("a=sendrecv\r\n"));
+    assert_eq!(Offer::parse(offer.rewritten()).unwrap(), offer);
+}
+
+#[test]
+fn sections_that_the_engine_would_trip_over_are_refused() {
+    for (line, other, expected) in [
+        ("a=ice-ufrag:p0vR\r\n", "", InvalidOffer::Missing("ice-ufrag")),
+        ("a=ice-pwd:EUdRmOjSLRqNpPMJbcDUsGpx\r\n", "", InvalidOffer::Missing("ice-pwd")),
+        ("a=setup:actpass\r\n", "", InvalidOffer::Missing("setup")),
+        ("sha-256 7B", "md5 7B", InvalidOffer::Missing("fingerprint")),
+        ("sha-256 7B", "sha-256 7C", InvalidOffer::Sections),
+        ("p0vR", "anew", InvalidOffer::Sections),
+        ("EUdRmOj", "0000000", InvalidOffer::Sections),
+        ("a=rtpmap:111 opus/48000/2\r\n", "", InvalidOffer::Sections),
+        ("a=recvonly\r\n", "a=recvonly\r\na=inactive\r\n", InvalidOffer::Sections),
+    ] {
+        let text = with_sound(&sound().replace(line, other));
+        assert_eq!(Offer::parse(&text).map(drop), Err(expected), "{line}");
+    }
+    let setup = "a=setup:actpass\r\n";
+    let elsewhere = BROWSER.replace(setup, "").replace("t=0 0\r\n", &format!("t=0 0\r\n{setup}"));
+    assert_eq!(Offer::parse(&elsewhere).map(drop), Err(InvalidOffer::Missing("setup")));
+}
+
 #[test]
 fn candidates_are_checked_word_by_word() {
     let good = "candidate:1467250027 1 udp 2122260223 192.168.0.196 46243 typ host generation 0";
     assert!(is_candidate(good));
-    assert!(is_candidate(
-        "candidate:1 1 UDP 1 b5cb0f2c-ddd7-4e5e-9d4c-1be6d4cc1a44.local 9 typ host"
-    ));
+    assert!(is_candidate("candidate:1 1 UDP 1 192.0.2.1 9 typ host"));
     assert!(is_candidate("candidate:1 1 udp 1 ::1 9 typ srflx raddr 10.0.0.1 rport 9"));
     for bad in [
         "",
@@ -149,6 +171,8 @@ fn candidates_are_checked_word_by_word() {
         "candidate:1 1 udp 1 192.168.0.1 9 type host",
         "candidate:1 9 udp 1 192.168.0.1 9 typ host",
         "candidate:1 1 udp 1 host_name 9 typ host",
+        "candidate:1 1 tcp 1 192.0.2.1 9 typ host tcptype active",
+        "candidate:1 1 udp 1 b5cb0f2c-ddd7-4e5e-9d4c-1be6d4cc1a44.local 9 typ host",
         "candidate:1 1 udp 1 192.168.0.1 9 typ host\r\na=x",
         "candidate:1 1 udp 1 192.168.0.1 9 typ host  generation 0",
     ] {

@@ -26,6 +26,7 @@ impl Peer {
                 let text = offered.text.clone();
                 let mut peer = Self::new(graph, offer.described_by(&text), gathering);
                 peer.offered = Some(offered);
+                peer.is_publication = true;
                 Ok((peer, text))
             }
             Err(error) => {
