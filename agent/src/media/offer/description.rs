@@ -214,6 +214,10 @@ impl<'a> Description<'a> {
         for key in ["ice-ufrag", "ice-pwd", "fingerprint"] {
             self.transport(section, key).ok_or(InvalidOffer::Missing(key))?;
         }
+        // `GStreamer` looks for both in one place.
+        if section.get("ice-ufrag").is_some() != section.get("ice-pwd").is_some() {
+            return Err(InvalidOffer::Missing("ice-pwd"));
+        }
         let setup = section.get("setup").filter(|value| is_known("setup", value));
         setup.map(drop).ok_or(InvalidOffer::Missing("setup"))
     }
