@@ -1,6 +1,8 @@
 //! The viewer's network changes under a live picture, which finds its way back by itself and says
 //! meanwhile that it waits.
 
+#![expect(clippy::print_stderr, reason = "how long it took is read in the output")]
+
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::Path,

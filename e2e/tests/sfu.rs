@@ -42,14 +42,17 @@ async fn viewers_are_sent_to_the_sfu_that_the_camera_publishes_to() -> Result<()
             skipped("Janus is missing: build/install-packages test");
             return Ok(());
         };
-        sfu.give_token("another")?;
+        sfu.give_good_token()?;
         let scene = Scene { quiet_s: 3_600, ..Scene::default() };
         let mut settings = Settings::new(Source::Synthetic(scene));
         settings.sfu = Some(sfu.settings());
         let agent = Agent::prepare(&directory, &settings)?;
         let place = Place::loopback(Ports::free()?);
-        // Refused, it is there all the same, and says what is wrong.
         let stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
+        is_published(&stack).await?;
+        // Refused, it is there all the same, and says what is wrong.
+        sfu.give_token("another")?;
+        sfu.restart().await?;
         wait::until_true("the camera says that its token is refused", LIMIT, async || {
             let problem = sfu_health(&stack).await?["problem"].to_string();
             Ok(problem.contains("live.sfu.token_file") && problem.contains("401"))

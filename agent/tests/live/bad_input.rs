@@ -1,5 +1,7 @@
 //! Descriptions and candidates that no browser would send, by the thousand.
 
+#![expect(clippy::print_stdout, reason = "what a run found is read in its output")]
+
 use std::collections::HashMap;
 
 use nightjar_agent::media::offer::{Offer, is_candidate};

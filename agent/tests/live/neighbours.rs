@@ -1,5 +1,10 @@
 //! Viewers come, go, freeze and die; whoever watches beside them loses nothing.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a viewer in a process of its own speaks by its standard output"
+)]
+
 use std::{
     io::{BufRead as _, stdin},
     process::Stdio,
