@@ -39,10 +39,11 @@ fn set_clock(file: &Path, time: &str) {
 }
 
 /// Motion without end, in clips of five seconds; footage of more than a day is deleted.
+/// Quiet for longer than the post-roll: motion that resumes within it would go on as one event.
 fn home() -> Home {
     Home::with_config(
         "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 320\nheight = 240\nfps = 10\n\
-         quiet_s = 1\nwalk_s = 3\n\
+         quiet_s = 4\nwalk_s = 3\n\
          [recording]\nmode = \"both\"\npre_roll_s = 1\npost_roll_s = 1\nmin_free_percent = 0\nmax_clip_s = 5\n\
          max_age_days = 1\ncontinuous_max_age_days = 1\n",
     )
