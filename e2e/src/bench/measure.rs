@@ -1,7 +1,7 @@
 //! The measurements. Each starts a relay and a camera of its own: a drawn scene, 1280 x 720 at
 //! 30 frames a second.
 
-use std::{fs, path::Path, time::Duration};
+use std::{collections::HashSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -83,11 +83,16 @@ pub(super) async fn motion(directory: &Path) -> Result<Vec<Figure>> {
     let stack = start(directory, walker).await?;
     let mut feed = Feed::open(&stack.owner).await?;
     let (mut told, mut playable) = (Vec::new(), Vec::new());
+    let mut heard_of = HashSet::new();
     while told.len() < EVENTS || playable.len() < EVENTS {
         let (message, _) = feed.next("an event or its clip", EVENT_LIMIT, is_news).await?;
         let now = unix_millis()?;
         let age = |at: &Value| at.as_f64().map(|at| now - at).context("news without a time");
         if message["type"] == "event" {
+            // The same news comes again with the picture.
+            if !heard_of.insert(message["event"]["event_id"].to_string()) {
+                continue;
+            }
             told.push(age(&message["event"]["started_at"])?);
         } else {
             playable.push(age(&message["clip"]["ended_at"])? / 1_000.0);

@@ -36,11 +36,15 @@ pub(super) async fn uploads(directory: &Path) -> Result<Vec<Figure>> {
     let mut feed = Feed::open(&stack.owner).await?;
     let begun = stack.owner.command_done(&stack.camera_id, "record_start", json!({})).await?;
     let clip_id = text(&begun, "clip_id").context("a recording without its clip")?;
+    let (first, _) = feed
+        .next("the recording", SEGMENT_LIMIT, |message| message["clip"]["clip_id"] == clip_id)
+        .await?;
+    let event_id = text(&first["clip"], "event_id").context("a recording without its event")?;
 
     let mut arrivals: Vec<Arrival> = Vec::new();
     while arrivals.len() < SEGMENTS {
         let (message, _) = feed
-            .next("a further segment", SEGMENT_LIMIT, |message| is_of(message, &clip_id))
+            .next("a further segment", SEGMENT_LIMIT, |message| is_of(message, &event_id))
             .await?;
         let clip = &message["clip"];
         let Some(played_ms) = clip["duration_ms"].as_f64() else { continue };
@@ -70,6 +74,7 @@ pub(super) async fn uploads(directory: &Path) -> Result<Vec<Figure>> {
     ])
 }
 
-fn is_of(message: &Value, clip_id: &str) -> bool {
-    message["type"] == "clip" && message["clip"]["clip_id"] == clip_id
+/// A long recording is one event with a clip for each minute.
+fn is_of(message: &Value, event_id: &str) -> bool {
+    message["type"] == "clip" && message["clip"]["event_id"] == event_id
 }
