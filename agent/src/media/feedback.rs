@@ -1,54 +1,69 @@
-//! Transport-wide feedback, as `GStreamer`'s RTP session hands it up the stream.
+//! Transport-wide feedback, taken out of what the viewer tells before `GStreamer`'s session, which
+//! would make a structure of each packet that it is about, sees it.
 
 use std::sync::{Arc, Mutex};
 
-use gstreamer::{self as gst, glib, prelude::*};
+use anyhow::Context as _;
+use gstreamer::{self as gst, prelude::*};
 
-use super::{
-    congestion::{Estimator, PacketFate},
-    hub::lock,
-    repair::Fate,
-    resending::Resending,
-};
-use crate::clock::{MonotonicNanos, monotonic_now};
+use super::{congestion::Estimator, hub::lock, resending::Resending, rtcp};
+use crate::clock::monotonic_now;
 
-/// Lets estimator and retransmission see all feedback that comes up through this pad.
-pub(super) fn watch(pad: &gst::Pad, estimator: &Arc<Mutex<Estimator>>, resending: &Resending) {
+/// Lets estimator and retransmission see all feedback that reaches this connection.
+pub(super) fn watch(
+    webrtc: &gst::Element,
+    estimator: &Arc<Mutex<Estimator>>,
+    resending: &Resending,
+) -> anyhow::Result<()> {
+    let bin = webrtc.downcast_ref::<gst::Bin>().context("webrtcbin is no bin")?;
     let (estimator, resending) = (Arc::clone(estimator), resending.clone());
-    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-        let structure = info.event().and_then(|event| event.structure());
-        if let Some(numbered) = structure.and_then(packets) {
-            let (fates, packets): (Vec<_>, Vec<_>) = numbered.into_iter().unzip();
-            let overfull = {
-                let mut estimator = lock(&estimator);
-                estimator.feedback(&packets, monotonic_now());
-                estimator.path().is_overfull()
-            };
-            resending.feedback(&fates, overfull);
+    bin.connect_deep_element_added(move |_, _, element| {
+        if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
+            return;
         }
+        let (estimator, resending) = (Arc::clone(&estimator), resending.clone());
+        element.connect_pad_added(move |_, pad| {
+            if pad.name() == "recv_rtcp_sink" {
+                watch_arrivals(pad, &estimator, &resending);
+            }
+        });
+    });
+    Ok(())
+}
+
+fn watch_arrivals(pad: &gst::Pad, estimator: &Arc<Mutex<Estimator>>, resending: &Resending) {
+    let (estimator, resending) = (Arc::clone(estimator), resending.clone());
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let Some(packet) = info.buffer_mut() else { return gst::PadProbeReturn::Ok };
+        let others = {
+            let Ok(bytes) = packet.map_readable() else { return gst::PadProbeReturn::Ok };
+            let Some((messages, others)) = rtcp::split(&bytes) else {
+                return gst::PadProbeReturn::Ok;
+            };
+            for message in messages {
+                take_in(message, &estimator, &resending);
+            }
+            others
+        };
+        if others.is_empty() {
+            return gst::PadProbeReturn::Drop;
+        }
+        let packet = packet.make_mut();
+        packet.remove_all_memory();
+        packet.append_memory(gst::Memory::from_mut_slice(others));
         gst::PadProbeReturn::Ok
     });
 }
 
-/// What became of the packets that one message is about, in sending order.
-fn packets(structure: &gst::StructureRef) -> Option<Vec<(Fate, PacketFate)>> {
-    if structure.name() != "RTPTWCCPackets" {
-        return None;
+fn take_in(message: &[u8], estimator: &Mutex<Estimator>, resending: &Resending) {
+    let (fates, packets): (Vec<_>, Vec<_>) = resending.fates(message).into_iter().unzip();
+    if fates.is_empty() {
+        return;
     }
-    // Borrowed: the list is a structure for each packet, which is not to be copied.
-    let packets = structure.value("packets").ok()?.get::<&glib::ValueArray>().ok()?;
-    Some(packets.iter().filter_map(fate).collect())
-}
-
-fn fate(packet: &glib::Value) -> Option<(Fate, PacketFate)> {
-    let packet = packet.get::<&gst::StructureRef>().ok()?;
-    let time = |field| packet.get::<u64>(field).ok().filter(|time| *time != u64::MAX);
-    let lost = packet.get::<bool>("lost").ok()?;
-    let number = u16::try_from(packet.get::<u32>("seqnum").ok()? & 0xFFFF).ok()?;
-    let fate = PacketFate {
-        sent_at: MonotonicNanos(time("local-ts")?),
-        received_at: time("remote-ts").filter(|_| !lost).map(MonotonicNanos),
-        bytes: packet.get::<u32>("size").ok()?,
+    let overfull = {
+        let mut estimator = lock(estimator);
+        estimator.feedback(&packets, monotonic_now());
+        estimator.path().is_overfull()
     };
-    Some(((number, !lost), fate))
+    resending.feedback(&fates, overfull);
 }

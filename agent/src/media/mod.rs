@@ -26,9 +26,11 @@ mod playout;
 mod probe;
 mod repair;
 mod resending;
+mod rtcp;
 mod rtp;
 mod supervisor;
 mod taps;
+mod transport_wide;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

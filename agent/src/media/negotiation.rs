@@ -79,14 +79,14 @@ pub(super) fn add_stream(
         .field("rtcp-fb-nack", true)
         .field("rtcp-fb-nack-pli", true)
         .field("rtcp-fb-ccm-fir", true);
-    let preferences = match offer.transport_cc {
-        Some(id) => preferences
-            .field("rtcp-fb-transport-cc", true)
-            .field(format!("extmap-{id}"), TRANSPORT_CC),
-        None => preferences,
-    };
-    let preferences = preferences.build();
+    // The session would number packets by itself if their caps named the extension.
+    let mut preferences = preferences.build();
     packets.set_caps(Some(&preferences));
+    if let Some(id) = offer.transport_cc {
+        let caps = preferences.make_mut();
+        caps.set("rtcp-fb-transport-cc", true);
+        caps.set(format!("extmap-{id}"), TRANSPORT_CC);
+    }
     output.link(&sink)?;
     let transceiver = webrtc
         .emit_by_name::<Option<WebRTCRTPTransceiver>>("get-transceiver", &[&0_i32])

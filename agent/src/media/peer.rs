@@ -313,7 +313,7 @@ impl Graph {
         let estimator = Arc::default();
         let output = source.static_pad("src").context("appsrc without a pad")?;
         let resending = Resending::watch(&webrtc, stream.ssrc, offer.transport_cc)?;
-        feedback::watch(&output, &estimator, &resending);
+        feedback::watch(&webrtc, &estimator, &resending)?;
         if let Some(id) = offer.playout_delay {
             playout::watch(&output, id, &resending);
         }

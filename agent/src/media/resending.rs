@@ -7,9 +7,11 @@ use anyhow::Context as _;
 use gstreamer::{self as gst, glib, prelude::*};
 
 use super::{
+    congestion::PacketFate,
     hub::lock,
     repair::{Fate, KEPT_PACKETS, Repair},
     rtp::{Head, LONGEST_HEAD, first_bytes},
+    transport_wide::TransportWide,
 };
 use crate::clock::monotonic_now;
 
@@ -24,6 +26,7 @@ const UNASKED: &str = "unasked";
 pub(super) struct Resending {
     senders: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
     repair: Arc<Mutex<Repair>>,
+    numbers: Arc<Mutex<TransportWide>>,
     /// Of the pictures, before retransmission.
     ssrc: u32,
     /// The number of the header extension that numbers packets.
@@ -38,7 +41,13 @@ impl Resending {
         transport_cc: Option<u8>,
     ) -> anyhow::Result<Self> {
         let bin = webrtc.downcast_ref::<gst::Bin>().context("webrtcbin is no bin")?;
-        let this = Self { senders: Arc::default(), repair: Arc::default(), ssrc, transport_cc };
+        let this = Self {
+            senders: Arc::default(),
+            repair: Arc::default(),
+            numbers: Arc::default(),
+            ssrc,
+            transport_cc,
+        };
         let found = this.clone();
         bin.connect_deep_element_added(move |_, _, element| {
             let factory = element.factory();
@@ -58,6 +67,11 @@ impl Resending {
 
     pub(super) fn repair(&self) -> &Mutex<Repair> {
         &self.repair
+    }
+
+    /// What a message of transport-wide feedback tells.
+    pub(super) fn fates(&self, message: &[u8]) -> Vec<(Fate, PacketFate)> {
+        lock(&self.numbers).feedback(message)
     }
 
     /// Takes in transport-wide feedback, and whether it tells of an overfull path.
@@ -110,8 +124,11 @@ impl Resending {
         Some((sequence, lock(&self.repair).requested(sequence, monotonic_now())))
     }
 
-    /// Sees all packets as they leave, numbered.
+    /// Numbers all packets as they leave.
     fn watch_session(&self, session: &gst::Element) {
+        if self.transport_cc.is_none() {
+            return;
+        }
         let this = self.clone();
         session.connect_pad_added(move |_, pad| {
             if !pad.name().starts_with("send_rtp_src") {
@@ -120,11 +137,17 @@ impl Resending {
             let this = this.clone();
             let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
             pad.add_probe(kinds, move |_, info| {
-                let ends = match &info.data {
-                    Some(gst::PadProbeData::Buffer(buffer)) => this.sent([buffer.as_ref()]),
-                    Some(gst::PadProbeData::BufferList(list)) => this.sent(list.iter()),
-                    _ => Vec::new(),
-                };
+                let mut ends = Vec::new();
+                if let Some(packet) = info.buffer_mut() {
+                    this.leaves(packet.make_mut(), &mut ends);
+                } else if let Some(packets) = info.buffer_list_mut() {
+                    let packets = packets.make_mut();
+                    for index in 0..packets.len() {
+                        if let Some(packet) = packets.get_mut(index) {
+                            this.leaves(packet, &mut ends);
+                        }
+                    }
+                }
                 for sequence in ends {
                     this.send_again(sequence);
                 }
@@ -133,25 +156,30 @@ impl Resending {
         });
     }
 
-    /// Notes packets; gives those that are to be sent once more at once.
-    fn sent<'a>(&self, packets: impl IntoIterator<Item = &'a gst::BufferRef>) -> Vec<u16> {
-        let Some(extension) = self.transport_cc else { return Vec::new() };
-        let (mut repair, now) = (lock(&self.repair), monotonic_now());
-        let mut ends = Vec::new();
-        for packet in packets {
-            let mut bytes = [0; LONGEST_HEAD];
-            let bytes = first_bytes(packet, &mut bytes);
-            let Some(head) = Head::parse(bytes) else { continue };
-            let Some(number) = head.extension(bytes, extension) else { continue };
-            if head.ssrc == self.ssrc {
-                repair.sent(head.sequence, number, now);
-                if head.marker {
-                    ends.extend(std::iter::repeat_n(head.sequence, repair.spare_ends()));
-                }
-            } else if let Some(original) = head.original(bytes) {
-                repair.sent(original, number, now);
-            }
+    /// Numbers and notes a packet; adds to `ends` when it is to be sent once more at once.
+    fn leaves(&self, packet: &mut gst::BufferRef, ends: &mut Vec<u16>) {
+        let mut bytes = [0; LONGEST_HEAD];
+        let bytes = first_bytes(packet, &mut bytes);
+        let Some(head) = Head::parse(bytes) else { return };
+        let at = self.transport_cc.and_then(|id| head.extension_at(bytes, id));
+        let Some(at) = at else { return };
+        let now = monotonic_now();
+        let payload = packet.size().saturating_sub(head.length());
+        let payload = u32::try_from(payload).unwrap_or(u32::MAX);
+        // Held over both, as the sender of retransmissions has a thread of its own.
+        let mut repair = lock(&self.repair);
+        let number = lock(&self.numbers).number(payload, now);
+        // Copies the head alone, where it is shared with what is kept for retransmission.
+        if packet.copy_from_slice(at, &number.to_be_bytes()).is_err() {
+            return;
         }
-        ends
+        if head.ssrc == self.ssrc {
+            repair.sent(head.sequence, number, now);
+            if head.marker {
+                ends.extend(std::iter::repeat_n(head.sequence, repair.spare_ends()));
+            }
+        } else if let Some(original) = head.original(bytes) {
+            repair.sent(original, number, now);
+        }
     }
 }

@@ -63,8 +63,9 @@ impl Head {
         })
     }
 
-    /// The 16 bits that the extension of this number carries in `bytes`, which this head is of.
-    pub(super) fn extension(&self, bytes: &[u8], id: u8) -> Option<u16> {
+    /// Where in `bytes`, which this head is of, the extension of this number lies that carries 16
+    /// bits.
+    pub(super) fn extension_at(&self, bytes: &[u8], id: u8) -> Option<usize> {
         let (begin, end) = self.extensions?;
         let mut rest = bytes.get(begin..end)?;
         while let [first, after @ ..] = rest {
@@ -74,10 +75,7 @@ impl Head {
                 0 => rest = after,
                 15 => return None,
                 _ if found == id => {
-                    return after
-                        .first_chunk()
-                        .filter(|_| length == 2)
-                        .map(|it| u16::from_be_bytes(*it));
+                    return (length == 2 && after.len() >= 2).then_some(end - after.len());
                 }
                 _ => rest = after.get(length..)?,
             }
@@ -119,6 +117,11 @@ impl Head {
 mod tests {
     use super::*;
 
+    fn extension(head: Head, bytes: &[u8], id: u8) -> Option<u16> {
+        let at = head.extension_at(bytes, id)?;
+        Some(u16::from_be_bytes([bytes[at], bytes[at + 1]]))
+    }
+
     /// Version 2, payload type 96 with marker, sequence 258, SSRC 0x01020304.
     const PLAIN: [u8; 14] = [0x80, 0xE0, 1, 2, 0, 0, 0, 9, 1, 2, 3, 4, 0xAB, 0xCD];
 
@@ -134,7 +137,7 @@ mod tests {
     fn plain_heads_are_read() {
         let head = Head::parse(&PLAIN).unwrap();
         assert_eq!((head.ssrc, head.sequence, head.marker), (0x0102_0304, 258, true));
-        assert_eq!(head.extension(&PLAIN, 3), None);
+        assert_eq!(extension(head, &PLAIN, 3), None);
         assert_eq!(head.original(&PLAIN), Some(0xABCD));
     }
 
@@ -142,9 +145,9 @@ mod tests {
     fn extensions_are_found_by_number_and_size() {
         let packet = extended();
         let head = Head::parse(&packet).unwrap();
-        assert_eq!(head.extension(&packet, 3), Some(0x1234));
-        assert_eq!(head.extension(&packet, 5), None, "one byte is not two");
-        assert_eq!(head.extension(&packet, 4), None);
+        assert_eq!(extension(head, &packet, 3), Some(0x1234));
+        assert_eq!(extension(head, &packet, 5), None, "one byte is not two");
+        assert_eq!(extension(head, &packet, 4), None);
         assert_eq!(head.original(&packet), Some(0xABCD));
     }
 
@@ -155,7 +158,7 @@ mod tests {
             let mut longer = head.with_extension(&packet, 6, [1, 2, 3]).unwrap();
             longer.extend(&packet[head.length()..]);
             let again = Head::parse(&longer).unwrap();
-            assert_eq!(again.extension(&longer, 3), head.extension(&packet, 3));
+            assert_eq!(extension(again, &longer, 3), extension(head, &packet, 3));
             assert_eq!(again.original(&longer), Some(0xABCD));
             assert!(longer.windows(4).any(|window| window == [0x62, 1, 2, 3]), "{longer:?}");
         }
@@ -171,7 +174,7 @@ mod tests {
         let mut two_bytes = packet;
         two_bytes[12..14].copy_from_slice(&[0x10, 0]);
         let head = Head::parse(&two_bytes).unwrap();
-        assert_eq!(head.extension(&two_bytes, 3), None);
+        assert_eq!(extension(head, &two_bytes, 3), None);
         assert_eq!(head.with_extension(&two_bytes, 6, [1, 2, 3]), None);
     }
 }
