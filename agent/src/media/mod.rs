@@ -28,6 +28,7 @@ mod repair;
 mod resending;
 mod rtcp;
 mod rtp;
+mod shortcut;
 mod supervisor;
 mod taps;
 mod transport_wide;

@@ -32,6 +32,7 @@ use super::{
     packets::{Packets, Stream},
     playout,
     resending::Resending,
+    shortcut,
 };
 use crate::{
     clock::{MonotonicNanos, monotonic_now, unix_now},
@@ -314,6 +315,7 @@ impl Graph {
         let output = source.static_pad("src").context("appsrc without a pad")?;
         let resending = Resending::watch(&webrtc, stream.ssrc, offer.transport_cc)?;
         feedback::watch(&webrtc, &estimator, &resending)?;
+        shortcut::take(&webrtc)?;
         if let Some(id) = offer.playout_delay {
             playout::watch(&output, id, &resending);
         }
