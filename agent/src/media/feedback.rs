@@ -3,10 +3,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 
-use super::{congestion::Estimator, hub::lock, resending::Resending, rtcp};
+use super::{congestion::Estimator, hub::lock, inside, resending::Resending, rtcp};
 use crate::clock::monotonic_now;
 
 /// Lets estimator and retransmission see all feedback that reaches this connection.
@@ -15,20 +14,15 @@ pub(super) fn watch(
     estimator: &Arc<Mutex<Estimator>>,
     resending: &Resending,
 ) -> anyhow::Result<()> {
-    let bin = webrtc.downcast_ref::<gst::Bin>().context("webrtcbin is no bin")?;
     let (estimator, resending) = (Arc::clone(estimator), resending.clone());
-    bin.connect_deep_element_added(move |_, _, element| {
-        if element.factory().is_none_or(|factory| factory.name() != "rtpsession") {
-            return;
-        }
+    inside::with_each(webrtc, "rtpsession", move |session| {
         let (estimator, resending) = (Arc::clone(&estimator), resending.clone());
-        element.connect_pad_added(move |_, pad| {
+        session.connect_pad_added(move |_, pad| {
             if pad.name() == "recv_rtcp_sink" {
                 watch_arrivals(pad, &estimator, &resending);
             }
         });
-    });
-    Ok(())
+    })
 }
 
 fn watch_arrivals(pad: &gst::Pad, estimator: &Arc<Mutex<Estimator>>, resending: &Resending) {

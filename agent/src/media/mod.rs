@@ -8,6 +8,7 @@ pub mod film;
 pub mod footage;
 mod hub;
 mod ice;
+mod inside;
 mod jpeg;
 mod key_frames;
 pub mod layers;

@@ -76,7 +76,7 @@ impl Stream {
 pub(super) struct Packets {
     payload_type: u8,
     stream: Stream,
-    /// The header extension that the session numbers all its packets in.
+    /// The header extension that all packets are numbered in.
     transport_cc: Option<u8>,
     next: u16,
 }
@@ -123,7 +123,7 @@ impl Packets {
         header.extend(self.stream.ssrc.to_be_bytes());
         if let Some(id) = self.transport_cc {
             // One word of extensions with one-byte headers (RFC 8285): two bytes of number, which
-            // the session fills in, and one that is none.
+            // are filled in as it leaves, and one that is none.
             header.extend([0xbe, 0xde, 0, 1, (id << 4) | 1, 0, 0, 0]);
         }
         header.extend(prefix.iter().flatten());

@@ -25,6 +25,7 @@ use super::{
     feedback,
     hub::lock,
     ice::IceServers,
+    inside,
     layers::LayerChoice,
     measure::{self, Sample},
     negotiation::{self, Gathering, Offered},
@@ -359,21 +360,17 @@ impl Drop for Graph {
 
 /// Notes when packets arrive: `webrtcbin` never reports a peer that vanished.
 fn watch_arrivals(webrtc: &gst::Element, last_heard: &Arc<AtomicU64>) -> anyhow::Result<()> {
-    let bin = webrtc.downcast_ref::<gst::Bin>().context("webrtcbin is no bin")?;
     let last_heard = Arc::clone(last_heard);
-    bin.connect_deep_element_added(move |_, _, element| {
-        let is_receiver = element.factory().is_some_and(|factory| factory.name() == "nicesrc");
-        let pad = is_receiver.then(|| element.static_pad("src")).flatten();
+    inside::with_each(webrtc, "nicesrc", move |receiver| {
         let last_heard = Arc::clone(&last_heard);
         let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-        if let Some(pad) = pad {
+        if let Some(pad) = receiver.static_pad("src") {
             pad.add_probe(kinds, move |_, _| {
                 last_heard.store(monotonic_now().0, Ordering::Relaxed);
                 gst::PadProbeReturn::Ok
             });
         }
-    });
-    Ok(())
+    })
 }
 
 /// A viewer that lost pictures asks for a key frame; the request travels up to the source.

@@ -1,19 +1,19 @@
 //! Retransmission of lost packets: `webrtcbin` sends what the viewer asks for, and this makes it
 //! send what [`Repair`] decides on.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use anyhow::Context as _;
 use gstreamer::{self as gst, glib, prelude::*};
 
 use super::{
     congestion::PacketFate,
     hub::lock,
+    inside,
     repair::{Fate, KEPT_PACKETS, Repair},
     rtp::{Head, LONGEST_HEAD, first_bytes},
     transport_wide::TransportWide,
 };
-use crate::clock::monotonic_now;
+use crate::clock::{MonotonicNanos, monotonic_now};
 
 /// How `GStreamer`'s RTP session asks for a packet.
 const REQUEST: &str = "GstRTPRetransmissionRequest";
@@ -21,7 +21,8 @@ const REQUEST: &str = "GstRTPRetransmissionRequest";
 /// Marks requests that are not the viewer's.
 const UNASKED: &str = "unasked";
 
-/// The senders of lost packets in one connection. A cheap clone.
+/// The numbers of the packets of one connection, and the senders of those that are lost. A cheap
+/// clone.
 #[derive(Clone)]
 pub(super) struct Resending {
     senders: Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>,
@@ -40,7 +41,6 @@ impl Resending {
         ssrc: u32,
         transport_cc: Option<u8>,
     ) -> anyhow::Result<Self> {
-        let bin = webrtc.downcast_ref::<gst::Bin>().context("webrtcbin is no bin")?;
         let this = Self {
             senders: Arc::default(),
             repair: Arc::default(),
@@ -49,14 +49,9 @@ impl Resending {
             transport_cc,
         };
         let found = this.clone();
-        bin.connect_deep_element_added(move |_, _, element| {
-            let factory = element.factory();
-            match factory.as_ref().map(GstObjectExt::name).as_deref() {
-                Some("rtprtxsend") => found.add_sender(element),
-                Some("rtpsession") => found.watch_session(element),
-                _ => {}
-            }
-        });
+        inside::with_each(webrtc, "rtprtxsend", move |sender| found.add_sender(sender))?;
+        let found = this.clone();
+        inside::with_each(webrtc, "rtpsession", move |session| found.watch_session(session))?;
         Ok(this)
     }
 
@@ -126,9 +121,7 @@ impl Resending {
 
     /// Numbers all packets as they leave.
     fn watch_session(&self, session: &gst::Element) {
-        if self.transport_cc.is_none() {
-            return;
-        }
+        let Some(extension) = self.transport_cc else { return };
         let this = self.clone();
         session.connect_pad_added(move |_, pad| {
             if !pad.name().starts_with("send_rtp_src") {
@@ -137,18 +130,18 @@ impl Resending {
             let this = this.clone();
             let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
             pad.add_probe(kinds, move |_, info| {
-                let mut ends = Vec::new();
+                let mut departure = this.departure(extension);
                 if let Some(packet) = info.buffer_mut() {
-                    this.leaves(packet.make_mut(), &mut ends);
+                    departure.add(packet.make_mut());
                 } else if let Some(packets) = info.buffer_list_mut() {
                     let packets = packets.make_mut();
                     for index in 0..packets.len() {
                         if let Some(packet) = packets.get_mut(index) {
-                            this.leaves(packet, &mut ends);
+                            departure.add(packet);
                         }
                     }
                 }
-                for sequence in ends {
+                for sequence in departure.end() {
                     this.send_again(sequence);
                 }
                 gst::PadProbeReturn::Ok
@@ -156,30 +149,57 @@ impl Resending {
         });
     }
 
-    /// Numbers and notes a packet; adds to `ends` when it is to be sent once more at once.
-    fn leaves(&self, packet: &mut gst::BufferRef, ends: &mut Vec<u16>) {
+    fn departure(&self, extension: u8) -> Departure<'_> {
+        Departure {
+            // Held over both, as the sender of retransmissions has a thread of its own.
+            repair: lock(&self.repair),
+            numbers: lock(&self.numbers),
+            now: monotonic_now(),
+            ssrc: self.ssrc,
+            extension,
+            ends: Vec::new(),
+        }
+    }
+}
+
+/// Packets that leave together.
+struct Departure<'a> {
+    repair: MutexGuard<'a, Repair>,
+    numbers: MutexGuard<'a, TransportWide>,
+    now: MonotonicNanos,
+    ssrc: u32,
+    extension: u8,
+    /// What is to be sent once more at once.
+    ends: Vec<u16>,
+}
+
+impl Departure<'_> {
+    /// Numbers and notes a packet.
+    fn add(&mut self, packet: &mut gst::BufferRef) {
         let mut bytes = [0; LONGEST_HEAD];
         let bytes = first_bytes(packet, &mut bytes);
         let Some(head) = Head::parse(bytes) else { return };
-        let at = self.transport_cc.and_then(|id| head.extension_at(bytes, id));
-        let Some(at) = at else { return };
-        let now = monotonic_now();
+        let Some(at) = head.extension_at(bytes, self.extension) else { return };
         let payload = packet.size().saturating_sub(head.length());
         let payload = u32::try_from(payload).unwrap_or(u32::MAX);
-        // Held over both, as the sender of retransmissions has a thread of its own.
-        let mut repair = lock(&self.repair);
-        let number = lock(&self.numbers).number(payload, now);
+        let number = self.numbers.number(payload, self.now);
         // Copies the head alone, where it is shared with what is kept for retransmission.
         if packet.copy_from_slice(at, &number.to_be_bytes()).is_err() {
             return;
         }
         if head.ssrc == self.ssrc {
-            repair.sent(head.sequence, number, now);
+            self.repair.sent(head.sequence, number, self.now);
             if head.marker {
-                ends.extend(std::iter::repeat_n(head.sequence, repair.spare_ends()));
+                let copies = self.repair.spare_ends();
+                self.ends.extend(std::iter::repeat_n(head.sequence, copies));
             }
         } else if let Some(original) = head.original(bytes) {
-            repair.sent(original, number, now);
+            self.repair.sent(original, number, self.now);
         }
+    }
+
+    /// What is to be sent once more. Nothing is held any longer.
+    fn end(self) -> Vec<u16> {
+        self.ends
     }
 }

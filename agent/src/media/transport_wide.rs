@@ -1,7 +1,7 @@
 //! Transport-wide numbers of packets, and the feedback that tells what became of them:
 //! draft-holmer-rmcat-transport-wide-cc-extensions-01. A pure core.
 //!
-//! `GStreamer`'s session can do this, too. It makes a structure of each packet that feedback tells
+//! `GStreamer`'s session can do this, too, but makes a structure of each packet that feedback tells
 //! of, and keeps what it has numbered for as long as no feedback comes.
 
 use std::collections::VecDeque;
@@ -169,7 +169,7 @@ fn add_symbols(chunk: u16, most: usize, symbols: &mut Vec<u8>) {
     let two_bits = |shift: u16| u8::try_from((chunk >> shift) & 3).unwrap_or(0);
     if chunk & 0x8000 == 0 {
         let run = usize::from(chunk & 0x1FFF).min(most - symbols.len());
-        // A run of none would never come to an end.
+        // A run of none, which nobody sends, is one of all that are left.
         let run = if run == 0 { most - symbols.len() } else { run };
         symbols.extend(std::iter::repeat_n(two_bits(13), run));
     } else if chunk & 0x4000 == 0 {
@@ -183,6 +183,7 @@ fn add_symbols(chunk: u16, most: usize, symbols: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seeded::Seeded;
 
     const MS: u64 = 1_000_000;
 
@@ -283,16 +284,10 @@ mod tests {
         assert_eq!(sent(9).feedback(&message(0, 1, 1, 0, &[0x60, 1, 4])), [], "no such symbol");
         let all_lost = sent(9).feedback(&message(0, 0xFFFF, 1, 0, &[0, 0]));
         assert_eq!(all_lost.len(), 9, "a run of none means all that are left");
-        let mut seed = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut chance = Seeded::new(1);
         for _ in 0..50_000 {
             let mut numbers = sent(5);
-            let mut bytes = [0; 24];
-            for byte in &mut bytes {
-                seed ^= seed << 13;
-                seed ^= seed >> 7;
-                seed ^= seed << 17;
-                *byte = seed.to_le_bytes()[0];
-            }
+            let mut bytes: [u8; 24] = std::array::from_fn(|_| chance.byte());
             bytes[2] &= 1;
             assert!(numbers.feedback(&bytes).len() <= 5);
         }
