@@ -1,7 +1,8 @@
 """Watches a camera by WHEP with aiortc, a WebRTC stack that is not ours, and tells what it saw.
 
 Takes its orders as JSON on standard input: {"base", "ca"?, "token", "camera_id", "frames"} with an
-optional "refuse_udp" (TURN over TCP alone) and "tls_alone" (TURN over TLS alone). Prints one JSON object.
+optional "refuse_udp" (TURN over TCP alone), "tls_alone" (TURN over TLS alone) and "broken_feedback"
+({"seed", "packets"}: RTCP that it sends once the picture is there). Prints one JSON object.
 
 Where the relay answers 307, it goes on at that WHEP URL, without the relay's token. A server that
 makes the offer itself (406) gets the answer by PATCH.
@@ -10,7 +11,9 @@ makes the offer itself (406) gets the answer by PATCH.
 import asyncio
 import json
 import os
+import random
 import re
+import struct
 import ssl
 import sys
 import time
@@ -74,6 +77,61 @@ def connect(servers):
     return connection, arrived
 
 
+def feedback(chance, ssrc):
+    """RTCP of the kinds that viewers send: RFC 3550, 4585, 5104, and drafts for REMB and transport-wide feedback."""
+
+    def packet(count, kind, body):
+        body += bytes(-len(body) % 4)
+        return struct.pack("!BBH", 0x80 | count, kind, len(body) // 4) + body
+
+    ends = struct.pack("!II", 1, ssrc)
+    numbers = chance.randbytes(chance.choice([4, 8, 40]))
+    kinds = [
+        packet(1, 201, ends + chance.randbytes(20)),
+        packet(1, 205, ends + numbers),
+        packet(15, 205, ends + chance.randbytes(8) + numbers),
+        packet(1, 206, ends),
+        packet(4, 206, ends + struct.pack("!II", ssrc, chance.getrandbits(32))),
+        packet(15, 206, ends + b"REMB" + chance.randbytes(8)),
+        packet(1, 202, struct.pack("!I", 1) + bytes([1, 3]) + b"abc"),
+        packet(0, 204, ends + chance.randbytes(8)),
+        packet(2, 207, ends + chance.randbytes(12)),
+        packet(1, 203, struct.pack("!I", 1)),
+    ]
+    return chance.choice(kinds)
+
+
+def broken(chance, packet):
+    """Flipped, cut off, longer than it says, or several at once; still known for RTCP by its first two bytes."""
+    how = chance.randrange(5)
+    if how == 0:
+        for _ in range(chance.randint(1, 8)):
+            at = chance.randrange(2, len(packet))
+            packet = packet[:at] + bytes([chance.getrandbits(8)]) + packet[at + 1 :]
+    elif how == 1:
+        packet = packet[: chance.randint(8, len(packet))]
+    elif how == 2:
+        packet += chance.randbytes(chance.randint(1, 1000))
+    elif how == 3:
+        packet = packet[:2] + struct.pack("!H", chance.getrandbits(16)) + packet[4:]
+    else:
+        packet = bytes([0x80 | chance.getrandbits(5)]) + packet[1:]
+    return packet
+
+
+async def send_broken_feedback(connection, orders):
+    chance = random.Random(orders["seed"])
+    receiver = connection.getReceivers()[0]
+    ssrc = receiver.getSynchronizationSources()[0].source
+    for _ in range(orders["packets"]):
+        packet = feedback(chance, ssrc)
+        if chance.random() < 0.9:
+            packet = broken(chance, packet)
+        await receiver.transport._send_rtp(packet)
+        # Pictures are taken meanwhile, as a player would.
+        await asyncio.sleep(0)
+
+
 async def watch(orders):
     whep = "/api/v1/cameras/%s/whep" % orders["camera_id"]
     _, headers, _ = request(orders, "OPTIONS", whep)
@@ -113,6 +171,10 @@ async def watch(orders):
     first_frame_s = time.monotonic() - started
     for _ in range(orders["frames"]):
         frame = await asyncio.wait_for(track.recv(), 10)
+    if orders.get("broken_feedback"):
+        await send_broken_feedback(connection, orders["broken_feedback"])
+        for _ in range(orders["frames"]):
+            frame = await asyncio.wait_for(track.recv(), 10)
     # The camera measures every two seconds.
     session = {}
     for _ in range(0 if redirected_to else 50):

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::node::Node;
@@ -86,6 +86,13 @@ impl Gstreamer {
     }
 }
 
+/// RTCP that no player would send, from a seed. It travels through the connection, as all feedback does.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct BrokenFeedback {
+    pub seed: u64,
+    pub packets: u32,
+}
+
 /// How aiortc is to watch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Watching<'a> {
@@ -97,6 +104,8 @@ pub struct Watching<'a> {
     pub refuse_udp: bool,
     /// TURN over TLS alone.
     pub tls_alone: bool,
+    /// Sent once the picture is there; so many frames again must follow.
+    pub broken_feedback: Option<BrokenFeedback>,
 }
 
 impl Aiortc {
@@ -118,7 +127,7 @@ impl Aiortc {
         let orders = json!({
             "base": viewer.base(), "token": viewer.token(), "camera_id": camera_id,
             "frames": frames, "ca": how.ca, "refuse_udp": how.refuse_udp,
-            "tls_alone": how.tls_alone,
+            "tls_alone": how.tls_alone, "broken_feedback": how.broken_feedback,
         });
         let (program, arguments) = match how.namespace {
             None => (self.python.as_path(), vec![script.as_os_str()]),

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use crate::{
@@ -58,9 +58,29 @@ impl Scenario {
         fs::create_dir_all(&directory).context("cannot make the test's directory")?;
         let mut scenario = Self { directory: directory.clone(), passed: false, _turn: turn };
         test(directory).await?;
+        no_complaints(&scenario.directory)?;
         scenario.passed = true;
         Ok(())
     }
+}
+
+/// GLib and `GStreamer` go on after what should never happen, and tell of it in the log alone.
+fn no_complaints(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory).context("cannot list the test's directory")? {
+        let path = entry.context("cannot list the test's directory")?.path();
+        if path.extension().is_none_or(|extension| extension != "log") || !is_agents(&path) {
+            continue;
+        }
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = String::from_utf8_lossy(&text);
+        let complaint = text.lines().find(|line| line.contains("-CRITICAL **"));
+        ensure!(complaint.is_none(), "{}: {}", path.display(), complaint.unwrap_or_default());
+    }
+    Ok(())
+}
+
+fn is_agents(log: &Path) -> bool {
+    log.file_name().is_some_and(|name| name.to_string_lossy().starts_with("agent"))
 }
 
 impl Drop for Scenario {

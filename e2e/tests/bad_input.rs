@@ -7,6 +7,7 @@ use nightjar_e2e::{
     agent::{Agent, Scene, Settings, Source},
     api::text,
     browser::Browser,
+    players::{Aiortc, BrokenFeedback, Watching},
     process, programs,
     relay::{Place, Ports, Relay},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
@@ -57,6 +58,32 @@ async fn bad_offers_are_refused_and_the_session_beside_them_goes_on() -> Result<
         ensure!(stack.agent.live_worker()? == Some(worker), "the live worker died of bad input");
         stack.agent.check_running()?;
         stack.relay.check_running()
+    })
+    .await
+}
+
+/// Each packet is encrypted as a viewer's must be, so that it gets through to the camera's session.
+#[tokio::test]
+async fn broken_feedback_through_a_connection_disturbs_nobody() -> Result<()> {
+    let Some(aiortc) = Aiortc::install()? else { return Ok(()) };
+    Scenario::run("broken_feedback", |directory| async move {
+        let mut stack = Stack::start(&directory, &any_scene()).await?;
+        let browser = Browser::start(&directory).await?;
+        let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
+        let watched = viewer.watch(&stack.camera_id).await?;
+        let worker = stack.agent.live_worker()?.context("no live worker")?;
+
+        for seed in 0..5 {
+            let feedback = BrokenFeedback { seed, packets: 2_000 };
+            let how = Watching { broken_feedback: Some(feedback), ..Watching::default() };
+            let seen = aiortc
+                .watch(&stack.owner, &stack.camera_id, 10, how)
+                .with_context(|| format!("seed {seed}"))?;
+            ensure!((seen.status, seen.deleted) == (201, 200), "seed {seed}: {seen:?}");
+            viewer.frames_flow(watched.session, 15, SOON).await?;
+        }
+        ensure!(stack.agent.live_worker()? == Some(worker), "the live worker died of feedback");
+        stack.agent.check_running()
     })
     .await
 }

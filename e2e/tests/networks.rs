@@ -47,6 +47,7 @@ async fn watch_from_home(
         ca: Some(&ca),
         refuse_udp: firewall == Firewall::NoUdp,
         tls_alone: firewall == Firewall::TlsAlone,
+        ..Watching::default()
     };
     let seen = aiortc.watch(&stack.owner, &stack.camera_id, 15, how)?;
     Ok((stack, seen))

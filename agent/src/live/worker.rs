@@ -22,6 +22,7 @@ use tokio::{
     },
     signal::unix::{SignalKind, signal},
     sync::mpsc,
+    task::spawn_blocking,
     time::{self, MissedTickBehavior},
 };
 use tokio_util::task::TaskTracker;
@@ -52,6 +53,9 @@ const EVENT_QUEUE: usize = 256;
 
 /// Candidates that may come before the answer is made.
 const MAX_EARLY_CANDIDATES: usize = 64;
+
+/// Connections close within milliseconds, unless the media engine hangs.
+const CLOSING_LIMIT: Duration = Duration::from_secs(1);
 
 const TICK: Duration = Duration::from_millis(250);
 const TICKS_PER_REPORT: u32 = 4;
@@ -98,12 +102,16 @@ async fn serve() -> anyhow::Result<()> {
             input = inputs.recv() => match input {
                 Some(ToWorker::Frame(layer, frame)) => viewers.frame(layer, frame),
                 Some(ToWorker::Control(control)) => viewers.control(control),
-                None => return Ok(()),
+                None => break,
             },
             Some(event) = event_receiver.recv() => viewers.event(event),
             _ = ticks.tick() => viewers.tick(monotonic_now()),
         }
     }
+    // One that hangs would keep this process alive for ever, with nobody to end it.
+    let closing = spawn_blocking(move || drop(viewers));
+    let _ = time::timeout(CLOSING_LIMIT, closing).await;
+    Ok(())
 }
 
 /// The agent's end of the socket pair is this process' standard input.

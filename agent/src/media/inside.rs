@@ -17,3 +17,13 @@ pub(super) fn with_each(
     });
     Ok(())
 }
+
+/// Does so to the pad that is, or gets, linked to this entry. Data may be taken away or dropped there:
+/// on an entry, and of events anywhere, `GStreamer` 1.22 with these bindings complains of what is
+/// missing.
+pub(super) fn with_pad_before(entry: &gst::Pad, act: impl Fn(&gst::Pad) + Send + Sync + 'static) {
+    match entry.peer() {
+        Some(before) => act(&before),
+        None => _ = entry.connect_linked(move |_, before| act(before)),
+    }
+}

@@ -378,13 +378,11 @@ fn watch_key_frame_requests(source: &AppSrc, on_event: &OnEvent) -> anyhow::Resu
     let pad = source.static_pad("src").context("appsrc without a pad")?;
     let on_event = Arc::clone(on_event);
     pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-        let asks =
-            info.event().is_some_and(|event| UpstreamForceKeyUnitEvent::parse(event).is_ok());
-        if !asks {
-            return gst::PadProbeReturn::Ok;
+        if info.event().is_some_and(|event| UpstreamForceKeyUnitEvent::parse(event).is_ok()) {
+            on_event(PeerEvent::KeyFrameWanted);
         }
-        on_event(PeerEvent::KeyFrameWanted);
-        gst::PadProbeReturn::Drop
+        // The source makes nothing of it.
+        gst::PadProbeReturn::Ok
     });
     Ok(())
 }

@@ -18,6 +18,9 @@ use crate::clock::{MonotonicNanos, monotonic_now};
 /// How `GStreamer`'s RTP session asks for a packet.
 const REQUEST: &str = "GstRTPRetransmissionRequest";
 
+/// Takes the place of a request that is not fulfilled. Nobody knows it.
+const NO_REQUEST: &str = "NightjarNoRequest";
+
 /// Marks requests that are not the viewer's.
 const UNASKED: &str = "unasked";
 
@@ -105,7 +108,13 @@ impl Resending {
             for _ in 1..copies {
                 this.send_again(sequence);
             }
-            if copies == 0 { gst::PadProbeReturn::Drop } else { gst::PadProbeReturn::Ok }
+            if copies == 0 {
+                // An event that is dropped would make GStreamer 1.22 complain, see `inside`.
+                let nothing = gst::Structure::new_empty(NO_REQUEST);
+                let event = gst::event::CustomUpstream::new(nothing);
+                info.data = Some(gst::PadProbeData::Event(event));
+            }
+            gst::PadProbeReturn::Ok
         });
     }
 

@@ -9,16 +9,19 @@ use super::inside;
 /// Hands lists of packets on behind these encoders. Events and single packets go through them.
 pub(super) fn take(webrtc: &gst::Element) -> anyhow::Result<()> {
     inside::with_each(webrtc, "rtpulpfecenc", |encoder| {
-        let Some(pad) = encoder.static_pad("sink") else { return };
+        let Some(entry) = encoder.static_pad("sink") else { return };
         let encoder = encoder.downgrade();
-        pad.add_probe(gst::PadProbeType::BUFFER_LIST, move |_, info| {
-            let Some(exit) = encoder.upgrade().and_then(|encoder| exit_behind(&encoder)) else {
-                return gst::PadProbeReturn::Ok;
-            };
-            if let Some(gst::PadProbeData::BufferList(list)) = info.data.take() {
-                info.flow_res = exit.push_list(list);
-            }
-            gst::PadProbeReturn::Handled
+        inside::with_pad_before(&entry, move |before| {
+            let encoder = encoder.clone();
+            before.add_probe(gst::PadProbeType::BUFFER_LIST, move |_, info| {
+                let Some(exit) = encoder.upgrade().and_then(|encoder| exit_behind(&encoder)) else {
+                    return gst::PadProbeReturn::Ok;
+                };
+                if let Some(gst::PadProbeData::BufferList(list)) = info.data.take() {
+                    info.flow_res = exit.push_list(list);
+                }
+                gst::PadProbeReturn::Handled
+            });
         });
     })
 }
@@ -33,6 +36,7 @@ fn exit_behind(encoder: &gst::Element) -> Option<gst::Pad> {
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
+    use gstreamer::glib;
     use gstreamer_app::AppSrc;
 
     use super::*;
@@ -42,6 +46,7 @@ mod tests {
     /// How many packets come together behind the two encoders, of a list of three.
     fn packets_at_once(with_shortcut: bool) -> usize {
         gst::init().unwrap();
+        glib::log_set_always_fatal(glib::LogLevels::LEVEL_CRITICAL);
         let pipeline = gst::Pipeline::new();
         if with_shortcut {
             take(pipeline.upcast_ref()).unwrap();
@@ -55,7 +60,15 @@ mod tests {
             .field("clock-rate", 90_000_i32)
             .field("ssrc", 7_u32);
         source.set_caps(Some(&caps.build()));
-        let elements = [source.upcast_ref(), &first, &second, &sink];
+        // As `webrtcbin` does it: linked in a bin of their own, which then is put in.
+        let encoders = gst::Bin::new();
+        encoders.add_many([&first, &second]).unwrap();
+        first.link(&second).unwrap();
+        for (element, name) in [(&first, "sink"), (&second, "src")] {
+            let pad = gst::GhostPad::with_target(&element.static_pad(name).unwrap()).unwrap();
+            encoders.add_pad(&pad).unwrap();
+        }
+        let elements = [source.upcast_ref(), encoders.upcast_ref(), &sink];
         pipeline.add_many(elements).unwrap();
         gst::Element::link_many(elements).unwrap();
 
