@@ -64,7 +64,7 @@ impl Scenario {
     }
 }
 
-/// GLib and `GStreamer` go on after what should never happen, and tell of it in the log alone.
+/// `GLib` and `GStreamer` go on after what should never happen, and tell of it in the log alone.
 fn no_complaints(directory: &Path) -> Result<()> {
     for entry in fs::read_dir(directory).context("cannot list the test's directory")? {
         let path = entry.context("cannot list the test's directory")?.path();
