@@ -2,9 +2,8 @@
 //!
 //! Clips and continuous pieces overlap where an event begins and ends: each moment is taken once.
 //! Gaps, during which nothing was recorded, are closed: the file plays on without them, and the
-//! report says where they were. Streams with other parameters (another size, another encoder) do
-//! not go into one file: players of fragmented MP4 disagree about such files, so the export ends
-//! with the reason and the time at which it could go on.
+//! report says where they were. Where the picture's format changes (another size, another encoder),
+//! the parameter sets go into the stream, and players follow.
 
 use std::{
     fs::{self, File},
@@ -19,8 +18,8 @@ use tokio::task::spawn_blocking;
 use super::{files, writer::scan_file};
 use crate::{
     media::mux::{
-        self, FragmentEntry, index_reserve, random_access_index, retime, sample_descriptions,
-        segment_index,
+        self, FragmentEntry, declare_in_band, index_reserve, parameter_sets, random_access_index,
+        retime, sample_descriptions, segment_index, with_parameter_sets,
     },
     store::{Clip, ClipKind, ClipState, Store, StoreError},
 };
@@ -35,11 +34,6 @@ const LEAST_GAP_MS: i64 = 1_000;
 pub enum ExportError {
     #[error("nothing was recorded in this time")]
     NothingRecorded,
-    #[error(
-        "the camera's picture changed its format at {at} (Unix milliseconds): export up to then, \
-         and from then on"
-    )]
-    StreamChanged { at: UnixMillis },
     #[error("cannot read {path}: {source}", path = path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {path}: {source}", path = path.display())]
@@ -116,18 +110,31 @@ fn join(
             let at_ms = clip.started_at.plus(Duration::from_millis(since)).0;
             found.push(Piece { file: files.len(), entry: *entry, at_ms });
         }
-        files.push(Source { path, file, init_length: scan.init_length });
+        files.push(Source { path, file, init_length: scan.init_length, sets: None });
     }
     let pieces = choose(found, from, to);
     let first = pieces.first().ok_or(ExportError::NothingRecorded)?;
-    let init = files[first.file].init()?;
-    for piece in &pieces {
-        let same = sample_descriptions(&files[piece.file].init()?) == sample_descriptions(&init);
-        if !same {
-            return Err(ExportError::StreamChanged { at: UnixMillis(piece.at_ms) });
+    let mut init = files[first.file].init()?;
+    let mut used: Vec<usize> = pieces.iter().map(|piece| piece.file).collect();
+    used.dedup();
+    if formats_differ(&files, &used, &init)? {
+        declare_in_band(&mut init);
+        for index in used {
+            let source = &mut files[index];
+            source.sets = Some(parameter_sets(&source.init()?).ok_or_else(|| source.damaged())?);
         }
     }
-    write(&mut files, &pieces, &init, out)
+    write(&files, &pieces, &init, out)
+}
+
+/// Whether one of these files holds another stream than `init` describes.
+fn formats_differ(files: &[Source], used: &[usize], init: &[u8]) -> Result<bool, ExportError> {
+    for index in used {
+        if sample_descriptions(&files[*index].init()?) != sample_descriptions(init) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Each moment between `from` and `to` once, in order. A fragment that begins with a key frame
@@ -172,9 +179,30 @@ struct Source {
     path: PathBuf,
     file: File,
     init_length: u64,
+    /// What each of its key frames is to begin with.
+    sets: Option<Vec<u8>>,
 }
 
 impl Source {
+    fn damaged(&self) -> ExportError {
+        let source = io::Error::other("its footage is damaged; run `nightjar-agent fsck`");
+        ExportError::Read { path: self.path.clone(), source }
+    }
+
+    /// A fragment, with its new place.
+    fn fragment(
+        &self,
+        entry: &FragmentEntry,
+        number: u32,
+        decode_time: u64,
+    ) -> Result<Vec<u8>, ExportError> {
+        let mut bytes = self.bytes(entry.offset, entry.length.into())?;
+        if let Some(sets) = &self.sets {
+            bytes = with_parameter_sets(&bytes, sets).ok_or_else(|| self.damaged())?;
+        }
+        if retime(&mut bytes, number, decode_time) { Ok(bytes) } else { Err(self.damaged()) }
+    }
+
     fn init(&self) -> Result<Vec<u8>, ExportError> {
         self.bytes(0, self.init_length)
     }
@@ -191,7 +219,7 @@ impl Source {
 }
 
 fn write(
-    files: &mut [Source],
+    files: &[Source],
     pieces: &[Piece],
     init: &[u8],
     out: &Path,
@@ -207,13 +235,10 @@ fn write(
     let (mut offset, mut decode_time) = ((init.len() + reserve.len()) as u64, 0);
     let mut ends_at_ms = pieces[0].at_ms;
     for (number, piece) in (1..).zip(pieces) {
-        let mut bytes = files[piece.file].bytes(piece.entry.offset, piece.entry.length.into())?;
-        if !retime(&mut bytes, number, decode_time) {
-            let source = io::Error::other("its footage is damaged; run `nightjar-agent fsck`");
-            return Err(ExportError::Read { path: files[piece.file].path.clone(), source });
-        }
+        let bytes = files[piece.file].fragment(&piece.entry, number, decode_time)?;
         file.write_all(&bytes).map_err(failed)?;
-        fragments.push(FragmentEntry { offset, decode_time, ..piece.entry });
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        fragments.push(FragmentEntry { offset, length, decode_time, ..piece.entry });
         offset += bytes.len() as u64;
         decode_time += u64::from(piece.entry.duration);
         if piece.at_ms > ends_at_ms + LEAST_GAP_MS {

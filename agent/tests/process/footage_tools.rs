@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, OpenOptions},
-    path::PathBuf,
-    process::Output,
+    path::{Path, PathBuf},
+    process::{Command, Output},
 };
 
 use nightjar_agent::store::{Clip, ClipKind, ClipState, INDEX_FILE, Store};
@@ -14,13 +14,13 @@ use crate::{
 };
 use rustix::process::Signal;
 
+const CONFIG: &str = "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 320\nheight = 240\n\
+    fps = 10\nquiet_s = 8\nwalk_s = 3\n[recording]\nmode = \"both\"\npre_roll_s = 1\npost_roll_s = 1\n\
+    min_free_percent = 0\n";
+
 /// A home in which an agent has recorded, continuously and an event, and was stopped.
 fn recorded() -> Home {
-    let home = Home::with_config(
-        "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 320\nheight = 240\nfps = 10\n\
-         quiet_s = 8\nwalk_s = 3\n\
-         [recording]\nmode = \"both\"\npre_roll_s = 1\npost_roll_s = 1\nmin_free_percent = 0\n",
-    );
+    let home = Home::with_config(CONFIG);
     let mut running = home.run();
     wait_for("an event between continuous footage", || {
         let clips = clips(&home);
@@ -74,6 +74,64 @@ fn an_export_joins_continuous_footage_and_events_without_doubling_a_frame() {
     #[expect(clippy::cast_precision_loss, reason = "a few hundred frames")]
     let frames = probe.frames as f64;
     assert!((frames - expected).abs() <= 5.0, "{frames} frames for {expected}");
+}
+
+#[test]
+fn an_export_goes_on_where_the_picture_changed_its_size() {
+    let home = recorded();
+    let before = clips(&home).len();
+    home.configure(&CONFIG.replace("width = 320\nheight = 240", "width = 640\nheight = 360"));
+    let mut running = home.run();
+    wait_for("footage of the other size", || {
+        let closed = clips(&home)[before..].iter().any(|clip| clip.state == ClipState::Closed);
+        closed.then_some(())
+    });
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait(), Some(0));
+
+    let out = home.path("out.mp4");
+    let arguments =
+        ["export", "--from", "2020-01-01", "--to", "2100-01-01", "--out", out.to_str().unwrap()];
+    let exported = tool(&home, &arguments);
+    assert_eq!(exported.status.code(), Some(0), "{exported:?}");
+    let single: u64 =
+        clips(&home).iter().map(|clip| footage::probe(&video(&home, clip)).frames).sum();
+    let sizes = frame_sizes(&out);
+    let change = sizes.iter().position(|size| *size == (640, 360)).expect("the other size");
+    assert!(change > 0 && sizes[..change].iter().all(|size| *size == (320, 240)));
+    assert!(sizes[change..].iter().all(|size| *size == (640, 360)));
+    assert!(sizes.len() as u64 <= single, "each frame once");
+    // From the other side of the change back to the first one.
+    assert_eq!(size_at(&out, 0.0), (320, 240));
+    let end_s = footage::probe(&out).duration_s - 0.5;
+    assert_eq!(size_at(&out, end_s), (640, 360));
+}
+
+/// Width and height of each frame, decoded from the beginning.
+fn frame_sizes(file: &Path) -> Vec<(u32, u32)> {
+    sizes(file, &[])
+}
+
+/// Width and height of the frame that a player shows after a seek.
+fn size_at(file: &Path, at_s: f64) -> (u32, u32) {
+    sizes(file, &["-read_intervals", &format!("{at_s}%+#1")])[0]
+}
+
+fn sizes(file: &Path, more: &[&str]) -> Vec<(u32, u32)> {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_entries", "frame=width,height", "-of", "csv=p=0"])
+        .args(more)
+        .arg(file)
+        .output()
+        .expect("tests need ffprobe");
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(complaints.is_empty(), "{}: {complaints}", file.display());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let size = |line: &str| {
+        let mut numbers = line.split(',').map_while(|number| number.parse().ok());
+        Some((numbers.next()?, numbers.next()?))
+    };
+    text.lines().filter_map(size).collect()
 }
 
 #[test]

@@ -40,6 +40,10 @@ impl Home {
         Self { directory }
     }
 
+    pub(crate) fn configure(&self, config: &str) {
+        fs::write(self.path("agent.toml"), config).unwrap();
+    }
+
     /// A small drawn scene, so that nothing but the agent is needed.
     pub(crate) fn synthetic() -> Self {
         Self::with_config(

@@ -9,6 +9,7 @@
 mod boxes;
 mod fragment;
 mod h264;
+mod in_band;
 mod index;
 mod init;
 mod scan;
@@ -17,6 +18,7 @@ mod segments;
 pub use self::{
     fragment::{Sample, fragment},
     h264::{InvalidStream, VideoTrack},
+    in_band::{declare_in_band, parameter_sets, with_parameter_sets},
     index::{FragmentEntry, RESERVE_PER_ENTRY, index_reserve, random_access_index, segment_index},
     init::{MARK_END, init_segment, mark, set_mark},
     scan::{Scan, retime, sample_descriptions, scan},

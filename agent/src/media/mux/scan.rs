@@ -1,6 +1,12 @@
 //! Reading back what a file holds, to close one that a crash left open.
 
+use std::ops::Range;
+
 use super::{fragment::SYNC_SAMPLE, index::FragmentEntry};
+
+/// The way to the sample descriptions from the top.
+pub(super) const SAMPLE_DESCRIPTIONS: [[u8; 4]; 6] =
+    [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd"];
 
 /// What was found in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,18 +82,15 @@ pub fn scan<E>(
 /// Gives a fragment another place in time: `moof` is its first box, as this module writes it. False,
 /// and nothing changed, where it is not.
 pub fn retime(moof: &mut [u8], sequence: u32, decode_time: u64) -> bool {
-    let place = |path: &[[u8; 4]]| {
-        path.iter().try_fold((8, moof.len()), |(start, end), kind| {
-            let (at, length) = child_at(moof.get(start..end)?, *kind)?;
-            Some((start + at, start + at + length))
-        })
+    let inside = |path: &[[u8; 4]]| {
+        let place = place(moof.get(8..)?, path)?;
+        Some(place.start + 8..place.end + 8)
     };
-    let (Some((header_at, _)), Some((time_at, time_end))) =
-        (place(&[*b"mfhd"]), place(&[*b"traf", *b"tfdt"]))
-    else {
+    let (Some(header), Some(time)) = (inside(&[*b"mfhd"]), inside(&[*b"traf", *b"tfdt"])) else {
         return false;
     };
-    if time_end - time_at < 12 {
+    let (header_at, time_at) = (header.start, time.start);
+    if time.len() < 12 {
         return false;
     }
     moof[header_at + 4..header_at + 8].copy_from_slice(&sequence.to_be_bytes());
@@ -96,9 +99,9 @@ pub fn retime(moof: &mut [u8], sequence: u32, decode_time: u64) -> bool {
 }
 
 /// What tells the decoder about the stream: the sample descriptions of an initialisation segment.
-/// Footage may be joined only where they are the same.
+/// Fragments follow each other as they are only where these are the same.
 pub fn sample_descriptions(init: &[u8]) -> Option<&[u8]> {
-    [*b"moov", *b"trak", *b"mdia", *b"minf", *b"stbl", *b"stsd"].into_iter().try_fold(init, child)
+    init.get(place(init, &SAMPLE_DESCRIPTIONS)?)
 }
 
 fn header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
@@ -129,8 +132,16 @@ fn fragment_header(moof: &[u8], offset: u64, length: u32) -> Option<FragmentEntr
     })
 }
 
+/// Where the body of a box lies that is in another, and so on: the first of each kind.
+pub(super) fn place(boxes: &[u8], path: &[[u8; 4]]) -> Option<Range<usize>> {
+    path.iter().try_fold(0..boxes.len(), |outer, kind| {
+        let (at, length) = child_at(boxes.get(outer.clone())?, *kind)?;
+        Some(outer.start + at..outer.start + at + length)
+    })
+}
+
 /// The body of the first box of a kind.
-fn child(boxes: &[u8], wanted: [u8; 4]) -> Option<&[u8]> {
+pub(super) fn child(boxes: &[u8], wanted: [u8; 4]) -> Option<&[u8]> {
     let (at, length) = child_at(boxes, wanted)?;
     boxes.get(at..at + length)
 }
