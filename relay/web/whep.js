@@ -15,8 +15,9 @@ const RESTART_LIMIT_MS = 6000;
 const RESTART_EVERY_MS = 1500;
 /** ICE takes several seconds longer to notice that its way leads nowhere. */
 const SILENCE_LIMIT_MS = 2000;
-const STALL_LIMIT_MS = 4500;
-const STATISTICS_EVERY_MS = 1000;
+/** A way that ICE finds is used at once, or never: the camera keeps to its old one after some changes of address. */
+const STALL_LIMIT_MS = 3500;
+const STATISTICS_EVERY_MS = 500;
 /** What the relay says of a session that cannot go on. */
 const GONE = new Set(["session_ended", "not_found"]);
 /** Candidates found close together travel in one request. */

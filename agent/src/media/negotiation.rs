@@ -105,7 +105,7 @@ pub(super) fn add_stream(
     Ok(())
 }
 
-/// How long an answer waits for candidates.
+/// Which candidates a description waits for.
 ///
 /// The media engine calls gathering complete only when each server was tried from each address of
 /// the machine, also from those that cannot reach it, which takes seconds. So what decides is the
@@ -148,22 +148,58 @@ impl Gathering {
     }
 }
 
+/// The candidates of one connection. They are found once: when ICE begins anew, what was found is
+/// still there, and nothing would tell of it again.
+#[derive(Clone)]
+pub(super) struct Candidates {
+    wanted: Gathering,
+    /// True once a description need not wait any longer.
+    found: watch::Receiver<bool>,
+}
+
+impl Candidates {
+    /// Is made before anything is described.
+    pub(super) fn watch(webrtc: &gst::Element, wanted: Gathering) -> Self {
+        let (sender, found) = watch::channel(false);
+        let enough = sender.clone();
+        webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
+            let state = webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state");
+            if state == WebRTCICEGatheringState::Complete {
+                sender.send_replace(true);
+            }
+        });
+        watch_candidates(webrtc, move |_, candidate| {
+            if wanted.is_enough(&candidate) {
+                enough.send_replace(true);
+            }
+        });
+        Self { wanted, found }
+    }
+
+    /// A description with the candidates known so far is better than none.
+    async fn wait(&mut self) {
+        let found = self.found.wait_for(|found| *found);
+        if time::timeout(self.wanted.limit(), found).await.is_err() {
+            tracing::debug!("describing before all candidates are known");
+        }
+    }
+}
+
 /// Runs offer -> answer and waits, for a while, for the candidates. The first time and again when
 /// ICE begins anew.
 pub(super) async fn answer(
     webrtc: &gst::Element,
     offer: &Offer,
-    gathering: Gathering,
+    mut candidates: Candidates,
 ) -> anyhow::Result<String> {
     let description = SDPMessage::parse_buffer(offer.rewritten().as_bytes()).context("not SDP")?;
     let description = WebRTCSessionDescription::new(WebRTCSDPType::Offer, description);
-    let gathered = watch_gathering(webrtc, gathering);
     call(webrtc, "set-remote-description", Some(&description)).await?;
     let reply = call(webrtc, "create-answer", None).await?.context("no answer was made")?;
     let answer =
         reply.get::<WebRTCSessionDescription>("answer").context("a reply without an answer")?;
     call(webrtc, "set-local-description", Some(&answer)).await?;
-    wait_for_candidates(gathered, gathering).await;
+    candidates.wait().await;
     let local = webrtc
         .property::<Option<WebRTCSessionDescription>>("local-description")
         .context("no local description")?;
@@ -187,18 +223,17 @@ pub(super) struct Offered {
 pub(super) async fn offer(
     webrtc: &gst::Element,
     offer: &Offer,
-    gathering: Gathering,
+    mut candidates: Candidates,
 ) -> anyhow::Result<Offered> {
-    let gathered = watch_gathering(webrtc, gathering);
     let reply = call(webrtc, "create-offer", None).await?.context("no offer was made")?;
     let made =
         reply.get::<WebRTCSessionDescription>("offer").context("a reply without an offer")?;
-    if gathering == Gathering::None {
+    if candidates.wanted == Gathering::None {
         let text = complete(&made.sdp().as_text()?, offer);
         return Ok(Offered { text, pending: Some(made) });
     }
     call(webrtc, "set-local-description", Some(&made)).await?;
-    wait_for_candidates(gathered, gathering).await;
+    candidates.wait().await;
     let local = webrtc
         .property::<Option<WebRTCSessionDescription>>("local-description")
         .context("no local description")?;
@@ -286,29 +321,6 @@ pub(super) fn statistics(
     async move {
         let reply = time::timeout(STEP_LIMIT, reply).await.ok()?.ok()??;
         Some(reply.to_owned())
-    }
-}
-
-/// True once the answer need not wait any longer.
-fn watch_gathering(webrtc: &gst::Element, gathering: Gathering) -> watch::Receiver<bool> {
-    let (sender, receiver) = watch::channel(false);
-    let found = sender.clone();
-    webrtc.connect_notify(Some("ice-gathering-state"), move |webrtc, _| {
-        let state = webrtc.property::<WebRTCICEGatheringState>("ice-gathering-state");
-        sender.send_replace(state == WebRTCICEGatheringState::Complete);
-    });
-    watch_candidates(webrtc, move |_, candidate| {
-        if gathering.is_enough(&candidate) {
-            found.send_replace(true);
-        }
-    });
-    receiver
-}
-
-/// An answer with the candidates known so far is better than none.
-async fn wait_for_candidates(mut gathered: watch::Receiver<bool>, gathering: Gathering) {
-    if time::timeout(gathering.limit(), gathered.wait_for(|done| *done)).await.is_err() {
-        tracing::debug!("answering before all candidates are known");
     }
 }
 

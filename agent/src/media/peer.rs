@@ -28,7 +28,7 @@ use super::{
     inside,
     layers::LayerChoice,
     measure::{self, Sample},
-    negotiation::{self, Gathering, Offered},
+    negotiation::{self, Candidates, Gathering, Offered},
     offer::{InvalidOffer, Offer},
     packets::{Packets, Stream},
     playout,
@@ -110,7 +110,7 @@ pub struct Peer {
     /// The newest frame that was sent: time goes on when layers change.
     last_sent: MonotonicNanos,
     frames_sent: u64,
-    gathering: Gathering,
+    candidates: Candidates,
     /// Held while a description is answered: `webrtcbin` mixes two of them up.
     negotiating: Arc<tokio::sync::Mutex<()>>,
 }
@@ -132,11 +132,12 @@ impl Peer {
             .await
             .map_err(|panic| PeerError::Engine(panic.into()))?
             .map_err(PeerError::Engine)?;
-        let answer = negotiation::answer(&graph.webrtc, &offer, gathering).await;
+        let candidates = Candidates::watch(&graph.webrtc, gathering);
+        let answer = negotiation::answer(&graph.webrtc, &offer, candidates.clone()).await;
         match answer {
             Ok(mut answer) => {
                 answer.push_str(&graph.clock_line());
-                Ok((Self::new(graph, offer, gathering), answer))
+                Ok((Self::new(graph, offer, candidates), answer))
             }
             Err(error) => {
                 // Closing blocks.
@@ -146,7 +147,7 @@ impl Peer {
         }
     }
 
-    fn new(graph: Graph, offer: Offer, gathering: Gathering) -> Self {
+    fn new(graph: Graph, offer: Offer, candidates: Candidates) -> Self {
         Self {
             packets: Packets::new(offer.payload_type, graph.stream, offer.transport_cc),
             graph,
@@ -158,7 +159,7 @@ impl Peer {
             choice: LayerChoice::new(monotonic_now()),
             last_sent: MonotonicNanos::default(),
             frames_sent: 0,
-            gathering,
+            candidates,
             negotiating: Arc::default(),
         }
     }
@@ -239,11 +240,11 @@ impl Peer {
         self.offer = offer.clone();
         // The viewer was silent while its network changed.
         self.graph.last_heard.store(monotonic_now().0, Ordering::Relaxed);
-        let (webrtc, gathering) = (self.graph.webrtc.clone(), self.gathering);
+        let (webrtc, candidates) = (self.graph.webrtc.clone(), self.candidates.clone());
         let negotiating = Arc::clone(&self.negotiating);
         Ok(async move {
             let _turn = negotiating.lock().await;
-            negotiation::answer(&webrtc, &offer, gathering).await.map_err(PeerError::Refused)
+            negotiation::answer(&webrtc, &offer, candidates).await.map_err(PeerError::Refused)
         })
     }
 

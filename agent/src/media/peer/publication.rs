@@ -1,8 +1,8 @@
 //! A connection that the camera itself offers, to an SFU.
 
 use super::{
-    Gathering, Graph, IceServer, IceServers, Offer, OnEvent, Peer, PeerError, negotiation,
-    spawn_blocking,
+    Candidates, Gathering, Graph, IceServer, IceServers, Offer, OnEvent, Peer, PeerError,
+    negotiation, spawn_blocking,
 };
 
 impl Peer {
@@ -21,10 +21,11 @@ impl Peer {
             .await
             .map_err(|panic| PeerError::Engine(panic.into()))?
             .map_err(PeerError::Engine)?;
-        match negotiation::offer(&graph.webrtc, &offer, gathering).await {
+        let candidates = Candidates::watch(&graph.webrtc, gathering);
+        match negotiation::offer(&graph.webrtc, &offer, candidates.clone()).await {
             Ok(offered) => {
                 let text = offered.text.clone();
-                let mut peer = Self::new(graph, offer.described_by(&text), gathering);
+                let mut peer = Self::new(graph, offer.described_by(&text), candidates);
                 peer.offered = Some(offered);
                 peer.is_publication = true;
                 Ok((peer, text))
