@@ -31,6 +31,8 @@ pub(super) struct Scene {
     /// The blocks that voted in this frame, by index.
     pub(super) awake: Vec<u32>,
     pub(super) paces: Vec<Pace>,
+    /// Column and row of those of them that stir without a believed object.
+    pub(super) stirring: Vec<(i32, i32)>,
     pub(super) components: Components,
     pub(super) tracks: Tracks,
     pub(super) age_s: f32,
@@ -63,6 +65,7 @@ impl Scene {
             blocks: vec![Block::default(); geometry.blocks()],
             awake: Vec::with_capacity(geometry.blocks()),
             paces: vec![Pace::default(); geometry.blocks()],
+            stirring: Vec::with_capacity(geometry.blocks()),
             components: Components::new(&geometry),
             tracks: Tracks::new(&geometry),
             age_s: 0.0,
@@ -144,8 +147,14 @@ impl Scene {
     fn follow_tracks(&mut self, dt_s: f32, tuning: &Tuning) {
         self.reference_age_s += dt_s;
         let refreshes = self.reference_age_s >= tuning.trace_s;
+        let columns = self.geometry.columns;
+        let stirring =
+            self.awake.iter().map(|at| *at as usize).filter(|at| self.blocks[*at].stirs());
+        self.stirring.clear();
+        self.stirring.extend(stirring.map(|at| ((at % columns) as i32, (at / columns) as i32)));
         let sighting = Sighting {
             components: &self.components.found,
+            stirring: &self.stirring,
             pictures: Pictures {
                 now: &self.pictures[self.now],
                 reference: &self.pictures[self.reference],
