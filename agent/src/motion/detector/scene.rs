@@ -12,6 +12,9 @@ use super::{
     tracks::{Sighting, Tracks},
 };
 
+/// Working rows between the one that is read and the one that is fetched from memory meanwhile.
+const ROWS_AHEAD: usize = BLOCK;
+
 /// Everything that is known of one scene at one size.
 #[derive(Debug)]
 pub(super) struct Scene {
@@ -109,11 +112,14 @@ impl Scene {
     /// Reduces the plane and counts votes on it, a row of blocks at a time, while it is at hand.
     fn take_picture(&mut self, plane: LumaPlane<'_>) {
         let (width, columns) = (self.geometry.width(), self.geometry.columns);
+        (0..ROWS_AHEAD).for_each(|y| self.reducer.fetch(plane.data, plane.stride, y));
         let bands = self.pictures[self.now].chunks_exact_mut(width * BLOCK);
         for ((band, picture), votes) in bands.enumerate().zip(self.votes.chunks_exact_mut(columns))
         {
             for (y, row) in picture.chunks_exact_mut(width).enumerate() {
-                self.reducer.row(plane.data, plane.stride, band * BLOCK + y, row);
+                let y = band * BLOCK + y;
+                self.reducer.fetch(plane.data, plane.stride, y + ROWS_AHEAD);
+                self.reducer.row(plane.data, plane.stride, y, row);
             }
             self.background.vote(band, picture, votes);
         }
