@@ -94,14 +94,37 @@ quiet! {
     jolts_are_no_motion: Nuisance::Jolts;
 }
 
+/// Nothing is known yet of how restless the scene is.
 #[test]
-fn water_is_learned_within_half_a_minute_and_a_walker_before_it_found() {
+fn water_is_no_motion_even_right_after_the_start() {
+    for seed in 1..=6 {
+        let alarms = alarms(&Simulator::new(SIZE, FPS, seed).with_nuisance(Nuisance::Water), 15.0);
+        assert!(alarms.is_empty(), "scene {seed}: {alarms:?}");
+    }
+}
+
+#[test]
+fn a_walker_before_water_is_found_and_the_water_is_not() {
     let scene = Simulator::new(SIZE, FPS, 1)
         .with_nuisance(Nuisance::Water)
         .with_target(Target::new(Kind::Walker, 40.0, 50.0));
-    let alarms: Vec<_> = alarms(&scene, 75.0).into_iter().filter(|alarm| alarm.1 > 30.0).collect();
+    let alarms = alarms(&scene, 75.0);
     let [(first_s, last_s)] = alarms[..] else { panic!("{alarms:?}") };
     assert!((40.0..42.0).contains(&first_s) && (48.0..54.0).contains(&last_s), "{alarms:?}");
+}
+
+#[test]
+fn who_comes_right_after_the_start_is_found() {
+    for nuisance in [Nuisance::Noise(3.0), Nuisance::Leaves, Nuisance::Rain, Nuisance::Water] {
+        for kind in [Kind::Walker, Kind::Car] {
+            let scene = Simulator::new(SIZE, FPS, 3)
+                .with_nuisance(nuisance)
+                .with_target(Target::new(kind, 1.5, 7.5));
+            let first_s = alarms(&scene, 10.0).first().map(|alarm| alarm.0);
+            let on_time = first_s.is_some_and(|first_s| (1.5..4.0).contains(&first_s));
+            assert!(on_time, "{kind:?} in {nuisance:?}: {first_s:?}");
+        }
+    }
 }
 
 #[test]

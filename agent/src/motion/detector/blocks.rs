@@ -59,6 +59,11 @@ impl Block {
         matches!(self.cover, Cover::Object | Cover::Flat)
     }
 
+    /// Something covers or crosses it that no believed object explains.
+    pub(super) fn stirs(&self) -> bool {
+        self.claimed_s <= 0.0 && self.still_s < STIRRING_S && (self.is_covered() || self.moving)
+    }
+
     /// Counts how long what covers it has not stirred.
     pub(super) fn count_stillness(&mut self, dt_s: f32) {
         let still = self.was_covered && self.is_covered() && !self.moving;
@@ -82,6 +87,8 @@ impl Block {
     }
 }
 
+/// Seconds of stillness after which what covers a block does not stir any more.
+const STIRRING_S: f32 = 1.0;
 /// Seconds for which a travelling object explains what moves in a block.
 const TRAVELLED_S: f32 = 0.5;
 

@@ -29,6 +29,14 @@ impl Span {
         }
     }
 
+    /// Whether a block lies outside, but within `reach` blocks.
+    pub(super) fn is_beside(self, column: i32, row: i32, reach: i32) -> bool {
+        let here = Self { left: column, top: row, right: column, bottom: row };
+        let inside =
+            (self.left..=self.right).contains(&column) && (self.top..=self.bottom).contains(&row);
+        !inside && self.gap(here) < reach
+    }
+
     /// Blocks between two rectangles; 0 when they touch or overlap.
     pub(super) fn gap(self, other: Self) -> i32 {
         let x = (other.left - self.right).max(self.left - other.right) - 1;

@@ -28,6 +28,8 @@ pub(super) struct Journey {
     scale: f32,
     first_scale: f32,
     scale_path: f32,
+    /// Blocks that stir around it for each of its own, smoothed.
+    unrest: f32,
     /// Frames in which it was seen, of all.
     hits: f32,
     frames: f32,
@@ -110,6 +112,12 @@ impl Journey {
         }
     }
 
+    /// So many blocks around it stir that no believed thing explains.
+    pub(super) fn feel_unrest(&mut self, stirring: f32, seen: &Component, tuning: &Tuning) {
+        let blend = tuning.unrest_blend.max(1.0 / self.hits);
+        self.unrest += blend * (stirring / seen.blocks.max(1.0) - self.unrest);
+    }
+
     /// Its looks were traced to where they were a while before.
     pub(super) fn trace(&mut self, trace: &Trace, tuning: &Tuning) {
         self.flow = self.flow_with(trace);
@@ -168,7 +176,9 @@ impl Journey {
         };
         // A thread that swings must go further than a thing that fills its outline.
         let sparse = (seen.sparseness() / tuning.sparse).max(1.0);
-        needed * sparse * (1.0 + unsteady + crowd)
+        // Of many that stir at once, as waves do, each must show more than one that stands out.
+        let unrest = (self.unrest - tuning.unrest_free).max(0.0);
+        needed * sparse * (1.0 + unsteady + crowd + unrest)
     }
 
     pub(super) fn standing(
@@ -212,6 +222,7 @@ impl Journey {
             && seen.sparseness() <= tuning.sparse
             && seen.mean_restless() < tuning.restless_calm
             && around.alike <= tuning.clutter_free
+            && self.unrest <= tuning.unrest_large
             && seen.moving_blocks >= tuning.share_large * seen.blocks
             && seen.object_blocks >= tuning.share_large * seen.blocks
             && seen.pixels >= tuning.growth_large * self.first_pixels
@@ -224,6 +235,7 @@ impl Journey {
             && seen.pixels >= tuning.area_approach * around.all_pixels
             && grown >= tuning.approach * (1.0 + around.alike / tuning.clutter_free)
             && grown >= tuning.straightness * self.scale_path
+            && self.unrest <= tuning.unrest_large
             && self.hits >= tuning.presence * self.frames
             && seen.mean_restless() < tuning.restless_calm
             && seen.moving_blocks >= tuning.moving_share * seen.blocks

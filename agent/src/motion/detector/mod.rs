@@ -18,6 +18,7 @@ mod journey;
 mod learning;
 mod likeness;
 mod mask;
+mod prefetch;
 mod reduce;
 mod scene;
 mod tone;

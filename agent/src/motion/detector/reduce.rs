@@ -1,6 +1,6 @@
 //! The working picture: the camera's plane, averaged over squares, so that noise and cost fall.
 
-use super::BLOCK;
+use super::{BLOCK, prefetch::prefetch};
 
 /// Width, in pixels, that the working picture comes closest to.
 const WORKING_WIDTH: usize = 320;
@@ -70,6 +70,16 @@ impl Reducer {
     pub(super) fn new(geometry: Geometry) -> Self {
         let sums = if geometry.factor > 2 { geometry.seen_width * geometry.factor } else { 0 };
         Self { geometry, sums: vec![0; sums] }
+    }
+
+    /// Has what [`Self::row`] reads for row `y` fetched from memory; nothing beyond the last row.
+    pub(super) fn fetch(&self, plane: &[u8], stride: usize, y: usize) {
+        let Geometry { factor, seen_width, seen_height, .. } = self.geometry;
+        if y < seen_height {
+            for row in y * factor..(y + 1) * factor {
+                prefetch(&plane[row * stride..][..seen_width * factor]);
+            }
+        }
     }
 
     /// Fills working row `y` of `width()` pixels from the plane, whose rows are `stride` apart.

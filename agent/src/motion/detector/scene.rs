@@ -12,6 +12,9 @@ use super::{
     tracks::{Sighting, Tracks},
 };
 
+/// Working rows between the one that is read and the one that is fetched from memory meanwhile.
+const ROWS_AHEAD: usize = BLOCK;
+
 /// Everything that is known of one scene at one size.
 #[derive(Debug)]
 pub(super) struct Scene {
@@ -31,6 +34,8 @@ pub(super) struct Scene {
     /// The blocks that voted in this frame, by index.
     pub(super) awake: Vec<u32>,
     pub(super) paces: Vec<Pace>,
+    /// Column and row of those of them that stir without a believed object.
+    pub(super) stirring: Vec<(i32, i32)>,
     pub(super) components: Components,
     pub(super) tracks: Tracks,
     pub(super) age_s: f32,
@@ -63,6 +68,7 @@ impl Scene {
             blocks: vec![Block::default(); geometry.blocks()],
             awake: Vec::with_capacity(geometry.blocks()),
             paces: vec![Pace::default(); geometry.blocks()],
+            stirring: Vec::with_capacity(geometry.blocks()),
             components: Components::new(&geometry),
             tracks: Tracks::new(&geometry),
             age_s: 0.0,
@@ -106,11 +112,14 @@ impl Scene {
     /// Reduces the plane and counts votes on it, a row of blocks at a time, while it is at hand.
     fn take_picture(&mut self, plane: LumaPlane<'_>) {
         let (width, columns) = (self.geometry.width(), self.geometry.columns);
+        (0..ROWS_AHEAD).for_each(|y| self.reducer.fetch(plane.data, plane.stride, y));
         let bands = self.pictures[self.now].chunks_exact_mut(width * BLOCK);
         for ((band, picture), votes) in bands.enumerate().zip(self.votes.chunks_exact_mut(columns))
         {
             for (y, row) in picture.chunks_exact_mut(width).enumerate() {
-                self.reducer.row(plane.data, plane.stride, band * BLOCK + y, row);
+                let y = band * BLOCK + y;
+                self.reducer.fetch(plane.data, plane.stride, y + ROWS_AHEAD);
+                self.reducer.row(plane.data, plane.stride, y, row);
             }
             self.background.vote(band, picture, votes);
         }
@@ -144,8 +153,14 @@ impl Scene {
     fn follow_tracks(&mut self, dt_s: f32, tuning: &Tuning) {
         self.reference_age_s += dt_s;
         let refreshes = self.reference_age_s >= tuning.trace_s;
+        let columns = self.geometry.columns;
+        let stirring =
+            self.awake.iter().map(|at| *at as usize).filter(|at| self.blocks[*at].stirs());
+        self.stirring.clear();
+        self.stirring.extend(stirring.map(|at| ((at % columns) as i32, (at / columns) as i32)));
         let sighting = Sighting {
             components: &self.components.found,
+            stirring: &self.stirring,
             pictures: Pictures {
                 now: &self.pictures[self.now],
                 reference: &self.pictures[self.reference],

@@ -182,6 +182,8 @@ impl Track {
 #[derive(Clone, Copy)]
 pub(super) struct Sighting<'a> {
     pub(super) components: &'a [Component],
+    /// Column and row of each block that stirs without a believed object.
+    pub(super) stirring: &'a [(i32, i32)],
     pub(super) pictures: Pictures<'a>,
     /// The reference picture is about to be replaced by this one.
     pub(super) refreshes: bool,
@@ -314,6 +316,12 @@ fn judge(
         alike: clutter.alike(track.x, track.y, track.pixels),
         dt_s: sighting.dt_s,
     };
+    if !track.confirmed {
+        let reach = tuning.unrest_reach as i32;
+        let beside = |at: &&(i32, i32)| seen.span.is_beside(at.0, at.1, reach);
+        let stirring = sighting.stirring.iter().filter(beside).count() as f32;
+        track.journey.feel_unrest(stirring, seen, tuning);
+    }
     let standing = track.journey.standing(seen, &around, tuning);
     let needs = matches!(standing, Standing::NeedsTrace | Standing::NeedsLikeness);
     let undecided = !track.confirmed && needs && *budget > 0;

@@ -70,6 +70,11 @@ pub struct Tuning {
     pub clutter_free: f32,
     /// As how many vanished candidates one counts that looks all new when it is traced.
     pub clutter_trace: f32,
+    /// Blocks around a thing within which others that stir count, how many of them for each of its
+    /// own are usual while it travels, and at most if it need not travel.
+    pub unrest_reach: f32,
+    pub unrest_free: f32,
+    pub unrest_large: f32,
     /// Share of a thing that may be new since the frame before while it travels.
     pub novelty: f32,
     /// What is assumed of it before its looks have been traced.
@@ -146,10 +151,12 @@ pub struct Tuning {
     pub residue_s: f32,
     /// Share of the smallest object's area that keeps an alarm up.
     pub area_keep: f32,
-    /// Share of a frame's news that the averages of a journey take in: flutter, novelty, speed.
+    /// Share of a frame's news that the averages of a journey take in: flutter, novelty, speed,
+    /// unrest.
     pub flutter_blend: f32,
     pub novelty_blend: f32,
     pub speed_blend: f32,
+    pub unrest_blend: f32,
     /// Size over size in the frame before, between which an outline moved and did not jump.
     pub ratio_min: f32,
     pub ratio_max: f32,
@@ -241,6 +248,9 @@ impl Default for Tuning {
             clutter_s: 20.0,
             clutter_free: 4.0,
             clutter_trace: 0.4,
+            unrest_reach: 12.0,
+            unrest_free: 1.0,
+            unrest_large: 2.0,
             novelty: 0.55,
             novelty_first: 0.5,
             smooth_s: 0.3,
@@ -285,6 +295,7 @@ impl Default for Tuning {
             flutter_blend: 0.2,
             novelty_blend: 0.4,
             speed_blend: 0.4,
+            unrest_blend: 0.1,
             ratio_min: 0.6,
             ratio_max: 1.7,
             sighted_share: 0.666,
