@@ -14,6 +14,7 @@ help:
 	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
+	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
 	@echo 'make lint       format and lints alone'
@@ -88,6 +89,14 @@ bench:
 
 # What others wrote is compiled for this alone: docs/decisions/0031-peers-measured-apart.md.
 PEERS := --locked --manifest-path e2e/peers/Cargo.toml --target-dir $(TARGET)
+
+# A player that others wrote, against a relay and a camera.
+test-peers:
+	@build/install-packages build run test
+	$(CARGO) fmt --manifest-path e2e/peers/Cargo.toml --check
+	$(CARGO) build --workspace --bins
+	$(CARGO) clippy $(PEERS) --all-targets -- -D warnings
+	$(CARGO) test $(PEERS)
 
 bench-peers:
 	@build/install-packages build run test
