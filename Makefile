@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 lint fuzz bench bench-motion bench-recording soak
+.PHONY: help demo test test-v4l2 test-peers lint fuzz bench bench-peers bench-motion bench-recording soak
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -14,10 +14,12 @@ help:
 	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
+	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
 	@echo 'make lint       format and lints alone'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
+	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
 	@echo 'make bench-recording  the same for the recorder alone'
 
@@ -84,6 +86,23 @@ bench:
 	@build/install-packages build run test
 	$(CARGO) build --release --workspace --bins
 	$(TARGET)/release/nightjar-e2e bench
+
+# What others wrote is compiled for this alone: docs/decisions/0031-peers-measured-apart.md.
+PEERS := --locked --manifest-path e2e/peers/Cargo.toml --target-dir $(TARGET)
+
+# A player that others wrote, against a relay and a camera.
+test-peers:
+	@build/install-packages build run test
+	$(CARGO) fmt --manifest-path e2e/peers/Cargo.toml --check
+	$(CARGO) build --workspace --bins
+	$(CARGO) clippy $(PEERS) --all-targets -- -D warnings
+	$(CARGO) test $(PEERS)
+
+bench-peers:
+	@build/install-packages build run test
+	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release $(PEERS)
+	$(TARGET)/release/nightjar-peers bench
 
 bench-motion:
 	@build/install-packages build run

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 /// Processor time that a process has used so far, user and kernel together.
-pub(super) fn processor_time(pid: u32) -> Result<Duration> {
+pub fn processor_time(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
     let (_, fields) = stat.rsplit_once(") ").context("/proc/PID/stat is not as it should be")?;
     let ticks: u64 =
@@ -19,7 +19,7 @@ pub(super) fn processor_time(pid: u32) -> Result<Duration> {
 }
 
 /// Resident memory of a process, in MB.
-pub(super) fn resident_mb(pid: u32) -> Result<f64> {
+pub fn resident_mb(pid: u32) -> Result<f64> {
     let status =
         fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -29,7 +29,7 @@ pub(super) fn resident_mb(pid: u32) -> Result<f64> {
 }
 
 /// Open descriptors and threads of a process.
-pub(super) fn holdings(pid: u32) -> Result<(usize, usize)> {
+pub fn holdings(pid: u32) -> Result<(usize, usize)> {
     let entries = |name: &str| fs::read_dir(format!("/proc/{pid}/{name}"));
     let open = entries("fd").context("the process is gone")?.count();
     Ok((open, entries("task").context("the process is gone")?.count()))
@@ -37,13 +37,13 @@ pub(super) fn holdings(pid: u32) -> Result<(usize, usize)> {
 
 /// Now, in Unix milliseconds: the cameras' and the browser's clock, for all run on this machine.
 #[expect(clippy::disallowed_methods, reason = "compared with a time that the camera reported")]
-pub(super) fn unix_millis() -> Result<f64> {
+pub fn unix_millis() -> Result<f64> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
     Ok(since.as_secs_f64() * 1_000.0)
 }
 
 /// The machine and the day, in a sentence.
-pub(super) fn describe() -> Result<String> {
+pub fn describe() -> Result<String> {
     let processors = fs::read_to_string("/proc/cpuinfo")?;
     let model = processors
         .lines()

@@ -26,11 +26,13 @@ const EVENT_LIMIT: Duration = Duration::from_secs(30);
 const LOAD: Duration = Duration::from_secs(15);
 const VIEWERS: [u32; 5] = [0, 1, 2, 4, 8];
 
-pub(super) fn scene() -> Scene {
+/// What the cameras of the bench look at.
+pub fn scene() -> Scene {
     Scene { width: 1280, height: 720, fps: 30, quiet_s: 3_600, walk_s: 4, stamp: true }
 }
 
-pub(super) async fn start(directory: &Path, scene: Scene) -> Result<Stack> {
+/// A relay and a camera that sees `scene`.
+pub async fn start(directory: &Path, scene: Scene) -> Result<Stack> {
     let settings = Settings::new(Source::Synthetic(scene));
     start_with(directory, Settings { pre_roll_s: 2, post_roll_s: 2, ..settings }).await
 }
@@ -175,7 +177,7 @@ async fn frames(viewer: &Viewer, sessions: &[u32]) -> Result<u64> {
 }
 
 /// The processor time of some processes over a while, in cores, and how long it was.
-async fn cores_used(pids: &[u32]) -> Result<(f64, f64)> {
+pub async fn cores_used(pids: &[u32]) -> Result<(f64, f64)> {
     let used = || pids.iter().map(|pid| processor_time(*pid)).sum::<Result<Duration>>();
     let (before, begin) = (used()?, std::time::Instant::now());
     tokio::time::sleep(LOAD).await;

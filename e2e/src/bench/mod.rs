@@ -1,10 +1,11 @@
 //! `make bench`: the figures of docs/benchmarks.md, measured through the doors.
 
 mod joins;
-mod machine;
+pub mod machine;
 mod measure;
 mod networks;
 mod report;
+mod section;
 mod uploads;
 
 use std::{fs, io::Write, path::Path};
@@ -12,10 +13,13 @@ use std::{fs, io::Write, path::Path};
 use anyhow::{Context, Result, bail, ensure};
 
 use self::report::{Figure, table};
+// For the bench that measures others beside us.
+pub use self::{
+    measure::{cores_used, scene, start},
+    report::percentile,
+    section::Section,
+};
 use crate::programs;
-
-const BEGIN: &str = "<!-- make bench writes below this line -->";
-const END: &str = "<!-- make bench writes above this line -->";
 
 /// In the order of the table.
 const MEASUREMENTS: &[&str] = &["live", "motion", "uploads", "load", "loss", "narrow", "churn"];
@@ -23,11 +27,7 @@ const MEASUREMENTS: &[&str] = &["live", "motion", "uploads", "load", "loss", "na
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
 /// one measurement is made and nothing is written.
 pub async fn run(document: &Path, only: Option<&str>) -> Result<()> {
-    let text = fs::read_to_string(document)
-        .with_context(|| format!("cannot read {}", document.display()))?;
-    let (before, rest) = text.split_once(BEGIN).context("the document has no begin mark")?;
-    let (_, after) = rest.split_once(END).context("the document has no end mark")?;
-
+    let section = Section::open(document, "make bench")?;
     let directory = programs::target()?.join("bench");
     if directory.exists() {
         fs::remove_dir_all(&directory).context("cannot clear target/bench")?;
@@ -51,8 +51,7 @@ pub async fn run(document: &Path, only: Option<&str>) -> Result<()> {
     }
     ensure!(release, "the document is left as it was: these were debug programs");
     let machine = machine::describe()?;
-    let text = format!("{before}{BEGIN}\n\n{machine}\n\n{table}\n{END}{after}");
-    fs::write(document, text).with_context(|| format!("cannot write {}", document.display()))
+    section.write(&format!("{machine}\n\n{table}"))
 }
 
 async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {

@@ -51,7 +51,7 @@ pub(super) fn table(figures: &[Figure]) -> String {
 }
 
 /// The sample that `percent` of all samples reach at most (nearest rank).
-pub(super) fn percentile(samples: &[f64], percent: usize) -> f64 {
+pub fn percentile(samples: &[f64], percent: usize) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
     let rank = (percent * sorted.len()).div_ceil(100).max(1);

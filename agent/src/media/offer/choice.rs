@@ -19,24 +19,21 @@ pub(super) struct Choice {
 impl Choice {
     /// H.264 with packetization-mode=1, best constrained baseline: that is what the encoder
     /// makes, and what Safari and Firefox want.
+    ///
+    /// Where that is not offered, H.264 without a mode. By RFC 6184 it is mode 0, but `GStreamer`'s
+    /// `whepclientsrc` never names one and takes mode 1.
     pub(super) fn best(section: &Section<'_>) -> Option<Self> {
         section
             .by_payload("fmtp")
-            .filter(|(payload, format)| {
-                is_h264(section, *payload) && parameter(format, "packetization-mode") == Some("1")
-            })
-            .map(|(payload_type, format)| {
+            .filter(|(payload, _)| is_h264(section, *payload))
+            .filter_map(|(payload_type, format)| {
+                let mode = mode_rank(parameter(format, "packetization-mode"))?;
                 let profile = parameter(format, "profile-level-id").map(str::to_ascii_lowercase);
-                (payload_type, profile.filter(|profile| is_profile(profile)))
+                Some((payload_type, mode, profile.filter(|profile| is_profile(profile))))
             })
             // The first of the best: viewers list what they prefer first.
-            .min_by_key(|(_, profile)| match profile.as_deref() {
-                Some(profile) if profile.starts_with("42e0") => 0,
-                Some(profile) if profile.starts_with("4200") => 1,
-                Some(profile) if profile.starts_with("4d00") => 2,
-                _ => 3,
-            })
-            .map(|(payload_type, profile_level_id)| Self {
+            .min_by_key(|(_, mode, profile)| (*mode, profile_rank(profile.as_deref())))
+            .map(|(payload_type, _, profile_level_id)| Self {
                 payload_type,
                 profile_level_id,
                 retransmissions: retransmissions_of(section, payload_type),
@@ -75,6 +72,24 @@ impl Choice {
         if let Some(again) = self.retransmissions {
             let _ = write!(text, "a=rtpmap:{again} rtx/90000\r\na=fmtp:{again} apt={payload}\r\n");
         }
+    }
+}
+
+/// The less, the better; none where our packets would be refused.
+fn mode_rank(mode: Option<&str>) -> Option<u8> {
+    match mode {
+        Some("1") => Some(0),
+        None => Some(1),
+        Some(_) => None,
+    }
+}
+
+fn profile_rank(profile: Option<&str>) -> u8 {
+    match profile {
+        Some(profile) if profile.starts_with("42e0") => 0,
+        Some(profile) if profile.starts_with("4200") => 1,
+        Some(profile) if profile.starts_with("4d00") => 2,
+        _ => 3,
     }
 }
 

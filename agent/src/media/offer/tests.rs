@@ -11,6 +11,18 @@ fn constrained_baseline_with_packetization_mode_one_is_chosen() {
 }
 
 #[test]
+fn h264_without_a_mode_is_taken_where_mode_one_is_not_offered() {
+    // As `whepclientsrc` writes it.
+    let unnamed = BROWSER.replace("packetization-mode=1;", "");
+    let offer = Offer::parse(&unnamed).unwrap();
+    assert_eq!(offer.payload_type, 106);
+    assert!(offer.rewritten().contains("packetization-mode=1;profile-level-id=42e01f"));
+    let main_alone =
+        BROWSER.replace("packetization-mode=1;profile-level-id=42E01F", "profile-level-id=42E01F");
+    assert_eq!(Offer::parse(&main_alone).unwrap().payload_type, 102, "mode 1 comes first");
+}
+
+#[test]
 fn only_the_chosen_codec_and_known_attributes_reach_the_engine() {
     let offer = Offer::parse(BROWSER).unwrap();
     let text = offer.rewritten();
