@@ -12,6 +12,9 @@ const PICTURE_FEEDBACK: u8 = 206;
 const PICTURE_LOSS: u8 = 1;
 const FULL_INTRA_REQUEST: u8 = 4;
 
+const VERSION: u8 = 2;
+const PADDING: u8 = 0x20;
+
 const WORD: usize = 4;
 
 /// Header, and the names of who tells and of whom.
@@ -38,7 +41,7 @@ pub(super) struct Told<'a> {
 pub(super) fn begins_useless(packet: [u8; 2]) -> bool {
     let [first, kind] = packet;
     // RFC 5761: between these no RTP packet can be.
-    let is_rtcp = first >> 6 == 2 && (192..=223).contains(&kind);
+    let is_rtcp = first >> 6 == VERSION && (192..=223).contains(&kind);
     is_rtcp
         && !matches!(kind, SENDER_REPORT | RECEIVER_REPORT | TRANSPORT_FEEDBACK | PICTURE_FEEDBACK)
 }
@@ -51,15 +54,16 @@ pub(super) fn read(compound: &[u8]) -> Told<'_> {
         let Some((packet, after)) = unread.split_at_checked(length) else {
             return Told::default();
         };
-        // Padding is for encryption of another time.
-        if first >> 5 != 0b100 {
+        if first >> 6 != VERSION {
             return Told::default();
         }
+        // Browsers fill up transport-wide feedback, and nothing else.
+        let padded = first & PADDING != 0;
         match (*kind, first & 0x1F) {
             (TRANSPORT_FEEDBACK, TRANSPORT_WIDE) => {
                 told.transport_wide.extend(packet.get(FEEDBACK_HEADER..));
             }
-            (kind, count) if is_of_use(kind, count, length) => told.rest.extend(packet),
+            (kind, count) if !padded && is_of_use(kind, count, length) => told.rest.extend(packet),
             _ => {}
         }
         unread = after;
@@ -110,6 +114,15 @@ mod tests {
     }
 
     #[test]
+    fn transport_wide_feedback_may_be_padded_as_browsers_do_it() {
+        let padded = [0xAF, 205, 0, 4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 9, 9, 0, 0, 3];
+        let told = Told { transport_wide: vec![&padded[12..]], rest: Vec::new() };
+        assert_eq!(read(&padded), told);
+        let report = [0xA0, 201, 0, 2, 1, 2, 3, 4, 0, 0, 0, 4];
+        assert_eq!(rest(&[&report, &REPORT]), REPORT, "nobody pads a report");
+    }
+
+    #[test]
     fn reports_and_requests_go_on_and_nothing_else_does() {
         let of_use: [&[u8]; 4] = [&REPORT, &MISSING, &KEY_FRAME, &INTRA];
         assert_eq!(rest(&of_use), of_use.concat());
@@ -151,7 +164,5 @@ mod tests {
             assert_eq!(read(&compound[..end]), Told::default(), "{end}");
         }
         assert_eq!(read(&[0x16; 40]), Told::default());
-        let padded = [0xA0, 201, 0, 1, 1, 2, 3, 4];
-        assert_eq!(read(&padded), Told::default());
     }
 }
