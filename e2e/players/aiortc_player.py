@@ -102,7 +102,7 @@ def feedback(chance, ssrc):
 
 
 def broken(chance, packet):
-    """Flipped, cut off, longer than it says, or several at once; still known for RTCP by its first two bytes."""
+    """Flipped, cut off, longer than it says, or of another length or count by its header; its kind stays."""
     how = chance.randrange(5)
     if how == 0:
         for _ in range(chance.randint(1, 8)):

@@ -148,8 +148,8 @@ impl Gathering {
     }
 }
 
-/// The candidates of one connection. They are found once: when ICE begins anew, what was found is
-/// still there, and nothing would tell of it again.
+/// The candidates of one connection. They are found once: when ICE begins anew nothing tells of them
+/// again, so that waiting would only end at its limit.
 #[derive(Clone)]
 pub(super) struct Candidates {
     wanted: Gathering,

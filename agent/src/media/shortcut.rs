@@ -36,7 +36,6 @@ fn exit_behind(encoder: &gst::Element) -> Option<gst::Pad> {
 mod tests {
     use std::{sync::mpsc, time::Duration};
 
-    use gstreamer::glib;
     use gstreamer_app::AppSrc;
 
     use super::*;
@@ -46,7 +45,6 @@ mod tests {
     /// How many packets come together behind the two encoders, of a list of three.
     fn packets_at_once(with_shortcut: bool) -> usize {
         gst::init().unwrap();
-        glib::log_set_always_fatal(glib::LogLevels::LEVEL_CRITICAL);
         let pipeline = gst::Pipeline::new();
         if with_shortcut {
             take(pipeline.upcast_ref()).unwrap();

@@ -116,9 +116,13 @@ fn join(
     let first = pieces.first().ok_or(ExportError::NothingRecorded)?;
     let mut init = files[first.file].init()?;
     let mut used: Vec<usize> = pieces.iter().map(|piece| piece.file).collect();
+    // Those of a span alternate where events overlap continuous footage.
+    used.sort_unstable();
     used.dedup();
     if formats_differ(&files, &used, &init)? {
-        declare_in_band(&mut init);
+        if !declare_in_band(&mut init) {
+            return Err(files[first.file].damaged());
+        }
         for index in used {
             let source = &mut files[index];
             source.sets = Some(parameter_sets(&source.init()?).ok_or_else(|| source.damaged())?);

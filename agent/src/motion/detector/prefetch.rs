@@ -28,13 +28,13 @@ pub(super) fn prefetch(_bytes: &[u8]) {}
 mod tests {
     use super::*;
 
+    /// Fails by a fault, which would end the process.
     #[test]
-    fn any_bytes_may_be_asked_for_and_stay_as_they_are() {
-        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(3 * LINE_BYTES + 7).collect();
-        for from in 0..bytes.len() {
+    fn any_bytes_may_be_asked_for() {
+        let bytes = [0; 3 * LINE_BYTES + 7];
+        for from in 0..=bytes.len() {
             prefetch(&bytes[from..]);
             prefetch(&bytes[..from]);
         }
-        assert!(bytes.iter().zip((0..=u8::MAX).cycle()).all(|(byte, meant)| *byte == meant));
     }
 }
