@@ -17,5 +17,6 @@ pub mod relay;
 pub mod sfu;
 pub mod shaper;
 pub mod stack;
+pub mod turn;
 pub mod viewer;
 pub mod wait;

@@ -83,6 +83,34 @@ window.viewer = (() => {
     return { ...offered, first_frame_ms: await accept(offered.session, offered.answer) };
   };
 
+  // Opens a live session with the app's own player, which is let out to TURN servers alone, and
+  // ends it. Gives when the first frame came, in milliseconds after the start, and which way.
+  const watchRelayed = async (cameraId) => {
+    const assets = /\/assets\/[^/]+\//.exec(await (await fetch('/')).text())[0];
+    const { WhepSession } = await import(`${assets}whep.js`);
+    const Unbounded = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Unbounded {
+      constructor(configuration) {
+        super({ ...configuration, iceTransportPolicy: 'relay' });
+      }
+    };
+    const video = document.createElement('video');
+    Object.assign(video, { muted: true, autoplay: true, playsInline: true, width: 320 });
+    document.body.append(video);
+    const begin = performance.now();
+    const player = new WhepSession(cameraId, video, () => {});
+    window.RTCPeerConnection = Unbounded;
+    try {
+      await player.open();
+      return { first_frame_ms: performance.now() - begin, route: await player.route() };
+    } catch (error) {
+      return { route: `none: ${error.message}` };
+    } finally {
+      player.close();
+      video.remove();
+    }
+  };
+
   // What was shown during so many milliseconds: when the frames went to the screen that the page
   // was told of, in milliseconds, and how many went there from the first of these to the last. A
   // busy page is not told of each; a frame that was replaced before it could be shown counts
@@ -209,5 +237,5 @@ window.viewer = (() => {
     return play(URL.createObjectURL(new Blob(blobs, { type: "video/mp4" })), limitMs);
   };
 
-  return { signIn, offer, accept, watch, shown, statistics, framesDecoded, picture, latencies, stop, play: playClip };
+  return { signIn, offer, accept, watch, watchRelayed, shown, statistics, framesDecoded, picture, latencies, stop, play: playClip };
 })();

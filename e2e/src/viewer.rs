@@ -45,6 +45,16 @@ pub struct Watched {
     pub first_frame_ms: Option<f64>,
 }
 
+/// What came of watching by way of a TURN server.
+#[derive(Debug, Deserialize)]
+pub struct Relayed {
+    /// After the player began.
+    #[serde(default)]
+    pub first_frame_ms: Option<f64>,
+    /// `relayed`, `direct`, or why there was no picture.
+    pub route: String,
+}
+
 /// A picture, made small.
 #[derive(Debug, Deserialize)]
 pub struct Picture {
@@ -180,6 +190,11 @@ impl Viewer {
             Ok(Some((watched, shaper)))
         })
         .await
+    }
+
+    /// Opens a live session with the app's own player through TURN alone, and ends it.
+    pub async fn watch_relayed(&self, camera_id: &str) -> Result<Relayed> {
+        self.page.evaluate(&format!("viewer.watchRelayed({})", json!(camera_id))).await
     }
 
     /// What was shown during a while.

@@ -1,7 +1,6 @@
 //! Camera and viewer in two networks that cannot reach each other: live still starts.
 
 use std::{
-    fs,
     net::{IpAddr, Ipv4Addr},
     path::Path,
     time::Duration,
@@ -11,14 +10,14 @@ use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Agent, Scene, Settings, Source},
     network::{Firewall, Networks, RELAY},
-    players::{Aiortc, Seen, Watching},
-    process::Process,
+    players::{Aiortc, Seen, Watching, skipped},
     relay::{Place, Ports},
     stack::{PASSWORD, Scenario, Stack},
+    turn::Coturn,
     wait,
 };
 
-const TURN_SECRET: &str = "a secret that only this test knows";
+const TURN_PORT: u16 = 3478;
 const SOON: Duration = Duration::from_secs(10);
 
 /// Runs a relay on the internet, a camera and a viewer at home, and gives what the viewer saw.
@@ -110,15 +109,12 @@ async fn where_nothing_but_tls_passes_to_the_viewer_turn_over_tls_helps() -> Res
 async fn coturn_helps_as_well() -> Result<()> {
     for (name, firewall) in [("coturn_udp", Firewall::Open), ("coturn_tcp", Firewall::NoUdp)] {
         between_two_homes(name, firewall, async move |directory, homes, aiortc| {
-            let _coturn = coturn(directory)?;
-            let secret = directory.join("turn-secret");
-            fs::write(&secret, TURN_SECRET).context("cannot write the secret")?;
-            let turn = format!(
-                "[turn]\nengine = \"external\"\nsecret_file = \"{}\"\n\
-                 urls = [\"stun:{RELAY}:3478\", \"turn:{RELAY}:3478?transport=udp\", \
-                 \"turn:{RELAY}:3478?transport=tcp\"]\n",
-                secret.display()
-            );
+            let address = RELAY.parse().context("no address")?;
+            let Some(coturn) = Coturn::start(directory, address, TURN_PORT)? else {
+                skipped("coturn is missing: build/install-packages test");
+                return Ok(());
+            };
+            let turn = coturn.section();
             let (_stack, seen) = watch_from_home(directory, homes, firewall, &turn, aiortc).await?;
             let (camera, viewer) = seen.candidates();
             ensure!(camera == "relay" || viewer == "relay", "{seen:?}");
@@ -127,26 +123,6 @@ async fn coturn_helps_as_well() -> Result<()> {
         .await?;
     }
     Ok(())
-}
-
-/// As an operator would run it, with the secret that the relay has.
-fn coturn(directory: &Path) -> Result<Process> {
-    let secret = format!("--static-auth-secret={TURN_SECRET}");
-    let address = format!("--listening-ip={RELAY}");
-    let arguments = [
-        "-n",
-        "--use-auth-secret",
-        &secret,
-        "--realm=nightjar",
-        &address,
-        "--no-tls",
-        "--no-dtls",
-        "--no-cli",
-        "--log-file=stdout",
-        "--simple-log",
-        "--pidfile=/dev/null",
-    ];
-    Process::start(Path::new("turnserver"), arguments, &directory.join("coturn.log"))
 }
 
 async fn relayed_bytes_are_counted_and_allocations_end(stack: &Stack) -> Result<()> {

@@ -11,10 +11,12 @@ use super::{
     report::{Figure, percentile},
 };
 use crate::{
-    agent::{Scene, Settings, Source},
+    agent::{Agent, Scene, Settings, Source},
     browser::Browser,
     feed::Feed,
+    relay::{Place, Ports},
     stack::{EMAIL, PASSWORD, Stack},
+    turn::Coturn,
     viewer::Viewer,
 };
 
@@ -75,6 +77,37 @@ pub(super) async fn live(directory: &Path) -> Result<Vec<Figure>> {
         Figure::new("WHEP POST to answer, p50 of 20", percentile(&answers, 50), "ms"),
         Figure::new("glass to glass, p50", percentile(&ages, 50), "ms"),
         Figure::new("glass to glass, p95", percentile(&ages, 95), "ms").at_most(80.0),
+    ])
+}
+
+/// The app's player to its first frame, through coturn alone.
+pub(super) async fn turn(directory: &Path) -> Result<Vec<Figure>> {
+    fs::create_dir_all(directory).context("cannot make the bench's directory")?;
+    let coturn = Coturn::start_on_loopback(directory)?;
+    let coturn = coturn.context("coturn is missing: build/install-packages test")?;
+    let place = Place { turn: coturn.section(), ..Place::loopback(Ports::free()?) };
+    let agent = Agent::prepare(directory, &Settings::new(Source::Synthetic(scene())))?;
+    let stack = Stack::start_with(directory, place, agent, PASSWORD).await?;
+    let (_browser, viewer) = viewer(directory, &stack).await?;
+    stack.agent.live_worker_after(None, WATCH).await?;
+    let mut joins = Vec::new();
+    for _ in 0..JOINS {
+        let relayed = viewer.watch_relayed(&stack.camera_id).await?;
+        ensure!(relayed.route == "relayed", "not through coturn: {relayed:?}");
+        joins.push(relayed.first_frame_ms.context("a live session without a frame")?);
+    }
+    Ok(vec![
+        Figure::new(
+            "through coturn, start to first frame, p50 of 20",
+            percentile(&joins, 50),
+            "ms",
+        ),
+        Figure::new(
+            "through coturn, start to first frame, p95 of 20",
+            percentile(&joins, 95),
+            "ms",
+        )
+        .at_most(500.0),
     ])
 }
 

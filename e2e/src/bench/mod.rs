@@ -22,7 +22,8 @@ pub use self::{
 use crate::programs;
 
 /// In the order of the table.
-const MEASUREMENTS: &[&str] = &["live", "motion", "uploads", "load", "loss", "narrow", "churn"];
+const MEASUREMENTS: &[&str] =
+    &["live", "turn", "motion", "uploads", "load", "loss", "narrow", "churn"];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
 /// one measurement is made and nothing is written.
@@ -57,6 +58,7 @@ pub async fn run(document: &Path, only: Option<&str>) -> Result<()> {
 async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
     match name {
         "live" => measure::live(directory).await,
+        "turn" => measure::turn(directory).await,
         "motion" => measure::motion(directory).await,
         "uploads" => uploads::uploads(directory).await,
         "load" => measure::load(directory).await,
