@@ -113,7 +113,7 @@ async fn reported(
     }
     let text = serde_json::to_string(&statistics).map_err(anyhow::Error::from)?;
     let now = app.now();
-    match live::set_statistics(&app.db, session_id, camera_id, &text, now).await? {
+    match live::set_statistics(&app.db.unsynced(), session_id, camera_id, &text, now).await? {
         Some(row) => tell(app, row).await,
         None => Ok(()),
     }
@@ -123,7 +123,7 @@ async fn reported(
 pub(in crate::domain) async fn end_forgotten(app: &App, camera_id: CameraId) -> Result<()> {
     let now = app.now();
     let before = now.minus(FORGOTTEN_AFTER);
-    for row in live::complete_forgotten(&app.db, camera_id, before, now).await? {
+    for row in live::complete_forgotten(&app.db.unsynced(), camera_id, before, now).await? {
         ended(app, row).await?;
     }
     Ok(())
@@ -133,7 +133,9 @@ pub(in crate::domain) async fn fail_of_offline_camera(
     app: &App,
     camera_id: CameraId,
 ) -> Result<()> {
-    for row in live::fail_of_camera(&app.db, camera_id, "camera_offline", app.now()).await? {
+    for row in
+        live::fail_of_camera(&app.db.unsynced(), camera_id, "camera_offline", app.now()).await?
+    {
         ended(app, row).await?;
     }
     Ok(())

@@ -114,7 +114,7 @@ pub async fn list(
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let before = now.minus(ANSWER_WAIT.saturating_mul(2));
-    for row in live::expire_unanswered(&app.db, before, now).await? {
+    for row in live::expire_unanswered(&app.db.unsynced(), before, now).await? {
         send(app, row.camera_id, &Signal::bye(row.session_id, "no_answer")).await?;
         ended(app, row).await?;
     }
@@ -137,7 +137,7 @@ async fn finish(
     reason: &str,
 ) -> Result<bool> {
     let now = app.now();
-    let row = live::finish(&app.db, session_id, camera_id, state, reason, now).await?;
+    let row = live::finish(&app.db.unsynced(), session_id, camera_id, state, reason, now).await?;
     let changed = row.is_some();
     if let Some(row) = row {
         ended(app, row).await?;

@@ -143,7 +143,7 @@ async fn begin(app: &App, caller: Caller, camera: &CameraRow) -> Result<SessionR
         etag: Some(secrets::short_token()?),
         statistics: None,
     };
-    live::insert(&app.db, &row).await?;
+    live::insert(&app.db.unsynced(), &row).await?;
     Ok(row)
 }
 
@@ -173,7 +173,9 @@ async fn connect(
     waiting.end();
     match answered {
         Ok(Reply::Here(description)) => {
-            if let Some(row) = live::mark_streaming(&app.db, session_id, camera_id).await? {
+            if let Some(row) =
+                live::mark_streaming(&app.db.unsynced(), session_id, camera_id).await?
+            {
                 tell(app, row).await?;
             }
             Ok(Reply::Here(description))
@@ -387,7 +389,7 @@ pub async fn restart(
         return Err(Error::conflict("session_ended", "The camera is watched at an SFU now."));
     };
     let etag = secrets::short_token()?;
-    if !live::set_etag(&app.db, session_id, session.etag.as_deref(), &etag).await? {
+    if !live::set_etag(&app.db.unsynced(), session_id, session.etag.as_deref(), &etag).await? {
         return Err(Error::conflict("restarted_twice", "ICE was restarted at the same time."));
     }
     Ok(Opened { session_id, answer: sdp::ice_fragment(&answer)?, etag, ice_servers })

@@ -78,6 +78,9 @@ pub enum Db {
     Postgres(postgres::Postgres),
 }
 
+/// The database without its care for power cuts: see [`Db::unsynced`].
+pub struct Unsynced<'db>(&'db Db);
+
 /// Takes effect at [`Transaction::commit`]; dropped before, it never happened.
 pub enum Transaction {
     Sqlite(sqlite::Transaction),
@@ -110,6 +113,13 @@ impl Db {
         })
     }
 
+    /// For what nobody needs to know after a power cut, and what somebody waits for now. SQLite does
+    /// not wait for the disk: a statement may be lost, with all unsynced ones after it, and the
+    /// database stays whole. Of PostgreSQL, the server's own settings decide.
+    pub fn unsynced(&self) -> Unsynced<'_> {
+        Unsynced(self)
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
         self.query("select 1", Vec::new()).await.map(drop)
@@ -128,6 +138,22 @@ impl Executor for Db {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(sql, values).await,
             Self::Postgres(postgres) => postgres.execute(sql, values).await,
+        }
+    }
+}
+
+impl Executor for Unsynced<'_> {
+    async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        match self.0 {
+            Db::Sqlite(sqlite) => sqlite.query_unsynced(sql, values).await,
+            Db::Postgres(postgres) => postgres.query(sql, values).await,
+        }
+    }
+
+    async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
+        match self.0 {
+            Db::Sqlite(sqlite) => sqlite.execute_unsynced(sql, values).await,
+            Db::Postgres(postgres) => postgres.execute(sql, values).await,
         }
     }
 }

@@ -101,6 +101,25 @@ impl Sqlite {
         blocking(move || changes(prepare(&writer, sql, values)?)).await
     }
 
+    /// A statement that writes, and is not waited for until it is on the disk.
+    pub(super) async fn query_unsynced(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<Vec<Row>, DbError> {
+        let writer = self.writer.clone().lock_owned().await;
+        blocking(move || unsynced(&writer, || rows(prepare(&writer, sql, values)?))).await
+    }
+
+    pub(super) async fn execute_unsynced(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<u64, DbError> {
+        let writer = self.writer.clone().lock_owned().await;
+        blocking(move || unsynced(&writer, || changes(prepare(&writer, sql, values)?))).await
+    }
+
     pub(super) async fn begin(&self) -> Result<Transaction, DbError> {
         let writer = Open(self.writer.clone().lock_owned().await);
         let writer = blocking(move || {
@@ -181,6 +200,17 @@ fn connect(path: &PathBuf) -> Result<Connection, DbError> {
     Ok(connection)
 }
 
+/// Does `work` without a sync at its end. A later commit with one brings it to the disk, too.
+fn unsynced<T>(
+    writer: &Connection,
+    work: impl FnOnce() -> Result<T, DbError>,
+) -> Result<T, DbError> {
+    writer.execute_batch("pragma synchronous = normal")?;
+    let answer = work();
+    writer.execute_batch("pragma synchronous = full")?;
+    answer
+}
+
 /// SQLite numbers `$1`, `$2`, … by their first appearance, so they are bound by name.
 fn prepare<'connection>(
     connection: &'connection Connection,
@@ -236,4 +266,25 @@ async fn blocking<T: Send + 'static>(
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_follows_an_unsynced_statement_is_synced_again() {
+        const FULL: i64 = 2;
+        let directory = tempfile::tempdir().unwrap();
+        let sqlite = Sqlite::open(directory.path().join("relay.db")).await.unwrap();
+        sqlite.execute("create table facts (fact text)", Vec::new()).await.unwrap();
+        let fact = vec![Value::from("kept")];
+        sqlite.execute_unsynced("insert into facts values ($1)", fact).await.unwrap();
+        sqlite.execute_unsynced("insert into nothing values (1)", Vec::new()).await.unwrap_err();
+        let facts = sqlite.query("select fact from facts", Vec::new()).await.unwrap();
+        assert_eq!(facts[0].text(0).unwrap(), "kept");
+        // No `select`: it asks the connection that writes.
+        let setting = sqlite.query("pragma synchronous", Vec::new()).await.unwrap();
+        assert_eq!(setting[0].integer(0).unwrap(), FULL);
+    }
 }
