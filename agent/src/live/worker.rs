@@ -3,6 +3,7 @@
 //! when that closes.
 
 mod connection;
+mod spare;
 
 use std::{
     collections::HashMap,
@@ -27,7 +28,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use self::connection::{Connection, Viewer, open};
+use self::{
+    connection::{Connection, Viewer, open},
+    spare::Ahead,
+};
 use super::{
     quality::Quality,
     wire::{Control, EndReason, Report, Sdp, Statistics, ToWorker, Writer, read_to_worker},
@@ -38,7 +42,8 @@ use crate::{
     media::{
         layers::Bounds,
         measure::Sample,
-        peer::{self, OnEvent, Peer, PeerError, PeerEvent, SharedFrame},
+        offer::Offer,
+        peer::{self, OnEvent, Peer, PeerError, PeerEvent, SharedFrame, Spare},
     },
 };
 
@@ -159,6 +164,7 @@ enum Event {
     Restarted(SessionId, Result<String, PeerError>),
     Measured(SessionId, Sample),
     Peer(SessionId, PeerEvent),
+    Prepared(anyhow::Result<Spare>),
 }
 
 /// All connections of this worker.
@@ -167,6 +173,7 @@ struct Viewers {
     /// The newest key frame of the main layer and what followed it, as long as it is fresh.
     recent: Vec<SharedFrame>,
     recent_since: MonotonicNanos,
+    ahead: Ahead,
     events: mpsc::Sender<Event>,
     reports: mpsc::Sender<Report>,
     quality: Quality,
@@ -185,6 +192,7 @@ impl Viewers {
             by_session: HashMap::new(),
             recent: Vec::new(),
             recent_since: MonotonicNanos::default(),
+            ahead: Ahead::Missing,
             events,
             reports,
             quality: Quality::new(Bounds::default()),
@@ -274,8 +282,13 @@ impl Viewers {
         trickle: bool,
     ) {
         let (events, on_event) = self.begin(session_id);
+        let offer = match Offer::parse(&sdp.0) {
+            Ok(offer) => offer,
+            Err(error) => return self.event(Event::Answered(session_id, Err(error.into()))),
+        };
+        let spare = self.ahead.take();
         self.tracker.spawn(async move {
-            let answer = Peer::answer(&sdp.0, &ice_servers, trickle, on_event).await;
+            let answer = Peer::answer(spare, offer, &ice_servers, trickle, on_event).await;
             let _ = events.send(Event::Answered(session_id, answer)).await;
         });
     }
@@ -378,6 +391,7 @@ impl Viewers {
             Event::Peer(session_id, PeerEvent::Ended) => {
                 self.end(session_id, EndReason::ViewerGone);
             }
+            Event::Prepared(made) => self.prepared(made),
         }
     }
 
@@ -454,6 +468,7 @@ impl Viewers {
             self.end(session_id, EndReason::ViewerGone);
         }
         self.adapt(now);
+        self.prepare();
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
             self.measure();

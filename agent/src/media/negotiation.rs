@@ -28,12 +28,11 @@ const STEP_LIMIT: Duration = Duration::from_secs(20);
 const ICE_PACING_MS: u32 = 5;
 
 /// A `webrtcbin` that asks no router and no TCP peer for help.
-pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
+pub(super) fn element() -> anyhow::Result<gst::Element> {
     let webrtc = gst::ElementFactory::make("webrtcbin")
         .property_from_str("bundle-policy", "max-bundle")
         .build()
         .context("GStreamer has no webrtcbin: install gstreamer1.0-plugins-bad")?;
-    use_servers(&webrtc, servers);
     let ice = webrtc.property::<Option<glib::Object>>("ice-agent").context("no ICE agent")?;
     if ice.has_property("agent") {
         let agent = ice.property::<glib::Object>("agent");
@@ -50,7 +49,8 @@ pub(super) fn element(servers: &IceServers) -> anyhow::Result<gst::Element> {
     Ok(webrtc)
 }
 
-fn use_servers(webrtc: &gst::Element, servers: &IceServers) {
+/// Is called before candidates are gathered.
+pub(super) fn use_servers(webrtc: &gst::Element, servers: &IceServers) {
     if let Some(url) = &servers.stun {
         webrtc.set_property("stun-server", url);
     }

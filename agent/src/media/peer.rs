@@ -1,42 +1,33 @@
 //! One WebRTC connection, of a viewer or to an SFU: a pipeline of its own, so that its failures
 //! are its own.
 
+mod graph;
 mod publication;
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use gstreamer::{self as gst, prelude::*};
-use gstreamer_app::AppSrc;
-use gstreamer_video::UpstreamForceKeyUnitEvent;
-use gstreamer_webrtc::WebRTCPeerConnectionState;
+use gstreamer as gst;
 use nightjar_shared::signal::IceServer;
 use tokio::task::spawn_blocking;
 
+use self::graph::Graph;
+pub use self::graph::Spare;
 pub use super::packets::SharedFrame;
 use super::{
-    congestion::Estimator,
-    feedback,
     hub::lock,
     ice::IceServers,
-    inside,
     layers::LayerChoice,
     measure::{self, Sample},
     negotiation::{self, Candidates, Gathering, Offered},
     offer::{InvalidOffer, Offer},
-    packets::{Packets, Stream},
-    playout,
-    resending::Resending,
-    shortcut,
+    packets::Packets,
 };
 use crate::{
-    clock::{MonotonicNanos, monotonic_now, unix_now},
+    clock::{MonotonicNanos, monotonic_now},
     frame::Layer,
 };
 
@@ -88,7 +79,8 @@ pub enum PeerError {
 /// Makes and drops a connection, so that the first viewer does not wait for plugins to load.
 pub async fn warm_up() -> anyhow::Result<()> {
     gst::init().context("GStreamer does not start")?;
-    let (peer, _) = Peer::answer(WARM_UP_OFFER, &[], false, Arc::new(|_| {})).await?;
+    let offer = Offer::parse(WARM_UP_OFFER)?;
+    let (peer, _) = Peer::answer(None, offer, &[], false, Arc::new(|_| {})).await?;
     peer.close().await;
     Ok(())
 }
@@ -116,24 +108,24 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Answers a viewer's offer. The answer carries the candidates that are found soon, or none if
-    /// the viewer hears of them by events (`trickle`).
+    /// Answers a viewer's offer, sooner with a spare. The answer carries the candidates that are
+    /// found soon, or none if the viewer hears of them by events (`trickle`).
     pub async fn answer(
-        offer: &str,
+        spare: Option<Spare>,
+        offer: Offer,
         servers: &[IceServer],
         trickle: bool,
         on_event: OnEvent,
     ) -> Result<(Self, String), PeerError> {
-        let offer = Offer::parse(offer)?;
         let servers = IceServers::new(servers);
         let gathering = if trickle { Gathering::None } else { Gathering::with(&servers) };
         let parsed = offer.clone();
-        let graph = spawn_blocking(move || Graph::start(&parsed, &servers, &on_event))
+        let graph = spawn_blocking(move || Graph::start(spare, &parsed, &servers, &on_event))
             .await
             .map_err(|panic| PeerError::Engine(panic.into()))?
             .map_err(PeerError::Engine)?;
-        let candidates = Candidates::watch(&graph.webrtc, gathering);
-        let answer = negotiation::answer(&graph.webrtc, &offer, candidates.clone()).await;
+        let candidates = Candidates::watch(graph.webrtc(), gathering);
+        let answer = negotiation::answer(graph.webrtc(), &offer, candidates.clone()).await;
         match answer {
             Ok(mut answer) => {
                 answer.push_str(&graph.clock_line());
@@ -240,7 +232,7 @@ impl Peer {
         self.offer = offer.clone();
         // The viewer was silent while its network changed.
         self.graph.last_heard.store(monotonic_now().0, Ordering::Relaxed);
-        let (webrtc, candidates) = (self.graph.webrtc.clone(), self.candidates.clone());
+        let (webrtc, candidates) = (self.graph.webrtc().clone(), self.candidates.clone());
         let negotiating = Arc::clone(&self.negotiating);
         Ok(async move {
             let _turn = negotiating.lock().await;
@@ -251,7 +243,7 @@ impl Peer {
     /// How the connection fares now.
     pub fn measure(&self) -> impl Future<Output = Option<Sample>> + Send + use<> {
         let frames_sent = self.frames_sent;
-        let statistics = negotiation::statistics(&self.graph.webrtc);
+        let statistics = negotiation::statistics(self.graph.webrtc());
         async move { Some(measure::read(statistics.await?.as_ref(), frames_sent)) }
     }
 
@@ -263,7 +255,7 @@ impl Peer {
     /// Adds a candidate, as in `a=candidate:` without the `a=`. What is not one is ignored.
     pub fn add_candidate(&self, candidate: &str, mid: Option<&str>) {
         if let Some(section) = self.offer.section_of(mid) {
-            negotiation::add_candidate(&self.graph.webrtc, section, candidate);
+            negotiation::add_candidate(self.graph.webrtc(), section, candidate);
         }
     }
 
@@ -286,154 +278,4 @@ impl Peer {
             tracing::error!("closing a viewer's pipeline panicked");
         }
     }
-}
-
-/// `appsrc ! webrtcbin`.
-struct Graph {
-    pipeline: gst::Pipeline,
-    source: AppSrc,
-    webrtc: gst::Element,
-    last_heard: Arc<AtomicU64>,
-    estimator: Arc<Mutex<Estimator>>,
-    resending: Resending,
-    stream: Stream,
-}
-
-impl Graph {
-    fn start(offer: &Offer, servers: &IceServers, on_event: &OnEvent) -> anyhow::Result<Self> {
-        let source = AppSrc::builder()
-            .format(gst::Format::Time)
-            .is_live(true)
-            .max_buffers(0)
-            .max_bytes(0)
-            .build();
-        // Fixed here, as no packet has flowed when the answer names it.
-        let stream = Stream::new().context("no randomness")?;
-        let webrtc = negotiation::element(servers)?;
-        let pipeline = gst::Pipeline::new();
-        pipeline.add_many([source.upcast_ref(), &webrtc])?;
-        negotiation::add_stream(&webrtc, &source, offer, stream.ssrc)?;
-        let estimator = Arc::default();
-        let output = source.static_pad("src").context("appsrc without a pad")?;
-        let resending = Resending::watch(&webrtc, stream.ssrc, offer.transport_cc)?;
-        feedback::watch(&webrtc, &estimator, &resending)?;
-        shortcut::take(&webrtc)?;
-        if let Some(id) = offer.playout_delay {
-            playout::watch(&output, id, &resending);
-        }
-        let last_heard = Arc::new(AtomicU64::new(0));
-        watch_arrivals(&webrtc, &last_heard)?;
-        watch_key_frame_requests(&source, on_event)?;
-        watch_connection(&webrtc, &pipeline, on_event)?;
-        let on_candidate = Arc::clone(on_event);
-        negotiation::watch_candidates(&webrtc, move |section, candidate| {
-            on_candidate(PeerEvent::Candidate(section, candidate));
-        });
-        pipeline.use_clock(Some(&gst::SystemClock::obtain()));
-        pipeline.set_start_time(gst::ClockTime::NONE);
-        pipeline.set_base_time(gst::ClockTime::ZERO);
-        let this = Self { pipeline, source, webrtc, last_heard, estimator, resending, stream };
-        this.pipeline
-            .set_state(gst::State::Playing)
-            .context("a viewer's pipeline does not start")?;
-        Ok(this)
-    }
-}
-
-impl Graph {
-    /// Tells which RTP time is which time of day, so that a player knows when each picture was
-    /// captured: RTP times count capture times at 90 kHz.
-    fn clock_line(&self) -> String {
-        let rtp_time = self.stream.rtp_time(monotonic_now());
-        format!("a=nightjar-clock:{rtp_time} {}\r\n", unix_now().0)
-    }
-}
-
-impl Drop for Graph {
-    fn drop(&mut self) {
-        // A pipeline that is freed while it plays crashes.
-        let _ = self.pipeline.set_state(gst::State::Null);
-        if let Some(bus) = self.pipeline.bus() {
-            bus.unset_sync_handler();
-        }
-    }
-}
-
-/// Notes when packets arrive: `webrtcbin` never reports a peer that vanished.
-fn watch_arrivals(webrtc: &gst::Element, last_heard: &Arc<AtomicU64>) -> anyhow::Result<()> {
-    let last_heard = Arc::clone(last_heard);
-    inside::with_each(webrtc, "nicesrc", move |receiver| {
-        let last_heard = Arc::clone(&last_heard);
-        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-        if let Some(pad) = receiver.static_pad("src") {
-            pad.add_probe(kinds, move |_, _| {
-                last_heard.store(monotonic_now().0, Ordering::Relaxed);
-                gst::PadProbeReturn::Ok
-            });
-        }
-    })
-}
-
-/// A viewer that lost pictures asks for a key frame; the request travels up to the source.
-fn watch_key_frame_requests(source: &AppSrc, on_event: &OnEvent) -> anyhow::Result<()> {
-    let pad = source.static_pad("src").context("appsrc without a pad")?;
-    let on_event = Arc::clone(on_event);
-    pad.add_probe(gst::PadProbeType::EVENT_UPSTREAM, move |_, info| {
-        if info.event().is_some_and(|event| UpstreamForceKeyUnitEvent::parse(event).is_ok()) {
-            on_event(PeerEvent::KeyFrameWanted);
-        }
-        // The source makes nothing of it.
-        gst::PadProbeReturn::Ok
-    });
-    Ok(())
-}
-
-fn watch_connection(
-    webrtc: &gst::Element,
-    pipeline: &gst::Pipeline,
-    on_event: &OnEvent,
-) -> anyhow::Result<()> {
-    let on_state = Arc::clone(on_event);
-    let connected = pipeline.downgrade();
-    webrtc.connect_notify(Some("connection-state"), move |webrtc, _| {
-        let event = match webrtc.property::<WebRTCPeerConnectionState>("connection-state") {
-            WebRTCPeerConnectionState::Connected => {
-                // Now that the way to the network is whole, all of it can learn of the latency.
-                if let Some(pipeline) = connected.upgrade() {
-                    learn_latency(&pipeline);
-                }
-                PeerEvent::Connected
-            }
-            WebRTCPeerConnectionState::Failed | WebRTCPeerConnectionState::Closed => {
-                PeerEvent::Ended
-            }
-            _ => return,
-        };
-        on_state(event);
-    });
-    let bus = pipeline.bus().context("a pipeline without a bus")?;
-    let on_event = Arc::clone(on_event);
-    let pipeline = pipeline.downgrade();
-    bus.set_sync_handler(move |_, message| {
-        match message.view() {
-            gst::MessageView::Error(error) => {
-                tracing::debug!(error = %error.error(), "a viewer's pipeline failed");
-                on_event(PeerEvent::Ended);
-            }
-            // Elements join while it plays.
-            gst::MessageView::Latency(_) => {
-                if let Some(pipeline) = pipeline.upgrade() {
-                    learn_latency(&pipeline);
-                }
-            }
-            _ => {}
-        }
-        gst::BusSyncReply::Drop
-    });
-    Ok(())
-}
-
-/// Without a known latency no sender reports are made.
-fn learn_latency(pipeline: &gst::Pipeline) {
-    pipeline.call_async(|pipeline| _ = pipeline.recalculate_latency());
 }

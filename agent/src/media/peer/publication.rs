@@ -17,12 +17,12 @@ impl Peer {
         let servers = IceServers::new(servers);
         let gathering = if complete { Gathering::with(&servers) } else { Gathering::None };
         let parts = offer.clone();
-        let graph = spawn_blocking(move || Graph::start(&parts, &servers, &on_event))
+        let graph = spawn_blocking(move || Graph::start(None, &parts, &servers, &on_event))
             .await
             .map_err(|panic| PeerError::Engine(panic.into()))?
             .map_err(PeerError::Engine)?;
-        let candidates = Candidates::watch(&graph.webrtc, gathering);
-        match negotiation::offer(&graph.webrtc, &offer, candidates.clone()).await {
+        let candidates = Candidates::watch(graph.webrtc(), gathering);
+        match negotiation::offer(graph.webrtc(), &offer, candidates.clone()).await {
             Ok(offered) => {
                 let text = offered.text.clone();
                 let mut peer = Self::new(graph, offer.described_by(&text), candidates);
@@ -44,7 +44,7 @@ impl Peer {
         answer: String,
         servers: &[IceServer],
     ) -> impl Future<Output = Result<(), PeerError>> + Send + use<> {
-        let (webrtc, offered) = (self.graph.webrtc.clone(), self.offered.take());
+        let (webrtc, offered) = (self.graph.webrtc().clone(), self.offered.take());
         let servers = IceServers::new(servers);
         async move {
             // A second answer changes nothing.
