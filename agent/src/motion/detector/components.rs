@@ -88,6 +88,14 @@ impl Component {
         (width * height / self.blocks.max(1.0)).max(1.0)
     }
 
+    /// Its length, as a multiple of its mean breadth: of a square, one; of a thread, many.
+    pub(super) fn slenderness(&self) -> f32 {
+        let width = (self.span.right - self.span.left + 1) as f32;
+        let height = (self.span.bottom - self.span.top + 1) as f32;
+        let filled = self.pixels / (BLOCK * BLOCK) as f32;
+        width.max(height).powi(2) / filled.max(1.0)
+    }
+
     /// Enough of its blocks have structure of their own: light has none.
     pub(super) fn is_structured(&self, tuning: &Tuning) -> bool {
         self.object_blocks >= (tuning.structure_share * self.blocks).max(1.0)

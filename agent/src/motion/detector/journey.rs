@@ -220,6 +220,7 @@ impl Journey {
         seen.pixels >= tuning.area_large * around.all_pixels
             && seen.density() >= tuning.density_large
             && seen.sparseness() <= tuning.sparse
+            && seen.slenderness() <= tuning.slender
             && seen.mean_restless() < tuning.restless_calm
             && around.alike <= tuning.clutter_free
             && self.unrest <= tuning.unrest_large
@@ -241,6 +242,7 @@ impl Journey {
             && seen.moving_blocks >= tuning.moving_share * seen.blocks
             && seen.density() >= tuning.density_large
             && seen.sparseness() <= tuning.sparse
+            && seen.slenderness() <= tuning.slender
             && seen.object_blocks >= tuning.share_large * seen.blocks
     }
 

@@ -85,6 +85,8 @@ pub struct Tuning {
     pub straightness: f32,
     /// Blocks that an object may span for each that it fills; beyond, it must travel further.
     pub sparse: f32,
+    /// How many times its mean breadth a large thing may be long to be believed before it travels.
+    pub slender: f32,
     /// Frames in which an object must have been seen.
     pub hits: f32,
     /// Seconds over which an object must have been seen.
@@ -256,6 +258,7 @@ impl Default for Tuning {
             smooth_s: 0.3,
             straightness: 0.6,
             sparse: 2.5,
+            slender: 20.0,
             hits: 3.0,
             age_s: 0.15,
             lengths_per_s: 15.0,
