@@ -134,7 +134,11 @@ impl Message {
         let (reference, rest) = rest.split_first_chunk::<3>()?;
         let (count, mut rest) = rest.split_first()?;
         let packets = usize::from(u16::from_be_bytes(*packets));
-        let mut symbols = Vec::with_capacity(packets.min(REMEMBERED));
+        // A few bytes may claim to tell of 65,535: nobody needs to know of more than is remembered.
+        if packets > REMEMBERED {
+            return None;
+        }
+        let mut symbols = Vec::with_capacity(packets);
         while symbols.len() < packets {
             let (chunk, after) = rest.split_first_chunk()?;
             add_symbols(u16::from_be_bytes(*chunk), packets, &mut symbols);
@@ -282,8 +286,9 @@ mod tests {
             assert_eq!(sent(9).feedback(&whole[..end]), [], "{end}");
         }
         assert_eq!(sent(9).feedback(&message(0, 1, 1, 0, &[0x60, 1, 4])), [], "no such symbol");
-        let all_lost = sent(9).feedback(&message(0, 0xFFFF, 1, 0, &[0, 0]));
+        let all_lost = sent(9).feedback(&message(0, 900, 1, 0, &[0, 0]));
         assert_eq!(all_lost.len(), 9, "a run of none means all that are left");
+        assert_eq!(sent(9).feedback(&message(0, 0xFFFF, 1, 0, &[0, 0])), [], "far too many");
         let mut chance = Seeded::new(1);
         for _ in 0..50_000 {
             let mut numbers = sent(5);
