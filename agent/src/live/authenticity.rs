@@ -35,8 +35,10 @@ pub(super) enum Refusal {
     WrongSignature,
     #[error("the viewer's key is none that an owner let in")]
     NotEnrolled,
-    #[error("the proof is old, or was seen before")]
+    #[error("the proof was seen before")]
     Replayed,
+    #[error("the proof is old, or from ahead: the clocks of viewer and camera differ")]
+    Stale,
 }
 
 /// Whom a camera trusts.
@@ -84,7 +86,11 @@ impl Authenticity {
         }
         let viewer = fingerprint(offer);
         match (attribute(offer, VIEWER_ATTRIBUTE), self.mode) {
-            (Some(proof), _) => self.check(proof, viewer.as_deref(), now)?,
+            (Some(proof), mode) => match self.check(proof, viewer.as_deref(), now) {
+                // As good as none: who replays it could as well leave it out.
+                Err(Refusal::Stale) if mode == AuthenticityMode::Prefer => {}
+                judged => judged?,
+            },
             (None, AuthenticityMode::Require) => return Err(Refusal::NoProof),
             (None, _) => {}
         }
@@ -110,7 +116,10 @@ impl Authenticity {
             return Err(Refusal::WrongSignature);
         }
         let stale = |now: UnixMillis| now.0.abs_diff(proof.issued_at.0) > PROOF_AGE_MS;
-        if now.is_some_and(stale) || self.seen.contains(&proof.signature) {
+        if now.is_some_and(stale) {
+            return Err(Refusal::Stale);
+        }
+        if self.seen.contains(&proof.signature) {
             return Err(Refusal::Replayed);
         }
         // A camera that knows no owner cannot tell viewers apart: a proof adds nothing there.
@@ -255,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_for_another_camera_or_role_or_time_is_refused() {
+    fn a_proof_for_another_camera_or_role_is_refused() {
         let mut scene = scene(AuthenticityMode::Prefer);
         let bare = description("AA:01");
         let other = with(&bare, &proof(&scene.owner, CameraId::generate(), "AA:01"));
@@ -263,11 +272,21 @@ mod tests {
         let good = proof(&scene.owner, scene.camera_id, "AA:01");
         let role = with(&bare, &ViewerProof { role: "admin".to_owned(), ..good.clone() });
         assert_eq!(scene.admit(&role), Err(Refusal::WrongSignature));
+    }
+
+    #[test]
+    fn a_proof_of_another_time_is_as_good_as_none() {
         let later = Some(UnixMillis(NOW.0 + 700_000));
-        let offer = with(&bare, &good);
-        let session_id = SessionId::generate();
-        assert_eq!(scene.camera.admit(session_id, &offer, later), Err(Refusal::Replayed));
-        assert_eq!(scene.camera.admit(session_id, &offer, None), Ok(()), "no clock, no age");
+        for (mode, judged) in
+            [(AuthenticityMode::Require, Err(Refusal::Stale)), (AuthenticityMode::Prefer, Ok(()))]
+        {
+            let mut scene = scene(mode);
+            let proof = proof(&scene.owner, scene.camera_id, "AA:01");
+            let offer = with(&description("AA:01"), &proof);
+            let session_id = SessionId::generate();
+            assert_eq!(scene.camera.admit(session_id, &offer, later), judged, "{mode:?}");
+            assert_eq!(scene.camera.admit(session_id, &offer, None), Ok(()), "no clock, no age");
+        }
     }
 
     #[test]
