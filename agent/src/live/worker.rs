@@ -2,6 +2,7 @@
 //! It has no key and no file, gets encoded frames and signals over its standard input, and ends
 //! when that closes.
 
+mod confine;
 mod connection;
 mod spare;
 
@@ -74,6 +75,12 @@ const FRESH: Duration = Duration::from_millis(300);
 
 /// Runs the worker until the agent closes its standard input. Blocks; makes a runtime of its own.
 pub fn run() -> anyhow::Result<()> {
+    // Before there is a second thread, which it would not bind.
+    match confine::confine() {
+        Ok(true) => {}
+        Ok(false) => tracing::debug!("the kernel has no Landlock: the worker is not confined"),
+        Err(error) => tracing::warn!(%error, "the live worker is not confined"),
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

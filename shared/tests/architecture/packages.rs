@@ -50,6 +50,7 @@ const AGENT: Package = Package {
         ("rustls_native_certs", &["tls.rs"]),
         ("rustls_pki_types", &["tls.rs"]),
         ("jiff", &["schedule.rs"]),
+        ("landlock", &["live/worker/confine.rs"]),
         ("sd_notify", &["shutdown.rs"]),
         ("toml", &["config.rs", "pairing.rs", "uplink/claim.rs"]),
         ("tracing_subscriber", &["logging.rs"]),
