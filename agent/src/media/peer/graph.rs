@@ -1,8 +1,12 @@
 //! What a connection is made of: `appsrc ! webrtcbin`, in a pipeline of its own.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -19,6 +23,11 @@ use crate::{
         packets::Stream, playout, resending::Resending, shortcut,
     },
 };
+
+/// How long pictures that wait may still leave when a connection is closed. They take a millisecond,
+/// or for ever where nobody takes them.
+const DRAIN_LIMIT: Duration = Duration::from_millis(50);
+const DRAIN_STEP: Duration = Duration::from_millis(2);
 
 /// A media engine that runs and has nobody to talk to, made ahead of the next connection. Dropping
 /// it blocks for some milliseconds, as making it does.
@@ -67,6 +76,17 @@ pub(super) struct Graph {
     pub(super) resending: Resending,
     pub(super) stream: Stream,
     engine: Spare,
+}
+
+impl Drop for Graph {
+    /// `GStreamer` 1.22 complains when it is stopped just as a source hands a list of buffers out: what
+    /// waits may leave first, if somebody takes it.
+    fn drop(&mut self) {
+        let until = Instant::now() + DRAIN_LIMIT;
+        while self.source.current_level_buffers() > 0 && Instant::now() < until {
+            thread::sleep(DRAIN_STEP);
+        }
+    }
 }
 
 impl Graph {
