@@ -16,6 +16,16 @@ pub enum Layer {
     Low,
 }
 
+impl Layer {
+    /// As the relay and people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::Low => "low",
+        }
+    }
+}
+
 /// One encoded picture: an H.264 access unit in Annex B byte-stream form. A key frame begins
 /// with its parameter sets (SPS, PPS).
 #[derive(Debug, Clone)]

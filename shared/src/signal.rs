@@ -130,6 +130,13 @@ pub struct SessionStatistics {
     pub bitrate_bps: u64,
     /// Frames that were sent, not shown.
     pub fps: f32,
+    /// `main` or `low`: which of the camera's two encodings the viewer gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer: Option<String>,
+    /// From a picture's capture to its arrival at the viewer, as far as the camera can tell: how old
+    /// it was when it left, and half of the round trip.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<u32>,
 }
 
 /// A STUN or TURN server, as `RTCIceServer` of the WebRTC API names its parts.

@@ -1,10 +1,12 @@
 //! How a viewer's connection fares, from what `webrtcbin` counts.
 
+use std::time::Duration;
+
 use gstreamer as gst;
 use gstreamer_webrtc::WebRTCStatsType;
 use nightjar_shared::signal::SessionStatistics;
 
-use crate::clock::MonotonicNanos;
+use crate::{clock::MonotonicNanos, frame::Layer};
 
 /// What is known of a connection at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +19,16 @@ pub struct Sample {
     pub bytes_sent: u64,
     /// Since the connection began.
     pub frames_sent: u64,
+    pub layer: Layer,
+    /// How old the newest picture was when it was sent; nothing before the first.
+    pub age: Option<Duration>,
+}
+
+impl Sample {
+    fn latency_ms(&self) -> Option<u32> {
+        let on_the_way = Duration::from_millis(u64::from(self.rtt_ms?) / 2);
+        u32::try_from((self.age? + on_the_way).as_millis()).ok()
+    }
 }
 
 /// Makes rates out of counts.
@@ -29,6 +41,7 @@ impl Meter {
     /// What happened since the sample before.
     pub fn statistics(&mut self, sample: Sample, now: MonotonicNanos) -> SessionStatistics {
         let Sample { bytes_sent, frames_sent, .. } = sample;
+        let latency_ms = sample.latency_ms();
         let last = self.last.replace((now, bytes_sent, frames_sent));
         let (at, bytes, frames) = last.unwrap_or((now, bytes_sent, frames_sent));
         let elapsed_ms = u64::try_from(now.since(at).as_millis()).unwrap_or(u64::MAX).max(1);
@@ -41,13 +54,14 @@ impl Meter {
             loss: sample.loss,
             bitrate_bps: bytes_sent.saturating_sub(bytes).saturating_mul(8_000) / elapsed_ms,
             fps: f32::from(u16::try_from(thousandths / 100).unwrap_or(u16::MAX)) / 10.0,
+            layer: Some(sample.layer.name().to_owned()),
+            latency_ms,
         }
     }
 }
 
-/// Reads the answer to `get-stats`.
-pub(super) fn read(stats: &gst::StructureRef, frames_sent: u64) -> Sample {
-    let mut sample = Sample { frames_sent, ..Sample::default() };
+/// Reads the answer to `get-stats`; `sample` is what the engine does not know.
+pub(super) fn read(stats: &gst::StructureRef, mut sample: Sample) -> Sample {
     let entry = |id: &str| stats.get::<gst::Structure>(id).ok();
     for (_, value) in stats {
         let Ok(entry_of) = value.get::<gst::Structure>() else { continue };
@@ -75,7 +89,7 @@ pub(super) fn read(stats: &gst::StructureRef, frames_sent: u64) -> Sample {
 
 /// Nothing was measured yet when it is zero.
 fn milliseconds(seconds: f64) -> Option<u32> {
-    let duration = std::time::Duration::try_from_secs_f64(seconds).ok()?;
+    let duration = Duration::try_from_secs_f64(seconds).ok()?;
     (!duration.is_zero()).then(|| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX))
 }
 
@@ -88,8 +102,6 @@ fn fraction(loss: f64) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -105,6 +117,20 @@ mod tests {
         // A counter that began anew gives no nonsense.
         let third = meter.statistics(sample(0, 0), start.plus(Duration::from_secs(4)));
         assert_eq!((third.bitrate_bps, third.fps), (0, 0.0));
+    }
+
+    #[test]
+    fn latency_is_a_picture_s_age_and_half_of_the_round_trip() {
+        let mut meter = Meter::default();
+        let mut latency_ms = |age, rtt_ms| {
+            let sample = Sample { age, rtt_ms, layer: Layer::Low, ..Sample::default() };
+            let told = meter.statistics(sample, MonotonicNanos(0));
+            assert_eq!(told.layer.as_deref(), Some("low"));
+            told.latency_ms
+        };
+        let age = Some(Duration::from_millis(18));
+        assert_eq!(latency_ms(age, Some(40)), Some(38));
+        assert_eq!((latency_ms(age, None), latency_ms(None, Some(40))), (None, None));
     }
 
     #[test]

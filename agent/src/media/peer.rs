@@ -101,6 +101,8 @@ pub struct Peer {
     choice: LayerChoice,
     /// The newest frame that was sent: time goes on when layers change.
     last_sent: MonotonicNanos,
+    /// How old it was then.
+    age: Option<Duration>,
     frames_sent: u64,
     candidates: Candidates,
     /// Held while a description is answered: `webrtcbin` mixes two of them up.
@@ -150,6 +152,7 @@ impl Peer {
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),
             last_sent: MonotonicNanos::default(),
+            age: None,
             frames_sent: 0,
             candidates,
             negotiating: Arc::default(),
@@ -164,7 +167,8 @@ impl Peer {
             self.layer = layer;
             self.graph.resending.forget();
         }
-        if layer != self.layer || self.leaves(monotonic_now()) {
+        let now = monotonic_now();
+        if layer != self.layer || self.leaves(now) {
             return true;
         }
         let source = &self.graph.source;
@@ -179,6 +183,7 @@ impl Peer {
             return false;
         }
         self.last_sent = frame.captured_at();
+        self.age = Some(now.since(self.last_sent));
         let packets = self.packets.of(frame);
         let sent = !packets.is_empty() && self.graph.source.push_buffer_list(packets).is_ok();
         self.frames_sent += u64::from(sent);
@@ -242,9 +247,10 @@ impl Peer {
 
     /// How the connection fares now.
     pub fn measure(&self) -> impl Future<Output = Option<Sample>> + Send + use<> {
-        let frames_sent = self.frames_sent;
+        let (frames_sent, layer, age) = (self.frames_sent, self.layer, self.age);
+        let known = Sample { frames_sent, layer, age, ..Sample::default() };
         let statistics = negotiation::statistics(self.graph.webrtc());
-        async move { Some(measure::read(statistics.await?.as_ref(), frames_sent)) }
+        async move { Some(measure::read(statistics.await?.as_ref(), known)) }
     }
 
     /// The name of a section, for the viewer.

@@ -146,6 +146,8 @@ async fn what_the_camera_measures_is_shown() {
             loss: Some(0.5),
             bitrate_bps: 900_000,
             fps: 14.5,
+            layer: Some("low".to_owned()),
+            latency_ms: Some(71),
         };
         let report = Signal {
             statistics: Some(statistics),
@@ -154,7 +156,7 @@ async fn what_the_camera_measures_is_shown() {
         camera.signal(&report).await;
         let shown = alice.get(&location).await.body(200);
         let expected = json!({"local_candidate": "host", "rtt_ms": 12, "loss": 0.5,
-            "bitrate_bps": 900_000, "fps": 14.5});
+            "bitrate_bps": 900_000, "fps": 14.5, "layer": "low", "latency_ms": 71});
         assert_eq!(shown["statistics"], expected);
     })
     .await;

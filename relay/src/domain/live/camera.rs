@@ -20,6 +20,9 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
 const CANDIDATE_BYTES_MAX: usize = 1024;
 const KINDS_OF_CANDIDATES: [&str; 4] = ["host", "srflx", "prflx", "relay"];
 
+/// Of the camera's encodings.
+const LAYERS: [&str; 2] = ["main", "low"];
+
 /// A camera speaks. It is known from its connection: it reaches the sessions it was asked for, no
 /// others.
 pub async fn signal_from_camera(
@@ -111,6 +114,7 @@ async fn reported(
     for candidate in [&mut statistics.local_candidate, &mut statistics.remote_candidate] {
         candidate.take_if(|kind| !KINDS_OF_CANDIDATES.contains(&kind.as_str()));
     }
+    statistics.layer.take_if(|layer| !LAYERS.contains(&layer.as_str()));
     let text = serde_json::to_string(&statistics).map_err(anyhow::Error::from)?;
     let now = app.now();
     match live::set_statistics(&app.db.unsynced(), session_id, camera_id, &text, now).await? {
