@@ -84,6 +84,7 @@ impl Relay {
         let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
         let app = Arc::new(App {
             turn,
+            started_at: clock.now(),
             clock,
             db,
             broker,

@@ -10,4 +10,5 @@ pub mod domain;
 pub mod doors;
 pub mod engines;
 pub mod error;
+pub mod network;
 pub mod shutdown;

@@ -256,7 +256,7 @@ impl Viewers {
     fn control(&mut self, control: Control) {
         match control {
             Control::Offer { session_id, sdp, ice_servers, trickle } => {
-                self.offer(session_id, sdp, ice_servers, trickle);
+                self.offer(session_id, &sdp, ice_servers, trickle);
             }
             Control::Publish { session_id, ice_servers, complete } => {
                 self.publish(session_id, ice_servers, complete);
@@ -284,7 +284,7 @@ impl Viewers {
     fn offer(
         &mut self,
         session_id: SessionId,
-        sdp: Sdp,
+        sdp: &Sdp,
         ice_servers: Vec<IceServer>,
         trickle: bool,
     ) {

@@ -106,6 +106,7 @@ pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) 
 /// Removes a camera with all that came from it. Its credentials end at once.
 pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()> {
     let row = access::camera(app, caller, camera_id, Right::Pair).await?;
+    live::end_of_removed_camera(app, camera_id).await?;
     let transaction = app.db.begin().await?;
     let due = deletion_due(app.now());
     parts::delete_all_of_camera(&transaction, camera_id, due).await?;

@@ -35,6 +35,7 @@ async fn sweep_quick(app: &App) -> Result<()> {
     cameras::sweep(app).await?;
     commands::sweep(app).await?;
     live::meter(app).await?;
+    live::end_unseen(app).await?;
     live::sweep(app).await?;
     abandoned::sweep(app).await
 }

@@ -54,6 +54,8 @@ pub struct App {
     /// With the ports that were really bound in its public URLs.
     pub config: Config,
     pub clock: Clock,
+    /// When this process began.
+    pub started_at: UnixMillis,
     pub db: Db,
     pub broker: Broker,
     pub objects: Objects,

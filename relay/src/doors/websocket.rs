@@ -21,8 +21,11 @@ use crate::{
 };
 
 const FRAME_BYTES_MAX: usize = 64 * 1024;
-/// Frames that a client may send at once, and then in each second.
+/// Frames that a client may send in each second.
 const FRAMES_PER_SECOND: u32 = 20;
+/// The same for candidates: a host with many interfaces finds dozens at once. How many of them
+/// reach a camera is for the domain's limit to say, whose burst this is.
+const CANDIDATES_PER_SECOND: u32 = 200;
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// A client that says nothing for so long, not even a pong, is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
@@ -46,6 +49,12 @@ enum Frame {
 #[derive(Deserialize)]
 struct Request {
     r#type: String,
+}
+
+impl Request {
+    fn is_candidate(&self) -> bool {
+        self.r#type == "candidate"
+    }
 }
 
 /// What concerns live sessions.
@@ -149,29 +158,33 @@ impl Connection {
             Some(Err(_)) => return Err(End::Close(close_code::PROTOCOL, "unreadable frame")),
             Some(Ok(message)) => message,
         };
-        if !self.budget.take(now) {
+        let request = match &message {
+            Message::Text(text) => serde_json::from_str::<Request>(text).ok(),
+            _ => None,
+        };
+        if !self.budget.take(request.as_ref().is_some_and(Request::is_candidate), now) {
             return Err(End::Close(close_code::POLICY, "too many frames"));
         }
         match message {
-            Message::Text(text) => self.take(&text).await,
+            Message::Text(text) => self.take(&text, request).await,
             Message::Binary(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
             // Pings are answered below this.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(()),
         }
     }
 
-    async fn take(&mut self, text: &str) -> Step {
-        match serde_json::from_str::<Request>(text) {
-            Ok(request) if request.r#type == "ping" => self.send(&Frame::Pong).await,
-            Ok(request) if LIVE.contains(&request.r#type.as_str()) => {
+    async fn take(&mut self, text: &str, request: Option<Request>) -> Step {
+        match request {
+            Some(request) if request.r#type == "ping" => self.send(&Frame::Pong).await,
+            Some(request) if LIVE.contains(&request.r#type.as_str()) => {
                 match serde_json::from_str(text).map(|request| self.sessions.take(request)) {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(refused)) => self.send(&refused).await,
                     Err(_) => self.send(&Frame::Error { code: "malformed" }).await,
                 }
             }
-            Ok(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
-            Err(_) => self.send(&Frame::Error { code: "malformed" }).await,
+            Some(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
+            None => self.send(&Frame::Error { code: "malformed" }).await,
         }
     }
 
@@ -202,20 +215,22 @@ fn too_slow() -> End {
 /// How many frames a client may still send now.
 struct Budget {
     frames: u32,
+    candidates: u32,
     refilled_at: Instant,
 }
 
 impl Budget {
     fn new(now: Instant) -> Self {
-        Self { frames: FRAMES_PER_SECOND, refilled_at: now }
+        Self { frames: FRAMES_PER_SECOND, candidates: CANDIDATES_PER_SECOND, refilled_at: now }
     }
 
-    fn take(&mut self, now: Instant) -> bool {
+    fn take(&mut self, is_candidate: bool, now: Instant) -> bool {
         if now.saturating_duration_since(self.refilled_at) >= Duration::from_secs(1) {
             *self = Self::new(now);
         }
-        let allowed = self.frames > 0;
-        self.frames = self.frames.saturating_sub(1);
+        let left = if is_candidate { &mut self.candidates } else { &mut self.frames };
+        let allowed = *left > 0;
+        *left = left.saturating_sub(1);
         allowed
     }
 }
@@ -228,8 +243,10 @@ mod tests {
     fn twenty_frames_a_second_are_heard() {
         let start = Instant::now();
         let mut budget = Budget::new(start);
-        assert!((0..20).all(|_| budget.take(start)));
-        assert!(!budget.take(start + Duration::from_millis(999)));
-        assert!(budget.take(start + Duration::from_secs(1)));
+        assert!((0..20).all(|_| budget.take(false, start)));
+        assert!(!budget.take(false, start + Duration::from_millis(999)));
+        assert!((0..200).all(|_| budget.take(true, start)));
+        assert!(!budget.take(true, start));
+        assert!(budget.take(false, start + Duration::from_secs(1)));
     }
 }

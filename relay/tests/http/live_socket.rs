@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    live::{ANSWER, OFFER, online},
+    live::{ANSWER, OFFER, answer, online},
     relay::{TestRelay, on_sqlite},
     ws::{Socket, next, with_ticket},
 };
@@ -112,6 +112,35 @@ async fn a_viewer_is_told_on_its_socket_where_the_picture_is_to_be_had() {
         camera.signal(&Signal::redirect(offer.session_id, elsewhere)).await;
         let told = hear(&mut socket, "redirected").await;
         assert_eq!((&told["session_id"], &told["location"]), (&session, &json!(elsewhere)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_host_with_many_interfaces_trickles_all_that_it_finds_at_once() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let (device, mut camera) = online(relay, &alice).await;
+        let mut socket = with_ticket(&alice).await;
+        say(&mut socket, json!({"type": "join", "camera_id": device.id()})).await;
+        let session = hear(&mut socket, "joined").await["session_id"].clone();
+        say(&mut socket, json!({"type": "offer", "session_id": session, "sdp": OFFER})).await;
+        // While the camera still makes its answer.
+        for port in 5000..5060 {
+            let candidate = format!("candidate:1 1 udp 1 192.0.2.1 {port} typ host");
+            let found = json!({"type": "candidate", "session_id": session, "candidate": candidate});
+            say(&mut socket, found).await;
+        }
+        answer(&mut camera).await;
+        assert_eq!(hear(&mut socket, "answer").await["sdp"], ANSWER);
+        for port in 5000..5060 {
+            let candidate = camera.heard_signal().await.candidate.unwrap();
+            assert!(candidate.contains(&port.to_string()), "{candidate}");
+        }
+        let long = json!({"type": "candidate", "session_id": session,
+            "candidate": "x".repeat(5_000)});
+        say(&mut socket, long).await;
+        assert_eq!(hear(&mut socket, "refused").await["code"], "invalid_sdp");
     })
     .await;
 }

@@ -15,6 +15,7 @@ mod events;
 mod growing_clips;
 mod live;
 mod live_life;
+mod live_limits;
 mod live_socket;
 #[path = "../mqtt/camera.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
@@ -31,6 +32,8 @@ mod tenancy;
 mod timeline;
 mod times;
 mod turn;
+mod turn_client;
+mod turn_limits;
 mod uplink;
 mod whep;
 mod whep_redirect;

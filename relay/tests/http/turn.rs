@@ -19,7 +19,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-async fn relay_with_turn(allowed: &[&str]) -> TestRelay {
+pub(crate) async fn relay_with_turn(allowed: &[&str]) -> TestRelay {
     TestRelay::start(Engine::Sqlite, |config| {
         config.turn.engine = Some(TurnEngine::Embedded);
         config.turn.listen = Some("127.0.0.1:0".parse().unwrap());
@@ -31,19 +31,23 @@ async fn relay_with_turn(allowed: &[&str]) -> TestRelay {
     .await
 }
 
-struct Credentials {
-    user: String,
-    password: String,
-    port: String,
+pub(crate) struct Credentials {
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) port: String,
     tls_port: String,
 }
 
 /// The ICE servers that a player is told of before it offers, as they stand in `Link`.
-async fn links(person: &Person, device: &Device) -> Vec<String> {
+pub(crate) async fn links(person: &Person, device: &Device) -> Vec<String> {
     let whep = format!("cameras/{}/whep", device.id());
     let described = Answer::of(person.request(Method::OPTIONS, &whep)).await;
     assert_eq!(described.status, 204);
-    let links = described.headers.get_all("link").iter();
+    links_of(&described)
+}
+
+fn links_of(answer: &Answer) -> Vec<String> {
+    let links = answer.headers.get_all("link").iter();
     links.map(|link| link.to_str().unwrap().to_owned()).collect()
 }
 
@@ -51,15 +55,23 @@ async fn offers_turn(person: &Person, device: &Device) -> bool {
     links(person, device).await.iter().any(|link| link.starts_with("<turn"))
 }
 
-async fn metric(relay: &TestRelay, name: &str) -> u64 {
+pub(crate) async fn metric(relay: &TestRelay, name: &str) -> u64 {
     let metrics = relay.stranger().get("/metrics").await.text;
     let line = metrics.lines().find(|line| line.starts_with(name)).unwrap();
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 /// What a player is told before it offers.
-async fn credentials(person: &Person, device: &Device) -> Credentials {
-    let links = links(person, device).await;
+pub(crate) async fn credentials(person: &Person, device: &Device) -> Credentials {
+    credentials_in(&links(person, device).await)
+}
+
+/// What a player is told with its answer.
+pub(crate) fn credentials_of(answer: &Answer) -> Credentials {
+    credentials_in(&links_of(answer))
+}
+
+fn credentials_in(links: &[String]) -> Credentials {
     let schemes: Vec<&str> = links.iter().map(|link| link.split(':').next().unwrap()).collect();
     assert_eq!(schemes, ["<stun", "<turn", "<turn", "<turns"], "{links:?}");
     let transports: Vec<bool> = links.iter().map(|link| link.contains("transport=tcp")).collect();

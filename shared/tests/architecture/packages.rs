@@ -87,7 +87,7 @@ const RELAY: Package = Package {
         &["error"],
         &["engines"],
         &["config", "shutdown"],
-        &["clock"],
+        &["clock", "network"],
     ],
     passages: &[
         // A door knows the engine that brings it its traffic; for everything else it asks the domain.

@@ -8,7 +8,7 @@ use nightjar_shared::{
     web_address,
 };
 
-use super::{App, ToViewer, ended, exchange::Answer, finish, send, tell};
+use super::{App, ToViewer, ended, exchange::Answer, finish, send, tell, tell_end};
 use crate::{
     domain::{cameras::check_protocol, sdp, text},
     engines::db::live,
@@ -59,7 +59,9 @@ async fn answered(app: &App, camera_id: CameraId, signal: Signal) -> Result<()> 
     let description = signal.sdp.filter(|text| text.len() <= sdp::BYTES_MAX);
     let description = description
         .ok_or_else(|| Error::invalid("invalid_sdp", "An answer has a session description."))?;
-    if !app.exchanges.answer(session_id, camera_id, Answer::Description(description)) {
+    let is_heard = app.exchanges.answer(session_id, camera_id, Answer::Description(description));
+    // A viewer that gave up a restart of ICE still watches, and asks again.
+    if !is_heard && !live::is_streaming(&app.db, session_id, camera_id).await? {
         // The viewer has gone: the camera need not wait for it.
         send(app, camera_id, &Signal::bye(session_id, "viewer_gone")).await?;
     }
@@ -86,7 +88,12 @@ async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool)
         }
     }
     let reason = text::report(&signal.reason.unwrap_or_default());
-    if is_ours && app.exchanges.answer(session_id, camera_id, Answer::Bye(reason.clone())) {
+    // Who waits for the first answer ends the session itself. One that streams has ended, even
+    // when its viewer waits for a new beginning of ICE: it hears so from the end.
+    if is_ours
+        && !live::is_streaming(&app.db, session_id, camera_id).await?
+        && app.exchanges.answer(session_id, camera_id, Answer::Bye(reason.clone()))
+    {
         return Ok(());
     }
     let word = reason.split(':').next();
@@ -133,6 +140,8 @@ pub(in crate::domain) async fn end_forgotten(app: &App, camera_id: CameraId) -> 
     Ok(())
 }
 
+/// What an offline camera had open has failed, as far as the relay can tell. Media may flow on all
+/// the same, and is relayed until the camera was away for too long.
 pub(in crate::domain) async fn fail_of_offline_camera(
     app: &App,
     camera_id: CameraId,
@@ -140,6 +149,17 @@ pub(in crate::domain) async fn fail_of_offline_camera(
     for row in
         live::fail_of_camera(&app.db.unsynced(), camera_id, "camera_offline", app.now()).await?
     {
+        tell_end(app, row).await?;
+    }
+    Ok(())
+}
+
+/// Nobody watches a camera that is removed. It is told while it is still connected.
+pub(in crate::domain) async fn end_of_removed_camera(app: &App, camera_id: CameraId) -> Result<()> {
+    for row in
+        live::fail_of_camera(&app.db.unsynced(), camera_id, "camera_removed", app.now()).await?
+    {
+        send(app, camera_id, &Signal::bye(row.session_id, "camera_removed")).await?;
         ended(app, row).await?;
     }
     Ok(())

@@ -18,11 +18,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-pub(super) use self::camera::{end_forgotten, fail_of_offline_camera};
+pub(super) use self::camera::{end_forgotten, end_of_removed_camera, fail_of_offline_camera};
 pub use self::{
     camera::signal_from_camera,
     exchange::{Exchanges, ToViewer},
-    ice::{advertised, meter},
+    ice::{advertised, end_unseen, meter},
     viewer::{
         Joined, Opened, Reply, add_candidates, close, hang_up, join, offer, open, restart, trickle,
     },
@@ -51,6 +51,9 @@ impl From<InvalidSdp> for Error {
 }
 
 const ANSWER_WAIT: Duration = Duration::from_secs(5);
+/// A camera reports every two seconds on each viewer that is connected, and has given up within
+/// seconds whoever is not: of what it has not reported for so long it knows nothing any more.
+const UNREPORTED_MAX: Duration = Duration::from_mins(1);
 const HISTORY: Duration = Duration::from_hours(720);
 
 /// The states of a session: `requested` until the camera has answered, `streaming` until it ends.
@@ -110,12 +113,22 @@ pub async fn list(
     Ok(position.list(rows, |row| (row.started_at, row.session_id), Session::from))
 }
 
-/// Ends requests whose relay stopped before the answer came, and those that no offer followed.
+/// Ends requests whose relay stopped before the answer came, those that no offer followed, and
+/// sessions whose camera does not report on them: its goodbye was lost.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let before = now.minus(ANSWER_WAIT.saturating_mul(2));
     for row in live::expire_unanswered(&app.db.unsynced(), before, now).await? {
         send(app, row.camera_id, &Signal::bye(row.session_id, "no_answer")).await?;
+        ended(app, row).await?;
+    }
+    // After a start nothing counts before the cameras had time to be back.
+    let before = now.minus(UNREPORTED_MAX);
+    if app.started_at > before {
+        return Ok(());
+    }
+    for row in live::fail_unreported(&app.db.unsynced(), before, now).await? {
+        send(app, row.camera_id, &Signal::bye(row.session_id, "unreported")).await?;
         ended(app, row).await?;
     }
     Ok(())
@@ -148,6 +161,10 @@ async fn finish(
 /// A session that is over needs no relay of its media, and everybody hears of it.
 async fn ended(app: &App, row: SessionRow) -> Result<()> {
     app.turn.end(row.session_id);
+    tell_end(app, row).await
+}
+
+async fn tell_end(app: &App, row: SessionRow) -> Result<()> {
     app.exchanges.end(row.session_id, row.reason.as_deref().unwrap_or_default());
     tell(app, row).await
 }

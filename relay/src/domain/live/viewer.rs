@@ -31,6 +31,9 @@ use crate::{
 
 const OPEN_PER_CAMERA_MAX: u64 = 64;
 const OPEN_PER_ACCOUNT_MAX: u64 = 64;
+/// Sessions of one account at one camera that the camera has reported nothing of yet: whoever only
+/// asks, and never connects, takes no more of its places, which are eight unless it says otherwise.
+const UNCONNECTED_MAX: u64 = 4;
 
 /// What a viewer gets: where the session lives, the camera's description, the name of the ICE
 /// session, and who may help to reach it.
@@ -73,8 +76,8 @@ pub async fn open(
     Ok(Reply::Here(Opened {
         session_id: session.session_id,
         answer,
+        ice_servers: ice::mint(app, &camera, &session).await?,
         etag: session.etag.unwrap_or_default(),
-        ice_servers: ice::mint(app, camera.site_id, session.session_id).await?,
     }))
 }
 
@@ -89,7 +92,7 @@ pub async fn join(
     let camera = ask(app, caller, camera_id).await?;
     let session = begin(app, caller, &camera).await?;
     app.exchanges.listen(session.session_id, camera_id, viewer)?;
-    let ice_servers = ice::mint(app, camera.site_id, session.session_id).await?;
+    let ice_servers = ice::mint(app, &camera, &session).await?;
     Ok(Joined { session_id: session.session_id, ice_servers })
 }
 
@@ -128,8 +131,11 @@ async fn begin(app: &App, caller: Caller, camera: &CameraRow) -> Result<SessionR
         return Err(privacy_mode());
     }
     let camera_id = camera.camera_id;
-    let (of_camera, of_account) = live::count_open(&app.db, camera_id, caller.account_id).await?;
-    if of_camera >= OPEN_PER_CAMERA_MAX || of_account >= OPEN_PER_ACCOUNT_MAX {
+    let open = live::count_open(&app.db, camera_id, caller.account_id).await?;
+    if open.of_camera >= OPEN_PER_CAMERA_MAX
+        || open.of_account >= OPEN_PER_ACCOUNT_MAX
+        || open.unconnected >= UNCONNECTED_MAX
+    {
         return Err(Error::unavailable("busy", "There are too many viewers."));
     }
     let row = SessionRow {
@@ -166,17 +172,17 @@ async fn connect(
     let signal = Signal {
         sdp: Some(offer.sdp),
         trickle: offer.trickle,
-        ice_servers: ice::mint(app, camera.site_id, session_id).await?,
+        ice_servers: ice::mint(app, camera, session).await?,
         ..Signal::new(session_id, SignalKind::Offer)
     };
     let answered = exchange(app, camera_id, signal, answer).await;
     waiting.end();
     match answered {
         Ok(Reply::Here(description)) => {
-            if let Some(row) =
-                live::mark_streaming(&app.db.unsynced(), session_id, camera_id).await?
-            {
-                tell(app, row).await?;
+            match live::mark_streaming(&app.db.unsynced(), session_id, camera_id).await? {
+                Some(row) => tell(app, row).await?,
+                // It ended while the answer was on its way.
+                None => return Err(session_ended()),
             }
             Ok(Reply::Here(description))
         }
@@ -266,7 +272,7 @@ fn refusal(reason: &str) -> Error {
         }
         // Its viewer hung up elsewhere, or the camera has no session of that name: one that ended
         // while nobody could be told.
-        "viewer_gone" => Error::conflict("session_ended", "This session is over."),
+        "viewer_gone" => session_ended(),
         "not_authentic" => {
             Error::forbidden("not_authentic", "The camera does not let this viewer in.")
         }
@@ -305,10 +311,11 @@ fn privacy_mode() -> Error {
 }
 
 fn check_open(session: &SessionRow) -> Result<()> {
-    if session.ended_at.is_some() {
-        return Err(Error::conflict("session_ended", "This session is over."));
-    }
-    Ok(())
+    if session.ended_at.is_some() { Err(session_ended()) } else { Ok(()) }
+}
+
+fn session_ended() -> Error {
+    Error::conflict("session_ended", "This session is over.")
 }
 
 /// Passes on what a PATCH that names the ICE session `etag` brings: the viewer's candidates.
@@ -378,14 +385,10 @@ pub async fn restart(
     let fragment = sdp::ice_fragment(description)?;
     let camera = access::camera(app, caller, session.camera_id, Right::SeePictures).await?;
     let answer = app.exchanges.expect(session_id, session.camera_id)?;
-    let ice_servers = ice::mint(app, camera.site_id, session_id).await?;
+    let ice_servers = ice::mint(app, &camera, &session).await?;
     let signal = Signal { sdp: Some(fragment), ..Signal::new(session_id, SignalKind::Restart) };
-    let answer = exchange(app, session.camera_id, signal, answer).await;
-    if answer.as_ref().is_err_and(|error| error.code() == "session_ended") {
-        let camera_id = session.camera_id;
-        finish(app, session_id, camera_id, "completed", "viewer_gone").await?;
-    }
-    let Reply::Here(answer) = answer? else {
+    let answer = exchange(app, session.camera_id, signal, answer).await?;
+    let Reply::Here(answer) = answer else {
         return Err(Error::conflict("session_ended", "The camera is watched at an SFU now."));
     };
     let etag = secrets::short_token()?;

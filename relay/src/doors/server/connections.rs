@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::ServerOptions;
-use crate::engines::metrics::{Counter, Gauge, Metrics};
+use crate::{
+    engines::metrics::{Counter, Gauge, Metrics},
+    network,
+};
 
 #[derive(Clone)]
 pub(super) struct Connections(Arc<Inner>);
@@ -49,7 +52,7 @@ impl Connections {
     }
 
     pub(super) fn admit(&self, address: IpAddr) -> Option<Permit> {
-        let network = network_of(address);
+        let network = network::of(address);
         let mut counts = self.counts();
         let full = counts.total >= self.0.total_max
             || (!network.is_loopback()
@@ -81,16 +84,6 @@ impl Drop for Permit {
                 counts.by_network.remove(&self.network);
             }
         }
-    }
-}
-
-/// A household has one IPv4 address, or one IPv6 network of 64 bits.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()
-        }
-        address => address,
     }
 }
 

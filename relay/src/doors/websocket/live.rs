@@ -21,6 +21,10 @@ use crate::{
 
 /// Requests that wait for the ones before them; the next one is refused.
 const REQUESTS: usize = 32;
+/// Candidates that wait in the same queue, behind the offer that they belong to.
+const CANDIDATES: usize = 96;
+/// What is longer is refused before it waits: so many of them are kept.
+const CANDIDATE_BYTES_MAX: usize = 4 * 1024;
 /// News and answers on their way to the socket. When full, answers wait, and news are lost with the
 /// socket that does not read them.
 const REPLIES: usize = 128;
@@ -83,7 +87,7 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(app: &Arc<App>, caller: Caller) -> Self {
-        let (requests, asked) = mpsc::channel(REQUESTS);
+        let (requests, asked) = mpsc::channel(REQUESTS + CANDIDATES);
         let (goodbyes, said) = mpsc::channel(REQUESTS);
         let (answers, replies) = mpsc::channel(REPLIES);
         let (viewer, news) = mpsc::channel(REPLIES);
@@ -95,16 +99,22 @@ impl Sessions {
 
     /// Takes a request; what becomes of it comes by [`Self::next`].
     pub(super) fn take(&self, request: Request) -> std::result::Result<(), Reply> {
-        let queue = match request {
+        let (camera_id, session_id) = request.subject();
+        let refused = |code| Reply::Refused { camera_id, session_id, code };
+        let queue = match &request {
             Request::Bye { .. } => &self.goodbyes,
+            Request::Candidate { candidate, sdp_mid, .. }
+                if candidate.len() + sdp_mid.as_deref().map_or(0, str::len)
+                    > CANDIDATE_BYTES_MAX =>
+            {
+                return Err(refused("invalid_sdp"));
+            }
+            Request::Candidate { .. } => &self.requests,
+            // Candidates take no place of theirs, nor they those of candidates.
+            _ if self.requests.capacity() <= CANDIDATES => return Err(refused("busy")),
             _ => &self.requests,
         };
-        queue.try_send(request).map_err(|error| {
-            let (mpsc::error::TrySendError::Full(request)
-            | mpsc::error::TrySendError::Closed(request)) = error;
-            let (camera_id, session_id) = request.subject();
-            Reply::Refused { camera_id, session_id, code: "busy" }
-        })
+        queue.try_send(request).map_err(|_| refused("busy"))
     }
 
     /// The next thing to tell the viewer. Safe to cancel.

@@ -83,23 +83,93 @@ pub async fn insert(db: &impl Executor, session: &SessionRow) -> Result<(), DbEr
     .map(drop)
 }
 
-/// How many sessions the camera and the account have that did not end.
+/// How many sessions did not end.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Open {
+    pub of_camera: u64,
+    pub of_account: u64,
+    /// Those of this account at this camera of which the camera has reported nothing yet.
+    pub unconnected: u64,
+}
+
+/// How many sessions camera and account have open now.
 pub async fn count_open(
     db: &impl Executor,
     camera_id: CameraId,
     account_id: AccountId,
-) -> Result<(u64, u64), DbError> {
+) -> Result<Open, DbError> {
     let row = db
         .query_one(
             "select
                  (select count(*) from live_sessions
                   where camera_id = $1 and state in ('requested', 'streaming')),
                  (select count(*) from live_sessions
-                  where account_id = $2 and state in ('requested', 'streaming'))",
+                  where account_id = $2 and state in ('requested', 'streaming')),
+                 (select count(*) from live_sessions
+                  where camera_id = $1 and account_id = $2
+                  and state in ('requested', 'streaming') and reported_at is null)",
             vec![camera_id.into(), account_id.into()],
         )
         .await?;
-    row.map_or(Ok((0, 0)), |row| Ok((row.unsigned(0)?, row.unsigned(1)?)))
+    let Some(row) = row else { return Ok(Open::default()) };
+    Ok(Open {
+        of_camera: row.unsigned(0)?,
+        of_account: row.unsigned(1)?,
+        unconnected: row.unsigned(2)?,
+    })
+}
+
+/// Whether this session of this camera streams.
+pub async fn is_streaming(
+    db: &impl Executor,
+    session_id: SessionId,
+    camera_id: CameraId,
+) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "select 1 from live_sessions
+             where session_id = $1 and camera_id = $2 and state = 'streaming'",
+            vec![session_id.into(), camera_id.into()],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Whether a session goes on: it has not ended, or its camera was lost after `lost_after`.
+pub async fn may_be_relayed(
+    db: &impl Executor,
+    session_id: SessionId,
+    lost_after: UnixMillis,
+) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "select 1 from live_sessions
+             where session_id = $1
+             and (state in ('requested', 'streaming')
+                  or (state = 'failed' and reason = 'camera_offline' and ended_at > $2))",
+            vec![session_id.into(), lost_after.into()],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// The same of any session of an account.
+pub async fn may_any_be_relayed(
+    db: &impl Executor,
+    account_id: AccountId,
+    lost_after: UnixMillis,
+) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "select 1 from live_sessions
+             where account_id = $1
+             and (state in ('requested', 'streaming')
+                  or (state = 'failed' and reason = 'camera_offline' and ended_at > $2))
+             limit 1",
+            vec![account_id.into(), lost_after.into()],
+        )
+        .await?;
+    Ok(row.is_some())
 }
 
 /// The session and the account's role at the camera's site, if it has one.
@@ -249,6 +319,27 @@ pub async fn expire_unanswered(
                 columns!("")
             ),
             vec![requested_before.into(), now.into()],
+        )
+        .await?;
+    rows.iter().map(SessionRow::read).collect()
+}
+
+/// Ends streaming sessions of cameras that are there, but have not reported on them since `before`.
+pub async fn fail_unreported(
+    db: &impl Executor,
+    before: UnixMillis,
+    now: UnixMillis,
+) -> Result<Vec<SessionRow>, DbError> {
+    let rows = db
+        .query(
+            concat!(
+                "update live_sessions set state = 'failed', reason = 'unreported', ended_at = $2
+                 where state = 'streaming' and coalesce(reported_at, started_at) < $1
+                 and camera_id in (select camera_id from cameras where online = 1)
+                 returning ",
+                columns!("")
+            ),
+            vec![before.into(), now.into()],
         )
         .await?;
     rows.iter().map(SessionRow::read).collect()

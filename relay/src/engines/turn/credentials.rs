@@ -16,6 +16,8 @@ pub(super) struct Secret(hmac::Key);
 pub(super) struct Grant {
     pub(super) site_id: SiteId,
     pub(super) session_id: SessionId,
+    /// When the credential ends.
+    pub(super) expires_at: UnixMillis,
 }
 
 impl Secret {
@@ -45,10 +47,12 @@ impl Secret {
         let (expires_at, subject) = user.split_once(':')?;
         let (site_id, session_id) = subject.split_once('.')?;
         let expires_at: i64 = expires_at.parse().ok()?;
-        if expires_at.checked_mul(1000)? <= now.0 {
+        let expires_at = UnixMillis(expires_at.checked_mul(1000)?);
+        if expires_at <= now {
             return None;
         }
-        Some(Grant { site_id: site_id.parse().ok()?, session_id: session_id.parse().ok()? })
+        let (site_id, session_id) = (site_id.parse().ok()?, session_id.parse().ok()?);
+        Some(Grant { site_id, session_id, expires_at })
     }
 }
 
@@ -72,7 +76,8 @@ mod tests {
         let now = UnixMillis(1_790_000_000_500);
         let user = Secret::new(b"x").user(site_id, session_id, now.plus(Duration::from_mins(10)));
         assert!(user.starts_with("1790000600:"), "{user}");
-        assert_eq!(Secret::read(&user, now), Some(Grant { site_id, session_id }));
+        let expires_at = UnixMillis(1_790_000_600_000);
+        assert_eq!(Secret::read(&user, now), Some(Grant { site_id, session_id, expires_at }));
         assert_eq!(Secret::read(&user, now.plus(Duration::from_mins(10))), None);
         for user in ["", "1790000600", "x:y.z", "99999999999999999999:a.b"] {
             assert_eq!(Secret::read(user, now), None, "{user}");

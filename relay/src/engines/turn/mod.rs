@@ -10,7 +10,7 @@ mod peers;
 use std::{net::IpAddr, time::Duration};
 
 use nightjar_shared::{
-    ids::{SessionId, SiteId},
+    ids::{AccountId, SessionId, SiteId},
     signal::IceServer,
     time::UnixMillis,
 };
@@ -21,8 +21,21 @@ pub use self::{
     peers::{Network, PeerPolicy},
 };
 
-/// How long new allocations may be made with a credential. Those that were made live on.
+/// How long new allocations may be made with a credential. Those that were made live on, until
+/// their session ends.
 const CREDENTIAL_LIFE: Duration = Duration::from_mins(10);
+
+/// For whom credentials are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    pub site_id: SiteId,
+    /// Whose viewing it is, at whichever end of the session.
+    pub account_id: AccountId,
+    pub session_id: SessionId,
+    /// There is no such session: a player asks for servers before it offers, and goes on with
+    /// what it got then.
+    pub is_ahead: bool,
+}
 
 /// Who relays media where it cannot flow directly.
 pub enum Turn {
@@ -38,26 +51,25 @@ impl Turn {
     }
 
     /// The servers of one session, for either side: STUN, then TURN over UDP, TCP and TLS.
-    pub fn ice_servers(
-        &self,
-        site_id: SiteId,
-        session_id: SessionId,
-        may_relay: bool,
-        now: UnixMillis,
-    ) -> Vec<IceServer> {
+    pub fn ice_servers(&self, holder: Holder, may_relay: bool, now: UnixMillis) -> Vec<IceServer> {
         let (urls, secret) = match self {
             Self::None => return Vec::new(),
             Self::External(external) => (external.urls.as_slice(), &external.secret),
             Self::Embedded(embedded) => (embedded.urls(), embedded.secret()),
         };
-        let user = secret.user(site_id, session_id, now.plus(CREDENTIAL_LIFE));
+        let expires_at = now.plus(CREDENTIAL_LIFE);
+        let user = secret.user(holder.site_id, holder.session_id, expires_at);
         let (stun, turn): (Vec<String>, Vec<String>) =
             urls.iter().cloned().partition(|url| url.starts_with("stun"));
         let mut servers = Vec::new();
         if !stun.is_empty() {
             servers.push(IceServer { urls: stun, username: None, credential: None });
         }
-        if may_relay && !turn.is_empty() {
+        let admits = || match self {
+            Self::Embedded(embedded) => embedded.admit(holder, expires_at, now),
+            Self::None | Self::External(_) => true,
+        };
+        if may_relay && !turn.is_empty() && admits() {
             let credential = Some(secret.password(&user));
             servers.push(IceServer { urls: turn, username: Some(user), credential });
         }
@@ -65,14 +77,22 @@ impl Turn {
     }
 
     /// Bytes relayed for each site since the last call. An external server keeps its own books.
-    pub fn take_usage(&self) -> Vec<(SiteId, u64)> {
+    pub fn take_usage(&self, now: UnixMillis) -> Vec<(SiteId, u64)> {
         match self {
-            Self::Embedded(embedded) => embedded.take_usage(),
+            Self::Embedded(embedded) => embedded.take_usage(now),
             Self::None | Self::External(_) => Vec::new(),
         }
     }
 
-    /// Stops relaying for a session that is over.
+    /// Who has allocations and was not asked after for a while: they may have ended unseen.
+    pub fn take_unseen(&self, now: UnixMillis) -> Vec<Holder> {
+        match self {
+            Self::Embedded(embedded) => embedded.take_unseen(now),
+            Self::None | Self::External(_) => Vec::new(),
+        }
+    }
+
+    /// Stops relaying for a session that is over, for good.
     pub fn end(&self, session_id: SessionId) {
         if let Self::Embedded(embedded) = self {
             embedded.end(session_id);

@@ -1,7 +1,10 @@
 //! Whom the TURN server talks to on behalf of its clients: the internet, not the network that the
 //! relay stands in.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    str::FromStr,
+};
 
 /// A block of addresses, written as `10.0.0.0/8` or as one address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,10 +92,33 @@ impl PeerPolicy {
         Self { allowed, denied: denied.collect() }
     }
 
+    /// Refuses this one too: what else listens there is not for the internet.
+    pub(super) fn deny(&mut self, address: IpAddr) {
+        self.denied.push(Network { address: as_bits(address), mask: u128::MAX });
+    }
+
+    /// Asks the kernel about addresses that no list knows: not for every datagram.
     pub fn allows(&self, peer: IpAddr) -> bool {
         let within = |networks: &[Network]| networks.iter().any(|network| network.contains(peer));
-        within(&self.allowed) || !within(&self.denied)
+        within(&self.allowed) || !(within(&self.denied) || is_of_this_machine(peer))
     }
+}
+
+/// Whether an address is one of this machine's own, which change while it runs: what is sent there
+/// is sent from there. Nothing is sent to find that out.
+fn is_of_this_machine(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = || {
+        let socket = UdpSocket::bind((any, 0))?;
+        // A port that nobody listens at; the call only chooses a route.
+        socket.connect(SocketAddr::new(address, 9))?;
+        socket.local_addr()
+    };
+    // What cannot be reached is nobody's.
+    source().is_ok_and(|source| source.ip() == address)
 }
 
 #[cfg(test)]
@@ -137,6 +163,17 @@ mod tests {
         ] {
             assert!(!allows(&policy, address), "{address}");
         }
+    }
+
+    #[test]
+    fn an_address_of_the_machines_own_is_denied_like_one_of_its_network() {
+        assert!(is_of_this_machine("127.0.0.1".parse().unwrap()));
+        assert!(!is_of_this_machine("192.0.2.1".parse().unwrap()));
+        let mut policy = PeerPolicy::new(Vec::new());
+        assert!(allows(&policy, "8.8.8.8"));
+        policy.deny("8.8.8.8".parse().unwrap());
+        assert!(!allows(&policy, "8.8.8.8") && !allows(&policy, "::ffff:8.8.8.8"));
+        assert!(allows(&policy, "8.8.8.9"));
     }
 
     #[test]

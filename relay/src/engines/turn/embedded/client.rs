@@ -1,6 +1,11 @@
 //! One client of the TURN server: its protocol state, its way to us, its relay sockets.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncWrite, AsyncWriteExt as _},
@@ -18,6 +23,7 @@ use turn_server_proto::{
 use super::{
     DATAGRAM_BYTES_MAX, Shared,
     framing::{self, Frames},
+    lobby::{Lobby, Seat},
     registry::Place,
     relay_ports::RelaySocket,
 };
@@ -98,6 +104,10 @@ pub(super) struct Client {
     /// Whose credential this client shows. It may not change.
     grant: Option<Grant>,
     relay: Option<(RelaySocket, Place)>,
+    /// The peer that was asked about last, and whether it may be reached.
+    peer: Option<(IpAddr, bool)>,
+    /// Held for as long as there is no allocation.
+    seat: Option<Seat>,
     /// The last request that changed something, and its answer: a client that repeats itself,
     /// because the answer was lost, gets the same one.
     answered: Option<(Vec<u8>, Vec<u8>)>,
@@ -116,6 +126,7 @@ impl Client {
     pub(super) fn new(
         shared: Arc<Shared>,
         way: Way,
+        seat: Seat,
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Self {
@@ -128,6 +139,8 @@ impl Client {
             server,
             grant: None,
             relay: None,
+            peer: None,
+            seat: Some(seat),
             answered: None,
             started: Instant::now(),
         }
@@ -150,7 +163,7 @@ impl Client {
                 Happening::FromPeer(Err(_)) | Happening::Tick => Ok(()),
                 Happening::FromClient(None) | Happening::Ended => return,
             };
-            if done.is_err() || self.settle().await.is_err() {
+            if done.is_err() || self.settle().await.is_err() || !self.has_place() {
                 return;
             }
             if self.relay.is_none() && heard_at.elapsed() >= IDLE {
@@ -159,10 +172,29 @@ impl Client {
         }
     }
 
+    /// Whoever has an allocation makes room in the lobby, and waits there again without it.
+    fn has_place(&mut self) -> bool {
+        if self.relay.is_some() {
+            self.seat = None;
+        } else if self.seat.is_none() {
+            self.seat = self.lobby().enter(self.remote.ip());
+        }
+        self.relay.is_some() || self.seat.is_some()
+    }
+
+    fn lobby(&self) -> &Lobby {
+        match self.way {
+            Way::Udp { .. } => &self.shared.datagrams,
+            Way::Tcp { .. } => &self.shared.streams,
+        }
+    }
+
     async fn next(&mut self, buffer: &mut [u8]) -> Happening {
         let tick = Instant::now() + TICK;
         let Some((relay, place)) = &self.relay else {
+            let evicted = self.seat.as_ref().map(|seat| seat.evicted.clone()).unwrap_or_default();
             return tokio::select! {
+                () = evicted.cancelled() => Happening::Ended,
                 message = self.way.next() => Happening::FromClient(message),
                 () = sleep_until(tick) => Happening::Tick,
             };
@@ -215,11 +247,10 @@ impl Client {
     }
 
     async fn pass_to_client(&mut self, data: &[u8], peer: SocketAddr) -> io::Result<()> {
-        let Some((socket, place)) = &self.relay else { return Ok(()) };
-        let is_ours = self.shared.ports.has(peer);
-        if !is_ours && !self.shared.peers.allows(peer.ip()) {
+        let is_allowed = self.may_reach(peer);
+        let Some((socket, place)) = self.relay.as_ref().filter(|_| is_allowed) else {
             return Ok(());
-        }
+        };
         place.count(data.len());
         let transmit = Transmit::new(data, TransportType::Udp, peer, socket.address);
         let now = self.now();
@@ -276,8 +307,8 @@ impl Client {
         if transport != TransportType::Udp || !ports.is_of_family(family == AddressFamily::IPV6) {
             return Err(SocketAllocateError::AddressFamilyNotSupported);
         }
-        let place = self.grant.and_then(|grant| Place::take(&self.shared, grant));
-        let place = place.filter(|_| self.relay.is_none());
+        let grant = self.grant.filter(|_| self.relay.is_none());
+        let place = grant.and_then(|grant| Place::take(&self.shared, grant));
         let place = place.ok_or(SocketAllocateError::InsufficientCapacity)?;
         let relay = ports.open().await.map_err(|error| {
             tracing::warn!(%error, "no port is free for a TURN allocation");
@@ -301,15 +332,31 @@ impl Client {
             }
             return Ok(());
         }
+        // A peer that must not be reached is silent.
+        let is_allowed = self.may_reach(message.to);
         let relay = self.relay.as_ref().filter(|(relay, _)| relay.address == message.from);
         let Some((relay, place)) = relay else { return Ok(()) };
-        // A peer that must not be reached is silent.
-        if self.shared.ports.has(message.to) || self.shared.peers.allows(message.to.ip()) {
+        if is_allowed {
             place.count(message.data.len());
             // A datagram that cannot be sent is lost, as on any network.
             let _ = relay.send(&message.data, message.to).await;
         }
         Ok(())
+    }
+
+    /// Whether this is a socket of ours, or a peer that is allowed: mostly the one before.
+    fn may_reach(&mut self, peer: SocketAddr) -> bool {
+        if self.shared.ports.has(peer) {
+            return true;
+        }
+        match self.peer {
+            Some((known, is_allowed)) if known == peer.ip() => is_allowed,
+            _ => {
+                let is_allowed = self.shared.peers.allows(peer.ip());
+                self.peer = Some((peer.ip(), is_allowed));
+                is_allowed
+            }
+        }
     }
 
     fn now(&self) -> ProtocolInstant {

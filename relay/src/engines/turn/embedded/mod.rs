@@ -6,6 +6,7 @@
 
 mod client;
 mod framing;
+mod lobby;
 mod registry;
 mod relay_ports;
 mod stream;
@@ -17,7 +18,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nightjar_shared::ids::{SessionId, SiteId};
+use nightjar_shared::{
+    ids::{SessionId, SiteId},
+    time::UnixMillis,
+};
 use tokio::{
     net::{TcpListener, UdpSocket},
     sync::mpsc,
@@ -26,18 +30,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     client::{Client, Way},
+    lobby::Lobby,
     registry::Registry,
     relay_ports::RelayPorts,
 };
-use super::{PeerPolicy, credentials::Secret, in_url};
+use super::{Holder, PeerPolicy, credentials::Secret, in_url};
 use crate::{clock::Clock, engines::metrics::Metrics};
 
 /// Datagrams of one client that wait for its task. When full, the next ones are lost, as on any
 /// network.
 const DATAGRAMS: usize = 256;
-
-/// Clients with and without allocations. The next one is not answered.
-const CLIENTS_MAX: usize = 4096;
 
 /// As large as a datagram on the internet gets, and then some.
 const DATAGRAM_BYTES_MAX: usize = 4096;
@@ -68,6 +70,9 @@ pub struct Embedded {
 struct Shared {
     secret: Secret,
     registry: Registry,
+    /// Who came by UDP, where an address may be a lie. They do not push out who came by a stream.
+    datagrams: Lobby,
+    streams: Lobby,
     ports: RelayPorts,
     peers: PeerPolicy,
     clock: Clock,
@@ -87,12 +92,17 @@ impl Embedded {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)
             .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+        let mut peers = config.peers;
+        // The machine's own are known by themselves; this may be that of the router before it.
+        peers.deny(config.address);
         let shared = Arc::new(Shared {
             // A restart ends all allocations, so the secret need not outlive the process.
             secret: Secret::new(&secret),
             registry: Registry::new(metrics),
+            datagrams: Lobby::default(),
+            streams: Lobby::default(),
             ports: RelayPorts::new(config.listen.ip(), config.address, config.relay_ports),
-            peers: config.peers,
+            peers,
             clock,
         });
         let host = config.host.parse().map_or(config.host, in_url);
@@ -126,8 +136,16 @@ impl Embedded {
         &self.shared.secret
     }
 
-    pub(super) fn take_usage(&self) -> Vec<(SiteId, u64)> {
-        self.shared.registry.take_usage()
+    pub(super) fn admit(&self, holder: Holder, expires_at: UnixMillis, now: UnixMillis) -> bool {
+        self.shared.registry.admit(holder, expires_at, now)
+    }
+
+    pub(super) fn take_usage(&self, now: UnixMillis) -> Vec<(SiteId, u64)> {
+        self.shared.registry.take_usage(now)
+    }
+
+    pub(super) fn take_unseen(&self, now: UnixMillis) -> Vec<Holder> {
+        self.shared.registry.take_unseen(now)
     }
 
     pub(super) fn end(&self, session_id: SessionId) {
@@ -172,6 +190,7 @@ async fn serve_udp(
 ) {
     let Ok(local) = socket.local_addr() else { return };
     let mut clients: HashMap<SocketAddr, mpsc::Sender<Vec<u8>>> = HashMap::new();
+    let mut sweep_at = lobby::CLIENTS_MAX;
     let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
     loop {
         let received = tokio::select! {
@@ -186,17 +205,20 @@ async fn serve_udp(
             Some(Err(mpsc::error::TrySendError::Closed(datagram))) => datagram,
             Some(Ok(()) | Err(mpsc::error::TrySendError::Full(_))) => continue,
         };
-        if clients.len() >= CLIENTS_MAX {
+        if clients.len() >= sweep_at {
             clients.retain(|_, client| !client.is_closed());
+            // The lobby and the ports bound what is left; nobody is looked at for every datagram.
+            sweep_at = clients.len() + lobby::CLIENTS_MAX;
         }
-        if clients.len() >= CLIENTS_MAX || !framing::begins_like_stun(&unsent) {
+        if !framing::begins_like_stun(&unsent) {
             continue;
         }
+        let Some(seat) = shared.datagrams.enter(peer.ip()) else { continue };
         let (sender, inbox) = mpsc::channel(DATAGRAMS);
         let _ = sender.try_send(unsent);
         clients.insert(peer, sender);
         let way = Way::Udp { socket: socket.clone(), inbox };
-        let client = Client::new(shared.clone(), way, local, peer);
+        let client = Client::new(shared.clone(), way, seat, local, peer);
         tracker.spawn(cancel.clone().run_until_cancelled_owned(client.run()));
     }
 }

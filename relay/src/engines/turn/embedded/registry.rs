@@ -6,18 +6,34 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
-use nightjar_shared::ids::{SessionId, SiteId};
+use nightjar_shared::{
+    ids::{AccountId, SessionId, SiteId},
+    time::UnixMillis,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::super::credentials::Grant;
+use super::super::{Holder, credentials::Grant};
 use crate::engines::metrics::{Counter, Gauge, Metrics};
 
 /// Allocations of one session, both sides together: each side has a few network interfaces, and
 /// tries UDP and TCP on each.
 const ALLOCATIONS_PER_SESSION_MAX: u32 = 32;
-const ALLOCATIONS_PER_SITE_MAX: u32 = 512;
+/// Of the sessions that one account has opened, at both their ends: some viewings at a time that
+/// are all relayed.
+const ALLOCATIONS_PER_ACCOUNT_MAX: u32 = 96;
+/// A quarter of the ports that the configuration offers by default.
+const ALLOCATIONS_PER_SITE_MAX: u32 = 256;
+
+/// Sessions that are remembered: those with allocations, and those whose credentials are still
+/// good. The next one is offered no relay. An account begins some 660 in ten minutes at most.
+const SESSIONS_MAX: usize = 65_536;
+
+/// How often it is asked whether a session with allocations goes on. Its end is told at once; this
+/// is for ends that nobody here heard of.
+const UNSEEN_MAX: Duration = Duration::from_secs(30);
 
 pub(super) struct Registry {
     inner: Mutex<Inner>,
@@ -28,12 +44,17 @@ pub(super) struct Registry {
 
 #[derive(Default)]
 struct Inner {
+    /// Whoever is not among them allocates nothing.
     sessions: HashMap<SessionId, Session>,
+    accounts: HashMap<AccountId, u32>,
     sites: HashMap<SiteId, Site>,
 }
 
 struct Session {
-    site_id: SiteId,
+    holder: Holder,
+    /// Until then somebody may show a credential, and is refused once the session has ended.
+    expires_at: UnixMillis,
+    seen_at: UnixMillis,
     allocations: u32,
     ended: CancellationToken,
 }
@@ -48,7 +69,7 @@ struct Site {
 /// A place for one allocation; dropping it gives the place back.
 pub(super) struct Place {
     registry: Arc<super::Shared>,
-    grant: Grant,
+    holder: Holder,
     /// Cancelled when nothing more is to be relayed for this session.
     pub(super) ended: CancellationToken,
     bytes: Arc<AtomicU64>,
@@ -65,7 +86,8 @@ impl Registry {
             ),
             refused: metrics.counter(
                 "nightjar_turn_refused_total",
-                "Allocations refused because a session or a site had as many as it may.",
+                "Allocations refused: too many of a session, an account or a site, or of one that \
+                 had ended.",
                 &[],
             ),
             relayed: metrics.counter(
@@ -76,8 +98,26 @@ impl Registry {
         }
     }
 
-    pub(super) fn take_usage(&self) -> Vec<(SiteId, u64)> {
+    /// Lets a session allocate, unless it has ended; false when there are too many of them.
+    pub(super) fn admit(&self, holder: Holder, expires_at: UnixMillis, now: UnixMillis) -> bool {
         let mut inner = self.lock();
+        if let Some(session) = inner.sessions.get_mut(&holder.session_id) {
+            session.expires_at = expires_at;
+            return true;
+        }
+        if inner.sessions.len() >= SESSIONS_MAX {
+            return false;
+        }
+        let (allocations, ended) = (0, CancellationToken::new());
+        let session = Session { holder, expires_at, seen_at: now, allocations, ended };
+        inner.sessions.insert(holder.session_id, session);
+        true
+    }
+
+    /// Also forgets whose credentials are no longer good for anything.
+    pub(super) fn take_usage(&self, now: UnixMillis) -> Vec<(SiteId, u64)> {
+        let mut inner = self.lock();
+        inner.sessions.retain(|_, session| session.allocations > 0 || session.expires_at > now);
         let usage = inner
             .sites
             .iter()
@@ -88,6 +128,24 @@ impl Registry {
         usage
     }
 
+    /// Those of sessions that exist, and those from ahead of one when their credentials are over:
+    /// until then they may wait for it.
+    pub(super) fn take_unseen(&self, now: UnixMillis) -> Vec<Holder> {
+        let before = now.minus(UNSEEN_MAX);
+        let is_due = |session: &Session| {
+            session.allocations > 0
+                && session.seen_at <= before
+                && (!session.holder.is_ahead || session.expires_at <= now)
+        };
+        let mut inner = self.lock();
+        let due = inner.sessions.values_mut().filter(|session| is_due(session));
+        due.map(|session| {
+            session.seen_at = now;
+            session.holder
+        })
+        .collect()
+    }
+
     pub(super) fn end(&self, session_id: SessionId) {
         if let Some(session) = self.lock().sessions.get(&session_id) {
             session.ended.cancel();
@@ -96,7 +154,7 @@ impl Registry {
 
     pub(super) fn end_site(&self, site_id: SiteId) {
         for session in self.lock().sessions.values() {
-            if session.site_id == site_id {
+            if session.holder.site_id == site_id {
                 session.ended.cancel();
             }
         }
@@ -108,29 +166,17 @@ impl Registry {
 }
 
 impl Place {
-    /// `None` when the session or the site has as many as it may.
+    /// `None` when the session is over, its credential is, or there are as many as there may be.
     pub(super) fn take(shared: &Arc<super::Shared>, grant: Grant) -> Option<Self> {
         let registry = &shared.registry;
         let mut inner = registry.lock();
-        let inner = &mut *inner;
-        let site = inner.sites.entry(grant.site_id).or_default();
-        let session = inner.sessions.entry(grant.session_id).or_insert_with(|| Session {
-            site_id: grant.site_id,
-            allocations: 0,
-            ended: CancellationToken::new(),
-        });
-        if session.allocations >= ALLOCATIONS_PER_SESSION_MAX
-            || site.allocations >= ALLOCATIONS_PER_SITE_MAX
-            || session.ended.is_cancelled()
-        {
+        let place = inner.take(grant, shared.clock.now());
+        let Some((holder, ended, bytes)) = place else {
             registry.refused.increment();
             return None;
-        }
-        session.allocations += 1;
-        site.allocations += 1;
+        };
         registry.allocations.add(1);
-        let (ended, bytes) = (session.ended.clone(), site.bytes.clone());
-        Some(Self { registry: shared.clone(), grant, ended, bytes })
+        Some(Self { registry: shared.clone(), holder, ended, bytes })
     }
 
     pub(super) fn count(&self, bytes: usize) {
@@ -140,19 +186,51 @@ impl Place {
     }
 }
 
+impl Inner {
+    fn take(
+        &mut self,
+        grant: Grant,
+        now: UnixMillis,
+    ) -> Option<(Holder, CancellationToken, Arc<AtomicU64>)> {
+        let session = self.sessions.get_mut(&grant.session_id)?;
+        let holder = session.holder;
+        let of_account = self.accounts.get(&holder.account_id).copied().unwrap_or_default();
+        let of_site = self.sites.get(&holder.site_id).map_or(0, |site| site.allocations);
+        if session.ended.is_cancelled()
+            || grant.expires_at <= now
+            || session.allocations >= ALLOCATIONS_PER_SESSION_MAX
+            || of_account >= ALLOCATIONS_PER_ACCOUNT_MAX
+            || of_site >= ALLOCATIONS_PER_SITE_MAX
+        {
+            return None;
+        }
+        let site = self.sites.entry(holder.site_id).or_default();
+        site.allocations += 1;
+        session.allocations += 1;
+        *self.accounts.entry(holder.account_id).or_default() += 1;
+        Some((holder, session.ended.clone(), site.bytes.clone()))
+    }
+
+    fn give_back(&mut self, holder: &Holder) {
+        if let Some(site) = self.sites.get_mut(&holder.site_id) {
+            site.allocations = site.allocations.saturating_sub(1);
+        }
+        if let Some(session) = self.sessions.get_mut(&holder.session_id) {
+            session.allocations = session.allocations.saturating_sub(1);
+        }
+        if let Some(own) = self.accounts.get_mut(&holder.account_id) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.accounts.remove(&holder.account_id);
+            }
+        }
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let registry = &self.registry.registry;
-        let mut inner = registry.lock();
-        if let Some(site) = inner.sites.get_mut(&self.grant.site_id) {
-            site.allocations = site.allocations.saturating_sub(1);
-        }
-        if let Some(session) = inner.sessions.get_mut(&self.grant.session_id) {
-            session.allocations = session.allocations.saturating_sub(1);
-            if session.allocations == 0 {
-                inner.sessions.remove(&self.grant.session_id);
-            }
-        }
+        registry.lock().give_back(&self.holder);
         registry.allocations.add(-1);
     }
 }

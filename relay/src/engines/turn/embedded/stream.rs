@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    CLIENTS_MAX, Shared,
+    Shared,
     client::{Client, Way},
     framing::Frames,
 };
@@ -42,7 +42,6 @@ impl Listener {
         cancel: CancellationToken,
     ) {
         let Ok(local) = self.listener.local_addr() else { return };
-        let places = Arc::new(tokio::sync::Semaphore::new(CLIENTS_MAX));
         loop {
             let accepted = tokio::select! {
                 () = cancel.cancelled() => return,
@@ -57,16 +56,15 @@ impl Listener {
                     continue;
                 }
             };
-            let Ok(place) = places.clone().try_acquire_owned() else { continue };
+            let Some(seat) = shared.streams.enter(peer.ip()) else { continue };
             // Media must not wait for more; a failure costs time, nothing else.
             let _ = stream.set_nodelay(true);
             let (shared, tls) = (shared.clone(), self.tls.clone());
             let served = async move {
                 match way(stream, tls).await {
-                    Ok(way) => Client::new(shared, way, local, peer).run().await,
+                    Ok(way) => Client::new(shared, way, seat, local, peer).run().await,
                     Err(error) => tracing::debug!(%error, "a TURN client speaks no TLS"),
                 }
-                drop(place);
             };
             tracker.spawn(cancel.clone().run_until_cancelled_owned(served));
         }
