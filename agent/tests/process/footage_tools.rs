@@ -222,7 +222,7 @@ fn fsck_finds_what_is_broken_and_mends_it() {
     if let Some(thumbnail) = motion.parts.get(1) {
         fs::remove_file(home.data_dir().join("recordings").join(&thumbnail.path)).unwrap();
     }
-    let orphan = nightjar_shared::ids::ClipId::generate();
+    let orphan = ClipId::generate();
     let orphan_path = home.data_dir().join(format!("recordings/{orphan}.mp4"));
     fs::copy(video(&home, whole), &orphan_path).unwrap();
 
@@ -258,6 +258,6 @@ fn a_clip_is_protected_and_like_any_other_again() {
     assert!(clips(&home)[0].protected);
     assert_eq!(tool(&home, &["protect", &clip_id, "--off"]).status.code(), Some(0));
     assert!(!clips(&home)[0].protected);
-    let unknown = nightjar_shared::ids::ClipId::generate().to_string();
+    let unknown = ClipId::generate().to_string();
     assert_eq!(tool(&home, &["protect", &unknown]).status.code(), Some(2));
 }
