@@ -1,9 +1,11 @@
 //! A clip's end on a disk that fails once: it is closed all the same, without a restart and without
-//! anything else that happens, and what is told to be there outlives a power cut.
+//! anything else that happens, and what is told to be there outlives a power cut. And its beginning:
+//! whatever of the pre-roll was written plays, and nothing follows that cannot be decoded.
 
 use std::time::Duration;
 
 use nightjar_agent::{media::Media, store::ClipState};
+use nightjar_shared::{event::EventState, ids::EventId};
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,8 +21,9 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One run with one fault. False when the fault never came to pass, nothing when FUSE is missing.
-async fn run(media: Media, fault: Fault) -> Option<bool> {
+/// One run with one fault at the end of a clip. False when the fault never came to pass, nothing when
+/// FUSE is missing.
+async fn end(media: Media, fault: Fault) -> Option<bool> {
     let directory = tempfile::tempdir().unwrap();
     let (disk, mounted) = fresh_disk(directory.path())?;
     let context = format!("{fault:?}");
@@ -54,14 +57,41 @@ async fn run(media: Media, fault: Fault) -> Option<bool> {
     Some(struck)
 }
 
+/// One run with one fault at the beginning of an event's clip.
+async fn begin(media: Media, fault: Fault) -> Option<bool> {
+    let directory = tempfile::tempdir().unwrap();
+    let (disk, mounted) = fresh_disk(directory.path())?;
+    let running = Running::start(&media, &mounted.path).await.unwrap();
+    footage_of(&media, Duration::from_millis(2_500)).await;
+
+    lock(&disk).plan(Some(fault));
+    let event_id = EventId::generate();
+    running.tell(event_id, EventState::Started);
+    footage_of(&media, Duration::from_millis(1_500)).await;
+    running.tell(event_id, EventState::Ended);
+    running.stop().await;
+    let struck = lock(&disk).struck_at.is_some();
+    lock(&disk).plan(None);
+    judge(&mounted.path, &format!("{fault:?}")).await;
+    Some(struck)
+}
+
 /// Each of the first `runs` operations of a kind, once with each error.
-async fn fail_each(operation: Operation, runs: u64, least: usize) {
+async fn fail_each<F>(
+    run: impl Fn(Media, Fault) -> F,
+    operation: Operation,
+    errors: &[i32],
+    runs: u64,
+    least: usize,
+) where
+    F: Future<Output = Option<bool>> + Send + 'static,
+{
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
     let media = camera(&tracker, &cancel).await;
     let mut ended = JoinSet::new();
     for at in 1..=runs {
-        for error in [EIO, ENOSPC] {
-            let outcome = Outcome::Fails(error);
+        for error in errors {
+            let outcome = Outcome::Fails(*error);
             ended.spawn(run(media.clone(), Fault { operation: Some(operation), at, outcome }));
         }
     }
@@ -75,15 +105,20 @@ async fn fail_each(operation: Operation, runs: u64, least: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_is_closed_although_a_write_of_its_end_failed() {
-    fail_each(Operation::Write, 16, 10).await;
+    fail_each(end, Operation::Write, &[EIO, ENOSPC], 16, 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_plays_although_a_write_of_its_pre_roll_failed() {
+    fail_each(begin, Operation::Write, &[EIO], 60, 30).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_is_closed_although_a_sync_of_its_end_failed() {
-    fail_each(Operation::Sync, 6, 10).await;
+    fail_each(end, Operation::Sync, &[EIO, ENOSPC], 6, 10).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_is_closed_although_its_file_did_not_get_its_name() {
-    fail_each(Operation::Name, 1, 2).await;
+    fail_each(end, Operation::Name, &[EIO, ENOSPC], 1, 2).await;
 }

@@ -107,7 +107,7 @@ impl Running {
         Ok(Self { recorder, store, motion, tracker, cancel })
     }
 
-    fn tell(&self, event_id: EventId, state: EventState) {
+    pub(crate) fn tell(&self, event_id: EventId, state: EventState) {
         let change = MotionChange {
             event_id,
             state,
