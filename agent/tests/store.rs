@@ -302,3 +302,46 @@ async fn a_damaged_index_is_moved_aside_and_a_new_one_begun() {
     let damaged = std::fs::read(directory.path().join("agent.db.damaged")).unwrap();
     assert_eq!(damaged, vec![0x55; 8_192]);
 }
+
+#[tokio::test]
+async fn an_index_with_a_garbled_page_is_moved_aside_unless_it_can_be_used() {
+    const CLIPS: usize = 60;
+    const PAGE: usize = 4_096;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    for _ in 0..CLIPS {
+        closed_clip(&store, 1).await;
+    }
+    drop(store);
+    let index = std::fs::read(directory.path().join("agent.db")).unwrap();
+    let mut moved_aside = 0;
+    for page in 0..index.len() / PAGE {
+        let directory = tempfile::tempdir().unwrap();
+        let mut garbled = index.clone();
+        garbled[page * PAGE..][..PAGE].fill(0x55);
+        std::fs::write(directory.path().join("agent.db"), garbled).unwrap();
+
+        let store = open(&directory);
+        let clips = store.clips().await.unwrap().len();
+        let is_new = directory.path().join("agent.db.damaged").exists();
+        assert_eq!(clips, if is_new { 0 } else { CLIPS }, "page {page}");
+        closed_clip(&store, 1).await;
+        store.set_setting("armed", &true).await.unwrap();
+        assert!(store.open_events().await.unwrap().is_empty());
+        moved_aside += usize::from(is_new);
+    }
+    assert!(moved_aside > 5, "only {moved_aside} pages mattered");
+}
+
+#[tokio::test]
+async fn an_index_with_a_row_that_makes_no_sense_is_moved_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    closed_clip(&open(&directory), 1).await;
+    let index = rusqlite::Connection::open(directory.path().join("agent.db")).unwrap();
+    index.execute("update clips set boot_id = 'U'", []).unwrap();
+    drop(index);
+
+    let store = open(&directory);
+    assert!(store.clips().await.unwrap().is_empty());
+    assert!(directory.path().join("agent.db.damaged").exists());
+}

@@ -89,7 +89,7 @@ pub async fn adopt(
     let mut unknown: Vec<_> = files.into_iter().collect();
     unknown.sort_by_key(|(clip_id, _)| *clip_id);
     for (clip_id, left) in unknown {
-        if found(store, directory, boot_id, clip_id, left).await? {
+        if found(store, directory, clip_id, left).await? {
             adopted.found += 1;
         }
     }
@@ -126,10 +126,12 @@ async fn list_files(directory: &Path) -> Result<HashMap<ClipId, Files>, AdoptErr
         .map_err(|source| AdoptError::List { path: directory.to_owned(), source })?;
     let mut by_clip: HashMap<ClipId, Files> = HashMap::new();
     for (clip_id, kind, path) in listed {
-        let files = by_clip.entry(clip_id).or_default();
         match kind {
-            Kind::Video | Kind::UnfinishedVideo => files.video = Some(path),
-            Kind::Picture => files.picture = Some(path),
+            Kind::Video | Kind::UnfinishedVideo => {
+                by_clip.entry(clip_id).or_default().video = Some(path);
+            }
+            Kind::Picture => by_clip.entry(clip_id).or_default().picture = Some(path),
+            Kind::DamagedVideo => {}
             Kind::UnfinishedPicture => {
                 if let Err(error) = files::remove(&path) {
                     tracing::warn!(%error, path = %path.display(), "a torn picture stays");
@@ -228,7 +230,6 @@ async fn kind_of(video: PathBuf) -> ClipKind {
 async fn found(
     store: &Store,
     directory: &Path,
-    boot_id: BootId,
     clip_id: ClipId,
     left: Files,
 ) -> Result<bool, AdoptError> {
@@ -249,9 +250,10 @@ async fn found(
         kind,
         started_at,
         clock: ClockState::Unsynced,
-        boot_id,
-        // Not older than it is known to be.
-        started_uptime_ms: uptime_ms(),
+        // Nobody knows in which boot that was. In this one, the clock that is set later would make
+        // it footage of today.
+        boot_id: BootId::generate(),
+        started_uptime_ms: 0,
     };
     store.begin_clip(clip, None).await?;
     if close(store, directory, clip_id, kind, started_at, left).await?.is_none() {

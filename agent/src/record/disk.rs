@@ -4,9 +4,14 @@
 //! queue. When the disk is slower than the camera the queue fills, the recorder waits for it, and
 //! the frames it could not take are dropped by the media hub: memory stays bounded.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use nightjar_shared::{event::EventMessage, ids::ClipId, time::UnixMillis};
+use nightjar_shared::{event::EventMessage, ids::ClipId};
 use tokio::{
     runtime::Handle,
     sync::{Notify, mpsc, oneshot, watch},
@@ -23,7 +28,7 @@ use super::{
     problem::Problem,
     space::DiskSpace,
     thumbnail,
-    writer::ClipFile,
+    writer::{ClipFile, FinishedFile, WriteError, close_again},
 };
 use crate::{
     frame::EncodedFrame,
@@ -39,6 +44,12 @@ const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(3);
 /// How much continuous footage a power cut may take: to sync it more often would wear the card
 /// for nothing that anybody waits for.
 const CONTINUOUS_SYNC: Duration = Duration::from_secs(10);
+
+/// Between two tries to do what a failing disk or index did not let be done.
+const RETRY: Duration = Duration::from_secs(2);
+/// Clips whose file could not be closed and is tried again; beyond it the oldest waits for the
+/// start-up scan.
+const MAX_UNCLOSED: usize = 16;
 
 /// Which session a clip belongs to. The first two may record at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,13 +97,20 @@ pub(super) struct Disk {
     context: Context,
     runtime: Handle,
     open: [Option<OpenClip>; Slot::COUNT],
+    unclosed: VecDeque<Ended>,
     notes: Notes,
     growth: GrowthReports,
+    retried_at: Instant,
 }
 
 struct OpenClip {
-    clip_id: ClipId,
     file: ClipFile,
+    ended: Ended,
+}
+
+/// What a clip needs beside its file to be closed.
+struct Ended {
+    clip_id: ClipId,
     thumbnail: Option<oneshot::Receiver<NewPart>>,
 }
 
@@ -117,24 +135,53 @@ impl Disk {
         let runtime = Handle::current();
         let notes = Notes::new(context.store.clone(), runtime.clone());
         let growth = GrowthReports::new(context.store.clone());
-        Self { context, growth, runtime, open: [None, None, None], notes }
+        Self {
+            context,
+            growth,
+            runtime,
+            open: [None, None, None],
+            unclosed: VecDeque::new(),
+            notes,
+            retried_at: Instant::now(),
+        }
     }
 
     /// Works until the recorder drops its end of the queue; then closes what is open.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<DiskCommand>) {
-        while let Some(command) = commands.blocking_recv() {
-            self.notes.retry();
+        loop {
+            // While something is owed, no command need come for it to be tried again.
+            let owes = self.notes.are_owed() || !self.unclosed.is_empty();
+            let command = if owes {
+                self.runtime.block_on(timeout(RETRY, commands.recv()))
+            } else {
+                Ok(commands.blocking_recv())
+            };
+            if owes && self.retried_at.elapsed() >= RETRY {
+                self.retry();
+            }
             match command {
-                DiskCommand::Begin(begin) => self.begin(*begin),
-                DiskCommand::Append { slot, frame } => self.append(slot, frame),
-                DiskCommand::End { slot, message } => self.end(slot, message),
-                DiskCommand::Tell(message) => self.notes.write(Note::Tell(message)),
+                Ok(Some(DiskCommand::Begin(begin))) => self.begin(*begin),
+                Ok(Some(DiskCommand::Append { slot, frame })) => self.append(slot, vec![frame]),
+                Ok(Some(DiskCommand::End { slot, message })) => self.end(slot, message),
+                Ok(Some(DiskCommand::Tell(message))) => self.notes.write(Note::Tell(message)),
+                Ok(None) => break,
+                Err(_) => {}
             }
         }
         for slot in Slot::ALL {
             self.end(slot, None);
         }
+        self.retry();
+    }
+
+    /// Tries again what is owed.
+    fn retry(&mut self) {
         self.notes.pay();
+        for ended in std::mem::take(&mut self.unclosed) {
+            let closed = close_again(&self.context.directory, ended.clip_id);
+            self.settle(ended, closed, None);
+        }
+        self.retried_at = Instant::now();
     }
 
     fn begin(&mut self, begin: Begin) {
@@ -152,12 +199,21 @@ impl Disk {
         }
         let continuous = slot == Slot::Continuous;
         let sync_every = if continuous { CONTINUOUS_SYNC } else { Duration::ZERO };
-        match self.create(clip_id, started_at, frames, longest, sync_every) {
+        let created = self.check_space().and_then(|()| {
+            let first = frames.first().ok_or_else(|| Problem::other("a clip without frames"))?;
+            let directory = &self.context.directory;
+            Ok(ClipFile::create(directory, clip_id, first, started_at, longest, sync_every)?)
+        });
+        match created {
             Ok(file) => {
+                let init_length = file.init_length();
+                self.durable(Durable { clip_id, init_length, fragments: &[] });
                 let thumbnail = (!continuous).then(|| self.take_thumbnail(clip_id));
-                self.open[slot as usize] = Some(OpenClip { clip_id, file, thumbnail });
+                let ended = Ended { clip_id, thumbnail };
+                self.open[slot as usize] = Some(OpenClip { file, ended });
                 self.tell_what_is_recorded();
                 tracing::info!(clip.id = %clip_id, "a clip begins");
+                self.append(slot, frames);
             }
             Err(problem) => {
                 self.report(clip_id, problem);
@@ -168,43 +224,18 @@ impl Disk {
         }
     }
 
-    fn create(
-        &mut self,
-        clip_id: ClipId,
-        started_at: UnixMillis,
-        frames: Vec<Arc<EncodedFrame>>,
-        longest: Duration,
-        sync_every: Duration,
-    ) -> Result<ClipFile, Problem> {
-        self.check_space()?;
-        let first = frames.first().ok_or_else(|| Problem::other("a clip without frames"))?;
-        let directory = &self.context.directory;
-        let mut file =
-            ClipFile::create(directory, clip_id, first, started_at, longest, sync_every)?;
-        let init_length = file.init_length();
-        self.durable(Durable { clip_id, init_length, fragments: &[] });
-        match file.append(frames) {
-            Ok(fragments) => self.durable(Durable { clip_id, init_length, fragments }),
-            Err(error) => {
-                // Whatever was written of the pre-roll is kept.
-                tracing::warn!(clip.id = %clip_id, %error, "a clip ends early");
-                self.context.keeper.notify_one();
-            }
-        }
-        Ok(file)
-    }
-
     /// Every byte of footage passes here once, when it is safe.
     fn durable(&mut self, durable: Durable<'_>) {
         self.context.last_written.note(&durable);
         self.growth.note(&durable);
     }
 
-    fn append(&mut self, slot: Slot, frame: Arc<EncodedFrame>) {
-        let begins_group = frame.key_frame;
+    /// Of one clip, in order.
+    fn append(&mut self, slot: Slot, frames: Vec<Arc<EncodedFrame>>) {
+        let begins_group = frames.iter().any(|frame| frame.key_frame);
         let Some(mut open) = self.open[slot as usize].take() else { return };
-        let (clip_id, init_length) = (open.clip_id, open.file.init_length());
-        let mut written = match open.file.append([frame]) {
+        let (clip_id, init_length) = (open.ended.clip_id, open.file.init_length());
+        let mut written = match open.file.append(frames) {
             Ok([]) => Ok(()),
             Ok(fragments) => {
                 self.durable(Durable { clip_id, init_length, fragments });
@@ -241,13 +272,30 @@ impl Disk {
             return self.tell(message);
         };
         self.tell_what_is_recorded();
-        let OpenClip { clip_id, file, thumbnail } = open;
-        match file.close() {
+        let OpenClip { file, ended } = open;
+        let clip_id = ended.clip_id;
+        let closed = file.close();
+        if let Ok(Some(finished)) = &closed {
+            let (init_length, fragments) = (finished.init_length, &finished.last_fragments);
+            self.durable(Durable { clip_id, init_length, fragments });
+        }
+        self.growth.ended(clip_id);
+        self.settle(ended, closed, message);
+    }
+
+    /// Tells the index what became of a clip's file; one that could not be closed is kept for
+    /// another try.
+    fn settle(
+        &mut self,
+        ended: Ended,
+        closed: Result<Option<FinishedFile>, WriteError>,
+        message: Option<Box<EventMessage>>,
+    ) {
+        let clip_id = ended.clip_id;
+        match closed {
             Ok(Some(finished)) => {
-                let (init_length, fragments) = (finished.init_length, &finished.last_fragments);
-                self.durable(Durable { clip_id, init_length, fragments });
                 let video = video_part(clip_id, finished.length, finished.duration_ms);
-                let thumbnail = thumbnail.and_then(|taken| self.wait_for(taken));
+                let thumbnail = ended.thumbnail.and_then(|taken| self.wait_for(taken));
                 let parts = std::iter::once(video).chain(thumbnail).collect();
                 let duration_ms = finished.duration_ms;
                 self.notes.write(Note::Close { clip_id, duration_ms, parts, message });
@@ -259,9 +307,14 @@ impl Disk {
                 self.tell(message);
             }
             Err(error) => {
-                // The start-up scan closes what is left of it.
                 self.report(clip_id, error.into());
                 self.tell(message);
+                self.unclosed.push_back(ended);
+                if self.unclosed.len() > MAX_UNCLOSED
+                    && let Some(left) = self.unclosed.pop_front()
+                {
+                    self.context.store.clip_stops_growing(left.clip_id);
+                }
             }
         }
     }

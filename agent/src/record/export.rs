@@ -102,43 +102,41 @@ fn join(
     for clip in clips {
         let path = directory.join(files::video_name(clip.clip_id));
         let failed = |source| ExportError::Read { path: path.clone(), source };
-        let file = File::open(&path).map_err(failed)?;
+        let file = match File::open(&path) {
+            // Retention was faster, or somebody else has deleted it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(failed)?,
+        };
         let Some(scan) = scan_file(&file).map_err(failed)? else { continue };
+        let init = read(&file, 0, scan.init_length).map_err(failed)?;
         let begun = scan.fragments.first().map_or(0, |first| first.decode_time);
         for entry in &scan.fragments {
             let since = mux::ticks_to_ms(entry.decode_time - begun);
             let at_ms = clip.started_at.plus(Duration::from_millis(since)).0;
             found.push(Piece { file: files.len(), entry: *entry, at_ms });
         }
-        files.push(Source { path, file, init_length: scan.init_length, sets: None });
+        files.push(Source { path, init, sets: None });
     }
     let pieces = choose(found, from, to);
     let first = pieces.first().ok_or(ExportError::NothingRecorded)?;
-    let mut init = files[first.file].init()?;
+    let mut init = files[first.file].init.clone();
     let mut used: Vec<usize> = pieces.iter().map(|piece| piece.file).collect();
     // Those of a span alternate where events overlap continuous footage.
     used.sort_unstable();
     used.dedup();
-    if formats_differ(&files, &used, &init)? {
+    // Whether one of them holds another stream.
+    let differs =
+        |index: &usize| sample_descriptions(&files[*index].init) != sample_descriptions(&init);
+    if used.iter().any(differs) {
         if !declare_in_band(&mut init) {
             return Err(files[first.file].damaged());
         }
         for index in used {
             let source = &mut files[index];
-            source.sets = Some(parameter_sets(&source.init()?).ok_or_else(|| source.damaged())?);
+            source.sets = Some(parameter_sets(&source.init).ok_or_else(|| source.damaged())?);
         }
     }
     write(&files, &pieces, &init, out)
-}
-
-/// Whether one of these files holds another stream than `init` describes.
-fn formats_differ(files: &[Source], used: &[usize], init: &[u8]) -> Result<bool, ExportError> {
-    for index in used {
-        if sample_descriptions(&files[*index].init()?) != sample_descriptions(init) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Each moment between `from` and `to` once, in order. A fragment that begins with a key frame
@@ -179,10 +177,11 @@ fn choose(mut found: Vec<Piece>, from: UnixMillis, to: UnixMillis) -> Vec<Piece>
     pieces
 }
 
+/// Opened for each fragment: a day has more files than a process may have open.
 struct Source {
     path: PathBuf,
-    file: File,
-    init_length: u64,
+    /// The initialisation segment.
+    init: Vec<u8>,
     /// What each of its key frames is to begin with.
     sets: Option<Vec<u8>>,
 }
@@ -193,37 +192,34 @@ impl Source {
         ExportError::Read { path: self.path.clone(), source }
     }
 
-    /// A fragment, with its new place.
+    /// A fragment, with its new place; nothing when the file has been deleted meanwhile.
     fn fragment(
         &self,
         entry: &FragmentEntry,
         number: u32,
         decode_time: u64,
-    ) -> Result<Vec<u8>, ExportError> {
-        let mut bytes = self.bytes(entry.offset, entry.length.into())?;
+    ) -> Result<Option<Vec<u8>>, ExportError> {
+        let opened = File::open(&self.path);
+        let mut bytes = match opened.and_then(|it| read(&it, entry.offset, entry.length.into())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(|source| ExportError::Read { path: self.path.clone(), source })?,
+        };
         if let Some(sets) = &self.sets {
             bytes = with_parameter_sets(&bytes, sets).ok_or_else(|| self.damaged())?;
         }
-        if retime(&mut bytes, number, decode_time) { Ok(bytes) } else { Err(self.damaged()) }
-    }
-
-    fn init(&self) -> Result<Vec<u8>, ExportError> {
-        self.bytes(0, self.init_length)
-    }
-
-    fn bytes(&self, offset: u64, length: u64) -> Result<Vec<u8>, ExportError> {
-        let mut bytes = Vec::new();
-        let mut reader = &self.file;
-        reader
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| reader.take(length).read_to_end(&mut bytes))
-            .map_err(|source| ExportError::Read { path: self.path.clone(), source })?;
-        Ok(bytes)
+        if retime(&mut bytes, number, decode_time) { Ok(Some(bytes)) } else { Err(self.damaged()) }
     }
 }
 
+fn read(mut file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 fn write(
-    files: &[Source],
+    sources: &[Source],
     pieces: &[Piece],
     init: &[u8],
     out: &Path,
@@ -234,12 +230,16 @@ fn write(
     let reserve = index_reserve(pieces.len());
     file.write_all(init).and_then(|()| file.write_all(&reserve)).map_err(failed)?;
 
-    let mut exported = Exported { started_at: UnixMillis(pieces[0].at_ms), ..Exported::default() };
+    let mut exported = Exported::default();
     let mut fragments: Vec<FragmentEntry> = Vec::with_capacity(pieces.len());
     let (mut offset, mut decode_time) = ((init.len() + reserve.len()) as u64, 0);
     let mut ends_at_ms = pieces[0].at_ms;
     for (number, piece) in (1..).zip(pieces) {
-        let bytes = files[piece.file].fragment(&piece.entry, number, decode_time)?;
+        let found = sources[piece.file].fragment(&piece.entry, number, decode_time)?;
+        let Some(bytes) = found else { continue };
+        if fragments.is_empty() {
+            (exported.started_at, ends_at_ms) = (UnixMillis(piece.at_ms), piece.at_ms);
+        }
         file.write_all(&bytes).map_err(failed)?;
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         fragments.push(FragmentEntry { offset, length, decode_time, ..piece.entry });
@@ -249,6 +249,10 @@ fn write(
             exported.gaps.push((UnixMillis(ends_at_ms), UnixMillis(piece.at_ms)));
         }
         ends_at_ms = piece.end_ms();
+    }
+    if fragments.is_empty() {
+        files::remove(&unfinished).map_err(failed)?;
+        return Err(ExportError::NothingRecorded);
     }
     file.write_all(&random_access_index(&fragments)).map_err(failed)?;
     exported.length = file.metadata().map_err(failed)?.len();

@@ -12,6 +12,8 @@ use crate::store::NewPart;
 
 /// Ends the name of a file that is not complete.
 const UNFINISHED: &str = ".part";
+/// Ends the name of a file that cannot be read any more.
+const DAMAGED: &str = "damaged";
 const VIDEO: &str = "mp4";
 const PICTURE: &str = "jpg";
 
@@ -21,6 +23,8 @@ pub(super) enum Kind {
     Video,
     /// A clip's footage that was never closed.
     UnfinishedVideo,
+    /// What was a clip's footage; kept for whoever wants to look at it.
+    DamagedVideo,
     /// A thumbnail or a snapshot.
     Picture,
     /// A picture that was never completed.
@@ -73,6 +77,7 @@ pub(super) fn parse_name(name: &str) -> Option<(ClipId, Kind)> {
     let kind = match suffix {
         "mp4" => Kind::Video,
         "mp4.part" => Kind::UnfinishedVideo,
+        "mp4.damaged" => Kind::DamagedVideo,
         "jpg" => Kind::Picture,
         "jpg.part" => Kind::UnfinishedPicture,
         _ => return None,
@@ -109,6 +114,13 @@ pub(super) fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Res
 /// Makes new names and removed ones outlive a power cut.
 pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+/// Keeps a file that nothing can be made of out of the way.
+pub(super) fn set_aside(path: &Path) -> io::Result<()> {
+    let aside = path.with_added_extension(DAMAGED);
+    tracing::error!(aside = %aside.display(), "a clip's file is damaged beyond repair");
+    fs::rename(path, aside)
 }
 
 /// Removes a file that may be gone already.

@@ -26,7 +26,7 @@ pub enum DamageKind {
     MissingFile,
     /// The file's length is not the index's.
     WrongLength,
-    /// The footage is not whole.
+    /// The footage is not whole, or the file was set aside because nothing of it can be read.
     Damaged,
     /// A file that the index does not name. The agent adopts it when it starts.
     Orphan,
@@ -114,12 +114,16 @@ fn compare(clips: &[Clip], directory: &Path) -> std::io::Result<FsckReport> {
             }
         }
     }
-    let mut orphans: Vec<Damage> = files
+    let mut unnamed: Vec<Damage> = files
         .into_iter()
-        .map(|(path, (clip_id, _))| Damage { clip_id, path, kind: DamageKind::Orphan })
+        .map(|(path, (clip_id, kind))| {
+            let damaged = kind == Kind::DamagedVideo;
+            let kind = if damaged { DamageKind::Damaged } else { DamageKind::Orphan };
+            Damage { clip_id, path, kind }
+        })
         .collect();
-    orphans.sort_by(|one, other| one.path.cmp(&other.path));
-    report.damages.extend(orphans);
+    unnamed.sort_by(|one, other| one.path.cmp(&other.path));
+    report.damages.extend(unnamed);
     Ok(report)
 }
 

@@ -2,11 +2,12 @@
 
 use nightjar_shared::ids::ClipId;
 
-use super::{disk::Slot, durable::Durable, files::unfinished_video_name};
+use super::{durable::Durable, files::unfinished_video_name};
 use crate::{media::mux::SegmentCutter, store::Store};
 
 pub(super) struct GrowthReports {
     store: Store,
+    /// Those of the clips that are open.
     cutters: Vec<(ClipId, SegmentCutter)>,
 }
 
@@ -18,14 +19,17 @@ impl GrowthReports {
     pub(super) fn note(&mut self, durable: &Durable<'_>) {
         let Durable { clip_id, init_length, fragments } = *durable;
         let Some((_, cutter)) = self.cutters.iter_mut().find(|(open, _)| *open == clip_id) else {
-            // Not more clips than that are open: whatever is older has been closed.
-            let surplus = (self.cutters.len() + 1).saturating_sub(Slot::COUNT);
-            self.cutters.drain(..surplus);
             self.cutters.push((clip_id, SegmentCutter::default()));
             return self.store.clip_grows(clip_id, unfinished_video_name(clip_id), init_length);
         };
         for segment in fragments.iter().filter_map(|fragment| cutter.push(fragment)) {
             self.store.clip_grew(clip_id, segment);
         }
+    }
+
+    /// Nothing more is written of a clip. A long one outlasts many others: only its own end takes
+    /// its cutter away.
+    pub(super) fn ended(&mut self, clip_id: ClipId) {
+        self.cutters.retain(|(open, _)| *open != clip_id);
     }
 }

@@ -2,13 +2,14 @@
 //! whose files somebody else deleted.
 
 use std::{
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use nightjar_shared::{
-    ids::BootId,
+    ids::{BootId, ClipId},
     time::{ClockState, UnixMillis},
 };
 use tokio::{
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     clock::{boot_at, clock_state, unix_now, uptime_ms},
-    store::{Clip, ClipState, Store, StoreError},
+    store::{Clip, ClipState, Store, StoreError, StoredClip},
 };
 
 /// How often the file system is asked for its free space.
@@ -34,6 +35,8 @@ const SPACE_INTERVAL: Duration = Duration::from_secs(5);
 const ROUND_INTERVAL: Duration = Duration::from_mins(1);
 /// A wall clock that moves by more was set.
 const CLOCK_STEP_MS: i64 = 1_000;
+/// How often a round chooses again, without the clips whose files cannot be deleted.
+const MAX_PASSES: usize = 3;
 /// How often every clip's files are looked for.
 const INSPECTION_INTERVAL: Duration = Duration::from_hours(1);
 
@@ -98,27 +101,21 @@ impl Keeper {
         }
     }
 
-    async fn make_room(&self, disk: DiskSpace) -> Result<(), StoreError> {
-        let clips = self.store.stored_clips().await?;
-        let limits = self.limits(disk);
-        let doomed = to_delete(&clips, limits, self.now());
-        // In the order in which they were recorded.
-        for clip in clips.iter().filter(|clip| doomed.contains(&clip.clip_id)) {
-            let clip_id = &clip.clip_id;
-            let Some(clip) = self.store.clip(*clip_id).await? else { continue };
-            // Files first: should the power fail in between, the start-up scan finds a row
-            // without files, which it understands; files without a row would be adopted again.
-            let directory = self.directory.clone();
-            let removed = spawn_blocking(move || remove_files(&directory, &clip)).await;
-            if let Ok(Err(error)) = removed {
-                tracing::warn!(clip.id = %clip_id, %error, "a clip's file cannot be deleted");
+    async fn make_room(&self, mut disk: DiskSpace) -> Result<(), StoreError> {
+        let mut clips = self.store.stored_clips().await?;
+        for _ in 0..MAX_PASSES {
+            let doomed = to_delete(&clips, self.limits(disk), self.now());
+            let deleted = self.delete(&clips, &doomed).await?;
+            // What cannot be deleted makes no room: others do.
+            clips.retain(|clip| !doomed.contains(&clip.clip_id));
+            if deleted == doomed.len() {
+                break;
             }
-            self.store.clip_gone(*clip_id, MADE_ROOM).await?;
-            tracing::info!(clip.id = %clip_id, "a clip was deleted to make room");
+            disk = self.disk_space();
         }
-        let left = clips.iter().filter(|clip| !doomed.contains(&clip.clip_id));
-        let used_bytes = left.clone().map(|clip| clip.bytes).sum();
-        let oldest_at = left.map(|clip| clip.started_at).next();
+        let left = self.store.stored_clips().await?;
+        let used_bytes = left.iter().map(|clip| clip.bytes).sum();
+        let oldest_at = left.first().map(|clip| clip.started_at);
         let space = self.disk_space();
         let crowded = (space.free_bytes < space.floor_bytes())
             .then(|| crowded(space, used_bytes, self.status.borrow().retention.problem.is_some()));
@@ -132,6 +129,31 @@ impl Keeper {
             std::mem::replace(&mut status.retention, retention.clone()) != retention
         });
         Ok(())
+    }
+
+    /// Deletes clips in the order in which they were recorded. Gives the number of those that it
+    /// could delete; the others are tried again in the next round.
+    async fn delete(
+        &self,
+        clips: &[StoredClip],
+        doomed: &HashSet<ClipId>,
+    ) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        for clip in clips.iter().filter(|clip| doomed.contains(&clip.clip_id)) {
+            let clip_id = clip.clip_id;
+            // Files first: should the power fail in between, the start-up scan finds a row
+            // without files, which it understands; files without a row would be adopted again.
+            let directory = self.directory.clone();
+            let removed = spawn_blocking(move || remove_files(&directory, clip_id)).await;
+            if let Ok(Err(error)) = removed {
+                tracing::warn!(clip.id = %clip_id, %error, "a clip's file cannot be deleted");
+                continue;
+            }
+            self.store.clip_gone(clip_id, MADE_ROOM).await?;
+            deleted += 1;
+            tracing::info!(clip.id = %clip_id, "a clip was deleted to make room");
+        }
+        Ok(deleted)
     }
 
     fn disk_space(&self) -> DiskSpace {
@@ -199,7 +221,8 @@ fn crowded(space: DiskSpace, used_bytes: u64, full: bool) -> Option<String> {
     })
 }
 
-/// Marks closed clips whose footage is no longer on disk. Gives their number.
+/// Marks closed clips whose footage is no longer on disk, and removes what is left of them: a
+/// picture without its row would be taken for a snapshot. Gives their number.
 pub(super) async fn find_missing(
     store: &Store,
     directory: &Path,
@@ -212,7 +235,14 @@ pub(super) async fn find_missing(
             .into_iter()
             .filter(|clip| clip.state == ClipState::Closed)
             .filter(|clip| footage(clip).is_some_and(|path| !path.exists()));
-        missing.map(|clip| clip.clip_id).collect::<Vec<_>>()
+        let missing: Vec<ClipId> = missing.map(|clip| clip.clip_id).collect();
+        for clip_id in &missing {
+            let removed = files::remove(&directory.join(files::picture_name(*clip_id)));
+            if let Err(error) = removed.and_then(|()| files::sync_directory(&directory)) {
+                tracing::warn!(clip.id = %clip_id, %error, "a clip's picture cannot be deleted");
+            }
+        }
+        missing
     };
     let missing = spawn_blocking(look).await.unwrap_or_default();
     for clip_id in &missing {
@@ -222,7 +252,8 @@ pub(super) async fn find_missing(
     Ok(missing.len() as u64)
 }
 
-fn remove_files(directory: &Path, clip: &Clip) -> std::io::Result<()> {
-    clip.parts.iter().try_for_each(|part| files::remove(&directory.join(&part.path)))?;
+fn remove_files(directory: &Path, clip_id: ClipId) -> std::io::Result<()> {
+    files::remove(&directory.join(files::video_name(clip_id)))?;
+    files::remove(&directory.join(files::picture_name(clip_id)))?;
     files::sync_directory(directory)
 }

@@ -163,6 +163,7 @@ pub async fn start(
 ) -> anyhow::Result<Recorder> {
     let directory = recordings_dir(data_dir);
     fs::create_dir_all(&directory)
+        .and_then(|()| files::sync_directory(data_dir))
         .with_context(|| format!("cannot make {}; check its permissions", directory.display()))?;
     let boot_id = boot_id().context("cannot read the kernel's boot id")?;
     let adopted = adopt(&store, &directory, boot_id).await?;

@@ -1,9 +1,6 @@
 //! Notes for the index that must not be lost while it cannot take them.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
 
 use nightjar_shared::{event::EventMessage, ids::ClipId};
 use tokio::runtime::Handle;
@@ -13,8 +10,6 @@ use crate::store::{NewPart, Store, StoreError};
 /// Notes kept for another try; beyond it the oldest is forgotten. The start-up scan finds the
 /// clips again, whatever was forgotten.
 const MAX_OWED: usize = 256;
-/// Between two tries to write them.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// A note that the index has yet to take.
 pub(super) enum Note {
@@ -36,12 +31,11 @@ pub(super) struct Notes {
     store: Store,
     runtime: Handle,
     owed: VecDeque<Note>,
-    tried_at: Instant,
 }
 
 impl Notes {
     pub(super) fn new(store: Store, runtime: Handle) -> Self {
-        Self { store, runtime, owed: VecDeque::new(), tried_at: Instant::now() }
+        Self { store, runtime, owed: VecDeque::new() }
     }
 
     /// Writes a note, after those that still wait.
@@ -53,11 +47,9 @@ impl Notes {
         self.pay();
     }
 
-    /// Tries again what still waits, when it is time.
-    pub(super) fn retry(&mut self) {
-        if !self.owed.is_empty() && self.tried_at.elapsed() >= RETRY {
-            self.pay();
-        }
+    /// Some still wait, for [`Self::pay`] to be called again.
+    pub(super) fn are_owed(&self) -> bool {
+        !self.owed.is_empty()
     }
 
     /// Writes as much as the index takes.
@@ -65,7 +57,6 @@ impl Notes {
         while let Some(note) = self.owed.front() {
             if let Err(error) = self.runtime.block_on(take(&self.store, note)) {
                 tracing::warn!(%error, "the index could not take a note; it will be tried again");
-                self.tried_at = Instant::now();
                 return;
             }
             self.owed.pop_front();

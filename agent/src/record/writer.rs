@@ -153,31 +153,40 @@ impl ClipFile {
                 self.write_fragment(&bytes)?;
             }
         }
-        let due = newest.since(self.synced_at) >= self.sync_every;
-        if due && self.fragmenter.fragments().len() > durable {
-            self.file.sync_data().map_err(|source| {
-                self.cut_to(durable);
-                self.failed(source)
-            })?;
-            self.durable = self.fragmenter.fragments().len();
+        if newest.since(self.synced_at) >= self.sync_every && self.sync()? {
             self.synced_at = newest;
         }
         Ok(&self.fragmenter.fragments()[durable..self.durable])
     }
 
+    /// Makes all fragments durable; false when they are. Those that it cannot make so are cut off.
+    fn sync(&mut self) -> Result<bool, WriteError> {
+        let written = self.fragmenter.fragments().len();
+        if written == self.durable {
+            return Ok(false);
+        }
+        self.file.sync_data().map_err(|source| {
+            self.cut_to(self.durable);
+            self.failed(source)
+        })?;
+        self.durable = written;
+        Ok(true)
+    }
+
     /// Closes the file; nothing, and no file, when it holds no footage. When not even the last
-    /// fragment or the indexes fit the disk, the clip ends before them.
+    /// fragment or the indexes fit the disk, the clip ends before them. After an error it may be
+    /// tried again with [`close_again`].
     pub(super) fn close(mut self) -> Result<Option<FinishedFile>, WriteError> {
-        if let Some(bytes) = self.fragmenter.finish()
-            && let Err(error) = self.write_fragment(&bytes)
-        {
+        let durable = self.durable;
+        let last = self.fragmenter.finish().map_or(Ok(()), |bytes| self.write_fragment(&bytes));
+        if let Err(error) = last.and_then(|()| self.sync()) {
             tracing::warn!(clip.id = %self.clip_id, %error, "the end of a clip is lost");
         }
         let fragments = self.fragmenter.fragments();
         let path = self.directory.join(video_name(self.clip_id));
         let finished = finish(&self.file, &self.path(), &path, fragments, self.reserve)
             .map_err(|source| self.failed(source))?;
-        let last_fragments = fragments[self.durable..].to_vec();
+        let last_fragments = fragments[durable..].to_vec();
         Ok(finished.map(|finished| FinishedFile { last_fragments, ..finished }))
     }
 
@@ -205,9 +214,29 @@ impl ClipFile {
     }
 }
 
+/// Tries again to close a file that could not be closed.
+pub(super) fn close_again(
+    directory: &Path,
+    clip_id: ClipId,
+) -> Result<Option<FinishedFile>, WriteError> {
+    let mut path = directory.join(unfinished_video_name(clip_id));
+    if !path.exists() {
+        // It had got its final name, or held nothing, but that may not outlive a power cut yet.
+        path = directory.join(video_name(clip_id));
+        let synced = sync_directory(directory);
+        synced.map_err(|source| WriteError::File { path: path.clone(), source })?;
+    }
+    match repair(directory, &path, clip_id) {
+        Err(WriteError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        closed => closed,
+    }
+}
+
 /// Closes a file that a crash left behind: cuts the torn tail, adds the indexes, gives it its
-/// final name. Nothing, and no file, when it holds no footage. A file that is whole already is
-/// measured only.
+/// final name. A file that is whole already is measured only. Nothing when no footage is found:
+/// then an unfinished file is removed, but one that was closed held footage once, and is set aside.
 pub(super) fn repair(
     directory: &Path,
     path: &Path,
@@ -215,14 +244,17 @@ pub(super) fn repair(
 ) -> Result<Option<FinishedFile>, WriteError> {
     let failed = |source| WriteError::File { path: path.to_owned(), source };
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
-    let Some(found) = scan_file(&file).map_err(failed)? else {
-        files::remove(path).map_err(failed)?;
+    let was_closed = path.ends_with(video_name(clip_id));
+    let found = scan_file(&file).map_err(failed)?;
+    let Some(found) = found.filter(|found| !found.fragments.is_empty()) else {
+        let gone = if was_closed { files::set_aside(path) } else { files::remove(path) };
+        gone.and_then(|()| sync_directory(directory)).map_err(failed)?;
         return Ok(None);
     };
     let length = file.metadata().map_err(failed)?.len();
     let index_length = random_access_index(&found.fragments).len() as u64;
     let whole = [found.media_end(), found.media_end() + index_length].contains(&length);
-    if path.ends_with(video_name(clip_id)) && whole && !found.fragments.is_empty() {
+    if was_closed && whole {
         return Ok(Some(FinishedFile {
             length,
             duration_ms: mux::ticks_to_ms(found.duration()),
@@ -232,6 +264,7 @@ pub(super) fn repair(
     }
     let reserve_length = usize::try_from(found.reserve_length).unwrap_or(0);
     let reserve = (found.init_length, reserve_length);
+    file.sync_data().map_err(failed)?;
     finish(&file, path, &directory.join(video_name(clip_id)), &found.fragments, reserve)
         .map_err(failed)
 }
@@ -255,6 +288,7 @@ pub(super) fn scan_file(file: &File) -> io::Result<Option<mux::Scan>> {
     })
 }
 
+/// All `fragments` are durable.
 fn finish(
     file: &File,
     unfinished: &Path,

@@ -364,7 +364,7 @@ pub(super) fn clip_by_id(connection: &Connection, clip_id: ClipId) -> Result<Opt
     clip.map(|clip| with_parts(connection, clip)).transpose()
 }
 
-fn clips_where(connection: &Connection, condition: &'static str) -> Result<Vec<Clip>> {
+pub(super) fn clips_where(connection: &Connection, condition: &'static str) -> Result<Vec<Clip>> {
     let sql = format!("select * from clips where {condition} order by sequence");
     let mut statement = connection.prepare_cached(&sql)?;
     let clips = statement.query_map([], clip_from_row)?;

@@ -31,20 +31,20 @@ impl Store {
 
     /// The events that have begun and not ended, oldest first.
     pub async fn open_events(&self) -> Result<Vec<OpenEvent>> {
-        self.read(|connection| {
-            let mut statement =
-                connection.prepare_cached("select * from open_events order by event_id")?;
-            let rows = statement.query_map([], |row| {
-                Ok(OpenEvent {
-                    event_id: parsed(row, "event_id")?,
-                    kind: parsed::<KindWord>(row, "kind")?.0,
-                    clip_id: parsed_option(row, "clip_id")?,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
+        self.read(open_events).await
     }
+}
+
+pub(super) fn open_events(connection: &Connection) -> Result<Vec<OpenEvent>> {
+    let mut statement = connection.prepare_cached("select * from open_events order by event_id")?;
+    let rows = statement.query_map([], |row| {
+        Ok(OpenEvent {
+            event_id: parsed(row, "event_id")?,
+            kind: parsed::<KindWord>(row, "kind")?.0,
+            clip_id: parsed_option(row, "clip_id")?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 pub(super) fn enqueue_event(connection: &Connection, message: Option<&EventMessage>) -> Result<()> {

@@ -57,6 +57,11 @@ impl Store {
         self.inner.uploads_wake.notify_one();
     }
 
+    /// Nothing more is written of a clip, and nobody will close it before the next start.
+    pub fn clip_stops_growing(&self, clip_id: ClipId) {
+        self.inner.growing.ended(clip_id);
+    }
+
     /// Nothing for a clip that is not being written by this process.
     pub fn growth(&self, clip_id: ClipId) -> Option<Growth> {
         self.inner.growing.clips().get(&clip_id).cloned()

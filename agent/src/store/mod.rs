@@ -84,22 +84,21 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the index and brings its schema up to date; a missing file is made. A file that is
-    /// no database any more is moved aside, so that a torn card does not end recording: the
+    /// Opens the index and brings its schema up to date; a missing file is made. One that is
+    /// damaged, wherever in it, is moved aside, so that a torn card does not end recording: the
     /// start-up scan finds the clips again, the settings and what the relay had to learn are lost.
     pub fn open(path: &Path) -> Result<Self> {
-        let opened = match schema::open(path) {
+        let opened = match open_whole(path) {
             Err(StoreError::Sqlite(error)) if is_corrupt(&error) => {
                 move_aside(path, &error)?;
-                schema::open(path)
+                open_whole(path)
             }
             opened => opened,
         };
-        let connection = opened.map_err(|error| match error {
+        let (connection, run) = opened.map_err(|error| match error {
             StoreError::Sqlite(source) => StoreError::Open { path: path.to_owned(), source },
             other => other,
         })?;
-        let run = schema::begin_run(&connection)?;
         let inner = Inner {
             connection: Mutex::new(connection),
             run,
@@ -210,9 +209,24 @@ impl Store {
     }
 }
 
+/// Opens an index of which every page is sound, and all that the start-up scan reads makes sense.
+/// Gives the number of this run too.
+fn open_whole(path: &Path) -> Result<(Connection, i64)> {
+    let connection = schema::open(path)?;
+    schema::check(&connection)?;
+    clips::clips_where(&connection, "true")?;
+    events::open_events(&connection)?;
+    let run = schema::begin_run(&connection)?;
+    Ok((connection, run))
+}
+
 fn is_corrupt(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    use rusqlite::{
+        Error::FromSqlConversionFailure,
+        ErrorCode::{DatabaseCorrupt, NotADatabase},
+    };
+    matches!(error, FromSqlConversionFailure(..))
+        || matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
 /// Keeps the damaged file for whoever wants to look at it; an older one is replaced.

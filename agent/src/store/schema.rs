@@ -54,6 +54,16 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Store
     }
 }
 
+/// Looks at every page and every row, but not at what the tables' indexes hold.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    let found: String = connection.query_row("pragma quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" {
+        return Ok(());
+    }
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    Err(rusqlite::Error::SqliteFailure(code, Some(found)).into())
+}
+
 /// Notes that the index was opened, and gives the number of this run.
 pub(super) fn begin_run(connection: &Connection) -> Result<i64, StoreError> {
     connection.execute("insert into runs (schema_version) values (?1)", [MIGRATIONS.len()])?;

@@ -255,6 +255,7 @@ impl Uploader {
             }
             Failure::FileGone { reason } => {
                 tracing::warn!(clip.id = %clip_id, reason, "a clip cannot be uploaded");
+                self.carrier.remove_thumbnail(clip).await;
                 store.clip_gone(clip_id, reason).await
             }
             Failure::Store(error) => Err(error),

@@ -166,6 +166,17 @@ impl Carrier {
         Ok(())
     }
 
+    /// What is left of a clip whose footage is gone: without its row it would be taken for a
+    /// snapshot when the agent starts again.
+    pub(super) async fn remove_thumbnail(&self, clip: &Clip) {
+        let thumbnail = clip.parts.iter().find(|part| part.kind == PartKind::Thumbnail);
+        let Some(path) = thumbnail.map(|part| self.recordings.join(&part.path)) else { return };
+        let removed = spawn_blocking(move || std::fs::remove_file(path)).await;
+        if let Ok(Err(error)) = removed {
+            tracing::warn!(clip.id = %clip.clip_id, %error, "a clip's picture cannot be deleted");
+        }
+    }
+
     /// The parts of the clip's footage that are on disk for good.
     async fn footage(&self, clip: &Clip, known: &mut Known) -> Result<Vec<Stretch>, Failure> {
         if clip.state == ClipState::Open {

@@ -6,7 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
-use nightjar_agent::store::{Clip, ClipKind, ClipState, INDEX_FILE, Store};
+use nightjar_agent::store::{Clip, ClipKind, ClipState, INDEX_FILE, NewClip, NewPart, Store};
+use nightjar_shared::{ids::ClipId, time::UnixMillis};
 
 use crate::{
     footage,
@@ -107,6 +108,67 @@ fn an_export_goes_on_where_the_picture_changed_its_size() {
     assert_eq!(size_at(&out, end_s), (640, 360));
 }
 
+#[test]
+fn an_export_of_more_files_than_may_be_open_passes_over_one_that_is_gone() {
+    const COPIES: i64 = 80;
+    let home = recorded();
+    let clips = clips(&home);
+    let piece = clips.iter().find(|clip| clip.kind == ClipKind::Continuous).unwrap();
+    let (begun, length_ms) = (clips.last().unwrap().ended_at.unwrap(), piece.duration_ms.unwrap());
+    let recordings = home.data_dir().join("recordings");
+    let copy = async |store: &Store, number: i64| {
+        let clip_id = ClipId::generate();
+        let path = format!("{clip_id}.mp4");
+        if number != COPIES - 2 {
+            fs::copy(video(&home, piece), recordings.join(&path)).unwrap();
+        }
+        let clip = NewClip {
+            clip_id,
+            event_id: None,
+            kind: ClipKind::Continuous,
+            started_at: UnixMillis(begun.0 + number * i64::try_from(length_ms).unwrap()),
+            clock: piece.clock,
+            boot_id: piece.boot_id,
+            started_uptime_ms: 0,
+        };
+        let part = NewPart {
+            index: 0,
+            kind: piece.parts[0].kind,
+            path,
+            content_type: "video/mp4",
+            length: piece.parts[0].length,
+            duration_ms: piece.duration_ms,
+        };
+        store.begin_clip(clip, None).await.unwrap();
+        store.close_clip(clip_id, length_ms, vec![part], None).await.unwrap();
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
+        for number in 0..COPIES {
+            copy(&store, number).await;
+        }
+    });
+
+    let out = home.path("out.mp4");
+    let exported = Command::new("sh")
+        .args(["-c", "ulimit -n 60 && exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_nightjar-agent"))
+        .args(["export", "--from", "2020-01-01", "--to", "2100-01-01"])
+        .arg("--data-dir")
+        .arg(home.data_dir())
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
+    let complaints = String::from_utf8(exported.stderr).unwrap();
+    assert_eq!(exported.status.code(), Some(0), "{complaints}");
+    assert_eq!(complaints.lines().count(), 1, "one gap: {complaints}");
+    let single = footage::probe(&video(&home, piece)).frames;
+    let frames = footage::probe(&out).frames;
+    let least = single * u64::try_from(COPIES - 1).unwrap();
+    assert!(frames >= least, "{frames} of {least} frames");
+}
+
 /// Width and height of each frame, decoded from the beginning.
 fn frame_sizes(file: &Path) -> Vec<(u32, u32)> {
     sizes(file, &[])
@@ -160,7 +222,7 @@ fn fsck_finds_what_is_broken_and_mends_it() {
     if let Some(thumbnail) = motion.parts.get(1) {
         fs::remove_file(home.data_dir().join("recordings").join(&thumbnail.path)).unwrap();
     }
-    let orphan = nightjar_shared::ids::ClipId::generate();
+    let orphan = ClipId::generate();
     let orphan_path = home.data_dir().join(format!("recordings/{orphan}.mp4"));
     fs::copy(video(&home, whole), &orphan_path).unwrap();
 
@@ -196,6 +258,6 @@ fn a_clip_is_protected_and_like_any_other_again() {
     assert!(clips(&home)[0].protected);
     assert_eq!(tool(&home, &["protect", &clip_id, "--off"]).status.code(), Some(0));
     assert!(!clips(&home)[0].protected);
-    let unknown = nightjar_shared::ids::ClipId::generate().to_string();
+    let unknown = ClipId::generate().to_string();
     assert_eq!(tool(&home, &["protect", &unknown]).status.code(), Some(2));
 }

@@ -1,22 +1,23 @@
 //! Events, manual recordings and snapshots as clips.
 
-use std::{fs, time::Duration};
+use std::{convert::Infallible, fs, time::Duration};
 
 use nightjar_agent::{
     clock::monotonic_now,
     config::{RecordingConfig, RecordingMode},
-    record::{DamageKind, RecordError, fsck, recordings_dir},
+    media::mux,
+    record::{RecordError, recordings_dir},
     store::{ClipKind, ClipState},
 };
 use nightjar_shared::{
     api::PartKind,
     event::{EventKind, EventState},
-    ids::{ClipId, EventId},
+    ids::EventId,
 };
 use tokio::time::timeout;
 
 use crate::{
-    camera::{Camera, PATIENCE, config, video},
+    camera::{Camera, PATIENCE, config, until, video},
     footage,
 };
 
@@ -140,6 +141,39 @@ async fn a_manual_recording_runs_beside_a_motion_event() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_recording_leaves_in_its_own_segments_whatever_comes_and_goes_beside_it() {
+    let camera = Camera::start(RecordingConfig { post_roll_s: 0, ..config() }).await;
+    camera.footage(Duration::from_secs(1)).await;
+    let manual = camera.recorder.start_manual().await.unwrap();
+    for number in 1..=4 {
+        let event_id = EventId::generate();
+        let at = camera.footage(Duration::from_millis(200)).await;
+        camera.tell(event_id, EventState::Started, at);
+        let at = camera.footage(Duration::from_millis(300)).await;
+        camera.tell(event_id, EventState::Ended, at);
+        until("the event's end", async || {
+            let messages = camera.messages().await;
+            messages.iter().filter(|message| message.state == EventState::Ended).count() == number
+        })
+        .await;
+    }
+    camera.footage(Duration::from_secs(6)).await;
+    let growth = camera.store.growth(manual).unwrap();
+    camera.recorder.stop_manual().await.unwrap();
+    let clips = camera.clips_of_ended_events(5).await;
+
+    let file = fs::read(camera.recordings().join(video(&clips[0]))).unwrap();
+    let read = |offset: u64, length: usize| {
+        let rest = &file[usize::try_from(offset).unwrap().min(file.len())..];
+        Ok::<_, Infallible>(rest[..length.min(rest.len())].to_vec())
+    };
+    let found = mux::scan(file.len() as u64, read).unwrap().unwrap();
+    let segments = mux::segments(&found.fragments);
+    assert!(growth.segments.len() >= 3, "{growth:?}");
+    assert_eq!(growth.segments, segments[..growth.segments.len()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_a_clip_of_one_picture() {
     let camera = Camera::start(config()).await;
     camera.footage(Duration::from_millis(200)).await;
@@ -225,45 +259,4 @@ async fn old_clips_make_room_for_new_ones() {
     let clips = timeout(PATIENCE, wait).await.unwrap();
     assert!(clips[0].gone_reason.as_deref().unwrap().contains("room"));
     assert_eq!(fs::read_dir(camera.recordings()).unwrap().count(), 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_clip_deleted_behind_the_agents_back_is_noticed_at_start() {
-    let camera = Camera::start(config()).await;
-    camera.footage(Duration::from_secs(1)).await;
-    let clip_id = camera.recorder.start_manual().await.unwrap();
-    camera.footage(Duration::from_millis(700)).await;
-    let (directory, store) = camera.stop().await;
-    let clip = store.clip(clip_id).await.unwrap().unwrap();
-    fs::remove_file(recordings_dir(directory.path()).join(video(&clip))).unwrap();
-    let report = fsck(&store, &recordings_dir(directory.path())).await.unwrap();
-    assert_eq!(report.damages[0].kind, DamageKind::MissingFile);
-    drop(store);
-
-    let camera = Camera::start_in(directory, config()).await;
-    let clip = camera.store.clip(clip_id).await.unwrap().unwrap();
-    assert_eq!(clip.state, ClipState::Gone);
-    let problems = camera.recorder.status().borrow().problems();
-    assert!(problems.iter().any(|problem| problem.contains("1 clips are missing")), "{problems:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn files_without_an_index_are_adopted() {
-    let camera = Camera::start(config()).await;
-    camera.footage(Duration::from_secs(1)).await;
-    let clip_id: ClipId = camera.recorder.start_manual().await.unwrap();
-    camera.footage(Duration::from_millis(700)).await;
-    let (directory, store) = camera.stop().await;
-    let before = store.clip(clip_id).await.unwrap().unwrap();
-    drop(store);
-    for name in ["agent.db", "agent.db-wal", "agent.db-shm"] {
-        let _ = fs::remove_file(directory.path().join(name));
-    }
-
-    let camera = Camera::start_in(directory, config()).await;
-    let after = camera.store.clip(clip_id).await.unwrap().unwrap();
-    assert_eq!((after.state, after.duration_ms), (ClipState::Closed, before.duration_ms));
-    assert!((after.started_at.0 - before.started_at.0).abs() < 2_000);
-    assert_eq!(after.parts.len(), before.parts.len());
-    camera.assert_in_order().await;
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod camera;
+mod damage;
 mod events;
 #[path = "../footage/mod.rs"]
 mod footage;

@@ -1,0 +1,125 @@
+//! What the agent makes of files and an index that somebody else has changed.
+
+use std::{
+    fs::{self, OpenOptions},
+    os::unix::fs::FileExt,
+    time::Duration,
+};
+
+use nightjar_agent::{
+    clock::boot_id,
+    config::RecordingConfig,
+    record::{DamageKind, fsck, recordings_dir, repair},
+    store::{Clip, ClipState, Store},
+};
+use nightjar_shared::time::UnixMillis;
+use tempfile::TempDir;
+
+use crate::camera::{Camera, config, until, video};
+
+/// Records a clip for each length, and stops.
+async fn recorded(lengths: &[Duration]) -> (TempDir, Store, Vec<Clip>) {
+    let camera = Camera::start(config()).await;
+    camera.footage(Duration::from_secs(1)).await;
+    for length in lengths {
+        camera.recorder.start_manual().await.unwrap();
+        camera.footage(*length).await;
+        camera.recorder.stop_manual().await.unwrap();
+    }
+    let (directory, store) = camera.stop().await;
+    let clips = store.clips().await.unwrap();
+    assert_eq!(clips.len(), lengths.len());
+    assert!(clips.iter().all(|clip| clip.state == ClipState::Closed && clip.parts.len() == 2));
+    (directory, store, clips)
+}
+
+const SHORT: Duration = Duration::from_millis(700);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_deleted_behind_the_agents_back_is_noticed_at_start() {
+    let (directory, store, clips) = recorded(&[SHORT]).await;
+    let (clip, clip_id) = (&clips[0], clips[0].clip_id);
+    let recordings = recordings_dir(directory.path());
+    fs::remove_file(recordings.join(video(clip))).unwrap();
+    let report = fsck(&store, &recordings).await.unwrap();
+    assert_eq!(report.damages[0].kind, DamageKind::MissingFile);
+    drop(store);
+
+    let camera = Camera::start_in(directory, config()).await;
+    let clip = camera.store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!(clip.state, ClipState::Gone);
+    assert_eq!(fs::read_dir(&recordings).unwrap().count(), 0, "its thumbnail is gone too");
+    let problems = camera.recorder.status().borrow().problems();
+    assert!(problems.iter().any(|problem| problem.contains("1 clips are missing")), "{problems:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_without_an_index_are_adopted() {
+    let (directory, store, clips) = recorded(&[SHORT]).await;
+    let (before, clip_id) = (&clips[0], clips[0].clip_id);
+    drop(store);
+    for name in ["agent.db", "agent.db-wal", "agent.db-shm"] {
+        let _ = fs::remove_file(directory.path().join(name));
+    }
+
+    let camera = Camera::start_in(directory, config()).await;
+    let after = camera.store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!((after.state, after.duration_ms), (ClipState::Closed, before.duration_ms));
+    assert!((after.started_at.0 - before.started_at.0).abs() < 2_000);
+    assert_eq!(after.parts.len(), before.parts.len());
+    // The clock is set, and says that this boot began long after.
+    let boot_at = UnixMillis(before.started_at.0 + 3_600_000);
+    camera.store.correct_times(boot_id().unwrap(), boot_at).await.unwrap();
+    let later = camera.store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!(later.started_at, after.started_at, "footage of another boot");
+    camera.assert_in_order().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_clip_whose_beginning_is_garbled_is_set_aside_and_told_of() {
+    let (directory, store, clips) = recorded(&[SHORT]).await;
+    let recordings = recordings_dir(directory.path());
+    let path = recordings.join(video(&clips[0]));
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0x55; 512], 0).unwrap();
+    let garbled = fs::read(&path).unwrap();
+
+    repair(&store, &recordings, boot_id().unwrap()).await.unwrap();
+
+    let aside = path.with_added_extension("damaged");
+    assert_eq!(fs::read(&aside).unwrap(), garbled, "not a byte of it is lost");
+    let told = fsck(&store, &recordings).await.unwrap().damages;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0].path, told[0].kind), (&aside, DamageKind::Damaged));
+    drop(store);
+    let camera = Camera::start_in(directory, config()).await;
+    let clip = camera.store.clip(clips[0].clip_id).await.unwrap().unwrap();
+    assert_eq!(clip.state, ClipState::Gone);
+    assert!(aside.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_that_cannot_be_deleted_is_kept_in_the_index_and_others_make_room() {
+    let (directory, store, clips) = recorded(&[SHORT, SHORT]).await;
+    drop(store);
+    let [stuck, other] = [clips[0].clip_id, clips[1].clip_id];
+    let path = recordings_dir(directory.path()).join(video(&clips[0]));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+
+    let max_bytes = clips[1].parts.iter().map(|part| part.length).sum::<u64>() + 1;
+    let camera = Camera::start_in(directory, RecordingConfig { max_bytes, ..config() }).await;
+    let state = async |clip_id| camera.store.clip(clip_id).await.unwrap().map(|clip| clip.state);
+    let record_another = async || {
+        camera.footage(SHORT).await;
+        camera.recorder.start_manual().await.unwrap();
+        camera.footage(SHORT).await;
+        camera.recorder.stop_manual().await.unwrap();
+    };
+    record_another().await;
+    until("another clip to be deleted", async || state(other).await == Some(ClipState::Gone)).await;
+    assert_eq!(state(stuck).await, Some(ClipState::Closed));
+
+    fs::remove_dir(&path).unwrap();
+    record_another().await;
+    until("it to be deleted after all", async || state(stuck).await == Some(ClipState::Gone)).await;
+}
