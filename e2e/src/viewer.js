@@ -237,22 +237,5 @@ window.viewer = (() => {
     return play(URL.createObjectURL(new Blob(blobs, { type: "video/mp4" })), limitMs);
   };
 
-  // Opens a clip with the app's own player of segments, as `window.growing`.
-  const openGrowing = async (clipId) => {
-    const assets = /\/assets\/[^/]+\//.exec(await (await fetch('/')).text())[0];
-    const { SegmentPlayer } = await import(`${assets}segments.js`);
-    const video = document.createElement('video');
-    Object.assign(video, { muted: true, playsInline: true });
-    document.body.append(video);
-    const ask = async (after) => {
-      const query = after === undefined ? '' : `?after=${after}`;
-      return (await fetch(`${api}/clips/${clipId}/playback${query}`)).json();
-    };
-    const player = new SegmentPlayer(video, ask, () => {});
-    window.growing = { player, video };
-    await player.open(await ask());
-    return null;
-  };
-
-  return { signIn, offer, accept, watch, watchRelayed, shown, statistics, framesDecoded, picture, latencies, stop, play: playClip, openGrowing };
+  return { signIn, offer, accept, watch, watchRelayed, shown, statistics, framesDecoded, picture, latencies, stop, play: playClip };
 })();

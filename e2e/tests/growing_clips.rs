@@ -13,7 +13,6 @@ use nightjar_e2e::{
     browser::{Browser, Page},
     footage::{self, Footage},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
-    viewer::Viewer,
     wait,
 };
 use serde_json::{Value, json};
@@ -198,36 +197,6 @@ async fn a_person_watches_a_clip_that_grows_seeks_in_it_and_downloads_it() -> Re
         let broken = complaints.iter().any(|line| line.contains("Content Security Policy"));
         ensure!(!broken, "{complaints:?}");
         Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
-async fn news_of_a_growing_clip_that_come_together_add_its_parts_once() -> Result<()> {
-    Scenario::run("growing_news", |directory| async move {
-        let stack = Stack::start(&directory, &quiet()).await?;
-        let clip_id = begin_recording(&stack).await?;
-        has_arrived(&stack, &clip_id, 4_000).await?;
-        let browser = Browser::start(&directory).await?;
-        let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
-        let page = &viewer.page;
-        page.evaluate::<Value>(&format!("viewer.openGrowing({})", json!(clip_id))).await?;
-        let news =
-            "Promise.all([1, 2, 3].map(() => window.growing.player.grew())).then(() => null)";
-        wait::until_true("some seconds more", MINUTE, async || {
-            page.evaluate::<Value>(news).await?;
-            Ok(clip(&stack, &clip_id).await?["duration_ms"].as_u64() >= Some(10_000))
-        })
-        .await?;
-        stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
-        let ready = footage::ready(&stack.owner, &clip_id).await?;
-        let whole_s = ready["duration_ms"].as_f64().context("no duration")? / 1_000.0;
-        wait::until_true("the player has as much as there is", SOON, async || {
-            page.evaluate::<Value>(news).await?;
-            let duration: Option<f64> = page.evaluate("window.growing.video.duration").await?;
-            Ok(duration.is_some_and(|duration| (duration - whole_s).abs() < 0.5))
-        })
-        .await
     })
     .await
 }
