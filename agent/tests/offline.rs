@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use nightjar_agent::store::{ClipKind, ClipState, INDEX_FILE, NewClip, NewPart, OutboxKind, Store};
+use nightjar_agent::store::{
+    ClipKind, ClipState, Held, INDEX_FILE, NewClip, NewPart, OutboxKind, Store,
+};
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::PartKind,
@@ -164,7 +166,7 @@ impl Camera {
                 self.store.remove_message(message.id).await.unwrap();
             }
         }
-        let candidates = self.store.upload_candidates(2).await.unwrap();
+        let candidates = self.store.upload_candidates(2, Held::default()).await.unwrap();
         for candidate in &candidates {
             let clip_id = candidate.clip_id;
             assert_eq!(candidate.state, ClipState::Closed);
@@ -224,23 +226,23 @@ async fn what_just_happened_passes_the_backlog_and_pictures_pass_footage() {
     for _ in 0..20 {
         backlog.push(camera.sees_something().await.1);
     }
-    let pictures = camera.store.upload_candidates(64).await.unwrap();
+    let pictures = camera.store.upload_candidates(64, Held::default()).await.unwrap();
     assert!(pictures.iter().all(|candidate| candidate.picture_waits));
     for clip_id in &backlog {
         camera.store.part_uploaded(*clip_id, 1, camera.now).await.unwrap();
     }
     let (_, newest) = camera.sees_something().await;
-    let first = camera.store.upload_candidates(64).await.unwrap();
+    let first = camera.store.upload_candidates(64, Held::default()).await.unwrap();
     assert_eq!((first[0].clip_id, first[0].picture_waits), (newest, true));
     let order: Vec<ClipId> = first[1..].iter().map(|candidate| candidate.clip_id).collect();
     backlog.reverse();
     assert_eq!(order, backlog, "then the footage, newest first");
     camera.store.part_uploaded(newest, 1, camera.now).await.unwrap();
-    let next = camera.store.upload_candidates(1).await.unwrap();
+    let next = camera.store.upload_candidates(1, Held::default()).await.unwrap();
     assert_eq!(next[0].clip_id, newest);
     // One that fails lets all others pass.
     camera.store.upload_delayed(newest, "its file cannot be read".to_owned()).await.unwrap();
-    let last = camera.store.upload_candidates(64).await.unwrap();
+    let last = camera.store.upload_candidates(64, Held::default()).await.unwrap();
     assert_eq!(last.last().unwrap().clip_id, newest);
 }
 
@@ -249,7 +251,7 @@ async fn a_clip_that_is_being_recorded_is_offered_and_its_picture_at_once() {
     let mut camera = Camera::new();
     let (event_id, clip_id) = (EventId::generate(), ClipId::generate());
     camera.begin(event_id, clip_id).await;
-    let open = camera.store.upload_candidates(1).await.unwrap()[0];
+    let open = camera.store.upload_candidates(1, Held::default()).await.unwrap()[0];
     assert_eq!((open.clip_id, open.state), (clip_id, ClipState::Open));
     assert!(!open.picture_waits && !open.has_picture);
     let picture = NewPart {
@@ -261,9 +263,9 @@ async fn a_clip_that_is_being_recorded_is_offered_and_its_picture_at_once() {
         duration_ms: None,
     };
     camera.store.add_part(clip_id, picture).await.unwrap();
-    let open = camera.store.upload_candidates(1).await.unwrap()[0];
+    let open = camera.store.upload_candidates(1, Held::default()).await.unwrap()[0];
     assert!(open.picture_waits && open.has_picture);
     camera.end(event_id, clip_id).await;
-    let closed = camera.store.upload_candidates(1).await.unwrap()[0];
+    let closed = camera.store.upload_candidates(1, Held::default()).await.unwrap()[0];
     assert_eq!(closed.state, ClipState::Closed);
 }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use nightjar_agent::store::{Begin, ClipKind, ClipState, NewClip, NewPart, OutboxKind, Store};
+use nightjar_agent::store::{
+    Begin, ClipKind, ClipState, Held, NewClip, NewPart, OutboxKind, Store,
+};
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::PartKind,
@@ -212,6 +214,40 @@ async fn the_newest_clip_goes_first_and_one_that_failed_goes_last() {
 }
 
 #[tokio::test]
+async fn clips_that_must_wait_do_not_hide_the_one_that_may_go() {
+    const CONSIDERED: usize = 64;
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory);
+    let mut fresh = new_clip(EventId::generate());
+    fresh.started_at = UnixMillis(NOW.0 + 3_600_000);
+    let fresh_id = fresh.clip_id;
+    store.begin_clip(fresh, None).await.unwrap();
+    store.close_clip(fresh_id, LENGTH, vec![file_part(1)], None).await.unwrap();
+    store.upload_delayed(fresh_id, "timed out".to_owned()).await.unwrap();
+    let mut backlog = Vec::new();
+    for _ in 0..CONSIDERED {
+        backlog.push(closed_clip(&store, 1).await);
+    }
+    let first = async |held: Held| {
+        let candidates = store.upload_candidates(CONSIDERED, held).await.unwrap();
+        assert_eq!(candidates.len(), CONSIDERED);
+        candidates[0].clip_id
+    };
+    let newest = *backlog.last().unwrap();
+    assert_eq!(first(Held::default()).await, newest, "the backlog alone is seen");
+    let older_than = Some(UnixMillis(NOW.0 + 1));
+    assert_eq!(first(Held { older_than, ..Held::default() }).await, fresh_id);
+
+    // Pictures go first, but not those that failed.
+    for clip_id in &backlog {
+        let thumbnail = NewPart { index: 1, kind: PartKind::Thumbnail, ..file_part(1) };
+        store.add_part(*clip_id, thumbnail).await.unwrap();
+    }
+    assert_eq!(first(Held { older_than, ..Held::default() }).await, newest, "pictures are small");
+    assert_eq!(first(Held { delayed: backlog, ..Held::default() }).await, fresh_id);
+}
+
+#[tokio::test]
 async fn what_the_object_store_has_is_remembered() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
@@ -230,10 +266,12 @@ async fn retention_sees_bytes_and_whether_the_relay_has_the_clip() {
     let uploaded = closed_clip(&store, 10).await;
     store.upload_done(uploaded).await.unwrap();
     let waiting = closed_clip(&store, 20).await;
+    let refused = closed_clip(&store, 30).await;
+    store.upload_failed(refused, "too large".to_owned()).await.unwrap();
 
     let stored = store.stored_clips().await.unwrap();
     let seen: Vec<_> = stored.iter().map(|clip| (clip.clip_id, clip.bytes, clip.settled)).collect();
-    assert_eq!(seen, [(uploaded, 10, true), (waiting, 20, false)]);
+    assert_eq!(seen, [(uploaded, 10, true), (waiting, 20, false), (refused, 30, false)]);
 }
 
 #[tokio::test]

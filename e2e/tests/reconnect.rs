@@ -1,20 +1,33 @@
 //! The live picture finds its way back by itself, and says what it waits for.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Scene, Settings, Source},
+    agent::{Agent, Scene, Settings, Source},
     browser::{Browser, Page},
+    players::skipped,
+    relay::{Place, Ports},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
+    turn::Coturn,
     wait,
 };
 use serde_json::Value;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
 
 const SOON: Duration = Duration::from_secs(15);
 /// A page that has lost its socket waits before it opens another one.
 const PATIENCE: Duration = Duration::from_mins(1);
 const LIVE: &str = "[data-testid=\"live-badge\"][data-state=\"live\"]";
+
+/// Lets a test ask the page's connections.
+const REMEMBER_PEERS: &str = "(() => { const Original = RTCPeerConnection; window.peers = []; \
+    window.RTCPeerConnection = class extends Original { constructor(configuration) { \
+    super(configuration); window.peers.push(this); } }; return null; })()";
 
 fn quiet() -> Settings {
     let scene = Scene { quiet_s: 3_600, ..Scene::default() };
@@ -24,6 +37,7 @@ fn quiet() -> Settings {
 /// Opens the app at the camera's page and waits for its picture.
 async fn watch(browser: &Browser, stack: &Stack) -> Result<Page> {
     let page = browser.open(&stack.relay.url()).await?;
+    page.evaluate::<Value>(REMEMBER_PEERS).await?;
     page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
     page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
     page.tap("[data-testid=\"sign-in-submit\"]").await?;
@@ -47,6 +61,13 @@ async fn frames_flow(page: &Page, within: Duration) -> Result<()> {
 /// The session whose picture is shown.
 async fn session(page: &Page) -> Result<String> {
     page.evaluate("document.querySelector('[data-testid=\"live-badge\"]').dataset.session").await
+}
+
+/// Under which names the page would ask TURN servers, the next time it needs them.
+async fn turn_users(page: &Page) -> Result<Vec<String>> {
+    let users = "window.peers.at(-1).getConfiguration().iceServers\
+                 .map(({ username }) => username ?? '').filter((username) => username !== '')";
+    page.evaluate(users).await
 }
 
 #[tokio::test]
@@ -79,6 +100,33 @@ async fn a_changed_network_is_answered_by_ice_and_not_by_a_new_session() -> Resu
 }
 
 #[tokio::test]
+async fn each_ice_restart_brings_the_credentials_for_the_next_one() -> Result<()> {
+    Scenario::run("fresh_credentials", |directory| async move {
+        let Some(coturn) = Coturn::start_on_loopback(&directory)? else {
+            skipped("coturn is missing: build/install-packages test");
+            return Ok(());
+        };
+        let agent = Agent::prepare(&directory, &quiet())?;
+        let place = Place { turn: coturn.section(), ..Place::loopback(Ports::free()?) };
+        let stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = watch(&browser, &stack).await?;
+        let (before, users) = (session(&page).await?, turn_users(&page).await?);
+        ensure!(!users.is_empty(), "no TURN server");
+        // Two that were made within a second are the same.
+        wait::until_true("fresh credentials", SOON, async || {
+            page.evaluate::<Value>("(dispatchEvent(new Event('online')), null)").await?;
+            Ok(turn_users(&page).await? != users)
+        })
+        .await?;
+        page.shows(LIVE, SOON).await?;
+        ensure!(session(&page).await? == before, "another session was opened");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_picture_goes_on_while_the_relay_is_away_and_comes_back_after_the_camera_was()
 -> Result<()> {
     Scenario::run("parts_restarted", |directory| async move {
@@ -98,6 +146,50 @@ async fn a_picture_goes_on_while_the_relay_is_away_and_comes_back_after_the_came
         stack.agent.start()?;
         page.shows(LIVE, PATIENCE).await?;
         frames_flow(&page, SOON).await
+    })
+    .await
+}
+
+/// The camera's way to the broker, until it is closed.
+async fn carry(listener: TcpListener, broker: String) -> Result<()> {
+    loop {
+        let (mut camera, _) = listener.accept().await?;
+        let mut broker = TcpStream::connect(&broker).await?;
+        // Its end is the camera's or the broker's business.
+        copy_bidirectional(&mut camera, &mut broker).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn a_moving_picture_stays_when_its_camera_is_called_offline() -> Result<()> {
+    Scenario::run("called_offline", |directory| async move {
+        let mut stack = Stack::start(&directory, &quiet()).await?;
+        stack.agent.stop(SOON).await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let broker = stack.relay.mqtt_url().replace("mqtts://", "");
+        let pairing = stack.agent.data_dir().join("pairing.json");
+        let way = format!("localhost:{}", listener.local_addr()?.port());
+        fs::write(&pairing, fs::read_to_string(&pairing)?.replace(&broker, &way))?;
+        let mut ways = JoinSet::new();
+        ways.spawn(carry(listener, broker));
+        stack.agent.start()?;
+        stack.owner.camera_sees(&stack.camera_id, PATIENCE).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = watch(&browser, &stack).await?;
+        let before = session(&page).await?;
+
+        ways.shutdown().await;
+        page.shows("[data-testid=\"camera-status\"][data-status=\"offline\"]", PATIENCE).await?;
+        let path = format!("/api/v1/live/{before}");
+        wait::until_true("the relay gives the session up", PATIENCE, async || {
+            let shown = stack.owner.get(&path).await?.expect(200)?.json();
+            Ok(shown["reason"] == "camera_offline")
+        })
+        .await?;
+        frames_flow(&page, SOON).await?;
+        frames_flow(&page, SOON).await?;
+        ensure!(session(&page).await? == before, "another session was opened");
+        page.shows(LIVE, SOON).await
     })
     .await
 }

@@ -1,14 +1,15 @@
 //! A camera publishes to an SFU, and its viewers are sent there.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use nightjar_e2e::{
     agent::{Agent, Scene, Settings, Source},
+    browser::Browser,
     players::{Aiortc, Node, Seen, Watching, skipped},
     relay::{Place, Ports},
     sfu::Sfu,
-    stack::{PASSWORD, Scenario, Stack},
+    stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
 };
 use serde_json::Value;
@@ -33,6 +34,22 @@ fn is_the_camera_s(seen: &Seen) -> bool {
     seen.width * 9 == seen.height * 16
 }
 
+/// The app's policy lets it go nowhere but to its relay.
+async fn the_app_says_so_and_asks_once(directory: &Path, stack: &Stack) -> Result<()> {
+    let browser = Browser::start(directory).await?;
+    let page = browser.open(&stack.relay.url()).await?;
+    page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
+    page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
+    page.tap("[data-testid=\"sign-in-submit\"]").await?;
+    page.tap("[data-testid=\"camera-card\"] a").await?;
+    page.shows("[data-testid=\"live-badge\"][data-state=\"stopped\"]", LIMIT).await?;
+    let reason = page.text("[data-testid=\"live-reason\"]").await?;
+    ensure!(reason.contains("another server"), "{reason}");
+    let sessions = stack.owner.list(&stack.camera_path("live")).await?;
+    ensure!(sessions.len() == 1, "{sessions:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn viewers_are_sent_to_the_sfu_that_the_camera_publishes_to() -> Result<()> {
     let Some(aiortc) = Aiortc::install()? else { return Ok(()) };
@@ -50,6 +67,7 @@ async fn viewers_are_sent_to_the_sfu_that_the_camera_publishes_to() -> Result<()
         let place = Place::loopback(Ports::free()?);
         let stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
         is_published(&stack).await?;
+        the_app_says_so_and_asks_once(&directory, &stack).await?;
         // Refused, it is there all the same, and says what is wrong.
         sfu.give_token("another")?;
         sfu.restart().await?;

@@ -29,6 +29,8 @@ export async function send(path, options = {}) {
     throw new Problem({ code: "unreachable", status: 0, message: "The relay cannot be reached. Check your connection." });
   }
   if (response.ok) return response;
+  // With `redirect: "manual"`; a page is not told where to.
+  if (response.type === "opaqueredirect") throw new Problem({ code: "redirected", status: 0, message: "This is served elsewhere." });
   const problem = await problemFrom(response);
   if (problem.status === 401 && problem.code !== "invalid_credentials") unauthorized.dispatchEvent(new Event("unauthorized"));
   throw problem;

@@ -13,7 +13,7 @@ const LOOK_AGAIN_MS = 4000;
 
 /** Endings that time alone does not mend: the page waits for news of the camera instead. */
 const WAITS_FOR_CAMERA = new Set(["camera_offline", "privacy_mode"]);
-const FINAL = new Set(["not_found", "forbidden", "unauthorized", "not_authentic"]);
+const FINAL = new Set(["not_found", "forbidden", "unauthorized", "not_authentic", "redirected"]);
 
 const ENDED = new Set(["completed", "cancelled", "failed", "expired"]);
 
@@ -26,6 +26,7 @@ const REASONS = {
   worker_restarted: "The camera begins the picture anew.",
   shutting_down: "The camera is restarting.",
   not_found: "This camera is not there any more.",
+  redirected: "Viewers of this camera are served by another server, which this app does not open. Watch it with a WHEP player.",
 };
 
 /**
@@ -92,6 +93,8 @@ export class LivePicture {
     const session = this.#session;
     if (session === null || session.id !== session_id) return;
     if (!ENDED.has(state)) return;
+    // It cannot be reached for commands; its picture takes another way, and ends when it stops.
+    if (reason === "camera_offline" && session.isMoving) return;
     this.#failed(session, new SessionEnded(reason ?? "lost", "The camera ended the session."));
   }
 

@@ -104,7 +104,9 @@ export class SegmentPlayer {
     if (this.#ended || this.#abort.signal.aborted) return;
     const last = this.#segments.at(-1)?.index;
     try {
-      this.#adopt(await this.#ask(last), last);
+      const playback = await this.#ask(last);
+      if (last === undefined) this.#adopt(playback);
+      else this.#adoptMore(playback, last);
       this.#run();
     } catch {
       // The next time does it.
@@ -116,15 +118,19 @@ export class SegmentPlayer {
     if (this.#objectUrl !== null) URL.revokeObjectURL(this.#objectUrl);
   }
 
-  #adopt({ parts, ended, expires_at: expiresAt }, after) {
-    if (after === undefined) {
-      this.#init = parts.find(({ kind }) => kind === "init");
-      this.#segments = onTimeline(parts);
-      this.#expiresAt = expiresAt;
-    } else {
-      this.#segments = onTimeline([...this.#segments, ...parts.filter(({ index }) => index > after)]);
-    }
+  #adopt({ parts, ended, expires_at: expiresAt }) {
+    this.#init = parts.find(({ kind }) => kind === "init");
+    this.#segments = onTimeline(parts);
+    this.#expiresAt = expiresAt;
     this.#ended = ended;
+  }
+
+  #adoptMore({ parts, ended }, after) {
+    const last = this.#segments.at(-1)?.index ?? -1;
+    // Another answer came meanwhile: it brought the same parts, or is older and left some out.
+    if (last < after) return;
+    this.#segments = onTimeline([...this.#segments, ...parts.filter(({ index }) => index > last)]);
+    this.#ended ||= ended;
   }
 
   async #openBuffer() {

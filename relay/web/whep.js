@@ -105,7 +105,7 @@ export class WhepSession {
   #closed = false;
   #restartingSince = null;
   /** When the picture was last seen to move. */
-  #movedAt = 0;
+  #movedAt = -Infinity;
   #onRestarting;
   #timers = new Set();
   #candidates = [];
@@ -137,7 +137,7 @@ export class WhepSession {
     const answer = await response.text();
     this.#authenticity = await checkAnswer({ cameraId: this.#cameraId, sessionId: this.id, offer: offer.sdp, answer });
     // Only now are the ICE servers known, so only now may gathering begin.
-    peer.setConfiguration({ ...peer.getConfiguration(), iceServers: iceServersFrom(response.headers.get("link")) });
+    this.#useIceServers(response);
     await peer.setLocalDescription(offer);
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
     this.#truth = new Truth(peer, this.#video, answer);
@@ -166,6 +166,11 @@ export class WhepSession {
     return this.#closed || this.#truth === null ? null : this.#truth.look();
   }
 
+  /** Whether pictures were seen to arrive a moment ago. */
+  get isMoving() {
+    return !this.#closed && performance.now() - this.#movedAt < SILENCE_LIMIT_MS;
+  }
+
   /** Whether it was proven past the relay that this is the camera: see `checkAnswer`. */
   get authenticity() {
     return this.#authenticity;
@@ -187,6 +192,8 @@ export class WhepSession {
       method: "POST",
       headers: { "content-type": "application/sdp" },
       body: sdp,
+      // The page's policy lets it follow nowhere else.
+      redirect: "manual",
       signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     });
     this.#path = sessionPath(response.headers.get("location") ?? "");
@@ -195,6 +202,11 @@ export class WhepSession {
     if (this.#closed) this.#sayBye();
     if (response.status !== 201) throw await problemFrom(response);
     return response;
+  }
+
+  #useIceServers(response) {
+    const iceServers = iceServersFrom(response.headers.get("link"));
+    this.#peer.setConfiguration({ ...this.#peer.getConfiguration(), iceServers });
   }
 
   #sayBye() {
@@ -321,7 +333,10 @@ export class WhepSession {
     if (response.status !== 200) throw await problemFrom(response);
     this.#etag = response.headers.get("etag") ?? "";
     const sdp = restartedDescription(before, await response.text());
-    if (this.#closed || peer.signalingState !== "have-local-offer") return;
+    if (this.#closed) return;
+    // For the next try: the credentials of before run out.
+    this.#useIceServers(response);
+    if (peer.signalingState !== "have-local-offer") return;
     await peer.setRemoteDescription({ type: "answer", sdp });
     this.#trickle();
   }

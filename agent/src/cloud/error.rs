@@ -25,6 +25,9 @@ pub enum CloudError {
     Unauthorized { door: String },
     #[error("{door}: refused with {status} {code}{}", detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
     Refused { door: String, status: u16, code: String, detail: Option<String> },
+    /// Whoever refused was not the relay, which says why: a proxy before it, or the store.
+    #[error("{door}: refused with {status}, without a reason of the relay's")]
+    Unexplained { door: String, status: u16 },
     #[error("cannot read {path}: {source}")]
     File { path: PathBuf, source: io::Error },
 }
@@ -43,12 +46,15 @@ pub enum Disposition {
 impl CloudError {
     pub fn disposition(&self) -> Disposition {
         match self {
-            // A clock may yet be set, a certificate renewed.
-            Self::Unavailable { .. } | Self::Untrusted { .. } | Self::ForeignCa { .. } => {
-                Disposition::TryAgain
-            }
+            // A clock may yet be set, a certificate renewed, an address corrected, a disk recover.
+            Self::Unavailable { .. }
+            | Self::Untrusted { .. }
+            | Self::ForeignCa { .. }
+            | Self::Unexplained { .. }
+            | Self::Address { .. }
+            | Self::File { .. } => Disposition::TryAgain,
             Self::Unauthorized { .. } => Disposition::Unauthorized,
-            Self::Address { .. } | Self::Refused { .. } | Self::File { .. } => Disposition::Never,
+            Self::Refused { .. } => Disposition::Never,
         }
     }
 
@@ -95,14 +101,16 @@ impl CloudError {
         body: &[u8],
     ) -> Self {
         let problem: Option<Problem> = serde_json::from_slice(body).ok();
-        let code = problem.as_ref().map_or_else(|| "no_code".to_owned(), |it| it.code.clone());
+        let door = door.to_owned();
         if status == 429 || status == 408 || status >= 500 {
-            let cause = format!("answered {status} {code}");
             let code = problem.map(|problem| problem.code);
-            return Self::Unavailable { door: door.to_owned(), cause, code, retry_after };
+            let cause = format!("answered {status} {}", code.as_deref().unwrap_or("no_code"));
+            return Self::Unavailable { door, cause, code, retry_after };
         }
-        let detail = problem.and_then(|problem| problem.detail);
-        Self::Refused { door: door.to_owned(), status, code, detail }
+        match problem {
+            Some(Problem { code, detail, .. }) => Self::Refused { door, status, code, detail },
+            None => Self::Unexplained { door, status },
+        }
     }
 }
 
@@ -149,5 +157,9 @@ mod tests {
         assert_eq!(refused.disposition(), Disposition::Never);
         assert_eq!(refused.code(), Some("part_missing"));
         assert_eq!(refused.to_string(), "POST y: refused with 409 part_missing (part 1)");
+        for page in [b"".as_slice(), b"<html>404 Not Found</html>", b"{}"] {
+            let elsewhere = CloudError::from_answer("POST y", 404, None, page);
+            assert_eq!(elsewhere.disposition(), Disposition::TryAgain, "{elsewhere}");
+        }
     }
 }

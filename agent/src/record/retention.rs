@@ -41,7 +41,7 @@ pub(super) struct Now {
 /// Classes in the order in which they make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
-    /// The relay has it.
+    /// The relay has it, or its owner deleted it there.
     Settled,
     Continuous,
     /// Exists here alone.

@@ -146,7 +146,7 @@ pub struct StoredClip {
     pub started_uptime_ms: u64,
     /// What its files take of the disk.
     pub bytes: u64,
-    /// Nothing of it must still go to the relay.
+    /// The relay has it, or its owner deleted it there. What the relay refused is here alone.
     pub settled: bool,
     /// An owner wants it kept.
     pub protected: bool,
@@ -246,7 +246,7 @@ impl Store {
     pub async fn stored_clips(&self) -> Result<Vec<StoredClip>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "select clips.*, kind = 'continuous' or coalesce(uploads.state, 'waiting') <> 'waiting'
+                "select clips.*, kind = 'continuous' or coalesce(uploads.state, 'waiting') = 'done'
                             as settled
                  from clips left join uploads on uploads.clip_id = clips.clip_id
                  where clips.state = 'closed' order by clips.sequence",

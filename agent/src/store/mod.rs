@@ -32,7 +32,7 @@ pub use self::{
     events::OpenEvent,
     growing::Growth,
     outbox::{MAX_MESSAGES, MessageId, OutboxKind, OutboxMessage},
-    uploads::Candidate,
+    uploads::{Candidate, Held},
 };
 
 #[derive(Debug, thiserror::Error)]

@@ -21,12 +21,24 @@ pub struct Candidate {
     pub has_picture: bool,
 }
 
+/// What must wait now, however urgent it is otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// They failed a moment ago.
+    pub delayed: Vec<ClipId>,
+    /// The footage of closed clips that began earlier.
+    pub older_than: Option<UnixMillis>,
+}
+
 impl Store {
     /// What waits to be uploaded, the most urgent first: pictures before footage, then what was
-    /// tried least, then the newest, so that what just happened does not wait for a backlog.
-    /// Clips that are being written are among them, continuous footage is not.
-    pub async fn upload_candidates(&self, limit: usize) -> Result<Vec<Candidate>> {
+    /// tried least, then the newest, so that what just happened does not wait for a backlog. Behind
+    /// them comes what is held. Clips that are being written are among them, continuous footage is
+    /// not.
+    pub async fn upload_candidates(&self, limit: usize, held: Held) -> Result<Vec<Candidate>> {
         self.read(move |connection| {
+            let delayed = serde_json::to_string(&held.delayed)?;
+            let older_than = held.older_than.map_or(i64::MIN, |time| time.0);
             let mut statement = connection.prepare_cached(
                 "select clips.clip_id, clips.state, clips.started_at,
                         exists (select 1 from clip_parts where clip_parts.clip_id = clips.clip_id
@@ -37,10 +49,12 @@ impl Store {
                  from clips left join uploads on uploads.clip_id = clips.clip_id
                  where uploads.state = 'waiting'
                      or (clips.state = 'open' and clips.kind in ('motion', 'manual'))
-                 order by picture_waits desc, coalesce(uploads.attempts, 0), clips.sequence desc
+                 order by clips.clip_id in (select value from json_each(?2))
+                         or (clips.state <> 'open' and not picture_waits and clips.started_at < ?3),
+                     picture_waits desc, coalesce(uploads.attempts, 0), clips.sequence desc
                  limit ?1",
             )?;
-            let rows = statement.query_map([limit], |row| {
+            let rows = statement.query_map(params![limit, delayed, older_than], |row| {
                 Ok(Candidate {
                     clip_id: parsed(row, "clip_id")?,
                     state: parsed(row, "state")?,
@@ -96,16 +110,9 @@ impl Store {
         .await
     }
 
-    /// The relay has verified the clip.
+    /// The relay has verified the clip, or its owner deleted it there.
     pub async fn upload_done(&self, clip_id: ClipId) -> Result<()> {
-        self.write(move |transaction| {
-            transaction.execute(
-                "update uploads set state = 'done', last_error = null where clip_id = ?1",
-                [clip_id.to_string()],
-            )?;
-            Ok(())
-        })
-        .await
+        self.end_upload(clip_id, "done", None).await
     }
 
     /// A try went wrong and another may go well: others come first.
@@ -120,13 +127,23 @@ impl Store {
         .await
     }
 
-    /// The relay will never have this clip. A clip whose files are gone is forgotten now.
+    /// The relay will never have this clip.
     pub async fn upload_failed(&self, clip_id: ClipId, reason: String) -> Result<()> {
+        self.end_upload(clip_id, "failed", Some(reason)).await
+    }
+
+    /// A clip whose files are gone is forgotten now.
+    async fn end_upload(
+        &self,
+        clip_id: ClipId,
+        state: &'static str,
+        reason: Option<String>,
+    ) -> Result<()> {
         self.write(move |transaction| {
             let id = clip_id.to_string();
             transaction.execute(
-                "update uploads set state = 'failed', last_error = ?2 where clip_id = ?1",
-                params![id, reason],
+                "update uploads set state = ?2, last_error = ?3 where clip_id = ?1",
+                params![id, state, reason],
             )?;
             transaction.execute("delete from clips where clip_id = ?1 and state = 'gone'", [id])?;
             Ok(())

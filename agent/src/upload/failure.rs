@@ -29,6 +29,8 @@ pub(super) enum Failure {
     Never {
         cause: String,
     },
+    /// Its owner deleted it at the relay.
+    Deleted,
     /// The footage is not on disk any more; the relay is to be told.
     FileGone {
         reason: &'static str,
@@ -58,7 +60,9 @@ impl Failure {
             CloudError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Self::FileGone { reason: FILE_DELETED }
             }
-            CloudError::Refused { .. } => Self::Later { cause: error.to_string() },
+            CloudError::Refused { .. }
+            | CloudError::Unexplained { .. }
+            | CloudError::File { .. } => Self::Later { cause: error.to_string() },
             error => Self::from(error),
         }
     }
@@ -74,13 +78,32 @@ impl From<CloudError> for Failure {
     fn from(error: CloudError) -> Self {
         let cause = error.to_string();
         match (error.disposition(), error.code()) {
-            // What the relay misses is offered again next time.
-            (_, Some("part_missing" | "manifest_mismatch")) => Self::Later { cause },
+            // What the relay misses, a part or the clip itself, is offered again next time.
+            (_, Some("part_missing" | "manifest_mismatch" | "not_found")) => Self::Later { cause },
+            (_, Some("deleted")) => Self::Deleted,
             (Disposition::Never, _) => Self::Never { cause },
             (Disposition::TryAgain, _) => {
                 Self::Away { cause, at_least: error.retry_after().unwrap_or_default() }
             }
             (Disposition::Unauthorized, _) => Self::Away { cause, at_least: UNPAIRED_DELAY },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_cannot_be_read_or_put_now_is_tried_again() {
+        let unreadable = |kind: io::ErrorKind| {
+            Failure::of_put(CloudError::File { path: "clip.mp4".into(), source: kind.into() })
+        };
+        assert!(matches!(unreadable(io::ErrorKind::Other), Failure::Later { .. }));
+        assert!(matches!(unreadable(io::ErrorKind::NotFound), Failure::FileGone { .. }));
+        let expired = CloudError::Unexplained { door: "PUT".to_owned(), status: 403 };
+        assert!(matches!(Failure::of_put(expired), Failure::Later { .. }));
+        let wrong_store = CloudError::Address { url: "http://store".to_owned(), reason: "http" };
+        assert!(matches!(Failure::of_put(wrong_store), Failure::Away { .. }));
     }
 }

@@ -133,22 +133,21 @@ impl Uploader {
         if self.steps.len() >= AT_ONCE {
             return Ok(looks_again);
         }
-        let candidates = self.carrier.store.upload_candidates(CONSIDERED).await?;
+        let now = self.now();
+        let held = self.queue.held(now);
+        let candidates = self.carrier.store.upload_candidates(CONSIDERED, held).await?;
         self.known.retain(|id, _| candidates.iter().any(|candidate| candidate.clip_id == *id));
-        self.queue.retain(|id| candidates.iter().any(|candidate| candidate.clip_id == id));
+        let waits = |id| candidates.iter().any(|candidate| candidate.clip_id == id);
+        self.queue.retain(now.monotonic, waits);
         for candidate in candidates {
             if self.steps.len() >= AT_ONCE {
                 break;
             }
             let grown = self.grown(candidate.clip_id);
-            match self.queue.judge(&candidate, grown, self.now()) {
+            match self.queue.judge(&candidate, grown, now) {
                 Verdict::Begin(load) => self.begin(candidate.clip_id, load).await?,
                 Verdict::Wait => looks_again = true,
                 Verdict::Nothing => {}
-                Verdict::GivenUp => {
-                    let reason = "the relay refused it while it was recorded".to_owned();
-                    self.carrier.store.upload_failed(candidate.clip_id, reason).await?;
-                }
             }
         }
         Ok(looks_again)
@@ -247,6 +246,11 @@ impl Uploader {
                 tracing::warn!(clip.id = %clip_id, %cause, "a clip will not be uploaded");
                 self.queue.give_up(clip_id);
                 store.upload_failed(clip_id, cause).await
+            }
+            Failure::Deleted => {
+                tracing::info!(clip.id = %clip_id, "a clip was deleted at the relay");
+                self.queue.give_up(clip_id);
+                store.upload_done(clip_id).await
             }
             // Its file has got its final name meanwhile, or has just been deleted.
             Failure::FileGone { .. } if clip.state == ClipState::Open => {

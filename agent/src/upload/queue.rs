@@ -11,11 +11,13 @@ use super::transfer::Load;
 use crate::{
     backoff::Backoff,
     clock::MonotonicNanos,
-    store::{Candidate, ClipState},
+    store::{Candidate, ClipState, Held},
 };
 
 const SHORTEST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_mins(10);
+/// How many failed clips are remembered. Beyond it the one whose time comes first is tried at once.
+const DELAYED_MAX: usize = 256;
 /// Footage of a clip that has just begun lets its picture go first.
 const PICTURE_PATIENCE: Duration = Duration::from_secs(1);
 /// What happened since then goes to the relay in quiet hours too: a camera that is stolen takes
@@ -38,8 +40,6 @@ pub(super) enum Verdict {
     Wait,
     /// Until the index has something new of it.
     Nothing,
-    /// The relay refused it while it was being written.
-    GivenUp,
 }
 
 /// How far the file of an open clip is.
@@ -72,8 +72,8 @@ impl Queue {
         if self.busy.contains(&clip_id) {
             return Verdict::Nothing;
         }
-        if self.given_up.contains(&clip_id) {
-            return if is_open { Verdict::Nothing } else { Verdict::GivenUp };
+        if is_open && self.given_up.contains(&clip_id) {
+            return Verdict::Nothing;
         }
         if self.delayed.get(&clip_id).is_some_and(|delayed| now.monotonic < delayed.until) {
             return Verdict::Wait;
@@ -88,6 +88,15 @@ impl Queue {
             None if is_open => Verdict::Nothing,
             _ if now.quiet && !is_open && age > FRESH => Verdict::Wait,
             _ => Verdict::Begin(Load::Footage),
+        }
+    }
+
+    /// What [`Self::judge`] would let wait, so that it does not hide what it would not.
+    pub(super) fn held(&self, now: Now) -> Held {
+        let waits = |(_, delayed): &(_, &Delayed)| now.monotonic < delayed.until;
+        Held {
+            delayed: self.delayed.iter().filter(waits).map(|(clip_id, _)| *clip_id).collect(),
+            older_than: now.quiet.then(|| now.unix.minus(FRESH)),
         }
     }
 
@@ -106,16 +115,23 @@ impl Queue {
             until: now,
         });
         delayed.until = now.plus(delayed.backoff.next_delay(chance));
+        if self.delayed.len() > DELAYED_MAX {
+            let first = self.delayed.iter().min_by_key(|(_, delayed)| delayed.until);
+            let first = first.map(|(clip_id, _)| *clip_id);
+            self.delayed.retain(|clip_id, _| Some(*clip_id) != first);
+        }
     }
 
-    /// The relay will not have it, although the index may offer it again while it is open.
+    /// The relay will not have it. The index can note that of a closed clip alone: once more it is
+    /// offered then.
     pub(super) fn give_up(&mut self, clip_id: ClipId) {
         self.given_up.insert(clip_id);
     }
 
-    /// Forgets those that wait no longer.
-    pub(super) fn retain(&mut self, waits: impl Fn(ClipId) -> bool) {
-        self.delayed.retain(|clip_id, _| waits(*clip_id));
+    /// Forgets those that wait no longer, as far as that can be told: what is held is not always
+    /// offered.
+    pub(super) fn retain(&mut self, now: MonotonicNanos, waits: impl Fn(ClipId) -> bool) {
+        self.delayed.retain(|clip_id, delayed| now < delayed.until || waits(*clip_id));
         self.given_up.retain(|clip_id| waits(*clip_id));
     }
 }
@@ -211,12 +227,31 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_while_open_is_given_up_when_it_is_closed() {
+    fn a_delay_is_remembered_though_its_clip_is_not_offered_and_so_many_are_no_more() {
+        let mut queue = Queue::default();
+        let clips = [(); DELAYED_MAX].map(|()| ClipId::generate());
+        for clip_id in clips {
+            queue.delay(clip_id, NOW.monotonic, 1.0);
+        }
+        queue.retain(NOW.monotonic, |_| false);
+        assert_eq!(queue.held(NOW).delayed.len(), DELAYED_MAX);
+        assert_eq!(queue.held(NOW).older_than, None);
+        let later = NOW.monotonic.plus(Duration::from_millis(1));
+        queue.delay(ClipId::generate(), later, 1.0);
+        let held = queue.held(NOW).delayed;
+        assert_eq!(held.len(), DELAYED_MAX);
+        assert_eq!(clips.iter().filter(|clip_id| held.contains(clip_id)).count(), DELAYED_MAX - 1);
+        queue.retain(NOW.monotonic.plus(LONGEST_DELAY), |_| false);
+        assert!(queue.delayed.is_empty());
+    }
+
+    #[test]
+    fn what_was_refused_while_open_is_offered_once_more_when_it_is_closed() {
         let mut queue = Queue::default();
         let mut clip = candidate(ClipState::Open);
         queue.give_up(clip.clip_id);
         assert_eq!(queue.judge(&clip, Some(grown(5_000, true)), NOW), Verdict::Nothing);
         clip.state = ClipState::Closed;
-        assert_eq!(queue.judge(&clip, None, NOW), Verdict::GivenUp);
+        assert_eq!(queue.judge(&clip, None, NOW), Verdict::Begin(Load::Footage));
     }
 }

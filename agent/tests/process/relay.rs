@@ -72,8 +72,16 @@ impl Relay {
 
     /// SIGKILL, then a new process on the same data.
     pub(crate) async fn crash_and_restart(&mut self) {
+        self.crash();
+        self.restart().await;
+    }
+
+    pub(crate) fn crash(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    pub(crate) async fn restart(&mut self) {
         self.child = launch(&program().unwrap(), self.directory.path());
         self.wait_until_ready().await;
     }

@@ -7,7 +7,11 @@ use nightjar_agent::{
     store::{ClipKind, INDEX_FILE, NewClip, NewPart, Store},
 };
 use nightjar_shared::{api::PartKind, ids::ClipId, time::ClockState};
-use tokio::time::sleep;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::sleep,
+};
 
 use crate::{
     pairing::pair_with_file,
@@ -94,6 +98,44 @@ async fn a_clip_that_is_deleted_while_its_camera_is_away_does_not_come_back_with
     assert!(clips.iter().all(|clip| clip["clip_id"] != begun.as_str()), "{clips:?}");
     let kept = store.clip(begun.parse().unwrap()).await.unwrap();
     assert!(kept.is_some(), "what the camera itself keeps is for its retention to say");
+}
+
+/// A proxy whose relay is away: it answers all requests with a page of its own.
+async fn refuse_all(listener: &TcpListener) {
+    const PAGE: &str = "HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n<html>not found</html>";
+    loop {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        // The page is the same for whatever was asked, and whoever asks may be gone.
+        let mut request = [0; 4_096];
+        drop(connection.read(&mut request).await);
+        drop(connection.write_all(PAGE.as_bytes()).await);
+    }
+}
+
+#[tokio::test]
+async fn clips_that_a_proxy_refuses_while_the_relay_is_away_arrive_when_it_is_back() {
+    let Some(mut relay) = Relay::start().await else { return };
+    let home = Home::with_config(&config(0));
+    let left = leave_clips(&home, 3).await;
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    relay.crash();
+    let address = relay.url().trim_start_matches("http://").to_owned();
+    let listener = TcpListener::bind(address).await.unwrap();
+    let agent = home.run();
+    let refused = until("an upload that was refused", async || {
+        home.log().lines().any(|line| line.contains("upload") && line.contains("404")).then_some(())
+    });
+    tokio::select! {
+        () = refuse_all(&listener) => unreachable!("it goes on for ever"),
+        () = refused => {}
+    }
+    drop(listener);
+    relay.restart().await;
+    until("all clips at the relay", async || {
+        left.is_subset(&ready(&relay.clips(&camera).await)).then_some(())
+    })
+    .await;
+    drop(agent);
 }
 
 #[tokio::test]

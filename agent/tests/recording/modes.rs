@@ -6,7 +6,7 @@ use nightjar_agent::{
     clock::{boot_id, unix_now},
     config::{RecordingConfig, RecordingMode},
     record::{adopt, recordings_dir},
-    store::{Clip, ClipKind, ClipState, Store},
+    store::{Clip, ClipKind, ClipState, Held, Store},
 };
 use nightjar_shared::{
     configuration::{Period, Schedule, Weekday},
@@ -165,7 +165,7 @@ async fn continuous_footage_stays_on_the_camera_even_when_the_index_is_lost() {
     let clips = store.clips().await.unwrap();
     let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
     assert_eq!(kinds, [ClipKind::Continuous, ClipKind::Motion, ClipKind::Continuous]);
-    let waiting = store.upload_candidates(10).await.unwrap();
+    let waiting = store.upload_candidates(10, Held::default()).await.unwrap();
     assert_eq!(waiting.iter().map(|it| it.clip_id).collect::<Vec<_>>(), [clips[1].clip_id]);
 }
 

@@ -112,6 +112,7 @@ pub async fn permit(
     }
     let is_open = matches!(clip.state.as_str(), "recording" | "announced");
     let known = parts::of_clip(&app.db, clip_id).await?;
+    check_kind(&known, &requests)?;
     let mut uploads = Vec::with_capacity(asked.len());
     for (part, request) in asked {
         let stored = known.iter().any(|known| known.stored && is_same(known, &part));
@@ -124,6 +125,17 @@ pub async fn permit(
         clips::set_kind(&app.db, clip_id, "snapshot").await?;
     }
     Ok(uploads)
+}
+
+/// Who has a camera's key must not take back with it what the camera has sent: footage does not
+/// become a picture.
+fn check_kind(known: &[PartRow], requests: &[PartRequest]) -> Result<()> {
+    let is_picture = |kind| matches!(kind, PartKind::Thumbnail | PartKind::Snapshot);
+    let has_footage = known.iter().any(|part| part.stored && !is_picture(part.kind));
+    if has_footage && requests.iter().any(|request| request.kind == PartKind::Snapshot) {
+        return Err(Error::conflict("not_a_snapshot", "This clip has footage already."));
+    }
+    Ok(())
 }
 
 async fn permit_one(

@@ -166,6 +166,33 @@ async fn a_snapshot_is_a_clip_of_one_picture() {
     .await;
 }
 
+/// Whoever steals a camera has its key.
+#[tokio::test]
+async fn footage_that_arrived_is_not_replaced_by_a_picture() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        for kind in ["file", "init"] {
+            let clip_id = ClipId::generate();
+            camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
+            let permitted = permit(&camera, clip_id, json!([part(0, kind, FOOTAGE)])).await;
+            assert_eq!(put(&camera, &permitted[0], FOOTAGE).await, 200);
+            let stored = format!("agent/clips/{clip_id}/stored");
+            camera.caller.post(&stored, json!({"parts": [0]})).await.body(200);
+            for index in [0, 5] {
+                let asked = json!([part(index, "snapshot", PICTURE)]);
+                let path = format!("agent/clips/{clip_id}/parts");
+                let refused = camera.caller.post(&path, asked).await;
+                refused.is_problem(409, "not_a_snapshot");
+            }
+            assert_eq!(alice.get(&format!("clips/{clip_id}")).await.body(200)["kind"], "clip");
+            let kept = permit(&camera, clip_id, json!([part(0, kind, FOOTAGE)])).await;
+            assert_eq!(kept[0]["stored"], true);
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_the_store_must_not_hold_is_refused_before() {
     on_sqlite(async |relay: &TestRelay| {
