@@ -22,16 +22,26 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
 const FPS: u64 = 10;
+/// The usual box's width and height.
+const BOX: (usize, usize) = (24, 50);
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A textured wall, and in front of it, when `x` says so, a bright box.
 fn picture(x: Option<usize>, captured_at: MonotonicNanos) -> LumaFrame {
+    picture_of(x, BOX, captured_at)
+}
+
+fn picture_of(
+    x: Option<usize>,
+    (width, height): (usize, usize),
+    captured_at: MonotonicNanos,
+) -> LumaFrame {
     let mut data: Vec<u8> = (0..WIDTH * HEIGHT)
         .map(|at| u8::try_from(90 + (at % WIDTH / 7 * 13 + at / WIDTH / 5 * 29) % 40).unwrap())
         .collect();
     if let Some(x) = x {
-        for row in data.chunks_exact_mut(WIDTH).skip(80).take(50) {
-            row[x..x + 24].fill(220);
+        for row in data.chunks_exact_mut(WIDTH).skip(80).take(height) {
+            row[x..x + width].fill(220);
         }
     }
     LumaFrame { data: Bytes::from(data), width: WIDTH, height: HEIGHT, stride: WIDTH, captured_at }
@@ -103,6 +113,24 @@ async fn a_disarmed_camera_reports_nothing_until_it_is_armed() {
     fixture.show_quiet(1).await;
     assert!(fixture.changes.try_recv().is_err());
     fixture.show_walk().await;
+    assert_eq!(fixture.change().await.state, EventState::Started);
+}
+
+#[tokio::test]
+async fn what_the_owner_sets_reaches_the_detector_that_runs() {
+    let mut fixture = Fixture::start();
+    let sensitive = |sensitivity| MotionConfig { sensitivity, ..MotionConfig::default() };
+    fixture.motion.configure(&sensitive(0.0));
+    for sensitivity in [0.0, 1.0] {
+        fixture.show_quiet(3).await;
+        assert!(fixture.changes.try_recv().is_err(), "too small at the lowest sensitivity");
+        fixture.motion.configure(&sensitive(sensitivity));
+        for x in (0..WIDTH - 12).step_by(6) {
+            fixture.now = fixture.now.plus(Duration::from_millis(1_000 / FPS));
+            let small = picture_of(Some(x), (10, 14), fixture.now);
+            fixture.frames.send(small).await.unwrap();
+        }
+    }
     assert_eq!(fixture.change().await.state, EventState::Started);
 }
 

@@ -222,6 +222,42 @@ fn frame_rates_from_two_to_thirty_find_a_walker() {
     }
 }
 
+/// From one picture to the next, 30 a second, such an outline changes by less than noise may.
+#[test]
+fn a_slow_walker_with_soft_edges_is_followed_at_every_frame_rate() {
+    for fps in [10.0, 25.0, 30.0] {
+        let mut walker = Target::new(Kind::Walker, 5.0, 25.0);
+        (walker.contrast, walker.blur, walker.size) = (0.6, 3, 0.4);
+        let alarms = alarms(&Simulator::new(SIZE, fps, 6).with_target(walker), 27.0);
+        let covered: f32 = alarms.iter().map(|(from, to)| to - from).sum();
+        let first_s = alarms.first().map(|alarm| alarm.0);
+        assert!(covered > 13.0, "{fps} fps: {alarms:?}");
+        assert!(first_s.is_some_and(|first_s| (5.0..9.0).contains(&first_s)), "{alarms:?}");
+    }
+}
+
+/// The camera tells of each step of its exposure; who is there already is followed all the same.
+#[test]
+fn a_walker_is_followed_while_the_camera_changes_its_exposure() {
+    let scene = Simulator::new(SIZE, FPS, 3).with_target(Target::new(Kind::Walker, 12.0, 22.0));
+    let mut detector = Detector::new(Tuning::default());
+    let mut alarms = 0;
+    for frame in 0..132 {
+        let time_s = scene.time_s(frame);
+        let steps = [1.0, 1.2, 0.95, 1.15];
+        let gain = steps[if time_s < 14.0 { 0 } else { (frame / 12 % 4) as usize }];
+        if time_s >= 14.0 && frame % 12 == 0 {
+            detector.hold(moment(time_s + 0.7));
+        }
+        let data: Vec<u8> =
+            scene.frame(frame).iter().map(|level| (f32::from(*level) * gain) as u8).collect();
+        let plane = LumaPlane { data: &data, width: SIZE.0, height: SIZE.1, stride: SIZE.0 };
+        let blobs = detector.observe(plane, moment(time_s));
+        alarms += usize::from(blobs.iter().any(|blob| blob.alarms));
+    }
+    assert!(alarms > 48, "in {alarms} of the 60 pictures with the walker");
+}
+
 #[test]
 fn at_one_frame_a_second_a_slow_walker_is_found_and_nothing_else() {
     let slow = Simulator::new(SIZE, 1.0, 7).with_target(Target::new(Kind::Walker, 20.0, 44.0));

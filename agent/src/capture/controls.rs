@@ -27,6 +27,12 @@ const CONTROLS_MAX: usize = 16;
 const FAILURES_MAX: u32 = 20;
 /// A value must change by this share of itself to be seen in the picture.
 const NOTICEABLE: f64 = 0.08;
+/// Where a control's values begin at nothing, as a gain's often do, nobody knows what they are
+/// multiples of: such a value must change by this share of its range, too. An automatic that
+/// wavers between 0 and 1, or 4 and 5, of 255 changes nothing that can be seen.
+const NOTICEABLE_OF_RANGE: f64 = 0.015;
+/// Exposures are times, whatever they begin at.
+const EXPOSURES: [u32; 2] = [0x0098_0911, 0x009a_0902];
 
 /// Controls of every driver, by their numbers in `linux/v4l2-controls.h`: brightness, contrast,
 /// automatic gain, gain, exposure, backlight compensation; exposure and its automatic, ISO and its
@@ -53,31 +59,49 @@ const KNOWN: [u32; 17] = [
 /// The infrared filter has no number of its own: drivers name it as they like.
 const TELLING_NAMES: [&str; 6] = ["ir-cut", "ir cut", "ircut", "infrared", "night", "day/night"];
 
+/// A control that tells what the camera does to its picture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Control {
+    id: u32,
+    /// A smaller change of its value is not seen, whatever the value is.
+    least_step: f64,
+}
+
+impl Control {
+    #[expect(clippy::cast_precision_loss, reason = "values of controls are small numbers")]
+    fn new(id: u32, minimum: i64, maximum: i64) -> Self {
+        let is_factor = minimum > 0 || EXPOSURES.contains(&id);
+        let range = if is_factor { 0.0 } else { maximum.saturating_sub(minimum) as f64 };
+        Self { id, least_step: range * NOTICEABLE_OF_RANGE }
+    }
+
+    /// Small steps add up: what is not noticeable yet is compared with again.
+    #[expect(clippy::cast_precision_loss, reason = "values of controls are small numbers")]
+    fn is_noticeable(&self, before: i64, now: i64) -> bool {
+        let step = before.abs_diff(now) as f64;
+        step > 0.0 && step >= before.unsigned_abs() as f64 * NOTICEABLE && step >= self.least_step
+    }
+}
+
 /// The values of a camera's controls, and whether they changed enough to be seen.
 #[derive(Debug, Default)]
 struct Look {
-    values: Vec<(u32, i64)>,
+    values: Vec<(Control, i64)>,
 }
 
 impl Look {
     /// Takes the next reading. The first one changes nothing.
-    fn changes_to(&mut self, values: Vec<(u32, i64)>) -> bool {
-        let before = |id: u32| self.values.iter().find(|(other, _)| *other == id);
-        let changed = values
-            .iter()
-            .any(|(id, now)| before(*id).is_some_and(|(_, before)| is_noticeable(*before, *now)));
+    fn changes_to(&mut self, values: Vec<(Control, i64)>) -> bool {
+        let before = |id: u32| self.values.iter().find(|(other, _)| other.id == id);
+        let is_changed = |(control, now): &(Control, i64)| {
+            before(control.id).is_some_and(|(_, before)| control.is_noticeable(*before, *now))
+        };
+        let changed = values.iter().any(is_changed);
         if changed || self.values.len() != values.len() {
             self.values = values;
         }
         changed
     }
-}
-
-/// Small steps add up: what is not noticeable yet is compared with again.
-#[expect(clippy::cast_precision_loss, reason = "values of controls are small numbers")]
-fn is_noticeable(before: i64, now: i64) -> bool {
-    let step = before.abs_diff(now) as f64;
-    step > 0.0 && step >= before.unsigned_abs() as f64 * NOTICEABLE
 }
 
 /// A thread that reads a camera's controls; [`ControlWatch::stop`] joins it.
@@ -119,9 +143,10 @@ impl ControlWatch {
     }
 }
 
-fn telling_controls(camera: &Device) -> Vec<u32> {
+fn telling_controls(camera: &Device) -> Vec<Control> {
     let described = camera.query_controls().unwrap_or_default();
-    described.iter().filter(|control| tells(control)).map(|it| it.id).take(CONTROLS_MAX).collect()
+    let telling = described.iter().filter(|control| tells(control)).take(CONTROLS_MAX);
+    telling.map(|it| Control::new(it.id, it.minimum, it.maximum)).collect()
 }
 
 fn tells(control: &Description) -> bool {
@@ -131,7 +156,12 @@ fn tells(control: &Description) -> bool {
         && (KNOWN.contains(&control.id) || TELLING_NAMES.iter().any(|word| name.contains(word)))
 }
 
-fn watch(camera: &Device, controls: &[u32], stop: &AtomicBool, changed: impl Fn(MonotonicNanos)) {
+fn watch(
+    camera: &Device,
+    controls: &[Control],
+    stop: &AtomicBool,
+    changed: impl Fn(MonotonicNanos),
+) {
     let (mut look, mut failures) = (Look::default(), 0);
     while !stop.load(Ordering::Relaxed) && failures < FAILURES_MAX {
         let values = read(camera, controls);
@@ -144,44 +174,53 @@ fn watch(camera: &Device, controls: &[u32], stop: &AtomicBool, changed: impl Fn(
     }
 }
 
-fn read(camera: &Device, controls: &[u32]) -> Vec<(u32, i64)> {
-    let value = |id: u32| match camera.control(id).ok()?.value {
-        Value::Integer(value) => Some((id, value)),
-        Value::Boolean(value) => Some((id, i64::from(value))),
+fn read(camera: &Device, controls: &[Control]) -> Vec<(Control, i64)> {
+    let value = |control: &Control| match camera.control(control.id).ok()?.value {
+        Value::Integer(value) => Some((*control, value)),
+        Value::Boolean(value) => Some((*control, i64::from(value))),
         _ => None,
     };
-    controls.iter().filter_map(|id| value(*id)).collect()
+    controls.iter().filter_map(value).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const EXPOSURE: u32 = 0x009a_0902;
-    const FILTER: u32 = 0x0098_f000;
+    fn exposure() -> Control {
+        Control::new(0x009a_0902, 0, 5_000)
+    }
+
+    fn filter() -> Control {
+        Control::new(0x0098_f000, 0, 1)
+    }
+
+    fn gain(minimum: i64, maximum: i64) -> Control {
+        Control::new(0x0098_0913, minimum, maximum)
+    }
 
     #[test]
     fn the_first_reading_and_equal_ones_are_no_change() {
         let mut look = Look::default();
-        assert!(!look.changes_to(vec![(EXPOSURE, 100)]));
-        assert!(!look.changes_to(vec![(EXPOSURE, 100)]));
+        assert!(!look.changes_to(vec![(exposure(), 100)]));
+        assert!(!look.changes_to(vec![(exposure(), 100)]));
     }
 
     #[test]
     fn a_step_of_exposure_and_a_switch_of_the_filter_are_changes() {
         let mut look = Look::default();
-        look.changes_to(vec![(EXPOSURE, 100), (FILTER, 0)]);
-        assert!(look.changes_to(vec![(EXPOSURE, 130), (FILTER, 0)]));
-        assert!(look.changes_to(vec![(EXPOSURE, 130), (FILTER, 1)]));
-        assert!(look.changes_to(vec![(EXPOSURE, 130), (FILTER, 0)]));
+        look.changes_to(vec![(exposure(), 100), (filter(), 0)]);
+        assert!(look.changes_to(vec![(exposure(), 130), (filter(), 0)]));
+        assert!(look.changes_to(vec![(exposure(), 130), (filter(), 1)]));
+        assert!(look.changes_to(vec![(exposure(), 130), (filter(), 0)]));
     }
 
     #[test]
     fn small_steps_count_once_they_have_added_up() {
         let mut look = Look::default();
-        look.changes_to(vec![(EXPOSURE, 100)]);
+        look.changes_to(vec![(exposure(), 100)]);
         let changes: Vec<bool> =
-            (101..=116).map(|value| look.changes_to(vec![(EXPOSURE, value)])).collect();
+            (101..=116).map(|value| look.changes_to(vec![(exposure(), value)])).collect();
         assert_eq!(changes.iter().filter(|changed| **changed).count(), 1, "{changes:?}");
         assert!(changes[7], "from 100 to 108");
     }
@@ -189,9 +228,29 @@ mod tests {
     #[test]
     fn a_control_that_comes_or_goes_is_no_change() {
         let mut look = Look::default();
-        look.changes_to(vec![(EXPOSURE, 100)]);
-        assert!(!look.changes_to(vec![(EXPOSURE, 100), (FILTER, 1)]));
-        assert!(!look.changes_to(vec![(FILTER, 1)]));
-        assert!(look.changes_to(vec![(FILTER, 0)]));
+        look.changes_to(vec![(exposure(), 100)]);
+        assert!(!look.changes_to(vec![(exposure(), 100), (filter(), 1)]));
+        assert!(!look.changes_to(vec![(filter(), 1)]));
+        assert!(look.changes_to(vec![(filter(), 0)]));
+    }
+
+    #[test]
+    fn a_gain_that_wavers_by_the_smallest_step_is_no_change() {
+        for low in [0, 4] {
+            let mut look = Look::default();
+            let waver = (0..20).map(|at| look.changes_to(vec![(gain(0, 255), low + at % 2)]));
+            assert_eq!(waver.filter(|changed| *changed).count(), 0, "{low}");
+        }
+        let mut look = Look::default();
+        look.changes_to(vec![(gain(0, 255), 0)]);
+        assert!(look.changes_to(vec![(gain(0, 255), 4)]));
+    }
+
+    #[test]
+    fn where_values_are_times_or_factors_their_share_alone_counts() {
+        let mut look = Look::default();
+        look.changes_to(vec![(exposure(), 20), (gain(16, 1_023), 16)]);
+        assert!(look.changes_to(vec![(exposure(), 24), (gain(16, 1_023), 16)]));
+        assert!(look.changes_to(vec![(exposure(), 24), (gain(16, 1_023), 18)]));
     }
 }

@@ -19,9 +19,11 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// Whether the frame captured then is taken.
+    /// Whether the frame captured then is taken. A clock that was set back begins anew.
     pub(crate) fn admits(&mut self, captured_at: MonotonicNanos) -> bool {
-        let due = self.last.is_none_or(|last| captured_at.since(last) >= SHORTEST_INTERVAL);
+        let due = self
+            .last
+            .is_none_or(|last| captured_at < last || captured_at.since(last) >= SHORTEST_INTERVAL);
         if due {
             self.last = Some(captured_at);
         }
@@ -116,5 +118,14 @@ mod tests {
         let taken: Vec<u64> =
             (0..12).filter(|index| limiter.admits(MonotonicNanos(index * 33_333_333))).collect();
         assert_eq!(taken, [0, 3, 6, 9]);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_keep_frames_away() {
+        let mut limiter = Limiter::default();
+        assert!(limiter.admits(MonotonicNanos(3_600_000_000_000)));
+        assert!(limiter.admits(MonotonicNanos(1_000_000_000)));
+        assert!(!limiter.admits(MonotonicNanos(1_040_000_000)));
+        assert!(limiter.admits(MonotonicNanos(1_100_000_000)));
     }
 }

@@ -9,6 +9,8 @@ use crate::{clock::MonotonicNanos, config::MotionConfig, schedule::Week};
 
 /// Motion that pauses for less than this goes on.
 const HOLD: Duration = Duration::from_millis(800);
+/// Of a slow camera it may pause for so many times the time between two pictures: for one of them.
+const HOLD_PICTURES: f64 = 1.5;
 /// Without a picture for so long, nobody can say that it still moves.
 const BLIND: Duration = Duration::from_secs(5);
 
@@ -100,6 +102,8 @@ pub struct Gate {
     motion: Option<Motion>,
     ended_at: Option<MonotonicNanos>,
     last_frame: Option<MonotonicNanos>,
+    /// Between the last two frames.
+    interval: Duration,
 }
 
 impl Gate {
@@ -113,6 +117,7 @@ impl Gate {
             motion: None,
             ended_at: None,
             last_frame: None,
+            interval: Duration::ZERO,
         }
     }
 
@@ -144,6 +149,10 @@ impl Gate {
     pub fn observe(&mut self, blobs: &[Blob], now: MonotonicNanos) -> Option<Transition> {
         self.take_back(now);
         let last = self.last_frame.replace(now);
+        let interval = last.map_or(Duration::ZERO, |last| now.since(last));
+        // One gap alone makes no slow camera.
+        let usual = interval.min(std::mem::replace(&mut self.interval, interval));
+        let hold = HOLD.max(usual.mul_f64(HOLD_PICTURES)).min(BLIND);
         if !self.armed || !self.scheduled || self.private {
             return None;
         }
@@ -156,7 +165,7 @@ impl Gate {
         let counts = |blob: &&Blob| blob.alarms && self.rules.zones.admit(blob, going_on);
         let moving: Vec<Blob> = blobs.iter().filter(counts).copied().collect();
         if moving.is_empty() {
-            let still = |motion: &Motion| now.since(motion.last_moved) > HOLD;
+            let still = |motion: &Motion| now.since(motion.last_moved) > hold;
             let over = self.motion.as_ref().is_some_and(still);
             return if over { self.end(EndReason::Still) } else { None };
         }

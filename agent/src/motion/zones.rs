@@ -30,11 +30,36 @@ impl Raster {
                 *row |= u64::from(is_inside(points, middle(x), middle(y))) << x;
             }
         }
-        Self(rows)
+        let mut raster = Self(rows);
+        if raster.cells() == 0 {
+            raster.draw_edges(points);
+        }
+        raster
     }
 
-    /// Share of a box that lies inside, 0.0 ..= 1.0.
-    fn share_of(&self, blob: &Blob) -> f32 {
+    /// A polygon so thin that no cell's middle lies inside still has the cells that it crosses.
+    fn draw_edges(&mut self, points: &[Point]) {
+        let cell = |at: f32| ((at * CELLS as f32) as usize).min(CELLS - 1);
+        let ends = points.iter().cycle().skip(1);
+        for (&(x0, y0), &(x1, y1)) in points.iter().zip(ends) {
+            for step in 0..=2 * CELLS {
+                let share = step as f32 / (2 * CELLS) as f32;
+                let (x, y) = (x0 + (x1 - x0) * share, y0 + (y1 - y0) * share);
+                self.0[cell(y)] |= 1 << cell(x);
+            }
+        }
+    }
+
+    fn cells(&self) -> u32 {
+        self.0.iter().map(|row| row.count_ones()).sum()
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(row, other)| *row |= other);
+    }
+
+    /// Cells of a box: those that lie inside, and all.
+    fn count(&self, blob: &Blob) -> (u32, u32) {
         let cells = |from: f32, length: f32| {
             let first = ((from * CELLS as f32) as usize).min(CELLS - 1);
             let last = (((from + length) * CELLS as f32).ceil() as usize).clamp(first + 1, CELLS);
@@ -44,8 +69,19 @@ impl Raster {
         let width = columns.len() as u32;
         let mask = (u64::MAX >> (CELLS as u32 - width)) << columns.start;
         let total = width * rows.len() as u32;
-        let inside: u32 = self.0[rows].iter().map(|row| (row & mask).count_ones()).sum();
+        let inside = self.0[rows].iter().map(|row| (row & mask).count_ones()).sum();
+        (inside, total)
+    }
+
+    /// Share of a box that lies inside, 0.0 ..= 1.0.
+    fn share_of(&self, blob: &Blob) -> f32 {
+        let (inside, total) = self.count(blob);
         inside as f32 / total as f32
+    }
+
+    /// Share of the polygon that a box covers, 0.0 ..= 1.0.
+    fn share_under(&self, blob: &Blob) -> f32 {
+        self.count(blob).0 as f32 / self.cells().max(1) as f32
     }
 }
 
@@ -62,6 +98,8 @@ fn is_inside(points: &[Point], x: f32, y: f32) -> bool {
 
 /// An object this much of which lies in a zone is in it.
 const INSIDE: f32 = 0.3;
+/// So is one that covers this much of the zone: a person before a door is larger than the door.
+const FILLED: f32 = 0.5;
 /// Motion that goes on is held to this share of what it took to begin: an object that wavers on
 /// a border or around a size makes one event, not many.
 const KEEPS: f32 = 0.5;
@@ -78,7 +116,9 @@ struct Counting {
 
 impl Counting {
     fn holds(&self, blob: &Blob, strictness: f32) -> bool {
-        self.least.is_met(blob, strictness) && self.raster.share_of(blob) >= INSIDE * strictness
+        self.least.is_met(blob, strictness)
+            && (self.raster.share_of(blob) >= INSIDE * strictness
+                || self.raster.share_under(blob) >= FILLED * strictness)
     }
 }
 
@@ -110,7 +150,8 @@ impl Least {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Zones {
     counting: Vec<Counting>,
-    ignored: Vec<Raster>,
+    /// All that is ignored, in one: an object on the border of two such zones is ignored as well.
+    ignored: Option<Raster>,
     /// What counts where no zone includes.
     elsewhere: Least,
 }
@@ -131,17 +172,23 @@ impl Zones {
         let of_kind = |kind| config.zones.iter().filter(move |zone| zone.kind == kind);
         Self {
             counting: of_kind(ZoneKind::Include).map(counting).collect(),
-            ignored: of_kind(ZoneKind::Ignore).map(|zone| Raster::of(&zone.points)).collect(),
+            ignored: of_kind(ZoneKind::Ignore).map(|zone| Raster::of(&zone.points)).reduce(
+                |mut all, zone| {
+                    all.join(&zone);
+                    all
+                },
+            ),
             elsewhere: Least::of(config.sensitivity, &detector),
         }
     }
 
     /// Whether motion of this blob counts; `going_on` says that something moves already.
     pub(super) fn admit(&self, blob: &Blob, going_on: bool) -> bool {
-        if self.ignored.iter().any(|raster| raster.share_of(blob) >= IGNORED) {
+        let strictness = if going_on { KEEPS } else { 1.0 };
+        let ignored = self.ignored.as_ref().map_or(0.0, |raster| raster.share_of(blob));
+        if 1.0 - ignored <= (1.0 - IGNORED) * strictness {
             return false;
         }
-        let strictness = if going_on { KEEPS } else { 1.0 };
         if self.counting.is_empty() {
             return self.elsewhere.is_met(blob, strictness);
         }
@@ -214,6 +261,42 @@ mod tests {
         assert!(zones.admit(&blob(0.2, 0.2, 0.2, 0.2), false));
         assert!(!zones.admit(&blob(0.7, 0.2, 0.2, 0.2), false));
         assert!(zones.names(&[blob(0.2, 0.2, 0.2, 0.2)]).is_empty());
+    }
+
+    #[test]
+    fn an_object_across_two_ignored_zones_is_ignored() {
+        let ignored = |zone: Zone| Zone { kind: ZoneKind::Ignore, ..zone };
+        let zones = zones(&[ignored(half("street", 0.0)), ignored(half("tree", 0.5))]);
+        assert!(!zones.admit(&blob(0.4, 0.4, 0.2, 0.2), false));
+    }
+
+    #[test]
+    fn an_object_that_wavers_on_the_border_of_what_is_ignored_keeps_its_motion_up() {
+        let zones = zones(&[Zone { kind: ZoneKind::Ignore, ..half("tree", 0.5) }]);
+        let wavering = blob(0.35, 0.2, 0.65, 0.2);
+        assert!(!zones.admit(&wavering, false));
+        assert!(zones.admit(&wavering, true));
+        assert!(!zones.admit(&blob(0.5, 0.2, 0.4, 0.2), true), "all of it");
+    }
+
+    #[test]
+    fn one_who_hides_a_small_zone_is_in_it() {
+        let points = vec![(0.4, 0.4), (0.5, 0.4), (0.5, 0.6), (0.4, 0.6)];
+        let door = Zone { name: "door".to_owned(), points, ..Zone::default() };
+        let zones = zones(&[door]);
+        let near = blob(0.3, 0.2, 0.3, 0.7);
+        assert!(zones.admit(&near, false));
+        assert_eq!(zones.names(&[near]), ["door"]);
+        assert!(!zones.admit(&blob(0.47, 0.2, 0.3, 0.7), false), "less than half of it");
+    }
+
+    #[test]
+    fn a_zone_thinner_than_a_cell_is_none_the_less_there() {
+        for (left, low) in [(0.501, 0.9), (0.31, 0.3004)] {
+            let points = vec![(left, 0.3), (left + 0.002, 0.3), (left + 0.002, low), (left, low)];
+            let thin = Zone { name: "threshold".to_owned(), points, ..Zone::default() };
+            assert!(zones(&[thin]).admit(&blob(0.2, 0.2, 0.5, 0.75), false), "{left}");
+        }
     }
 
     #[test]

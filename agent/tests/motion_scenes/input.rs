@@ -118,3 +118,33 @@ fn every_size_finds_a_walker() {
         assert!(alarms >= 6, "{size:?}: {alarms}");
     }
 }
+
+#[test]
+fn a_picture_wider_than_any_and_only_a_few_rows_high_shows_nothing() {
+    let data = vec![80; 2_880 * 8];
+    let mut detector = Detector::new(Tuning::default());
+    for (width, height) in [(2_720, 8), (2_880, 8)] {
+        let plane = LumaPlane { data: &data, width, height, stride: width };
+        assert!(detector.observe(plane, moment(1.0)).is_empty(), "{width}x{height}");
+    }
+}
+
+#[test]
+fn a_hold_is_no_longer_because_the_clock_steps_back() {
+    let mut scene = Simulator::new(SIZE, FPS, 13);
+    scene = scene.with_target(Target::new(Kind::Walker, 8.0, 16.0));
+    let mut detector = Detector::new(Tuning::default());
+    let mut alarms = 0;
+    for frame in 0..96 {
+        let time_s = scene.time_s(frame);
+        let shown_s = if time_s < 5.0 { 1_000.0 + time_s } else { time_s };
+        if frame == 29 {
+            detector.hold(moment(shown_s + 0.7));
+        }
+        let data = scene.frame(frame);
+        let plane = LumaPlane { data: &data, width: SIZE.0, height: SIZE.1, stride: SIZE.0 };
+        let blobs = detector.observe(plane, moment(shown_s));
+        alarms += usize::from(blobs.iter().any(|blob| blob.alarms));
+    }
+    assert!(alarms > 20, "{alarms}");
+}

@@ -29,6 +29,8 @@ pub(crate) struct Target {
     pub(crate) growth: f32,
     /// How much it differs from what is behind it, 0.0 ..= 1.0.
     pub(crate) contrast: f32,
+    /// Over so many pixels to each side its edges are blurred.
+    pub(crate) blur: usize,
     /// Where it enters and leaves, as shares of the picture's width; outside by default.
     pub(crate) way: Option<(f32, f32)>,
 }
@@ -51,6 +53,7 @@ impl Target {
             pause_s: 0.0,
             growth: 1.0,
             contrast: 1.0,
+            blur: 0,
             way: None,
         }
     }
@@ -91,17 +94,36 @@ impl Target {
         // What comes nearer stands lower in the picture.
         let ground = self.ground + 0.3 * self.size * (grown - 1.0);
         let y = ground * picture.1 - height;
-        let behind = (self.contrast < 1.0).then(|| canvas.pixels.clone());
+        let changed = self.contrast < 1.0 || self.blur > 0;
+        let behind = changed.then(|| canvas.pixels.clone());
         match self.kind {
             Kind::Walker => draw_walker(canvas, x, y, width, height, time_s),
             Kind::Car => draw_car(canvas, x, y, width, height),
             Kind::Animal => draw_animal(canvas, x, y, width, height, time_s),
             Kind::Bag => draw_bag(canvas, x, y, width, height),
         }
-        for (pixel, behind) in canvas.pixels.iter_mut().zip(behind.into_iter().flatten()) {
-            *pixel = behind + self.contrast * (*pixel - behind);
+        let Some(behind) = behind else { return };
+        let pairs = canvas.pixels.iter().zip(&behind);
+        let mut added: Vec<f32> = pairs.map(|(pixel, behind)| pixel - behind).collect();
+        if self.blur > 0 {
+            added = blur(&added, 1, self.blur);
+            added = blur(&added, canvas.width, self.blur);
+        }
+        for ((pixel, behind), added) in canvas.pixels.iter_mut().zip(behind).zip(added) {
+            *pixel = behind + self.contrast * added;
         }
     }
+}
+
+/// Each value becomes the mean of those up to `reach` away, `step` apart.
+fn blur(values: &[f32], step: usize, reach: usize) -> Vec<f32> {
+    let at = |index: usize| values.get(index).copied().unwrap_or(0.0);
+    let mean = |index: usize| {
+        let before = (1..=reach).filter_map(|away| index.checked_sub(away * step)).map(at);
+        let after = (0..=reach).map(|away| at(index + away * step));
+        before.chain(after).sum::<f32>() / (2 * reach + 1) as f32
+    };
+    (0..values.len()).map(mean).collect()
 }
 
 fn draw_walker(canvas: &mut Canvas, x: f32, y: f32, width: f32, height: f32, time_s: f32) {

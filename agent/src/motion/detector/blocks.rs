@@ -25,7 +25,7 @@ pub(super) struct Block {
     pub(super) cover: Cover,
     /// Changed pixels that remain after the second look.
     pub(super) changed: u64,
-    /// It changed since the frame before, too.
+    /// It changed since a moment ago, too.
     pub(super) moving: bool,
     /// Levels by which leaves that never rest have raised its threshold.
     pub(super) bias: f32,
@@ -95,7 +95,6 @@ const TRAVELLED_S: f32 = 0.5;
 /// The working picture's neighbourhood of one block, copied together.
 struct Patch {
     picture: [u8; PIXELS],
-    before: [u8; PIXELS],
     level: [u8; PIXELS],
     spread: [u8; PIXELS],
     /// Least and greatest background level within the tolerance of each pixel.
@@ -111,7 +110,9 @@ const WINDOW: usize = BLOCK + 2 * TOLERANCE_MAX;
 pub(super) struct Look<'a> {
     pub(super) geometry: &'a Geometry,
     pub(super) picture: &'a [u8],
+    /// The picture just before, and one that is old enough for what is slow to have moved on.
     pub(super) before: &'a [u8],
+    pub(super) earlier: &'a [u8],
     pub(super) background: &'a Background,
     pub(super) tuning: &'a Tuning,
     /// Pixels by which the background may have shifted to any side.
@@ -127,10 +128,21 @@ impl Look<'_> {
         let tolerance = if sharp { 0 } else { self.tolerance };
         let patch = self.patch(column, row, tolerance);
         block.changed = patch.changed(block.bias as u8, tolerance > 0);
-        block.moving = patch.moved(self.tuning.contrast_floor as u8) >= MOVING_PIXELS;
         let enough = block.changed.count_ones() as f32 >= self.tuning.neighbour_votes;
         block.stray = patch.stray();
         block.cover = if enough { patch.cover(self.noise, self.tuning) } else { Cover::Nothing };
+        // What shows the background again moved there a moment ago, but does no longer.
+        let other = if block.is_covered() { self.earlier } else { self.before };
+        block.moving = self.moved(&patch.picture, column, row, other) >= MOVING_PIXELS;
+    }
+
+    /// Pixels of a block that differ from those of another picture.
+    fn moved(&self, now: &[u8; PIXELS], column: usize, row: usize, other: &[u8]) -> u32 {
+        let (width, floor) = (self.geometry.width(), self.tuning.contrast_floor as u8);
+        let corner = row * BLOCK * width + column * BLOCK;
+        let rows = now.as_chunks::<BLOCK>().0.iter().zip(other[corner..].chunks(width));
+        let moved = |(now, other): (&u8, &u8)| u32::from(now.abs_diff(*other) > floor);
+        rows.map(|(now, other)| now.iter().zip(other).map(moved).sum::<u32>()).sum()
     }
 
     fn patch(&self, column: usize, row: usize, tolerance: usize) -> Patch {
@@ -148,7 +160,6 @@ impl Look<'_> {
             if tolerance == 0 { (level, level) } else { self.range(left, top, tolerance) };
         Patch {
             picture: copy(self.picture),
-            before: copy(self.before),
             level,
             spread: copy(&self.background.spread),
             low,
@@ -197,7 +208,7 @@ impl Look<'_> {
     }
 }
 
-/// Pixels, of 64, that must have changed since the frame before for a block to move.
+/// Pixels, of 64, that must have changed since a moment ago for a block to move.
 const MOVING_PIXELS: u32 = 6;
 
 /// Share of the variance of a block without texture that an even rise may leave unexplained
@@ -223,11 +234,6 @@ impl Patch {
 
     fn stray(&self) -> u8 {
         (self.spread.iter().map(|spread| u32::from(*spread)).sum::<u32>() / PIXELS as u32) as u8
-    }
-
-    fn moved(&self, floor: u8) -> u32 {
-        let pixels = self.picture.iter().zip(&self.before);
-        pixels.map(|(now, before)| u32::from(now.abs_diff(*before) > floor)).sum()
     }
 
     /// What is left of the variance of the offset from the background once the plane that fits it
@@ -280,7 +286,8 @@ impl Patch {
         let residual = (variance * (1.0 - correlation * correlation.abs()).max(0.0)).sqrt();
         let spread = spread as f32 / pixels as f32;
         if residual < tuning.lit_residual.max(spread * tuning.lit_residual_ratio) {
-            return Cover::Light;
+            // An even thing before texture leaves little, too, but shows nothing of the texture.
+            return if gain >= tuning.lit_gain_min { Cover::Light } else { Cover::Flat };
         }
         Cover::Object
     }
@@ -301,5 +308,21 @@ mod tests {
             let marks = std::array::from_fn(|at| bits >> at & 1);
             assert_eq!(row_of_bits(marks), bits);
         }
+    }
+
+    /// A block of which the background shows stripes.
+    fn before_stripes(picture: impl Fn(usize) -> u8) -> Cover {
+        let level: [u8; PIXELS] = std::array::from_fn(|at| if at % 4 < 2 { 90 } else { 130 });
+        let picture = std::array::from_fn(picture);
+        let patch = Patch { picture, level, spread: [16; PIXELS], low: level, high: level };
+        patch.cover(1.0, &Tuning::default())
+    }
+
+    #[test]
+    fn its_own_texture_in_another_light_is_light_and_an_even_thing_before_it_is_none() {
+        let lit = |at: usize| if at % 4 < 2 { 130 } else { 180 };
+        assert_eq!(before_stripes(lit), Cover::Light);
+        let coat = |at: usize| if at / BLOCK < 4 { 196 } else { 204 };
+        assert_eq!(before_stripes(coat), Cover::Flat);
     }
 }

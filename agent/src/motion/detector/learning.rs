@@ -29,13 +29,7 @@ impl Scene {
                     block.bias = bias.min(tuning.bias_max);
                 }
                 Cover::Light if !claimed && !block.moving => {
-                    pull_block(
-                        &mut self.background.level,
-                        &self.pictures[self.now],
-                        width,
-                        at,
-                        columns,
-                    );
+                    pull_block(&mut self.background.level, self.pictures.now(), width, at, columns);
                 }
                 _ => {}
             }
@@ -43,8 +37,8 @@ impl Scene {
     }
 
     pub(super) fn act_on_verdicts(&mut self, tuning: &Tuning) {
-        let Self { tracks, blocks, now_ms, geometry, background, pictures, now, .. } = self;
-        let picture = &pictures[*now];
+        let Self { tracks, blocks, now_ms, geometry, background, pictures, .. } = self;
+        let picture = pictures.now();
         for (verdict, span) in tracks.verdicts() {
             match verdict {
                 Verdict::Keep => {}
@@ -90,7 +84,7 @@ impl Scene {
     /// Takes into the background what shows that something is gone, not that something is there.
     pub(super) fn absorb_ghosts(&mut self, tuning: &Tuning) {
         let (columns, width) = (self.geometry.columns, self.geometry.width());
-        let picture = &self.pictures[self.now];
+        let picture = self.pictures.now();
         let mut outlines = [Outline::default(); COMPONENTS_MAX];
         let still = |block: &Block| block.component > 0 && block.still_s >= tuning.ghost_s;
         let (blocks, level) = (&mut self.blocks, &mut self.background.level);
@@ -155,7 +149,7 @@ impl Scene {
         }
         for (band, paces) in self.paces.chunks_exact(columns).enumerate() {
             let floor = tuning.contrast_floor as u8;
-            self.background.follow(band, &self.pictures[self.now], paces, floor);
+            self.background.follow(band, self.pictures.now(), paces, floor);
         }
     }
 }
@@ -188,7 +182,13 @@ fn pull_block(level: &mut [u8], picture: &[u8], width: usize, at: usize, columns
     }
 }
 
-fn copy_block(level: &mut [u8], picture: &[u8], width: usize, at: usize, columns: usize) {
+pub(super) fn copy_block(
+    level: &mut [u8],
+    picture: &[u8],
+    width: usize,
+    at: usize,
+    columns: usize,
+) {
     for row in block_rows(width, at, columns) {
         level[row.clone()].copy_from_slice(&picture[row]);
     }

@@ -14,6 +14,7 @@ mod blocks;
 mod clutter;
 mod components;
 mod ghosts;
+mod history;
 mod journey;
 mod learning;
 mod likeness;
@@ -50,7 +51,7 @@ impl LumaPlane<'_> {
         let last_row = (self.height.max(1) - 1).checked_mul(self.stride);
         let end = last_row.and_then(|start| start.checked_add(self.width));
         self.width >= BLOCK
-            && self.height >= BLOCK
+            && self.height >= BLOCK.max(Geometry::factor_of(self.width))
             && self.stride >= self.width
             && end.is_some_and(|end| end <= self.data.len())
     }
@@ -148,6 +149,12 @@ impl Detector {
     /// Seconds since the last frame; none when the picture was away for too long.
     fn interval(&mut self, now: MonotonicNanos) -> Option<f32> {
         let last = self.last.replace(now);
+        if let (Some(last), Some(until)) = (last, self.held_until)
+            && now < last
+        {
+            // What was left of the hold is left of it still.
+            self.held_until = Some(now.plus(until.since(last)));
+        }
         let passed = last.map_or(Duration::ZERO, |last| now.since(last)).as_secs_f64();
         if passed > GAP_MAX_S {
             return None;

@@ -23,7 +23,7 @@ pub(super) struct Geometry {
 
 impl Geometry {
     pub(super) fn of(plane_width: usize, plane_height: usize) -> Self {
-        let factor = ((plane_width + WORKING_WIDTH / 2) / WORKING_WIDTH).max(1);
+        let factor = Self::factor_of(plane_width);
         let (seen_width, seen_height) = (plane_width / factor, plane_height / factor);
         Self {
             factor,
@@ -34,6 +34,10 @@ impl Geometry {
             columns: seen_width.div_ceil(BLOCK),
             rows: seen_height.div_ceil(BLOCK),
         }
+    }
+
+    pub(super) fn factor_of(plane_width: usize) -> usize {
+        ((plane_width + WORKING_WIDTH / 2) / WORKING_WIDTH).max(1)
     }
 
     /// Width of the working picture, and distance between its rows.

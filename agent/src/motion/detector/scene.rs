@@ -5,6 +5,8 @@ use super::{
     background::{Background, Pace},
     blocks::{Block, Cover, Look},
     components::{Components, Span},
+    history::History,
+    learning::copy_block,
     likeness::Pictures,
     mask::Drawing,
     reduce::{Geometry, Reducer},
@@ -20,12 +22,7 @@ const ROWS_AHEAD: usize = BLOCK;
 pub(super) struct Scene {
     pub(super) geometry: Geometry,
     pub(super) reducer: Reducer,
-    /// The picture now, the one before and the reference that looks are traced to; the indices
-    /// of the last two may agree.
-    pub(super) pictures: [Vec<u8>; 3],
-    pub(super) now: usize,
-    pub(super) before: usize,
-    pub(super) reference: usize,
+    pub(super) pictures: History,
     pub(super) reference_age_s: f32,
     pub(super) background: Background,
     pub(super) tone: Tone,
@@ -57,10 +54,7 @@ impl Scene {
         Self {
             geometry,
             reducer: Reducer::new(geometry),
-            pictures: [(); 3].map(|()| vec![0; geometry.pixels()]),
-            now: 0,
-            before: 0,
-            reference: 0,
+            pictures: History::new(&geometry),
             reference_age_s: 0.0,
             background: Background::new(&geometry, tuning.contrast_floor as u8),
             tone: Tone::new(),
@@ -85,12 +79,11 @@ impl Scene {
     }
 
     pub(super) fn observe(&mut self, plane: LumaPlane<'_>, dt_s: f32, held: bool, tuning: &Tuning) {
-        self.before = self.now;
-        self.now = (0..3).find(|at| *at != self.before && *at != self.reference).unwrap_or(0);
+        self.pictures.advance(dt_s, tuning);
         self.take_picture(plane);
         if self.frames == 0 {
-            self.background.level.copy_from_slice(&self.pictures[self.now]);
-            (self.before, self.reference) = (self.now, self.now);
+            self.background.level.copy_from_slice(self.pictures.now());
+            self.pictures.begin();
             self.vote();
         }
         self.follow_tone(dt_s, tuning);
@@ -113,7 +106,7 @@ impl Scene {
     fn take_picture(&mut self, plane: LumaPlane<'_>) {
         let (width, columns) = (self.geometry.width(), self.geometry.columns);
         (0..ROWS_AHEAD).for_each(|y| self.reducer.fetch(plane.data, plane.stride, y));
-        let bands = self.pictures[self.now].chunks_exact_mut(width * BLOCK);
+        let bands = self.pictures.now_mut().chunks_exact_mut(width * BLOCK);
         for ((band, picture), votes) in bands.enumerate().zip(self.votes.chunks_exact_mut(columns))
         {
             for (y, row) in picture.chunks_exact_mut(width).enumerate() {
@@ -127,7 +120,7 @@ impl Scene {
 
     fn vote(&mut self) {
         let (width, columns) = (self.geometry.width(), self.geometry.columns);
-        let bands = self.pictures[self.now].chunks_exact(width * BLOCK);
+        let bands = self.pictures.now().chunks_exact(width * BLOCK);
         for ((band, picture), votes) in bands.enumerate().zip(self.votes.chunks_exact_mut(columns))
         {
             self.background.vote(band, picture, votes);
@@ -137,7 +130,7 @@ impl Scene {
     /// Bends the background along when exposure, gain or filter changed the whole picture.
     fn follow_tone(&mut self, dt_s: f32, tuning: &Tuning) {
         let level = &mut self.background.level;
-        let curve = self.tone.curve(&self.pictures[self.now], level, self.geometry.width(), tuning);
+        let curve = self.tone.curve(self.pictures.now(), level, self.geometry.width(), tuning);
         let blend = (dt_s / tuning.flicker_s).min(1.0);
         self.flicker += blend * (f32::from(u8::from(curve.is_some())) - self.flicker);
         let Some(curve) = curve else { return };
@@ -162,8 +155,8 @@ impl Scene {
             components: &self.components.found,
             stirring: &self.stirring,
             pictures: Pictures {
-                now: &self.pictures[self.now],
-                reference: &self.pictures[self.reference],
+                now: self.pictures.now(),
+                reference: self.pictures.reference(),
                 level: &self.background.level,
                 width: self.geometry.width(),
                 floor: tuning.contrast_floor as u8,
@@ -176,7 +169,8 @@ impl Scene {
         };
         self.tracks.follow(&sighting, tuning);
         if refreshes {
-            (self.reference, self.reference_age_s) = (self.now, 0.0);
+            self.pictures.refer_to_now();
+            self.reference_age_s = 0.0;
         }
     }
 
@@ -192,8 +186,9 @@ impl Scene {
         };
         let look = Look {
             geometry: &self.geometry,
-            picture: &self.pictures[self.now],
-            before: &self.pictures[self.before],
+            picture: self.pictures.now(),
+            before: self.pictures.before(),
+            earlier: self.pictures.earlier(),
             background: &self.background,
             tuning,
             tolerance,
@@ -228,22 +223,46 @@ impl Scene {
             self.pull_s = self.pull_s.max(self.hold_s);
         }
         if held {
+            // The camera changes the picture: nothing new is believed meanwhile.
             self.hold_s = self.hold_s.max(dt_s * 1.5);
-        }
-        if switched || held {
-            self.background.level.copy_from_slice(&self.pictures[self.now]);
-            self.active_share = 0.0;
-            for at in self.awake.drain(..) {
-                self.blocks[at as usize].rest();
-            }
             self.tracks.clear_unconfirmed();
         }
+        if switched || held && active > tuning.held_share {
+            self.begin_anew(held && !switched);
+        }
+    }
+
+    /// Takes the picture for the background, but for what a believed object covers if that `keeps`
+    /// its place.
+    fn begin_anew(&mut self, keeps: bool) {
+        let (columns, width) = (self.geometry.columns, self.geometry.width());
+        let picture = self.pictures.now();
+        if keeps {
+            for (at, block) in self.blocks.iter().enumerate() {
+                if block.claimed_s <= 0.0 {
+                    copy_block(&mut self.background.level, picture, width, at, columns);
+                }
+            }
+        } else {
+            self.background.level.copy_from_slice(picture);
+        }
+        self.active_share = 0.0;
+        let blocks = &mut self.blocks;
+        self.awake.retain(|at| {
+            let block = &mut blocks[*at as usize];
+            let stays = keeps && block.claimed_s > 0.0;
+            if !stays {
+                block.rest();
+            }
+            stays
+        });
+        self.tracks.clear_unconfirmed();
     }
 
     pub(super) fn mask(&self, tuning: &Tuning) -> Vec<u8> {
         let drawing = Drawing {
             geometry: &self.geometry,
-            picture: &self.pictures[self.now],
+            picture: self.pictures.now(),
             level: &self.background.level,
             spread: &self.background.spread,
             blocks: &self.blocks,

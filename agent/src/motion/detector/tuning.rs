@@ -14,6 +14,9 @@ pub struct Tuning {
     pub slow_period_s: f32,
     /// Seconds after start in which the background is learned fast and nothing is reported.
     pub warm_up_s: f32,
+    /// Seconds that a picture is old at least with which the newest one is compared to see what
+    /// moves: the one before, up to so many a second.
+    pub moving_s: f32,
     /// Changed pixels, of 64, that make a block active.
     pub block_votes: f32,
     /// Changed pixels a neighbour of an active block needs to join it.
@@ -43,6 +46,8 @@ pub struct Tuning {
     pub flicker_share: f32,
     /// Jump of the active share between frames that is a switch of light, not an object.
     pub jump_share: f32,
+    /// Active share from which a change that the camera tells of is taken for the background.
+    pub held_share: f32,
     /// Active share that is a new scene, whatever moves.
     pub scene_share: f32,
     /// Seconds in which nothing is reported after a switch of light.
@@ -220,6 +225,7 @@ impl Default for Tuning {
             levels_per_s: 10.0,
             slow_period_s: 1.0,
             warm_up_s: 1.0,
+            moving_s: 0.09,
             block_votes: 12.0,
             neighbour_votes: 6.0,
             lit_correlation: 0.8,
@@ -235,6 +241,7 @@ impl Default for Tuning {
             flicker_s: 3.0,
             flicker_share: 0.4,
             jump_share: 0.2,
+            held_share: 0.05,
             scene_share: 0.6,
             hold_s: 0.5,
             switch_s: 2.0,

@@ -84,6 +84,17 @@ fn a_pause_shorter_than_the_hold_does_not_end_it() {
 }
 
 #[test]
+fn at_one_picture_a_second_a_single_picture_without_motion_does_not_end_it() {
+    let mut gate = moving_gate();
+    let seen: [&[Blob]; 5] = [&[MOVING], &[], &[MOVING], &[], &[MOVING]];
+    for (second, blobs) in (1..).zip(seen) {
+        assert_eq!(gate.observe(blobs, at(1_000 * second)), None, "second {second}");
+    }
+    assert_eq!(gate.observe(&[], at(6_000)), None);
+    assert_ended(gate.observe(&[], at(7_000)), EndReason::Still);
+}
+
+#[test]
 fn a_blob_that_is_no_object_yet_starts_nothing() {
     assert_eq!(gate().observe(&[Blob { alarms: false, ..MOVING }], at(0)), None);
 }
