@@ -244,13 +244,17 @@ fn a_walker_is_followed_while_the_camera_changes_its_exposure() {
     let mut alarms = 0;
     for frame in 0..132 {
         let time_s = scene.time_s(frame);
-        let steps = [1.0, 1.2, 0.95, 1.15];
-        let gain = steps[if time_s < 14.0 { 0 } else { (frame / 12 % 4) as usize }];
+        let percent = match frame / 12 % 4 {
+            1 if time_s >= 14.0 => 120,
+            2 if time_s >= 14.0 => 95,
+            3 if time_s >= 14.0 => 115,
+            _ => 100_u32,
+        };
         if time_s >= 14.0 && frame % 12 == 0 {
             detector.hold(moment(time_s + 0.7));
         }
-        let data: Vec<u8> =
-            scene.frame(frame).iter().map(|level| (f32::from(*level) * gain) as u8).collect();
+        let exposed = |level: &u8| u8::try_from(u32::from(*level) * percent / 100).unwrap_or(255);
+        let data: Vec<u8> = scene.frame(frame).iter().map(exposed).collect();
         let plane = LumaPlane { data: &data, width: SIZE.0, height: SIZE.1, stride: SIZE.0 };
         let blobs = detector.observe(plane, moment(time_s));
         alarms += usize::from(blobs.iter().any(|blob| blob.alarms));
