@@ -22,8 +22,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 const VIDEO: &str = "[data-testid=\"clip-video\"]";
 const LINK: &str = "[data-testid=\"share-link\"]";
 
-/// A clip of some segments that is complete.
-async fn record(stack: &Stack) -> Result<(String, f64)> {
+/// A clip of some segments that is complete; gives its length in seconds.
+async fn record(stack: &Stack) -> Result<f64> {
     let begun = stack.owner.command_done(&stack.camera_id, "record_start", json!({})).await?;
     let clip_id = text(&begun, "clip_id").context("a recording without its clip")?;
     wait::until_true("some of the clip has arrived", MINUTE, async || {
@@ -34,7 +34,7 @@ async fn record(stack: &Stack) -> Result<(String, f64)> {
     stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
     let ready = footage::ready(&stack.owner, &clip_id).await?;
     let duration_ms = ready["duration_ms"].as_f64().context("no duration")?;
-    Ok((clip_id, duration_ms / 1_000.0))
+    Ok(duration_ms / 1_000.0)
 }
 
 /// The owner opens the clip's page and makes a link there.
@@ -42,6 +42,8 @@ async fn make_link(page: &Page) -> Result<String> {
     page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
     page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
     page.tap("[data-testid=\"sign-in-submit\"]").await?;
+    page.tap("[data-testid=\"tab-clips\"]").await?;
+    page.tap("[data-testid=\"clip-row\"] a").await?;
     page.tap("[data-testid=\"share-open\"]").await?;
     page.shows("[data-testid=\"share-none\"]", SOON).await?;
     page.tap("[data-testid=\"share-create\"]").await?;
@@ -93,10 +95,10 @@ async fn a_stranger_with_a_link_watches_seeks_and_downloads_until_the_owner_revo
         let settings =
             Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::Synthetic(scene)) };
         let stack = Stack::start(&directory, &settings).await?;
-        let (clip_id, whole_s) = record(&stack).await?;
+        let whole_s = record(&stack).await?;
         let owners = directory.join("owner");
         let browser = Browser::start(&owners).await?;
-        let page = browser.open(&format!("{}/clips/{clip_id}", stack.relay.url())).await?;
+        let page = browser.open(&stack.relay.url()).await?;
         let link = make_link(&page).await?;
         ensure!(link.starts_with(&format!("{}/s#", stack.relay.url())), "{link}");
         // The panel stands below the clip.
