@@ -48,9 +48,10 @@ async function get(path, signal) {
   return (await send(path, { signal })).json();
 }
 
-async function call(method, path, body) {
+async function call(method, path, body, signal) {
   const headers = body === undefined ? {} : { "content-type": "application/json" };
-  const response = await send(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const response = await send(path, { method, headers, body: text, signal });
   return response.status === 204 ? null : response.json();
 }
 
@@ -91,6 +92,11 @@ export const api = {
   removeClip: (clipId) => call("DELETE", `/clips/${id(clipId)}`),
   playback: (clipId, after, signal) => get(`/clips/${id(clipId)}/playback${query({ after })}`, signal),
   playlistUrl: (clipId) => `${ROOT}/clips/${id(clipId)}/playback.m3u8`,
+
+  shares: (clipId, signal) => get(`/clips/${id(clipId)}/shares`, signal),
+  share: (clipId, lifetimeS) => call("POST", `/clips/${id(clipId)}/shares`, { expires_in_s: lifetimeS }),
+  revokeShare: (shareId) => call("DELETE", `/shares/${id(shareId)}`),
+  openShare: (token, after, signal) => call("POST", "/shares/open", { token, after }, signal),
 
   socketTicket: () => call("POST", "/ws/tickets"),
 };

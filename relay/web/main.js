@@ -5,6 +5,8 @@ import { Router } from "./router.js";
 import { currentPerson, realtime, resume } from "./session.js";
 
 const OPEN_PATHS = ["/sign-in", "/sign-up"];
+/** For whoever has a link, with an account or without. */
+const SHARED_PATH = "/s";
 
 const routes = [
   { pattern: "/sign-in", load: () => import("./views/sign_in.js") },
@@ -16,6 +18,7 @@ const routes = [
   { pattern: "/events", load: () => import("./views/events.js") },
   { pattern: "/clips", load: () => import("./views/clips.js") },
   { pattern: "/clips/:clipId", load: () => import("./views/clip.js") },
+  { pattern: SHARED_PATH, load: () => import("./views/shared_clip.js") },
   { pattern: "/account", load: () => import("./views/account.js") },
   { pattern: "", load: () => import("./views/not_found.js") },
 ];
@@ -28,6 +31,7 @@ const connection = document.getElementById("connection");
 function detour(path) {
   const signedIn = currentPerson() !== null;
   showBar(signedIn, path);
+  if (path === SHARED_PATH) return null;
   if (!signedIn && !OPEN_PATHS.includes(path)) {
     return path === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(path)}`;
   }

@@ -86,6 +86,10 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
+    /// A link by which a clip is watched without an account. It is no secret: the link's token is.
+    ShareId
+);
+uuid_id!(
     /// A home or a shop: the unit of tenancy.
     SiteId
 );

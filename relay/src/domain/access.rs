@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use nightjar_shared::ids::{
-    AccountId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, SiteId,
+    AccountId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -20,6 +20,7 @@ use crate::{
         events::{self, EventRow},
         live::{self, SessionRow},
         pairings::{self, PairingRow},
+        shares::{self, ShareRow},
         sites::{self, SiteRow},
     },
     error::{Error, Result},
@@ -75,7 +76,7 @@ pub enum Right {
     SeePictures,
     /// Commands that record, arm or configure.
     Control,
-    /// Names of cameras, visibility and end of clips.
+    /// Names of cameras; visibility, links and end of clips.
     Manage,
     /// Cameras come and go.
     Pair,
@@ -145,11 +146,16 @@ pub async fn camera(
 pub async fn pairing(app: &App, caller: Caller, pairing_id: PairingId) -> Result<PairingRow> {
     let found = pairings::by_id(&app.db, pairing_id).await?.ok_or_else(Error::not_found)?;
     // Who may not pair at its site, may not know of it either.
-    match site(app, caller, found.site_id, Right::Pair).await {
-        Ok(_) => Ok(found),
-        Err(Error::Refused(_)) => Err(Error::not_found()),
-        Err(internal) => Err(internal),
-    }
+    hide(site(app, caller, found.site_id, Right::Pair).await)?;
+    Ok(found)
+}
+
+/// Whatever the refusal, the object does not exist for this caller.
+fn hide<T>(answer: Result<T>) -> Result<T> {
+    answer.map_err(|error| match error {
+        Error::Refused(_) => Error::not_found(),
+        internal @ Error::Internal(_) => internal,
+    })
 }
 
 pub async fn command(app: &App, caller: Caller, command_id: CommandId) -> Result<CommandRow> {
@@ -178,6 +184,19 @@ pub async fn clip(app: &App, caller: Caller, clip_id: ClipId, right: Right) -> R
     let found = clips::for_member(&app.db, clip_id, caller.account_id).await?;
     let sight = found.as_ref().map_or(Right::SeePictures, |(row, _)| right_to_see(&row.visibility));
     decide(found, sight, right)
+}
+
+/// A share that the caller may end, and its clip. Who may not share the clip, may not know of it.
+pub async fn share(app: &App, caller: Caller, share_id: ShareId) -> Result<(ShareRow, ClipRow)> {
+    let found = shares::by_id(&app.db, share_id).await?.ok_or_else(Error::not_found)?;
+    let clip = hide(clip(app, caller, found.clip_id, Right::Manage).await)?;
+    Ok((found, clip))
+}
+
+/// The clip of a share, for whoever has its link: for as long as who made the link may share it.
+pub(super) async fn shared_clip(app: &App, share: &ShareRow) -> Result<ClipRow> {
+    let sharer = Caller { account_id: share.created_by };
+    hide(clip(app, sharer, share.clip_id, Right::Manage).await)
 }
 
 /// The right without which a clip of this visibility does not exist.

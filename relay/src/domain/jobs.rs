@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{App, abandoned, cameras, clips, commands, live, timeline};
 use crate::{
-    engines::db::{accounts, devices, pairings},
+    engines::db::{accounts, devices, pairings, shares},
     error::Result,
 };
 
@@ -45,6 +45,7 @@ async fn sweep_slow(app: &App) -> Result<()> {
     accounts::delete_expired(&app.db, now).await?;
     devices::delete_expired(&app.db, now).await?;
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
+    shares::delete_expired(&app.db, now).await?;
     commands::forget_old(app).await?;
     live::forget_old(app).await?;
     timeline::forget_old(app).await?;

@@ -33,6 +33,11 @@ pub struct Limits {
     pub live: Limit,
     /// Messages with candidates.
     pub trickle: Limit,
+    /// Links that one account makes.
+    pub shares: Limit,
+    /// Links that one address opens: what the database is asked. Nobody guesses 128 bits, and a
+    /// player of a clip that grows asks every 3 s.
+    pub share_opening: Limit,
 }
 
 impl Default for Limits {
@@ -47,6 +52,8 @@ impl Default for Limits {
             commands: Limit::new(60, Duration::from_secs(1)),
             live: Limit::new(60, Duration::from_secs(1)),
             trickle: Limit::new(200, Duration::from_millis(50)),
+            shares: Limit::new(30, Duration::from_secs(10)),
+            share_opening: Limit::new(120, Duration::from_millis(250)),
         }
     }
 }

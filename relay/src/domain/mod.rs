@@ -18,6 +18,7 @@ pub mod playback;
 mod presence;
 pub mod sdp;
 mod secrets;
+pub mod shares;
 pub mod sites;
 mod text;
 pub mod timeline;

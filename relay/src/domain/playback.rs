@@ -3,7 +3,7 @@
 //! A clip is one file, one picture, or an initialisation segment and segments. Of the last kind
 //! everything up to the first segment that is missing plays, also while the clip still grows.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use nightjar_shared::{
     api::{FIRST_SEGMENT, PartKind},
@@ -68,21 +68,26 @@ pub async fn get(
     query: PlaybackQuery,
 ) -> Result<Playback> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    of_clip(app, &row, query.after).await
+    of_clip(app, &row, query.after, PLAYBACK_LIFETIME).await
 }
 
 /// The same as an HLS playlist, for players that know nothing else.
 pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<String> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    let playback = of_clip(app, &row, None).await?;
+    let playback = of_clip(app, &row, None, PLAYBACK_LIFETIME).await?;
     if playback.parts.iter().all(|part| part.kind != PartKind::Segment) {
         return Err(Error::conflict("not_segmented", "This clip is one file: play that."));
     }
     Ok(hls(&playback))
 }
 
-/// For a caller who may see the clip.
-async fn of_clip(app: &App, row: &ClipRow, after: Option<u32>) -> Result<Playback> {
+/// For a caller who may see the clip, for so long.
+pub(super) async fn of_clip(
+    app: &App,
+    row: &ClipRow,
+    after: Option<u32>,
+    lifetime: Duration,
+) -> Result<Playback> {
     let stored = parts::of_clip(&app.db, row.clip_id).await?;
     let footage = Footage::of(&stored)
         .ok_or_else(|| Error::conflict("not_ready", "Nothing of this clip can be played yet."))?;
@@ -93,14 +98,14 @@ async fn of_clip(app: &App, row: &ClipRow, after: Option<u32>) -> Result<Playbac
         parts.push(PlaybackPart {
             index: part.index,
             kind: part.kind,
-            url: app.objects.presign_get(&key, PLAYBACK_LIFETIME).url,
+            url: app.objects.presign_get(&key, lifetime).url,
             length: part.length,
             duration_ms: part.duration_ms.or(whole),
             sha256: part.sha256.clone(),
         });
     }
     let ended = !matches!(row.state.as_str(), "recording" | "announced");
-    Ok(Playback { parts, ended, expires_at: app.now().plus(PLAYBACK_LIFETIME) })
+    Ok(Playback { parts, ended, expires_at: app.now().plus(lifetime) })
 }
 
 /// The stored parts of a clip that can be played.

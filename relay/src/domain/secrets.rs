@@ -12,7 +12,7 @@ pub(super) fn token() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
 }
 
-/// 128 random bits as text, for pairing secrets and nonces.
+/// 128 random bits as text, for pairing secrets, nonces and links that people send each other.
 pub(super) fn short_token() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random::<16>()?))
 }

@@ -23,8 +23,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, cameras, clips, commands, events, live, ops, pairings, sites, sockets,
-        whep,
+        accounts, agent, cameras, clips, commands, events, live, ops, pairings, shares, sites,
+        sockets, whep,
     },
     web,
 };
@@ -39,6 +39,7 @@ fn anybody() -> Routes {
         .routes(routes!(accounts::login))
         .routes(routes!(accounts::refresh))
         .routes(routes!(pairings::claim))
+        .routes(routes!(shares::open))
         .routes(routes!(agent::challenge))
         .routes(routes!(agent::token))
         // Authenticates itself, by a ticket or by the cookie.
@@ -69,6 +70,8 @@ fn accounts_only() -> Routes {
         .routes(routes!(clips::get, clips::change, clips::delete))
         .routes(routes!(clips::playback))
         .routes(routes!(clips::playlist))
+        .routes(routes!(shares::list, shares::create))
+        .routes(routes!(shares::revoke))
         .routes(routes!(sockets::issue_ticket))
 }
 

@@ -35,6 +35,8 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 /// Kept, but asked for anew: this is how a browser learns of a new build.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 
+const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+
 /// First segments that belong to programs. Whoever goes there gets an error for programs.
 const PROGRAM_ROOTS: [&str; 6] = ["api", "assets", "internal", "healthz", "readyz", "metrics"];
 
@@ -54,6 +56,7 @@ where
     let app = Arc::new(WebApp::new(public_url, store_url)?);
     let router = Router::new()
         .route("/", get(page))
+        .route("/s", get(shared_page))
         .route("/assets/{build}/{*path}", get(asset))
         .fallback(elsewhere)
         .with_state(app);
@@ -77,6 +80,16 @@ struct Asset {
 
 async fn page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
     app.answer(&app.page, REVALIDATE, &headers)
+}
+
+/// The page that a link to a clip leads to. It is nobody's to find, and what it fetches does not
+/// hear where it was fetched from.
+async fn shared_page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
+    let mut response = app.answer(&app.page, REVALIDATE, &headers);
+    let headers = response.headers_mut();
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(ROBOTS, HeaderValue::from_static("noindex, nofollow, noarchive"));
+    response
 }
 
 async fn asset(

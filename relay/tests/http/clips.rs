@@ -10,7 +10,7 @@ use crate::{
     relay::{TestRelay, on_every_database, on_sqlite},
 };
 
-const FOOTAGE: &[u8] = b"not really an MP4, and the relay never looks";
+pub(crate) const FOOTAGE: &[u8] = b"not really an MP4, and the relay never looks";
 const PICTURE: &[u8] = b"not really a JPEG";
 
 /// Sends one part to where the relay said.
@@ -31,7 +31,7 @@ fn completion(parts: &[u32]) -> Value {
 }
 
 /// A clip that has arrived in full.
-async fn upload(camera: &Device, event_id: Option<EventId>) -> ClipId {
+pub(crate) async fn upload(camera: &Device, event_id: Option<EventId>) -> ClipId {
     let clip_id = ClipId::generate();
     let announced = announcement(clip_id, event_id, 1000);
     camera.caller.post("agent/clips", announced).await.body(200);

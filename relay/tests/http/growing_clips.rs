@@ -19,7 +19,7 @@ use crate::{
 const INIT: &[u8] = b"ftyp and moov";
 const PICTURE: &[u8] = b"not really a JPEG";
 
-fn footage(index: u32) -> Vec<u8> {
+pub(crate) fn footage(index: u32) -> Vec<u8> {
     format!("moof and mdat of segment {index}").into_bytes()
 }
 
@@ -54,14 +54,14 @@ fn completion(last: u32) -> Value {
 }
 
 /// A clip that is being recorded.
-struct Growing<'a> {
+pub(crate) struct Growing<'a> {
     camera: &'a Device,
-    clip_id: ClipId,
+    pub(crate) clip_id: ClipId,
     event_id: EventId,
 }
 
 impl<'a> Growing<'a> {
-    async fn begin(camera: &'a Device) -> Self {
+    pub(crate) async fn begin(camera: &'a Device) -> Self {
         let growing = Self { camera, clip_id: ClipId::generate(), event_id: EventId::generate() };
         growing.announce(true).await;
         growing
@@ -92,15 +92,15 @@ impl<'a> Growing<'a> {
         self.camera.caller.post(&path, json!({"parts": indexes})).await.body(200)
     }
 
-    async fn send_head(&self) {
+    pub(crate) async fn send_head(&self) {
         self.send(&[(part(0, "init", INIT), INIT.to_vec())], true).await;
     }
 
-    async fn send_segment(&self, index: u32) {
+    pub(crate) async fn send_segment(&self, index: u32) {
         self.send(&[(segment(index), footage(index))], true).await;
     }
 
-    async fn complete(&self, last: u32) -> crate::person::Answer {
+    pub(crate) async fn complete(&self, last: u32) -> crate::person::Answer {
         let path = format!("agent/clips/{}/complete", self.clip_id);
         self.camera.caller.post(&path, completion(last)).await
     }
@@ -114,7 +114,7 @@ impl<'a> Growing<'a> {
     }
 }
 
-fn indexes(playback: &Value) -> Vec<u64> {
+pub(crate) fn indexes(playback: &Value) -> Vec<u64> {
     let parts = playback["parts"].as_array().unwrap();
     parts.iter().map(|part| part["index"].as_u64().unwrap()).collect()
 }

@@ -1,4 +1,6 @@
-use nightjar_shared::ids::{CameraId, ClipId, CommandId, EventId, PairingId, SessionId, SiteId};
+use nightjar_shared::ids::{
+    CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,6 +20,7 @@ async fn belongings(alice: &Person, camera: &Device) -> Belongings {
     let (clip_id, event_id) = (ClipId::generate(), EventId::generate());
     camera.beat(health()).await;
     camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
+    let share = alice.post(&format!("clips/{clip_id}/shares"), json!({})).await.body(201);
     camera.caller.post("agent/events", event(event_id, "started", 1)).await.body(204);
     let command = alice
         .post(&format!("cameras/{}/commands", camera.id()), json!({"kind": "arm"}))
@@ -31,6 +34,7 @@ async fn belongings(alice: &Person, camera: &Device) -> Belongings {
             command["command_id"].as_str().unwrap(),
             event_id,
             clip_id,
+            share["share_id"].as_str().unwrap(),
         ),
     }
 }
@@ -42,6 +46,7 @@ fn doors(
     command: &str,
     event: EventId,
     clip: ClipId,
+    share: &str,
 ) -> Vec<(Method, String, Value)> {
     let none = Value::Null;
     vec![
@@ -61,6 +66,9 @@ fn doors(
         (Method::GET, format!("clips/{clip}/playback"), none.clone()),
         (Method::GET, format!("clips/{clip}/playback.m3u8"), none.clone()),
         (Method::PATCH, format!("clips/{clip}"), json!({"visibility": "site"})),
+        (Method::GET, format!("clips/{clip}/shares"), none.clone()),
+        (Method::POST, format!("clips/{clip}/shares"), json!({})),
+        (Method::DELETE, format!("shares/{share}"), none.clone()),
         (Method::DELETE, format!("clips/{clip}"), none),
     ]
 }
@@ -87,6 +95,7 @@ async fn another_tenants_things_answer_exactly_like_missing_ones() {
             &CommandId::generate().to_string(),
             EventId::generate(),
             ClipId::generate(),
+            &ShareId::generate().to_string(),
         );
         for (door, missing) in hers.doors.iter().zip(&nobodys) {
             let foreign = knock(&bob, door).await;

@@ -1,6 +1,5 @@
 // "Download": the parts of a clip, joined into one file by the browser.
 
-import { api } from "../api.js";
 import { announce, element, failure } from "../dom.js";
 
 /** What the file is called: the camera, and when the clip began by this device's clock. */
@@ -11,18 +10,23 @@ export function fileName(cameraName, { started_at: startedAt, kind }) {
   return `${name} ${when}.${kind === "snapshot" ? "jpg" : "mp4"}`;
 }
 
-/** @returns {HTMLElement} a button that fetches, joins and saves what there is of the clip */
-export function downloadButton(clip, cameraName, signal) {
+/**
+ * @param {() => Promise<object>} ask says where the parts of the clip are
+ * @param {(isPicture: boolean) => string} nameOf gives the file's name
+ * @param {AbortSignal} signal
+ * @returns {HTMLElement} a button that fetches, joins and saves what there is of the clip
+ */
+export function downloadButton(ask, nameOf, signal) {
   const outcome = element("div", {});
   const button = element("button", { class: "button", type: "button", "data-testid": "clip-download" }, "Download");
   button.addEventListener("click", async () => {
     button.disabled = true;
     outcome.replaceChildren();
     try {
-      const blob = await joined(clip, signal, (share) => {
+      const { blob, isPicture } = await joined(ask, signal, (share) => {
         button.textContent = `Downloading… ${Math.round(share * 100)} %`;
       });
-      save(blob, fileName(cameraName, clip));
+      save(blob, nameOf(isPicture));
       announce("The clip was downloaded.");
     } catch (error) {
       if (!signal.aborted) outcome.replaceChildren(failure(error, () => button.click()));
@@ -34,14 +38,15 @@ export function downloadButton(clip, cameraName, signal) {
 }
 
 /** Fragmented MP4 joins by putting one part behind the other. */
-async function joined(clip, signal, progress) {
-  let { parts, expires_at: expiresAt } = await api.playback(clip.clip_id, undefined, signal);
+async function joined(ask, signal, progress) {
+  let { parts, expires_at: expiresAt } = await ask();
+  const isPicture = parts.some(({ kind }) => kind === "snapshot");
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   const blobs = [];
   let done = 0;
   for (const { index, length } of parts) {
     if (Date.now() > expiresAt - 15_000) {
-      ({ parts, expires_at: expiresAt } = await api.playback(clip.clip_id, undefined, signal));
+      ({ parts, expires_at: expiresAt } = await ask());
     }
     const { url } = parts.find((part) => part.index === index);
     const response = await fetch(url, { signal });
@@ -50,7 +55,7 @@ async function joined(clip, signal, progress) {
     done += length;
     progress(done / total);
   }
-  return new Blob(blobs, { type: clip.kind === "snapshot" ? "image/jpeg" : "video/mp4" });
+  return { blob: new Blob(blobs, { type: isPicture ? "image/jpeg" : "video/mp4" }), isPicture };
 }
 
 function save(blob, name) {

@@ -1,20 +1,28 @@
 // One clip on a stage: a file, a picture, or segments, also while it is being recorded.
 
-import { api } from "../api.js";
 import { element, failure, notice } from "../dom.js";
 import { SegmentPlayer, canPlaySegments } from "../segments.js";
 
 /** Plays one clip from addresses that run out: it asks for new ones and goes on where it was. */
 export class ClipPlayer {
   #clip;
+  #source;
   #stage;
   #signal;
   #video = null;
   #segments = null;
   #expiresAt = 0;
 
-  constructor(clip, stage, signal) {
+  /**
+   * @param {object} clip of which `state`, `duration_ms` and `thumbnail_url` matter here
+   * @param {{playback: (after?: number) => Promise<object>, playlistUrl?: string}} source says where
+   *   the parts are, or those after one of them; the playlist is for browsers without Media Source
+   * @param {HTMLElement} stage
+   * @param {AbortSignal} signal
+   */
+  constructor(clip, source, stage, signal) {
     this.#clip = clip;
+    this.#source = source;
     this.#stage = stage;
     this.#signal = signal;
     signal.addEventListener("abort", () => this.#segments?.close());
@@ -42,7 +50,8 @@ export class ClipPlayer {
   async #open(positionS) {
     this.#video ??= this.#makeVideo();
     try {
-      const playback = await api.playback(this.#clip.clip_id, undefined, this.#signal);
+      const playback = await this.#source.playback();
+      if (this.#signal.aborted) return;
       this.#expiresAt = playback.expires_at;
       this.#play(playback, positionS);
     } catch (error) {
@@ -61,17 +70,16 @@ export class ClipPlayer {
     }
     if (this.#clip.thumbnail_url) this.#video.poster = this.#clip.thumbnail_url;
     if (url("init") && canPlaySegments()) this.#playSegments(playback, positionS);
-    else if (url("init")) this.#video.src = api.playlistUrl(this.#clip.clip_id);
+    else if (url("init") && this.#source.playlistUrl) this.#video.src = this.#source.playlistUrl;
     else if (url("file")) this.#video.src = url("file");
-    else return void this.#stage.replaceChildren(notice("bad", "This clip is in a form that this version of the app cannot play."));
+    else return void this.#stage.replaceChildren(notice("bad", "This clip cannot be played here. Download it to watch it."));
     if (positionS > 0) this.#video.currentTime = positionS;
     if (!this.#video.isConnected) this.#stage.replaceChildren(this.#video);
   }
 
   #playSegments(playback) {
-    const ask = (after) => api.playback(this.#clip.clip_id, after, this.#signal);
     this.#segments?.close();
-    this.#segments = new SegmentPlayer(this.#video, ask, (error) => this.#failed(error));
+    this.#segments = new SegmentPlayer(this.#video, this.#source.playback, (error) => this.#failed(error));
     this.#segments.open(playback);
   }
 

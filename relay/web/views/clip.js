@@ -1,10 +1,11 @@
 import { api } from "../api.js";
 import { confirmWith, element, failure, notice } from "../dom.js";
 import { bytes, dayName, duration, timeOfDay } from "../format.js";
-import { downloadButton } from "../parts/clip_download.js";
+import { downloadButton, fileName } from "../parts/clip_download.js";
 import { ClipPlayer } from "../parts/clip_player.js";
 import { clipTitle } from "../parts/clip_row.js";
 import { eventFacts } from "../parts/event_facts.js";
+import { sharePanel } from "../parts/share_panel.js";
 import { mayControl, realtime } from "../session.js";
 
 export async function show({ root, parameters, signal, router }) {
@@ -27,7 +28,8 @@ export async function show({ root, parameters, signal, router }) {
     cutOff,
   );
 
-  const player = new ClipPlayer(clip, stage, signal);
+  const playback = (after) => api.playback(clipId, after, signal);
+  const player = new ClipPlayer(clip, { playback, playlistUrl: api.playlistUrl(clipId) }, stage, signal);
   const update = (next) => {
     clip = next;
     stage.dataset.state = clip.state;
@@ -38,7 +40,9 @@ export async function show({ root, parameters, signal, router }) {
   realtime.subscribe("clip", ({ clip: next }) => next.clip_id === clipId && update(next), signal);
   realtime.subscribe("open", () => api.clip(clipId, signal).then(update, () => {}), signal);
   update(clip);
-  root.append(downloadButton(clip, camera?.name ?? "Camera", signal));
+  const download = downloadButton(() => playback(), () => fileName(camera?.name ?? "Camera", clip), signal);
+  root.append(download);
+  if (mayControl(clip.site_id)) root.append(sharePanel(clipId, signal));
   if (clip.event_id) showEvent(clip, root, signal);
   if (camera) root.append(element("p", {}, element("a", { class: "link", href: `/cameras/${camera.camera_id}` }, `See ${camera.name} live`)));
   if (mayControl(clip.site_id)) root.append(removeButton(clip, router));

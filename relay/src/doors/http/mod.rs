@@ -9,6 +9,7 @@ pub mod events;
 pub mod live;
 pub mod ops;
 pub mod pairings;
+pub mod shares;
 pub mod sites;
 pub mod sockets;
 pub mod whep;

@@ -17,6 +17,7 @@ mod migrations;
 pub mod pairings;
 pub mod parts;
 mod postgres;
+pub mod shares;
 pub mod sites;
 mod sqlite;
 pub mod timeline;

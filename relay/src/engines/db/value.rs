@@ -3,7 +3,10 @@
 use std::{fmt::Display, str::FromStr};
 
 use nightjar_shared::{
-    ids::{AccountId, BootId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, SiteId},
+    ids::{
+        AccountId, BootId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId,
+        SiteId,
+    },
     time::UnixMillis,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -86,7 +89,7 @@ macro_rules! ids_are_text {
 }
 
 ids_are_text!(
-    AccountId, BootId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, SiteId
+    AccountId, BootId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId
 );
 
 /// A row of an answer; columns are read by position, in the order of the `select`.

@@ -1,0 +1,148 @@
+//! Links by which strangers watch a clip.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use nightjar_e2e::{
+    agent::{Scene, Settings, Source},
+    api::text,
+    browser::{Browser, Page},
+    footage::{self, Footage},
+    stack::{EMAIL, PASSWORD, Scenario, Stack},
+    wait,
+};
+use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(20);
+const MINUTE: Duration = Duration::from_mins(1);
+const VIDEO: &str = "[data-testid=\"clip-video\"]";
+const LINK: &str = "[data-testid=\"share-link\"]";
+
+/// A clip of some segments that is complete; gives its length in seconds.
+async fn record(stack: &Stack) -> Result<f64> {
+    let begun = stack.owner.command_done(&stack.camera_id, "record_start", json!({})).await?;
+    let clip_id = text(&begun, "clip_id").context("a recording without its clip")?;
+    wait::until_true("some of the clip has arrived", MINUTE, async || {
+        let clip = stack.owner.get(&format!("clips/{clip_id}")).await?.expect(200)?.json();
+        Ok(clip["duration_ms"].as_u64().is_some_and(|there| there >= 8_000))
+    })
+    .await?;
+    stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
+    let ready = footage::ready(&stack.owner, &clip_id).await?;
+    let duration_ms = ready["duration_ms"].as_f64().context("no duration")?;
+    Ok(duration_ms / 1_000.0)
+}
+
+/// The owner opens the clip's page and makes a link there.
+async fn make_link(page: &Page) -> Result<String> {
+    page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
+    page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
+    page.tap("[data-testid=\"sign-in-submit\"]").await?;
+    page.tap("[data-testid=\"tab-clips\"]").await?;
+    page.tap("[data-testid=\"clip-row\"] a").await?;
+    page.tap("[data-testid=\"share-open\"]").await?;
+    page.shows("[data-testid=\"share-none\"]", SOON).await?;
+    page.tap("[data-testid=\"share-create\"]").await?;
+    page.shows(LINK, SOON).await?;
+    page.shows("[data-testid=\"share-row\"]", SOON).await?;
+    page.evaluate(&format!("document.querySelector('{LINK}').value")).await
+}
+
+async fn of_video<T: serde::de::DeserializeOwned>(page: &Page, what: &str) -> Result<T> {
+    page.evaluate(&format!("document.querySelector('{VIDEO}').{what}")).await
+}
+
+async fn play_to_the_end(page: &Page) -> Result<()> {
+    page.evaluate::<Value>(&format!(
+        "(() => {{ const video = document.querySelector('{VIDEO}'); video.muted = true; \
+         return video.play().then(() => null); }})()"
+    ))
+    .await?;
+    wait::until_true("it plays to its end", MINUTE, async || of_video(page, "ended").await).await
+}
+
+async fn seek(page: &Page, to_s: f64) -> Result<()> {
+    of_video::<f64>(page, &format!("currentTime = {to_s}")).await?;
+    wait::until_true("the moment is there", SOON, async || {
+        let at: f64 = of_video(page, "currentTime").await?;
+        Ok((at - to_s).abs() < 0.5
+            && !of_video::<bool>(page, "seeking").await?
+            && of_video::<u8>(page, "readyState").await? >= 2)
+    })
+    .await
+}
+
+async fn download(page: &Page, directory: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(directory)?;
+    page.save_into(directory).await?;
+    page.tap("[data-testid=\"clip-download\"]").await?;
+    wait::until("the download is complete", MINUTE, async || {
+        let entries = fs::read_dir(directory)?.flatten().map(|entry| entry.path());
+        Ok(entries.into_iter().find(|path| path.extension().is_some_and(|it| it == "mp4")))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_stranger_with_a_link_watches_seeks_and_downloads_until_the_owner_revokes_it()
+-> Result<()> {
+    Scenario::run("shared", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let settings =
+            Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::Synthetic(scene)) };
+        let stack = Stack::start(&directory, &settings).await?;
+        let whole_s = record(&stack).await?;
+        let owners = directory.join("owner");
+        let browser = Browser::start(&owners).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        let link = make_link(&page).await?;
+        ensure!(link.starts_with(&format!("{}/s#", stack.relay.url())), "{link}");
+        // The panel stands below the clip.
+        page.evaluate::<Value>("scrollTo(0, document.body.scrollHeight)").await?;
+        page.screenshot("1-link").await?;
+
+        // Another browser, which nobody has signed in with.
+        let strangers = directory.join("stranger");
+        let elsewhere = Browser::start(&strangers).await?;
+        let shared = elsewhere.open(&link).await?;
+        shared.shows(VIDEO, SOON).await?;
+        wait::until_true("the page knows how long it is", SOON, async || {
+            let duration: Option<f64> = of_video(&shared, "duration").await?;
+            Ok(duration.is_some_and(|duration| (duration - whole_s).abs() < 0.5))
+        })
+        .await?;
+        shared.screenshot("2-shared").await?;
+        play_to_the_end(&shared).await?;
+        seek(&shared, whole_s / 2.0).await?;
+        let file = download(&shared, &strangers.join("downloads")).await?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        ensure!(name == "Shared clip.mp4", "a name that tells something: {name}");
+        let facts = Footage::probe(&file)?;
+        ensure!((facts.duration_s - whole_s).abs() < 0.5, "{facts:?} of {whole_s} s");
+        let said: String = shared.evaluate("document.body.innerText + document.title").await?;
+        ensure!(!said.contains("front door"), "a stranger reads the camera's name: {said}");
+        let requested: Vec<String> = shared
+            .evaluate("performance.getEntriesByType('resource').map(({name}) => name)")
+            .await?;
+        let (_, token) = link.split_once('#').context("a link without a token")?;
+        ensure!(!requested.iter().any(|url| url.contains(token)), "{requested:?}");
+        let complaints = shared.console();
+        let broken = complaints.iter().any(|line| line.contains("Content Security Policy"));
+        ensure!(!broken, "{complaints:?}");
+
+        page.tap("[data-testid=\"share-revoke\"]").await?;
+        page.shows("[data-testid=\"share-none\"]", SOON).await?;
+        ensure!(page.evaluate::<bool>(&format!("!document.querySelector('{LINK}')")).await?);
+        page.screenshot("3-revoked").await?;
+        shared.reload().await?;
+        shared.shows("[data-testid=\"share-ended\"]", SOON).await?;
+        shared.screenshot("4-ended").await?;
+        ensure!(shared.text("h2").await? == "This link is no longer good");
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,102 @@
+//! Links by which clips are watched without an account.
+
+use nightjar_shared::{
+    ids::{AccountId, ClipId, ShareId},
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, Row};
+
+#[derive(Debug, Clone)]
+pub struct ShareRow {
+    pub share_id: ShareId,
+    pub clip_id: ClipId,
+    pub created_by: AccountId,
+    pub created_at: UnixMillis,
+    pub expires_at: UnixMillis,
+}
+
+impl ShareRow {
+    fn read(row: &Row) -> Result<Self, DbError> {
+        Ok(Self {
+            share_id: row.parse(0)?,
+            clip_id: row.parse(1)?,
+            created_by: row.parse(2)?,
+            created_at: row.time(3)?,
+            expires_at: row.time(4)?,
+        })
+    }
+}
+
+pub async fn insert(
+    db: &impl Executor,
+    share: &ShareRow,
+    token_hash: String,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into shares (share_id, clip_id, created_by, token_hash, created_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6)",
+        vec![
+            share.share_id.into(),
+            share.clip_id.into(),
+            share.created_by.into(),
+            token_hash.into(),
+            share.created_at.into(),
+            share.expires_at.into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// The open shares of a clip, newest first.
+pub async fn of_clip(
+    db: &impl Executor,
+    clip_id: ClipId,
+    now: UnixMillis,
+) -> Result<Vec<ShareRow>, DbError> {
+    let rows = db
+        .query(
+            "select share_id, clip_id, created_by, created_at, expires_at
+             from shares where clip_id = $1 and expires_at > $2
+             order by created_at desc, share_id desc",
+            vec![clip_id.into(), now.into()],
+        )
+        .await?;
+    rows.iter().map(ShareRow::read).collect()
+}
+
+pub async fn by_id(db: &impl Executor, share_id: ShareId) -> Result<Option<ShareRow>, DbError> {
+    let row = db
+        .query_one(
+            "select share_id, clip_id, created_by, created_at, expires_at
+             from shares where share_id = $1",
+            vec![share_id.into()],
+        )
+        .await?;
+    row.as_ref().map(ShareRow::read).transpose()
+}
+
+/// The open share whose link has this token.
+pub async fn by_token(
+    db: &impl Executor,
+    token_hash: &str,
+    now: UnixMillis,
+) -> Result<Option<ShareRow>, DbError> {
+    let row = db
+        .query_one(
+            "select share_id, clip_id, created_by, created_at, expires_at
+             from shares where token_hash = $1 and expires_at > $2",
+            vec![token_hash.into(), now.into()],
+        )
+        .await?;
+    row.as_ref().map(ShareRow::read).transpose()
+}
+
+pub async fn delete(db: &impl Executor, share_id: ShareId) -> Result<(), DbError> {
+    db.execute("delete from shares where share_id = $1", vec![share_id.into()]).await.map(drop)
+}
+
+pub async fn delete_expired(db: &impl Executor, now: UnixMillis) -> Result<u64, DbError> {
+    db.execute("delete from shares where expires_at <= $1", vec![now.into()]).await
+}
