@@ -51,9 +51,11 @@ impl LumaPlane<'_> {
         let last_row = (self.height.max(1) - 1).checked_mul(self.stride);
         let end = last_row.and_then(|start| start.checked_add(self.width));
         self.width >= BLOCK
-            && self.height >= BLOCK.max(Geometry::factor_of(self.width))
+            && self.height >= BLOCK
             && self.stride >= self.width
             && end.is_some_and(|end| end <= self.data.len())
+            // Only now is it known to be a width that there are bytes for.
+            && self.height >= Geometry::factor_of(self.width)
     }
 }
 
