@@ -1,6 +1,6 @@
 //! Descriptions, fragments and candidates that no player would send, through the doors they come by.
 
-use nightjar_shared::signal::{Signal, SignalKind};
+use nightjar_shared::signal::{SessionStatistics, Signal, SignalKind};
 use reqwest::Method;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -68,6 +68,11 @@ fn serve(mut camera: Online) -> mpsc::Receiver<Signal> {
                 (SignalKind::Restart, _) => camera.signal(&Signal::answer(id, restarted())).await,
                 _ => {}
             }
+            // A session that its camera says nothing of for a minute is over.
+            if signal.kind != SignalKind::Offer {
+                let statistics = Some(SessionStatistics::default());
+                camera.signal(&Signal { statistics, ..Signal::new(id, SignalKind::Report) }).await;
+            }
             if sender.try_send(signal).is_err() {
                 return;
             }
@@ -134,11 +139,11 @@ async fn thousands_of_broken_descriptions_leave_the_relay_and_the_camera_well() 
         let (device, camera) = online(relay, &alice).await;
         let mut heard = serve(camera);
         let mut damage = Mutator::new(SEED);
+        broken_offers(relay, &alice, &device, &mut damage).await;
+        wait(relay);
         let opened = watch(&alice, &device, OFFER).await;
         let header = |name: &str| opened.headers[name].to_str().unwrap().to_owned();
         let (location, mut etag) = (header("location"), header("etag"));
-
-        broken_offers(relay, &alice, &device, &mut damage).await;
         let restarts = broken_fragments(relay, &alice, &location, &mut etag, &mut damage).await;
         let mut socket = with_ticket(&alice).await;
         let session = location.rsplit('/').next().unwrap();
