@@ -195,6 +195,13 @@ impl Page {
             .await
     }
 
+    /// Signs in on the app's own page.
+    pub async fn sign_in(&self, email: &str, password: &str) -> Result<()> {
+        self.fill("[data-testid=\"sign-in-email\"]", email).await?;
+        self.fill("[data-testid=\"sign-in-password\"]", password).await?;
+        self.tap("[data-testid=\"sign-in-submit\"]").await
+    }
+
     /// Taps an element as a finger does, once it is there and shown.
     pub async fn tap(&self, selector: &str) -> Result<()> {
         self.shows(selector, TAP_LIMIT).await?;

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod api;
 pub mod bench;
 pub mod browser;
+pub mod clip_page;
 pub mod demo;
 pub mod feed;
 pub mod footage;

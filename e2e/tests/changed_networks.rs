@@ -48,9 +48,7 @@ impl Watched {
         let trusting = ["--ignore-certificate-errors"];
         let browser = within(viewer, Browser::start_with(directory, &trusting)).await?;
         let page = browser.open(&stack.relay.url()).await?;
-        page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
-        page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
-        page.tap("[data-testid=\"sign-in-submit\"]").await?;
+        page.sign_in(EMAIL, PASSWORD).await?;
         page.tap("[data-testid=\"camera-card\"] a").await?;
         page.shows(LIVE, SOON).await?;
         // A page that was loaded anew would not have this counter.

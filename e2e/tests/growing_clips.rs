@@ -1,16 +1,13 @@
 //! Clips that leave the camera while they are recorded.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Scene, Settings, Source},
     api::text,
     browser::{Browser, Page},
+    clip_page::{VIDEO, download, is_long, of_video, play, seek},
     footage::{self, Footage},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
@@ -104,9 +101,7 @@ async fn a_smashed_camera_leaves_all_but_seconds_and_the_rest_comes_once_when_it
 }
 
 async fn open_clip(page: &Page) -> Result<()> {
-    page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
-    page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
-    page.tap("[data-testid=\"sign-in-submit\"]").await?;
+    page.sign_in(EMAIL, PASSWORD).await?;
     page.tap("[data-testid=\"tab-clips\"]").await?;
     wait::until_true("the clip's page opens", SOON, async || {
         page.tap("[data-testid=\"clip-row\"] a").await.ok();
@@ -115,26 +110,12 @@ async fn open_clip(page: &Page) -> Result<()> {
     .await
 }
 
-const VIDEO: &str = "[data-testid=\"clip-video\"]";
-
-async fn of_video<T: serde::de::DeserializeOwned>(page: &Page, what: &str) -> Result<T> {
-    page.evaluate(&format!("document.querySelector('{VIDEO}').{what}")).await
-}
-
 /// How many segments the page has fetched.
 async fn segments_fetched(page: &Page) -> Result<usize> {
     let names = "performance.getEntriesByType('resource').map(({name}) => name.split('?')[0])\
                  .filter((name) => /\\/[0-9]+-[0-9a-f]{32}\\.mp4$/.test(name))";
     let names: Vec<String> = page.evaluate(names).await?;
     Ok(names.into_iter().collect::<std::collections::BTreeSet<_>>().len())
-}
-
-async fn saved(directory: &Path) -> Result<PathBuf> {
-    wait::until("the download is complete", MINUTE, async || {
-        let entries = fs::read_dir(directory)?.flatten().map(|entry| entry.path());
-        Ok(entries.into_iter().find(|path| path.extension().is_some_and(|it| it == "mp4")))
-    })
-    .await
 }
 
 #[tokio::test]
@@ -146,11 +127,7 @@ async fn a_person_watches_a_clip_that_grows_seeks_in_it_and_downloads_it() -> Re
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_clip(&page).await?;
-        page.evaluate::<Value>(&format!(
-            "(() => {{ const video = document.querySelector('{VIDEO}'); video.muted = true; \
-             return video.play().then(() => null); }})()"
-        ))
-        .await?;
+        play(&page).await?;
         let before: f64 = of_video(&page, "currentTime").await?;
         wait::until_true("it plays on past what was there", MINUTE, async || {
             Ok(of_video::<f64>(&page, "currentTime").await? > before + 8.0)
@@ -166,28 +143,15 @@ async fn a_person_watches_a_clip_that_grows_seeks_in_it_and_downloads_it() -> Re
         let whole_s = ready["duration_ms"].as_f64().context("no duration")? / 1_000.0;
         page.reload().await?;
         page.shows(VIDEO, SOON).await?;
-        wait::until_true("the page knows how long it is", SOON, async || {
-            let duration: Option<f64> = of_video(&page, "duration").await?;
-            Ok(duration.is_some_and(|duration| (duration - whole_s).abs() < 0.5))
-        })
-        .await?;
-        of_video::<f64>(&page, &format!("currentTime = {}", whole_s - 2.0)).await?;
-        wait::until_true("the end is there", SOON, async || {
-            Ok(!of_video::<bool>(&page, "seeking").await?
-                && of_video::<u8>(&page, "readyState").await? >= 2)
-        })
-        .await?;
+        is_long(&page, whole_s).await?;
+        seek(&page, whole_s - 2.0).await?;
         let parts = stack.owner.get(&format!("clips/{clip_id}/playback")).await?.expect(200)?;
         let all = parts.json()["parts"].as_array().context("no parts")?.len();
         let fetched = segments_fetched(&page).await?;
         ensure!(fetched > 0 && fetched < all, "{fetched} of {all} parts for a look at the end");
         page.screenshot("2-end").await?;
 
-        let downloads = directory.join("downloads");
-        fs::create_dir_all(&downloads)?;
-        page.save_into(&downloads).await?;
-        page.tap("[data-testid=\"clip-download\"]").await?;
-        let file = saved(&downloads).await?;
+        let file = download(&page, &directory.join("downloads")).await?;
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         ensure!(name.starts_with("front door 20"), "{name}");
         let facts = Footage::probe(&file)?;

@@ -38,9 +38,7 @@ fn quiet() -> Settings {
 async fn watch(browser: &Browser, stack: &Stack) -> Result<Page> {
     let page = browser.open(&stack.relay.url()).await?;
     page.evaluate::<Value>(REMEMBER_PEERS).await?;
-    page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
-    page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
-    page.tap("[data-testid=\"sign-in-submit\"]").await?;
+    page.sign_in(EMAIL, PASSWORD).await?;
     page.tap("[data-testid=\"camera-card\"] a").await?;
     page.shows(LIVE, SOON).await?;
     Ok(page)

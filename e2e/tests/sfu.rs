@@ -38,9 +38,7 @@ fn is_the_camera_s(seen: &Seen) -> bool {
 async fn the_app_says_so_and_asks_once(directory: &Path, stack: &Stack) -> Result<()> {
     let browser = Browser::start(directory).await?;
     let page = browser.open(&stack.relay.url()).await?;
-    page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
-    page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
-    page.tap("[data-testid=\"sign-in-submit\"]").await?;
+    page.sign_in(EMAIL, PASSWORD).await?;
     page.tap("[data-testid=\"camera-card\"] a").await?;
     page.shows("[data-testid=\"live-badge\"][data-state=\"stopped\"]", LIMIT).await?;
     let reason = page.text("[data-testid=\"live-reason\"]").await?;

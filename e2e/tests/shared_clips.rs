@@ -1,16 +1,13 @@
 //! Links by which strangers watch a clip.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Scene, Settings, Source},
     api::text,
     browser::{Browser, Page},
+    clip_page::{VIDEO, download, is_long, of_video, play, seek},
     footage::{self, Footage},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
@@ -19,7 +16,6 @@ use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_mins(1);
-const VIDEO: &str = "[data-testid=\"clip-video\"]";
 const LINK: &str = "[data-testid=\"share-link\"]";
 
 /// A clip of some segments that is complete; gives its length in seconds.
@@ -39,9 +35,7 @@ async fn record(stack: &Stack) -> Result<f64> {
 
 /// The owner opens the clip's page and makes a link there.
 async fn make_link(page: &Page) -> Result<String> {
-    page.fill("[data-testid=\"sign-in-email\"]", EMAIL).await?;
-    page.fill("[data-testid=\"sign-in-password\"]", PASSWORD).await?;
-    page.tap("[data-testid=\"sign-in-submit\"]").await?;
+    page.sign_in(EMAIL, PASSWORD).await?;
     page.tap("[data-testid=\"tab-clips\"]").await?;
     page.tap("[data-testid=\"clip-row\"] a").await?;
     page.tap("[data-testid=\"share-open\"]").await?;
@@ -52,39 +46,9 @@ async fn make_link(page: &Page) -> Result<String> {
     page.evaluate(&format!("document.querySelector('{LINK}').value")).await
 }
 
-async fn of_video<T: serde::de::DeserializeOwned>(page: &Page, what: &str) -> Result<T> {
-    page.evaluate(&format!("document.querySelector('{VIDEO}').{what}")).await
-}
-
 async fn play_to_the_end(page: &Page) -> Result<()> {
-    page.evaluate::<Value>(&format!(
-        "(() => {{ const video = document.querySelector('{VIDEO}'); video.muted = true; \
-         return video.play().then(() => null); }})()"
-    ))
-    .await?;
+    play(page).await?;
     wait::until_true("it plays to its end", MINUTE, async || of_video(page, "ended").await).await
-}
-
-async fn seek(page: &Page, to_s: f64) -> Result<()> {
-    of_video::<f64>(page, &format!("currentTime = {to_s}")).await?;
-    wait::until_true("the moment is there", SOON, async || {
-        let at: f64 = of_video(page, "currentTime").await?;
-        Ok((at - to_s).abs() < 0.5
-            && !of_video::<bool>(page, "seeking").await?
-            && of_video::<u8>(page, "readyState").await? >= 2)
-    })
-    .await
-}
-
-async fn download(page: &Page, directory: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(directory)?;
-    page.save_into(directory).await?;
-    page.tap("[data-testid=\"clip-download\"]").await?;
-    wait::until("the download is complete", MINUTE, async || {
-        let entries = fs::read_dir(directory)?.flatten().map(|entry| entry.path());
-        Ok(entries.into_iter().find(|path| path.extension().is_some_and(|it| it == "mp4")))
-    })
-    .await
 }
 
 #[tokio::test]
@@ -110,11 +74,7 @@ async fn a_stranger_with_a_link_watches_seeks_and_downloads_until_the_owner_revo
         let elsewhere = Browser::start(&strangers).await?;
         let shared = elsewhere.open(&link).await?;
         shared.shows(VIDEO, SOON).await?;
-        wait::until_true("the page knows how long it is", SOON, async || {
-            let duration: Option<f64> = of_video(&shared, "duration").await?;
-            Ok(duration.is_some_and(|duration| (duration - whole_s).abs() < 0.5))
-        })
-        .await?;
+        is_long(&shared, whole_s).await?;
         shared.screenshot("2-shared").await?;
         play_to_the_end(&shared).await?;
         seek(&shared, whole_s / 2.0).await?;

@@ -117,6 +117,8 @@ async fn a_killed_worker_is_replaced_and_frames_never_stop() {
     viewer.receive(5).await;
     let killed = workers();
     assert_eq!(killed.len(), 1, "one worker: {killed:?}");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", killed[0])).unwrap();
+    assert!(status.contains("NoNewPrivs:\t1"), "it gave up what it does not need: {status}");
     send_signal(killed[0], ProcessSignal::KILL);
     let at = Instant::now();
     assert_eq!(camera.reply_to(id).await.reason.as_deref(), Some("worker_restarted"));
