@@ -57,6 +57,14 @@ impl SmallDisk {
         }
         Ok(path)
     }
+
+    /// Takes all space, to the last byte.
+    fn fill_entirely(&self) -> Result<PathBuf> {
+        let path = self.0.join("filler");
+        let mut file = File::create(&path)?;
+        while file.write_all(&[1; 4096]).is_ok() {}
+        Ok(path)
+    }
 }
 
 impl Drop for SmallDisk {
@@ -107,6 +115,41 @@ async fn a_full_disk_stops_recording_is_said_and_recording_resumes() -> Result<(
         let clip_id = text(&recording, "clip_id").context("a recording without its clip")?;
         footage::ready(owner, &clip_id).await?;
         footage::examine(owner, &clip_id, &directory).await?;
+        // Before the disk goes away under it.
+        stack.stop().await;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_agent_starts_on_a_disk_that_was_filled_to_the_last_byte() -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        writeln!(std::io::stderr(), "SKIPPED: a small disk to fill can be mounted by root only")?;
+        return Ok(());
+    }
+    Scenario::run("disk_full_at_start", |directory| async move {
+        let disk = SmallDisk::mount(directory.join("disk"), 64)?;
+        let agent = Agent::prepare_with_data(&directory, &quiet(), disk.0.join("agent"))?;
+        let place = Place::loopback(Ports::free()?);
+        let mut stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
+
+        stack.agent.stop(Duration::from_secs(10)).await?;
+        let filler = disk.fill_entirely()?;
+        ensure!(free_bytes(&disk.0)? == 0, "the disk is not full");
+        stack.agent.start()?;
+        health(&stack, "health names the full disk", |health| {
+            health["errors"].to_string().contains("disk")
+        })
+        .await?;
+
+        fs::remove_file(filler)?;
+        health(&stack, "the error is gone", |health| health["errors"] == json!([])).await?;
+        let Stack { owner, camera_id, .. } = &stack;
+        let recording = owner.command_done(camera_id, "record_start", json!({})).await?;
+        owner.command_done(camera_id, "record_stop", json!({})).await?;
+        let clip_id = text(&recording, "clip_id").context("a recording without its clip")?;
+        footage::ready(owner, &clip_id).await?;
         // Before the disk goes away under it.
         stack.stop().await;
         Ok(())

@@ -64,6 +64,7 @@ async fn start(
     shutdown: &Shutdown,
 ) -> anyhow::Result<Vec<Stage>> {
     let boot_id = clock::boot_id().context("cannot tell this boot from others")?;
+    record::make_room_for_index(data_dir);
     let store = Store::open(&data_dir.join(INDEX_FILE))?;
     let identity = Arc::new(Identity::open(data_dir)?);
     let configuration = saved_configuration(&store).await?;

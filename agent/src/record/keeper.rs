@@ -20,7 +20,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Controls, RecordStatus, RetentionStatus, files,
+    Controls, RecordStatus, RetentionStatus,
+    ballast::Ballast,
+    files,
     retention::{Limits, Now, to_delete},
     space::{DISK_FULL, DiskSpace},
 };
@@ -45,6 +47,7 @@ const MADE_ROOM: &str = "it was deleted to make room before it could be uploaded
 
 pub(super) struct Keeper {
     pub(super) directory: PathBuf,
+    pub(super) ballast: Ballast,
     pub(super) boot_id: BootId,
     pub(super) store: Store,
     pub(super) controls: watch::Receiver<Controls>,
@@ -53,7 +56,7 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) async fn run(self, cancel: CancellationToken) {
+    pub(super) async fn run(mut self, cancel: CancellationToken) {
         let mut ticks = interval(SPACE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut inspected = Instant::now();
@@ -68,12 +71,15 @@ impl Keeper {
             self.follow_clock(&mut boot_began).await;
             let space = self.disk_space();
             self.publish_space(space);
-            let short = space.free_bytes < space.target_bytes();
+            // Once more when the space is back, to say so.
+            let short = space.free_bytes < space.target_bytes()
+                || self.status.borrow().retention.crowded.is_some();
             if woken || short || kept.is_none_or(|at| at.elapsed() >= ROUND_INTERVAL) {
                 kept = Some(Instant::now());
                 if let Err(error) = self.make_room(space).await {
                     tracing::warn!(%error, "retention could not be kept");
                 }
+                self.ballast.restore();
             }
             if inspected.elapsed() >= INSPECTION_INTERVAL {
                 inspected = Instant::now();

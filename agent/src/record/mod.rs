@@ -7,6 +7,7 @@
 
 mod account;
 mod adopt;
+mod ballast;
 mod disk;
 mod durable;
 mod export;
@@ -41,12 +42,13 @@ use nightjar_shared::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::durable::LastWritten;
 pub use self::{
     adopt::{AdoptError, Adopted, adopt},
+    ballast::make_room_for_index,
     export::{ExportError, Exported, export},
     fsck::{Damage, DamageKind, FsckReport, fsck, repair},
 };
+use self::{ballast::Ballast, durable::LastWritten};
 use crate::{
     clock::{MonotonicNanos, boot_id, clock_state, unix_now, uptime_ms},
     config::RecordingConfig,
@@ -196,6 +198,7 @@ pub async fn start(
     tracker.spawn_blocking(move || disk.run(disk_receiver));
     let keeper = keeper::Keeper {
         directory: directory.clone(),
+        ballast: Ballast::below(data_dir),
         boot_id,
         store: store.clone(),
         controls: controls_receiver.clone(),

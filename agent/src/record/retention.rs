@@ -64,12 +64,11 @@ impl Class {
 
 /// The clips to delete; `clips` come oldest first.
 pub(super) fn to_delete(clips: &[StoredClip], limits: Limits, now: Now) -> HashSet<ClipId> {
-    let expired = |clip: &&StoredClip| is_expired(clip, limits, now);
-    let mut doomed: HashSet<ClipId> =
-        clips.iter().filter(expired).map(|clip| clip.clip_id).collect();
+    let mut doomed = HashSet::new();
     let mut used: u64 = clips.iter().map(|clip| clip.bytes).sum();
     let mut free = limits.disk.free_bytes;
-    for clip in clips.iter().filter(expired) {
+    for clip in expired(clips, limits, now) {
+        doomed.insert(clip.clip_id);
         used -= clip.bytes;
         free += clip.bytes;
     }
@@ -96,13 +95,21 @@ fn wanted_free(class: Class, used: u64, disk: DiskSpace) -> u64 {
     }
 }
 
-fn is_expired(clip: &StoredClip, limits: Limits, now: Now) -> bool {
-    let limit = match clip.kind {
-        ClipKind::Continuous => limits.continuous_max_age,
-        _ => limits.max_age,
+/// The clips that are older than their class may be; `clips` come oldest first. A clip whose own age
+/// nobody knows, as its clock was never set or the index that knew it was lost, is as old as any
+/// that was recorded, or taken up, after it.
+fn expired(clips: &[StoredClip], limits: Limits, now: Now) -> Vec<&StoredClip> {
+    let mut at_least = Duration::ZERO;
+    let is_expired = |clip: &&StoredClip| {
+        let age = age(clip, now).unwrap_or(at_least);
+        at_least = at_least.max(age);
+        let limit = match clip.kind {
+            ClipKind::Continuous => limits.continuous_max_age,
+            _ => limits.max_age,
+        };
+        !clip.protected && limit.is_some_and(|limit| age >= limit)
     };
-    let expired = |limit| age(clip, now).is_some_and(|age| age >= limit);
-    !clip.protected && limit.is_some_and(expired)
+    clips.iter().rev().filter(is_expired).collect()
 }
 
 /// How long ago a clip began. Within one boot the uptime tells, whatever the wall clock does; over

@@ -245,8 +245,10 @@ pub(super) fn repair(
     let failed = |source| WriteError::File { path: path.to_owned(), source };
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
     let was_closed = path.ends_with(video_name(clip_id));
-    let found = scan_file(&file).map_err(failed)?;
-    let Some(found) = found.filter(|found| !found.fragments.is_empty()) else {
+    // Only what was closed was all on the disk once: behind the torn end of another, some file
+    // systems show what was deleted before.
+    let found = if was_closed { scan_over_holes(&file) } else { scan_file(&file) };
+    let Some(found) = found.map_err(failed)?.filter(|found| !found.fragments.is_empty()) else {
         let gone = if was_closed { files::set_aside(path) } else { files::remove(path) };
         gone.and_then(|()| sync_directory(directory)).map_err(failed)?;
         return Ok(None);
@@ -278,14 +280,50 @@ pub(super) fn is_continuous(path: &Path) -> io::Result<bool> {
 
 /// What a clip's file holds.
 pub(super) fn scan_file(file: &File) -> io::Result<Option<mux::Scan>> {
-    let length = file.metadata()?.len();
-    mux::scan(length, |offset, wanted| {
-        let mut bytes = Vec::new();
-        let mut reader = file;
-        reader.seek(SeekFrom::Start(offset))?;
-        reader.take(wanted as u64).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    })
+    mux::scan(file.metadata()?.len(), |offset, wanted| read_at(file, offset, wanted))
+}
+
+/// At most `wanted` bytes, fewer at the end.
+fn read_at(mut file: &File, offset: u64, wanted: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(wanted as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// What a file holds, and what lies behind stretches of it that cannot be read any more: those are
+/// made holes, which players skip.
+fn scan_over_holes(file: &File) -> io::Result<Option<mux::Scan>> {
+    loop {
+        let Some(found) = scan_file(file)? else { return Ok(None) };
+        let Some(last) = found.fragments.last() else { return Ok(Some(found)) };
+        let (hole_at, ended_at) =
+            (found.media_end(), last.decode_time.saturating_add(u64::from(last.duration)));
+        let length = file.metadata()?.len();
+        let read = |offset, wanted| read_at(file, offset, wanted);
+        let next = mux::find_fragment(length, hole_at, ended_at, read)?;
+        let Some(next) = next else { return Ok(Some(found)) };
+        let Some(hole) = mux::hole_header(next.offset - hole_at) else { return Ok(Some(found)) };
+        // First the frame before the hole, so that a power cut in between leaves it to be found again.
+        prolong(file, last.offset, next.decode_time - ended_at)?;
+        file.write_all_at(&hole, hole_at)?;
+        file.sync_data()?;
+        tracing::warn!(
+            hole.bytes = next.offset - hole_at,
+            "a clip plays on behind a garbled stretch"
+        );
+    }
+}
+
+/// Shows the last frame of the fragment at `offset` for longer.
+fn prolong(file: &File, offset: u64, ticks: u64) -> io::Result<()> {
+    let size = read_at(file, offset, 4)?.try_into().map_or(0, u32::from_be_bytes);
+    let mut moof = read_at(file, offset, size as usize)?;
+    if ticks > 0 && mux::prolong(&mut moof, ticks) {
+        file.write_all_at(&moof, offset)?;
+        file.sync_data()?;
+    }
+    Ok(())
 }
 
 /// All `fragments` are durable.

@@ -10,6 +10,7 @@ mod detect;
 #[path = "../footage/mod.rs"]
 mod footage;
 mod footage_tools;
+mod left_clips;
 mod outbox;
 mod pairing;
 mod relay;

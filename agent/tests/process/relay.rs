@@ -191,6 +191,20 @@ impl Relay {
         clips["items"].as_array().unwrap().clone()
     }
 
+    /// All that the store has of a clip, but for its thumbnail, in the order in which it plays.
+    pub(crate) async fn footage(&self, clip_id: &str) -> Vec<u8> {
+        let path = format!("clips/{clip_id}/playback");
+        let (status, playback) = self.call(Method::GET, &path, &Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{playback}");
+        let mut footage = Vec::new();
+        for part in playback["parts"].as_array().unwrap() {
+            let answer = self.http.get(part["url"].as_str().unwrap()).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::OK, "{part}");
+            footage.extend(answer.bytes().await.unwrap());
+        }
+        footage
+    }
+
     pub(crate) async fn until_event(&self, camera_id: &str, state: &str) {
         let path = format!("events?camera_id={camera_id}");
         until(&format!("an event to be {state}"), async || {

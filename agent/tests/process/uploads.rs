@@ -2,11 +2,7 @@
 
 use std::{collections::HashSet, env, fs, time::Duration};
 
-use nightjar_agent::{
-    clock::{boot_id, unix_now},
-    store::{ClipKind, INDEX_FILE, NewClip, NewPart, Store},
-};
-use nightjar_shared::{api::PartKind, ids::ClipId, time::ClockState};
+use nightjar_agent::store::{INDEX_FILE, Store};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -14,6 +10,7 @@ use tokio::{
 };
 
 use crate::{
+    left_clips::{Left, leave_clips},
     pairing::pair_with_file,
     relay::{Relay, until},
     support::Home,
@@ -21,47 +18,16 @@ use crate::{
 
 const CLIPS: usize = 60;
 const KILLS: u64 = 20;
-const PICTURE_BYTES: usize = 400_000;
-/// So slow that each picture takes longer than the longest wait before a kill: kills strike at any
+/// So slow that each clip takes longer than the longest wait before a kill: kills strike at any
 /// byte of it.
 const UPLOADS_KBPS: u32 = 8_000;
 const LONGEST_WAIT_MS: u64 = 400;
 /// `make soak` sets it: ten rounds, two hundred kills.
 const SOAK: &str = "NIGHTJAR_SOAK";
 
-/// Puts clips of one large picture each on a camera's disk and into its index.
-async fn leave_clips(home: &Home, clips: usize) -> HashSet<String> {
-    let recordings = home.data_dir().join("recordings");
-    fs::create_dir_all(&recordings).unwrap();
-    let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
-    let mut left = HashSet::new();
-    for number in 0..clips {
-        let clip_id = ClipId::generate();
-        let path = format!("{clip_id}.jpg");
-        let picture: Vec<u8> = (0..=u8::MAX).cycle().skip(number).take(PICTURE_BYTES).collect();
-        fs::write(recordings.join(&path), picture).unwrap();
-        let clip = NewClip {
-            clip_id,
-            event_id: None,
-            kind: ClipKind::Snapshot,
-            started_at: unix_now(),
-            clock: ClockState::Synced,
-            boot_id: boot_id().unwrap(),
-            started_uptime_ms: 1,
-        };
-        let part = NewPart {
-            index: 0,
-            kind: PartKind::Snapshot,
-            path,
-            content_type: "image/jpeg",
-            length: PICTURE_BYTES as u64,
-            duration_ms: None,
-        };
-        store.begin_clip(clip, None).await.unwrap();
-        store.close_clip(clip_id, 0, vec![part], None).await.unwrap();
-        left.insert(clip_id.to_string());
-    }
-    left
+fn are_ready(left: &[Left], clips: &[serde_json::Value]) -> Option<()> {
+    let ready = ready(clips);
+    left.iter().all(|clip| ready.contains(&clip.clip_id)).then_some(())
 }
 
 fn ready(clips: &[serde_json::Value]) -> HashSet<String> {
@@ -131,10 +97,7 @@ async fn clips_that_a_proxy_refuses_while_the_relay_is_away_arrive_when_it_is_ba
     }
     drop(listener);
     relay.restart().await;
-    until("all clips at the relay", async || {
-        left.is_subset(&ready(&relay.clips(&camera).await)).then_some(())
-    })
-    .await;
+    until("all clips at the relay", async || are_ready(&left, &relay.clips(&camera).await)).await;
     drop(agent);
 }
 
@@ -184,16 +147,17 @@ async fn kill_while_uploading(seed: u64) {
 
     fs::write(home.path("agent.toml"), config(0)).unwrap();
     let _agent = home.run();
-    until("all clips at the relay", async || {
-        left.is_subset(&ready(&relay.clips(&camera).await)).then_some(())
-    })
-    .await;
+    until("all clips at the relay", async || are_ready(&left, &relay.clips(&camera).await)).await;
     let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
     until("the camera to know it", async || {
         store.next_upload().await.unwrap().is_none().then_some(())
     })
     .await;
     let listed = relay.clips(&camera).await;
-    let own = listed.iter().filter(|clip| left.contains(clip["clip_id"].as_str().unwrap()));
-    assert_eq!(own.count(), CLIPS, "none is there twice; {context}");
+    for Left { clip_id, content } in left {
+        let same = listed.iter().filter(|clip| clip["clip_id"] == clip_id.as_str());
+        assert_eq!(same.count(), 1, "{clip_id} is there once; {context}");
+        let footage = relay.footage(&clip_id).await;
+        assert!(footage == content, "{clip_id}: {} bytes; {context}", footage.len());
+    }
 }

@@ -15,7 +15,10 @@ use nightjar_agent::{
 use nightjar_shared::time::UnixMillis;
 use tempfile::TempDir;
 
-use crate::camera::{Camera, config, until, video};
+use crate::{
+    camera::{Camera, config, until, video},
+    footage,
+};
 
 /// Records a clip for each length, and stops.
 async fn recorded(lengths: &[Duration]) -> (TempDir, Store, Vec<Clip>) {
@@ -95,6 +98,35 @@ async fn a_closed_clip_whose_beginning_is_garbled_is_set_aside_and_told_of() {
     let clip = camera.store.clip(clips[0].clip_id).await.unwrap().unwrap();
     assert_eq!(clip.state, ClipState::Gone);
     assert!(aside.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clip_that_is_garbled_in_the_middle_keeps_what_comes_before_and_after() {
+    let (directory, store, clips) = recorded(&[Duration::from_secs(5)]).await;
+    let recordings = recordings_dir(directory.path());
+    let path = recordings.join(video(&clips[0]));
+    let before = footage::probe(&path);
+    let bytes = fs::read(&path).unwrap();
+    let fragments: Vec<u64> =
+        (0..).zip(bytes.windows(4)).filter(|(_, it)| *it == b"moof").map(|(at, _)| at).collect();
+    assert!(fragments.len() >= 4, "{} fragments", fragments.len());
+    let file = OpenOptions::new().write(true).open(&path).unwrap();
+    // From within one second into the next: two of five cannot be read.
+    let (from, to) = (fragments[1] + 40, fragments[2] + 40);
+    file.write_all_at(&vec![0x55; usize::try_from(to - from).unwrap()], from).unwrap();
+    let told = fsck(&store, &recordings).await.unwrap().damages;
+    assert_eq!(told.first().map(|damage| damage.kind), Some(DamageKind::Damaged), "{told:?}");
+
+    repair(&store, &recordings, boot_id().unwrap()).await.unwrap();
+
+    let after = footage::probe(&path);
+    let lost = before.frames - after.frames;
+    assert!((15..=45).contains(&lost), "{before:?}, then {after:?}");
+    assert!((before.duration_s - after.duration_s).abs() < 0.2, "{before:?}, then {after:?}");
+    assert_eq!(fsck(&store, &recordings).await.unwrap().damages, vec![]);
+    let mended = fs::read(&path).unwrap();
+    repair(&store, &recordings, boot_id().unwrap()).await.unwrap();
+    assert_eq!(fs::read(&path).unwrap(), mended, "there is nothing left to mend");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,7 @@
 mod boxes;
 mod fragment;
 mod h264;
+mod hole;
 mod in_band;
 mod index;
 mod init;
@@ -18,6 +19,7 @@ mod segments;
 pub use self::{
     fragment::{Sample, fragment},
     h264::{InvalidStream, VideoTrack},
+    hole::{find_fragment, hole_header, prolong},
     in_band::{declare_in_band, parameter_sets, with_parameter_sets},
     index::{FragmentEntry, RESERVE_PER_ENTRY, index_reserve, random_access_index, segment_index},
     init::{MARK_END, init_segment, mark, set_mark},

@@ -60,6 +60,12 @@ pub fn scan<E>(
             (b"free" | b"sidx", _) if found.fragments.is_empty() && open_fragment.is_none() => {
                 found.reserve_length += u64::from(length);
             }
+            // A stretch that could not be read belongs to the fragment before it.
+            (b"free", _) if open_fragment.is_none() => {
+                let Some(before) = found.fragments.last_mut() else { break };
+                let Some(longer) = before.length.checked_add(length) else { break };
+                before.length = longer;
+            }
             // One that has no media, or cannot be read, ends what can be played: an index has no
             // place for a hole.
             (b"moof", _) if open_fragment.is_none() => {
@@ -104,13 +110,13 @@ pub fn sample_descriptions(init: &[u8]) -> Option<&[u8]> {
     init.get(place(init, &SAMPLE_DESCRIPTIONS)?)
 }
 
-fn header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
+pub(super) fn header(bytes: &[u8]) -> Option<([u8; 4], u32)> {
     let (size, rest) = bytes.split_first_chunk::<4>()?;
     Some((*rest.first_chunk::<4>()?, u32::from_be_bytes(*size)))
 }
 
 /// Reads a `moof` as this module writes it.
-fn fragment_header(moof: &[u8], offset: u64, length: u32) -> Option<FragmentEntry> {
+pub(super) fn fragment_header(moof: &[u8], offset: u64, length: u32) -> Option<FragmentEntry> {
     let traf = child(moof.get(8..)?, *b"traf")?;
     let decode_time = child(traf, *b"tfdt")?.get(4..12)?;
     let run = child(traf, *b"trun")?;
@@ -160,7 +166,7 @@ fn child_at(boxes: &[u8], wanted: [u8; 4]) -> Option<(usize, usize)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::convert::Infallible;
 
     use nightjar_shared::time::UnixMillis;
@@ -174,7 +180,7 @@ mod tests {
         seeded::Seeded,
     };
 
-    fn scan_bytes(bytes: &[u8]) -> Option<Scan> {
+    pub(crate) fn scan_bytes(bytes: &[u8]) -> Option<Scan> {
         let read = |offset: u64, length: usize| {
             let start = usize::try_from(offset).unwrap().min(bytes.len());
             Ok::<_, Infallible>(bytes[start..(start + length).min(bytes.len())].to_vec())
@@ -183,7 +189,7 @@ mod tests {
     }
 
     /// An initialisation segment, a reserve and two fragments; where each of them ends.
-    fn file() -> (Vec<u8>, [usize; 4]) {
+    pub(crate) fn file() -> (Vec<u8>, [usize; 4]) {
         let frame = key_frame();
         let track = VideoTrack::from_key_frame(&frame).unwrap();
         let mut bytes = init_segment(&track, UnixMillis(0));

@@ -122,6 +122,28 @@ fn no_clock_that_jumps_makes_a_clip_old() {
     }
 }
 
+#[test]
+fn footage_of_unknown_age_is_as_old_as_what_was_recorded_after_it() {
+    let boot_id = BootId::generate();
+    let mut clips = clips(&[(1, true), (1, true), (1, true), (1, true)]);
+    for (clip, days_ago) in clips.iter_mut().zip([None, Some(40), None, Some(20)]) {
+        match days_ago {
+            Some(days_ago) => {
+                clip.boot_id = boot_id;
+                clip.started_uptime_ms = (100 - days_ago) * DAY_MS;
+            }
+            None => clip.clock = ClockState::Unsynced,
+        }
+    }
+    let aged = |days: u64| Limits {
+        max_age: Some(Duration::from_hours(24 * days)),
+        ..limits(u64::MAX, ROOMY)
+    };
+    assert!(to_delete(&clips, aged(41), now(boot_id)).is_empty());
+    assert_eq!(sequences(&clips, &to_delete(&clips, aged(30), now(boot_id))), [1, 2]);
+    assert_eq!(sequences(&clips, &to_delete(&clips, aged(20), now(boot_id))), [1, 2, 3, 4]);
+}
+
 /// Any disk, any clips: the limits hold or nothing is left to give, in the promised order, and no
 /// clip goes needlessly.
 #[test]
