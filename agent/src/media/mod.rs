@@ -30,6 +30,7 @@ mod resending;
 mod rtcp;
 mod rtp;
 mod shortcut;
+mod srtp;
 mod supervisor;
 mod taps;
 mod transport_wide;

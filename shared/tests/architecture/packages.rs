@@ -41,6 +41,7 @@ const AGENT: Package = Package {
         ("gstreamer_video", &["capture/", "media/"]),
         ("gstreamer_sdp", &["media/"]),
         ("gstreamer_webrtc", &["media/"]),
+        ("rtc_srtp", &["media/srtp.rs"]),
         ("rumqttc", &["uplink/mqtt"]),
         ("rusqlite", &["store/"]),
         ("reqwest", &["cloud/"]),

@@ -20,7 +20,7 @@ use crate::{
     clock::{monotonic_now, unix_now},
     media::{
         congestion::Estimator, feedback, ice::IceServers, inside, negotiation, offer::Offer,
-        packets::Stream, playout, resending::Resending, shortcut,
+        packets::Stream, playout, resending::Resending, shortcut, srtp,
     },
 };
 
@@ -113,6 +113,7 @@ impl Graph {
         let resending = Resending::watch(webrtc, stream.ssrc, offer.transport_cc)?;
         feedback::watch(webrtc, &estimator, &resending)?;
         shortcut::take(webrtc)?;
+        srtp::take(webrtc)?;
         if let Some(id) = offer.playout_delay {
             playout::watch(&output, id, &resending);
         }
