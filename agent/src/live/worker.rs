@@ -5,17 +5,15 @@
 mod confine;
 mod connection;
 mod spare;
+mod viewers;
 
 use std::{
-    collections::HashMap,
     io,
     os::{fd::AsFd as _, unix::net::UnixStream as StdUnixStream},
-    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use nightjar_shared::{ids::SessionId, signal::IceServer};
 use tokio::{
     io::BufReader,
     net::{
@@ -29,24 +27,9 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use self::{
-    connection::{Connection, Viewer, open},
-    spare::Ahead,
-};
-use super::{
-    quality::Quality,
-    wire::{Control, EndReason, Report, Sdp, Statistics, ToWorker, Writer, read_to_worker},
-};
-use crate::{
-    clock::{MonotonicNanos, monotonic_now},
-    frame::{EncodedFrame, Layer},
-    media::{
-        layers::Bounds,
-        measure::Sample,
-        offer::Offer,
-        peer::{self, OnEvent, Peer, PeerError, PeerEvent, SharedFrame, Spare},
-    },
-};
+use self::viewers::Viewers;
+use super::wire::{Report, ToWorker, Writer, read_to_worker};
+use crate::{clock::monotonic_now, media::peer};
 
 /// Messages from the agent on their way; when full, the agent waits, and skips frames.
 const INPUT_QUEUE: usize = 16;
@@ -57,21 +40,10 @@ const REPORT_QUEUE: usize = 256;
 /// What the connections tell; when full, an event is lost, and silence still ends the session.
 const EVENT_QUEUE: usize = 256;
 
-/// Candidates that may come before the answer is made.
-const MAX_EARLY_CANDIDATES: usize = 64;
-
 /// Connections close within milliseconds, unless the media engine hangs.
 const CLOSING_LIMIT: Duration = Duration::from_secs(1);
 
 const TICK: Duration = Duration::from_millis(250);
-const TICKS_PER_REPORT: u32 = 4;
-
-/// How often each viewer's connection is measured.
-const TICKS_PER_MEASUREMENT: u32 = 8;
-
-/// A newcomer starts with the key frame of the moment if that is no older than this: for an
-/// older one it asks for its own.
-const FRESH: Duration = Duration::from_millis(300);
 
 /// Runs the worker until the agent closes its standard input. Blocks; makes a runtime of its own.
 pub fn run() -> anyhow::Result<()> {
@@ -159,330 +131,6 @@ async fn write_reports(write: OwnedWriteHalf, mut reports: mpsc::Receiver<Report
         // The agent is gone: reading its end says so, too.
         if writer.json(&report).await.is_err() {
             return;
-        }
-    }
-}
-
-/// What happens to the viewers' connections.
-enum Event {
-    Offered(SessionId, Result<(Peer, String), PeerError>),
-    Accepted(SessionId, Result<(), PeerError>),
-    Answered(SessionId, Result<(Peer, String), PeerError>),
-    Restarted(SessionId, Result<String, PeerError>),
-    Measured(SessionId, Sample),
-    Peer(SessionId, PeerEvent),
-    Prepared(anyhow::Result<Spare>),
-}
-
-/// All connections of this worker.
-struct Viewers {
-    by_session: HashMap<SessionId, Viewer>,
-    /// The newest key frame of the main layer and what followed it, as long as it is fresh.
-    recent: Vec<SharedFrame>,
-    recent_since: MonotonicNanos,
-    ahead: Ahead,
-    events: mpsc::Sender<Event>,
-    reports: mpsc::Sender<Report>,
-    quality: Quality,
-    statistics: Statistics,
-    ticks: u32,
-    tracker: TaskTracker,
-}
-
-impl Viewers {
-    fn new(
-        events: mpsc::Sender<Event>,
-        reports: mpsc::Sender<Report>,
-        tracker: TaskTracker,
-    ) -> Self {
-        Self {
-            by_session: HashMap::new(),
-            recent: Vec::new(),
-            recent_since: MonotonicNanos::default(),
-            ahead: Ahead::Missing,
-            events,
-            reports,
-            quality: Quality::new(Bounds::default()),
-            statistics: Statistics::default(),
-            ticks: 0,
-            tracker,
-        }
-    }
-
-    fn report(&self, report: Report) {
-        if self.reports.try_send(report).is_err() {
-            tracing::warn!("a report to the agent is dropped: the queue is full");
-        }
-    }
-
-    fn frame(&mut self, layer: Layer, frame: EncodedFrame) {
-        self.statistics.frames_received += 1;
-        let frame = SharedFrame::from(frame);
-        for peer in open(&mut self.by_session) {
-            if !peer.send(layer, &frame) {
-                self.statistics.frames_skipped += 1;
-            }
-        }
-        if layer == Layer::Main {
-            self.remember(frame);
-            // Not with the ticks alone: a viewer whose path became narrow sees nothing meanwhile.
-            self.adapt(monotonic_now());
-        }
-    }
-
-    /// Gives each viewer its layer, and tells the agent what they all need.
-    fn adapt(&mut self, now: MonotonicNanos) {
-        for layer in self.quality.assign(open(&mut self.by_session), now) {
-            self.report(Report::KeyFrameWanted { layer });
-        }
-        if let Some(wishes) = self.quality.news(now) {
-            self.report(Report::Wishes(wishes));
-        }
-    }
-
-    /// Keeps the frames that a newcomer can begin with.
-    fn remember(&mut self, frame: SharedFrame) {
-        if frame.is_key_frame() {
-            self.recent.clear();
-            self.recent_since = frame.captured_at();
-        }
-        if frame.captured_at().since(self.recent_since) <= FRESH {
-            self.recent.push(frame);
-        } else {
-            self.recent.clear();
-        }
-    }
-
-    fn control(&mut self, control: Control) {
-        match control {
-            Control::Offer { session_id, sdp, ice_servers, trickle } => {
-                self.offer(session_id, &sdp, ice_servers, trickle);
-            }
-            Control::Publish { session_id, ice_servers, complete } => {
-                self.publish(session_id, ice_servers, complete);
-            }
-            Control::Accept { session_id, sdp, ice_servers } => {
-                self.accept(session_id, sdp, &ice_servers);
-            }
-            Control::Restart { session_id, fragment } => self.restart(session_id, &fragment),
-            Control::Candidate { session_id, candidate, sdp_mid } => {
-                match self.by_session.get_mut(&session_id).map(|viewer| &mut viewer.connection) {
-                    Some(Connection::Open(peer)) => {
-                        peer.add_candidate(&candidate, sdp_mid.as_deref());
-                    }
-                    Some(Connection::Negotiating(early)) if early.len() < MAX_EARLY_CANDIDATES => {
-                        early.push((candidate, sdp_mid));
-                    }
-                    Some(Connection::Negotiating(_)) | None => {}
-                }
-            }
-            Control::Close { session_id } => self.close(session_id),
-            Control::Bounds(bounds) => self.quality.set_bounds(bounds),
-        }
-    }
-
-    fn offer(
-        &mut self,
-        session_id: SessionId,
-        sdp: &Sdp,
-        ice_servers: Vec<IceServer>,
-        trickle: bool,
-    ) {
-        let (events, on_event) = self.begin(session_id);
-        let offer = match Offer::parse(&sdp.0) {
-            Ok(offer) => offer,
-            Err(error) => return self.event(Event::Answered(session_id, Err(error.into()))),
-        };
-        let spare = self.ahead.take();
-        self.tracker.spawn(async move {
-            let answer = Peer::answer(spare, offer, &ice_servers, trickle, on_event).await;
-            let _ = events.send(Event::Answered(session_id, answer)).await;
-        });
-    }
-
-    fn publish(&mut self, session_id: SessionId, ice_servers: Vec<IceServer>, complete: bool) {
-        let (events, on_event) = self.begin(session_id);
-        self.tracker.spawn(async move {
-            let offer = Peer::offer(&ice_servers, complete, on_event).await;
-            let _ = events.send(Event::Offered(session_id, offer)).await;
-        });
-    }
-
-    /// Makes room for a connection; gives where its events go.
-    fn begin(&mut self, session_id: SessionId) -> (mpsc::Sender<Event>, OnEvent) {
-        self.by_session.insert(session_id, Viewer::new());
-        let peer_events = self.events.clone();
-        let on_event: OnEvent = Arc::new(move |event| {
-            let _ = peer_events.try_send(Event::Peer(session_id, event));
-        });
-        (self.events.clone(), on_event)
-    }
-
-    fn accept(&mut self, session_id: SessionId, sdp: Sdp, ice_servers: &[IceServer]) {
-        let viewer = self.by_session.get_mut(&session_id);
-        let Some(Viewer { connection: Connection::Open(peer), .. }) = viewer else { return };
-        let accepted = peer.accept(sdp.0, ice_servers);
-        let events = self.events.clone();
-        self.tracker.spawn(async move {
-            let _ = events.send(Event::Accepted(session_id, accepted.await)).await;
-        });
-    }
-
-    fn restart(&mut self, session_id: SessionId, fragment: &Sdp) {
-        let viewer = self.by_session.get_mut(&session_id);
-        let Some(Viewer { connection: Connection::Open(peer), .. }) = viewer else { return };
-        let events = self.events.clone();
-        let restarted = match peer.restart(&fragment.0) {
-            Ok(restarted) => restarted,
-            Err(error) => {
-                tracing::info!(%session_id, %error, "ICE does not begin anew");
-                return;
-            }
-        };
-        self.tracker.spawn(async move {
-            let _ = events.send(Event::Restarted(session_id, restarted.await)).await;
-        });
-    }
-
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Answered(session_id, Ok((peer, sdp))) => {
-                let answer = Report::Answer { session_id, sdp: Sdp(sdp) };
-                self.opened(session_id, peer, answer);
-            }
-            Event::Offered(session_id, Ok((peer, sdp))) => {
-                let offer = Report::Offer { session_id, sdp: Sdp(sdp) };
-                self.opened(session_id, peer, offer);
-            }
-            Event::Accepted(_, Ok(())) => {}
-            Event::Answered(session_id, Err(error))
-            | Event::Offered(session_id, Err(error))
-            | Event::Accepted(session_id, Err(error)) => {
-                tracing::info!(%session_id, %error, "offer and answer do not come together");
-                let reason = match error {
-                    PeerError::InvalidOffer(_) | PeerError::Refused(_) => EndReason::InvalidOffer,
-                    PeerError::Engine(_) => EndReason::Failed,
-                };
-                self.end(session_id, reason);
-            }
-            Event::Restarted(session_id, Ok(sdp)) => {
-                let viewer = self.by_session.get(&session_id);
-                let layer = viewer.and_then(Viewer::layer).unwrap_or_default();
-                self.report(Report::Answer { session_id, sdp: Sdp(sdp) });
-                self.report(Report::KeyFrameWanted { layer });
-            }
-            Event::Restarted(session_id, Err(error)) => {
-                tracing::info!(%session_id, %error, "ICE does not begin anew");
-                self.end(session_id, EndReason::Failed);
-            }
-            Event::Measured(session_id, sample) => {
-                if let Some(viewer) = self.by_session.get_mut(&session_id) {
-                    let statistics = viewer.meter.statistics(sample, monotonic_now());
-                    self.report(Report::Measured { session_id, statistics });
-                }
-            }
-            Event::Peer(session_id, PeerEvent::Connected) => {
-                if let Some(viewer) = self.by_session.get_mut(&session_id) {
-                    viewer.connected = true;
-                }
-                self.report(Report::Streaming { session_id });
-            }
-            Event::Peer(session_id, PeerEvent::KeyFrameWanted) => {
-                let viewer = self.by_session.get(&session_id);
-                let layer = viewer.and_then(Viewer::layer).unwrap_or_default();
-                self.report(Report::KeyFrameWanted { layer });
-            }
-            Event::Peer(session_id, PeerEvent::Candidate(section, candidate)) => {
-                self.found_candidate(session_id, section, candidate);
-            }
-            Event::Peer(session_id, PeerEvent::Ended) => {
-                self.end(session_id, EndReason::ViewerGone);
-            }
-            Event::Prepared(made) => self.prepared(made),
-        }
-    }
-
-    fn opened(&mut self, session_id: SessionId, mut peer: Peer, description: Report) {
-        let Some(viewer) = self.by_session.get_mut(&session_id) else {
-            // Closed in the meantime.
-            self.tracker.spawn(peer.close());
-            return;
-        };
-        if let Connection::Negotiating(early) = &viewer.connection {
-            for (candidate, mid) in early {
-                peer.add_candidate(candidate, mid.as_deref());
-            }
-        }
-        let mut started = false;
-        for frame in &self.recent {
-            started |= peer.send(Layer::Main, frame);
-        }
-        viewer.connection = Connection::Open(Box::new(peer));
-        self.report(description);
-        if !started {
-            self.report(Report::KeyFrameWanted { layer: Layer::Main });
-        }
-    }
-
-    fn found_candidate(&self, session_id: SessionId, section: u32, candidate: String) {
-        let connection = self.by_session.get(&session_id).map(|viewer| &viewer.connection);
-        let sdp_mid = match connection {
-            Some(Connection::Open(peer)) => peer.mid_of(section).map(str::to_owned),
-            // Everything is bundled; which section names it makes no difference.
-            Some(Connection::Negotiating(_)) => None,
-            None => return,
-        };
-        self.report(Report::Candidate { session_id, candidate, sdp_mid });
-    }
-
-    fn measure(&self) {
-        for (session_id, viewer) in &self.by_session {
-            let Connection::Open(peer) = &viewer.connection else { continue };
-            if !viewer.connected {
-                continue;
-            }
-            let (session_id, events, sample) = (*session_id, self.events.clone(), peer.measure());
-            self.tracker.spawn(async move {
-                if let Some(sample) = sample.await {
-                    let _ = events.try_send(Event::Measured(session_id, sample));
-                }
-            });
-        }
-    }
-
-    fn end(&mut self, session_id: SessionId, reason: EndReason) {
-        if self.by_session.contains_key(&session_id) {
-            self.close(session_id);
-            self.report(Report::Ended { session_id, reason });
-        }
-    }
-
-    fn close(&mut self, session_id: SessionId) {
-        let viewer = self.by_session.remove(&session_id);
-        if let Some(Viewer { connection: Connection::Open(peer), .. }) = viewer {
-            self.tracker.spawn(peer.close());
-        }
-    }
-
-    fn tick(&mut self, now: MonotonicNanos) {
-        let gone: Vec<SessionId> = self
-            .by_session
-            .iter()
-            .filter(|(_, viewer)| viewer.is_gone(now))
-            .map(|(session_id, _)| *session_id)
-            .collect();
-        for session_id in gone {
-            self.end(session_id, EndReason::ViewerGone);
-        }
-        self.adapt(now);
-        self.prepare();
-        self.ticks = self.ticks.wrapping_add(1);
-        if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
-            self.measure();
-        }
-        if self.ticks.is_multiple_of(TICKS_PER_REPORT) {
-            self.statistics.viewers = u32::try_from(self.by_session.len()).unwrap_or(u32::MAX);
-            self.report(Report::Statistics(self.statistics));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::task::spawn_blocking;
 
-use super::{Event, Viewers};
+use super::viewers::{Event, Viewers};
 use crate::media::peer::Spare;
 
 /// How far it has come.
