@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 
 use libfuzzer_sys::fuzz_target;
-use nightjar_fuzz::mux::{retime, sample_descriptions, scan};
+use nightjar_fuzz::mux::{Before, find_fragment, prolong, retime, sample_descriptions, scan};
 
 fuzz_target!(|input: &[u8]| {
     let Some(([missing, beyond], file)) = input.split_first_chunk::<2>() else { return };
@@ -25,10 +25,21 @@ fuzz_target!(|input: &[u8]| {
             end += u64::from(fragment.length);
         }
         let _ = found.duration();
+        let before = Before { sequence: 0, ended_at: 0 };
+        let Ok(next) = find_fragment(length, end, before, read);
+        if let Some(next) = next {
+            let whole = next.offset >= end && next.offset + u64::from(next.length) <= length;
+            assert!(whole && next.starts_with_key_frame, "{next:?} behind {found:?}");
+        }
     }
     let _ = sample_descriptions(file);
     let mut moof = file.to_vec();
     if !retime(&mut moof, 1, 2) {
         assert_eq!(moof, file, "what is no fragment stays as it was");
+    }
+    if !prolong(&mut moof, 3) {
+        let mut same = file.to_vec();
+        retime(&mut same, 1, 2);
+        assert_eq!(moof, same, "what has no frames stays as it was");
     }
 });

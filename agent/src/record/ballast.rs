@@ -35,6 +35,10 @@ pub fn make_room_for_index(data_dir: &Path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => tracing::warn!(%error, "the space kept for the index cannot be had"),
     }
+    // What only root may use comes first, where root has filled the disk.
+    if DiskSpace::of(data_dir, 0).free_bytes < INDEX_BYTES {
+        tracing::error!(path = %data_dir.display(), "the disk is full: free some space for the index");
+    }
 }
 
 pub(super) struct Ballast {

@@ -27,6 +27,8 @@ use crate::{
 /// Pieces that lie closer together than this play on as if there were no gap: the clocks of two
 /// files are rounded to milliseconds.
 const SAME_MOMENT_MS: i64 = 60;
+/// Fragments take a second, and a frame more where frames are rare.
+const LONGEST_PIECE_MS: u64 = 3_000;
 /// Shorter gaps are not worth a word: a frame or two that a loaded board lost.
 const LEAST_GAP_MS: i64 = 1_000;
 
@@ -63,8 +65,11 @@ struct Piece {
 }
 
 impl Piece {
+    /// A frame that is shown for long, before a stretch that could not be read or while the camera
+    /// stalled, is no footage of that time: another file may have some.
     fn end_ms(&self) -> i64 {
-        self.at_ms + i64::try_from(mux::ticks_to_ms(self.entry.duration.into())).unwrap_or(0)
+        let length_ms = mux::ticks_to_ms(self.entry.duration.into()).min(LONGEST_PIECE_MS);
+        self.at_ms.saturating_add_unsigned(length_ms)
     }
 }
 
@@ -303,6 +308,14 @@ mod tests {
             piece(1, 2_001, 1_000, true),
         ];
         assert_eq!(chosen(pieces, 0, 10_000), [(0, 0), (1, 1_001), (1, 2_001)]);
+    }
+
+    #[test]
+    fn a_frame_that_was_shown_for_long_hides_no_other_footage() {
+        let frozen = [piece(0, 0, 60_000, true), piece(0, 60_000, 1_000, true)];
+        let event = (30..32).map(|second| piece(1, second * 1_000, 1_000, true));
+        let taken = chosen(frozen.into_iter().chain(event).collect(), 0, 70_000);
+        assert_eq!(taken, [(0, 0), (1, 30_000), (1, 31_000), (0, 60_000)]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use nightjar_shared::{
 use super::space::DiskSpace;
 use crate::store::{ClipKind, StoredClip};
 
-/// Ages beyond this come from a clock that was set wrong: no clip is deleted for them.
+/// Ages beyond this come from a clock that was set wrong: nobody knows such a clip's age.
 const OLDEST_BELIEVED: Duration = Duration::from_hours(400 * 24);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

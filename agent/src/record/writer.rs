@@ -297,33 +297,36 @@ fn scan_over_holes(file: &File) -> io::Result<Option<mux::Scan>> {
     loop {
         let Some(found) = scan_file(file)? else { return Ok(None) };
         let Some(last) = found.fragments.last() else { return Ok(Some(found)) };
-        let (hole_at, ended_at) =
-            (found.media_end(), last.decode_time.saturating_add(u64::from(last.duration)));
-        let length = file.metadata()?.len();
-        let read = |offset, wanted| read_at(file, offset, wanted);
-        let next = mux::find_fragment(length, hole_at, ended_at, read)?;
-        let Some(next) = next else { return Ok(Some(found)) };
-        let Some(hole) = mux::hole_header(next.offset - hole_at) else { return Ok(Some(found)) };
-        // First the frame before the hole, so that a power cut in between leaves it to be found again.
-        prolong(file, last.offset, next.decode_time - ended_at)?;
-        file.write_all_at(&hole, hole_at)?;
-        file.sync_data()?;
-        tracing::warn!(
-            hole.bytes = next.offset - hole_at,
-            "a clip plays on behind a garbled stretch"
-        );
+        if !bridge(file, last)? {
+            return Ok(Some(found));
+        }
     }
 }
 
-/// Shows the last frame of the fragment at `offset` for longer.
-fn prolong(file: &File, offset: u64, ticks: u64) -> io::Result<()> {
-    let size = read_at(file, offset, 4)?.try_into().map_or(0, u32::from_be_bytes);
-    let mut moof = read_at(file, offset, size as usize)?;
-    if ticks > 0 && mux::prolong(&mut moof, ticks) {
-        file.write_all_at(&moof, offset)?;
+/// Makes a hole between a fragment and the next one that can be read. False when there is none.
+fn bridge(file: &File, last: &FragmentEntry) -> io::Result<bool> {
+    let hole_at = last.offset + u64::from(last.length);
+    let ended_at = last.decode_time.saturating_add(u64::from(last.duration));
+    let size = read_at(file, last.offset, 4)?.try_into().map_or(0, u32::from_be_bytes);
+    let mut moof = read_at(file, last.offset, size as usize)?;
+    let Some(sequence) = mux::sequence_of(&moof) else { return Ok(false) };
+    let before = mux::Before { sequence, ended_at };
+    let read = |offset, wanted| read_at(file, offset, wanted);
+    let next = mux::find_fragment(file.metadata()?.len(), hole_at, before, read)?;
+    let Some(next) = next else { return Ok(false) };
+    let length = next.offset - hole_at;
+    let fits = u32::try_from(length).is_ok_and(|length| last.length.checked_add(length).is_some());
+    let Some(hole) = mux::hole_header(length).filter(|_| fits) else { return Ok(false) };
+    // First the frame before the hole, so that a power cut in between leaves it to be found again.
+    let missing = next.decode_time - ended_at;
+    if missing > 0 && mux::prolong(&mut moof, missing) {
+        file.write_all_at(&moof, last.offset)?;
         file.sync_data()?;
     }
-    Ok(())
+    file.write_all_at(&hole, hole_at)?;
+    file.sync_data()?;
+    tracing::warn!(hole.bytes = length, "a clip plays on behind a stretch that cannot be read");
+    Ok(true)
 }
 
 /// All `fragments` are durable.

@@ -19,7 +19,7 @@ mod segments;
 pub use self::{
     fragment::{Sample, fragment},
     h264::{InvalidStream, VideoTrack},
-    hole::{find_fragment, hole_header, prolong},
+    hole::{Before, find_fragment, hole_header, prolong, sequence_of},
     in_band::{declare_in_band, parameter_sets, with_parameter_sets},
     index::{FragmentEntry, RESERVE_PER_ENTRY, index_reserve, random_access_index, segment_index},
     init::{MARK_END, init_segment, mark, set_mark},

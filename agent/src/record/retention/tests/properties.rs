@@ -134,6 +134,24 @@ proptest! {
     }
 
     #[test]
+    fn a_clip_is_too_old_by_its_own_age_or_where_nobody_knows_it_by_that_of_a_later_one(
+        (boot_id, clips) in Just(BootId::generate()).prop_flat_map(|it| (Just(it), stored(it))),
+        limits in any_limits(),
+    ) {
+        let expired = expired_ids(&clips, limits, boot_id);
+        for (at, clip) in clips.iter().enumerate() {
+            let oldest_later = || clips[at..].iter().filter_map(|it| age(it, now(boot_id))).max();
+            let age = age(clip, now(boot_id)).or_else(oldest_later);
+            let limit = match clip.kind {
+                ClipKind::Continuous => limits.continuous_max_age,
+                _ => limits.max_age,
+            };
+            let old = age.zip(limit).is_some_and(|(age, limit)| age >= limit);
+            prop_assert_eq!(expired.contains(&clip.clip_id), old && !clip.protected);
+        }
+    }
+
+    #[test]
     fn with_less_room_no_clip_is_spared_that_had_to_go_before(
         (boot_id, clips) in Just(BootId::generate()).prop_flat_map(|it| (Just(it), stored(it))),
         limits in any_limits(),
