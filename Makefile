@@ -9,7 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
 	@echo '                DEMO_PORT=8080             and the three ports after it'
-	@echo '                DEMO_LISTEN=0.0.0.0        reachable from a phone, by https'
+	@echo '                DEMO_LISTEN=0.0.0.0        reachable from a phone, by https; then also 5349, UDP 49152-50175'
 	@echo '                DEMO_CAMERA=v4l2|synthetic instead of the street scene'
 	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included'

@@ -1,4 +1,5 @@
-//! Identifiers. All are UUIDv7, so that they sort by the time they were made.
+//! Identifiers. All are UUIDv7, so that they sort by the time they were made, but a live session's: that
+//! is a capability, 128 random bits.
 
 use std::{fmt, str::FromStr};
 

@@ -41,9 +41,10 @@ const MAX_BACKLOG: usize = 15;
 /// A worker that does not end when its stream closes is killed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What of the environment the worker needs: where the media engine finds its plugins.
+/// What of the environment the worker needs: where the media engine finds its plugins, and which lines
+/// are logged.
 const PASSED_VARIABLES: [&str; 7] =
-    ["PATH", "HOME", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LANG", "NIGHTJAR_LOG", "JOURNAL_STREAM"];
+    ["PATH", "HOME", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LANG", "RUST_LOG", "JOURNAL_STREAM"];
 
 /// How to start a worker.
 #[derive(Debug, Clone)]

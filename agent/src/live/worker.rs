@@ -50,7 +50,7 @@ pub fn run() -> anyhow::Result<()> {
     // Before there is a second thread, which it would not bind.
     match confine::confine() {
         Ok(true) => {}
-        Ok(false) => tracing::debug!("the kernel has no Landlock: the worker is not confined"),
+        Ok(false) => tracing::info!("no Landlock to be had: the live worker is not confined"),
         Err(error) => tracing::warn!(%error, "the live worker is not confined"),
     }
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -165,8 +165,10 @@ async fn an_account_has_so_many_allocations_and_its_neighbour_is_not_concerned()
     }
     let more = client(&credentials(&alice, &hers).await).await;
     assert_eq!(more.allocate().await, Err(INSUFFICIENT_CAPACITY));
-    client(&credentials(&bob, &his).await).await.allocate().await.unwrap();
-    held.pop().unwrap().refresh(0).await.unwrap();
+    // Both keep their ports, at which the server knows them by their credentials.
+    let neighbour = client(&credentials(&bob, &his).await).await;
+    neighbour.allocate().await.unwrap();
+    held.last().unwrap().refresh(0).await.unwrap();
     has_allocations(&relay, 96).await;
     let again = client(&credentials(&alice, &hers).await).await;
     again.allocate().await.unwrap();
