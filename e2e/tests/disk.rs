@@ -78,17 +78,31 @@ fn free_bytes(path: &Path) -> Result<u64> {
     Ok(facts.f_bavail * facts.f_frsize)
 }
 
+/// Says so where it may not.
+fn may_mount() -> Result<bool> {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        writeln!(std::io::stderr(), "SKIPPED: a small disk to fill can be mounted by root only")?;
+    }
+    Ok(is_root)
+}
+
+/// A camera whose data lie on a disk of 64 MB.
+async fn with_small_disk(directory: &Path) -> Result<(SmallDisk, Stack)> {
+    let disk = SmallDisk::mount(directory.join("disk"), 64)?;
+    let agent = Agent::prepare_with_data(directory, &quiet(), disk.0.join("agent"))?;
+    let place = Place::loopback(Ports::free()?);
+    let stack = Stack::start_with(directory, place, agent, PASSWORD).await?;
+    Ok((disk, stack))
+}
+
 #[tokio::test]
 async fn a_full_disk_stops_recording_is_said_and_recording_resumes() -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        writeln!(std::io::stderr(), "SKIPPED: a small disk to fill can be mounted by root only")?;
+    if !may_mount()? {
         return Ok(());
     }
     Scenario::run("disk_full", |directory| async move {
-        let disk = SmallDisk::mount(directory.join("disk"), 64)?;
-        let agent = Agent::prepare_with_data(&directory, &quiet(), disk.0.join("agent"))?;
-        let place = Place::loopback(Ports::free()?);
-        let mut stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
+        let (disk, mut stack) = with_small_disk(&directory).await?;
 
         let filler = disk.fill(256 * 1024)?;
         // Refused at once or stopped soon after: both are clean.
@@ -124,15 +138,11 @@ async fn a_full_disk_stops_recording_is_said_and_recording_resumes() -> Result<(
 
 #[tokio::test]
 async fn an_agent_starts_on_a_disk_that_was_filled_to_the_last_byte() -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        writeln!(std::io::stderr(), "SKIPPED: a small disk to fill can be mounted by root only")?;
+    if !may_mount()? {
         return Ok(());
     }
     Scenario::run("disk_full_at_start", |directory| async move {
-        let disk = SmallDisk::mount(directory.join("disk"), 64)?;
-        let agent = Agent::prepare_with_data(&directory, &quiet(), disk.0.join("agent"))?;
-        let place = Place::loopback(Ports::free()?);
-        let mut stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
+        let (disk, mut stack) = with_small_disk(&directory).await?;
 
         stack.agent.stop(Duration::from_secs(10)).await?;
         let filler = disk.fill_entirely()?;

@@ -1,5 +1,5 @@
-//! SRTP for what viewers are sent, by a library that costs a fifth of what `GStreamer`'s own does:
-//! Debian builds libsrtp with NSS, which sets a cipher up anew for every packet. See
+//! SRTP for what viewers are sent, by a library that costs less than what `GStreamer` takes: Debian builds
+//! libsrtp with NSS, which makes and frees a context for every packet. Figures are in
 //! docs/decisions/0034-srtp-by-rtc-srtp.md.
 //!
 //! DTLS, the keys that it agrees on, and RTCP stay with `GStreamer`. Whatever it agrees on that is not

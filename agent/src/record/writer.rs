@@ -235,7 +235,8 @@ pub(super) fn close_again(
 }
 
 /// Closes a file that a crash left behind: cuts the torn tail, adds the indexes, gives it its
-/// final name. A file that is whole already is measured only. Nothing when no footage is found:
+/// final name. In one that was closed, what lies behind a garbled stretch is kept; one that is whole is
+/// measured only. Nothing when no footage is found:
 /// then an unfinished file is removed, but one that was closed held footage once, and is set aside.
 pub(super) fn repair(
     directory: &Path,

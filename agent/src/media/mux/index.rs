@@ -11,7 +11,7 @@ use super::{
 pub struct FragmentEntry {
     /// Of its `moof`, from the start of the file.
     pub offset: u64,
-    /// Bytes, `mdat` included.
+    /// Bytes, `mdat` included, and what was made a hole behind it.
     pub length: u32,
     /// Of its first frame, in ticks.
     pub decode_time: u64,
