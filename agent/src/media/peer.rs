@@ -1,13 +1,11 @@
 //! One WebRTC connection, of a viewer or to an SFU: a pipeline of its own, so that its failures
 //! are its own.
 
+mod arrivals;
 mod graph;
 mod publication;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use gstreamer as gst;
@@ -236,7 +234,7 @@ impl Peer {
         let offer = self.offer.restarted(fragment)?;
         self.offer = offer.clone();
         // The viewer was silent while its network changed.
-        self.graph.last_heard.store(monotonic_now().0, Ordering::Relaxed);
+        self.graph.arrivals.wait_anew();
         let (webrtc, candidates) = (self.graph.webrtc().clone(), self.candidates.clone());
         let negotiating = Arc::clone(&self.negotiating);
         Ok(async move {
@@ -274,8 +272,7 @@ impl Peer {
     /// When something last arrived from the viewer; nothing tells of one that vanished but its
     /// silence.
     pub fn last_heard(&self) -> Option<MonotonicNanos> {
-        let at = self.graph.last_heard.load(Ordering::Relaxed);
-        (at != 0).then_some(MonotonicNanos(at))
+        self.graph.arrivals.last()
     }
 
     /// Closes the connection without blocking the caller.

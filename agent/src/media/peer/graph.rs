@@ -1,10 +1,7 @@
 //! What a connection is made of: `appsrc ! webrtcbin`, in a pipeline of its own.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -15,11 +12,11 @@ use gstreamer_app::AppSrc;
 use gstreamer_video::UpstreamForceKeyUnitEvent;
 use gstreamer_webrtc::WebRTCPeerConnectionState;
 
-use super::{OnEvent, PeerEvent};
+use super::{OnEvent, PeerEvent, arrivals::Arrivals};
 use crate::{
     clock::{monotonic_now, unix_now},
     media::{
-        congestion::Estimator, feedback, ice::IceServers, inside, negotiation, offer::Offer,
+        congestion::Estimator, feedback, ice::IceServers, negotiation, offer::Offer,
         packets::Stream, playout, resending::Resending, shortcut, srtp,
     },
 };
@@ -71,7 +68,7 @@ impl Drop for Spare {
 /// The engine of one connection, with what feeds it and what is known of its way.
 pub(super) struct Graph {
     pub(super) source: AppSrc,
-    pub(super) last_heard: Arc<AtomicU64>,
+    pub(super) arrivals: Arrivals,
     pub(super) estimator: Arc<Mutex<Estimator>>,
     pub(super) resending: Resending,
     pub(super) stream: Stream,
@@ -79,9 +76,10 @@ pub(super) struct Graph {
 }
 
 impl Drop for Graph {
-    /// `GStreamer` 1.22 complains when it is stopped just as a source hands a list of buffers out: what
-    /// waits may leave first, if somebody takes it.
+    /// `GStreamer` 1.22 complains when it is stopped just as a packet arrives, or as a source hands a
+    /// list of buffers out: nothing more comes in, and what waits may leave first, if somebody takes it.
     fn drop(&mut self) {
+        self.arrivals.stop();
         let until = Instant::now() + DRAIN_LIMIT;
         while self.source.current_level_buffers() > 0 && Instant::now() < until {
             thread::sleep(DRAIN_STEP);
@@ -117,8 +115,7 @@ impl Graph {
         if let Some(id) = offer.playout_delay {
             playout::watch(&output, id, &resending);
         }
-        let last_heard = Arc::new(AtomicU64::new(0));
-        watch_arrivals(webrtc, &last_heard)?;
+        let arrivals = Arrivals::watch(webrtc)?;
         watch_key_frame_requests(&source, on_event)?;
         watch_connection(webrtc, pipeline, on_event)?;
         engine.bus()?.set_flushing(false);
@@ -129,7 +126,7 @@ impl Graph {
         pipeline.add(&source)?;
         negotiation::add_stream(webrtc, &source, offer, stream.ssrc)?;
         source.sync_state_with_parent().context("a viewer's source does not start")?;
-        Ok(Self { source, last_heard, estimator, resending, stream, engine })
+        Ok(Self { source, arrivals, estimator, resending, stream, engine })
     }
 
     pub(super) fn webrtc(&self) -> &gst::Element {
@@ -142,21 +139,6 @@ impl Graph {
         let rtp_time = self.stream.rtp_time(monotonic_now());
         format!("a=nightjar-clock:{rtp_time} {}\r\n", unix_now().0)
     }
-}
-
-/// Notes when packets arrive: `webrtcbin` never reports a peer that vanished.
-fn watch_arrivals(webrtc: &gst::Element, last_heard: &Arc<AtomicU64>) -> anyhow::Result<()> {
-    let last_heard = Arc::clone(last_heard);
-    inside::with_each(webrtc, "nicesrc", move |receiver| {
-        let last_heard = Arc::clone(&last_heard);
-        let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
-        if let Some(pad) = receiver.static_pad("src") {
-            pad.add_probe(kinds, move |_, _| {
-                last_heard.store(monotonic_now().0, Ordering::Relaxed);
-                gst::PadProbeReturn::Ok
-            });
-        }
-    })
 }
 
 /// A viewer that lost pictures asks for a key frame; the request travels up to the source.
