@@ -1,6 +1,7 @@
 //! From a source to encoded frames, grey pictures and snapshots: one pipeline, one encoder, for
 //! everybody who listens.
 
+mod certificate;
 mod congestion;
 mod encoder;
 mod feedback;

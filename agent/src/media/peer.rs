@@ -56,6 +56,8 @@ pub enum PeerEvent {
     KeyFrameWanted,
     /// A way to reach the camera: the section it is for, and its text.
     Candidate(u32, String),
+    /// The other end does not hold the certificate that its description names.
+    NotAuthentic,
     /// The connection has failed or was closed by the viewer.
     Ended,
 }

@@ -42,6 +42,37 @@ async fn viewers_get_frames_that_begin_with_a_key_frame() {
     camera.stop().await;
 }
 
+/// As a relay would be that puts its own address into an offer that somebody else signed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_another_certificate_than_the_offer_names_gets_no_packet() {
+    let _turn = TURN.lock().await;
+    let mut camera = Camera::start(8);
+    let stranger = Viewer::new();
+    let answer = camera.offer(with_another_fingerprint(&stranger.offer().await)).await;
+    assert_eq!(answer.kind, SignalKind::Answer, "{:?}", answer.reason);
+    camera.until_viewers(1).await;
+    stranger.accept(answer.sdp.as_deref().unwrap());
+    let end = camera.reply_to(answer.session_id).await;
+    assert_eq!((end.kind, end.reason.as_deref()), (SignalKind::Bye, Some("not_authentic")));
+    camera.until_viewers(0).await;
+    assert_eq!(stranger.packets(), 0);
+
+    let (mut viewer, _) = camera.watch().await;
+    viewer.receive(10).await;
+    camera.stop().await;
+}
+
+fn with_another_fingerprint(offer: &str) -> String {
+    let other = |line: &str| match line.strip_prefix("a=fingerprint:sha-256 ") {
+        Some(digest) if digest.starts_with("00") => {
+            format!("a=fingerprint:sha-256 01{}", &digest[2..])
+        }
+        Some(digest) => format!("a=fingerprint:sha-256 00{}", &digest[2..]),
+        None => line.to_owned(),
+    };
+    offer.lines().map(|line| other(line) + "\r\n").collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_that_also_ask_for_sound_get_pictures() {
     let _turn = TURN.lock().await;

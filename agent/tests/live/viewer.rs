@@ -34,6 +34,7 @@ pub(crate) struct Arrivals {
 #[derive(Debug, Default)]
 struct Packets {
     newest: Option<u16>,
+    came: u32,
     missing: u32,
 }
 
@@ -43,6 +44,7 @@ impl Packets {
         if let Some(newest) = self.newest {
             self.missing += u32::from(sequence.wrapping_sub(newest).wrapping_sub(1));
         }
+        self.came += 1;
         self.newest = Some(sequence);
     }
 }
@@ -131,6 +133,10 @@ impl Viewer {
     pub(crate) async fn receive_more(&mut self, count: u32) {
         let now = self.arrivals.borrow().frames;
         self.receive(now + count).await;
+    }
+
+    pub(crate) fn packets(&self) -> u32 {
+        self.packets.lock().unwrap().came
     }
 
     /// How many packets are missing between the first and the last one that came.

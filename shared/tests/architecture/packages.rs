@@ -49,7 +49,7 @@ const AGENT: Package = Package {
         ("ed25519_dalek", &["identity.rs"]),
         ("rustls", &["tls.rs", "cloud/error.rs", "uplink/mqtt"]),
         ("rustls_native_certs", &["tls.rs"]),
-        ("rustls_pki_types", &["tls.rs"]),
+        ("rustls_pki_types", &["tls.rs", "media/certificate.rs"]),
         ("jiff", &["schedule.rs"]),
         ("landlock", &["live/worker/confine.rs"]),
         ("sd_notify", &["shutdown.rs"]),

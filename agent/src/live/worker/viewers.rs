@@ -269,6 +269,10 @@ impl Viewers {
             Event::Peer(session_id, PeerEvent::Candidate(section, candidate)) => {
                 self.found_candidate(session_id, section, candidate);
             }
+            Event::Peer(session_id, PeerEvent::NotAuthentic) => {
+                tracing::warn!(%session_id, "the other end is not who its description names");
+                self.end(session_id, EndReason::NotAuthentic);
+            }
             Event::Peer(session_id, PeerEvent::Ended) => {
                 self.end(session_id, EndReason::ViewerGone);
             }

@@ -9,6 +9,7 @@ mod tests;
 
 pub use self::attribute::is_candidate;
 use self::{attribute::is_known, choice::Choice, description::Description};
+use super::certificate::fingerprint;
 
 /// As long as the relay takes, bytes. Longer offers and fragments are refused.
 pub const MAX_LENGTH: usize = 32 * 1024;
@@ -61,6 +62,8 @@ pub struct Offer {
     /// The number of the RTP header extension that tells players how long to wait with a picture,
     /// when the viewer knows it. Only the answer speaks of it: `GStreamer` does not know it.
     pub playout_delay: Option<u8>,
+    /// Of the certificate that the viewer must show; of an SFU's it is in its answer.
+    pub fingerprint: Option<String>,
     /// The `mid` of every section, in order: what candidates refer to.
     mids: Vec<String>,
     text: String,
@@ -75,6 +78,7 @@ impl Offer {
             profile_level_id: Some("42e01f".to_owned()),
             transport_cc: Some(1),
             playout_delay: None,
+            fingerprint: None,
             mids: Vec::new(),
             text: String::new(),
         }
@@ -91,11 +95,13 @@ impl Offer {
         let description = Description::parse(text)?;
         let video = description.video_section()?;
         let choice = Choice::best(&description.sections[video]).ok_or(InvalidOffer::NoH264)?;
+        let fingerprint = fingerprint(text).ok_or(InvalidOffer::Missing("fingerprint"))?;
         Ok(Self {
             payload_type: choice.payload_type,
             profile_level_id: choice.profile_level_id.clone(),
             transport_cc: choice.transport_cc,
             playout_delay: choice.playout_delay,
+            fingerprint: Some(fingerprint),
             mids: description.sections.iter().map(|section| section.mid().to_owned()).collect(),
             text: description.rewritten(video, &choice),
         })

@@ -16,8 +16,8 @@ use super::{OnEvent, PeerEvent, arrivals::Arrivals};
 use crate::{
     clock::{monotonic_now, unix_now},
     media::{
-        congestion::Estimator, feedback, ice::IceServers, negotiation, offer::Offer,
-        packets::Stream, playout, resending::Resending, shortcut, srtp,
+        certificate::PeerCertificate, congestion::Estimator, feedback, ice::IceServers,
+        negotiation, offer::Offer, packets::Stream, playout, resending::Resending, shortcut, srtp,
     },
 };
 
@@ -72,6 +72,7 @@ pub(super) struct Graph {
     pub(super) estimator: Arc<Mutex<Estimator>>,
     pub(super) resending: Resending,
     pub(super) stream: Stream,
+    pub(super) certificate: PeerCertificate,
     engine: Spare,
 }
 
@@ -111,6 +112,13 @@ impl Graph {
         let resending = Resending::watch(webrtc, stream.ssrc, offer.transport_cc)?;
         feedback::watch(webrtc, &estimator, &resending)?;
         shortcut::take(webrtc)?;
+        let on_wrong = Arc::clone(on_event);
+        let certificate = PeerCertificate::watch(webrtc, move || {
+            on_wrong(PeerEvent::NotAuthentic);
+        })?;
+        if let Some(fingerprint) = &offer.fingerprint {
+            certificate.expect(fingerprint.clone());
+        }
         srtp::take(webrtc)?;
         if let Some(id) = offer.playout_delay {
             playout::watch(&output, id, &resending);
@@ -126,7 +134,7 @@ impl Graph {
         pipeline.add(&source)?;
         negotiation::add_stream(webrtc, &source, offer, stream.ssrc)?;
         source.sync_state_with_parent().context("a viewer's source does not start")?;
-        Ok(Self { source, arrivals, estimator, resending, stream, engine })
+        Ok(Self { source, arrivals, estimator, resending, stream, certificate, engine })
     }
 
     pub(super) fn webrtc(&self) -> &gst::Element {

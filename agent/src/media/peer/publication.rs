@@ -1,9 +1,12 @@
 //! A connection that the camera itself offers, to an SFU.
 
+use anyhow::Context as _;
+
 use super::{
     Candidates, Gathering, Graph, IceServer, IceServers, Offer, OnEvent, Peer, PeerError,
     negotiation, spawn_blocking,
 };
+use crate::media::certificate::fingerprint;
 
 impl Peer {
     /// Offers the camera's picture. With `complete` the offer carries the candidates that are
@@ -45,10 +48,13 @@ impl Peer {
         servers: &[IceServer],
     ) -> impl Future<Output = Result<(), PeerError>> + Send + use<> {
         let (webrtc, offered) = (self.graph.webrtc().clone(), self.offered.take());
+        let certificate = self.graph.certificate.clone();
         let servers = IceServers::new(servers);
         async move {
             // A second answer changes nothing.
             let Some(offered) = offered else { return Ok(()) };
+            let fingerprint = fingerprint(&answer).context("the answer names no certificate");
+            certificate.expect(fingerprint.map_err(PeerError::Refused)?);
             negotiation::accept(&webrtc, offered, &answer, &servers)
                 .await
                 .map_err(PeerError::Refused)
