@@ -373,16 +373,24 @@ impl SourceConfig {
                 &path.display(),
                 "no such file; name a readable video file",
             )),
-            (SourceKind::V4l2, _) if self.device != "auto" && !Path::new(&self.device).exists() => {
-                Err(ConfigError::value(
-                    "source.device",
-                    &self.device,
-                    "no such device; plug the camera in, or choose \"auto\" or one that \
-                     `nightjar-agent probe` lists",
-                ))
-            }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the camera is there now. An agent that runs without it reports that and waits.
+    pub fn check_device(&self) -> Result<(), ConfigError> {
+        if self.kind != SourceKind::V4l2
+            || self.device == "auto"
+            || Path::new(&self.device).exists()
+        {
+            return Ok(());
+        }
+        Err(ConfigError::value(
+            "source.device",
+            &self.device,
+            "no such device; plug the camera in, or choose \"auto\" or one that \
+             `nightjar-agent probe` lists",
+        ))
     }
 }
 

@@ -58,4 +58,6 @@ pub struct CaptureStatus {
     pub fps: f32,
     /// One sentence: what is wrong and what to do.
     pub problem: Option<String>,
+    /// A driver that neither starts nor stops: waiting does not help, a new process may.
+    pub hangs: bool,
 }

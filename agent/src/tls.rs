@@ -19,7 +19,11 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 use sha2::{Digest, Sha256};
 
-use crate::clock::{built_at, monotonic_now, unix_now};
+use crate::clock::{built_at, monotonic_now, trusted_now, unix_now};
+
+/// How far a trusted clock may be behind the relay's: a board that lay in a drawer, without a network
+/// that sets its clock.
+const BELIEVABLE: Duration = Duration::from_hours(365 * 24);
 
 /// A certificate authority that the camera pins.
 #[derive(Clone, PartialEq, Eq)]
@@ -116,8 +120,18 @@ impl TimeFloor {
         time_floor
     }
 
+    /// Takes the relay's word, unless this clock is trusted and years behind it: a relay whose clock is
+    /// wrong for a moment would make its own certificate look expired until the camera is paired anew.
+    pub fn hear(&self, told: UnixMillis) {
+        if trusted_now().is_some_and(|now| told > now.plus(BELIEVABLE)) {
+            tracing::warn!(?told, "the relay's clock is more than a year ahead of this one");
+        } else {
+            self.raise(told);
+        }
+    }
+
     /// It is at least `time` now.
-    pub fn raise(&self, time: UnixMillis) {
+    fn raise(&self, time: UnixMillis) {
         let base = time.minus(monotonic());
         self.base_ms.fetch_max(base.0, Ordering::Relaxed);
     }
@@ -198,6 +212,16 @@ mod tests {
         floor.raise(future);
         floor.raise(UnixMillis(0));
         assert!(floor.now() >= future);
+    }
+
+    #[test]
+    fn a_relay_that_is_years_ahead_is_not_believed_by_a_clock_that_is_trusted() {
+        let ahead = |days: u64| unix_now().plus(Duration::from_hours(24 * days));
+        let floor = TimeFloor::new(UnixMillis(0));
+        floor.hear(ahead(10 * 365));
+        assert!(trusted_now().is_none() || floor.now() < ahead(365));
+        floor.hear(ahead(30));
+        assert!(floor.now() >= ahead(29));
     }
 
     #[test]

@@ -7,12 +7,14 @@ use nightjar_shared::{
     configuration::{Configuration, PrivacyMask},
     ids::ClipId,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::identify;
+use super::{
+    identify,
+    kept::{Kept, OwnersWill, Switches},
+};
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
     config::{Config, UploadConfig},
@@ -22,35 +24,9 @@ use crate::{
     record::{RecordError, Recorder},
     schedule::{DailyHours, Week},
     shutdown::{Ending, Shutdown},
-    store::{Store, StoreError},
+    store::StoreError,
     uplink::{CommandRequest, Execution},
 };
-
-/// Names of the settings in the index.
-const SWITCHES: &str = "switches";
-const CONFIGURATION: &str = "configuration";
-
-/// What an owner switches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Switches {
-    /// Motion opens events.
-    pub(super) armed: bool,
-    /// No live, no recording, no motion.
-    pub(super) privacy: bool,
-}
-
-impl Switches {
-    /// As they were last switched; at first armed, without privacy.
-    pub(super) async fn saved(store: &Store) -> Result<Self, StoreError> {
-        let saved = store.setting(SWITCHES).await?;
-        Ok(saved.unwrap_or(Self { armed: true, privacy: false }))
-    }
-}
-
-/// The settings that `configure` has made so far; they come before those of agent.toml.
-pub(super) async fn saved_configuration(store: &Store) -> Result<Configuration, StoreError> {
-    Ok(store.setting(CONFIGURATION).await?.unwrap_or_default())
-}
 
 /// The parts that switches and settings reach.
 #[derive(Clone)]
@@ -96,7 +72,7 @@ impl Parts {
 
 /// The task that owns switches and settings.
 pub(super) struct Control {
-    pub(super) store: Store,
+    pub(super) kept: Kept,
     pub(super) parts: Parts,
     /// As running now.
     pub(super) config: Config,
@@ -148,7 +124,8 @@ impl Control {
 
     /// Kept first: what an owner switched off must stay off whatever happens next.
     async fn switch(&mut self, switches: Switches) -> Execution {
-        if let Err(error) = self.store.set_setting(SWITCHES, &switches).await {
+        let configuration = self.configuration.clone();
+        if let Err(error) = self.kept.keep(OwnersWill { switches, configuration }).await {
             return not_kept(&error);
         }
         self.parts.switch(switches);
@@ -166,7 +143,9 @@ impl Control {
             return Execution::Rejected(format!("invalid_arguments: {unknown}"));
         }
         let configuration = self.configuration.clone().changed_by(changes);
-        if let Err(error) = self.store.set_setting(CONFIGURATION, &configuration).await {
+        let will =
+            OwnersWill { switches: *self.switches.borrow(), configuration: configuration.clone() };
+        if let Err(error) = self.kept.keep(will).await {
             return not_kept(&error);
         }
         self.config.adopt(&configuration);

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::control::Switches;
+use super::kept::Switches;
 use crate::{
     clock::{clock_state, unix_now, uptime_ms},
     config::SourceKind,

@@ -3,6 +3,7 @@
 mod control;
 mod health;
 mod identify;
+mod kept;
 mod relay;
 mod watchdog;
 
@@ -14,8 +15,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::{
-    control::{Control, Parts, Switches, saved_configuration},
+    control::{Control, Parts},
     health::HealthSources,
+    kept::{Kept, OwnersWill, Switches},
     relay::RelaySide,
 };
 use crate::{
@@ -49,7 +51,10 @@ pub async fn run(config: Config, data_dir: &Path) -> anyhow::Result<Ending> {
     let stages = start(config, data_dir, &guards, &shutdown).await?;
     shutdown::notify_ready();
     let ending = shutdown.requested().await;
-    shutdown::notify_stopping();
+    // systemd kills after a while what once said that it stops, its next run in the same process too.
+    if ending != Ending::Restart {
+        shutdown::notify_stopping();
+    }
     stop_in_order(&stages).await;
     tracing::info!("stopped");
     Ok(ending)
@@ -67,9 +72,9 @@ async fn start(
     record::make_room_for_index(data_dir);
     let store = Store::open(&data_dir.join(INDEX_FILE))?;
     let identity = Arc::new(Identity::open(data_dir)?);
-    let configuration = saved_configuration(&store).await?;
+    let kept = Kept::new(store.clone(), data_dir);
+    let OwnersWill { switches, configuration } = kept.load().await?;
     config.adopt(&configuration);
-    let switches = Switches::saved(&store).await?;
     announce(&config, switches);
 
     let (signals_in, signals_for_live) = mpsc::channel(SIGNALS_IN);
@@ -84,7 +89,7 @@ async fn start(
     let signals = (signals_for_live, signals_from_live);
     let parts = stages.start_parts(&config, switches, &store, data_dir, signals, &identity).await?;
     let control = Control {
-        store: store.clone(),
+        kept,
         parts: parts.clone(),
         config: config.clone(),
         configuration,

@@ -4,8 +4,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use nightjar_shared::{
-    configuration::Configuration, event::Health, ids::BootId, signal::Signal, time::UnixMillis,
+    configuration::Configuration,
+    event::Health,
+    ids::{BootId, CameraId},
+    signal::Signal,
+    time::UnixMillis,
 };
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{mpsc, watch},
     time::sleep,
@@ -29,10 +34,17 @@ use crate::{
 /// How soon a new pairing is noticed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Name of a setting in the index: the latest time that the relay told.
+/// Name of a setting in the index.
 const TIME_FLOOR: &str = "time_floor";
 const SAVE_TIME_FIRST: Duration = Duration::from_mins(1);
 const SAVE_TIME_EVERY: Duration = Duration::from_hours(1);
+
+/// The latest time that the relay told. Another pairing begins anew.
+#[derive(Serialize, Deserialize)]
+struct KeptTime {
+    camera_id: CameraId,
+    at: UnixMillis,
+}
 
 /// What the uplink and the uploads will need.
 pub(super) struct RelaySide {
@@ -71,7 +83,7 @@ impl RelaySide {
                 return std::future::pending().await;
             }
         };
-        tokio::join!(keep_time_floor(&store, &floor), async {
+        tokio::join!(keep_time_floor(&store, pairing.camera_id, &floor), async {
             while Pairing::load(&data_dir).is_ok_and(|now| now.as_ref() == Some(&pairing)) {
                 sleep(LOOK_EVERY).await;
             }
@@ -97,8 +109,9 @@ impl RelaySide {
     }
 
     async fn connect(self, pairing: &Pairing) -> anyhow::Result<TimeFloor> {
-        let saved: Option<UnixMillis> = self.store.setting(TIME_FLOOR).await?;
-        let floor = TimeFloor::new(saved.unwrap_or(pairing.server_time));
+        let kept: Option<KeptTime> = self.store.setting(TIME_FLOOR).await?;
+        let kept = kept.filter(|kept| kept.camera_id == pairing.camera_id);
+        let floor = TimeFloor::new(kept.map_or(pairing.server_time, |kept| kept.at));
         let cloud = Cloud::new(pairing, self.identity, floor.clone())?;
         self.live.set_trust(Trust {
             camera_id: Some(pairing.camera_id),
@@ -133,13 +146,14 @@ impl RelaySide {
 }
 
 /// A board without a battery begins its next run not before the time that the relay told last.
-async fn keep_time_floor(store: &Store, floor: &TimeFloor) {
+async fn keep_time_floor(store: &Store, camera_id: CameraId, floor: &TimeFloor) {
     // By then the relay has told its time, if it is there.
     let mut pause = SAVE_TIME_FIRST;
     loop {
         sleep(pause).await;
         pause = SAVE_TIME_EVERY;
-        if let Err(error) = store.set_setting(TIME_FLOOR, &floor.floor()).await {
+        let kept = KeptTime { camera_id, at: floor.floor() };
+        if let Err(error) = store.set_setting(TIME_FLOOR, &kept).await {
             tracing::warn!(%error, "the time floor was not kept");
         }
     }

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::control::Switches;
+use super::kept::Switches;
 use crate::{
     clock::{MonotonicNanos, monotonic_now},
     frame::CaptureStatus,
@@ -71,9 +71,9 @@ fn drain<T: Clone>(frames: &mut broadcast::Receiver<T>) -> bool {
 }
 
 /// A missing or broken camera is known and waited for: a restart would not bring it back.
-/// Silence without a reason is a hang.
+/// Silence without a reason is a hang, and so is a driver that does not come back.
 fn works(captured: bool, status: &CaptureStatus, switches: Switches) -> bool {
-    captured || switches.privacy || status.problem.is_some()
+    !status.hangs && (captured || switches.privacy || status.problem.is_some())
 }
 
 /// A disk that refuses is known and tried again; one that never answers is a hang. (A camera that
@@ -108,6 +108,9 @@ mod tests {
         assert!(works(true, &running, on));
         assert!(works(false, &unplugged, on));
         assert!(works(false, &running, Switches { privacy: true, ..on }));
+        let stuck = CaptureStatus { hangs: true, ..unplugged };
+        assert!(!works(false, &stuck, on));
+        assert!(!works(false, &stuck, Switches { privacy: true, ..on }));
         assert!(!works(false, &running, on));
     }
 }

@@ -196,6 +196,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
 fn check(path: &Path) -> Result<ExitCode, Failure> {
     let config = Config::load(path)?;
     let source = &config.source;
+    source.check_device()?;
     say(format_args!(
         "{}: fine ({}, {}x{} at {} fps)",
         path.display(),

@@ -89,7 +89,7 @@ impl Visitor {
         let door = "GET agent/challenge";
         let request = self.http.get(self.door("agent/challenge")?).timeout(EXCHANGE_TIMEOUT);
         let challenge: Challenge = json(door, send(door, request).await?).await?;
-        self.floor.raise(challenge.server_time);
+        self.floor.hear(challenge.server_time);
         Ok(challenge)
     }
 
@@ -107,7 +107,7 @@ impl Visitor {
             return Err(CloudError::Unauthorized { door: door.to_owned() });
         }
         let token: TokenResponse = json(door, response).await?;
-        self.floor.raise(token.server_time);
+        self.floor.hear(token.server_time);
         Ok(token)
     }
 
@@ -174,7 +174,7 @@ impl Cloud {
         let relay = checked_url(&pairing.relay_url)?;
         let ca =
             pairing.ca().map_err(|error| CloudError::unavailable("pairing", error.to_string()))?;
-        floor.raise(pairing.server_time);
+        floor.hear(pairing.server_time);
         let objects = client(&Trust::PublicOr(ca.clone()), &floor, None)?;
         let pinned = pairing.ca_sha256.is_some().then_some(ca);
         Ok(Self {

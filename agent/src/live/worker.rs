@@ -4,6 +4,7 @@
 
 mod confine;
 mod connection;
+mod inherited;
 mod spare;
 mod viewers;
 
@@ -47,6 +48,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Runs the worker until the agent closes its standard input. Blocks; makes a runtime of its own.
 pub fn run() -> anyhow::Result<()> {
+    inherited::close_inherited().context("cannot see what the agent left open")?;
     // Before there is a second thread, which it would not bind.
     match confine::confine() {
         Ok(true) => {}

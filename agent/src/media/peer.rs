@@ -168,7 +168,12 @@ impl Peer {
             self.graph.resending.forget();
         }
         let now = monotonic_now();
-        if layer != self.layer || self.leaves(now) {
+        if layer != self.layer {
+            return true;
+        }
+        if self.leaves(now) {
+            // Should the other layer not come, what follows refers to what was left out.
+            self.starting = true;
             return true;
         }
         let source = &self.graph.source;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
-    task::spawn_blocking,
+    task::{JoinError, JoinHandle, spawn_blocking},
     time::{self, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,9 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Frame rates are measured over this many checks.
 const RATE_WINDOW: usize = 6;
 
-/// A driver that takes longer to stop is left behind, so that the agent goes on.
+/// A driver that takes longer to start, or to stop, hangs. When the agent stops it is left behind;
+/// otherwise it is waited for, as a second one would find the camera in use.
+const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
 pub(crate) struct Supervisor {
@@ -78,12 +80,10 @@ impl Supervisor {
     async fn run_once(&mut self, watchdog: &mut Watchdog) -> End {
         let bitrate_kbps = self.bitrate.borrow_and_update().kbps();
         let (config, taps) = (self.config.clone(), Arc::clone(&self.taps));
-        let start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, &taps));
-        let started = tokio::select! {
-            // The pipeline, should it still come up, stops as it is dropped.
-            () = self.cancel.cancelled() => return End::Cancelled,
-            started = start => started,
-        };
+        let mut start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, &taps));
+        // The pipeline, should it still come up, stops as it is dropped.
+        let started = self.wait_for_driver(&mut start, START_LIMIT, "start").await;
+        let Some(started) = started else { return End::Cancelled };
         let (pipeline, failures) = match started {
             Ok(Ok(started)) => started,
             Ok(Err(error)) => return End::Failed(format!("{error:#}")),
@@ -92,11 +92,38 @@ impl Supervisor {
         watchdog.started(monotonic_now());
         let mut low = Low::default();
         let end = self.watch(&pipeline, failures, &mut low, watchdog).await;
-        let stopped = spawn_blocking(move || drop((low, pipeline)));
-        if time::timeout(STOP_LIMIT, stopped).await.is_err() {
+        let mut stop = spawn_blocking(move || drop((low, pipeline)));
+        let stopped = match end {
+            End::Cancelled => None,
+            _ => self.wait_for_driver(&mut stop, STOP_LIMIT, "stop").await,
+        };
+        if stopped.is_some() {
+            return end;
+        }
+        if time::timeout(STOP_LIMIT, stop).await.is_err() {
             tracing::error!("the source does not stop; it is left behind");
         }
-        end
+        End::Cancelled
+    }
+
+    /// What the driver gives, however late; nothing when the agent stops meanwhile.
+    async fn wait_for_driver<T>(
+        &self,
+        task: &mut JoinHandle<T>,
+        limit: Duration,
+        what: &str,
+    ) -> Option<Result<T, JoinError>> {
+        let done = self.cancel.run_until_cancelled(time::timeout(limit, &mut *task)).await?;
+        if let Ok(done) = done {
+            return Some(done);
+        }
+        self.report_failure(format!(
+            "the camera's driver does not {what}; plug the camera in anew"
+        ));
+        self.status.send_modify(|status| status.hangs = true);
+        let done = self.cancel.run_until_cancelled(task).await?;
+        self.status.send_modify(|status| status.hangs = false);
+        Some(done)
     }
 
     async fn watch(
@@ -150,6 +177,7 @@ impl Supervisor {
             height: pipeline.geometry.height,
             fps,
             problem: None,
+            hangs: false,
         };
         let was_running = self.status.borrow().running;
         if !was_running {
@@ -248,5 +276,46 @@ impl Rate {
         let elapsed = now.duration_since(*first_at).as_secs_f32();
         let counted = u16::try_from(frames - first_frames).unwrap_or(u16::MAX);
         if elapsed > 0.0 { f32::from(counted) / elapsed } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_driver_that_hangs_is_told_of_and_waited_for() {
+        let (_privacy, privacy) = watch::channel(false);
+        let (_bitrate, bitrate) = watch::channel(Bitrate { configured_kbps: 1, limit_kbps: None });
+        let (_low, low_wanted) = watch::channel(false);
+        let (status, mut seen) = watch::channel(CaptureStatus::default());
+        let supervisor = Supervisor {
+            config: SourceConfig::default(),
+            taps: Arc::new(Taps::new().0),
+            status,
+            privacy,
+            bitrate,
+            low_wanted,
+            cancel: CancellationToken::new(),
+        };
+        let (let_go, held) = channel::<()>();
+        let mut driver = spawn_blocking(move || held.recv().is_ok());
+        let limit = Duration::from_millis(1);
+        let (came, ()) =
+            tokio::join!(supervisor.wait_for_driver(&mut driver, limit, "start"), async {
+                let hangs = seen.wait_for(|status| status.hangs).await.unwrap();
+                assert!(hangs.problem.as_ref().unwrap().contains("does not start"));
+                drop(hangs);
+                let_go.send(()).unwrap();
+            });
+        assert!(came.unwrap().unwrap());
+        assert!(!supervisor.status.borrow().hangs);
+
+        let (_let_go, held) = channel::<()>();
+        let mut driver = spawn_blocking(move || held.recv_timeout(Duration::from_secs(1)).is_ok());
+        supervisor.cancel.cancel();
+        assert!(supervisor.wait_for_driver(&mut driver, limit, "stop").await.is_none());
     }
 }

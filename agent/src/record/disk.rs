@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     RecordStatus,
     durable::{Durable, LastWritten},
-    files::video_part,
+    files::{self, video_part},
     growth::GrowthReports,
     notes::{Note, Notes},
     problem::Problem,
@@ -188,20 +188,18 @@ impl Disk {
         let Begin { slot, clip, message, frames, longest } = begin;
         self.end(slot, None);
         let (clip_id, started_at) = (clip.clip_id, clip.started_at);
+        if let Err(problem) = self.check_space() {
+            return self.refuse(slot, clip_id, problem, message);
+        }
         let indexed = self.runtime.block_on(self.context.store.begin_clip(clip, message.clone()));
         if let Err(error) = indexed {
-            self.report(clip_id, error.into());
-            self.fail(slot, clip_id);
-            if let Some(message) = message {
-                self.notes.write(Note::Tell(Box::new(message)));
-            }
-            return;
+            return self.refuse(slot, clip_id, error.into(), message);
         }
         let continuous = slot == Slot::Continuous;
         let sync_every = if continuous { CONTINUOUS_SYNC } else { Duration::ZERO };
-        let created = self.check_space().and_then(|()| {
-            let first = frames.first().ok_or_else(|| Problem::other("a clip without frames"))?;
-            let directory = &self.context.directory;
+        let directory = &self.context.directory;
+        let first = frames.first().ok_or_else(|| Problem::other("a clip without frames"));
+        let created = first.and_then(|first| {
             Ok(ClipFile::create(directory, clip_id, first, started_at, longest, sync_every)?)
         });
         match created {
@@ -222,6 +220,20 @@ impl Disk {
                     .write(Note::Gone { clip_id, reason: "it could not be written to the disk" });
             }
         }
+    }
+
+    /// A clip that is not begun is not in the index either: on a full disk there would be a failed one
+    /// every few seconds.
+    fn refuse(
+        &mut self,
+        slot: Slot,
+        clip_id: ClipId,
+        problem: Problem,
+        message: Option<EventMessage>,
+    ) {
+        self.report(clip_id, problem);
+        self.fail(slot, clip_id);
+        self.tell(message.map(|message| Box::new(EventMessage { clip_id: None, ..message })));
     }
 
     /// Every byte of footage passes here once, when it is safe.
@@ -303,6 +315,13 @@ impl Disk {
                 tracing::info!(clip.id = %clip_id, duration_ms, "a clip is complete");
             }
             Ok(None) => {
+                // At the next start a picture without its clip would be taken for a snapshot.
+                if let Some(taken) = ended.thumbnail
+                    && self.wait_for(taken).is_some()
+                {
+                    let picture = self.context.directory.join(files::picture_name(clip_id));
+                    drop(files::remove(&picture));
+                }
                 self.notes.write(Note::Gone { clip_id, reason: "it held no footage" });
                 self.tell(message);
             }

@@ -74,14 +74,16 @@ impl Camera {
 
     /// What the camera says next of a session, but for its figures, which come in between.
     pub(crate) async fn reply_to(&mut self, id: SessionId) -> Signal {
-        loop {
-            let reply = time::timeout(PATIENCE, self.replies.recv()).await.expect("a reply");
-            let (to, signal) = reply.unwrap();
-            if signal.session_id == id && signal.kind != SignalKind::Report {
-                assert_eq!(to, "replica-1");
-                return signal;
+        let reply = async {
+            loop {
+                let (to, signal) = self.replies.recv().await.unwrap();
+                if signal.session_id == id && signal.kind != SignalKind::Report {
+                    assert_eq!(to, "replica-1");
+                    return signal;
+                }
             }
-        }
+        };
+        time::timeout(PATIENCE, reply).await.expect("a reply")
     }
 
     /// A viewer that is answered.

@@ -1,5 +1,7 @@
 //! Commands on their whole way: API, relay, broker, camera, and back.
 
+use std::{fs, os::unix::net::UnixDatagram};
+
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -21,11 +23,30 @@ async fn online(relay: &Relay) -> (Home, RunningAgent, String) {
 #[tokio::test]
 async fn a_restart_is_acknowledged_after_it_and_keeps_the_process() {
     let Some(relay) = Relay::start().await else { return };
-    let (home, mut agent, camera) = online(&relay).await;
+    let home = Home::synthetic();
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let socket = UnixDatagram::bind(home.path("notify")).unwrap();
+    let mut agent = home.run_with(&[("NOTIFY_SOCKET", home.path("notify").as_os_str())]);
+    relay.until_online(&camera).await;
     relay.carried_out(&camera, json!({"kind": "restart", "expires_in_ms": 60_000})).await;
     assert_eq!(home.log().matches("starting name").count(), 2, "{}", home.log());
+    // systemd would kill the new run, which is the same process to it.
+    let told = told(&socket);
+    assert!(told.contains("READY=1") && !told.contains("STOPPING=1"), "{told}");
     agent.signal(Signal::TERM);
     assert_eq!(agent.wait(), Some(0));
+}
+
+/// What a supervisor has been told up to now.
+fn told(socket: &UnixDatagram) -> String {
+    socket.set_nonblocking(true).unwrap();
+    let mut told = String::new();
+    let mut message = [0; 256];
+    while let Ok(length) = socket.recv(&mut message) {
+        told.push_str(std::str::from_utf8(&message[..length]).unwrap());
+        told.push('\n');
+    }
+    told
 }
 
 #[tokio::test]
@@ -44,6 +65,23 @@ async fn what_an_owner_switches_outlives_a_restart() {
     relay.until_camera(&camera, "armed", json!(false)).await;
     relay.carried_out(&camera, json!({"kind": "privacy_off"})).await;
     relay.until_camera(&camera, "privacy", json!(false)).await;
+}
+
+#[tokio::test]
+async fn privacy_outlives_a_damaged_index() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, mut agent, camera) = online(&relay).await;
+    relay.carried_out(&camera, json!({"kind": "privacy_on"})).await;
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    let index = home.data_dir().join("agent.db");
+    fs::write(&index, vec![0xa5; 100_000]).unwrap();
+
+    let _agent = home.run();
+    home.wait_for_log("privacy=true");
+    assert!(index.with_extension("db.damaged").exists(), "{}", home.log());
+    relay.until_online(&camera).await;
+    relay.carried_out(&camera, json!({"kind": "privacy_off"})).await;
 }
 
 #[tokio::test]
@@ -143,8 +181,8 @@ async fn a_configuration_is_taken_told_and_kept_until_the_camera_is_reset() {
     // The camera lost its settings, and the relay does not believe that it still goes by them.
     agent.signal(Signal::TERM);
     assert_eq!(agent.wait(), Some(0));
-    for file in ["agent.db", "agent.db-wal", "agent.db-shm"] {
-        drop(std::fs::remove_file(home.data_dir().join(file)));
+    for file in ["agent.db", "agent.db-wal", "agent.db-shm", "owner.json"] {
+        drop(fs::remove_file(home.data_dir().join(file)));
     }
     let _agent = home.run();
     until_configured(&relay, &camera, "motion_zones", json!([])).await;

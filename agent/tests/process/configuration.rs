@@ -3,6 +3,8 @@
 
 use std::{fs, process::Command};
 
+use rustix::process::Signal;
+
 use crate::support::{Home, agent, output};
 
 /// The one line that a refused configuration gives.
@@ -32,10 +34,16 @@ fn an_unknown_key_is_refused_with_the_known_ones() {
 }
 
 #[test]
-fn a_missing_device_is_refused_with_its_name() {
+fn a_missing_device_is_named_and_a_running_agent_waits_for_it() {
     let home = Home::with_config("[source]\ndevice = \"/dev/video-none\"\n");
-    let line = refusal(&mut home.command("run"));
+    let line = refusal(&mut home.command("check"));
     assert_names(&line, &["source.device", "/dev/video-none", "auto"]);
+
+    let mut agent = home.run();
+    home.wait_for_log("the camera does not see");
+    assert_names(&home.log(), &["source.device", "/dev/video-none"]);
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
 }
 
 #[test]
