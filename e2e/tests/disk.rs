@@ -185,7 +185,7 @@ async fn health(stack: &Stack, what: &str, fits: impl Fn(&Value) -> bool) -> Res
 #[tokio::test]
 async fn a_clip_deleted_behind_the_agents_back_is_noticed_and_reported() -> Result<()> {
     Scenario::run("clip_deleted", |directory| async move {
-        let settings = Settings { max_clip_s: 5, ..quiet() };
+        let settings = Settings { max_clip_s: 15, ..quiet() };
         let mut stack = Stack::start(&directory, &settings).await?;
         let recording = stack.owner.command_done(&stack.camera_id, "record_start", json!({}));
         let clip_id = text(&recording.await?, "clip_id").context("a recording without its clip")?;

@@ -76,7 +76,7 @@ async fn a_smashed_camera_leaves_all_but_seconds_and_the_rest_comes_once_when_it
         let left = Duration::from_secs_f64(facts.duration_s);
         let lost = Duration::from_millis(lived_ms).saturating_sub(left);
         ensure!(lost <= Duration::from_secs(5), "{lost:?} are lost of {lived_ms} ms: {facts:?}");
-        ensure!(facts.longest_gap_s < 0.5, "{facts:?}");
+        ensure!(facts.longest_gap_s < 1.5, "{facts:?}");
 
         stack.agent.start()?;
         let whole = wait::until("the clip is complete", MINUTE, async || {
@@ -121,7 +121,9 @@ async fn segments_fetched(page: &Page) -> Result<usize> {
 #[tokio::test]
 async fn a_person_watches_a_clip_that_grows_seeks_in_it_and_downloads_it() -> Result<()> {
     Scenario::run("growing_watched", |directory| async move {
-        let stack = Stack::start(&directory, &quiet()).await?;
+        // It grows for as long as this takes.
+        let settings = Settings { max_clip_s: 300, ..quiet() };
+        let stack = Stack::start(&directory, &settings).await?;
         let clip_id = begin_recording(&stack).await?;
         has_arrived(&stack, &clip_id, 4_000).await?;
         let browser = Browser::start(&directory).await?;
@@ -156,7 +158,7 @@ async fn a_person_watches_a_clip_that_grows_seeks_in_it_and_downloads_it() -> Re
         ensure!(name.starts_with("front door 20"), "{name}");
         let facts = Footage::probe(&file)?;
         ensure!((facts.duration_s - whole_s).abs() < 0.5, "{facts:?} of {whole_s} s");
-        ensure!(facts.longest_gap_s < 0.5, "{facts:?}");
+        ensure!(facts.longest_gap_s < 1.5, "{facts:?}");
         let complaints = page.console();
         let broken = complaints.iter().any(|line| line.contains("Content Security Policy"));
         ensure!(!broken, "{complaints:?}");

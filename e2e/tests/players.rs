@@ -92,12 +92,11 @@ async fn eyevinn_s_webrtc_player_plays_on_a_page_of_another_origin() -> Result<(
             [videoWidth, videoHeight, totalVideoFrames])(\
             document.querySelector('video'), \
             document.querySelector('video').getVideoPlaybackQuality())";
-        let seen = wait::until("the player shows 30 frames", SOON, async || {
-            let seen: [u32; 3] = page.evaluate(picture).await?;
-            Ok((seen[2] >= 30).then_some(seen))
+        wait::until_true("the player shows 30 frames, the last ones whole", SOON, async || {
+            let [width, height, frames]: [u32; 3] = page.evaluate(picture).await?;
+            Ok(frames >= 30 && (width, height) == (640, 360))
         })
         .await?;
-        ensure!(seen[..2] == [640, 360], "{seen:?}");
         page.evaluate::<Value>("window.player.unload().then(() => null)").await?;
         let live = stack.owner.get(&stack.camera_path("live")).await?.expect(200)?.json();
         ensure!(live["items"][0]["state"] == "completed", "it hangs up by DELETE: {live}");
