@@ -18,6 +18,7 @@ export class LiveList {
   #options;
   #items = new Map();
   #cursor;
+  #loaded = false;
   #body = element("div", {});
   #more = element("button", { class: "button more", type: "button", hidden: true }, "Show older");
 
@@ -27,16 +28,31 @@ export class LiveList {
     this.#more.addEventListener("click", () => this.#loadOlder());
   }
 
-  /** Fetches the newest page anew; what was loaded further down stays. */
+  /** Fetches the newest page anew; what was loaded further down stays, unless something between the two is missing. */
   async reload() {
     const { fetchPage, signal } = this.#options;
     try {
       const page = await fetchPage({ limit: PAGE_LENGTH }, signal);
-      if (this.#items.size === 0) this.#cursor = page.next_cursor;
+      if (!this.#joins(page)) this.#beginWith(page);
       this.#take(page.items);
     } catch (error) {
       if (!signal.aborted) this.#body.replaceChildren(failure(error, () => this.reload()));
     }
+  }
+
+  /** Whether there can be nothing between the page and what was loaded before. */
+  #joins({ items, next_cursor: more }) {
+    return this.#loaded && (!more || this.#items.has(this.#options.key(items.at(-1))));
+  }
+
+  /** What lies below the page comes with the pages after it; what is above it was told meanwhile. */
+  #beginWith({ items, next_cursor: cursor }) {
+    const oldest = items.at(-1)?.started_at ?? 0;
+    for (const [key, { started_at: startedAt }] of this.#items) {
+      if (startedAt < oldest) this.#items.delete(key);
+    }
+    this.#cursor = cursor;
+    this.#loaded = true;
   }
 
   /** One item is new, or has changed. */
@@ -56,8 +72,11 @@ export class LiveList {
 
   async #loadOlder() {
     this.#more.disabled = true;
+    const cursor = this.#cursor;
     try {
-      const page = await this.#options.fetchPage({ limit: PAGE_LENGTH, cursor: this.#cursor }, this.#options.signal);
+      const page = await this.#options.fetchPage({ limit: PAGE_LENGTH, cursor }, this.#options.signal);
+      // The list began anew meanwhile: this page is further down.
+      if (this.#cursor !== cursor) return;
       this.#cursor = page.next_cursor;
       this.#take(page.items);
     } catch (error) {
