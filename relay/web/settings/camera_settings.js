@@ -34,6 +34,9 @@ export async function show({ root, parameters, signal }) {
 
 class SettingsPage {
   #camera;
+  /** What the camera goes by, as far as this page knows, in the form in which the panels give it. */
+  #base = {};
+  #sending = false;
   #signal;
   #sensitivity = element("input", { type: "range", min: 0, max: 100, step: 5, class: "range", "data-testid": "motion-sensitivity" });
   #level = element("output", {});
@@ -76,7 +79,23 @@ class SettingsPage {
     this.#zones.show(configuration);
     this.#schedule.show(configuration);
     this.#recording.show(configuration);
-    this.#setUnsaved(false);
+    this.#base = this.#value();
+    this.#tellUnsaved();
+  }
+
+  #value() {
+    return {
+      motion_sensitivity: Number(this.#sensitivity.value) / 100,
+      ...this.#zones.value(),
+      ...this.#schedule.value(),
+      ...this.#recording.value(),
+    };
+  }
+
+  /** What was changed here; the camera leaves the rest as it is, which somebody else may have set meanwhile. */
+  #changes() {
+    const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(this.#base[name]);
+    return Object.fromEntries(Object.entries(this.#value()).filter(differs));
   }
 
   #tellLevel() {
@@ -84,13 +103,15 @@ class SettingsPage {
   }
 
   #edited() {
-    this.#setUnsaved(true);
-    this.#outcome.replaceChildren();
+    this.#tellUnsaved();
+    if (!this.#sending) this.#outcome.replaceChildren();
   }
 
-  #setUnsaved(unsaved) {
-    this.#save.disabled = !unsaved;
+  #tellUnsaved() {
+    const unsaved = Object.keys(this.#changes()).length > 0;
+    this.#save.disabled = this.#sending || !unsaved;
     this.#save.dataset.state = unsaved ? "unsaved" : "saved";
+    return unsaved;
   }
 
   async #send() {
@@ -99,22 +120,22 @@ class SettingsPage {
       this.#outcome.replaceChildren(notice("bad", problem));
       return;
     }
-    const settings = {
-      motion_sensitivity: Number(this.#sensitivity.value) / 100,
-      ...this.#zones.value(),
-      ...this.#schedule.value(),
-      ...this.#recording.value(),
-    };
-    this.#save.disabled = true;
+    const changes = this.#changes();
+    this.#sending = true;
+    this.#tellUnsaved();
     this.#outcome.replaceChildren(notice("info", "Sent to the camera…"));
     try {
-      const command = await runCommand(this.#camera.camera_id, "configure", settings, this.#signal);
+      const command = await runCommand(this.#camera.camera_id, "configure", changes, this.#signal);
       const done = command.state === "acked";
-      this.#setUnsaved(!done);
-      this.#outcome.replaceChildren(notice(done ? "good" : "bad", done ? "Saved on the camera." : outcomeText(command)));
+      if (done) this.#base = { ...this.#base, ...changes };
+      this.#sending = false;
+      const unsaved = this.#tellUnsaved();
+      const saved = unsaved ? "Saved on the camera, but for what was changed since." : "Saved on the camera.";
+      this.#outcome.replaceChildren(notice(done ? "good" : "bad", done ? saved : outcomeText(command)));
     } catch (error) {
       if (this.#signal.aborted) return;
-      this.#setUnsaved(true);
+      this.#sending = false;
+      this.#tellUnsaved();
       this.#outcome.replaceChildren(failure(error, () => this.#send()));
     }
   }
