@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Scene, Settings, Source},
+    api::Api,
     browser::{Browser, Page},
+    relay::{Place, Ports, Relay},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
 };
@@ -161,4 +163,74 @@ async fn a_restarted_relay_does_not_strand_an_open_app() -> Result<()> {
         page.text(&id("camera-name")).await.map(drop).context("the page is gone")
     })
     .await
+}
+
+#[tokio::test]
+async fn a_pairing_code_outlives_a_bad_network_and_is_taken_back_by_whoever_leaves() -> Result<()> {
+    Scenario::run("app_pairing", |directory| async move {
+        let relay = Relay::start(&directory, Place::loopback(Ports::free()?)).await?;
+        let (owner, _) = relay.api()?.register(EMAIL, PASSWORD).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&relay.url()).await?;
+        sign_in(&page).await?;
+
+        page.tap(&id("add-camera")).await?;
+        lose_the_next_question_after_a_pairing(&page).await?;
+        page.tap(&id("pair-start")).await?;
+        page.shows(&id("pair-code"), SOON).await?;
+        let code = page.text(&id("pair-code")).await?;
+        wait::until_true("the page asks again after a question was lost", SOON, async || {
+            page.evaluate("window.pairings.lost === 1 && window.pairings.answered > 0").await
+        })
+        .await?;
+        ensure!(page.text(&id("pair-code")).await? == code, "the code is gone");
+        page.screenshot("1-code").await?;
+
+        let abandoned: String = page.evaluate("window.pairings.pairing").await?;
+        page.tap(&id("tab-cameras")).await?;
+        wait::until_true("the abandoned pairing is closed", SOON, async || {
+            Ok(pairing_status(&owner, &abandoned).await? == 404)
+        })
+        .await?;
+
+        // Whoever has the file needs no page.
+        page.tap(&id("add-camera")).await?;
+        page.tap(&id("pair-start")).await?;
+        page.save_into(&directory).await?;
+        page.tap(&id("pair-download")).await?;
+        wait::until_true("the page asks for the new pairing", SOON, async || {
+            Ok(page.evaluate::<String>("window.pairings.pairing").await? != abandoned)
+        })
+        .await?;
+        let kept: String = page.evaluate("window.pairings.pairing").await?;
+        page.tap(&id("tab-cameras")).await?;
+        page.shows(&id("camera-list"), SOON).await?;
+        let closed: u32 = page.evaluate("window.pairings.closed").await?;
+        ensure!(closed == 1, "{closed} pairings were closed");
+        ensure!(pairing_status(&owner, &kept).await? == 200, "the file's pairing is closed");
+        Ok(())
+    })
+    .await
+}
+
+/// One is lost on the way; of the others it is kept which pairing they were for.
+async fn lose_the_next_question_after_a_pairing(page: &Page) -> Result<()> {
+    page.evaluate::<bool>(
+        "(() => { const { fetch } = window; \
+         const told = { lost: 0, answered: 0, closed: 0, pairing: '' }; window.pairings = told; \
+         window.fetch = async (path, options) => { \
+         const [, pairing] = /\\/pairings\\/(.+)$/.exec(path) ?? []; \
+         if (pairing === undefined) return fetch(path, options); \
+         if (options.method === 'DELETE') { told.closed += 1; return fetch(path, options); } \
+         told.pairing = pairing; \
+         if (told.lost === 0) { told.lost += 1; throw new TypeError('a bad network'); } \
+         const answer = await fetch(path, options); told.answered += 1; return answer; }; \
+         return true; })()",
+    )
+    .await
+    .map(drop)
+}
+
+async fn pairing_status(owner: &Api, pairing_id: &str) -> Result<u16> {
+    Ok(owner.get(&format!("pairings/{pairing_id}")).await?.status.as_u16())
 }
