@@ -36,6 +36,7 @@ async fn the_app_s_pure_pieces_decide_as_they_should() -> Result<()> {
         a_week_is_the_same_as_a_grid_and_as_periods(&page).await?;
         rtp_times_tell_when_pictures_were_captured(&page).await?;
         times_read_as_people_read_them(&page).await?;
+        a_connection_that_nobody_answers_is_given_up(&page).await?;
         lists_show_everything_whenever_it_comes(&page).await
     })
     .await
@@ -192,4 +193,33 @@ async fn lists_show_everything_whenever_it_comes(page: &Page) -> Result<()> {
          await list.reload(); return shown();",
     );
     assert_gives(page, "parts/list.js", &blinked, all(130)).await
+}
+
+/// The first ticket never comes, the first socket never opens: each time, another is asked for.
+async fn a_connection_that_nobody_answers_is_given_up(page: &Page) -> Result<()> {
+    let story = "(async () => { \
+        const { fetch, WebSocket } = window; \
+        const silence = (_, { signal } = {}) => new Promise((_, reject) => \
+            signal?.addEventListener('abort', () => reject(signal.reason))); \
+        const ticket = async () => Response.json({ ticket: 'for-nobody' }); \
+        const sockets = []; \
+        const connected = (realtime) => new Promise((resolve) => { \
+            realtime.subscribe('open', () => resolve('connected'), new AbortController().signal); \
+            setTimeout(() => resolve('stranded'), 15_000); \
+            realtime.start(); \
+        }); \
+        class Socket extends EventTarget { \
+            constructor() { super(); sockets.push(this); \
+                if (sockets.length > 1) setTimeout(() => this.dispatchEvent(new Event('open'))); } \
+            send() {} close() {} \
+        } \
+        window.WebSocket = Socket; \
+        window.fetch = silence; \
+        const withoutTicket = connected(new module.Realtime()); \
+        window.fetch = ticket; \
+        const withoutAnswer = connected(new module.Realtime()); \
+        const found = await Promise.all([withoutTicket, withoutAnswer]); \
+        Object.assign(window, { fetch, WebSocket }); \
+        return found; })()";
+    assert_gives(page, "realtime.js", story, json!(["connected", "connected"])).await
 }
