@@ -1,5 +1,6 @@
 // One motion event, or one manual recording, as a row.
 
+import { api } from "../api.js";
 import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
 import { endWords, zoneWords } from "./event_words.js";
@@ -22,13 +23,18 @@ function unusualEnd(event) {
 /**
  * @param {object} event
  * @param {string} cameraName
+ * @param {Element} [before] the row of the same event as it was
  */
-export function eventRow(event, cameraName) {
+export function eventRow(event, cameraName, before) {
   const word = WORDS[event.kind] ?? "Event";
   const going = event.state === "started";
   const length = event.ended_at ? duration(event.ended_at - event.started_at) : null;
   const content = [
-    still(event.thumbnail_url, "", event.boxes),
+    still(event.thumbnail_url, {
+      boxes: event.boxes,
+      before,
+      renew: async () => (await api.event(event.event_id)).thumbnail_url,
+    }),
     element(
       "span",
       { class: "row-text" },

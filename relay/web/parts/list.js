@@ -10,7 +10,7 @@ const PAGE_LENGTH = 50;
  * @param {string} options.testid
  * @param {(query: object, signal: AbortSignal) => Promise<{items: object[], next_cursor?: string}>} options.fetchPage
  * @param {(item: object) => string} options.key
- * @param {(item: object) => HTMLElement} options.row
+ * @param {(item: object, before?: Element) => HTMLElement} options.row is given the row of the same item as it was
  * @param {{title: string, text: string}} options.empty
  * @param {AbortSignal} options.signal
  */
@@ -105,6 +105,7 @@ export class LiveList {
 
   #days(items) {
     const now = Date.now();
+    const before = new Map([...this.#body.querySelectorAll("[data-key]")].map((row) => [row.dataset.key, row]));
     const sections = [];
     let current = null;
     for (const item of items) {
@@ -113,8 +114,9 @@ export class LiveList {
         current = { day, list: element("ul", { class: "rows" }) };
         sections.push(element("section", {}, element("h2", { class: "day" }, day), current.list));
       }
-      const row = this.#options.row(item);
-      row.dataset.key = this.#options.key(item);
+      const key = this.#options.key(item);
+      const row = this.#options.row(item, before.get(key));
+      row.dataset.key = key;
       current.list.append(row);
     }
     return sections;
