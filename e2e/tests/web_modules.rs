@@ -36,6 +36,7 @@ async fn the_app_s_pure_pieces_decide_as_they_should() -> Result<()> {
         a_week_is_the_same_as_a_grid_and_as_periods(&page).await?;
         rtp_times_tell_when_pictures_were_captured(&page).await?;
         times_read_as_people_read_them(&page).await?;
+        a_recording_that_was_stopped_is_no_stopped_agent(&page).await?;
         a_connection_that_nobody_answers_is_given_up(&page).await?;
         lists_show_everything_whenever_it_comes(&page).await
     })
@@ -139,6 +140,13 @@ async fn times_read_as_people_read_them(page: &Page) -> Result<()> {
     let days = "(() => { const noon = new Date(2026, 2, 30, 12).getTime(); const hour = 3_600_000; \
                 return [module.dayName(noon - 11 * hour, noon), module.dayName(noon - 13 * hour, noon)]; })()";
     assert_gives(page, "format.js", days, json!(["Today", "Yesterday"])).await
+}
+
+async fn a_recording_that_was_stopped_is_no_stopped_agent(page: &Page) -> Result<()> {
+    let words = "['manual', 'motion'].map((kind) => \
+                 module.endWords({ kind, state: 'ended', reason: 'stopped' }))";
+    let expected = json!(["The recording was stopped", "The camera's agent was stopped"]);
+    assert_gives(page, "parts/event_words.js", words, expected).await
 }
 
 /// A list of the items 1 to `newest`, whose pages are what a relay gives of them.

@@ -14,9 +14,10 @@ export function withClip(event, { clip_id, thumbnail_url }) {
   return { ...event, clip_id, thumbnail_url: thumbnail_url ?? event.thumbnail_url };
 }
 
-/** That nothing moved any more needs no words. */
+/** That nothing moved any more needs no words, nor that a recording was stopped. */
 function unusualEnd(event) {
-  const words = event.reason === "still" ? null : endWords(event);
+  const usual = event.kind === "manual" ? "stopped" : "still";
+  const words = event.reason === usual ? null : endWords(event);
   return words && element("span", { class: "quiet whole", "data-testid": "event-end" }, words);
 }
 
