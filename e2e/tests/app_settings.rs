@@ -263,7 +263,24 @@ async fn what_two_people_set_at_once_and_what_is_set_while_it_is_sent_is_kept() 
         ensure!(told["privacy_masks"][0]["name"] == "window", "{told}");
         let sensitivity = told["motion_sensitivity"].as_f64().context("no sensitivity")?;
         ensure!((sensitivity - 0.8).abs() < 0.001, "{told}");
-        Ok(())
+
+        // Where both set the same, the later one is told, and loses nobody's mask.
+        page.tap(&id("mask-add")).await?;
+        page.tap(&id("settings-save")).await?;
+        page.shows(&id("settings-anew"), SOON).await?;
+        page.screenshot("2-overtaken").await?;
+        page.tap(&id("settings-anew")).await?;
+        wait::until_true("the other one's mask is shown", SOON, async || {
+            Ok(page.text("[data-testid=\"zone-chip\"]").await? == "window")
+        })
+        .await?;
+        page.tap(&id("mask-add")).await?;
+        save(&page).await?;
+        wait::until_true("both masks are there", SOON, async || {
+            let told = configuration(&stack).await?;
+            Ok(told["privacy_masks"].as_array().is_some_and(|masks| masks.len() == 2))
+        })
+        .await
     })
     .await
 }
