@@ -5,10 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Scene, Settings, Source},
+    api::Api,
     browser::{Browser, Page},
+    relay::{Place, Ports, Relay},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
 };
+use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -161,4 +164,162 @@ async fn a_restarted_relay_does_not_strand_an_open_app() -> Result<()> {
         page.text(&id("camera-name")).await.map(drop).context("the page is gone")
     })
     .await
+}
+
+#[tokio::test]
+async fn a_pairing_code_outlives_a_bad_network_and_is_taken_back_by_whoever_leaves() -> Result<()> {
+    Scenario::run("app_pairing", |directory| async move {
+        let relay = Relay::start(&directory, Place::loopback(Ports::free()?)).await?;
+        let (owner, _) = relay.api()?.register(EMAIL, PASSWORD).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&relay.url()).await?;
+        sign_in(&page).await?;
+
+        page.tap(&id("add-camera")).await?;
+        lose_the_next_question_after_a_pairing(&page).await?;
+        page.tap(&id("pair-start")).await?;
+        page.shows(&id("pair-code"), SOON).await?;
+        let code = page.text(&id("pair-code")).await?;
+        wait::until_true("the page asks again after a question was lost", SOON, async || {
+            page.evaluate("window.pairings.lost === 1 && window.pairings.answered > 0").await
+        })
+        .await?;
+        ensure!(page.text(&id("pair-code")).await? == code, "the code is gone");
+        page.screenshot("1-code").await?;
+
+        let abandoned: String = page.evaluate("window.pairings.pairing").await?;
+        page.tap(&id("tab-cameras")).await?;
+        wait::until_true("the abandoned pairing is closed", SOON, async || {
+            Ok(pairing_status(&owner, &abandoned).await? == 404)
+        })
+        .await?;
+
+        // Whoever has the file needs no page.
+        page.tap(&id("add-camera")).await?;
+        page.tap(&id("pair-start")).await?;
+        page.save_into(&directory).await?;
+        page.tap(&id("pair-download")).await?;
+        wait::until_true("the page asks for the new pairing", SOON, async || {
+            Ok(page.evaluate::<String>("window.pairings.pairing").await? != abandoned)
+        })
+        .await?;
+        let kept: String = page.evaluate("window.pairings.pairing").await?;
+        page.tap(&id("tab-cameras")).await?;
+        page.shows(&id("camera-list"), SOON).await?;
+        let closed: u32 = page.evaluate("window.pairings.closed").await?;
+        ensure!(closed == 1, "{closed} pairings were closed");
+        ensure!(pairing_status(&owner, &kept).await? == 200, "the file's pairing is closed");
+        Ok(())
+    })
+    .await
+}
+
+/// One is lost on the way; of the others it is kept which pairing they were for.
+async fn lose_the_next_question_after_a_pairing(page: &Page) -> Result<()> {
+    page.evaluate::<bool>(
+        "(() => { const { fetch } = window; \
+         const told = { lost: 0, answered: 0, closed: 0, pairing: '' }; window.pairings = told; \
+         window.fetch = async (path, options) => { \
+         const [, pairing] = /\\/pairings\\/(.+)$/.exec(path) ?? []; \
+         if (pairing === undefined) return fetch(path, options); \
+         if (options.method === 'DELETE') { told.closed += 1; return fetch(path, options); } \
+         told.pairing = pairing; \
+         if (told.lost === 0) { told.lost += 1; throw new TypeError('a bad network'); } \
+         const answer = await fetch(path, options); told.answered += 1; return answer; }; \
+         return true; })()",
+    )
+    .await
+    .map(drop)
+}
+
+async fn pairing_status(owner: &Api, pairing_id: &str) -> Result<u16> {
+    Ok(owner.get(&format!("pairings/{pairing_id}")).await?.status.as_u16())
+}
+
+#[tokio::test]
+async fn pictures_stay_through_news_and_come_back_when_their_address_has_run_out() -> Result<()> {
+    Scenario::run("app_pictures", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        record(&stack).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        sign_in(&page).await?;
+
+        let card = "[data-testid=\"camera-card\"]";
+        has_picture(&page, card).await?;
+        page.screenshot("1-cameras").await?;
+        mark_picture(&page, card).await?;
+        let renamed = json!({ "name": "back yard" });
+        let path = format!("cameras/{}", stack.camera_id);
+        stack.owner.patch(&path, renamed).await?.expect(200)?;
+        wait::until_true("the card has the new name", SOON, async || {
+            Ok(page.text(&id("camera-name")).await? == "back yard")
+        })
+        .await?;
+        ensure!(is_marked(&page, card).await?, "news of the camera made its picture anew");
+        let_address_run_out(&page, card).await?;
+        has_picture(&page, card).await?;
+        page.screenshot("2-renamed").await?;
+
+        page.tap(&id("tab-events")).await?;
+        let row = "[data-testid=\"event-row\"]:last-child";
+        has_picture(&page, row).await?;
+        mark_picture(&page, row).await?;
+        record(&stack).await?;
+        wait::until_true("another event is there", SOON, async || {
+            page.evaluate("document.querySelectorAll('[data-testid=\"event-row\"]').length > 1")
+                .await
+        })
+        .await?;
+        ensure!(is_marked(&page, row).await?, "news of another event made this one's picture anew");
+        let_address_run_out(&page, row).await?;
+        has_picture(&page, row).await?;
+        has_picture(&page, "[data-testid=\"event-row\"]").await?;
+        page.screenshot("3-events").await
+    })
+    .await
+}
+
+/// A short recording, with its picture.
+async fn record(stack: &Stack) -> Result<()> {
+    let before = pictures(&stack.owner).await?;
+    stack.owner.command_done(&stack.camera_id, "record_start", json!({})).await?;
+    stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
+    wait::until_true("the recording has a picture", SOON, async || {
+        Ok(pictures(&stack.owner).await? > before)
+    })
+    .await
+}
+
+async fn pictures(owner: &Api) -> Result<usize> {
+    let events = owner.list("events").await?;
+    Ok(events.iter().filter(|event| event["thumbnail_url"].is_string()).count())
+}
+
+async fn has_picture(page: &Page, place: &str) -> Result<()> {
+    wait::until_true(&format!("a picture in {place}"), SOON, async || {
+        let width = format!("document.querySelector('{place} img')?.naturalWidth ?? 0");
+        Ok(page.evaluate::<u32>(&width).await? > 0)
+    })
+    .await
+}
+
+async fn mark_picture(page: &Page, place: &str) -> Result<()> {
+    let mark = format!("document.querySelector('{place} img').dataset.marked = 'yes'");
+    page.evaluate::<String>(&mark).await.map(drop)
+}
+
+async fn is_marked(page: &Page, place: &str) -> Result<bool> {
+    page.evaluate(&format!("document.querySelector('{place} img')?.dataset.marked === 'yes'")).await
+}
+
+/// What the store says of an address after its time.
+async fn let_address_run_out(page: &Page, place: &str) -> Result<()> {
+    let script = format!(
+        "new Promise((resolve) => {{ const image = document.querySelector('{place} img'); \
+         image.addEventListener('error', () => resolve(true), {{ once: true }}); \
+         image.src = image.src.split('?')[0]; }})"
+    );
+    page.evaluate::<bool>(&script).await.map(drop)
 }

@@ -222,6 +222,82 @@ async fn a_person_sets_what_is_recorded_and_when() -> Result<()> {
     .await
 }
 
+#[tokio::test]
+async fn what_two_people_set_at_once_and_what_is_set_while_it_is_sent_is_kept() -> Result<()> {
+    Scenario::run("app_two_people", |directory| async move {
+        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
+        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        open_settings(&page).await?;
+
+        // Somebody else masks a window while this page is open.
+        let mask =
+            serde_json::json!({ "name": "window", "points": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.4]] });
+        let masks = serde_json::json!({ "privacy_masks": [mask] });
+        stack.owner.command_done(&stack.camera_id, "configure", masks).await?;
+        hold_news_of_commands(&page).await?;
+        set(&page, "motion-sensitivity", "80").await?;
+        page.tap(&id("settings-save")).await?;
+        wait::until_true("the settings are on their way", SOON, async || {
+            Ok(page.text(&id("settings-outcome")).await?.contains("Sent to the camera"))
+        })
+        .await?;
+        set(&page, "pre-roll", "11").await?;
+        page.evaluate::<bool>("(window.release(), true)").await?;
+        wait::until_true("the camera has taken them", SOON, async || {
+            Ok(page.text(&id("settings-outcome")).await?.contains("Saved on the camera"))
+        })
+        .await?;
+        page.screenshot("1-changed-meanwhile").await?;
+        page.shows(&format!("{}[data-state=\"unsaved\"]:enabled", id("settings-save")), SOON)
+            .await?;
+        save(&page).await?;
+        page.shows(&format!("{}[data-state=\"saved\"]", id("settings-save")), SOON).await?;
+
+        let told = wait::until("the camera tells what was set last", SOON, async || {
+            let told = configuration(&stack).await?;
+            Ok((told["pre_roll_s"] == 11).then_some(told))
+        })
+        .await?;
+        ensure!(told["privacy_masks"][0]["name"] == "window", "{told}");
+        let sensitivity = told["motion_sensitivity"].as_f64().context("no sensitivity")?;
+        ensure!((sensitivity - 0.8).abs() < 0.001, "{told}");
+
+        // Where both set the same, the later one is told, and loses nobody's mask.
+        page.tap(&id("mask-add")).await?;
+        page.tap(&id("settings-save")).await?;
+        page.shows(&id("settings-anew"), SOON).await?;
+        page.screenshot("2-overtaken").await?;
+        page.tap(&id("settings-anew")).await?;
+        wait::until_true("the other one's mask is shown", SOON, async || {
+            Ok(page.text("[data-testid=\"zone-chip\"]").await? == "window")
+        })
+        .await?;
+        page.tap(&id("mask-add")).await?;
+        save(&page).await?;
+        wait::until_true("both masks are there", SOON, async || {
+            let told = configuration(&stack).await?;
+            Ok(told["privacy_masks"].as_array().is_some_and(|masks| masks.len() == 2))
+        })
+        .await
+    })
+    .await
+}
+
+/// Until the page's `release()` it does not hear what became of a command.
+async fn hold_news_of_commands(page: &Page) -> Result<()> {
+    page.evaluate::<bool>(
+        "(() => { const { fetch } = window; \
+         const released = new Promise((resolve) => { window.release = resolve; }); \
+         window.fetch = async (path, options) => { \
+         if (String(path).includes('/commands/')) await released; \
+         return fetch(path, options); }; return true; })()",
+    )
+    .await
+    .map(drop)
+}
+
 async fn is_recording(stack: &Stack) -> Result<bool> {
     let health = stack.owner.get(&stack.camera_path("health")).await?.expect(200)?.json();
     Ok(health["recording"] == true)

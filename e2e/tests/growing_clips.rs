@@ -77,6 +77,11 @@ async fn a_smashed_camera_leaves_all_but_seconds_and_the_rest_comes_once_when_it
         let lost = Duration::from_millis(lived_ms).saturating_sub(left);
         ensure!(lost <= Duration::from_secs(5), "{lost:?} are lost of {lived_ms} ms: {facts:?}");
         ensure!(facts.longest_gap_s < 1.5, "{facts:?}");
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        open_clip(&page).await?;
+        page.shows("[data-testid=\"clip-truncated\"]", SOON).await?;
+        is_long(&page, facts.duration_s).await?;
 
         stack.agent.start()?;
         let whole = wait::until("the clip is complete", MINUTE, async || {
@@ -86,6 +91,9 @@ async fn a_smashed_camera_leaves_all_but_seconds_and_the_rest_comes_once_when_it
         .await?;
         let later = footage::examine(&stack.owner, &clip_id, &directory).await?;
         ensure!(later.duration_s >= facts.duration_s, "{facts:?}, then {later:?}");
+        // The page that showed what was left goes on to the rest.
+        is_long(&page, later.duration_s).await?;
+        seek(&page, later.duration_s - 0.1).await?;
         let held = whole["length"].as_u64().context("a clip without a length")?;
         let received = bytes_received(&stack).await?;
         // Nothing twice but the part that was on its way: 4 s of it at most.

@@ -35,7 +35,10 @@ async fn the_app_s_pure_pieces_decide_as_they_should() -> Result<()> {
         polygons_keep_their_shape_and_their_bounds(&page).await?;
         a_week_is_the_same_as_a_grid_and_as_periods(&page).await?;
         rtp_times_tell_when_pictures_were_captured(&page).await?;
-        times_read_as_people_read_them(&page).await
+        times_read_as_people_read_them(&page).await?;
+        a_recording_that_was_stopped_is_no_stopped_agent(&page).await?;
+        a_connection_that_nobody_answers_is_given_up(&page).await?;
+        lists_show_everything_whenever_it_comes(&page).await
     })
     .await
 }
@@ -137,4 +140,94 @@ async fn times_read_as_people_read_them(page: &Page) -> Result<()> {
     let days = "(() => { const noon = new Date(2026, 2, 30, 12).getTime(); const hour = 3_600_000; \
                 return [module.dayName(noon - 11 * hour, noon), module.dayName(noon - 13 * hour, noon)]; })()";
     assert_gives(page, "format.js", days, json!(["Today", "Yesterday"])).await
+}
+
+async fn a_recording_that_was_stopped_is_no_stopped_agent(page: &Page) -> Result<()> {
+    let words = "['manual', 'motion'].map((kind) => \
+                 module.endWords({ kind, state: 'ended', reason: 'stopped' }))";
+    let expected = json!(["The recording was stopped", "The camera's agent was stopped"]);
+    assert_gives(page, "parts/event_words.js", words, expected).await
+}
+
+/// A list of the items 1 to `newest`, whose pages are what a relay gives of them.
+const LIST: &str = "\
+    const next = () => new Promise((resolve) => setTimeout(resolve)); \
+    const item = (number) => ({ number, started_at: number * 1000 }); \
+    const listOf = (relay) => { \
+        const fetchPage = async ({ limit, cursor }) => { \
+            await relay.answers; \
+            const from = cursor ?? relay.newest; \
+            const numbers = [...Array(Math.min(limit, from)).keys()].map((index) => from - index); \
+            return { items: numbers.map(item), next_cursor: from > limit ? from - limit : undefined }; \
+        }; \
+        const row = ({ number }) => { \
+            const node = document.createElement('li'); node.textContent = number; return node; \
+        }; \
+        const list = new module.LiveList({ testid: 'list', fetchPage, row, \
+            key: ({ number }) => String(number), empty: { title: '', text: '' }, \
+            signal: new AbortController().signal }); \
+        const more = list.node.querySelector('button.more'); \
+        const older = async () => { \
+            for (let tap = 0; tap < 9 && !more.hidden; tap++) { more.click(); await next(); } \
+        }; \
+        const shown = () => [...list.node.querySelectorAll('li')].map((row) => Number(row.textContent)); \
+        return { list, older, shown }; \
+    };";
+
+async fn lists_show_everything_whenever_it_comes(page: &Page) -> Result<()> {
+    let story = |story: &str| format!("(async () => {{ {LIST} {story} }})()");
+    let all = |newest: u32| Value::from((1..=newest).rev().collect::<Vec<_>>());
+
+    let slept = story(
+        "const relay = { newest: 120 }; const { list, older, shown } = listOf(relay); \
+         await list.reload(); await older(); relay.newest = 300; list.put(item(300)); \
+         await list.reload(); const newest = shown(); await older(); \
+         return [newest, shown()];",
+    );
+    let newest = Value::from((251..=300_u32).rev().collect::<Vec<_>>());
+    assert_gives(page, "parts/list.js", &slept, json!([newest, all(300)])).await?;
+
+    let pushed_first = story(
+        "let answer; const relay = { newest: 70, answers: new Promise((it) => { answer = it; }) }; \
+         const { list, older, shown } = listOf(relay); const loaded = list.reload(); \
+         list.put(item(71)); relay.newest = 71; answer(); \
+         await loaded; await older(); return shown();",
+    );
+    assert_gives(page, "parts/list.js", &pushed_first, all(71)).await?;
+
+    let blinked = story(
+        "const relay = { newest: 120 }; const { list, older, shown } = listOf(relay); \
+         await list.reload(); await older(); relay.newest = 130; \
+         await list.reload(); return shown();",
+    );
+    assert_gives(page, "parts/list.js", &blinked, all(130)).await
+}
+
+/// The first ticket never comes, the first socket never opens: each time, another is asked for.
+async fn a_connection_that_nobody_answers_is_given_up(page: &Page) -> Result<()> {
+    let story = "(async () => { \
+        const { fetch, WebSocket } = window; \
+        const silence = (_, { signal } = {}) => new Promise((_, reject) => \
+            signal?.addEventListener('abort', () => reject(signal.reason))); \
+        const ticket = async () => Response.json({ ticket: 'for-nobody' }); \
+        const sockets = []; \
+        const connected = (realtime) => new Promise((resolve) => { \
+            realtime.subscribe('open', () => resolve('connected'), new AbortController().signal); \
+            setTimeout(() => resolve('stranded'), 15_000); \
+            realtime.start(); \
+        }); \
+        class Socket extends EventTarget { \
+            constructor() { super(); sockets.push(this); \
+                if (sockets.length > 1) setTimeout(() => this.dispatchEvent(new Event('open'))); } \
+            send() {} close() {} \
+        } \
+        window.WebSocket = Socket; \
+        window.fetch = silence; \
+        const withoutTicket = connected(new module.Realtime()); \
+        window.fetch = ticket; \
+        const withoutAnswer = connected(new module.Realtime()); \
+        const found = await Promise.all([withoutTicket, withoutAnswer]); \
+        Object.assign(window, { fetch, WebSocket }); \
+        return found; })()";
+    assert_gives(page, "realtime.js", story, json!(["connected", "connected"])).await
 }

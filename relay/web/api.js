@@ -2,6 +2,11 @@
 
 const ROOT = "/api/v1";
 
+/** Enough for a slow network; what has no answer by then was lost on the way, which nobody tells the browser. */
+const PATIENCE_MS = 20_000;
+/** The message socket is to be back soon, and asks again by itself. */
+const TICKET_PATIENCE_MS = 10_000;
+
 /** An answer that is not a success, or none at all (`code` "unreachable"). */
 export class Problem extends Error {
   constructor({ code, status, message }) {
@@ -25,8 +30,7 @@ export async function send(path, options = {}) {
   try {
     response = await fetch(ROOT + path, { cache: "no-store", ...options });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Problem({ code: "unreachable", status: 0, message: "The relay cannot be reached. Check your connection." });
+    throw unreachable(error);
   }
   if (response.ok) return response;
   // With `redirect: "manual"`; a page is not told where to.
@@ -34,6 +38,11 @@ export async function send(path, options = {}) {
   const problem = await problemFrom(response);
   if (problem.status === 401 && problem.code !== "invalid_credentials") unauthorized.dispatchEvent(new Event("unauthorized"));
   throw problem;
+}
+
+function unreachable(error) {
+  if (error.name === "AbortError") return error;
+  return new Problem({ code: "unreachable", status: 0, message: "The relay cannot be reached. Check your connection." });
 }
 
 /** Reads the body of a failed answer; a proxy's HTML page becomes a sentence too. */
@@ -44,15 +53,21 @@ export async function problemFrom(response) {
   return new Problem({ code, status: response.status, message });
 }
 
-async function get(path, signal) {
-  return (await send(path, { signal })).json();
+function get(path, signal) {
+  return call("GET", path, undefined, signal);
 }
 
-async function call(method, path, body, signal) {
+async function call(method, path, body, signal, patienceMs = PATIENCE_MS) {
+  const limit = AbortSignal.timeout(patienceMs);
   const headers = body === undefined ? {} : { "content-type": "application/json" };
   const text = body === undefined ? undefined : JSON.stringify(body);
-  const response = await send(path, { method, headers, body: text, signal });
-  return response.status === 204 ? null : response.json();
+  // Browsers from before 2024 cannot join two: what the caller may end has no limit there.
+  const ends = signal && AbortSignal.any ? AbortSignal.any([signal, limit]) : (signal ?? limit);
+  const response = await send(path, { method, headers, body: text, signal: ends });
+  if (response.status === 204) return null;
+  return response.json().catch((error) => {
+    throw unreachable(error);
+  });
 }
 
 /** A query string of the given values, without those that are absent. */
@@ -98,7 +113,7 @@ export const api = {
   revokeShare: (shareId) => call("DELETE", `/shares/${id(shareId)}`),
   openShare: (token, after, signal) => call("POST", "/shares/open", { token, after }, signal),
 
-  socketTicket: () => call("POST", "/ws/tickets"),
+  socketTicket: () => call("POST", "/ws/tickets", undefined, undefined, TICKET_PATIENCE_MS),
 };
 
 /** Where the message socket is, for a ticket that works once. */

@@ -4,6 +4,8 @@ import { api, socketUrl } from "./api.js";
 import { Backoff } from "./backoff.js";
 
 const PING_EVERY_MS = 20_000;
+/** For a socket to open, which a network that swallows packets never lets it. */
+const OPEN_LIMIT_MS = 10_000;
 /** Two pings without any answer: the connection is dead, whatever the browser thinks. */
 const SILENCE_LIMIT_MS = 45_000;
 
@@ -20,6 +22,7 @@ export class Realtime {
   #socket = null;
   #waiting = null;
   #pinging = null;
+  #opening = null;
   #heardAt = 0;
 
   constructor() {
@@ -64,12 +67,15 @@ export class Realtime {
   #open(ticket) {
     const socket = new WebSocket(socketUrl(ticket));
     this.#socket = socket;
+    this.#opening = setTimeout(() => this.#closed(socket), OPEN_LIMIT_MS);
     socket.addEventListener("open", () => this.#opened(socket));
     socket.addEventListener("message", ({ data }) => this.#received(data));
     socket.addEventListener("close", () => this.#closed(socket));
   }
 
   #opened(socket) {
+    if (socket !== this.#socket) return;
+    clearTimeout(this.#opening);
     this.#backoff.connected(performance.now());
     this.#heardAt = performance.now();
     this.#pinging = setInterval(() => {
@@ -97,6 +103,7 @@ export class Realtime {
 
   #drop(socket) {
     this.#socket = null;
+    clearTimeout(this.#opening);
     clearInterval(this.#pinging);
     socket.close();
   }

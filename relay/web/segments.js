@@ -113,6 +113,12 @@ export class SegmentPlayer {
     }
   }
 
+  /** The clip has changed: what was its end may not be it any more. */
+  reopen() {
+    this.#ended = false;
+    return this.grew();
+  }
+
   close() {
     this.#abort.abort();
     if (this.#objectUrl !== null) URL.revokeObjectURL(this.#objectUrl);
@@ -170,10 +176,19 @@ export class SegmentPlayer {
     const total = this.#segments.at(-1)?.endS ?? 0;
     const current = this.#source.duration;
     // The initialisation segment alone makes it endless.
-    if (this.#source.readyState === "open" && (!Number.isFinite(current) || current < total)) {
-      await settled(this.#buffer);
-      this.#source.duration = total;
+    if (Number.isFinite(current) && current >= total) return;
+    await settled(this.#buffer);
+    if (this.#source.readyState === "ended" && !this.#isAllThere()) {
+      // Opens the source again, and changes nothing else.
+      this.#buffer.timestampOffset = 0;
     }
+    if (this.#source.readyState === "open") this.#source.duration = total;
+  }
+
+  /** Whether the last segment is in the buffer; before it, some that nobody watches may be missing. */
+  #isAllThere() {
+    const last = this.#segments.at(-1);
+    return last !== undefined && this.#appended.has(last.index);
   }
 
   async #forgetBehind(positionS) {
@@ -185,9 +200,7 @@ export class SegmentPlayer {
   }
 
   #endWhenAllIsThere() {
-    const last = this.#segments.at(-1);
-    const isComplete = this.#ended && last !== undefined && this.#appended.has(last.index);
-    if (isComplete && this.#source.readyState === "open") this.#source.endOfStream();
+    if (this.#ended && this.#isAllThere() && this.#source.readyState === "open") this.#source.endOfStream();
   }
 
   async #fetch(part) {

@@ -29,8 +29,11 @@ export class ClipPlayer {
   }
 
   update(clip) {
+    const changed = clip.state !== this.#clip.state || clip.duration_ms !== this.#clip.duration_ms;
     this.#clip = clip;
-    if (this.#segments !== null) this.#segments.grew();
+    // Also one that was over goes on when its camera is back.
+    if (this.#segments !== null && changed) this.#segments.reopen();
+    else if (this.#segments !== null) this.#segments.grew();
     else if (this.#video !== null) return;
     else if (isPlayable(clip)) this.#open(0);
     else this.#stage.replaceChildren(this.#notYet());

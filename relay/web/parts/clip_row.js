@@ -1,5 +1,6 @@
 // One clip or snapshot as a row.
 
+import { api } from "../api.js";
 import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
 import { still } from "./still.js";
@@ -11,11 +12,18 @@ export function clipTitle({ kind }) {
   return kind === "snapshot" ? "Snapshot" : "Clip";
 }
 
+/** The picture of a clip, if it has one, in what was drawn before. */
+export function clipStill(clip, before) {
+  const renew = async () => (await api.clip(clip.clip_id)).thumbnail_url;
+  return still(clip?.thumbnail_url, { before, renew });
+}
+
 /**
  * @param {object} clip
  * @param {string} cameraName
+ * @param {Element} [before] the row of the same clip as it was
  */
-export function clipRow(clip, cameraName) {
+export function clipRow(clip, cameraName, before) {
   const length = clip.kind === "clip" && clip.duration_ms ? duration(clip.duration_ms) : "";
   return element(
     "li",
@@ -23,7 +31,7 @@ export function clipRow(clip, cameraName) {
     element(
       "a",
       { class: "row", href: `/clips/${clip.clip_id}` },
-      still(clip.thumbnail_url),
+      clipStill(clip, before),
       element(
         "span",
         { class: "row-text" },

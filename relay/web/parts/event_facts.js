@@ -17,7 +17,7 @@ export function eventFacts(event) {
     "section",
     { class: "card", "data-testid": "event-facts", dataset: { reason: event.reason ?? "" } },
     element("h2", {}, "What moved"),
-    event.thumbnail_url ? still(event.thumbnail_url, "Where it moved, when it began", event.boxes) : null,
+    event.thumbnail_url ? still(event.thumbnail_url, { text: "Where it moved, when it began", boxes: event.boxes }) : null,
     element("dl", { class: "facts" }, ...known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
   );
 }

@@ -1,5 +1,6 @@
 // One motion event, or one manual recording, as a row.
 
+import { api } from "../api.js";
 import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
 import { endWords, zoneWords } from "./event_words.js";
@@ -13,22 +14,28 @@ export function withClip(event, { clip_id, thumbnail_url }) {
   return { ...event, clip_id, thumbnail_url: thumbnail_url ?? event.thumbnail_url };
 }
 
-/** That nothing moved any more needs no words. */
+/** That nothing moved any more needs no words, nor that a recording was stopped. */
 function unusualEnd(event) {
-  const words = event.reason === "still" ? null : endWords(event);
+  const usual = event.kind === "manual" ? "stopped" : "still";
+  const words = event.reason === usual ? null : endWords(event);
   return words && element("span", { class: "quiet whole", "data-testid": "event-end" }, words);
 }
 
 /**
  * @param {object} event
  * @param {string} cameraName
+ * @param {Element} [before] the row of the same event as it was
  */
-export function eventRow(event, cameraName) {
+export function eventRow(event, cameraName, before) {
   const word = WORDS[event.kind] ?? "Event";
   const going = event.state === "started";
   const length = event.ended_at ? duration(event.ended_at - event.started_at) : null;
   const content = [
-    still(event.thumbnail_url, "", event.boxes),
+    still(event.thumbnail_url, {
+      boxes: event.boxes,
+      before,
+      renew: async () => (await api.event(event.event_id)).thumbnail_url,
+    }),
     element(
       "span",
       { class: "row-text" },

@@ -12,8 +12,10 @@ const REASONS = {
 };
 
 /** Why an event ended, as a person would say it; null while it goes on. */
-export function endWords({ state, reason }) {
+export function endWords({ kind, state, reason }) {
   if (state !== "ended" || !reason) return null;
+  // By the camera's agent or by whoever had begun it.
+  if (kind === "manual" && reason === "stopped") return "The recording was stopped";
   return REASONS[reason] ?? reason;
 }
 

@@ -10,7 +10,7 @@ const PAGE_LENGTH = 50;
  * @param {string} options.testid
  * @param {(query: object, signal: AbortSignal) => Promise<{items: object[], next_cursor?: string}>} options.fetchPage
  * @param {(item: object) => string} options.key
- * @param {(item: object) => HTMLElement} options.row
+ * @param {(item: object, before?: Element) => HTMLElement} options.row is given the row of the same item as it was
  * @param {{title: string, text: string}} options.empty
  * @param {AbortSignal} options.signal
  */
@@ -18,6 +18,7 @@ export class LiveList {
   #options;
   #items = new Map();
   #cursor;
+  #loaded = false;
   #body = element("div", {});
   #more = element("button", { class: "button more", type: "button", hidden: true }, "Show older");
 
@@ -27,16 +28,31 @@ export class LiveList {
     this.#more.addEventListener("click", () => this.#loadOlder());
   }
 
-  /** Fetches the newest page anew; what was loaded further down stays. */
+  /** Fetches the newest page anew; what was loaded further down stays, unless something between the two is missing. */
   async reload() {
     const { fetchPage, signal } = this.#options;
     try {
       const page = await fetchPage({ limit: PAGE_LENGTH }, signal);
-      if (this.#items.size === 0) this.#cursor = page.next_cursor;
+      if (!this.#joins(page)) this.#beginWith(page);
       this.#take(page.items);
     } catch (error) {
       if (!signal.aborted) this.#body.replaceChildren(failure(error, () => this.reload()));
     }
+  }
+
+  /** Whether there can be nothing between the page and what was loaded before. */
+  #joins({ items, next_cursor: more }) {
+    return this.#loaded && (!more || this.#items.has(this.#options.key(items.at(-1))));
+  }
+
+  /** What lies below the page comes with the pages after it; what is above it was told meanwhile. */
+  #beginWith({ items, next_cursor: cursor }) {
+    const oldest = items.at(-1)?.started_at ?? 0;
+    for (const [key, { started_at: startedAt }] of this.#items) {
+      if (startedAt < oldest) this.#items.delete(key);
+    }
+    this.#cursor = cursor;
+    this.#loaded = true;
   }
 
   /** One item is new, or has changed. */
@@ -56,8 +72,11 @@ export class LiveList {
 
   async #loadOlder() {
     this.#more.disabled = true;
+    const cursor = this.#cursor;
     try {
-      const page = await this.#options.fetchPage({ limit: PAGE_LENGTH, cursor: this.#cursor }, this.#options.signal);
+      const page = await this.#options.fetchPage({ limit: PAGE_LENGTH, cursor }, this.#options.signal);
+      // The list began anew meanwhile: this page is further down.
+      if (this.#cursor !== cursor) return;
       this.#cursor = page.next_cursor;
       this.#take(page.items);
     } catch (error) {
@@ -86,6 +105,7 @@ export class LiveList {
 
   #days(items) {
     const now = Date.now();
+    const before = new Map([...this.#body.querySelectorAll("[data-key]")].map((row) => [row.dataset.key, row]));
     const sections = [];
     let current = null;
     for (const item of items) {
@@ -94,8 +114,9 @@ export class LiveList {
         current = { day, list: element("ul", { class: "rows" }) };
         sections.push(element("section", {}, element("h2", { class: "day" }, day), current.list));
       }
-      const row = this.#options.row(item);
-      row.dataset.key = this.#options.key(item);
+      const key = this.#options.key(item);
+      const row = this.#options.row(item, before.get(key));
+      row.dataset.key = key;
       current.list.append(row);
     }
     return sections;

@@ -5,17 +5,40 @@ import { element, icon } from "../dom.js";
 const CAMERA = "M4 7h11v10H4zM15 11l5-3v8l-5-3";
 const SVG = "http://www.w3.org/2000/svg";
 
+/** Of each frame: what it shows, and the last address if that led nowhere. */
+const frames = new WeakMap();
+
 /**
  * @param {string|null|undefined} url a presigned address, good for some minutes
- * @param {string} text what the picture shows; empty when the words beside it say so
- * @param {{x: number, y: number, width: number, height: number}[]} boxes where it moved, in
+ * @param {object} options
+ * @param {string} [options.text] what the picture shows; empty when the words beside it say so
+ * @param {{x: number, y: number, width: number, height: number}[]} [options.boxes] where it moved, in
  *   relative coordinates of the whole picture
+ * @param {Element|null} [options.before] what was drawn here before: its frame is taken over if it shows the same, as each
+ *   new address would fetch the same picture again
+ * @param {() => Promise<string|null|undefined>} [options.renew] gives another address, asked when the first has run out
  */
-export function still(url, text = "", boxes = []) {
+export function still(url, { text = "", boxes = [], before = null, renew = async () => null } = {}) {
+  const shows = JSON.stringify([url?.split("?")[0], boxes]);
+  const earlier = before?.querySelector(".still");
+  const known = frames.get(earlier);
+  if (known?.shows === shows && (known.lost === null || known.lost === url)) return earlier;
+
   const frame = element("span", { class: "still" }, icon(CAMERA));
+  const state = { shows, lost: null };
+  frames.set(frame, state);
   if (!url) return frame;
   const image = element("img", { src: url, alt: text, loading: "lazy", decoding: "async" });
-  image.addEventListener("error", () => image.remove(), { once: true });
+  const giveUp = () => {
+    state.lost = url;
+    image.remove();
+  };
+  image.addEventListener("error", async () => {
+    const fresh = await renew().catch(() => null);
+    image.addEventListener("error", giveUp, { once: true });
+    if (fresh) image.src = fresh;
+    else giveUp();
+  }, { once: true });
   if (boxes.length > 0) {
     image.addEventListener("load", () => frame.append(drawing(boxes, image.naturalWidth, image.naturalHeight)), { once: true });
   }

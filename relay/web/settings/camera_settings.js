@@ -34,6 +34,12 @@ export async function show({ root, parameters, signal }) {
 
 class SettingsPage {
   #camera;
+  /** What the camera goes by, as far as this page knows, in the form in which the panels give it. */
+  #base = {};
+  /** What the camera had told when it was shown, to notice what others change, and the fields that were saved from here since. */
+  #told = {};
+  #own = new Set();
+  #sending = false;
   #signal;
   #sensitivity = element("input", { type: "range", min: 0, max: 100, step: 5, class: "range", "data-testid": "motion-sensitivity" });
   #level = element("output", {});
@@ -76,21 +82,58 @@ class SettingsPage {
     this.#zones.show(configuration);
     this.#schedule.show(configuration);
     this.#recording.show(configuration);
-    this.#setUnsaved(false);
+    this.#told = configuration;
+    this.#own.clear();
+    this.#base = this.#value();
+    this.#tellUnsaved();
+  }
+
+  #value() {
+    return {
+      motion_sensitivity: Number(this.#sensitivity.value) / 100,
+      ...this.#zones.value(),
+      ...this.#schedule.value(),
+      ...this.#recording.value(),
+    };
+  }
+
+  /** What was changed here; the camera leaves the rest as it is, which somebody else may have set meanwhile. */
+  #changes() {
+    const differs = ([name, value]) => JSON.stringify(value) !== JSON.stringify(this.#base[name]);
+    return Object.fromEntries(Object.entries(this.#value()).filter(differs));
   }
 
   #tellLevel() {
     this.#level.value = `${this.#sensitivity.value} %`;
   }
 
-  #edited() {
-    this.#setUnsaved(true);
-    this.#outcome.replaceChildren();
+  /** Whether somebody else has set meanwhile what would be overwritten: a mask that one person drew is no other's to lose. */
+  async #isOvertaken(changes) {
+    const now = await api.configuration(this.#camera.camera_id, this.#signal);
+    return Object.keys(changes).some(
+      (name) => !this.#own.has(name) && JSON.stringify(now[name]) !== JSON.stringify(this.#told[name]),
+    );
   }
 
-  #setUnsaved(unsaved) {
-    this.#save.disabled = !unsaved;
+  async #showAnew() {
+    try {
+      this.#show(await api.configuration(this.#camera.camera_id, this.#signal));
+      this.#outcome.replaceChildren();
+    } catch (error) {
+      if (!this.#signal.aborted) this.#outcome.replaceChildren(failure(error, () => this.#showAnew()));
+    }
+  }
+
+  #edited() {
+    this.#tellUnsaved();
+    if (!this.#sending) this.#outcome.replaceChildren();
+  }
+
+  #tellUnsaved() {
+    const unsaved = Object.keys(this.#changes()).length > 0;
+    this.#save.disabled = this.#sending || !unsaved;
     this.#save.dataset.state = unsaved ? "unsaved" : "saved";
+    return unsaved;
   }
 
   async #send() {
@@ -99,24 +142,24 @@ class SettingsPage {
       this.#outcome.replaceChildren(notice("bad", problem));
       return;
     }
-    const settings = {
-      motion_sensitivity: Number(this.#sensitivity.value) / 100,
-      ...this.#zones.value(),
-      ...this.#schedule.value(),
-      ...this.#recording.value(),
-    };
-    this.#save.disabled = true;
+    this.#sending = true;
+    this.#tellUnsaved();
     this.#outcome.replaceChildren(notice("info", "Sent to the camera…"));
-    try {
-      const command = await runCommand(this.#camera.camera_id, "configure", settings, this.#signal);
-      const done = command.state === "acked";
-      this.#setUnsaved(!done);
-      this.#outcome.replaceChildren(notice(done ? "good" : "bad", done ? "Saved on the camera." : outcomeText(command)));
-    } catch (error) {
-      if (this.#signal.aborted) return;
-      this.#setUnsaved(true);
-      this.#outcome.replaceChildren(failure(error, () => this.#send()));
-    }
+    const outcome = await this.#deliver(this.#changes()).catch((error) => failure(error, () => this.#send()));
+    if (this.#signal.aborted) return;
+    this.#sending = false;
+    this.#tellUnsaved();
+    this.#outcome.replaceChildren(outcome);
+  }
+
+  /** Gives what there is to say of it. */
+  async #deliver(changes) {
+    if (await this.#isOvertaken(changes)) return overtaken(() => this.#showAnew());
+    const command = await runCommand(this.#camera.camera_id, "configure", changes, this.#signal);
+    if (command.state !== "acked") return notice("bad", outcomeText(command));
+    this.#base = { ...this.#base, ...changes };
+    for (const name of Object.keys(changes)) this.#own.add(name);
+    return notice("good", this.#tellUnsaved() ? "Saved on the camera, but for what was changed since." : "Saved on the camera.");
   }
 
   async #takePicture(button) {
@@ -130,6 +173,11 @@ class SettingsPage {
       button.disabled = false;
     }
   }
+}
+
+function overtaken(showAnew) {
+  const button = element("button", { class: "button", type: "button", "data-testid": "settings-anew", onclick: showAnew }, "Show theirs");
+  return notice("bad", "Somebody else has changed the same meanwhile. What you changed here is not saved.", button);
 }
 
 function section(title, ...content) {

@@ -81,7 +81,7 @@ function eventList(cameraId, heading, signal) {
     testid: "event-list",
     fetchPage: (page, abort) => api.events({ camera_id: cameraId, ...page }, abort),
     key: ({ event_id }) => event_id,
-    row: (event) => eventRow(event, heading.textContent),
+    row: (event, before) => eventRow(event, heading.textContent, before),
     empty: { title: "Nothing yet", text: "When something moves, it shows up here." },
     signal,
   });

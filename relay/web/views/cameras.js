@@ -1,15 +1,15 @@
 import { api } from "../api.js";
 import { element, emptyState } from "../dom.js";
-import { ageLabel, keepAges } from "../parts/age.js";
-import { statusBadge } from "../parts/status.js";
-import { still } from "../parts/still.js";
+import { keepAges } from "../parts/age.js";
+import { CameraCard } from "../parts/camera_card.js";
 import { realtime, sitesToInstallIn } from "../session.js";
 
 export async function show({ root, signal }) {
   const cameras = new Map();
   const latestClips = new Map();
+  const cards = new Map();
   const grid = element("ul", { class: "cards", "data-testid": "camera-list" });
-  const draw = () => drawCards(grid, [...cameras.values()], latestClips);
+  const draw = () => drawCards(grid, [...cameras.values()], latestClips, cards);
 
   async function load() {
     const { items } = await api.cameras(signal);
@@ -49,8 +49,7 @@ function addLink() {
   return element("a", { class: "button primary", href: "/pair", "data-testid": "add-camera" }, "Add a camera");
 }
 
-function drawCards(grid, cameras, latestClips) {
-  const focused = document.activeElement?.closest?.("[data-camera-id]")?.dataset.cameraId;
+function drawCards(grid, cameras, latestClips, cards) {
   cameras.sort((a, b) => a.name.localeCompare(b.name));
   if (cameras.length === 0) {
     grid.replaceChildren(
@@ -62,35 +61,16 @@ function drawCards(grid, cameras, latestClips) {
     );
     return;
   }
-  grid.replaceChildren(...cameras.map((camera) => card(camera, latestClips.get(camera.camera_id))));
-  if (focused) grid.querySelector(`[data-camera-id="${CSS.escape(focused)}"] a`)?.focus();
-}
-
-function card(camera, clip) {
-  return element(
-    "li",
-    {
-      class: "card camera-card",
-      "data-testid": "camera-card",
-      dataset: { cameraId: camera.camera_id, status: camera.status },
-    },
-    element(
-      "a",
-      { href: `/cameras/${camera.camera_id}` },
-      still(clip?.thumbnail_url),
-      element(
-        "span",
-        { class: "card-foot" },
-        element("strong", { "data-testid": "camera-name" }, camera.name),
-        statusBadge(camera),
-        element("span", { class: "quiet" }, latestNews(camera, clip)),
-      ),
-    ),
-  );
-}
-
-function latestNews(camera, clip) {
-  if (camera.status === "offline" && camera.last_seen_at) return ["Last seen ", ageLabel(camera.last_seen_at)];
-  if (clip) return ["Last clip ", ageLabel(clip.started_at)];
-  return camera.armed ? "Watching for motion" : "Disarmed";
+  const nodes = cameras.map((camera) => {
+    const { camera_id: cameraId } = camera;
+    if (!cards.has(cameraId)) cards.set(cameraId, new CameraCard(cameraId));
+    const card = cards.get(cameraId);
+    card.show(camera, latestClips.get(cameraId));
+    return card.node;
+  });
+  // What stays where it is keeps its picture, the keyboard's focus and the finger on it.
+  if (nodes.length === grid.children.length && nodes.every((node, at) => node === grid.children[at])) return;
+  const focused = document.activeElement;
+  grid.replaceChildren(...nodes);
+  if (grid.contains(focused)) focused.focus();
 }

@@ -11,7 +11,7 @@ export async function show({ root, signal }) {
     testid: "clip-list",
     fetchPage: (page, abort) => api.clips(page, abort),
     key: ({ clip_id }) => clip_id,
-    row: (clip) => clipRow(clip, nameOf(clip.camera_id)),
+    row: (clip, before) => clipRow(clip, nameOf(clip.camera_id), before),
     empty: { title: "No clips yet", text: "Events, recordings and snapshots arrive here by themselves." },
     signal,
   });

@@ -11,7 +11,7 @@ export async function show({ root, signal }) {
     testid: "event-list",
     fetchPage: (page, abort) => api.events(page, abort),
     key: ({ event_id }) => event_id,
-    row: (event) => eventRow(event, nameOf(event.camera_id)),
+    row: (event, before) => eventRow(event, nameOf(event.camera_id), before),
     empty: { title: "All quiet", text: "When something moves in front of a camera, it shows up here." },
     signal,
   });

@@ -47,17 +47,33 @@ async function begin(body, siteId, signal) {
   body.dataset.state = "opening";
   try {
     const pairing = await withOwnerKey(await api.openPairing(siteId));
-    const again = () => begin(body, siteId, signal);
-    const remaining = element("span", {});
-    const downloads = new AbortController();
-    signal.addEventListener("abort", () => downloads.abort());
-    body.dataset.state = "open";
-    body.replaceChildren(...ways(pairing, remaining, downloads.signal));
-    await waitForClaim(pairing, remaining, body, again, signal);
-    downloads.abort();
+    await offer(pairing, body, () => begin(body, siteId, signal), signal);
   } catch (error) {
     if (!signal.aborted) body.replaceChildren(failure(error, () => begin(body, siteId, signal)));
   }
+}
+
+/**
+ * Shows the pairing until it has come to an end. A site has room for a few open ones: one that is left is closed, unless
+ * its file is on the way to a camera.
+ */
+async function offer(pairing, body, again, signal) {
+  const remaining = element("span", {});
+  const downloads = new AbortController();
+  let isOnItsWay = false;
+  body.dataset.state = "open";
+  body.replaceChildren(...ways(pairing, remaining, downloads.signal, () => (isOnItsWay = true)));
+  const end = await waitForClaim(pairing, remaining, signal);
+  downloads.abort();
+  const isClaimed = end?.state === "claimed";
+  if (!isClaimed && !isOnItsWay) {
+    api.closePairing(pairing.pairing_id).catch(() => {
+      // It ends by itself within a day.
+    });
+  }
+  if (end === null) return;
+  body.dataset.state = end.state;
+  body.replaceChildren(isClaimed ? claimed(end.camera_id) : expired(again));
 }
 
 /**
@@ -69,7 +85,7 @@ async function withOwnerKey(pairing) {
   return key === null ? pairing : { ...pairing, provisioning: `${pairing.provisioning.trimEnd()}\nowner_key = "${key}"\n` };
 }
 
-function ways(pairing, remaining, signal) {
+function ways(pairing, remaining, signal, onDownload) {
   const file = URL.createObjectURL(new Blob([pairing.provisioning], { type: "application/toml" }));
   signal.addEventListener("abort", () => URL.revokeObjectURL(file));
   return [
@@ -88,7 +104,11 @@ function ways(pairing, remaining, signal) {
       element("h2", {}, "With a file"),
       element("p", {}, "Take this file to the camera and hand it to the agent. It works once, for 24 hours."),
       commandLine(`sudo nightjar-agent pair --file ${FILE_NAME}`),
-      element("a", { class: "button", href: file, download: FILE_NAME, "data-testid": "pair-download" }, `Download ${FILE_NAME}`),
+      element(
+        "a",
+        { class: "button", href: file, download: FILE_NAME, "data-testid": "pair-download", onclick: onDownload },
+        `Download ${FILE_NAME}`,
+      ),
     ),
     element("p", { class: "waiting", role: "status" }, element("span", { class: "spinner", "aria-hidden": "true" }), "Waiting for the camera…"),
   ];
@@ -104,25 +124,27 @@ function commandLine(text) {
   return element("pre", {}, element("code", {}, text));
 }
 
-/** Asks until the pairing is claimed or has expired; a message from the relay shortens the wait. */
-async function waitForClaim(opened, remaining, body, again, signal) {
+/**
+ * Asks until the pairing is claimed or has expired, and gives it as it is then; null when the page is left. A message from
+ * the relay shortens the wait; a question that is lost on the way is asked again.
+ */
+async function waitForClaim(opened, remaining, signal) {
   let wake = () => {};
   realtime.subscribe("camera", () => wake(), signal);
+  signal.addEventListener("abort", () => wake());
   const countdown = setInterval(() => showRemaining(remaining, opened.code_expires_at), 1000);
   showRemaining(remaining, opened.code_expires_at);
   try {
     while (!signal.aborted) {
-      const pairing = await api.pairing(opened.pairing_id, signal);
-      if (pairing.state !== "open") {
-        body.dataset.state = pairing.state;
-        body.replaceChildren(pairing.state === "claimed" ? claimed(pairing.camera_id) : expired(again));
-        return;
-      }
+      const pairing = await api.pairing(opened.pairing_id, signal).catch(({ status }) => ({ state: status === 404 ? "expired" : "open" }));
+      if (pairing.state !== "open") return pairing;
+      if (signal.aborted) break;
       await new Promise((resolve) => {
         wake = resolve;
         setTimeout(resolve, POLL_EVERY_MS);
       });
     }
+    return null;
   } finally {
     clearInterval(countdown);
   }
@@ -132,7 +154,7 @@ function showRemaining(label, expiresAt) {
   const seconds = Math.round((expiresAt - Date.now()) / 1000);
   const minutes = Math.floor(seconds / 60);
   label.textContent = seconds > 0
-    ? `The code works for ${minutes}:${String(seconds % 60).padStart(2, "0")} more.`
+    ? `The code works for ${minutes}:${String(seconds % 60).padStart(2, "0")} more, as long as you stay on this page.`
     : "The code has expired; the file still works.";
 }
 
