@@ -116,6 +116,7 @@ pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()
     record(&transaction, app.now(), account_id, Some(row.site_id), "camera_removed", camera_id)
         .await?;
     transaction.commit().await?;
+    app.deletions_due.notify_one();
     app.broker.kick(camera_id);
     Ok(())
 }

@@ -35,6 +35,7 @@ mod times;
 mod turn;
 mod turn_client;
 mod turn_limits;
+mod upkeep;
 mod uplink;
 mod whep;
 mod whep_redirect;
