@@ -42,6 +42,20 @@ async fn sweep_quick(app: &App) {
     note("unseen viewers", live::end_unseen(app).await);
     note("live sessions", live::sweep(app).await);
     note("open clips", abandoned::sweep(app).await);
+    note("certificate", renew_certificate(app).await);
+}
+
+async fn renew_certificate(app: &App) -> Result<()> {
+    let now = app.now();
+    if !app.certificates.is_due(now) {
+        return Ok(());
+    }
+    let certificates = app.certificates.clone();
+    let renewal = tokio::task::spawn_blocking(move || certificates.renew(now));
+    renewal.await.map_err(anyhow::Error::from)??;
+    app.broker.listen_anew();
+    tracing::info!("the relay's certificate is renewed");
+    Ok(())
 }
 
 async fn sweep_slow(app: &App) {

@@ -26,6 +26,7 @@ mod operations;
 mod pairings;
 mod person;
 mod relay;
+mod renewal;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;
