@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::{
     net::{TcpListener, lookup_host},
+    sync::Notify,
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -95,6 +96,7 @@ impl Relay {
             passwords: Hasher::new()?,
             limits: Limits::default(),
             exchanges: Exchanges::default(),
+            deletions_due: Notify::new(),
             replica: uuid::Uuid::now_v7().to_string(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -103,7 +105,7 @@ impl Relay {
         });
         cameras::expect_all(&app).await?;
         open_doors(&app, doors, inbox)?;
-        app.spawn_essential("jobs", jobs::run(app.clone()));
+        jobs::start(&app);
         Ok(Self { app, engines })
     }
 

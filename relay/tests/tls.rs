@@ -56,6 +56,42 @@ fn the_server_certificate_is_kept_until_its_end_comes_near() {
 }
 
 #[test]
+fn a_running_relay_renews_it_in_time_and_keeps_its_authority() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = load(directory.path(), &["cam.example.org"], NOW).unwrap();
+    let first = server_certificate(directory.path());
+    assert!(!certificates.is_due(NOW.plus(days(276))));
+    let then = NOW.plus(days(277));
+    assert!(certificates.is_due(then));
+    certificates.renew(then).unwrap();
+    assert!(!certificates.is_due(then.plus(days(276))));
+    let second = server_certificate(directory.path());
+    assert_ne!(second, first);
+    // The next start finds nothing to do.
+    let started = load(directory.path(), &["cam.example.org"], then.plus(days(200))).unwrap();
+    assert_eq!(server_certificate(directory.path()), second);
+    assert_eq!(started.ca_pem, certificates.ca_pem);
+}
+
+#[test]
+fn a_renewal_that_fails_changes_nothing_and_is_tried_again_an_hour_later() {
+    let directory = tempfile::tempdir().unwrap();
+    let certificates = load(directory.path(), &[], NOW).unwrap();
+    let first = server_certificate(directory.path());
+    for file in ["ca-key.pem", "ca.pem"] {
+        fs::rename(directory.path().join(file), directory.path().join(format!("{file}.away")))
+            .unwrap();
+    }
+    let then = NOW.plus(days(300));
+    let error = certificates.renew(then).unwrap_err().to_string();
+    assert!(error.contains("backup"), "{error}");
+    assert!(!directory.path().join("ca.pem").exists(), "no other authority is made");
+    assert_eq!(server_certificate(directory.path()), first);
+    assert!(!certificates.is_due(then.plus(Duration::from_mins(59))));
+    assert!(certificates.is_due(then.plus(Duration::from_hours(1))));
+}
+
+#[test]
 fn a_new_name_needs_a_new_server_certificate() {
     let directory = tempfile::tempdir().unwrap();
     load(directory.path(), &[], NOW).unwrap();

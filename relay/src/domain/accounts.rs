@@ -182,7 +182,7 @@ pub async fn start_tokens(app: &App, caller: Caller) -> Result<Tokens> {
 }
 
 /// Exchanges a refresh token. One that was exchanged before has been copied: its whole family
-/// ends.
+/// ends, and the account's open sockets with it.
 pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
     let invalid =
         || Error::unauthorized("invalid_refresh_token", "This refresh token is not good any more.");
@@ -196,9 +196,11 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
             transaction.commit().await?;
             Ok(tokens)
         }
-        Refresh::Reused { family_id } => {
+        Refresh::Reused { family_id, account_id } => {
             accounts::delete_family(&transaction, &family_id).await?;
             transaction.commit().await?;
+            // Whoever has the copy may be listening.
+            app.realtime.close_account(account_id);
             tracing::warn!("a refresh token came twice: its sign-in is ended");
             Err(invalid())
         }

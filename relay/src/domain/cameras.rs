@@ -116,6 +116,7 @@ pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()
     record(&transaction, app.now(), account_id, Some(row.site_id), "camera_removed", camera_id)
         .await?;
     transaction.commit().await?;
+    app.deletions_due.notify_one();
     app.broker.kick(camera_id);
     Ok(())
 }
@@ -269,8 +270,13 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     for camera_id in cameras::take_offline(&app.db, now).await? {
         tracing::info!(camera.id = %camera_id, "camera is offline");
-        timeline::lost(app, camera_id, now).await?;
-        live::fail_of_offline_camera(app, camera_id).await?;
+        // It is written down as offline and does not come this way again: nothing that fails here
+        // may stop the rest.
+        let noted = timeline::lost(app, camera_id, now).await;
+        let failed = live::fail_of_offline_camera(app, camera_id).await;
+        for error in [noted, failed].into_iter().filter_map(Result::err) {
+            tracing::warn!(camera.id = %camera_id, %error, "cannot note that a camera is offline");
+        }
         tell(app, camera_id).await;
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use nightjar_shared::{
     ids::{CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
@@ -33,7 +34,9 @@ use crate::{
 pub(super) const PLAYBACK_LIFETIME: Duration = Duration::from_mins(5);
 /// Permissions to upload last 15 minutes, and an upload takes a while.
 const UPLOADS_OVER: Duration = Duration::from_mins(45);
-const DELETIONS_AT_ONCE: u32 = 100;
+const DELETIONS_PER_BATCH: u32 = 100;
+/// A store that is far away answers each after tens of milliseconds.
+const DELETIONS_AT_ONCE: usize = 8;
 const DELETION_RETRY: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -136,12 +139,19 @@ pub async fn set_visibility(
 
 pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     let row = access::clip(app, caller, clip_id, Right::Manage).await?;
+    let due = deletion_due(app.now());
     let transaction = app.db.begin().await?;
-    clips::delete(&transaction, &row, deletion_due(app.now())).await?;
+    let parts = parts::of_clip(&transaction, clip_id).await?;
+    clips::delete(&transaction, &row, due).await?;
     let account_id = Some(caller.account_id);
     record(&transaction, app.now(), account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
     transaction.commit().await?;
-    sweep(app).await
+    // Its footage is gone when its owner hears so, and does not wait its turn among others'. What
+    // is more than a batch must not hold the request up.
+    let keys = parts.into_iter().map(|part| (part.object_key, due.last_at));
+    delete_objects(app, keys.take(DELETIONS_PER_BATCH as usize), due.first_at).await?;
+    app.deletions_due.notify_one();
+    Ok(())
 }
 
 pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
@@ -162,35 +172,57 @@ pub(super) fn deletion_due(now: UnixMillis) -> Due {
     Due { first_at: now, last_at: now.plus(UPLOADS_OVER) }
 }
 
-/// Deletes from the store what nothing refers to any more.
-pub(super) async fn sweep(app: &App) -> Result<()> {
-    let now = app.now();
-    loop {
-        let due = parts::due_deletions(&app.db, now, DELETIONS_AT_ONCE).await?;
-        if due.is_empty() || app.cancel.is_cancelled() {
-            return Ok(());
-        }
-        for (key, last_due_at) in due {
-            delete_object(app, &key, last_due_at, now).await?;
-        }
-    }
+/// How far a batch of deletions got.
+pub(super) enum Deleted {
+    /// Nothing more is due now.
+    All,
+    /// There may be more.
+    Some,
 }
 
+/// Deletes from the store some of what nothing refers to any more, oldest first.
+pub(super) async fn delete_due_objects(app: &App) -> Result<Deleted> {
+    let now = app.now();
+    let due = parts::due_deletions(&app.db, now, DELETIONS_PER_BATCH).await?;
+    let is_full = due.len() >= DELETIONS_PER_BATCH as usize;
+    delete_objects(app, due.into_iter(), now).await?;
+    Ok(if is_full { Deleted::Some } else { Deleted::All })
+}
+
+async fn delete_objects(
+    app: &App,
+    keys: impl Iterator<Item = (String, UnixMillis)>,
+    now: UnixMillis,
+) -> Result<()> {
+    stream::iter(keys)
+        .map(Ok)
+        .try_for_each_concurrent(DELETIONS_AT_ONCE, async |(key, last_due_at)| {
+            delete_object(app, &key, last_due_at, now).await
+        })
+        .await
+}
+
+/// What becomes of it is written down without waiting for the disk: after a power cut an object is
+/// deleted again, which changes nothing.
 async fn delete_object(
     app: &App,
     text: &str,
     last_due_at: UnixMillis,
     now: UnixMillis,
 ) -> Result<()> {
-    let key: ObjectKey = text.parse().map_err(anyhow::Error::from)?;
+    let db = app.db.unsynced();
+    let Ok(key) = text.parse::<ObjectKey>() else {
+        tracing::error!(key = text, "an object that cannot exist was to be deleted");
+        return Ok(parts::forget_deletion(&db, text).await?);
+    };
     match app.objects.delete(&key).await {
         Ok(()) if now < last_due_at => {
-            parts::postpone_deletion(&app.db, text, last_due_at).await?;
+            parts::postpone_deletion(&db, text, last_due_at).await?;
         }
-        Ok(()) => parts::forget_deletion(&app.db, text).await?,
+        Ok(()) => parts::forget_deletion(&db, text).await?,
         Err(error) => {
             tracing::warn!(%error, "cannot delete an object; trying again later");
-            parts::postpone_deletion(&app.db, text, now.plus(DELETION_RETRY)).await?;
+            parts::postpone_deletion(&db, text, now.plus(DELETION_RETRY)).await?;
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! Commands: queued -> sent -> acked, rejected, failed or expired.
+//! Commands: queued -> sent -> acked, rejected, failed or expired; and from expired to what its camera
+//! says late.
 //!
 //! The row comes first, the message second: whatever stops in between, the command is delivered
 //! when its camera is there again, or it expires. A camera runs each command once at most, so
@@ -214,8 +215,8 @@ pub async fn get(app: &App, caller: Caller, command_id: CommandId) -> Result<Com
     Ok(access::command(app, caller, command_id).await?.into())
 }
 
-/// A camera says what became of a command. Only its own commands listen, and only until they
-/// have ended.
+/// A camera says what became of a command. Only its own commands listen, and only to the first
+/// answer; one that was on its way while the command expired is late, and true.
 pub async fn acknowledge(app: &App, camera_id: CameraId, ack: CommandAck) -> Result<()> {
     check_protocol(ack.protocol)?;
     let answer = Answer {
@@ -226,7 +227,7 @@ pub async fn acknowledge(app: &App, camera_id: CameraId, ack: CommandAck) -> Res
         result: ack.result.filter(|result| result.to_string().len() <= RESULT_BYTES_MAX),
     };
     let Some(row) = commands::finish(&app.db, answer, app.now()).await? else {
-        tracing::debug!(command.id = %ack.command_id, "an answer to no open command");
+        tracing::debug!(command.id = %ack.command_id, "an answer to no command that waits for one");
         return Ok(());
     };
     count(app, row.state);
@@ -252,7 +253,7 @@ fn count(app: &App, state: CommandState) {
     app.metrics
         .counter(
             "nightjar_commands_total",
-            "Commands that have ended, by how.",
+            "Commands that have ended, by how; one that expired and was answered late counts as both.",
             &[("state", state.as_str())],
         )
         .increment();

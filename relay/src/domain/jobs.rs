@@ -2,7 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{App, abandoned, cameras, clips, commands, live, timeline};
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    App, abandoned, cameras,
+    clips::{self, Deleted},
+    commands, live, timeline,
+};
 use crate::{
     engines::db::{accounts, devices, pairings, shares},
     error::Result,
@@ -13,41 +19,87 @@ const SLOW: Duration = Duration::from_mins(1);
 /// A pairing is shown for a while after its end.
 const PAIRING_HISTORY: Duration = Duration::from_hours(168);
 
-/// Runs until the relay stops. A sweep that fails is tried again with the next one.
-pub async fn run(app: Arc<App>) {
-    let mut quick = tokio::time::interval(QUICK);
-    let mut slow = tokio::time::interval(SLOW);
-    quick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    slow.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        let (sweep, swept) = tokio::select! {
-            () = app.cancel.cancelled() => return,
-            _ = quick.tick() => ("quick", sweep_quick(&app).await),
-            _ = slow.tick() => ("slow", sweep_slow(&app).await),
-        };
-        if let Err(error) = swept {
-            tracing::warn!(sweep, %error, "a sweep failed; the next one tries again");
-        }
+/// Starts what goes on until the relay stops. Each goes its own way: what takes long in one holds
+/// nothing up in another.
+pub fn start(app: &Arc<App>) {
+    app.spawn_essential("quick jobs", every(app.clone(), QUICK, sweep_quick));
+    app.spawn_essential("slow jobs", every(app.clone(), SLOW, sweep_slow));
+    app.spawn_essential("deletions", delete_objects(app.clone()));
+}
+
+async fn every(app: Arc<App>, period: Duration, sweep: impl AsyncFn(&App)) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while app.cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+        sweep(&app).await;
     }
 }
 
-async fn sweep_quick(app: &App) -> Result<()> {
-    cameras::sweep(app).await?;
-    commands::sweep(app).await?;
-    live::meter(app).await?;
-    live::end_unseen(app).await?;
-    live::sweep(app).await?;
-    abandoned::sweep(app).await
+async fn sweep_quick(app: &App) {
+    note("cameras", cameras::sweep(app).await);
+    note("commands", commands::sweep(app).await);
+    note("relayed bytes", live::meter(app).await);
+    note("unseen viewers", live::end_unseen(app).await);
+    note("live sessions", live::sweep(app).await);
+    note("open clips", abandoned::sweep(app).await);
+    note("certificate", renew_certificate(app).await);
 }
 
-async fn sweep_slow(app: &App) -> Result<()> {
+async fn renew_certificate(app: &App) -> Result<()> {
+    let now = app.now();
+    if !app.certificates.is_due(now) {
+        return Ok(());
+    }
+    let certificates = app.certificates.clone();
+    let renewal = tokio::task::spawn_blocking(move || certificates.renew(now));
+    renewal.await.map_err(anyhow::Error::from)??;
+    app.broker.listen_anew();
+    tracing::info!("the relay's certificate is renewed");
+    Ok(())
+}
+
+async fn sweep_slow(app: &App) {
+    note("old credentials", forget_expired(app).await);
+    note("old commands", commands::forget_old(app).await);
+    note("old sessions", live::forget_old(app).await);
+    note("old timelines", timeline::forget_old(app).await);
+}
+
+async fn forget_expired(app: &App) -> Result<()> {
     let now = app.now();
     accounts::delete_expired(&app.db, now).await?;
     devices::delete_expired(&app.db, now).await?;
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
     shares::delete_expired(&app.db, now).await?;
-    commands::forget_old(app).await?;
-    live::forget_old(app).await?;
-    timeline::forget_old(app).await?;
-    clips::sweep(app).await
+    Ok(())
+}
+
+/// A removed camera leaves tens of thousands of objects: batch follows batch until none is due.
+async fn delete_objects(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SLOW);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+            () = app.deletions_due.notified() => {}
+        }
+        while !app.cancel.is_cancelled() {
+            match clips::delete_due_objects(&app).await {
+                Ok(Deleted::All) => break,
+                Ok(Deleted::Some) => {}
+                Err(error) => {
+                    note("deletions", Err(error));
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// What fails is tried again by the next sweep, and stops none that come after it.
+fn note(sweep: &'static str, swept: Result<()>) {
+    if let Err(error) = swept {
+        tracing::warn!(sweep, %error, "a sweep failed; the next one tries again");
+    }
 }

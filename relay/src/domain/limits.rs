@@ -20,6 +20,9 @@ const KEYS_MAX: usize = 100_000;
 
 /// Every limit of the relay.
 pub struct Limits {
+    /// Wrong passwords of everybody, for one account: several times what one address may try, so
+    /// that nobody at a single one locks the account's owner out, and little enough for guesses
+    /// from many: 43,200 a day.
     pub login_by_account: Limit,
     pub login_by_address: Limit,
     pub registration: Limit,
@@ -43,7 +46,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            login_by_account: Limit::new(10, Duration::from_secs(6)),
+            login_by_account: Limit::new(40, Duration::from_secs(2)),
             login_by_address: Limit::new(10, Duration::from_secs(6)),
             registration: Limit::new(20, Duration::from_mins(1)),
             challenge: Limit::new(600, Duration::from_millis(100)),
@@ -98,8 +101,7 @@ impl Limit {
         }
     }
 
-    /// Whether an attempt is left, without taking it.
-    pub fn check(&self, key: &str, now: UnixMillis) -> Result<()> {
+    fn check(&self, key: &str, now: UnixMillis) -> Result<()> {
         let full_at = self.lock().get(key).map_or(now, |bucket| bucket.full_at);
         let spent = full_at.since(now);
         let room = self.refill.saturating_mul(self.burst.saturating_sub(1));
@@ -159,6 +161,21 @@ mod tests {
             let _ = limit.take("a", at(0));
         }
         limit.take("a", at(6)).unwrap();
+    }
+
+    #[test]
+    fn one_address_never_spends_what_an_account_has() {
+        let limits = Limits::default();
+        for second in 0..3600 {
+            for _ in 0..10 {
+                if limits.login_by_address.take("a", at(second)).is_ok() {
+                    limits.login_by_account.take("alice", at(second)).unwrap();
+                }
+            }
+        }
+        // Many do.
+        let left = (0..100).filter(|_| limits.login_by_account.take("alice", at(3600)).is_ok());
+        assert!((30..=40).contains(&left.count()));
     }
 
     #[test]

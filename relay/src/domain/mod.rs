@@ -31,6 +31,7 @@ use nightjar_shared::{
     ids::{AccountId, SiteId},
     time::UnixMillis,
 };
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::page::{List, PageRequest};
@@ -68,6 +69,8 @@ pub struct App {
     pub turn: Turn,
     /// Live sessions whose viewers wait here for something.
     pub exchanges: live::Exchanges,
+    /// Objects wait for their deletion: it need not wait for its hour.
+    pub deletions_due: Notify,
     /// This process's name below `up/signal/`.
     pub replica: String,
     pub tracker: TaskTracker,

@@ -161,7 +161,22 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
     }
     let ticket = Ticket::read(&request)?;
     let by_address = address_key(address);
-    check_guesses(app, &ticket, &by_address)?;
+    take_guess(app, &ticket, &by_address)?;
+    let claimed = claim_once(app, &ticket, &request).await;
+    if !matches!(claimed, Ok(None)) {
+        give_guess_back(app, &ticket, &by_address);
+    }
+    claimed?.ok_or_else(|| {
+        Error::refused(404, "not_found_or_expired", "There is no open pairing with this code.")
+    })
+}
+
+/// Nothing when there is no such pairing.
+async fn claim_once(
+    app: &App,
+    ticket: &Ticket,
+    request: &ClaimRequest,
+) -> Result<Option<ClaimResponse>> {
     let key = devices::normalize_key(&request.public_key).ok_or_else(devices::invalid_proof)?;
     let proof = claim_proof(&request.nonce, &request.public_key);
     devices::verify(app, &key, &request.nonce, &proof, &request.signature).await?;
@@ -169,20 +184,13 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
     let now = app.now();
     let transaction = app.db.begin().await?;
     let (code, secret) = ticket.hashes();
-    let claimed = pairings::claim(&transaction, code, secret, &key, now).await?;
-    let Some(pairing) = claimed else {
-        drop(transaction);
-        count_guess(app, &ticket, &by_address);
-        return Err(Error::refused(
-            404,
-            "not_found_or_expired",
-            "There is no open pairing with this code.",
-        ));
+    let Some(pairing) = pairings::claim(&transaction, code, secret, &key, now).await? else {
+        return Ok(None);
     };
-    let camera_id = camera_of(app, &transaction, &pairing, &key, &request).await?;
+    let camera_id = camera_of(app, &transaction, &pairing, &key, request).await?;
     transaction.commit().await?;
     camera_domain::tell(app, camera_id).await;
-    Ok(ClaimResponse {
+    Ok(Some(ClaimResponse {
         protocol: PROTOCOL_VERSION,
         camera_id,
         site_id: pairing.site_id,
@@ -192,7 +200,7 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
         },
         ca_pem: app.certificates.ca_pem.clone(),
         server_time: now,
-    })
+    }))
 }
 
 /// The camera that this key is, made if it is new.
@@ -270,20 +278,24 @@ impl Ticket {
 
 const EVERYBODY: &str = "";
 
-/// Guesses are counted when they are wrong; here is checked whether one more may be made. A
-/// secret has 128 bits, so that the guesses of others never stop its holder.
-fn check_guesses(app: &App, ticket: &Ticket, address: &str) -> Result<()> {
-    app.limits.claim_by_address.check(address, app.now())?;
+/// Counts a guess before anything is looked at, so that many at once gain nothing; one that was
+/// not wrong is given back. A secret has 128 bits, so that the guesses of others never stop its
+/// holder.
+fn take_guess(app: &App, ticket: &Ticket, address: &str) -> Result<()> {
+    let now = app.now();
+    app.limits.claim_by_address.take(address, now)?;
     match ticket {
-        Ticket::Code(_) => app.limits.claim_by_code.check(EVERYBODY, app.now()),
+        Ticket::Code(_) => app.limits.claim_by_code.take(EVERYBODY, now).inspect_err(|_| {
+            // It was not made.
+            app.limits.claim_by_address.give_back(address);
+        }),
         Ticket::Secret(_) => Ok(()),
     }
 }
 
-fn count_guess(app: &App, ticket: &Ticket, address: &str) {
-    // A refusal here says that the limit is reached, which the next check tells its caller.
-    let _ = app.limits.claim_by_address.take(address, app.now());
+fn give_guess_back(app: &App, ticket: &Ticket, address: &str) {
+    app.limits.claim_by_address.give_back(address);
     if matches!(ticket, Ticket::Code(_)) {
-        let _ = app.limits.claim_by_code.take(EVERYBODY, app.now());
+        app.limits.claim_by_code.give_back(EVERYBODY);
     }
 }

@@ -1,13 +1,14 @@
 //! The relay's own certificate authority, and the server certificate that it signs.
 //!
 //! Cameras pin the authority at pairing, so it is made once per data directory and never replaced.
-//! The server certificate is made again whenever its names change or its end comes near.
+//! The server certificate is made again at a start when its names have changed, and at any time when its
+//! end comes near: what listens shows the new one from its next handshake on.
 
 use std::{
     collections::BTreeSet,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -20,6 +21,8 @@ use rcgen::{
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -31,8 +34,10 @@ const DAY: Duration = Duration::from_hours(24);
 const AUTHORITY_LIFETIME: Duration = DAY.saturating_mul(365 * 20);
 /// Phones refuse server certificates that live longer than 398 days.
 const SERVER_LIFETIME: Duration = DAY.saturating_mul(397);
-/// How long before its end a server certificate is replaced at start.
+/// How long before its end a server certificate is replaced.
 const RENEWAL_MARGIN: Duration = DAY.saturating_mul(120);
+/// A renewal that failed is tried again after this.
+const RENEWAL_RETRY: Duration = Duration::from_hours(1);
 /// Certificates begin in the past, for cameras whose clock is behind.
 const BACKDATING: Duration = DAY;
 
@@ -54,8 +59,28 @@ pub struct Certificates {
     pub certificate_path: PathBuf,
     /// PEM file of the server's private key, mode 0600.
     pub private_key_path: PathBuf,
-    /// For HTTPS; offers HTTP/2 and HTTP/1.1.
+    /// For HTTPS; offers HTTP/2 and HTTP/1.1. Shows the certificate that is in use at that time.
     pub server: Arc<ServerConfig>,
+    shown: Arc<Shown>,
+    directory: PathBuf,
+    names: BTreeSet<String>,
+    renewal_at: Arc<Mutex<UnixMillis>>,
+}
+
+/// The certificate that is shown to who connects from now on.
+#[derive(Debug)]
+struct Shown(RwLock<Arc<CertifiedKey>>);
+
+impl Shown {
+    fn replace(&self, key: Arc<CertifiedKey>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
 }
 
 /// What is written beside the server certificate to know when it must be made again.
@@ -77,22 +102,55 @@ impl Certificates {
     ) -> anyhow::Result<Self> {
         install_crypto_provider();
         private_file::create_directory(directory)?;
-        let (ca_pem, issuer) = load_or_create_authority(directory, now)?;
-        let certificate_path = directory.join("server.pem");
-        let private_key_path = directory.join("server-key.pem");
+        let (ca_pem, issuer) = match load_authority(directory)? {
+            Some(authority) => authority,
+            None => create_authority(directory, now)?,
+        };
         let names = all_names(names);
         if needs_server_certificate(directory, &names, now)? {
-            issue_server_certificate(directory, &issuer, names, now)?;
+            issue_server_certificate(directory, &issuer, names.clone(), now)?;
         }
         let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
             .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
+        let certificate_path = directory.join("server.pem");
+        let private_key_path = directory.join("server-key.pem");
+        let key = certified_key(&certificate_path, &private_key_path)?;
+        let shown = Arc::new(Shown(RwLock::new(key)));
         Ok(Self {
             ca_sha256: hex::encode(Sha256::digest(&ca_der)),
             ca_pem,
-            server: server_config(&certificate_path, &private_key_path)?,
+            server: server_config(shown.clone()),
+            shown,
             certificate_path,
             private_key_path,
+            renewal_at: Arc::new(Mutex::new(renewal_at(directory, now)?)),
+            directory: directory.to_owned(),
+            names,
         })
+    }
+
+    /// Whether the end of the server certificate has come near. Asking costs nothing.
+    pub fn is_due(&self, now: UnixMillis) -> bool {
+        now >= *self.renewal_at()
+    }
+
+    /// Makes the server certificate again; the authority stays. When that fails, the old one is
+    /// shown, and a renewal is due again an hour later.
+    pub fn renew(&self, now: UnixMillis) -> anyhow::Result<()> {
+        *self.renewal_at() = now.plus(RENEWAL_RETRY);
+        let (ca_pem, issuer) = load_authority(&self.directory)?
+            .context("ca.pem and ca-key.pem are missing: restore them from a backup")?;
+        if ca_pem != self.ca_pem {
+            bail!("ca.pem is another one than at the relay's start: restart the relay");
+        }
+        issue_server_certificate(&self.directory, &issuer, self.names.clone(), now)?;
+        self.shown.replace(certified_key(&self.certificate_path, &self.private_key_path)?);
+        *self.renewal_at() = renewal_at(&self.directory, now)?;
+        Ok(())
+    }
+
+    fn renewal_at(&self) -> MutexGuard<'_, UnixMillis> {
+        self.renewal_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,34 +168,40 @@ fn plain_name(name: &str) -> String {
     bare.parse::<IpAddr>().map_or_else(|_| bare.to_ascii_lowercase(), |address| address.to_string())
 }
 
-fn load_or_create_authority(
-    directory: &Path,
-    now: UnixMillis,
-) -> anyhow::Result<(String, Issuer<'static, KeyPair>)> {
-    let certificate_path = directory.join("ca.pem");
-    let key_path = directory.join("ca-key.pem");
+type Authority = (String, Issuer<'static, KeyPair>);
+
+/// Nothing when there has never been one here.
+fn load_authority(directory: &Path) -> anyhow::Result<Option<Authority>> {
+    let (certificate_path, key_path) = authority_paths(directory);
     match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
         (Some(certificate), Some(key)) => {
             let key = KeyPair::from_pem(&key)
                 .with_context(|| format!("{} holds no private key", key_path.display()))?;
             let issuer = Issuer::from_ca_cert_pem(&certificate, key)
                 .with_context(|| format!("{} is no authority", certificate_path.display()))?;
-            Ok((certificate, issuer))
+            Ok(Some((certificate, issuer)))
         }
-        (None, None) => {
-            let key = KeyPair::generate()?;
-            let params = authority_params(now);
-            let certificate = params.self_signed(&key)?.pem();
-            private_file::write(&key_path, key.serialize_pem().as_bytes())?;
-            private_file::write(&certificate_path, certificate.as_bytes())?;
-            Ok((certificate, Issuer::new(params, key)))
-        }
+        (None, None) => Ok(None),
         // Paired cameras trust this authority and no other: guessing would lock them all out.
         (Some(_), None) => bail!("{} is missing: restore it from a backup", key_path.display()),
         (None, Some(_)) => {
             bail!("{} is missing: restore it from a backup", certificate_path.display())
         }
     }
+}
+
+fn create_authority(directory: &Path, now: UnixMillis) -> anyhow::Result<Authority> {
+    let (certificate_path, key_path) = authority_paths(directory);
+    let key = KeyPair::generate()?;
+    let params = authority_params(now);
+    let certificate = params.self_signed(&key)?.pem();
+    private_file::write(&key_path, key.serialize_pem().as_bytes())?;
+    private_file::write(&certificate_path, certificate.as_bytes())?;
+    Ok((certificate, Issuer::new(params, key)))
+}
+
+fn authority_paths(directory: &Path) -> (PathBuf, PathBuf) {
+    (directory.join("ca.pem"), directory.join("ca-key.pem"))
 }
 
 fn authority_params(now: UnixMillis) -> CertificateParams {
@@ -158,10 +222,19 @@ fn needs_server_certificate(
     if files.iter().any(|file| !directory.join(file).exists()) {
         return Ok(true);
     }
-    let record = private_file::read(&directory.join("server.json"))?
-        .and_then(|text| serde_json::from_str::<ServerRecord>(&text).ok());
+    let record = read_record(directory)?;
     let renewal = now.plus(RENEWAL_MARGIN);
     Ok(record.is_none_or(|record| record.names != *names || record.not_after < renewal))
+}
+
+fn read_record(directory: &Path) -> anyhow::Result<Option<ServerRecord>> {
+    let text = private_file::read(&directory.join("server.json"))?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// When the certificate that is in use is to be replaced.
+fn renewal_at(directory: &Path, now: UnixMillis) -> anyhow::Result<UnixMillis> {
+    Ok(read_record(directory)?.map_or(now, |record| record.not_after.minus(RENEWAL_MARGIN)))
 }
 
 fn issue_server_certificate(
@@ -187,18 +260,22 @@ fn issue_server_certificate(
     private_file::write(&directory.join("server.json"), &serde_json::to_vec(&record)?)
 }
 
-fn server_config(certificate: &Path, private_key: &Path) -> anyhow::Result<Arc<ServerConfig>> {
+fn certified_key(certificate: &Path, private_key: &Path) -> anyhow::Result<Arc<CertifiedKey>> {
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read {}", certificate.display()))?;
     let key = PrivateKeyDer::from_pem_file(private_key)
         .with_context(|| format!("cannot read {}", private_key.display()))?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .context("the server's certificate and key do not belong together")?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider)
+        .map(Arc::new)
+        .context("the server's certificate and key do not belong together")
+}
+
+fn server_config(shown: Arc<Shown>) -> Arc<ServerConfig> {
+    let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Arc::new(config)
 }
 
 fn common_name(name: &str) -> DistinguishedName {

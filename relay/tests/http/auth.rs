@@ -138,6 +138,35 @@ async fn guessing_a_password_is_stopped_and_the_owner_gets_in_later() {
 }
 
 #[tokio::test]
+async fn a_guesser_at_one_address_locks_nobody_out_who_is_at_another() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let guesser = Person {
+            client: reqwest::Client::builder()
+                .local_address("127.0.0.2".parse::<std::net::IpAddr>().unwrap())
+                .build()
+                .unwrap(),
+            ..relay.stranger()
+        };
+        let guess = credentials("alice@example.org", "a guess");
+        // At once; how many of them are stopped.
+        let stopped = async |count| {
+            let attempts = (0..count).map(|_| guesser.post("auth/login", guess.clone()));
+            let answers = futures::future::join_all(attempts).await;
+            answers.iter().filter(|answer| answer.status == 429).count()
+        };
+        assert!(stopped(20).await > 5);
+        for _ in 0..3 {
+            alice.post("auth/login", credentials("alice@example.org", PASSWORD)).await.body(200);
+            // As fast as an address may, for as long as it likes.
+            relay.pass(Duration::from_secs(6));
+            stopped(4).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn signing_in_rightly_is_never_stopped() {
     on_sqlite(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
@@ -204,7 +233,7 @@ async fn a_session_ends_by_itself_after_thirty_days() {
     .await;
 }
 
-async fn tokens(relay: &TestRelay) -> (Person, String) {
+pub(crate) async fn tokens(relay: &TestRelay) -> (Person, String) {
     let body = json!({"email": "alice@example.org", "password": PASSWORD, "tokens": true});
     let script = Person { page: None, ..relay.stranger() };
     let answer = script.post("auth/login", body).await;

@@ -7,6 +7,7 @@ use crate::{
     device::Device,
     person::Person,
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
+    ws::{next_of, with_ticket},
 };
 
 async fn issue(person: &Person, camera: &Device, body: Value) -> Value {
@@ -67,7 +68,7 @@ async fn a_command_to_a_connected_camera_is_sent_at_once() {
 }
 
 #[tokio::test]
-async fn a_command_that_nobody_answers_expires_and_stays_expired() {
+async fn a_command_that_nobody_answers_expires() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let device = relay.camera_of(&alice).await;
@@ -75,14 +76,45 @@ async fn a_command_that_nobody_answers_expires_and_stays_expired() {
         relay.pass(Duration::from_secs(2));
         let state = async || command(&alice, &queued).await;
         eventually(state, |command| command["state"] == "expired").await;
-        let ack = json!({"command_id": queued["command_id"], "outcome": "acked"});
-        let path = format!("agent/commands/{}/ack", queued["command_id"].as_str().unwrap());
-        device.caller.post(&path, ack).await.body(204);
-        assert_eq!(command(&alice, &queued).await["state"], "expired");
         // A camera that connects later does not hear of it.
         let fresh = issue(&alice, &device, json!({"kind": "disarm"})).await;
         let mut camera = device.connect(relay).await;
         assert_eq!(json!(camera.command().await.command_id), fresh["command_id"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_truth_about_an_expired_command_counts_however_late_it_comes() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        let mut camera = device.connect(relay).await;
+        let body = json!({"kind": "snapshot", "expires_in_ms": 1000});
+        let (first, second) =
+            (issue(&alice, &device, body.clone()).await, issue(&alice, &device, body).await);
+        relay.pass(Duration::from_secs(12));
+        for sent in [&first, &second] {
+            let state = async || command(&alice, sent).await;
+            eventually(state, |command| command["state"] == "expired").await;
+        }
+        let mut socket = with_ticket(&alice).await;
+        let mut ack = async |issued: &Value, outcome: &str| {
+            let ack = json!({"command_id": issued["command_id"], "outcome": outcome,
+                "reason": outcome});
+            camera.say(Channel::UpAck, &ack).await;
+            command(&alice, issued).await["state"].clone()
+        };
+        assert_eq!(ack(&second, "failed").await, "failed");
+        let told = next_of(&mut socket, "command").await;
+        assert_eq!(
+            (&told["command_id"], &told["state"]),
+            (&second["command_id"], &json!("failed"))
+        );
+        assert_eq!(ack(&first, "acked").await, "acked");
+        // What the camera has said stays.
+        assert_eq!(ack(&first, "rejected").await, "acked");
+        assert_eq!(ack(&second, "acked").await, "failed");
     })
     .await;
 }

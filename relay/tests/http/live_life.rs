@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures::SinkExt as _;
+use nightjar_relay::engines::db::Executor as _;
 use nightjar_shared::signal::{Signal, SignalKind};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -11,7 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     database::Engine,
-    device::{Device, Online},
+    device::{Device, Online, health},
     live::{ANSWER, OFFER, answer, online, watch},
     live_socket::{hear, say},
     person::Person,
@@ -51,6 +52,10 @@ async fn vanish(relay: &TestRelay, camera: Online) {
     let (app, id) = (relay.app(), camera.id);
     camera.mqtt.vanish();
     until("its end is noticed", || !app.broker.online(id)).await;
+    // What passes before that is written down does not count.
+    let leaving = "select 1 from cameras where camera_id = $1 and offline_due_at is not null";
+    let leaving = async || app.db.query(leaving, vec![id.into()]).await.unwrap().len();
+    eventually(leaving, |rows| *rows == 1).await;
     relay.pass(Duration::from_secs(31));
 }
 
@@ -137,6 +142,58 @@ async fn a_camera_that_goes_away_fails_what_it_streamed_and_what_waited_for_it()
             assert_eq!(session["reason"], "camera_offline", "{session}");
         }
         watch(&alice, &device, OFFER).await.is_problem(409, "camera_offline");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_of_an_offline_camera_ends_although_the_relay_stopped_in_between() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let (device, mut camera) = online(relay, &alice).await;
+        let (opened, _) = tokio::join!(watch(&alice, &device, OFFER), answer(&mut camera));
+        let streaming = opened.headers["location"].to_str().unwrap().to_owned();
+        let mut socket = with_ticket(&alice).await;
+        say(&mut socket, json!({"type": "join", "camera_id": device.id()})).await;
+        let joined = hear(&mut socket, "joined").await["session_id"].clone();
+        camera.mqtt.vanish();
+        until("its end is noticed", || !relay.app().broker.online(device.id())).await;
+        // As a relay leaves it that stopped right after its first statement.
+        let offline = "update cameras set online = 0, offline_due_at = null where camera_id = $1";
+        relay.app().db.execute(offline, vec![device.id().into()]).await.unwrap();
+        relay.pass(Duration::from_secs(11));
+        for path in [streaming, format!("live/{}", joined.as_str().unwrap())] {
+            let is_over = |session: &Value| session["ended_at"].is_i64();
+            let session = eventually(async || alice.get(&path).await.body(200), is_over).await;
+            let end = (&session["state"], &session["reason"]);
+            assert_eq!(end, (&json!("failed"), &json!("camera_offline")));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_camera_whose_timeline_cannot_be_written_goes_offline_with_the_others() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let mut sessions = Vec::new();
+        for _ in 0..2 {
+            let (device, mut camera) = online(relay, &alice).await;
+            device.beat(health()).await;
+            let (opened, _) = tokio::join!(watch(&alice, &device, OFFER), answer(&mut camera));
+            sessions.push(opened.headers["location"].to_str().unwrap().to_owned());
+            camera.mqtt.vanish();
+            until("its end is noticed", || !relay.app().broker.online(device.id())).await;
+        }
+        let broken = "create trigger broken before insert on camera_states
+             begin select raise(abort, 'the disk is odd'); end";
+        relay.app().db.execute(broken, Vec::new()).await.unwrap();
+        relay.pass(Duration::from_secs(6));
+        for location in sessions {
+            let session = async || alice.get(&location).await.body(200);
+            let session = eventually(session, |session| session["state"] == "failed").await;
+            assert_eq!(session["reason"], "camera_offline");
+        }
     })
     .await;
 }

@@ -26,6 +26,7 @@ mod operations;
 mod pairings;
 mod person;
 mod relay;
+mod renewal;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;
@@ -35,6 +36,7 @@ mod times;
 mod turn;
 mod turn_client;
 mod turn_limits;
+mod upkeep;
 mod uplink;
 mod whep;
 mod whep_redirect;

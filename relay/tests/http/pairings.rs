@@ -116,6 +116,39 @@ async fn guessing_codes_is_stopped() {
 }
 
 #[tokio::test]
+async fn guessing_codes_at_once_gains_nothing() {
+    on_sqlite(async |relay: &TestRelay| {
+        let guesser = relay.device();
+        let mut claims = Vec::new();
+        for _ in 0..60 {
+            claims.push(guesser.claim_body("code", "BCDF-GHJK").await);
+        }
+        let at_once = claims.into_iter().map(|body| guesser.caller.post("pairings/claim", body));
+        let answers = futures::future::join_all(at_once).await;
+        let looked_at = answers.iter().filter(|answer| answer.status == 404).count();
+        let refused = answers.iter().filter(|answer| answer.status == 429).count();
+        assert_eq!((looked_at, refused), (10, 50));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn right_claims_and_those_without_proof_cost_no_guess() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        for _ in 0..15 {
+            let pairing = alice.open_pairing().await;
+            relay.device().claim_by("code", text(&pairing["code"])).await.body(200);
+            let mut unsigned = relay.device().claim_body("code", "BCDF-GHJK").await;
+            unsigned["signature"] = json!("");
+            let answer = relay.device().caller.post("pairings/claim", unsigned).await;
+            answer.is_problem(401, "invalid_proof");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn of_two_cameras_with_one_code_exactly_one_is_paired() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;

@@ -8,7 +8,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use nightjar_relay::config::TurnEngine;
+use nightjar_relay::config::{Config, TurnEngine};
 
 use crate::{
     database::Engine,
@@ -19,12 +19,17 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// TURN by UDP, TCP and TLS.
+pub(crate) fn with_turn(config: &mut Config) {
+    config.turn.engine = Some(TurnEngine::Embedded);
+    config.turn.listen = Some("127.0.0.1:0".parse().unwrap());
+    config.turn.tls = Some(true);
+    config.turn.tls_listen = config.turn.listen;
+}
+
 pub(crate) async fn relay_with_turn(allowed: &[&str]) -> TestRelay {
     TestRelay::start(Engine::Sqlite, |config| {
-        config.turn.engine = Some(TurnEngine::Embedded);
-        config.turn.listen = Some("127.0.0.1:0".parse().unwrap());
-        config.turn.tls = Some(true);
-        config.turn.tls_listen = config.turn.listen;
+        with_turn(config);
         config.turn.site_megabytes_per_day = 1;
         config.turn.allow_peers = allowed.iter().map(|text| (*text).to_owned()).collect();
     })
@@ -35,7 +40,7 @@ pub(crate) struct Credentials {
     pub(crate) user: String,
     pub(crate) password: String,
     pub(crate) port: String,
-    tls_port: String,
+    pub(crate) tls_port: String,
 }
 
 /// The ICE servers that a player is told of before it offers, as they stand in `Link`.

@@ -8,6 +8,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    auth::tokens,
     device::{announcement, event, health},
     person::Person,
     relay::{TestRelay, on_every_database, on_sqlite},
@@ -56,7 +57,7 @@ pub(crate) async fn next(socket: &mut Socket) -> Value {
 }
 
 /// The next message of a kind; what a camera does makes several.
-async fn next_of(socket: &mut Socket, kind: &str) -> Value {
+pub(crate) async fn next_of(socket: &mut Socket, kind: &str) -> Value {
     loop {
         let message = next(socket).await;
         if message["type"] == kind {
@@ -139,6 +140,24 @@ async fn signing_out_closes_the_sockets() {
         socket.send(Message::text(r#"{"type":"ping"}"#)).await.unwrap();
         assert_eq!(next(&mut socket).await["type"], "pong");
         alice.post("auth/logout", Value::Null).await.body(204);
+        let ended = within(PATIENCE, socket.next()).await.unwrap().unwrap();
+        assert!(matches!(ended, Message::Close(_)), "{ended:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copied_refresh_token_closes_the_sockets_too() {
+    on_every_database(async |relay: &TestRelay| {
+        relay.person("alice").await;
+        let (script, refresh) = tokens(relay).await;
+        let mut socket = with_ticket(&script).await;
+        let refresh = json!({"refresh_token": refresh});
+        script.post("auth/refresh", refresh.clone()).await.body(200);
+        socket.send(Message::text(r#"{"type":"ping"}"#)).await.unwrap();
+        assert_eq!(next(&mut socket).await["type"], "pong");
+        let copied = script.post("auth/refresh", refresh).await;
+        copied.is_problem(401, "invalid_refresh_token");
         let ended = within(PATIENCE, socket.next()).await.unwrap().unwrap();
         assert!(matches!(ended, Message::Close(_)), "{ended:?}");
     })

@@ -305,6 +305,30 @@ async fn the_broker_can_be_started_again_on_its_port_while_cameras_are_connected
 }
 
 #[tokio::test]
+async fn the_broker_listens_anew_while_cameras_are_connected_and_they_stay() {
+    let relay = Relay::start().await;
+    let id = CameraId::generate();
+    let mut camera = relay.connect(id).await;
+    for round in ["first", "second"] {
+        let before = relay.shown().await;
+        relay.renew();
+        within(PATIENCE, async {
+            // For a moment nobody listens.
+            while [&before, &None].contains(&&relay.shown().await) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let newcomer = CameraId::generate();
+        let mut other = relay.connect(newcomer).await;
+        assert_eq!(other.publish(&up_event(newcomer), false, round).await, PubAckReason::Success);
+        assert_eq!(camera.publish(&up_event(id), false, round).await, PubAckReason::Success);
+    }
+    assert!(!relay.log().iter().any(|line| line == &format!("{id} disconnected")));
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn a_packet_that_is_too_large_ends_its_own_connection_only() {
     let relay = Relay::start().await;
     let (large, small) = (CameraId::generate(), CameraId::generate());

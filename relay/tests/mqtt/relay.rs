@@ -15,6 +15,12 @@ use nightjar_relay::{
     },
 };
 use nightjar_shared::ids::CameraId;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -25,7 +31,7 @@ use crate::{
 /// It knows every camera's token, and writes down what arrives.
 pub(crate) struct Relay {
     pub(crate) broker: Broker,
-    ca_pem: String,
+    certificates: Certificates,
     directory: tempfile::TempDir,
     log: Arc<Mutex<Vec<String>>>,
     pub(crate) verdict: Arc<Mutex<Handled>>,
@@ -45,8 +51,8 @@ impl Relay {
             Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
         let config = EmbeddedBrokerConfig {
             listen,
-            certificate_path: certificates.certificate_path,
-            private_key_path: certificates.private_key_path,
+            certificate_path: certificates.certificate_path.clone(),
+            private_key_path: certificates.private_key_path.clone(),
             limits: BrokerLimits { handshake: Duration::from_secs(2), ..BrokerLimits::default() },
         };
         let metrics = Metrics::default();
@@ -56,8 +62,7 @@ impl Relay {
         let log = Arc::new(Mutex::new(Vec::new()));
         let verdict = Arc::new(Mutex::new(Handled::Done));
         tracker.spawn(serve(inbox, log.clone(), verdict.clone(), cancel.clone()));
-        let ca_pem = certificates.ca_pem;
-        Self { broker, ca_pem, directory, log, verdict, metrics, tracker, cancel }
+        Self { broker, certificates, directory, log, verdict, metrics, tracker, cancel }
     }
 
     /// All arrivals so far, one line each.
@@ -77,7 +82,7 @@ impl Relay {
     pub(crate) fn connection(&self, camera_id: CameraId) -> Connection {
         Connection {
             address: self.broker.address(),
-            ca_pem: self.ca_pem.clone(),
+            ca_pem: self.certificates.ca_pem.clone(),
             client_id: camera_id.to_string(),
             user_name: camera_id.to_string(),
             token: token_of(camera_id),
@@ -87,6 +92,24 @@ impl Relay {
 
     pub(crate) async fn connect(&self, camera_id: CameraId) -> Camera {
         self.connection(camera_id).open().await.expect("the camera's own credential is good")
+    }
+
+    /// Makes a new certificate, and has the broker show it.
+    pub(crate) fn renew(&self) {
+        self.certificates.renew(clock::now()).unwrap();
+        self.broker.listen_anew();
+    }
+
+    /// The certificate that who connects is shown; nothing while nobody listens.
+    pub(crate) async fn shown(&self) -> Option<CertificateDer<'static>> {
+        let mut roots = RootCertStore::empty();
+        let authority = self.certificates.ca_pem.as_bytes();
+        roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
+        let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let stream = TcpStream::connect(self.broker.address()).await.ok()?;
+        let connector = TlsConnector::from(Arc::new(config));
+        let stream = connector.connect("localhost".try_into().unwrap(), stream).await.ok()?;
+        Some(stream.get_ref().1.peer_certificates().unwrap()[0].clone())
     }
 
     pub(crate) async fn stop(self) -> (SocketAddr, tempfile::TempDir) {

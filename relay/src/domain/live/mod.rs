@@ -113,11 +113,15 @@ pub async fn list(
     Ok(position.list(rows, |row| (row.started_at, row.session_id), Session::from))
 }
 
-/// Ends requests whose relay stopped before the answer came, those that no offer followed, and
-/// sessions whose camera does not report on them: its goodbye was lost.
+/// Ends requests whose relay stopped before the answer came, those that no offer followed, sessions
+/// whose camera does not report on them, as its goodbye was lost, and those of offline cameras that
+/// nobody ended when their cameras went.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     let before = now.minus(ANSWER_WAIT.saturating_mul(2));
+    for row in live::fail_of_offline_cameras(&app.db.unsynced(), before, now).await? {
+        tell_end(app, row).await?;
+    }
     for row in live::expire_unanswered(&app.db.unsynced(), before, now).await? {
         send(app, row.camera_id, &Signal::bye(row.session_id, "no_answer")).await?;
         ended(app, row).await?;

@@ -26,7 +26,10 @@ use rmqtt::{
     server::MqttServer,
     types::{CodecPublish, From as Sender, Id, Publish, QoS},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::hooks::State;
@@ -42,6 +45,8 @@ const ARRIVAL_QUEUE: usize = 256;
 /// Sessions do not outlive their connection: what a camera has missed is in the database, and is
 /// sent again when it is ready. (Zero would mean "unlimited" to rmqtt.)
 const SESSION_EXPIRY: Duration = Duration::from_secs(1);
+/// How soon it is tried again to listen anew.
+const LISTEN_RETRY: Duration = Duration::from_millis(500);
 /// How long the farewell to all cameras may take at shutdown.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -51,11 +56,12 @@ pub struct EmbeddedBroker {
     state: Arc<State>,
     address: SocketAddr,
     tracker: TaskTracker,
+    to_listen_anew: Arc<Notify>,
 }
 
 impl EmbeddedBroker {
     pub(super) async fn start(
-        config: EmbeddedBrokerConfig,
+        mut config: EmbeddedBrokerConfig,
         metrics: &Metrics,
         tracker: &TaskTracker,
         cancel: CancellationToken,
@@ -73,25 +79,53 @@ impl EmbeddedBroker {
         presence::keep(&context, &state).await;
         let listener = listen(&config)?;
         let address = listener.local_addr().map_err(|error| anyhow!("{error}"))?;
-        let server = MqttServer::new(context.clone()).listener_by_id(listener, address.port());
-        let broker = Self { context, state, address, tracker: tracker.clone() };
-        let run = broker.clone().run(server.build(), cancel);
-        tracker.spawn(run);
+        config.listen = address;
+        let to_listen_anew = Arc::new(Notify::new());
+        let tracker = tracker.clone();
+        let broker = Self { context, state, address, tracker, to_listen_anew };
+        broker.tracker.spawn(broker.clone().run(listener, config, cancel));
         let inbox = BrokerInbox { authentications: authentications_in, arrivals: arrivals_in };
         Ok((broker, inbox))
     }
 
-    async fn run(self, server: MqttServer, cancel: CancellationToken) {
-        // Dropping the server closes its listener, so that the port is free for the next start.
-        tokio::select! {
-            ended = server.run() => tracing::error!(?ended, "MQTT broker ended by itself"),
-            () = cancel.cancelled() => {}
+    async fn run(
+        self,
+        mut listener: Listener,
+        config: EmbeddedBrokerConfig,
+        cancel: CancellationToken,
+    ) {
+        loop {
+            // Dropping the server closes its listener, so that the port is free for the next one.
+            // Sessions have tasks of their own.
+            tokio::select! {
+                ended = self.server(listener).run() => {
+                    tracing::error!(?ended, "MQTT broker ended by itself");
+                    break;
+                }
+                () = self.to_listen_anew.notified() => {}
+                () = cancel.cancelled() => break,
+            }
+            match cancel.run_until_cancelled(listen_until_it_works(&config)).await {
+                Some(anew) => listener = anew,
+                None => break,
+            }
         }
         // Wills and disconnects that the relay causes by stopping say nothing about cameras.
         let farewells = self.state.close().into_iter().map(|id| disconnect(&self.context, id));
         if timeout(FAREWELL, join_all(farewells)).await.is_err() {
             tracing::warn!("some cameras were not disconnected in time");
         }
+    }
+
+    fn server(&self, listener: Listener) -> MqttServer {
+        // rmqtt panics when it knows the listener already, and does not forget one that is gone.
+        let id = self.address.port();
+        self.context.listen_cfgs.remove(&id);
+        MqttServer::new(self.context.clone()).listener_by_id(listener, id).build()
+    }
+
+    pub(super) fn listen_anew(&self) {
+        self.to_listen_anew.notify_one();
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -148,6 +182,17 @@ async fn disconnect(context: &ServerContext, session: Id) {
     let mut entry = context.extends.shared().await.entry(session);
     if let Err(error) = entry.kick(true, true, true).await {
         tracing::warn!(%error, "a camera could not be disconnected");
+    }
+}
+
+/// Nobody else has the port, so that what fails here, for want of descriptors, works again soon.
+async fn listen_until_it_works(config: &EmbeddedBrokerConfig) -> Listener {
+    loop {
+        match listen(config) {
+            Ok(listener) => return listener,
+            Err(error) => tracing::error!(error = format!("{error:#}"), "cannot listen anew"),
+        }
+        sleep(LISTEN_RETRY).await;
     }
 }
 

@@ -156,6 +156,14 @@ impl Broker {
         Ok((Self::Embedded(broker), inbox))
     }
 
+    /// Shows the certificate that its files hold now to who connects from now on: it listens anew at
+    /// the same address. Who is connected stays. Returns at once.
+    pub fn listen_anew(&self) {
+        match self {
+            Self::Embedded(broker) => broker.listen_anew(),
+        }
+    }
+
     /// Where cameras connect.
     pub fn address(&self) -> SocketAddr {
         match self {

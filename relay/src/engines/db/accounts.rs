@@ -185,6 +185,7 @@ pub enum Refresh {
     /// Spent before: a copy is going round.
     Reused {
         family_id: String,
+        account_id: AccountId,
     },
     Unknown,
 }
@@ -205,12 +206,14 @@ pub async fn spend_refresh_token(
     let Some(spent) = spent else {
         let known = db
             .query_one(
-                "select family_id from refresh_tokens where token_hash = $1",
+                "select f.family_id, f.account_id
+                 from refresh_tokens t join token_families f on f.family_id = t.family_id
+                 where t.token_hash = $1",
                 vec![token_hash.into()],
             )
             .await?;
         return known.map_or(Ok(Refresh::Unknown), |row| {
-            Ok(Refresh::Reused { family_id: row.text(0)?.to_owned() })
+            Ok(Refresh::Reused { family_id: row.text(0)?.to_owned(), account_id: row.parse(1)? })
         });
     };
     let family_id = spent.text(0)?.to_owned();

@@ -160,7 +160,8 @@ pub struct Answer {
     pub result: Option<Json>,
 }
 
-/// Gives the command as it is now, if it had not ended before: a final state stays.
+/// Gives the command as it is now, unless its camera has answered before: what it said stays. That a
+/// command expired is a guess of the relay's, and gives way to an answer that comes late.
 pub async fn finish(
     db: &impl Executor,
     answer: Answer,
@@ -170,7 +171,8 @@ pub async fn finish(
     let row = db
         .query_one(
             "update commands set state = $3, reason = $4, result = $5, updated_at = $6
-             where command_id = $1 and camera_id = $2 and state in ('queued', 'sent')
+             where command_id = $1 and camera_id = $2
+                 and state in ('queued', 'sent', 'expired')
              returning command_id, camera_id, kind, arguments, state, reason, result, issued_at,
                  expires_at, updated_at",
             vec![

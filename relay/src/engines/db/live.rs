@@ -284,6 +284,28 @@ pub async fn fail_of_camera(
     rows.iter().map(SessionRow::read).collect()
 }
 
+/// Ends what cameras have open that are offline: sessions that began until `before`, since one that
+/// is asked for while its camera goes has an end of its own.
+pub async fn fail_of_offline_cameras(
+    db: &impl Executor,
+    before: UnixMillis,
+    now: UnixMillis,
+) -> Result<Vec<SessionRow>, DbError> {
+    let rows = db
+        .query(
+            concat!(
+                "update live_sessions set state = 'failed', reason = 'camera_offline', ended_at = $2
+                 where state in ('requested', 'streaming') and started_at <= $1
+                 and camera_id in (select camera_id from cameras where online = 0)
+                 returning ",
+                columns!("")
+            ),
+            vec![before.into(), now.into()],
+        )
+        .await?;
+    rows.iter().map(SessionRow::read).collect()
+}
+
 /// Ends streaming sessions that began before `before`.
 pub async fn complete_forgotten(
     db: &impl Executor,
