@@ -89,7 +89,10 @@ impl Kept {
                 return Ok(OwnersWill { switches: Switches::UNKNOWN, ..OwnersWill::at_first() });
             }
         };
-        self.keep(will.clone()).await?;
+        // In both places again. A full disk must not keep the agent from starting.
+        if let Err(error) = self.keep(will.clone()).await {
+            tracing::warn!(%error, "what the owner wants is kept in one place alone");
+        }
         Ok(will)
     }
 
