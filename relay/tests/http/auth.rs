@@ -122,7 +122,7 @@ async fn guessing_a_password_is_stopped_and_the_owner_gets_in_later() {
         relay.person("alice").await;
         let guesser = relay.stranger();
         // Where hashing is slow, an attempt or two come back meanwhile.
-        let mut guesses = 0;
+        let mut attempts = 0;
         loop {
             let guess = credentials("alice@example.org", "a guess");
             let answer = guesser.post("auth/login", guess).await;
@@ -130,10 +130,10 @@ async fn guessing_a_password_is_stopped_and_the_owner_gets_in_later() {
                 break;
             }
             answer.is_problem(401, "invalid_credentials");
-            guesses += 1;
-            assert!(guesses < 40, "nobody stops the guesser");
+            attempts += 1;
+            assert!(attempts < 40, "nobody stops the guesser");
         }
-        assert!(guesses >= 10, "{guesses}");
+        assert!(attempts >= 10, "{attempts}");
         let right = credentials("alice@example.org", PASSWORD);
         let stopped = guesser.post("auth/login", right.clone()).await;
         stopped.is_problem(429, "rate_limited");
