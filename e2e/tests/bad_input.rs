@@ -128,12 +128,6 @@ async fn a_bad_agent_configuration_is_one_line_and_exit_code_2() -> Result<()> {
             ("an unknown key", "[motion]\nsensitivty = 1\n", &data, "sensitivty"),
             ("a wrong value", "[live]\nmax_viewers = 1000\n", &data, "live.max_viewers = 1000"),
             ("no such file", "[source]\nkind = \"file\"\npath = \"/no\"\n", &data, "/no"),
-            (
-                "a missing device",
-                "[source]\nkind = \"v4l2\"\ndevice = \"/dev/video99\"\n",
-                &data,
-                "/dev/video99",
-            ),
             ("an unwritable directory", synthetic, &not_a_directory, "a-file"),
         ];
         for (what, toml, data_dir, named) in cases {

@@ -39,6 +39,10 @@ const READABLE: &[&str] = &[
     "/run/resolvconf",
 ];
 
+/// What may be listed and not opened: `GStreamer` looks whether there are other devices than when it
+/// made its list of plugins, and would make it anew.
+const LISTED: &str = "/dev";
+
 /// Leaves nothing else readable, and nothing writable, to this thread and all that it starts from
 /// now on. False where the kernel has no Landlock, or it is not switched on.
 pub(super) fn confine() -> Result<bool, RulesetError> {
@@ -47,6 +51,7 @@ pub(super) fn confine() -> Result<bool, RulesetError> {
         .handle_access(AccessFs::from_all(RULES))?
         .create()?
         .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))?
+        .add_rules(path_beneath_rules([LISTED], AccessFs::ReadDir))?
         .restrict_self()?;
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
@@ -83,8 +88,8 @@ mod tests {
             let denied = fs::read(&key).unwrap_err();
             let made = fs::write(key.with_extension("new"), "x").unwrap_err();
             let list = fs::read_dir("/usr/lib").map(Iterator::count).unwrap();
-            let camera = fs::read_dir("/dev").unwrap_err();
-            Some((denied.kind(), made.kind(), camera.kind(), list > 0))
+            let device = fs::File::open("/dev/full").unwrap_err();
+            Some((denied.kind(), made.kind(), device.kind(), list > 0))
         });
         let denied = std::io::ErrorKind::PermissionDenied;
         match confined.join().unwrap() {
