@@ -81,9 +81,18 @@ pub fn camera_text(
 /// The one DTLS fingerprint of a description, as in `a=fingerprint:` with the algorithm in lower
 /// and the digest in upper case; nothing when there is none, or when there are two.
 pub fn fingerprint(sdp: &str) -> Option<String> {
-    let mut found = sdp.lines().filter_map(|line| line.strip_prefix("a=fingerprint:"));
-    let first = normal(found.next()?)?;
-    found.all(|other| normal(other).as_ref() == Some(&first)).then_some(first)
+    let first = first_fingerprint(sdp)?;
+    fingerprints(sdp).all(|other| normal(other).as_ref() == Some(&first)).then_some(first)
+}
+
+/// The first DTLS fingerprint of a description, in the same form. Others are of the same certificate
+/// by other algorithms, and one that fits is enough (RFC 8122, section 5).
+pub fn first_fingerprint(sdp: &str) -> Option<String> {
+    normal(fingerprints(sdp).next()?)
+}
+
+fn fingerprints(sdp: &str) -> impl Iterator<Item = &str> {
+    sdp.lines().filter_map(|line| line.strip_prefix("a=fingerprint:"))
 }
 
 fn normal(fingerprint: &str) -> Option<String> {

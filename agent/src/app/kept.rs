@@ -101,7 +101,7 @@ impl Kept {
         Ok(match places {
             (Place::Unreadable, _) | (_, Place::Unreadable) => Place::Unreadable,
             (Place::Empty, Place::Empty) => Place::Empty,
-            // Agents up to 0.1 wrote each when it was first changed.
+            // Earlier agents wrote each when it was first changed.
             (switches, configuration) => Place::Holds(OwnersWill {
                 switches: switches.or(Switches::AT_FIRST),
                 configuration: configuration.or(Configuration::default()),

@@ -48,7 +48,8 @@ impl PeerCertificate {
         Ok(this)
     }
 
-    /// Says whose certificate is good, by a fingerprint as [`fingerprint`] gives it.
+    /// Says whose certificate is good, by a fingerprint as [`nightjar_shared::authenticity::first_fingerprint`]
+    /// gives it.
     pub(super) fn expect(&self, fingerprint: String) {
         *lock(&self.expected) = Some(fingerprint);
     }
@@ -82,15 +83,7 @@ impl PeerCertificate {
     }
 }
 
-/// The first fingerprint of a description, with the algorithm's name in lower and the digest in upper
-/// case. Others are of the same certificate, by other algorithms.
-pub(super) fn fingerprint(description: &str) -> Option<String> {
-    let mut lines = description.lines();
-    let value = lines.find_map(|line| line.strip_prefix("a=fingerprint:"))?;
-    let (algorithm, digest) = value.trim().split_once(' ')?;
-    Some(format!("{} {}", algorithm.to_ascii_lowercase(), digest.to_ascii_uppercase()))
-}
-
+/// In the same form.
 fn fingerprint_of(pem: &str, algorithm: &str) -> Option<String> {
     let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
     let digest = match algorithm {
@@ -105,6 +98,8 @@ fn fingerprint_of(pem: &str, algorithm: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use nightjar_shared::authenticity::first_fingerprint;
+
     use super::*;
 
     /// A certificate and its fingerprints, both made by `openssl`.
@@ -130,9 +125,9 @@ mod tests {
     fn a_description_with_fingerprints_by_several_algorithms_means_one_certificate() {
         let lines =
             FINGERPRINTS.lines().map(|line| format!("a=fingerprint:{}\r\n", line.to_lowercase()));
-        let described = fingerprint(&lines.collect::<String>()).unwrap();
+        let described = first_fingerprint(&lines.collect::<String>()).unwrap();
         assert_eq!(Some(described.as_str()), FINGERPRINTS.lines().next());
-        assert_eq!(fingerprint("v=0\r\na=fingerprint:sha-256\r\n"), None);
+        assert_eq!(first_fingerprint("v=0\r\na=fingerprint:sha-256\r\n"), None);
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub struct FsckReport {
 }
 
 /// Mends all that can be mended: closes what was open, takes up files without a row, forgets rows
-/// without files, cuts torn tails, makes holes of what cannot be read in the middle of a clip. Gives what was wrong before. No agent may be running.
+/// without files, cuts torn tails, makes holes of what cannot be read in the middle of a clip. Gives
+/// what was wrong before. No agent may be running.
 pub async fn repair(
     store: &Store,
     directory: &Path,

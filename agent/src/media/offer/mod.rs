@@ -7,9 +7,10 @@ mod description;
 #[cfg(test)]
 mod tests;
 
+use nightjar_shared::authenticity::first_fingerprint;
+
 pub use self::attribute::is_candidate;
 use self::{attribute::is_known, choice::Choice, description::Description};
-use super::certificate::fingerprint;
 
 /// As long as the relay takes, bytes. Longer offers and fragments are refused.
 pub const MAX_LENGTH: usize = 32 * 1024;
@@ -95,7 +96,7 @@ impl Offer {
         let description = Description::parse(text)?;
         let video = description.video_section()?;
         let choice = Choice::best(&description.sections[video]).ok_or(InvalidOffer::NoH264)?;
-        let fingerprint = fingerprint(text).ok_or(InvalidOffer::Missing("fingerprint"))?;
+        let fingerprint = first_fingerprint(text).ok_or(InvalidOffer::Missing("fingerprint"))?;
         Ok(Self {
             payload_type: choice.payload_type,
             profile_level_id: choice.profile_level_id.clone(),

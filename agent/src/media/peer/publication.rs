@@ -1,12 +1,12 @@
 //! A connection that the camera itself offers, to an SFU.
 
 use anyhow::Context as _;
+use nightjar_shared::authenticity::first_fingerprint;
 
 use super::{
     Candidates, Gathering, Graph, IceServer, IceServers, Offer, OnEvent, Peer, PeerError,
     negotiation, spawn_blocking,
 };
-use crate::media::certificate::fingerprint;
 
 impl Peer {
     /// Offers the camera's picture. With `complete` the offer carries the candidates that are
@@ -53,7 +53,7 @@ impl Peer {
         async move {
             // A second answer changes nothing.
             let Some(offered) = offered else { return Ok(()) };
-            let fingerprint = fingerprint(&answer).context("the answer names no certificate");
+            let fingerprint = first_fingerprint(&answer).context("the answer names no certificate");
             certificate.expect(fingerprint.map_err(PeerError::Refused)?);
             negotiation::accept(&webrtc, offered, &answer, &servers)
                 .await
