@@ -8,12 +8,14 @@ use crate::{
     first_protocol,
     ids::{BootId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
+    word::words,
 };
 
 /// Error body of every door (RFC 9457), `application/problem+json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// Stable, for programs to branch on: `not_found`, `rate_limited`, …
+    /// Stable, for programs to branch on: a [`ProblemCode`](crate::problem::ProblemCode), or a
+    /// word of a newer relay.
     pub code: String,
     pub title: String,
     pub status: u16,
@@ -126,27 +128,15 @@ pub struct PartRequest {
     pub duration_ms: Option<u64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartKind {
-    /// The whole clip in one MP4.
-    File,
-    /// Initialisation segment of a clip in several parts.
-    Init,
-    Segment,
-    Thumbnail,
-    Snapshot,
-}
-
-impl PartKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::Init => "init",
-            Self::Segment => "segment",
-            Self::Thumbnail => "thumbnail",
-            Self::Snapshot => "snapshot",
-        }
+words! {
+    PartKind {
+        /// The whole clip in one MP4.
+        File = "file",
+        /// Initialisation segment of a clip in several parts.
+        Init = "init",
+        Segment = "segment",
+        Thumbnail = "thumbnail",
+        Snapshot = "snapshot",
     }
 }
 

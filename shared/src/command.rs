@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{configuration::Configuration, first_protocol, ids::CommandId, time::UnixMillis};
+use crate::{
+    configuration::Configuration, first_protocol, ids::CommandId, time::UnixMillis, word::words,
+};
 
 /// A command on its way to a camera (`down/command`).
 ///
@@ -40,11 +42,17 @@ pub enum Command {
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidCommand {
-    #[error("unknown_kind: this camera does not know the command `{0}`; update the agent")]
+    #[error(
+        "{code}: this camera does not know the command `{0}`; update the agent",
+        code = CommandReason::UnknownKind
+    )]
     UnknownKind(String),
-    #[error("invalid_arguments: {0}")]
+    #[error("{code}: {0}", code = CommandReason::InvalidArguments)]
     InvalidArguments(String),
-    #[error("unsupported_protocol: this camera speaks protocol {supported}, the command {given}")]
+    #[error(
+        "{}: this camera speaks protocol {supported}, the command {given}",
+        CommandReason::UnsupportedProtocol
+    )]
     UnsupportedProtocol { given: u32, supported: u32 },
 }
 
@@ -110,32 +118,15 @@ fn parse_configuration(arguments: &Value) -> Result<Configuration, InvalidComman
     Ok(configuration)
 }
 
-/// A command's way through the relay: queued -> sent -> acked | rejected | failed | expired.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CommandState {
-    Queued,
-    Sent,
-    Acked,
-    Rejected,
-    Failed,
-    Expired,
-}
-
-impl CommandState {
-    pub fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Sent)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Acked => "acked",
-            Self::Rejected => "rejected",
-            Self::Failed => "failed",
-            Self::Expired => "expired",
-        }
+words! {
+    /// A command's way through the relay: queued -> sent -> acked | rejected | failed | expired.
+    CommandState {
+        Queued = "queued",
+        Sent = "sent",
+        Acked = "acked",
+        Rejected = "rejected",
+        Failed = "failed",
+        Expired = "expired",
     }
 }
 
@@ -152,15 +143,41 @@ pub struct CommandAck {
     pub result: Option<Value>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Executed.
-    Acked,
-    /// Not executed: the camera does not know it, or must not do it now.
-    Rejected,
-    /// Begun, and gone wrong.
-    Failed,
+words! {
+    /// What became of a command at its camera.
+    Outcome {
+        /// Executed.
+        Acked = "acked",
+        /// Not executed: the camera does not know it, or must not do it now.
+        Rejected = "rejected",
+        /// Begun, and gone wrong.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// Why a command was not executed, or went wrong: the first word of an acknowledgement's
+    /// reason.
+    CommandReason {
+        UnknownKind = "unknown_kind",
+        InvalidArguments = "invalid_arguments",
+        UnsupportedProtocol = "unsupported_protocol",
+        AlreadyRecording = "already_recording",
+        NotRecording = "not_recording",
+        /// Nothing is recorded in privacy mode.
+        PrivacyMode = "privacy_mode",
+        NoPicture = "no_picture",
+        Busy = "busy",
+        /// The board has no light that the agent may switch.
+        NoLight = "no_light",
+        /// A setting could not be kept on the camera's disk.
+        NotKept = "not_kept",
+        TimedOut = "timed_out",
+        ShuttingDown = "shutting_down",
+        /// The agent was restarted while the command ran.
+        Interrupted = "interrupted",
+        Failed = "failed",
+    }
 }
 
 impl From<Outcome> for CommandState {

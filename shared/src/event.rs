@@ -6,6 +6,7 @@ use crate::{
     first_protocol,
     ids::{BootId, ClipId, EventId},
     time::{ClockState, UnixMillis},
+    word::words,
 };
 
 /// Something began or ended at a camera (`up/event`). The relay upserts it by camera and id.
@@ -30,7 +31,7 @@ pub struct EventMessage {
     pub boxes: Vec<BoundingBox>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<String>,
-    /// Why it ended.
+    /// Why it ended: an [`EventEndReason`], or a word of a newer camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The largest share of the picture that moved at once; when it ended.
@@ -61,11 +62,43 @@ pub enum EventKind {
     Unknown,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventState {
-    Started,
-    Ended,
+impl EventKind {
+    /// Spells the kind as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Motion => "motion",
+            Self::Manual => "manual",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+words! {
+    EventState {
+        Started = "started",
+        Ended = "ended",
+    }
+}
+
+words! {
+    /// Why an event ended.
+    EventEndReason {
+        /// Nothing moved any more.
+        Still = "still",
+        Disarmed = "disarmed",
+        /// The hours in which the camera is armed were over.
+        Schedule = "schedule",
+        /// Privacy mode was switched on.
+        Privacy = "privacy",
+        /// Somebody stopped the recording, or the agent.
+        Stopped = "stopped",
+        /// The camera gave no pictures.
+        NoPicture = "no_picture",
+        /// The camera lost its power.
+        Interrupted = "interrupted",
+        /// A manual recording reached the longest time.
+        TimeLimit = "time_limit",
+    }
 }
 
 /// Sent every 30 s (`up/health`).

@@ -5,15 +5,19 @@
 
 pub mod api;
 pub mod authenticity;
+pub mod clip;
 pub mod command;
 pub mod configuration;
 pub mod event;
 pub mod ids;
 pub mod pairing;
+pub mod problem;
+pub mod session;
 pub mod signal;
 pub mod time;
 pub mod topic;
 pub mod web_address;
+pub mod word;
 
 /// Version of the wire protocol. Every hello (claim, presence) and every message carries it.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{first_protocol, ids::SessionId};
+use crate::{
+    first_protocol,
+    ids::SessionId,
+    session::SessionEndReason,
+    word::{leading, words},
+};
 
 /// One step of a session (`down/signal`, `up/signal/{replica}`).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -20,9 +25,7 @@ pub struct Signal {
     pub candidate: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sdp_mid: Option<String>,
-    /// Why a `bye` was said. From a camera: `busy`, `privacy_mode`, `invalid_offer`,
-    /// `not_authentic`, `viewer_gone`, `worker_restarted`, `shutting_down`, `failed`,
-    /// `redirected`, `not_published`.
+    /// Why a `bye` was said: a [`SessionEndReason`], maybe with a sentence for people after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// Where the camera's picture is to be had instead: the WHEP URL of an SFU. Set on a `bye`
@@ -73,9 +76,17 @@ impl Signal {
         Self { reason: Some(reason.into()), ..Self::new(session_id, SignalKind::Bye) }
     }
 
+    /// Reads why a `bye` was said; nothing when it was for a reason that only a newer peer knows.
+    pub fn end_reason(&self) -> Option<SessionEndReason> {
+        leading(self.reason.as_deref()?)
+    }
+
     /// Sends a viewer elsewhere.
     pub fn redirect(session_id: SessionId, location: impl Into<String>) -> Self {
-        Self { location: Some(location.into()), ..Self::bye(session_id, "redirected") }
+        Self {
+            location: Some(location.into()),
+            ..Self::bye(session_id, SessionEndReason::Redirected)
+        }
     }
 }
 
@@ -112,10 +123,31 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+words! {
+    /// Which of the camera's two encodings a viewer gets.
+    VideoLayer {
+        Main = "main",
+        Low = "low",
+    }
+}
+
+words! {
+    /// How an end of a connection was found (RFC 8445).
+    CandidateKind {
+        Host = "host",
+        /// As a STUN server saw it.
+        ServerReflexive = "srflx",
+        /// As the peer saw it.
+        PeerReflexive = "prflx",
+        /// At a TURN server.
+        Relay = "relay",
+    }
+}
+
 /// How one viewer's connection fares, as its camera sees it. What is not known yet is left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SessionStatistics {
-    /// `host`, `srflx`, `prflx` or `relay`: the camera's end of the pair that carries the media.
+    /// A [`CandidateKind`]: the camera's end of the pair that carries the media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_candidate: Option<String>,
     /// The viewer's end.
@@ -130,7 +162,7 @@ pub struct SessionStatistics {
     pub bitrate_bps: u64,
     /// Frames that were sent, not shown.
     pub fps: f32,
-    /// `main` or `low`: which of the camera's two encodings the viewer gets.
+    /// A [`VideoLayer`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<String>,
     /// From a picture's capture to its arrival at the viewer, as far as the camera can tell: how old

@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::word::words;
+
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -50,12 +52,13 @@ impl fmt::Display for UnixMillis {
     }
 }
 
-/// Whether the clock that made a time stamp had been set by the network. A Raspberry Pi has no
-/// battery-backed clock: until then its wall time is a guess.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClockState {
-    #[default]
-    Synced,
-    Unsynced,
+words! {
+    /// Whether the clock that made a time stamp had been set by the network. A Raspberry Pi has no
+    /// battery-backed clock: until then its wall time is a guess.
+    #[derive(Default)]
+    ClockState {
+        #[default]
+        Synced = "synced",
+        Unsynced = "unsynced",
+    }
 }

@@ -1,0 +1,76 @@
+//! Live sessions: how far one is, and why it ended.
+
+use crate::word::words;
+
+words! {
+    /// How far a live session is.
+    SessionState {
+        /// The camera has not answered yet.
+        Requested = "requested",
+        Streaming = "streaming",
+        /// Its viewer hung up, vanished, or was sent on to an SFU.
+        Completed = "completed",
+        /// Its viewer hung up before the answer.
+        Cancelled = "cancelled",
+        Failed = "failed",
+        /// No answer came.
+        Expired = "expired",
+    }
+}
+
+impl SessionState {
+    /// Says whether the session has ended.
+    pub fn is_over(self) -> bool {
+        !matches!(self, Self::Requested | Self::Streaming)
+    }
+}
+
+words! {
+    /// Why a live session ended, or did not begin: the first word of a `bye`'s reason and of a
+    /// session's.
+    SessionEndReason {
+        /// The camera has no room for another viewer.
+        Busy = "busy",
+        PrivacyMode = "privacy_mode",
+        /// The camera cannot use the viewer's description.
+        InvalidOffer = "invalid_offer",
+        /// The viewer did not prove that it may watch.
+        NotAuthentic = "not_authentic",
+        /// The viewer hung up or vanished, or the camera has no such session.
+        ViewerGone = "viewer_gone",
+        /// The camera's live worker was restarted.
+        WorkerRestarted = "worker_restarted",
+        /// The camera's agent stops.
+        ShuttingDown = "shutting_down",
+        /// The camera's media engine failed.
+        Failed = "failed",
+        /// The picture is to be had elsewhere, where the signal's `location` says.
+        Redirected = "redirected",
+        /// Viewers are served elsewhere, but not at present.
+        NotPublished = "not_published",
+        /// The camera named an address that viewers cannot be sent to.
+        InvalidLocation = "invalid_location",
+        /// The camera did not answer in time.
+        NoAnswer = "no_answer",
+        CameraOffline = "camera_offline",
+        CameraRemoved = "camera_removed",
+        /// The camera was there, and did not report on the session any more.
+        Unreported = "unreported",
+    }
+}
+
+impl SessionEndReason {
+    /// What cameras say. The relay says `viewer_gone`, `no_answer`, and all the others.
+    pub const OF_CAMERAS: [Self; 10] = [
+        Self::Busy,
+        Self::PrivacyMode,
+        Self::InvalidOffer,
+        Self::NotAuthentic,
+        Self::ViewerGone,
+        Self::WorkerRestarted,
+        Self::ShuttingDown,
+        Self::Failed,
+        Self::Redirected,
+        Self::NotPublished,
+    ];
+}
