@@ -12,7 +12,8 @@ help:
 	@echo '                DEMO_LISTEN=0.0.0.0        reachable from a phone, by https; then also 5349, UDP 49152-50175'
 	@echo '                DEMO_CAMERA=v4l2|synthetic instead of the street scene'
 	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
-	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included'
+	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included; what took how long'
+	@echo '                PART="relay shared"        parts of it: lint, guest, or a package by its name'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
@@ -29,44 +30,29 @@ demo:
 	$(CARGO) build --release --workspace --bins
 	@$(TARGET)/release/nightjar-e2e demo
 
-# The end-to-end tests start the programs themselves, hence the build before the tests.
-test: lint
-	@build/install-packages build run test
-	@build/install-packages postgresql || \
-		echo 'SKIPPED on PostgreSQL: it cannot be installed here (see above); SQLite is tested.'
-	@build/fetch-street-scene $(TARGET)/media
-	$(CARGO) build --workspace --bins
-	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		echo '$(CARGO) nextest run --workspace --no-fail-fast'; $(CARGO) nextest run --workspace --no-fail-fast; \
-	else \
-		echo '$(CARGO) test --workspace --no-fail-fast'; $(CARGO) test --workspace --no-fail-fast; \
-	fi
-	@$(MAKE) --no-print-directory test-v4l2
+# build/test lints, builds, tests and says what took how long. The end-to-end tests start the
+# programs themselves and leave out what is not installed, saying so.
+test:
+	@began=$$(date +%s); \
+	build/install-packages build run test && \
+	{ build/install-packages postgresql || \
+		echo 'SKIPPED on PostgreSQL: it cannot be installed here (see above); SQLite is tested.'; } && \
+	{ build/install-packages v4l2 || \
+		echo 'SKIPPED: the V4L2 guest, because QEMU cannot be installed here (see above).'; } && \
+	build/fetch-street-scene $(TARGET)/media && \
+	CARGO=$(CARGO) build/test --began $$began $(PART)
 
 test-v4l2:
-	@if build/install-packages v4l2; then \
-		build/install-packages build run test && \
-		$(CARGO) build --workspace --bins && \
-		$(CARGO) test --workspace --test v4l2 -- --ignored; \
-	else \
-		echo 'SKIPPED: the V4L2 guest, because QEMU cannot be installed here (see above).'; \
-	fi
+	@$(MAKE) --no-print-directory test PART=guest
 
 # Kills and power cuts by the thousand; `make test` has them by the hundred. Seeds are printed with
-# each failure.
+# each failure. Which tests, says .config/nextest.toml.
 soak:
 	@build/install-packages build run test
-	$(CARGO) build --workspace --bins
-	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test recording_kill --test faults -- --nocapture
-	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test process every_clip_arrives_once -- --nocapture
-	NIGHTJAR_SOAK=1 $(CARGO) test -p nightjar-agent --test live sessions_that_ended -- --nocapture
+	CARGO=$(CARGO) NIGHTJAR_SOAK=1 build/test --profile soak
 
 lint:
-	@build/install-packages build
-	@$(CARGO) clippy --version >/dev/null 2>&1 && $(CARGO) fmt --version >/dev/null 2>&1 || \
-		rustup component add clippy rustfmt
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory test PART=lint
 
 # The corpus grows in fuzz/corpus from run to run. No sanitizer: what is fuzzed is safe Rust.
 FUZZ_SECONDS ?= 60
