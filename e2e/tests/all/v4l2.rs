@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, process::Command};
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     footage::{self, Footage},
+    players::skipped,
     programs,
     stack::Scenario,
 };
@@ -54,21 +55,29 @@ wait $agent
 cp -r /run/agent/recordings "$DIRECTORY"
 "#;
 
+/// Five pictures a second: an emulated processor has other tests beside it.
 const SETTINGS: &str = r#"
 [source]
 kind = "v4l2"
 width = 640
 height = 480
-fps = 15
+fps = 5
 [recording]
 pre_roll_s = 2
 post_roll_s = 2
 min_free_percent = 0
 "#;
 
+fn has_qemu() -> bool {
+    Command::new("qemu-system-x86_64").arg("--version").output().is_ok()
+}
+
 #[tokio::test]
-#[ignore = "boots a QEMU guest: make test-v4l2"]
 async fn a_v4l2_camera_is_probed_captured_encoded_and_recorded() -> Result<()> {
+    if !has_qemu() {
+        skipped("there is no QEMU for the V4L2 guest: build/install-packages v4l2");
+        return Ok(());
+    }
     Scenario::run("v4l2", |directory| async move {
         fs::write(directory.join("agent.toml"), SETTINGS)?;
         let guest = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("v4l2-guest");
@@ -106,7 +115,7 @@ async fn a_v4l2_camera_is_probed_captured_encoded_and_recorded() -> Result<()> {
             let facts = Footage::probe(&clip)?;
             ensure!(facts.codec == "h264", "{facts:?}");
             ensure!((facts.width, facts.height) == (640, 480), "{facts:?}");
-            ensure!(facts.duration_s > 3.0 && facts.frames > 30, "{facts:?}");
+            ensure!(facts.duration_s > 3.0 && facts.frames > 10, "{facts:?}");
         }
         Ok(())
     })

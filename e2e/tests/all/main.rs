@@ -1,0 +1,23 @@
+//! The programs together, as people, cameras and networks meet them. One binary: each would link
+//! a browser client of its own.
+
+mod app;
+mod app_settings;
+mod authenticity;
+mod bad_input;
+mod bad_networks;
+mod changed_networks;
+mod demo;
+mod disk;
+mod growing_clips;
+mod hls;
+mod main_job;
+mod networks;
+mod players;
+mod reconnect;
+mod recovery;
+mod sfu;
+mod shared_clips;
+mod tenancy;
+mod v4l2;
+mod web_modules;
