@@ -17,7 +17,8 @@ fn workspace() -> PathBuf {
 /// Every page, with the folder that its links start from.
 fn pages() -> Vec<(PathBuf, String)> {
     let root = workspace();
-    let mut paths = vec![root.join("README.md"), root.join("CHANGELOG.md")];
+    let mut paths =
+        vec![root.join("README.md"), root.join("CHANGELOG.md"), root.join("CONTRIBUTING.md")];
     for folder in [root.join("docs"), root.join("docs/decisions")] {
         paths.extend(fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
     }
@@ -75,6 +76,21 @@ fn a_missing_file_would_be_found() {
     let words: Vec<&str> = code_words(text).into_iter().filter(|word| is_path(word)).collect();
     assert_eq!(words, ["agent/src/nothing.rs"]);
     assert_eq!(links(text).collect::<Vec<_>>(), ["docs/nothing.md"]);
+}
+
+#[test]
+fn the_index_of_decisions_has_a_line_for_each() {
+    let folder = workspace().join("docs/decisions");
+    let index = fs::read_to_string(folder.join("README.md")).unwrap();
+    let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.into_string().unwrap()).filter(|name| name != "README.md");
+    let missing: Vec<String> = names
+        .filter(|name| {
+            let line = format!("| [{}]({name}) |", name.split('-').next().unwrap());
+            index.lines().filter(|row| row.starts_with(&line)).count() != 1
+        })
+        .collect();
+    assert!(missing.is_empty(), "not once in docs/decisions/README.md: {missing:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ const LINE_BYTES: usize = 64;
 #[cfg(target_arch = "x86_64")]
 #[expect(
     unsafe_code,
-    reason = "nearly halves the cost of a picture from memory, see docs/motion.md"
+    reason = "nearly halves the cost of a picture from memory, see docs/history/motion-2026-11.md"
 )]
 pub(super) fn prefetch(bytes: &[u8]) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
