@@ -7,15 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use nightjar_core::motion::MotionConfig;
+use nightjar_core::schedule::{DailyHours, Week};
 pub use nightjar_shared::configuration::RecordingMode;
 use nightjar_shared::{
     PROTOCOL_VERSION,
-    configuration::{Configuration, PrivacyMask, QuietHours, Schedule, Zone},
+    configuration::{Configuration, PrivacyMask, QuietHours, Schedule},
 };
 use serde::{Deserialize, Deserializer, de};
 
 pub use self::live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig};
-use crate::schedule::{DailyHours, Week};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -104,22 +105,6 @@ pub struct SourceConfig {
     pub stamp: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MotionConfig {
-    pub enabled: bool,
-    /// 0.0 (only large, clear motion) to 1.0 (the slightest).
-    pub sensitivity: f32,
-    /// Where motion counts, and where it does not; it counts everywhere when there is none.
-    pub zones: Vec<Zone>,
-    /// Motion that lasts less than this opens no event.
-    pub min_duration_ms: u32,
-    /// After an event, none is opened for this long.
-    pub cool_down_s: u32,
-    /// When motion opens events; always when absent.
-    pub schedule: Option<Schedule>,
-}
-
 fn recording_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RecordingMode, D::Error> {
     let word = String::deserialize(deserializer)?;
     match word.as_str() {
@@ -201,19 +186,6 @@ impl Default for SourceConfig {
             walk_s: 8,
             masks: Vec::new(),
             stamp: false,
-        }
-    }
-}
-
-impl Default for MotionConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            sensitivity: 0.5,
-            zones: Vec::new(),
-            min_duration_ms: 0,
-            cool_down_s: 0,
-            schedule: None,
         }
     }
 }

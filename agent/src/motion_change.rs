@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
+use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
     event::{BoundingBox, EventState},
     ids::EventId,
 };
-
-use crate::clock::MonotonicNanos;
 
 /// Something began or ceased to move.
 #[derive(Debug, Clone, PartialEq)]

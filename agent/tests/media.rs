@@ -5,11 +5,11 @@ use std::{path::Path, time::Duration};
 
 use gstreamer::{self as gst, prelude::*};
 use nightjar_agent::{
-    clock::{MonotonicNanos, monotonic_now},
+    clock::monotonic_now,
     config::{SourceConfig, SourceKind},
-    frame::EncodedFrame,
-    media::Media,
+    encode::Media,
 };
+use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
 use tokio::{sync::broadcast, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use nightjar_agent::{
-    clock::{MonotonicNanos, monotonic_now},
+    clock::monotonic_now,
     config::MotionConfig,
-    frame::LumaFrame,
     motion::{self, Motion},
     motion_change::MotionChange,
 };
+use nightjar_core::{monotonic::MonotonicNanos, picture::LumaFrame};
 use nightjar_shared::event::EventState;
 use tokio::{
     sync::{broadcast, mpsc},

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use nightjar_agent::motion::{Detector, LumaPlane, Tuning};
+use nightjar_core::motion::{Detector, LumaPlane, Tuning};
 use simulator::{
     Simulator, moment,
     nuisances::Nuisance,

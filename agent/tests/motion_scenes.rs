@@ -11,7 +11,7 @@ mod input;
 #[path = "motion_scenes/mod.rs"]
 mod simulator;
 
-use nightjar_agent::motion::{Detector, LumaPlane, Tuning};
+use nightjar_core::motion::{Detector, LumaPlane, Tuning};
 use simulator::{
     Simulator, moment,
     nuisances::Nuisance,

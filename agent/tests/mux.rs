@@ -11,15 +11,15 @@ use std::{
 };
 
 use bytes::Bytes;
-
-use nightjar_agent::{
-    clock::MonotonicNanos,
-    frame::EncodedFrame,
-    media::mux::{
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    mp4::{
         self, FragmentEntry, Sample, VideoTrack, index_reserve, init_segment, random_access_index,
         segment_index,
     },
+    picture::EncodedFrame,
 };
+
 use nightjar_shared::time::UnixMillis;
 
 const FPS: u32 = 15;
@@ -79,11 +79,11 @@ fn open_file(frames: &[EncodedFrame], reserve: &[u8]) -> (Vec<u8>, usize, Vec<Fr
             .map(|frame| Sample {
                 data: &frame.data,
                 key_frame: frame.key_frame,
-                duration: mux::TIMESCALE / FPS,
+                duration: mp4::TIMESCALE / FPS,
             })
             .collect();
-        let bytes = mux::fragment(u32::try_from(number).unwrap() + 1, decode_time, &samples);
-        let duration = mux::TIMESCALE / FPS * u32::try_from(gop.len()).unwrap();
+        let bytes = mp4::fragment(u32::try_from(number).unwrap() + 1, decode_time, &samples);
+        let duration = mp4::TIMESCALE / FPS * u32::try_from(gop.len()).unwrap();
         entries.push(FragmentEntry {
             offset: file.len() as u64,
             length: u32::try_from(bytes.len()).unwrap(),

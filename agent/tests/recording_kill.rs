@@ -20,7 +20,7 @@ use std::{
 use nightjar_agent::{
     clock::{boot_id, unix_time_of},
     config::{RecordingConfig, RecordingMode, SourceConfig, SourceKind},
-    media::Media,
+    encode::Media,
     motion_change::MotionChange,
     record::{self, adopt, fsck, recordings_dir},
     store::{Clip, ClipKind, ClipState, INDEX_FILE, Store},

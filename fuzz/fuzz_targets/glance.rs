@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nightjar_fuzz::offer::Offer;
+use nightjar_shared::sdp::Offer;
 use nightjar_fuzz::sdp;
 
 const OFFER: &str = include_str!("../seeds/offer/chromium.sdp");

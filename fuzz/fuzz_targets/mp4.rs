@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 
 use libfuzzer_sys::fuzz_target;
-use nightjar_fuzz::mux::{Before, find_fragment, prolong, retime, sample_descriptions, scan};
+use nightjar_core::mp4::{Before, find_fragment, prolong, retime, sample_descriptions, scan};
 
 fuzz_target!(|input: &[u8]| {
     let Some(([missing, beyond], file)) = input.split_first_chunk::<2>() else { return };

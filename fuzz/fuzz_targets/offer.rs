@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nightjar_fuzz::offer::{MAX_CANDIDATE_LENGTH, MAX_LENGTH, Offer, is_candidate};
+use nightjar_shared::sdp::{MAX_CANDIDATE_LENGTH, MAX_LENGTH, Offer, is_candidate};
 use nightjar_shared::authenticity::fingerprint;
 
 /// The rewritten offer may be a little longer than the one that was offered.

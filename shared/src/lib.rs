@@ -12,6 +12,7 @@ pub mod event;
 pub mod ids;
 pub mod pairing;
 pub mod problem;
+pub mod sdp;
 pub mod session;
 pub mod signal;
 pub mod time;

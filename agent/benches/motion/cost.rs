@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use nightjar_agent::{
-    clock::MonotonicNanos,
+use nightjar_core::{
+    monotonic::MonotonicNanos,
     motion::{Detector, LumaPlane, Tuning},
 };
 use rustix::time::{ClockId, clock_gettime};

@@ -1,7 +1,7 @@
 //! False alarms on two hours of simulated footage in which nothing happens but nuisances, each
 //! for as long as the others.
 
-use nightjar_agent::motion::{Detector, LumaPlane, Tuning};
+use nightjar_core::motion::{Detector, LumaPlane, Tuning};
 
 use crate::{
     say,

@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use nightjar_agent::{
-    clock::{MonotonicNanos, monotonic_now},
+    clock::monotonic_now,
     config::{RecordingConfig, RecordingMode, SourceConfig, SourceKind},
-    media::Media,
+    encode::Media,
     record::{self, Recorder, recordings_dir},
     store::{INDEX_FILE, Store},
 };
+use nightjar_core::monotonic::MonotonicNanos;
 use tokio::{sync::broadcast, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

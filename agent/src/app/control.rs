@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    schedule::{DailyHours, Week},
+};
 use nightjar_shared::{
     command::Command,
     configuration::{Configuration, PrivacyMask},
@@ -16,13 +20,12 @@ use super::{
     kept::{Kept, OwnersWill, Switches},
 };
 use crate::{
-    clock::{MonotonicNanos, monotonic_now},
+    clock::monotonic_now,
     config::{Config, UploadConfig},
+    encode::Media,
     live::Live,
-    media::Media,
     motion::Motion,
     record::{RecordError, Recorder},
-    schedule::{DailyHours, Week},
     shutdown::{Ending, Shutdown},
     store::StoreError,
     uplink::{CommandRequest, Execution},

@@ -20,7 +20,7 @@ use super::kept::Switches;
 use crate::{
     clock::{clock_state, unix_now, uptime_ms},
     config::SourceKind,
-    frame::CaptureStatus,
+    encode::CaptureStatus,
     record::{RecordStatus, RetentionStatus},
     store::Store,
 };

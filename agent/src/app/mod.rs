@@ -23,9 +23,9 @@ use self::{
 use crate::{
     clock,
     config::Config,
+    encode::Media,
     identity::Identity,
     live::{self, WorkerCommand},
-    media::Media,
     motion, record,
     shutdown::{self, Ending, Shutdown, Signals, Stage, stop_in_order},
     store::{INDEX_FILE, Store},

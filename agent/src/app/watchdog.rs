@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nightjar_core::monotonic::MonotonicNanos;
 use tokio::{
     sync::{
         broadcast::{self, error::TryRecvError},
@@ -14,9 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::kept::Switches;
 use crate::{
-    clock::{MonotonicNanos, monotonic_now},
-    frame::CaptureStatus,
-    media::Media,
+    clock::monotonic_now,
+    encode::{CaptureStatus, Media},
     record::{RecordStatus, Recorder},
     shutdown,
 };

@@ -12,12 +12,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nightjar_core::monotonic::MonotonicNanos;
 use v4l::{
     Device,
     control::{Description, Flags, Value},
 };
 
-use crate::clock::{MonotonicNanos, monotonic_now};
+use crate::clock::monotonic_now;
 
 /// A change is noticed this soon. A USB camera answers each question in about a millisecond.
 const EVERY: Duration = Duration::from_millis(100);

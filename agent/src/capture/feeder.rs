@@ -12,9 +12,10 @@ use std::{
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSrc;
+use nightjar_core::monotonic::MonotonicNanos;
 
 use super::{reel::Reel, scene::Scene, stamp};
-use crate::clock::{MonotonicNanos, monotonic_now, unix_time_of};
+use crate::clock::{monotonic_now, unix_time_of};
 
 /// Later than this, the missed pictures are given up and time starts anew.
 const MAX_LATENESS: Duration = Duration::from_millis(500);

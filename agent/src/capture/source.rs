@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSrc;
+use nightjar_core::monotonic::MonotonicNanos;
 
 use super::{
     Geometry,
@@ -14,10 +15,7 @@ use super::{
     scene::Scene,
     v4l2,
 };
-use crate::{
-    clock::MonotonicNanos,
-    config::{SourceConfig, SourceKind},
-};
+use crate::config::{SourceConfig, SourceKind};
 
 /// Pictures waiting between feeder and pipeline; when full, the oldest is dropped.
 const FEED_DEPTH: u64 = 4;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::clock::MonotonicNanos;
+use nightjar_core::monotonic::MonotonicNanos;
 
 /// A pipeline without a frame for this long is restarted.
 pub const STALL_LIMIT: Duration = Duration::from_secs(5);

@@ -11,17 +11,16 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use nightjar_core::{
+    motion::{MotionInterval, Offline},
+    picture::LumaFrame,
+};
 
 use super::{Failure, output::say};
 use crate::{
     config::{Config, MotionConfig},
-    frame::LumaFrame,
+    film::{Film, RawFormat, file_pictures, raw_pictures},
     logging,
-    media::{
-        film::Film,
-        footage::{RawFormat, file_pictures, raw_pictures},
-    },
-    motion::{MotionInterval, Offline},
 };
 
 #[derive(Args)]

@@ -10,8 +10,8 @@ use crate::{
     clock::clock_state,
     cloud::{Cloud, Disposition},
     config::{Config, SourceConfig, SourceKind},
+    encode::{self, ProbedCamera},
     identity::{Identity, KEY_FILE},
-    media::{self, ProbedCamera},
     pairing::Pairing,
     tls::TimeFloor,
 };
@@ -101,7 +101,7 @@ fn configuration(path: &Path) -> (Check, Config) {
 }
 
 fn camera_and_encoder(source: &SourceConfig) -> Vec<Check> {
-    let probe = match media::probe(source) {
+    let probe = match encode::probe(source) {
         Ok(probe) => probe,
         Err(error) => {
             return vec![Check::bad("media", format!("{error:#}"), "reinstall the package")];

@@ -23,7 +23,7 @@ use nightjar_shared::ids::ClipId;
 use self::output::{complain, say};
 use crate::{
     config::{Config, ConfigError, SourceConfig},
-    live, logging, media,
+    encode, live, logging,
     store::{INDEX_FILE, Store},
 };
 
@@ -236,7 +236,7 @@ fn open_store(data_dir: &Path) -> Result<Store, Failure> {
 fn probe(config: &Path, json: bool) -> Result<ExitCode, Failure> {
     let source =
         Config::load(config).map_or_else(|_| SourceConfig::default(), |config| config.source);
-    let probe = media::probe(&source)?;
+    let probe = encode::probe(&source)?;
     if json {
         say(serde_json::to_string_pretty(&probe).map_err(anyhow::Error::from)?);
     } else {

@@ -11,6 +11,7 @@ mod whip;
 
 use std::{io::SeekFrom, path::Path, sync::Arc, time::Duration};
 
+use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
     api::{
         Challenge, ClaimRequest, ClaimResponse, ClipAnnouncement, ClipCompletion, ClipFailure,
@@ -38,7 +39,7 @@ use self::{
     transport::{EXCHANGE_TIMEOUT, IDLE_TIMEOUT, body, checked_url, client, json, send},
 };
 use crate::{
-    clock::{MonotonicNanos, monotonic_now},
+    clock::monotonic_now,
     identity::Identity,
     pairing::Pairing,
     tls::{CaCertificate, TimeFloor, Trust},

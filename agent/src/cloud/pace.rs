@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
+use nightjar_core::monotonic::MonotonicNanos;
 use tokio::{
     io::{AsyncRead, ReadBuf},
     time::{Sleep, sleep},
 };
 
-use crate::clock::{MonotonicNanos, monotonic_now};
+use crate::clock::monotonic_now;
 
 /// What is read and sent at a time.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
@@ -99,8 +100,9 @@ impl<R: AsyncRead + Unpin> AsyncRead for Paced<R> {
 
 #[cfg(test)]
 mod tests {
+    use nightjar_core::seeded::Seeded;
+
     use super::*;
-    use crate::seeded::Seeded;
 
     #[test]
     fn the_rate_holds_over_any_stretch_whatever_the_chunks() {

@@ -14,6 +14,7 @@ pub mod worker;
 
 use std::{sync::Arc, time::Duration};
 
+use nightjar_core::rtp::layers::Bounds;
 use nightjar_shared::{
     event::SfuHealth,
     signal::{Signal, SignalKind},
@@ -36,8 +37,8 @@ use self::{
 use crate::{
     clock::{clock_state, monotonic_now, unix_now},
     config::LiveConfig,
+    encode::Media,
     identity::Identity,
-    media::{Media, layers::Bounds},
 };
 
 const TICK: Duration = Duration::from_millis(250);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nightjar_core::picture::{EncodedFrame, Layer};
 use tokio::{
     io::BufReader,
     net::{
@@ -24,10 +25,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::wire::{Control, Report, Writer, read_report};
-use crate::{
-    frame::{EncodedFrame, Layer},
-    media::Media,
-};
+use crate::encode::Media;
 
 /// Control messages on their way; when full, the session they belong to is given up.
 const CONTROL_QUEUE: usize = 128;

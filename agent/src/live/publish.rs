@@ -5,6 +5,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use nightjar_core::backoff::Backoff;
 use nightjar_shared::{
     event::SfuHealth,
     ids::SessionId,
@@ -22,7 +23,7 @@ use super::{
     wire::{Control, EndReason, Report, Sdp},
 };
 use crate::{
-    backoff::{Backoff, chance},
+    chance::chance,
     cloud::{Resource, WhipClient, WhipError},
     config::SfuConfig,
 };

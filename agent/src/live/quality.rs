@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use super::wire::Wishes;
-use crate::{
-    clock::MonotonicNanos,
-    frame::Layer,
-    media::{
-        layers::{Bounds, is_worth_it, main_kbps},
-        peer::Peer,
-    },
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    picture::Layer,
+    rtp::layers::{Bounds, is_worth_it, main_kbps},
 };
+
+use super::wire::Wishes;
+use crate::webrtc::peer::Peer;
 
 /// The low layer outlasts its last viewer by this much: one who comes and goes starts it once.
 const LINGER: Duration = Duration::from_secs(3);

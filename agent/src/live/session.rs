@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use nightjar_core::{monotonic::MonotonicNanos, picture::Layer};
 use nightjar_shared::{
     ids::SessionId,
+    sdp,
     signal::{Signal, SignalKind},
 };
 
 use super::wire::{Control, EndReason, Report, Sdp, Wishes};
-use crate::{clock::MonotonicNanos, frame::Layer, media::offer};
 
 /// For offers that do not say how long they are good for.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(10);
@@ -114,7 +115,7 @@ impl Sessions {
         }
         let Some(reply_to) = signal.reply_to else { return Vec::new() };
         // What is too long for the worker's reader would break the stream to it, for everybody.
-        let Some(sdp) = signal.sdp.filter(|sdp| sdp.len() <= offer::MAX_LENGTH) else {
+        let Some(sdp) = signal.sdp.filter(|sdp| sdp.len() <= sdp::MAX_LENGTH) else {
             return vec![bye(session_id, reply_to, EndReason::InvalidOffer)];
         };
         if self.private {
@@ -144,7 +145,7 @@ impl Sessions {
     /// The viewer's network has changed. Its relay may be another one by now.
     fn restart(&mut self, signal: Signal) -> Vec<Effect> {
         let session_id = signal.session_id;
-        let fragment = signal.sdp.filter(|fragment| fragment.len() <= offer::MAX_LENGTH);
+        let fragment = signal.sdp.filter(|fragment| fragment.len() <= sdp::MAX_LENGTH);
         let (Some(fragment), Some(reply_to)) = (fragment, signal.reply_to) else {
             return Vec::new();
         };
@@ -164,8 +165,8 @@ impl Sessions {
 
     fn candidate(&mut self, signal: Signal) -> Vec<Effect> {
         let Some(session) = self.by_id.get_mut(&signal.session_id) else { return Vec::new() };
-        let is_one = |text: &String| (1..=offer::MAX_CANDIDATE_LENGTH).contains(&text.len());
-        let is_name = |mid: &String| mid.len() <= offer::MAX_NAME_LENGTH;
+        let is_one = |text: &String| (1..=sdp::MAX_CANDIDATE_LENGTH).contains(&text.len());
+        let is_name = |mid: &String| mid.len() <= sdp::MAX_NAME_LENGTH;
         let candidate = signal.candidate.filter(is_one);
         let Some(candidate) = candidate.filter(|_| signal.sdp_mid.as_ref().is_none_or(is_name))
         else {

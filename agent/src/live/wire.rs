@@ -7,18 +7,17 @@
 use std::io;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    picture::{EncodedFrame, Layer},
+    rtp::layers::Bounds,
+};
 use nightjar_shared::{
     ids::SessionId,
     signal::{IceServer, SessionStatistics},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-
-use crate::{
-    clock::MonotonicNanos,
-    frame::{EncodedFrame, Layer},
-    media::layers::Bounds,
-};
 
 /// No key frame is larger. Whoever announces more is broken.
 const MAX_LENGTH: u32 = 8 * 1024 * 1024;

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use self::viewers::Viewers;
 use super::wire::{Report, ToWorker, Writer, read_to_worker};
-use crate::{clock::monotonic_now, media::peer};
+use crate::{clock::monotonic_now, webrtc::peer};
 
 /// Messages from the agent on their way; when full, the agent waits, and skips frames.
 const INPUT_QUEUE: usize = 16;

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::event::{EventMessage, EventState};
 
-use crate::{clock::MonotonicNanos, motion_change::MotionChange};
+use crate::motion_change::MotionChange;
 
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Account {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nightjar_core::picture::EncodedFrame;
 use nightjar_shared::{event::EventMessage, ids::ClipId};
 use tokio::{
     runtime::Handle,
@@ -31,8 +32,7 @@ use super::{
     writer::{ClipFile, FinishedFile, WriteError, close_again},
 };
 use crate::{
-    frame::EncodedFrame,
-    media::Media,
+    encode::Media,
     store::{NewClip, NewPart, Store},
 };
 

@@ -5,12 +5,10 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use nightjar_core::{monotonic::MonotonicNanos, mp4::FragmentEntry};
 use nightjar_shared::ids::ClipId;
 
-use crate::{
-    clock::{MonotonicNanos, monotonic_now},
-    media::mux::FragmentEntry,
-};
+use crate::clock::monotonic_now;
 
 /// Bytes of a clip's file that are synced: they are neither changed nor moved any more, and only
 /// what comes after them is written. (The space between the initialisation segment and the first

@@ -12,17 +12,15 @@ use std::{
     time::Duration,
 };
 
+use nightjar_core::mp4::{
+    self, FragmentEntry, declare_in_band, index_reserve, parameter_sets, random_access_index,
+    retime, sample_descriptions, segment_index, with_parameter_sets,
+};
 use nightjar_shared::time::UnixMillis;
 use tokio::task::spawn_blocking;
 
 use super::{files, writer::scan_file};
-use crate::{
-    media::mux::{
-        self, FragmentEntry, declare_in_band, index_reserve, parameter_sets, random_access_index,
-        retime, sample_descriptions, segment_index, with_parameter_sets,
-    },
-    store::{Clip, ClipKind, ClipState, Store, StoreError},
-};
+use crate::store::{Clip, ClipKind, ClipState, Store, StoreError};
 
 /// Pieces that lie closer together than this play on as if there were no gap: the clocks of two
 /// files are rounded to milliseconds.
@@ -68,7 +66,7 @@ impl Piece {
     /// A frame that is shown for long, before a stretch that could not be read or while the camera
     /// stalled, is no footage of that time: another file may have some.
     fn end_ms(&self) -> i64 {
-        let length_ms = mux::ticks_to_ms(self.entry.duration.into()).min(LONGEST_PIECE_MS);
+        let length_ms = mp4::ticks_to_ms(self.entry.duration.into()).min(LONGEST_PIECE_MS);
         self.at_ms.saturating_add_unsigned(length_ms)
     }
 }
@@ -116,7 +114,7 @@ fn join(
         let init = read(&file, 0, scan.init_length).map_err(failed)?;
         let begun = scan.fragments.first().map_or(0, |first| first.decode_time);
         for entry in &scan.fragments {
-            let since = mux::ticks_to_ms(entry.decode_time - begun);
+            let since = mp4::ticks_to_ms(entry.decode_time - begun);
             let at_ms = clip.started_at.plus(Duration::from_millis(since)).0;
             found.push(Piece { file: files.len(), entry: *entry, at_ms });
         }
@@ -267,7 +265,7 @@ fn write(
             .map_err(failed)?;
     }
     file.sync_all().and_then(|()| fs::rename(&unfinished, out)).map_err(failed)?;
-    exported.duration_ms = mux::ticks_to_ms(decode_time);
+    exported.duration_ms = mp4::ticks_to_ms(decode_time);
     Ok(exported)
 }
 

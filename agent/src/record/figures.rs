@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
 use nightjar_shared::{
     ids::{BootId, ClipId},
     time::{ClockState, UnixMillis},
@@ -16,11 +17,7 @@ use super::{
     retention::{Limits, Now, to_delete},
     space::DiskSpace,
 };
-use crate::{
-    clock::MonotonicNanos,
-    frame::EncodedFrame,
-    store::{ClipKind, StoredClip},
-};
+use crate::store::{ClipKind, StoredClip};
 
 /// Fills a pre-roll ring of `span` with twice as much footage of 30 frames a second, a key frame
 /// each second. Keep what comes back for as long as the memory is measured.

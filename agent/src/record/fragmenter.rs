@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{
-    clock::MonotonicNanos,
-    frame::EncodedFrame,
-    media::mux::{self, FragmentEntry, Sample},
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    mp4::{self, FragmentEntry, Sample},
+    picture::EncodedFrame,
 };
 
 /// A fragment ends with its group of pictures, or after this much footage at the latest: what is
 /// not yet in a fragment is what a power cut takes.
 const LONGEST_FRAGMENT: Duration = Duration::from_secs(1);
 /// How long the only frame of a clip is shown, in ticks.
-const LONE_FRAME: u64 = mux::TIMESCALE as u64 / 10;
+const LONE_FRAME: u64 = mp4::TIMESCALE as u64 / 10;
 
 #[derive(Debug)]
 pub(super) struct Fragmenter {
@@ -42,7 +42,7 @@ impl Fragmenter {
     /// Takes a frame. Gives the bytes of the fragment before it when this frame begins a new one.
     pub(super) fn push(&mut self, frame: Arc<EncodedFrame>) -> Option<Vec<u8>> {
         let since_first = frame.captured_at.since(self.first_captured_at).as_nanos();
-        let time = mux::ticks(u64::try_from(since_first).unwrap_or(u64::MAX));
+        let time = mp4::ticks(u64::try_from(since_first).unwrap_or(u64::MAX));
         let Some((_, newest_time)) = self.pending.last() else {
             self.pending.push((frame, time.max(self.end())));
             return None;
@@ -103,7 +103,7 @@ impl Fragmenter {
             .collect();
         let sequence = u32::try_from(self.fragments.len() + 1).unwrap_or(u32::MAX);
         let decode_time = self.pending[0].1;
-        let bytes = mux::fragment(sequence, decode_time, &samples);
+        let bytes = mp4::fragment(sequence, decode_time, &samples);
         self.fragments.push(FragmentEntry {
             offset: self.offset,
             length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     fn duration_ms(fragmenter: &Fragmenter) -> u64 {
-        mux::ticks_to_ms(fragmenter.end())
+        mp4::ticks_to_ms(fragmenter.end())
     }
 
     fn fragmenter() -> Fragmenter {

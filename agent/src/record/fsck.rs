@@ -136,7 +136,7 @@ fn damage(part: &Part, path: &Path) -> Option<DamageKind> {
     }
     let expected = part.duration_ms?;
     match scan_file(&file) {
-        Ok(Some(found)) if crate::media::mux::ticks_to_ms(found.duration()) == expected => None,
+        Ok(Some(found)) if nightjar_core::mp4::ticks_to_ms(found.duration()) == expected => None,
         _ => Some(DamageKind::Damaged),
     }
 }

@@ -1,9 +1,10 @@
 //! Tells the index which stretches of open clips may leave the camera already.
 
+use nightjar_core::mp4::SegmentCutter;
 use nightjar_shared::ids::ClipId;
 
 use super::{durable::Durable, files::unfinished_video_name};
-use crate::{media::mux::SegmentCutter, store::Store};
+use crate::store::Store;
 
 pub(super) struct GrowthReports {
     store: Store,

@@ -34,6 +34,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use nightjar_core::{monotonic::MonotonicNanos, schedule::Week};
 use nightjar_shared::{
     api::PartKind,
     ids::{BootId, ClipId},
@@ -50,11 +51,10 @@ pub use self::{
 };
 use self::{ballast::Ballast, durable::LastWritten};
 use crate::{
-    clock::{MonotonicNanos, boot_id, clock_state, unix_now, uptime_ms},
+    clock::{boot_id, clock_state, unix_now, uptime_ms},
     config::RecordingConfig,
-    media::Media,
+    encode::Media,
     motion_change::MotionChange,
-    schedule::Week,
     store::{ClipKind, NewClip, Store},
 };
 

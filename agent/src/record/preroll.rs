@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use crate::{clock::MonotonicNanos, frame::EncodedFrame};
+use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
 
 /// Frames that reach back at least `span`, as far as they fit into `max_bytes`. Begins with a
 /// key frame, always: the oldest group leaves as a whole.
@@ -76,9 +76,9 @@ impl Preroll {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use nightjar_core::seeded::Seeded;
 
     use super::*;
-    use crate::seeded::Seeded;
 
     const MS: u64 = 1_000_000;
 

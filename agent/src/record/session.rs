@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
+use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
 use nightjar_shared::{
     event::EventKind,
     ids::{ClipId, EventId},
 };
 
 use super::account::Account;
-use crate::{clock::MonotonicNanos, frame::EncodedFrame};
 
 /// After this long without a frame the clip is closed: it is played as it is, and what comes
 /// later opens the next one.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nightjar_core::{monotonic::MonotonicNanos, mp4::VideoTrack, picture::EncodedFrame};
 use nightjar_shared::{
     PROTOCOL_VERSION,
     event::{EventKind, EventMessage, EventState},
@@ -23,9 +24,7 @@ use super::{
     session::{End, Event, Session, Step, Tick},
 };
 use crate::{
-    clock::{MonotonicNanos, clock_state, monotonic_now, trusted_now, unix_time_of, uptime_ms},
-    frame::EncodedFrame,
-    media::mux::VideoTrack,
+    clock::{clock_state, monotonic_now, trusted_now, unix_time_of, uptime_ms},
     motion_change::MotionChange,
     store::{ClipKind, NewClip},
 };

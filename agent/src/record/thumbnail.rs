@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::files::{self, picture_name, picture_part};
 use crate::{
-    media::Media,
+    encode::Media,
     store::{NewPart, Store},
 };
 

@@ -18,19 +18,19 @@ use std::{
     time::Duration,
 };
 
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    mp4::{
+        self, FragmentEntry, InvalidStream, VideoTrack, index_reserve, init_segment,
+        random_access_index, segment_index,
+    },
+    picture::EncodedFrame,
+};
 use nightjar_shared::{ids::ClipId, time::UnixMillis};
 
 use super::{
     files::{self, sync_directory, unfinished_video_name, video_name},
     fragmenter::Fragmenter,
-};
-use crate::{
-    clock::MonotonicNanos,
-    frame::EncodedFrame,
-    media::mux::{
-        self, FragmentEntry, InvalidStream, VideoTrack, index_reserve, init_segment,
-        random_access_index, segment_index,
-    },
 };
 
 /// Fragments that the index in front has room for, beyond one for each second of the clip.
@@ -100,7 +100,7 @@ impl ClipFile {
         let track = VideoTrack::from_key_frame(&first.data)?;
         let mut head = init_segment(&track, started_at);
         if !sync_every.is_zero() {
-            mux::set_mark(&mut head, CONTINUOUS_MARK);
+            mp4::set_mark(&mut head, CONTINUOUS_MARK);
         }
         let reserve_at = head.len() as u64;
         let seconds = usize::try_from(longest.as_secs()).unwrap_or(0);
@@ -260,7 +260,7 @@ pub(super) fn repair(
     if was_closed && whole {
         return Ok(Some(FinishedFile {
             length,
-            duration_ms: mux::ticks_to_ms(found.duration()),
+            duration_ms: mp4::ticks_to_ms(found.duration()),
             init_length: found.init_length,
             last_fragments: found.fragments,
         }));
@@ -274,14 +274,14 @@ pub(super) fn repair(
 
 /// Whether a file is a piece of continuous footage. Blocks.
 pub(super) fn is_continuous(path: &Path) -> io::Result<bool> {
-    let mut head = [0; mux::MARK_END];
+    let mut head = [0; mp4::MARK_END];
     File::open(path)?.read_exact(&mut head)?;
-    Ok(mux::mark(&head) == CONTINUOUS_MARK)
+    Ok(mp4::mark(&head) == CONTINUOUS_MARK)
 }
 
 /// What a clip's file holds.
-pub(super) fn scan_file(file: &File) -> io::Result<Option<mux::Scan>> {
-    mux::scan(file.metadata()?.len(), |offset, wanted| read_at(file, offset, wanted))
+pub(super) fn scan_file(file: &File) -> io::Result<Option<mp4::Scan>> {
+    mp4::scan(file.metadata()?.len(), |offset, wanted| read_at(file, offset, wanted))
 }
 
 /// At most `wanted` bytes, fewer at the end.
@@ -294,7 +294,7 @@ fn read_at(mut file: &File, offset: u64, wanted: usize) -> io::Result<Vec<u8>> {
 
 /// What a file holds, and what lies behind stretches of it that cannot be read any more: those are
 /// made holes, which players skip.
-fn scan_over_holes(file: &File) -> io::Result<Option<mux::Scan>> {
+fn scan_over_holes(file: &File) -> io::Result<Option<mp4::Scan>> {
     loop {
         let Some(found) = scan_file(file)? else { return Ok(None) };
         let Some(last) = found.fragments.last() else { return Ok(Some(found)) };
@@ -310,17 +310,17 @@ fn bridge(file: &File, last: &FragmentEntry) -> io::Result<bool> {
     let ended_at = last.decode_time.saturating_add(u64::from(last.duration));
     let size = read_at(file, last.offset, 4)?.try_into().map_or(0, u32::from_be_bytes);
     let mut moof = read_at(file, last.offset, size as usize)?;
-    let Some(sequence) = mux::sequence_of(&moof) else { return Ok(false) };
-    let before = mux::Before { sequence, ended_at };
+    let Some(sequence) = mp4::sequence_of(&moof) else { return Ok(false) };
+    let before = mp4::Before { sequence, ended_at };
     let read = |offset, wanted| read_at(file, offset, wanted);
-    let next = mux::find_fragment(file.metadata()?.len(), hole_at, before, read)?;
+    let next = mp4::find_fragment(file.metadata()?.len(), hole_at, before, read)?;
     let Some(next) = next else { return Ok(false) };
     let length = next.offset - hole_at;
     let fits = u32::try_from(length).is_ok_and(|length| last.length.checked_add(length).is_some());
-    let Some(hole) = mux::hole_header(length).filter(|_| fits) else { return Ok(false) };
+    let Some(hole) = mp4::hole_header(length).filter(|_| fits) else { return Ok(false) };
     // First the frame before the hole, so that a power cut in between leaves it to be found again.
     let missing = next.decode_time - ended_at;
-    if missing > 0 && mux::prolong(&mut moof, missing) {
+    if missing > 0 && mp4::prolong(&mut moof, missing) {
         file.write_all_at(&moof, last.offset)?;
         file.sync_data()?;
     }
@@ -358,7 +358,7 @@ fn finish(
     let ticks = last.decode_time + u64::from(last.duration) - fragments[0].decode_time;
     Ok(Some(FinishedFile {
         length,
-        duration_ms: mux::ticks_to_ms(ticks),
+        duration_ms: mp4::ticks_to_ms(ticks),
         init_length: reserve_at,
         last_fragments: fragments.to_vec(),
     }))

@@ -7,13 +7,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use nightjar_core::{monotonic::MonotonicNanos, mp4::Segment};
 use nightjar_shared::ids::ClipId;
 
 use super::Store;
-use crate::{
-    clock::{MonotonicNanos, monotonic_now},
-    segment::Segment,
-};
+use crate::clock::monotonic_now;
 
 /// An open clip's file, as far as it can be read and will not change.
 #[derive(Debug, Clone, PartialEq, Eq)]

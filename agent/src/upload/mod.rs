@@ -14,6 +14,7 @@ mod transfer;
 
 use std::{collections::HashMap, path::Path, time::Duration};
 
+use nightjar_core::{backoff::Backoff, schedule::DailyHours};
 use nightjar_shared::ids::ClipId;
 use tokio::{
     sync::watch,
@@ -28,11 +29,10 @@ use self::{
     transfer::{Carrier, Known, Load, Outcome},
 };
 use crate::{
-    backoff::{Backoff, chance},
+    chance::chance,
     clock::{monotonic_now, unix_now},
     cloud::{Cloud, Pace},
     config::UploadConfig,
-    schedule::DailyHours,
     store::{Clip, ClipState, Store, StoreError},
 };
 

@@ -2,13 +2,10 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
+use nightjar_core::mp4::{self, Segment};
 use nightjar_shared::api::{FIRST_SEGMENT, INIT_PART, PartKind, THUMBNAIL_PART};
 
-use crate::{
-    media::mux,
-    segment::Segment,
-    store::{Clip, Growth},
-};
+use crate::store::{Clip, Growth};
 
 const MP4: &str = "video/mp4";
 
@@ -36,10 +33,10 @@ pub(super) struct Cut {
 pub(super) fn cut(path: &Path) -> io::Result<Option<Cut>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
-    let found = mux::scan(length, |offset, wanted| read_at(&file, offset, wanted))?;
+    let found = mp4::scan(length, |offset, wanted| read_at(&file, offset, wanted))?;
     Ok(found.filter(|found| !found.fragments.is_empty()).map(|found| Cut {
         init_length: found.init_length,
-        segments: mux::segments(&found.fragments),
+        segments: mp4::segments(&found.fragments),
     }))
 }
 

@@ -5,14 +5,11 @@ use std::{
     time::Duration,
 };
 
+use nightjar_core::{backoff::Backoff, monotonic::MonotonicNanos};
 use nightjar_shared::{ids::ClipId, time::UnixMillis};
 
 use super::transfer::Load;
-use crate::{
-    backoff::Backoff,
-    clock::MonotonicNanos,
-    store::{Candidate, ClipState, Held},
-};
+use crate::store::{Candidate, ClipState, Held};
 
 const SHORTEST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_mins(10);

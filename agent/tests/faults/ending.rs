@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use nightjar_agent::{media::Media, store::ClipState};
+use nightjar_agent::{encode::Media, store::ClipState};
 use nightjar_shared::{event::EventState, ids::EventId};
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

@@ -6,7 +6,8 @@ use std::{
     ffi::OsString,
 };
 
-use nightjar_agent::clock::{MonotonicNanos, monotonic_now};
+use nightjar_agent::clock::monotonic_now;
+use nightjar_core::monotonic::MonotonicNanos;
 
 pub(crate) const ROOT: u64 = 1;
 /// What the kernel writes back as a whole.

@@ -12,7 +12,7 @@ use std::{
 use nightjar_agent::{
     clock::{boot_id, monotonic_now, unix_now},
     config::{RecordingConfig, SourceConfig, SourceKind},
-    media::Media,
+    encode::Media,
     motion_change::MotionChange,
     record::{self, Recorder, adopt, fsck, recordings_dir},
     store::{Clip, ClipKind, ClipState, INDEX_FILE, Store},
@@ -210,7 +210,7 @@ fn reboot(disk: &Shared, seed: u64) {
 
 fn assert_loss(
     clips: &[Clip],
-    cut_at: Option<nightjar_agent::clock::MonotonicNanos>,
+    cut_at: Option<nightjar_core::monotonic::MonotonicNanos>,
     context: &str,
 ) {
     let (Some(cut_at), Some(last)) = (cut_at, clips.last()) else { return };

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use nightjar_agent::{
     config::{RecordingConfig, RecordingMode},
-    media::Media,
+    encode::Media,
     record::{self, recordings_dir},
     store::{INDEX_FILE, Store},
 };

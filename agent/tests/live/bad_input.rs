@@ -4,9 +4,9 @@
 
 use std::collections::HashMap;
 
-use nightjar_agent::media::offer::{Offer, is_candidate};
 use nightjar_shared::{
     ids::SessionId,
+    sdp::{Offer, is_candidate},
     signal::{Signal, SignalKind},
 };
 use tokio::time;

@@ -4,9 +4,9 @@ use std::{fs, sync::Arc, time::Duration};
 
 use nightjar_agent::{
     config::{LiveConfig, SourceConfig, SourceKind},
+    encode::Media,
     identity::Identity,
     live::{self, Live, WorkerCommand},
-    media::Media,
 };
 use nightjar_shared::{
     ids::SessionId,

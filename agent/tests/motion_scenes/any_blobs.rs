@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use nightjar_agent::{
-    clock::MonotonicNanos,
-    config::MotionConfig,
+use nightjar_agent::config::MotionConfig;
+use nightjar_core::{
+    monotonic::MonotonicNanos,
     motion::{Blob, Gate, Rules, Transition},
 };
 use nightjar_shared::{

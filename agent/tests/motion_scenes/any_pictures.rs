@@ -1,8 +1,8 @@
 //! Properties of the detector: whatever pictures come, in whatever sizes and at whatever times,
 //! its answer makes sense.
 
-use nightjar_agent::{
-    clock::MonotonicNanos,
+use nightjar_core::{
+    monotonic::MonotonicNanos,
     motion::{Blob, Detector, LumaPlane, Tuning},
 };
 use proptest::{

@@ -1,5 +1,7 @@
 //! Input that no camera should give, and input of every size: what the detector makes of it.
 
+use nightjar_core::motion::{Detector, LumaPlane, Tuning};
+
 use crate::{
     FPS, SIZE,
     simulator::{
@@ -8,7 +10,6 @@ use crate::{
         targets::{Kind, Target},
     },
 };
-use nightjar_agent::motion::{Detector, LumaPlane, Tuning};
 
 #[test]
 fn a_picture_that_goes_black_and_comes_back_is_no_motion() {

@@ -16,7 +16,7 @@ pub(crate) mod targets;
 
 use std::time::Duration;
 
-use nightjar_agent::clock::MonotonicNanos;
+use nightjar_core::monotonic::MonotonicNanos;
 
 use self::{
     canvas::Canvas,

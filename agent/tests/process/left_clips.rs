@@ -4,11 +4,11 @@ use std::fs;
 
 use nightjar_agent::{
     clock::{boot_id, unix_now},
-    media::mux::{
-        FragmentEntry, Sample, TIMESCALE, VideoTrack, fragment, index_reserve, init_segment,
-        random_access_index, segment_index,
-    },
     store::{ClipKind, INDEX_FILE, NewClip, NewPart, Store},
+};
+use nightjar_core::mp4::{
+    FragmentEntry, Sample, TIMESCALE, VideoTrack, fragment, index_reserve, init_segment,
+    random_access_index, segment_index,
 };
 use nightjar_shared::{api::PartKind, ids::ClipId, time::ClockState};
 

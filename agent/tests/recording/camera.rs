@@ -3,13 +3,13 @@
 use std::{path::PathBuf, time::Duration};
 
 use nightjar_agent::{
-    clock::MonotonicNanos,
     config::{RecordingConfig, SourceConfig, SourceKind},
-    media::Media,
+    encode::Media,
     motion_change::MotionChange,
     record::{self, Recorder, fsck, recordings_dir},
     store::{Clip, ClipState, OutboxKind, Store},
 };
+use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
     api::PartKind,
     event::{BoundingBox, EventMessage, EventState},

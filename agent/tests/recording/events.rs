@@ -5,10 +5,10 @@ use std::{convert::Infallible, fs, time::Duration};
 use nightjar_agent::{
     clock::monotonic_now,
     config::{RecordingConfig, RecordingMode},
-    media::mux,
     record::{RecordError, recordings_dir},
     store::{ClipKind, ClipState},
 };
+use nightjar_core::mp4;
 use nightjar_shared::{
     api::PartKind,
     event::{EventKind, EventState},
@@ -167,8 +167,8 @@ async fn a_long_recording_leaves_in_its_own_segments_whatever_comes_and_goes_bes
         let rest = &file[usize::try_from(offset).unwrap().min(file.len())..];
         Ok::<_, Infallible>(rest[..length.min(rest.len())].to_vec())
     };
-    let found = mux::scan(file.len() as u64, read).unwrap().unwrap();
-    let segments = mux::segments(&found.fragments);
+    let found = mp4::scan(file.len() as u64, read).unwrap().unwrap();
+    let segments = mp4::segments(&found.fragments);
     assert!(growth.segments.len() >= 3, "{growth:?}");
     assert_eq!(growth.segments, segments[..growth.segments.len()]);
 }

@@ -17,7 +17,7 @@ use nightjar_e2e::bench;
 /// What the agent encodes at when nobody says otherwise.
 pub(crate) const BITRATE_KBPS: u32 = 2_000;
 
-/// Sets what the agent sets of x264enc (`agent/src/media/encoder.rs`), and nothing else.
+/// Sets what the agent sets of x264enc (`agent/src/encode/encoder.rs`), and nothing else.
 pub(crate) fn set_up(encoder: &gst::Element) {
     encoder.set_property_from_str("tune", "zerolatency");
     encoder.set_property_from_str("speed-preset", "ultrafast");

@@ -3,7 +3,7 @@
 
 use crate::rules::{Package, Passage};
 
-pub(crate) const PACKAGES: [Package; 4] = [SHARED, AGENT, RELAY, E2E];
+pub(crate) const PACKAGES: [Package; 5] = [SHARED, CORE, AGENT, RELAY, E2E];
 
 const SHARED: Package = Package {
     folder: "shared",
@@ -13,6 +13,32 @@ const SHARED: Package = Package {
     owners: &[],
     // No tokio, no HTTP, no SQL, no GStreamer.
     vocabulary: &["serde", "serde_json", "thiserror", "uuid"],
+    strangers: &["nightjar_core", "nightjar_agent", "nightjar_relay", "nightjar_e2e"],
+    sql: &[],
+};
+
+/// What the agent decides and computes. The dependencies keep tokio, GStreamer and SQL away from
+/// it; of the standard library, files, sockets, threads and the environment belong to nobody here.
+/// Clocks are forbidden by its `clippy.toml`.
+const CORE: Package = Package {
+    folder: "agent/core",
+    library: "nightjar_core",
+    rows: &[
+        &["motion", "rtp"],
+        &["mp4", "picture", "schedule"],
+        &["monotonic", "backoff", "seeded"],
+    ],
+    passages: &[],
+    owners: &[
+        ("jiff", &["schedule.rs"]),
+        ("std::env", &[]),
+        ("std::fs", &[]),
+        ("std::net", &[]),
+        ("std::os", &[]),
+        ("std::process", &[]),
+        ("std::thread", &[]),
+    ],
+    vocabulary: &["nightjar_shared", "bytes", "serde", "thiserror"],
     strangers: &["nightjar_agent", "nightjar_relay", "nightjar_e2e"],
     sql: &[],
 };
@@ -25,23 +51,23 @@ const AGENT: Package = Package {
         &["app"],
         &["shutdown"],
         &["motion", "record", "live", "upload", "uplink"],
-        &["media"],
+        &["webrtc", "film"],
+        &["encode"],
         &["capture", "store", "cloud"],
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
-        &["frame", "segment", "motion_change", "backoff", "config", "logging"],
-        &["schedule"],
-        &["clock", "seeded"],
+        &["motion_change", "config", "logging"],
+        &["clock", "chance", "lock"],
     ],
     passages: &[],
     owners: &[
         ("v4l", &["capture/"]),
-        ("gstreamer", &["capture/", "media/"]),
-        ("gstreamer_app", &["capture/", "media/"]),
-        ("gstreamer_video", &["capture/", "media/"]),
-        ("gstreamer_sdp", &["media/"]),
-        ("gstreamer_webrtc", &["media/"]),
-        ("rtc_srtp", &["media/srtp.rs"]),
+        ("gstreamer", &["capture/", "encode/", "film/", "webrtc/"]),
+        ("gstreamer_app", &["capture/", "encode/", "film/", "webrtc/"]),
+        ("gstreamer_video", &["capture/", "encode/", "film/", "webrtc/"]),
+        ("gstreamer_sdp", &["webrtc/"]),
+        ("gstreamer_webrtc", &["webrtc/"]),
+        ("rtc_srtp", &["webrtc/srtp.rs"]),
         ("rumqttc", &["uplink/mqtt"]),
         ("rusqlite", &["store/"]),
         ("reqwest", &["cloud/"]),
@@ -49,14 +75,14 @@ const AGENT: Package = Package {
         ("ed25519_dalek", &["identity.rs"]),
         ("rustls", &["tls.rs", "cloud/error.rs", "uplink/mqtt"]),
         ("rustls_native_certs", &["tls.rs"]),
-        ("rustls_pki_types", &["tls.rs", "media/certificate.rs"]),
-        ("jiff", &["schedule.rs"]),
+        ("rustls_pki_types", &["tls.rs", "webrtc/certificate.rs"]),
         ("landlock", &["live/worker/confine.rs"]),
         ("sd_notify", &["shutdown.rs"]),
         ("toml", &["config.rs", "pairing.rs", "uplink/claim.rs"]),
         ("tracing_subscriber", &["logging.rs"]),
     ],
     vocabulary: &[
+        "nightjar_core",
         "nightjar_shared",
         "anyhow",
         "base64",
@@ -163,7 +189,7 @@ const RELAY: Package = Package {
         "tracing",
         "uuid",
     ],
-    strangers: &["nightjar_agent", "nightjar_e2e"],
+    strangers: &["nightjar_agent", "nightjar_core", "nightjar_e2e"],
     sql: &["engines/db/"],
 };
 
@@ -175,6 +201,6 @@ const E2E: Package = Package {
     passages: &[],
     owners: &[],
     vocabulary: &[],
-    strangers: &["nightjar_agent", "nightjar_relay"],
+    strangers: &["nightjar_agent", "nightjar_core", "nightjar_relay"],
     sql: &[],
 };

@@ -21,8 +21,8 @@ fn assert_found(wrong: &[String], part: &str) {
 
 #[test]
 fn a_feature_that_imports_its_neighbour_is_found() {
-    let wrong = check("agent", "motion/gate.rs", "\nuse crate::record::Recorder;\n");
-    assert_found(&wrong, "motion/gate.rs:2: `motion` must not import `record`");
+    let wrong = check("agent", "motion.rs", "\nuse crate::record::Recorder;\n");
+    assert_found(&wrong, "motion.rs:2: `motion` must not import `record`");
 }
 
 #[test]
@@ -45,14 +45,14 @@ fn downward_imports_comments_texts_and_own_modules_are_fine() {
     let text = r##"
         // use crate::record::Recorder;
         /* crate::live::start /* nested */ crate::uplink */
-        use crate::{clock::monotonic_now, media::Media, motion::zones::Zone};
-        use super::detector::Detector;
+        use crate::{clock::monotonic_now, encode::Media, motion::Motion};
+        use super::config::Config; use nightjar_core::motion::Detector;
         const A: &str = "crate::record::Recorder";
         const B: &str = r#"use crate::"live"::x"#;
         const C: char = '"'; fn f<'a>(x: &'a str) -> char { '\'' }
         mod tests { use super::*; use super::f; }
     "##;
-    assert_eq!(check("agent", "motion/mod.rs", text), Vec::<String>::new());
+    assert_eq!(check("agent", "motion.rs", text), Vec::<String>::new());
 }
 
 #[test]
@@ -93,6 +93,15 @@ fn a_foreign_crate_away_from_its_owner_is_found() {
     assert_found(&check("agent", "upload/mod.rs", "use ::reqwest::Client;"), "`reqwest` belongs");
     assert_found(&check("relay", "domain/mod.rs", "type J = axum::Json<u8>;"), "`axum` belongs");
     assert_found(&check("relay", "doors/mqtt.rs", "use {rmqtt::Hook, std::fmt};"), "`rmqtt`");
+}
+
+#[test]
+fn a_pure_package_that_does_something_is_found() {
+    let wrong = check("agent/core", "motion/gate.rs", "use std::{fs::File, time::Duration};");
+    assert_found(&wrong, "`std::fs` belongs to nobody");
+    assert_found(&check("agent/core", "mp4/scan.rs", "std::thread::yield_now();"), "`std::thread`");
+    let manifest = "[dependencies]\ntokio.workspace = true\n";
+    assert_found(&package("agent/core").unowned(manifest), "`tokio` has no owner");
 }
 
 #[test]

@@ -13,7 +13,8 @@ pub(crate) struct Package {
     pub(crate) rows: &'static [&'static [&'static str]],
     /// Passages between floors that are open to the few named alone.
     pub(crate) passages: &'static [Passage],
-    /// Crates with an owner: where alone they may be named, as prefixes of paths in `src/`.
+    /// Crates with an owner: where alone they may be named, as prefixes of paths in `src/`. What has
+    /// none is kept out; a module of a crate is named by its path.
     pub(crate) owners: &'static [(&'static str, &'static [&'static str])],
     /// Crates that anybody may use.
     pub(crate) vocabulary: &'static [&'static str],
@@ -135,11 +136,14 @@ impl Package {
         scan: &'a Scan,
     ) -> impl Iterator<Item = String> + 'a {
         scan.paths.iter().filter_map(move |found| {
-            let (name, owners) = self.owners.iter().find(|(name, _)| found.what[0] == *name)?;
+            let named = |name: &str| {
+                let mut segments = found.what.iter();
+                name.split("::").all(|part| segments.next().is_some_and(|segment| segment == part))
+            };
+            let (name, owners) = self.owners.iter().find(|(name, _)| named(name))?;
             let owned = owners.iter().any(|owner| source.path.starts_with(owner));
-            (!owned).then(|| {
-                format!("{}: `{name}` belongs to {}", self.place(source, found), owners.join(", "))
-            })
+            let whose = if owners.is_empty() { "nobody".to_owned() } else { owners.join(", ") };
+            (!owned).then(|| format!("{}: `{name}` belongs to {whose}", self.place(source, found)))
         })
     }
 

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use nightjar_core::{monotonic::MonotonicNanos, picture::Layer};
 use nightjar_shared::ids::SessionId;
 
 use crate::{
-    clock::{MonotonicNanos, monotonic_now},
-    frame::Layer,
-    media::{measure::Meter, peer::Peer},
+    clock::monotonic_now,
+    webrtc::{measure::Meter, peer::Peer},
 };
 
 /// A viewer that was heard once and then not for this long is gone, if it tells of every packet,

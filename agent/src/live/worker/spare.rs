@@ -3,7 +3,7 @@
 use tokio::task::spawn_blocking;
 
 use super::viewers::{Event, Viewers};
-use crate::media::peer::Spare;
+use crate::webrtc::peer::Spare;
 
 /// How far it has come.
 pub(super) enum Ahead {

@@ -2,7 +2,12 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use nightjar_shared::{ids::SessionId, signal::IceServer};
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    picture::{EncodedFrame, Layer},
+    rtp::layers::Bounds,
+};
+use nightjar_shared::{ids::SessionId, sdp::Offer, signal::IceServer};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
@@ -11,16 +16,13 @@ use super::{
     spare::Ahead,
 };
 use crate::{
-    clock::{MonotonicNanos, monotonic_now},
-    frame::{EncodedFrame, Layer},
+    clock::monotonic_now,
     live::{
         quality::Quality,
         wire::{Control, EndReason, Report, Sdp, Statistics},
     },
-    media::{
-        layers::Bounds,
+    webrtc::{
         measure::Sample,
-        offer::Offer,
         peer::{OnEvent, Peer, PeerError, PeerEvent, SharedFrame, Spare},
     },
 };

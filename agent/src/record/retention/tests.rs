@@ -1,5 +1,6 @@
+use nightjar_core::seeded::Seeded;
+
 use super::*;
-use crate::seeded::Seeded;
 
 const GB: u64 = 1_000_000_000;
 const DAY_MS: u64 = 86_400_000;

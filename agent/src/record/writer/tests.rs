@@ -86,5 +86,5 @@ fn an_hour_in_one_clip_takes_no_memory_and_is_sought_in() {
     // The index in front has an entry for each second: a player need not read the file.
     let found = scan_file(&File::open(&path).unwrap()).unwrap().unwrap();
     assert_eq!(found.fragments.len(), 3_600);
-    assert!(found.reserve_length >= 3_600 * mux::RESERVE_PER_ENTRY as u64);
+    assert!(found.reserve_length >= 3_600 * mp4::RESERVE_PER_ENTRY as u64);
 }

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use nightjar_core::backoff::Backoff;
 use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::Configuration,
@@ -47,7 +48,7 @@ use super::{
     outbox::{self, WINDOW},
 };
 use crate::{
-    backoff::{Backoff, chance},
+    chance::chance,
     clock::monotonic_now,
     cloud::{Cloud, CloudError, DeviceToken, Disposition},
     pairing::Pairing,

@@ -1,6 +1,6 @@
 //! The way into the MQTT client.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use nightjar_shared::{
     ids::CameraId,
@@ -9,7 +9,10 @@ use nightjar_shared::{
 use rumqttc::v5::{AsyncClient, mqttbytes::QoS};
 
 use super::LinkError;
-use crate::uplink::inflight::{InFlight, Publication};
+use crate::{
+    lock::lock,
+    uplink::inflight::{InFlight, Publication},
+};
 
 /// Hands publications to the client and remembers their order.
 pub(in crate::uplink) struct Publisher {
@@ -31,15 +34,11 @@ impl Publisher {
         publication: Publication,
     ) -> Result<(), LinkError> {
         let topic = Topic::new(self.camera_id, channel).to_string();
-        locked(&self.in_flight).handed_over(publication);
+        lock(&self.in_flight).handed_over(publication);
         Ok(self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await?)
     }
 
     pub(in crate::uplink) async fn disconnect(&self) -> Result<(), LinkError> {
         Ok(self.client.disconnect().await?)
     }
-}
-
-pub(super) fn locked(in_flight: &Mutex<InFlight>) -> MutexGuard<'_, InFlight> {
-    in_flight.lock().unwrap_or_else(PoisonError::into_inner)
 }

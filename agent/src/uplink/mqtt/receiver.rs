@@ -19,9 +19,10 @@ use rumqttc::{
 };
 use tokio::sync::mpsc;
 
-use super::{LinkError, publisher::locked};
+use super::LinkError;
 use crate::{
     clock::uptime_ms,
+    lock::lock,
     uplink::{
         commands::ArrivedCommand,
         inflight::{InFlight, Publication},
@@ -45,7 +46,7 @@ impl Receiver {
                 Event::Incoming(Incoming::Publish(publish)) => self.forward(&publish),
                 Event::Incoming(Incoming::SubAck(ack)) => self.subscribed(ack)?,
                 Event::Incoming(Incoming::PubAck(ack)) => self.acknowledged(&ack)?,
-                Event::Outgoing(Outgoing::Publish(id)) => locked(&self.in_flight).sent(id),
+                Event::Outgoing(Outgoing::Publish(id)) => lock(&self.in_flight).sent(id),
                 Event::Outgoing(Outgoing::Disconnect) => return Ok(()),
                 _ => {}
             }
@@ -61,7 +62,7 @@ impl Receiver {
     }
 
     fn acknowledged(&self, ack: &PubAck) -> Result<(), LinkError> {
-        let publication = locked(&self.in_flight).acknowledged(ack.pkid);
+        let publication = lock(&self.in_flight).acknowledged(ack.pkid);
         let progress = match (publication, ack.reason) {
             (None | Some(Publication::Other), _) => return Ok(()),
             (Some(Publication::Farewell), _) => Progress::FarewellArrived,

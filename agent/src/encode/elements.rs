@@ -1,0 +1,109 @@
+//! Elements and settings that several pipelines share.
+
+use anyhow::Context as _;
+use gstreamer::{self as gst, prelude::*};
+use gstreamer_app::{AppSink, AppSinkCallbacks};
+use tokio::sync::mpsc;
+
+use super::encoder::Encoder;
+use crate::{capture::Geometry, config::SourceConfig};
+
+/// Only the first failure of a pipeline matters; later ones are dropped.
+const FAILURE_QUEUE: usize = 4;
+
+pub(crate) fn make(name: &str) -> anyhow::Result<gst::Element> {
+    gst::ElementFactory::make(name).build().with_context(|| {
+        format!("GStreamer has no {name}: install gstreamer1.0-plugins-{{base,good,bad}}")
+    })
+}
+
+pub(crate) fn caps_filter(caps: &gst::Caps) -> anyhow::Result<gst::Element> {
+    Ok(gst::ElementFactory::make("capsfilter").property("caps", caps).build()?)
+}
+
+pub(crate) fn raw_caps(encoder: &Encoder, geometry: Geometry) -> anyhow::Result<gst::Caps> {
+    let mut caps = encoder.input.clone();
+    caps.make_mut().set("width", i32::try_from(geometry.width)?);
+    caps.make_mut().set("height", i32::try_from(geometry.height)?);
+    Ok(caps)
+}
+
+/// Hands every access unit to `on_frame`.
+pub(crate) fn frame_sink(on_frame: impl Fn(&gst::Sample) + Send + 'static) -> AppSink {
+    let callbacks = AppSinkCallbacks::builder().new_sample(move |sink| {
+        let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+        on_frame(&sample);
+        Ok(gst::FlowSuccess::Ok)
+    });
+    let caps = gst::Caps::builder("video/x-h264")
+        .field("stream-format", "byte-stream")
+        .field("alignment", "au")
+        .build();
+    AppSink::builder().caps(&caps).sync(false).callbacks(callbacks.build()).build()
+}
+
+/// Errors and the end of the stream, as sentences.
+pub(crate) fn watch_bus(pipeline: &gst::Pipeline) -> anyhow::Result<mpsc::Receiver<String>> {
+    let (sender, receiver) = mpsc::channel(FAILURE_QUEUE);
+    let bus = pipeline.bus().context("a pipeline without a bus")?;
+    bus.set_sync_handler(move |_, message| {
+        let failure = match message.view() {
+            gst::MessageView::Error(error) => Some(describe(error)),
+            gst::MessageView::Eos(_) => Some("the source ended".to_owned()),
+            _ => None,
+        };
+        if let Some(failure) = failure {
+            let _ = sender.try_send(failure);
+        }
+        gst::BusSyncReply::Drop
+    });
+    Ok(receiver)
+}
+
+fn describe(error: &gst::message::Error) -> String {
+    let source = error.src().map(|source| source.name().to_string()).unwrap_or_default();
+    format!("{} ({source})", error.error().message())
+}
+
+/// Pictures larger than wanted are shrunk, keeping their shape; H.264 wants even sizes.
+pub(crate) fn encoded_geometry(source: Geometry, wanted: &SourceConfig) -> Geometry {
+    let (width, height) = fit((source.width, source.height), (wanted.width, wanted.height));
+    Geometry { width, height, ..source }
+}
+
+/// The largest even size of the same shape that is not larger than `most`.
+pub(crate) fn fit(size: (u32, u32), most: (u32, u32)) -> (u32, u32) {
+    let (width, height) = (u64::from(size.0), u64::from(size.1));
+    let (most_width, most_height) = (u64::from(most.0), u64::from(most.1));
+    let (width, height) = if width <= most_width && height <= most_height {
+        (width, height)
+    } else if width * most_height >= height * most_width {
+        (most_width, height * most_width / width)
+    } else {
+        (width * most_height / height, most_height)
+    };
+    let even = |pixels: u64| u32::try_from(pixels / 2 * 2).unwrap_or(2).max(2);
+    (even(width), even(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(width: u32, height: u32) -> (u32, u32) {
+        let wanted = SourceConfig { width: 1280, height: 720, ..SourceConfig::default() };
+        let source = Geometry { width, height, fps: (30, 1) };
+        let geometry = encoded_geometry(source, &wanted);
+        (geometry.width, geometry.height)
+    }
+
+    #[test]
+    fn pictures_are_never_enlarged_and_keep_their_shape() {
+        assert_eq!(encoded(1280, 720), (1280, 720));
+        assert_eq!(encoded(768, 576), (768, 576));
+        assert_eq!(encoded(641, 361), (640, 360));
+        assert_eq!(encoded(3840, 2160), (1280, 720));
+        assert_eq!(encoded(1600, 1200), (960, 720));
+        assert_eq!(encoded(720, 1280), (404, 720));
+    }
+}

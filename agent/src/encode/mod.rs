@@ -1,0 +1,233 @@
+//! From a source to encoded frames, grey pictures and snapshots: one pipeline, one encoder, for
+//! everybody who listens.
+
+pub(crate) mod elements;
+pub(crate) mod encoder;
+mod hub;
+mod jpeg;
+mod low;
+mod low_feed;
+mod masks;
+mod pipeline;
+mod probe;
+mod status;
+mod supervisor;
+mod taps;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    picture::{EncodedFrame, Layer, LumaFrame},
+};
+use nightjar_shared::configuration::PrivacyMask;
+use tokio::{
+    sync::{broadcast, mpsc, watch},
+    task::spawn_blocking,
+    time,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::{
+    encoder::EncoderKind,
+    probe::{Probe, ProbedCamera, probe},
+    status::CaptureStatus,
+};
+use self::{supervisor::Supervisor, taps::Taps};
+use crate::config::SourceConfig;
+
+/// A snapshot waits this long for the next picture.
+const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(2);
+
+const THUMBNAIL_WIDTH: u32 = 640;
+
+/// What the camera sees. Clones share one pipeline, which restarts by itself when the source
+/// stalls, fails or is missing: consumers see a gap, then frames that begin with a key frame.
+#[derive(Clone)]
+pub struct Media {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    taps: Arc<Taps>,
+    luma: Mutex<Option<mpsc::Receiver<LumaFrame>>>,
+    status: watch::Receiver<CaptureStatus>,
+    privacy: watch::Sender<bool>,
+    bitrate: watch::Sender<Bitrate>,
+    low_wanted: watch::Sender<bool>,
+}
+
+/// The main encoder's target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bitrate {
+    configured_kbps: u32,
+    /// What viewers' networks carry, when that is less.
+    limit_kbps: Option<u32>,
+}
+
+impl Bitrate {
+    fn kbps(self) -> u32 {
+        self.limit_kbps.map_or(self.configured_kbps, |limit| limit.min(self.configured_kbps))
+    }
+}
+
+impl Media {
+    /// Starts to capture. Must be called inside a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Only for what waiting cannot cure: `GStreamer` or an H.264 encoder is not installed. A
+    /// missing camera is reported in [`Self::status`] and tried again.
+    pub fn start(
+        config: &SourceConfig,
+        tracker: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        gstreamer::init().context("GStreamer does not start")?;
+        spare_memory();
+        if EncoderKind::available().is_empty() {
+            bail!("no H.264 encoder is installed; install gstreamer1.0-plugins-ugly (x264enc)");
+        }
+        let (taps, luma) = Taps::new();
+        taps.set_masks(&config.masks);
+        let taps = Arc::new(taps);
+        let (status_sender, status) = watch::channel(CaptureStatus::default());
+        let (privacy, privacy_receiver) = watch::channel(false);
+        let bitrate = Bitrate { configured_kbps: config.bitrate_kbps, limit_kbps: None };
+        let (bitrate, bitrate_receiver) = watch::channel(bitrate);
+        let (low_wanted, low_receiver) = watch::channel(false);
+        let supervisor = Supervisor {
+            config: config.clone(),
+            taps: Arc::clone(&taps),
+            status: status_sender,
+            privacy: privacy_receiver,
+            bitrate: bitrate_receiver,
+            low_wanted: low_receiver,
+            cancel,
+        };
+        tracker.spawn(supervisor.run());
+        let luma = Mutex::new(Some(luma));
+        let shared = Shared { taps, luma, status, privacy, bitrate, low_wanted };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Encoded frames from now on. A reader that falls too far behind gets `Lagged` and must
+    /// skip to the next key frame.
+    pub fn frames(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
+        self.shared.taps.frames(Layer::Main)
+    }
+
+    /// Encoded frames of the low layer, whenever it is made: see [`Self::want_low`].
+    pub fn low_frames(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
+        self.shared.taps.frames(Layer::Low)
+    }
+
+    /// Whether the low layer is to be made beside the main one.
+    pub fn want_low(&self, wanted: bool) {
+        self.shared.low_wanted.send_if_modified(|known| std::mem::replace(known, wanted) != wanted);
+    }
+
+    /// Small grey pictures, 5 to 10 a second; `None` when somebody has taken them already.
+    pub fn luma(&self) -> Option<mpsc::Receiver<LumaFrame>> {
+        self.shared.luma.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Asks for a key frame at the next picture. Requests within 300 ms share one.
+    pub fn force_key_frame(&self) {
+        self.force_key_frame_of(Layer::Main);
+    }
+
+    /// The same for one of the layers.
+    pub fn force_key_frame_of(&self, layer: Layer) {
+        self.shared.taps.request_key_frame(layer);
+    }
+
+    /// Changes the encoder's target while it runs.
+    pub fn set_bitrate_kbps(&self, kbps: u32) {
+        self.change_bitrate(|bitrate| bitrate.configured_kbps = kbps);
+    }
+
+    /// Keeps the encoder below its target, for viewers whose networks carry less; `None` is the
+    /// end of that.
+    pub fn limit_bitrate_kbps(&self, limit: Option<u32>) {
+        self.change_bitrate(|bitrate| bitrate.limit_kbps = limit);
+    }
+
+    /// The encoder's target as configured.
+    pub fn bitrate_kbps(&self) -> u32 {
+        self.shared.bitrate.borrow().configured_kbps
+    }
+
+    fn change_bitrate(&self, change: impl FnOnce(&mut Bitrate)) {
+        self.shared.bitrate.send_if_modified(|bitrate| {
+            let before = *bitrate;
+            change(bitrate);
+            *bitrate != before
+        });
+    }
+
+    /// A JPEG of what the camera sees now, at most 640 pixels wide.
+    pub async fn snapshot(&self) -> anyhow::Result<Bytes> {
+        self.picture(THUMBNAIL_WIDTH).await
+    }
+
+    /// A JPEG of what the camera sees now, in full size.
+    pub async fn full_snapshot(&self) -> anyhow::Result<Bytes> {
+        self.picture(u32::MAX).await
+    }
+
+    async fn picture(&self, max_width: u32) -> anyhow::Result<Bytes> {
+        if self.shared.taps.is_private() {
+            bail!("no picture: privacy mode is on");
+        }
+        let request = self.shared.taps.request_picture();
+        let picture = time::timeout(SNAPSHOT_PATIENCE, request)
+            .await
+            .context("no picture: the source gives none")?
+            .context("no picture: privacy mode is on, or too many are asked for at once")?;
+        spawn_blocking(move || jpeg::encode(picture, max_width))
+            .await
+            .context("the JPEG encoder panicked")?
+    }
+
+    /// Fills these polygons in every picture from the next one on, for whoever sees it.
+    pub fn set_masks(&self, masks: &[PrivacyMask]) {
+        self.shared.taps.set_masks(masks);
+    }
+
+    /// The polygons that are filled.
+    pub fn masks(&self) -> Vec<PrivacyMask> {
+        self.shared.taps.masks()
+    }
+
+    /// When the camera last changed its own picture, as far as its driver tells: its exposure, its
+    /// gain, its filter.
+    pub fn camera_changes(&self) -> watch::Receiver<Option<MonotonicNanos>> {
+        self.shared.taps.camera_changes()
+    }
+
+    /// What source and encoder are doing; changes at least twice a second.
+    pub fn status(&self) -> watch::Receiver<CaptureStatus> {
+        self.shared.status.clone()
+    }
+
+    /// In privacy mode nothing leaves, at once, and the source is closed: a camera's light goes
+    /// out.
+    pub fn set_privacy(&self, private: bool) {
+        self.shared.taps.set_private(private);
+        self.shared.privacy.send_replace(private);
+    }
+}
+
+/// The encoder asks for huge pages for each of its many buffers, of which it uses a part: a small
+/// board has a better use for that memory. Holds for this process and its children.
+fn spare_memory() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay enabled");
+    }
+}

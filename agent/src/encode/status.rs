@@ -1,0 +1,17 @@
+//! What capture says of itself.
+
+/// What the source and the encoder are doing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CaptureStatus {
+    pub running: bool,
+    /// The encoder element in use, for instance `x264enc`.
+    pub encoder: String,
+    pub width: u32,
+    pub height: u32,
+    /// Encoded frames a second, measured over the last seconds.
+    pub fps: f32,
+    /// One sentence: what is wrong and what to do.
+    pub problem: Option<String>,
+    /// A driver that neither starts nor stops: waiting does not help, a new process may.
+    pub hangs: bool,
+}

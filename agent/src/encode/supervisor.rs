@@ -1,0 +1,321 @@
+//! Keeps a capture pipeline running: starts it, watches it, starts it again. Nothing that a
+//! camera does takes the agent down.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::{self, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Bitrate, low::LowLayer, pipeline::Pipeline, taps::Taps};
+use crate::{
+    capture::{
+        Geometry,
+        watchdog::{STALL_LIMIT, Verdict, Watchdog},
+    },
+    clock::monotonic_now,
+    config::SourceConfig,
+    encode::CaptureStatus,
+};
+
+const CHECK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Frame rates are measured over this many checks.
+const RATE_WINDOW: usize = 6;
+
+/// A driver that takes longer to start, or to stop, hangs. When the agent stops it is left behind;
+/// otherwise it is waited for, as a second one would find the camera in use.
+const START_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+pub(crate) struct Supervisor {
+    pub(crate) config: SourceConfig,
+    pub(crate) taps: Arc<Taps>,
+    pub(crate) status: watch::Sender<CaptureStatus>,
+    pub(crate) privacy: watch::Receiver<bool>,
+    pub(crate) bitrate: watch::Receiver<Bitrate>,
+    pub(crate) low_wanted: watch::Receiver<bool>,
+    pub(crate) cancel: CancellationToken,
+}
+
+/// Why a pipeline is no longer wanted.
+enum End {
+    Cancelled,
+    Private,
+    Failed(String),
+}
+
+impl Supervisor {
+    pub(crate) async fn run(mut self) {
+        let mut watchdog = Watchdog::new(monotonic_now());
+        while self.wait_for_openness().await {
+            match self.run_once(&mut watchdog).await {
+                End::Cancelled => break,
+                End::Private => self.status.send_modify(|status| {
+                    *status = CaptureStatus {
+                        encoder: status.encoder.clone(),
+                        ..CaptureStatus::default()
+                    };
+                }),
+                End::Failed(problem) => {
+                    self.report_failure(problem);
+                    self.pause(watchdog.pause_before_restart()).await;
+                }
+            }
+        }
+    }
+
+    /// Returns once the camera may look; false when the agent stops instead.
+    async fn wait_for_openness(&mut self) -> bool {
+        tokio::select! {
+            () = self.cancel.cancelled() => false,
+            open = self.privacy.wait_for(|private| !private) => open.is_ok(),
+        }
+    }
+
+    /// One pipeline, from start to stop.
+    async fn run_once(&mut self, watchdog: &mut Watchdog) -> End {
+        let bitrate_kbps = self.bitrate.borrow_and_update().kbps();
+        let (config, taps) = (self.config.clone(), Arc::clone(&self.taps));
+        let mut start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, &taps));
+        // The pipeline, should it still come up, stops as it is dropped.
+        let started = self.wait_for_driver(&mut start, START_LIMIT, "start").await;
+        let Some(started) = started else { return End::Cancelled };
+        let (pipeline, failures) = match started {
+            Ok(Ok(started)) => started,
+            Ok(Err(error)) => return End::Failed(format!("{error:#}")),
+            Err(panic) => return End::Failed(format!("starting the source: {panic}")),
+        };
+        watchdog.started(monotonic_now());
+        let mut low = Low::default();
+        let end = self.watch(&pipeline, failures, &mut low, watchdog).await;
+        let mut stop = spawn_blocking(move || drop((low, pipeline)));
+        let stopped = match end {
+            End::Cancelled => None,
+            _ => self.wait_for_driver(&mut stop, STOP_LIMIT, "stop").await,
+        };
+        if stopped.is_some() {
+            return end;
+        }
+        if time::timeout(STOP_LIMIT, stop).await.is_err() {
+            tracing::error!("the source does not stop; it is left behind");
+        }
+        End::Cancelled
+    }
+
+    /// What the driver gives, however late; nothing when the agent stops meanwhile.
+    async fn wait_for_driver<T>(
+        &self,
+        task: &mut JoinHandle<T>,
+        limit: Duration,
+        what: &str,
+    ) -> Option<Result<T, JoinError>> {
+        let done = self.cancel.run_until_cancelled(time::timeout(limit, &mut *task)).await?;
+        if let Ok(done) = done {
+            return Some(done);
+        }
+        self.report_failure(format!(
+            "the camera's driver does not {what}; plug the camera in anew"
+        ));
+        self.status.send_modify(|status| status.hangs = true);
+        let done = self.cancel.run_until_cancelled(task).await?;
+        self.status.send_modify(|status| status.hangs = false);
+        Some(done)
+    }
+
+    async fn watch(
+        &mut self,
+        pipeline: &Pipeline,
+        mut failures: mpsc::Receiver<String>,
+        low: &mut Low,
+        watchdog: &mut Watchdog,
+    ) -> End {
+        self.low_wanted.mark_changed();
+        let mut checks = time::interval(CHECK_INTERVAL);
+        let mut rate = Rate::default();
+        loop {
+            tokio::select! {
+                () = self.cancel.cancelled() => return End::Cancelled,
+                Ok(()) = self.privacy.changed() => {
+                    if *self.privacy.borrow_and_update() {
+                        return End::Private;
+                    }
+                }
+                Some(failure) = failures.recv() => return End::Failed(failure),
+                Ok(()) = self.bitrate.changed() => {
+                    pipeline.set_bitrate(self.bitrate.borrow_and_update().kbps());
+                }
+                Ok(()) = self.low_wanted.changed() => {
+                    let wanted = *self.low_wanted.borrow_and_update();
+                    low.set(wanted, pipeline.geometry, &self.taps).await;
+                }
+                failure = low.failed() => low.give_up(&failure).await,
+                _ = checks.tick() => {
+                    if watchdog.check(self.taps.last_frame_at(), monotonic_now()) == Verdict::Stalled {
+                        let limit = STALL_LIMIT.as_secs();
+                        return End::Failed(format!("the source gave no picture for {limit} s"));
+                    }
+                    let fps = rate.measure(self.taps.encoded_frames(), Instant::now());
+                    self.report(pipeline, fps);
+                }
+            }
+        }
+    }
+
+    /// Running means that frames arrive, not that a pipeline exists.
+    fn report(&self, pipeline: &Pipeline, fps: f32) {
+        if fps <= 0.0 {
+            return;
+        }
+        let status = CaptureStatus {
+            running: true,
+            encoder: pipeline.encoder_name().to_owned(),
+            width: pipeline.geometry.width,
+            height: pipeline.geometry.height,
+            fps,
+            problem: None,
+            hangs: false,
+        };
+        let was_running = self.status.borrow().running;
+        if !was_running {
+            tracing::info!(
+                encoder = status.encoder,
+                width = status.width,
+                height = status.height,
+                "the camera sees"
+            );
+        }
+        self.status.send_replace(status);
+    }
+
+    fn report_failure(&self, problem: String) {
+        let known = self.status.borrow().problem.as_ref() == Some(&problem);
+        if !known {
+            tracing::warn!(problem, "the camera does not see; trying again");
+        }
+        self.status.send_modify(|status| {
+            status.running = false;
+            status.fps = 0.0;
+            status.problem = Some(problem);
+        });
+    }
+
+    async fn pause(&self, pause: Duration) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = time::sleep(pause) => {}
+        }
+    }
+}
+
+/// The low layer of one run, while somebody wants it.
+#[derive(Default)]
+struct Low {
+    running: Option<(LowLayer, mpsc::Receiver<String>)>,
+}
+
+impl Low {
+    async fn set(&mut self, wanted: bool, geometry: Geometry, taps: &Arc<Taps>) {
+        if !wanted {
+            self.stop().await;
+        } else if self.running.is_none() {
+            let taps = Arc::clone(taps);
+            match spawn_blocking(move || LowLayer::start(geometry, &taps)).await {
+                Ok(Ok(running)) => self.running = Some(running),
+                Ok(Err(error)) => {
+                    tracing::error!(error = format!("{error:#}"), "there is no low layer");
+                }
+                Err(panic) => tracing::error!(%panic, "there is no low layer"),
+            }
+        }
+    }
+
+    /// What ended the layer; never, while there is none.
+    async fn failed(&mut self) -> String {
+        match &mut self.running {
+            Some((_, failures)) => match failures.recv().await {
+                Some(failure) => failure,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// It is tried again when it is next wanted; until then its viewers stay with the main one.
+    async fn give_up(&mut self, failure: &str) {
+        tracing::warn!(failure, "the low layer ended");
+        self.stop().await;
+    }
+
+    async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let stopped = spawn_blocking(move || drop(running));
+            if time::timeout(STOP_LIMIT, stopped).await.is_err() {
+                tracing::error!("the low layer does not stop; it is left behind");
+            }
+        }
+    }
+}
+
+/// Frames a second over the last checks.
+#[derive(Default)]
+struct Rate {
+    window: std::collections::VecDeque<(u64, Instant)>,
+}
+
+impl Rate {
+    fn measure(&mut self, frames: u64, now: Instant) -> f32 {
+        self.window.push_back((frames, now));
+        if self.window.len() > RATE_WINDOW {
+            self.window.pop_front();
+        }
+        let Some((first_frames, first_at)) = self.window.front() else { return 0.0 };
+        let elapsed = now.duration_since(*first_at).as_secs_f32();
+        let counted = u16::try_from(frames - first_frames).unwrap_or(u16::MAX);
+        if elapsed > 0.0 { f32::from(counted) / elapsed } else { 0.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_driver_that_hangs_is_told_of_and_waited_for() {
+        let (_privacy, privacy) = watch::channel(false);
+        let (_bitrate, bitrate) = watch::channel(Bitrate { configured_kbps: 1, limit_kbps: None });
+        let (_low, low_wanted) = watch::channel(false);
+        let (status, mut seen) = watch::channel(CaptureStatus::default());
+        let supervisor = Supervisor {
+            config: SourceConfig::default(),
+            taps: Arc::new(Taps::new().0),
+            status,
+            privacy,
+            bitrate,
+            low_wanted,
+            cancel: CancellationToken::new(),
+        };
+        let (let_go, held) = channel::<()>();
+        let mut driver = spawn_blocking(move || held.recv().is_ok());
+        let limit = Duration::from_millis(1);
+        let (came, ()) =
+            tokio::join!(supervisor.wait_for_driver(&mut driver, limit, "start"), async {
+                let hangs = seen.wait_for(|status| status.hangs).await.unwrap();
+                assert!(hangs.problem.as_ref().unwrap().contains("does not start"));
+                drop(hangs);
+                let_go.send(()).unwrap();
+            });
+        assert!(came.unwrap().unwrap());
+        assert!(!supervisor.status.borrow().hangs);
+
+        let (_let_go, held) = channel::<()>();
+        let mut driver = spawn_blocking(move || held.recv_timeout(Duration::from_secs(1)).is_ok());
+        supervisor.cancel.cancel();
+        assert!(supervisor.wait_for_driver(&mut driver, limit, "stop").await.is_none());
+    }
+}

@@ -1,0 +1,231 @@
+//! Where pictures leave the pipeline. Everything here runs on its streaming threads, so nothing
+//! waits: a full queue drops.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use gstreamer::{self as gst, prelude::*};
+use gstreamer_video::{VideoFrameRef, VideoInfo, prelude::*};
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    picture::{
+        EncodedFrame, Layer, LumaFrame,
+        luma::{self, Limiter},
+    },
+};
+use nightjar_shared::configuration::PrivacyMask;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use super::{hub::FrameHub, low_feed::LowFeed, masks::Masks};
+use crate::{clock::monotonic_now, lock::lock};
+
+/// When full, the newest luma frame is dropped: the detector sees fewer, never stale ones.
+const LUMA_QUEUE: usize = 2;
+
+/// More requests for a picture than this at a time are refused.
+const MAX_PICTURE_REQUESTS: usize = 8;
+
+/// One raw picture, copied out of the pipeline.
+pub(crate) struct RawPicture {
+    pub(crate) buffer: gst::Buffer,
+    pub(crate) caps: gst::Caps,
+}
+
+/// The ends that stay the same while pipelines come and go.
+pub(crate) struct Taps {
+    main: FrameHub,
+    low: FrameHub,
+    /// Where raw pictures go while the low layer is made.
+    pub(crate) low_feed: LowFeed,
+    luma: mpsc::Sender<LumaFrame>,
+    private: AtomicBool,
+    masks: Mutex<Masks>,
+    /// A picture could not be covered; said once.
+    uncovered: AtomicBool,
+    /// When the camera last changed its own picture.
+    camera_changes: watch::Sender<Option<MonotonicNanos>>,
+    limiter: Mutex<Limiter>,
+    pictures: Mutex<Vec<oneshot::Sender<RawPicture>>>,
+    encoded: AtomicU64,
+    /// Arrival of the newest encoded frame; 0 before the first.
+    last_frame_at: AtomicU64,
+}
+
+impl Taps {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<LumaFrame>) {
+        let (luma, luma_receiver) = mpsc::channel(LUMA_QUEUE);
+        let taps = Self {
+            main: FrameHub::new(),
+            low: FrameHub::new(),
+            low_feed: LowFeed::default(),
+            luma,
+            private: AtomicBool::new(false),
+            masks: Mutex::default(),
+            uncovered: AtomicBool::new(false),
+            camera_changes: watch::Sender::new(None),
+            limiter: Mutex::default(),
+            pictures: Mutex::default(),
+            encoded: AtomicU64::new(0),
+            last_frame_at: AtomicU64::new(0),
+        };
+        (taps, luma_receiver)
+    }
+
+    pub(crate) fn frames(&self, layer: Layer) -> broadcast::Receiver<Arc<EncodedFrame>> {
+        self.hub(layer).subscribe()
+    }
+
+    pub(crate) fn request_key_frame(&self, layer: Layer) {
+        self.hub(layer).request_key_frame();
+    }
+
+    fn hub(&self, layer: Layer) -> &FrameHub {
+        match layer {
+            Layer::Main => &self.main,
+            Layer::Low => &self.low,
+        }
+    }
+
+    /// A copy of the next raw picture; the sender is dropped when there are too many requests.
+    pub(crate) fn request_picture(&self) -> oneshot::Receiver<RawPicture> {
+        let (sender, receiver) = oneshot::channel();
+        let mut pictures = lock(&self.pictures);
+        pictures.retain(|request| !request.is_closed());
+        if pictures.len() < MAX_PICTURE_REQUESTS {
+            pictures.push(sender);
+        }
+        receiver
+    }
+
+    /// From now on nothing leaves, or everything does again.
+    pub(crate) fn set_private(&self, private: bool) {
+        self.private.store(private, Ordering::SeqCst);
+        if private {
+            lock(&self.pictures).clear();
+        } else {
+            self.request_key_frame(Layer::Main);
+        }
+    }
+
+    /// From the next picture on.
+    pub(crate) fn set_masks(&self, masks: &[PrivacyMask]) {
+        *lock(&self.masks) = Masks::new(masks);
+        self.request_key_frame(Layer::Main);
+        self.request_key_frame(Layer::Low);
+    }
+
+    pub(crate) fn masks(&self) -> Vec<PrivacyMask> {
+        lock(&self.masks).shapes().to_vec()
+    }
+
+    /// Fills what nobody may see. False when that was impossible: then nobody may see any of it.
+    pub(crate) fn cover(&self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> bool {
+        let covered = lock(&self.masks).cover(pad, buffer);
+        if let Err(error) = &covered
+            && !self.uncovered.swap(true, Ordering::Relaxed)
+        {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the privacy masks cannot be drawn; no picture is let through"
+            );
+        }
+        covered.is_ok()
+    }
+
+    pub(crate) fn camera_changed(&self, at: MonotonicNanos) {
+        self.camera_changes.send_replace(Some(at));
+    }
+
+    pub(crate) fn camera_changes(&self) -> watch::Receiver<Option<MonotonicNanos>> {
+        self.camera_changes.subscribe()
+    }
+
+    pub(crate) fn is_private(&self) -> bool {
+        self.private.load(Ordering::SeqCst)
+    }
+
+    /// A new pipeline begins.
+    pub(crate) fn reset(&self) {
+        self.main.reset();
+        *lock(&self.limiter) = Limiter::default();
+    }
+
+    /// A new low layer begins.
+    pub(crate) fn reset_low(&self) {
+        self.low.reset();
+    }
+
+    /// How many frames were encoded so far.
+    pub(crate) fn encoded_frames(&self) -> u64 {
+        self.encoded.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn last_frame_at(&self) -> Option<MonotonicNanos> {
+        let at = self.last_frame_at.load(Ordering::Relaxed);
+        (at != 0).then_some(MonotonicNanos(at))
+    }
+
+    /// Looks at a raw picture on its way to the encoder. True when the encoder is to be asked for
+    /// a key frame.
+    pub(crate) fn on_raw(&self, pad: &gst::Pad, buffer: &gst::Buffer) -> bool {
+        // The base time is zero and sources count from zero: a time stamp is CLOCK_MONOTONIC.
+        let Some(pts) = buffer.pts() else { return false };
+        let captured_at = MonotonicNanos(pts.nseconds());
+        if !self.is_private() {
+            self.offer_luma(pad, buffer, captured_at);
+            self.answer_picture_requests(pad, buffer);
+            if self.low_feed.admits(captured_at) {
+                self.low_feed.push(pad, buffer, self.low.wants_key_frame(captured_at));
+            }
+        }
+        self.main.wants_key_frame(captured_at)
+    }
+
+    fn offer_luma(&self, pad: &gst::Pad, buffer: &gst::BufferRef, captured_at: MonotonicNanos) {
+        if self.luma.capacity() == 0 || !lock(&self.limiter).admits(captured_at) {
+            return;
+        }
+        let Some(small) = small_luma(pad, buffer, captured_at) else { return };
+        // Full or nobody listens: either way this picture has no taker.
+        let _ = self.luma.try_send(small);
+    }
+
+    fn answer_picture_requests(&self, pad: &gst::Pad, buffer: &gst::BufferRef) {
+        let mut pictures = lock(&self.pictures);
+        if pictures.is_empty() {
+            return;
+        }
+        let Some(caps) = pad.current_caps() else { return };
+        let Ok(copy) = buffer.copy_deep() else { return };
+        for request in pictures.drain(..) {
+            let _ = request.send(RawPicture { buffer: copy.clone(), caps: caps.clone() });
+        }
+    }
+
+    /// Hands an encoded access unit of the main layer to everybody who listens.
+    pub(crate) fn on_encoded(&self, sample: &gst::Sample) {
+        if self.main.on_encoded(sample, self.is_private()) {
+            self.encoded.fetch_add(1, Ordering::Relaxed);
+            self.last_frame_at.store(monotonic_now().0, Ordering::Relaxed);
+        }
+    }
+
+    /// The same for the low layer.
+    pub(crate) fn on_low_encoded(&self, sample: &gst::Sample) {
+        self.low.on_encoded(sample, self.is_private());
+    }
+}
+
+fn small_luma(
+    pad: &gst::Pad,
+    buffer: &gst::BufferRef,
+    captured_at: MonotonicNanos,
+) -> Option<LumaFrame> {
+    let info = VideoInfo::from_caps(pad.current_caps()?.as_ref()).ok()?;
+    let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info).ok()?;
+    let stride = usize::try_from(*frame.plane_stride().first()?).ok()?;
+    let size = (usize::try_from(frame.width()).ok()?, usize::try_from(frame.height()).ok()?);
+    luma::downscale(frame.plane_data(0).ok()?, size, stride, captured_at)
+}
