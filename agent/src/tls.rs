@@ -19,7 +19,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
 use sha2::{Digest, Sha256};
 
-use crate::clock::{built_at, monotonic_now, trusted_now, unix_now};
+use crate::clock::{Clock, built_at};
 
 /// How far a trusted clock may be behind the relay's: a board that lay in a drawer, without a network
 /// that sets its clock.
@@ -109,13 +109,14 @@ fn public_roots() -> RootCertStore {
 /// answers raise and monotonic time carries on.
 #[derive(Debug, Clone)]
 pub struct TimeFloor {
+    clock: Clock,
     /// Wall-clock milliseconds at monotonic zero.
     base_ms: Arc<AtomicI64>,
 }
 
 impl TimeFloor {
-    pub fn new(floor: UnixMillis) -> Self {
-        let time_floor = Self { base_ms: Arc::new(AtomicI64::new(i64::MIN)) };
+    pub fn new(clock: Clock, floor: UnixMillis) -> Self {
+        let time_floor = Self { clock, base_ms: Arc::new(AtomicI64::new(i64::MIN)) };
         time_floor.raise(floor.max(built_at()));
         time_floor
     }
@@ -123,7 +124,7 @@ impl TimeFloor {
     /// Takes the relay's word, unless this clock is trusted and years behind it: a relay whose clock is
     /// wrong for a moment would make its own certificate look expired until the camera is paired anew.
     pub fn hear(&self, told: UnixMillis) {
-        if trusted_now().is_some_and(|now| told > now.plus(BELIEVABLE)) {
+        if self.clock.trusted_unix().is_some_and(|now| told > now.plus(BELIEVABLE)) {
             tracing::warn!(?told, "the relay's clock is more than a year ahead of this one");
         } else {
             self.raise(told);
@@ -132,23 +133,28 @@ impl TimeFloor {
 
     /// It is at least `time` now.
     fn raise(&self, time: UnixMillis) {
-        let base = time.minus(monotonic());
+        let base = time.minus(self.monotonic());
         self.base_ms.fetch_max(base.0, Ordering::Relaxed);
     }
 
     /// The wall clock, or the floor where that is later.
     pub fn now(&self) -> UnixMillis {
-        unix_now().max(self.floor())
+        self.clock.unix().max(self.floor())
     }
 
     /// The floor alone.
     pub fn floor(&self) -> UnixMillis {
-        UnixMillis(self.base_ms.load(Ordering::Relaxed)).plus(monotonic())
+        UnixMillis(self.base_ms.load(Ordering::Relaxed)).plus(self.monotonic())
     }
-}
 
-fn monotonic() -> Duration {
-    Duration::from_nanos(monotonic_now().0)
+    /// The clock that it goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_nanos(self.clock.monotonic().0)
+    }
 }
 
 impl TimeProvider for TimeFloor {
@@ -202,31 +208,42 @@ impl ServerCertVerifier for AcceptAnyone {
 
 #[cfg(test)]
 mod tests {
+    use nightjar_shared::time::ClockState;
+
     use super::*;
+    use crate::clock::SimulatedClock;
+
+    const NOON: UnixMillis = UnixMillis(1_800_000_000_000);
+    const DAY: Duration = Duration::from_hours(24);
 
     #[test]
     fn the_floor_only_rises() {
-        let future = unix_now().plus(Duration::from_hours(24));
-        let floor = TimeFloor::new(UnixMillis(0));
-        assert!(floor.now() < future);
-        floor.raise(future);
+        let clock = SimulatedClock::standing(NOON);
+        let floor = TimeFloor::new(clock.clock(), UnixMillis(0));
+        assert_eq!(floor.now(), NOON);
+        floor.raise(NOON.plus(DAY));
         floor.raise(UnixMillis(0));
-        assert!(floor.now() >= future);
+        clock.advance(DAY);
+        assert_eq!(floor.now(), NOON.plus(2 * DAY), "and goes on");
     }
 
     #[test]
     fn a_relay_that_is_years_ahead_is_not_believed_by_a_clock_that_is_trusted() {
-        let ahead = |days: u64| unix_now().plus(Duration::from_hours(24 * days));
-        let floor = TimeFloor::new(UnixMillis(0));
-        floor.hear(ahead(10 * 365));
-        assert!(trusted_now().is_none() || floor.now() < ahead(365));
-        floor.hear(ahead(30));
-        assert!(floor.now() >= ahead(29));
+        let clock = SimulatedClock::standing(NOON);
+        let floor = TimeFloor::new(clock.clock(), UnixMillis(0));
+        floor.hear(NOON.plus(3_650 * DAY));
+        assert_eq!(floor.now(), NOON);
+        floor.hear(NOON.plus(30 * DAY));
+        assert_eq!(floor.now(), NOON.plus(30 * DAY));
+        clock.set_state(ClockState::Unsynced);
+        floor.hear(NOON.plus(3_650 * DAY));
+        assert_eq!(floor.now(), NOON.plus(3_650 * DAY), "a clock that is not set knows nothing");
     }
 
     #[test]
     fn without_anybody_s_word_the_floor_is_the_build() {
-        assert!(TimeFloor::new(UnixMillis(0)).floor() >= built_at());
+        let clock = SimulatedClock::standing(UnixMillis(0)).clock();
+        assert!(TimeFloor::new(clock, UnixMillis(0)).floor() >= built_at());
     }
 
     #[test]

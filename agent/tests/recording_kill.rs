@@ -18,7 +18,7 @@ use std::{
 };
 
 use nightjar_agent::{
-    clock::{boot_id, unix_time_of},
+    clock::{Clock, boot_id},
     config::{RecordingConfig, RecordingMode, SourceConfig, SourceKind},
     encode::Media,
     motion_change::MotionChange,
@@ -143,7 +143,7 @@ fn examine(
     let (before, clips) = runtime.block_on(async {
         let store = Store::open(&directory.join(INDEX_FILE)).unwrap();
         let before = store.clips().await.unwrap();
-        adopt(&store, &recordings, boot_id().unwrap()).await.unwrap();
+        adopt(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
         let report = fsck(&store, &recordings).await.unwrap();
         assert_eq!((report.open_clips, report.damages), (0, vec![]), "{context}");
         assert!(store.open_events().await.unwrap().is_empty(), "{context}");
@@ -205,22 +205,25 @@ async fn record_for_ever(directory: &Path) {
         ..RecordingConfig::default()
     };
     let mut frames = media.frames();
-    let recorder =
-        record::start(media, changes, store, &config, directory, &tracker, cancel).await.unwrap();
+    let clock = Clock::default();
+    let input = record::Input { media, motion: changes };
+    let recorder = record::start(input, store, &config, directory, clock.clone(), &tracker, cancel)
+        .await
+        .unwrap();
     let first = tokio::time::timeout(PATIENCE, frames.recv()).await.unwrap().unwrap();
     while !records_all && recorder.start_manual().await.is_err() {
         frames.recv().await.unwrap();
     }
     recorder.status().wait_for(|status| status.recording).await.unwrap();
     let mut event_id = EventId::generate();
-    let since = unix_time_of(first.captured_at);
+    let since = clock.unix_time_of(first.captured_at);
     for number in 1_u64.. {
         let frame = frames.recv().await.unwrap();
         let state = match number % 20 {
             1 => EventState::Started,
             8 => EventState::Ended,
             _ => {
-                tell(unix_time_of(frame.captured_at).0, since.0);
+                tell(clock.unix_time_of(frame.captured_at).0, since.0);
                 continue;
             }
         };

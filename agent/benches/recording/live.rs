@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result};
 use nightjar_agent::{
-    clock::monotonic_now,
+    clock::{Clock, monotonic_now},
     config::{RecordingConfig, RecordingMode, SourceConfig, SourceKind},
     encode::Media,
     record::{self, Recorder, recordings_dir},
@@ -37,8 +37,9 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     let config =
         RecordingConfig { pre_roll_s: PREROLL_S, max_clip_s: 3_600, ..RecordingConfig::default() };
     let path = directory.path();
+    let input = record::Input { media: media.clone(), motion: changes };
     let recorder =
-        record::start(media.clone(), changes, store, &config, path, &tracker, cancel.clone())
+        record::start(input, store, &config, path, Clock::default(), &tracker, cancel.clone())
             .await?;
     sleep(Duration::from_secs(u64::from(PREROLL_S) + 2)).await;
 

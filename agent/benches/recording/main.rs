@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nightjar_agent::{
-    clock::{boot_id, unix_now},
+    clock::{Clock, boot_id, unix_now},
     record::{Adopted, adopt, figures, recordings_dir},
     store::{ClipKind, INDEX_FILE, NewClip, NewPart, Store},
 };
@@ -82,7 +82,7 @@ async fn start_up_scan() -> Result<Figure> {
     fill(&Store::open(&index)?, &recordings).await?;
     let begun = Instant::now();
     let store = Store::open(&index)?;
-    let adopted = adopt(&store, &recordings, boot_id()?).await?;
+    let adopted = adopt(&store, &recordings, boot_id()?, &Clock::default()).await?;
     let took = begun.elapsed();
     ensure!(adopted == Adopted::default(), "all was in order: {adopted:?}");
     Ok(Figure::new("start-up scan of 10,000 clips", took.as_secs_f64(), "s").at_most(2.0))

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::kept::Switches;
 use crate::{
-    clock::{clock_state, unix_now, uptime_ms},
+    clock::Clock,
     config::SourceKind,
     encode::CaptureStatus,
     record::{RecordStatus, RetentionStatus},
@@ -31,6 +31,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 
 /// Where health is read.
 pub(super) struct HealthSources {
+    pub(super) clock: Clock,
     pub(super) boot_id: BootId,
     pub(super) source: SourceKind,
     pub(super) data_dir: PathBuf,
@@ -105,17 +106,18 @@ impl HealthSources {
             0
         });
         let oldest = self.store.oldest_in_queue().await.unwrap_or(None);
-        let queue_age_ms = oldest
-            .map(|since| u64::try_from(unix_now().since(since).as_millis()).unwrap_or(u64::MAX));
+        let queue_age_ms = oldest.map(|since| {
+            u64::try_from(self.clock.unix().since(since).as_millis()).unwrap_or(u64::MAX)
+        });
         let capture = self.capture.borrow().clone();
         let record = self.record.borrow().clone();
         let switches = *self.switches.borrow();
         Health {
             protocol: PROTOCOL_VERSION,
-            at: unix_now(),
-            clock: clock_state(),
+            at: self.clock.unix(),
+            clock: self.clock.state(),
             boot_id: self.boot_id,
-            uptime_ms: uptime_ms(),
+            uptime_ms: self.clock.uptime_ms(),
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             capture: CaptureHealth {
                 running: capture.running,
@@ -134,7 +136,7 @@ impl HealthSources {
             disk_free_bytes: self.disk_free_bytes(),
             disk_total_bytes: self.disk_total_bytes(),
             recordings_bytes: record.retention.used_bytes,
-            retention_days: record.retention.oldest_at.map_or(0.0, days_since),
+            retention_days: record.retention.oldest_at.map_or(0.0, |at| self.days_since(at)),
             retention_horizon_days: self.retention_horizon_days(&record.retention),
             queue_length,
             queue_age_ms,
@@ -161,17 +163,18 @@ impl HealthSources {
     /// At the pace of the recordings that are there, how far back they will reach.
     fn retention_horizon_days(&self, retention: &RetentionStatus) -> Option<f32> {
         let budget = self.configuration.borrow().max_bytes?;
-        horizon_days(retention.oldest_at.map(days_since)?, retention.used_bytes, budget)
+        let reach_days = self.days_since(retention.oldest_at?);
+        horizon_days(reach_days, retention.used_bytes, budget)
     }
 
     fn disk_free_bytes(&self) -> u64 {
         rustix::fs::statvfs(&self.data_dir)
             .map_or(0, |space| space.f_bavail.saturating_mul(space.f_frsize))
     }
-}
 
-fn days_since(time: UnixMillis) -> f32 {
-    unix_now().since(time).as_secs_f32() / 86_400.0
+    fn days_since(&self, time: UnixMillis) -> f32 {
+        self.clock.unix().since(time).as_secs_f32() / 86_400.0
+    }
 }
 
 /// A pace that was measured for less than that says nothing.

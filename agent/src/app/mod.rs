@@ -21,7 +21,7 @@ use self::{
     relay::RelaySide,
 };
 use crate::{
-    clock,
+    clock::{self, Clock},
     config::Config,
     encode::Media,
     identity::Identity,
@@ -68,9 +68,9 @@ async fn start(
     guards: &TaskTracker,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Vec<Stage>> {
+    let clock = Clock::default();
     let boot_id = clock::boot_id().context("cannot tell this boot from others")?;
-    record::make_room_for_index(data_dir);
-    let store = Store::open(&data_dir.join(INDEX_FILE))?;
+    let store = open_index(data_dir)?;
     let identity = Arc::new(Identity::open(data_dir)?);
     let kept = Kept::new(store.clone(), data_dir);
     let OwnersWill { switches, configuration } = kept.load().await?;
@@ -86,8 +86,9 @@ async fn start(
     let (upload, upload_config) = watch::channel(config.upload.clone());
     let stages = Stages::default();
 
+    let ground = Ground { store: &store, clock: &clock, data_dir, identity: &identity };
     let signals = (signals_for_live, signals_from_live);
-    let parts = stages.start_parts(&config, switches, &store, data_dir, signals, &identity).await?;
+    let parts = stages.start_parts(&config, switches, ground, signals).await?;
     let control = Control {
         kept,
         parts: parts.clone(),
@@ -102,6 +103,7 @@ async fn start(
     stages.control.tracker.spawn(control.run(commands, stages.control.cancel.clone()));
 
     let sources = HealthSources {
+        clock: clock.clone(),
         boot_id,
         source: config.source.kind,
         data_dir: data_dir.to_owned(),
@@ -115,12 +117,10 @@ async fn start(
         configuration: tell_configuration.clone(),
     };
     stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
-    let cancel = stages.observers.cancel.clone();
-    let changes = parts.media.camera_changes();
-    stages.observe(control::tell_disturbances(changes, parts.motion.clone(), cancel.clone()));
-    stages.observe(watchdog::run(parts.media, parts.recorder, switches_out, cancel));
+    stages.watch(&parts, &clock, switches_out);
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),
+        clock,
         store,
         identity,
         boot_id,
@@ -141,6 +141,11 @@ async fn start(
     Ok(stages.in_order_of_their_end())
 }
 
+fn open_index(data_dir: &Path) -> anyhow::Result<Store> {
+    record::make_room_for_index(data_dir);
+    Ok(Store::open(&data_dir.join(INDEX_FILE))?)
+}
+
 fn announce(config: &Config, switches: Switches) {
     tracing::info!(
         name = %config.name,
@@ -149,6 +154,14 @@ fn announce(config: &Config, switches: Switches) {
         privacy = switches.privacy,
         "starting"
     );
+}
+
+/// What the parts stand on.
+struct Ground<'a> {
+    store: &'a Store,
+    clock: &'a Clock,
+    data_dir: &'a Path,
+    identity: &'a Arc<Identity>,
 }
 
 /// The parts of the agent as far as their tasks go.
@@ -184,23 +197,22 @@ impl Stages {
         &self,
         config: &Config,
         switches: Switches,
-        store: &Store,
-        data_dir: &Path,
+        ground: Ground<'_>,
         signals: (mpsc::Receiver<Signal>, mpsc::Sender<(String, Signal)>),
-        identity: &Arc<Identity>,
     ) -> anyhow::Result<Parts> {
         let Self { capture, detection, recording, live, .. } = self;
+        let Ground { store, clock, data_dir, identity } = ground;
         let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
         media.set_privacy(switches.privacy);
         let pictures = media.luma().context("somebody else reads the grey pictures")?;
         let motion =
             motion::start(pictures, &config.motion, &detection.tracker, detection.cancel.clone());
         let recorder = record::start(
-            media.clone(),
-            motion.changes(),
+            record::Input { media: media.clone(), motion: motion.changes() },
             store.clone(),
             &config.recording,
             data_dir,
+            clock.clone(),
             &recording.tracker,
             recording.cancel.clone(),
         )
@@ -217,6 +229,15 @@ impl Stages {
         let parts = Parts { media, motion, recorder, live };
         parts.switch(switches);
         Ok(parts)
+    }
+
+    /// Watches over what sees and records.
+    fn watch(&self, parts: &Parts, clock: &Clock, switches: watch::Receiver<Switches>) {
+        let Parts { media, motion, recorder, .. } = parts.clone();
+        let cancel = self.observers.cancel.clone();
+        let changes = media.camera_changes();
+        self.observe(control::tell_disturbances(changes, motion, cancel.clone()));
+        self.observe(watchdog::run(media, recorder, clock.clone(), switches, cancel));
     }
 
     fn observe(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -18,6 +18,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    clock::Clock,
     cloud::Cloud,
     config::UploadConfig,
     identity::Identity,
@@ -49,6 +50,7 @@ struct KeptTime {
 /// What the uplink and the uploads will need.
 pub(super) struct RelaySide {
     pub(super) data_dir: PathBuf,
+    pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) identity: Arc<Identity>,
     pub(super) boot_id: BootId,
@@ -111,7 +113,8 @@ impl RelaySide {
     async fn connect(self, pairing: &Pairing) -> anyhow::Result<TimeFloor> {
         let kept: Option<KeptTime> = self.store.setting(TIME_FLOOR).await?;
         let kept = kept.filter(|kept| kept.camera_id == pairing.camera_id);
-        let floor = TimeFloor::new(kept.map_or(pairing.server_time, |kept| kept.at));
+        let floor =
+            TimeFloor::new(self.clock.clone(), kept.map_or(pairing.server_time, |kept| kept.at));
         let cloud = Cloud::new(pairing, self.identity, floor.clone())?;
         self.live.set_trust(Trust {
             camera_id: Some(pairing.camera_id),
@@ -123,12 +126,14 @@ impl RelaySide {
             cloud.clone(),
             &recordings_dir(&self.data_dir),
             self.upload_config,
+            self.clock.clone(),
             &uploads.tracker,
             uploads.cancel.clone(),
         );
         let ends = uplink::Ends {
             store: self.store,
             cloud,
+            clock: self.clock,
             boot_id: self.boot_id,
             commands: self.commands,
             signals_in: self.signals_in,

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::kept::Switches;
 use crate::{
-    clock::monotonic_now,
+    clock::Clock,
     encode::{CaptureStatus, Media},
     record::{RecordStatus, Recorder},
     shutdown,
@@ -29,6 +29,7 @@ const LONGEST_WRITE: Duration = Duration::from_secs(25);
 pub(super) async fn run(
     media: Media,
     recorder: Recorder,
+    clock: Clock,
     switches: watch::Receiver<Switches>,
     cancel: CancellationToken,
 ) {
@@ -49,7 +50,7 @@ pub(super) async fn run(
             tracing::error!(
                 "no picture, and capturing does not know why: systemd is not told \"alive\""
             );
-        } else if !writes(&record.borrow(), recorder.last_written_at(), monotonic_now()) {
+        } else if !writes(&record.borrow(), recorder.last_written_at(), clock.monotonic()) {
             tracing::error!(
                 "nothing reaches the disk while recording: systemd is not told \"alive\""
             );

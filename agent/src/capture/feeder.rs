@@ -15,7 +15,7 @@ use gstreamer_app::AppSrc;
 use nightjar_core::monotonic::MonotonicNanos;
 
 use super::{reel::Reel, scene::Scene, stamp};
-use crate::clock::{monotonic_now, unix_time_of};
+use crate::clock::{Clock, monotonic_now};
 
 /// Later than this, the missed pictures are given up and time starts anew.
 const MAX_LATENESS: Duration = Duration::from_millis(500);
@@ -82,7 +82,7 @@ impl SceneSupply {
             let mut map = writable.map_writable().context("cannot map a picture buffer")?;
             self.scene.draw(self.due(), &mut map);
             if self.stamped {
-                stamp::draw(&mut map, self.width, unix_time_of(captured_at));
+                stamp::draw(&mut map, self.width, Clock::default().unix_time_of(captured_at));
             }
         }
         self.drawn = self.drawn.wrapping_add(1);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{output::say, small_runtime};
 use crate::{
-    clock::clock_state,
+    clock::Clock,
     cloud::{Cloud, Disposition},
     config::{Config, SourceConfig, SourceKind},
     encode::{self, ProbedCamera},
@@ -149,7 +149,7 @@ fn camera(source: &SourceConfig, cameras: &[ProbedCamera]) -> Check {
 }
 
 fn clock() -> Check {
-    match clock_state() {
+    match Clock::default().state() {
         ClockState::Synced => Check::good("clock", "set"),
         ClockState::Unsynced => Check::warning(
             "clock",
@@ -208,7 +208,7 @@ fn ask_for_token(data_dir: &Path, pairing: &Pairing) -> Result<(), (String, &'st
         return Err(broken("paired, but the key is gone".to_owned()));
     }
     let identity = Identity::open(data_dir).map_err(|error| broken(error.to_string()))?;
-    let floor = TimeFloor::new(UnixMillis(0));
+    let floor = TimeFloor::new(Clock::default(), UnixMillis(0));
     let cloud = Cloud::new(pairing, Arc::new(identity), floor)
         .map_err(|error| broken(error.to_string()))?;
     let runtime = small_runtime()

@@ -10,7 +10,7 @@ use super::{
     small_runtime,
 };
 use crate::{
-    clock::boot_id,
+    clock::{Clock, boot_id},
     data_dir::DataDir,
     record::{Damage, FsckReport, fsck as compare, recordings_dir, repair},
 };
@@ -24,7 +24,7 @@ pub(super) fn fsck(data_dir: &Path, mend: bool, json: bool) -> Result<ExitCode, 
         let _lock = DataDir::open(data_dir)?;
         let boot_id = boot_id().context("cannot read the kernel's boot id")?;
         let before = runtime
-            .block_on(repair(&store, &recordings, boot_id))
+            .block_on(repair(&store, &recordings, boot_id, &Clock::default()))
             .context("the recordings cannot be repaired")?;
         for damage in &before.damages {
             complain(format_args!("was wrong: {}", line(damage)));

@@ -39,7 +39,7 @@ use self::{
     transport::{EXCHANGE_TIMEOUT, IDLE_TIMEOUT, body, checked_url, client, json, send},
 };
 use crate::{
-    clock::monotonic_now,
+    clock::Clock,
     identity::Identity,
     pairing::Pairing,
     tls::{CaCertificate, TimeFloor, Trust},
@@ -192,6 +192,10 @@ impl Cloud {
         self.visitor.floor.clone()
     }
 
+    fn clock(&self) -> &Clock {
+        self.visitor.floor.clock()
+    }
+
     pub fn camera_id(&self) -> CameraId {
         self.camera_id
     }
@@ -209,7 +213,7 @@ impl Cloud {
     pub async fn token(&self) -> Result<DeviceToken, CloudError> {
         let mut current = self.token.lock().await;
         if let Some(token) = current.as_ref()
-            && monotonic_now() < token.renew_at
+            && self.clock().monotonic() < token.renew_at
         {
             return Ok(token.clone());
         }
@@ -222,7 +226,8 @@ impl Cloud {
         let response = self.visitor.token(&request).await?;
         let life = Duration::from_secs(response.expires_in_s);
         let good_for = life.saturating_sub((life / 10).max(LEAST_TOKEN_LIFE));
-        let token = DeviceToken { value: response.token, renew_at: monotonic_now().plus(good_for) };
+        let renew_at = self.clock().monotonic().plus(good_for);
+        let token = DeviceToken { value: response.token, renew_at };
         *current = Some(token.clone());
         Ok(token)
     }

@@ -14,7 +14,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use crate::clock::monotonic_now;
+use crate::clock::Clock;
 
 /// What is read and sent at a time.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
@@ -41,10 +41,18 @@ impl Bucket {
 }
 
 /// A bandwidth cap. Clones share one.
-#[derive(Debug, Clone, Default)]
-pub struct Pace(Arc<Mutex<Bucket>>);
+#[derive(Debug, Clone)]
+pub struct Pace {
+    clock: Clock,
+    bucket: Arc<Mutex<Bucket>>,
+}
 
 impl Pace {
+    /// Makes one without a cap.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, bucket: Arc::default() }
+    }
+
     /// No faster than this from now on, kbit/s; as fast as it goes when absent.
     pub fn set_max_kbps(&self, max_kbps: Option<u32>) {
         let mut bucket = self.bucket();
@@ -53,7 +61,7 @@ impl Pace {
     }
 
     fn take(&self, bytes: usize) -> Duration {
-        self.bucket().take(bytes, monotonic_now())
+        self.bucket().take(bytes, self.clock.monotonic())
     }
 
     /// The slowest throughput to wait for: `floor`, or half of the cap where that is less, as
@@ -63,7 +71,7 @@ impl Pace {
     }
 
     fn bucket(&self) -> MutexGuard<'_, Bucket> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

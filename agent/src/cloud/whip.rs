@@ -19,7 +19,10 @@ use super::{
     ice_link::ice_servers,
     transport::{EXCHANGE_TIMEOUT, IDLE_TIMEOUT, body, checked_url, client, send},
 };
-use crate::tls::{TimeFloor, Trust};
+use crate::{
+    clock::Clock,
+    tls::{TimeFloor, Trust},
+};
 
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -67,7 +70,7 @@ pub struct Resource {
 
 impl WhipClient {
     pub fn new(whip_url: &str, token_file: Option<PathBuf>) -> Result<Self, CloudError> {
-        let floor = TimeFloor::new(UnixMillis(0));
+        let floor = TimeFloor::new(Clock::default(), UnixMillis(0));
         let http = client(&Trust::Public, &floor, Some(IDLE_TIMEOUT))?;
         Ok(Self { http, endpoint: checked_url(whip_url)?, token_file })
     }

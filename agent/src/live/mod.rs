@@ -18,7 +18,6 @@ use nightjar_core::rtp::layers::Bounds;
 use nightjar_shared::{
     event::SfuHealth,
     signal::{Signal, SignalKind},
-    time::ClockState,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -35,7 +34,7 @@ use self::{
     wire::{Control, EndReason, Report, Sdp, Wishes},
 };
 use crate::{
-    clock::{clock_state, monotonic_now, unix_now},
+    clock::{monotonic_now, trusted_now},
     config::LiveConfig,
     encode::Media,
     identity::Identity,
@@ -258,8 +257,7 @@ impl Task {
         if self.trust.has_changed().unwrap_or(false) {
             self.authenticity.set_trust(self.trust.borrow_and_update().clone());
         }
-        let now = (clock_state() == ClockState::Synced).then(unix_now);
-        self.authenticity.admit(signal.session_id, offer, now)
+        self.authenticity.admit(signal.session_id, offer, trusted_now())
     }
 
     /// `None` when the worker has ended.

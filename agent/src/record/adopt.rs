@@ -23,7 +23,7 @@ use super::{
     writer::{FinishedFile, WriteError, is_continuous, repair},
 };
 use crate::{
-    clock::{clock_state, unix_now, uptime_ms},
+    clock::Clock,
     store::{Clip, ClipKind, ClipState, NewClip, NewPart, Store, StoreError},
 };
 
@@ -62,6 +62,7 @@ pub async fn adopt(
     store: &Store,
     directory: &Path,
     boot_id: BootId,
+    clock: &Clock,
 ) -> Result<Adopted, AdoptError> {
     let mut files = list_files(directory).await?;
     let clips = store.clips().await?;
@@ -95,16 +96,16 @@ pub async fn adopt(
     }
     adopted.missing = find_missing(store, directory, clips).await?;
     for event in store.open_events().await? {
-        let at = ended_at.get(&event.event_id).copied().unwrap_or_else(unix_now);
+        let at = ended_at.get(&event.event_id).copied().unwrap_or_else(|| clock.unix());
         let message = EventMessage {
             protocol: PROTOCOL_VERSION,
             event_id: event.event_id,
             kind: event.kind,
             state: EventState::Ended,
             at,
-            clock: clock_state(),
+            clock: clock.state(),
             boot_id,
-            uptime_ms: uptime_ms(),
+            uptime_ms: clock.uptime_ms(),
             clip_id: event.clip_id,
             boxes: Vec::new(),
             zones: Vec::new(),

@@ -4,14 +4,9 @@
 //! queue. When the disk is slower than the camera the queue fills, the recorder waits for it, and
 //! the frames it could not take are dropped by the media hub: memory stays bounded.
 
-use std::{
-    collections::VecDeque,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Duration};
 
-use nightjar_core::picture::EncodedFrame;
+use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
 use nightjar_shared::{event::EventMessage, ids::ClipId};
 use tokio::{
     runtime::Handle,
@@ -32,6 +27,7 @@ use super::{
     writer::{ClipFile, FinishedFile, WriteError, close_again},
 };
 use crate::{
+    clock::Clock,
     encode::Media,
     store::{NewClip, NewPart, Store},
 };
@@ -100,7 +96,7 @@ pub(super) struct Disk {
     unclosed: VecDeque<Ended>,
     notes: Notes,
     growth: GrowthReports,
-    retried_at: Instant,
+    retried_at: MonotonicNanos,
 }
 
 struct OpenClip {
@@ -119,6 +115,7 @@ pub(super) struct Context {
     pub(super) directory: PathBuf,
     pub(super) store: Store,
     pub(super) media: Media,
+    pub(super) clock: Clock,
     pub(super) tracker: TaskTracker,
     pub(super) status: Arc<watch::Sender<RecordStatus>>,
     /// The clip of each slot that could not be written (any further), for the recorder.
@@ -134,7 +131,8 @@ impl Disk {
     pub(super) fn new(context: Context) -> Self {
         let runtime = Handle::current();
         let notes = Notes::new(context.store.clone(), runtime.clone());
-        let growth = GrowthReports::new(context.store.clone());
+        let growth = GrowthReports::new(context.store.clone(), context.clock.clone());
+        let retried_at = context.clock.monotonic();
         Self {
             context,
             growth,
@@ -142,7 +140,7 @@ impl Disk {
             open: [None, None, None],
             unclosed: VecDeque::new(),
             notes,
-            retried_at: Instant::now(),
+            retried_at,
         }
     }
 
@@ -156,7 +154,7 @@ impl Disk {
             } else {
                 Ok(commands.blocking_recv())
             };
-            if owes && self.retried_at.elapsed() >= RETRY {
+            if owes && self.now().since(self.retried_at) >= RETRY {
                 self.retry();
             }
             match command {
@@ -174,6 +172,10 @@ impl Disk {
         self.retry();
     }
 
+    fn now(&self) -> MonotonicNanos {
+        self.context.clock.monotonic()
+    }
+
     /// Tries again what is owed.
     fn retry(&mut self) {
         self.notes.pay();
@@ -181,7 +183,7 @@ impl Disk {
             let closed = close_again(&self.context.directory, ended.clip_id);
             self.settle(ended, closed, None);
         }
-        self.retried_at = Instant::now();
+        self.retried_at = self.now();
     }
 
     fn begin(&mut self, begin: Begin) {
@@ -238,7 +240,7 @@ impl Disk {
 
     /// Every byte of footage passes here once, when it is safe.
     fn durable(&mut self, durable: Durable<'_>) {
-        self.context.last_written.note(&durable);
+        self.context.last_written.note(&durable, self.now());
         self.growth.note(&durable);
     }
 

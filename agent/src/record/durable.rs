@@ -8,8 +8,6 @@ use std::sync::{
 use nightjar_core::{monotonic::MonotonicNanos, mp4::FragmentEntry};
 use nightjar_shared::ids::ClipId;
 
-use crate::clock::monotonic_now;
-
 /// Bytes of a clip's file that are synced: they are neither changed nor moved any more, and only
 /// what comes after them is written. (The space between the initialisation segment and the first
 /// fragment belongs to neither: an index takes it when the file is closed.)
@@ -28,14 +26,14 @@ pub(super) struct Durable<'a> {
 pub(super) struct LastWritten(Arc<AtomicU64>);
 
 impl LastWritten {
-    pub(super) fn note(&self, durable: &Durable<'_>) {
+    pub(super) fn note(&self, durable: &Durable<'_>, now: MonotonicNanos) {
         tracing::trace!(
             clip.id = %durable.clip_id,
             init_length = durable.init_length,
             fragments = durable.fragments.len(),
             "durable"
         );
-        self.0.store(monotonic_now().0, Ordering::Relaxed);
+        self.0.store(now.0, Ordering::Relaxed);
     }
 
     pub(super) fn at(&self) -> MonotonicNanos {

@@ -15,7 +15,10 @@ use super::{
     files::{self, Kind},
     writer::scan_file,
 };
-use crate::store::{Clip, ClipState, Part, Store, StoreError};
+use crate::{
+    clock::Clock,
+    store::{Clip, ClipState, Part, Store, StoreError},
+};
 
 const BEYOND_REPAIR: &str = "its file was damaged beyond repair";
 
@@ -57,9 +60,10 @@ pub async fn repair(
     store: &Store,
     directory: &Path,
     boot_id: BootId,
+    clock: &Clock,
 ) -> Result<FsckReport, AdoptError> {
     let before = fsck(store, directory).await?;
-    adopt(store, directory, boot_id).await?;
+    adopt(store, directory, boot_id, clock).await?;
     let mut clips: Vec<ClipId> =
         fsck(store, directory).await?.damages.into_iter().map(|damage| damage.clip_id).collect();
     clips.dedup();

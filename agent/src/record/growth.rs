@@ -4,24 +4,26 @@ use nightjar_core::mp4::SegmentCutter;
 use nightjar_shared::ids::ClipId;
 
 use super::{durable::Durable, files::unfinished_video_name};
-use crate::store::Store;
+use crate::{clock::Clock, store::Store};
 
 pub(super) struct GrowthReports {
     store: Store,
+    clock: Clock,
     /// Those of the clips that are open.
     cutters: Vec<(ClipId, SegmentCutter)>,
 }
 
 impl GrowthReports {
-    pub(super) fn new(store: Store) -> Self {
-        Self { store, cutters: Vec::new() }
+    pub(super) fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock, cutters: Vec::new() }
     }
 
     pub(super) fn note(&mut self, durable: &Durable<'_>) {
         let Durable { clip_id, init_length, fragments } = *durable;
         let Some((_, cutter)) = self.cutters.iter_mut().find(|(open, _)| *open == clip_id) else {
             self.cutters.push((clip_id, SegmentCutter::default()));
-            return self.store.clip_grows(clip_id, unfinished_video_name(clip_id), init_length);
+            let path = unfinished_video_name(clip_id);
+            return self.store.clip_grows(clip_id, path, init_length, self.clock.monotonic());
         };
         for segment in fragments.iter().filter_map(|fragment| cutter.push(fragment)) {
             self.store.clip_grew(clip_id, segment);

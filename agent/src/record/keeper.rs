@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
     ids::{BootId, ClipId},
     time::{ClockState, UnixMillis},
@@ -15,7 +16,7 @@ use nightjar_shared::{
 use tokio::{
     sync::{Notify, watch},
     task::spawn_blocking,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +28,7 @@ use super::{
     space::{DISK_FULL, DiskSpace},
 };
 use crate::{
-    clock::{boot_at, clock_state, unix_now, uptime_ms},
+    clock::Clock,
     store::{Clip, ClipState, Store, StoreError, StoredClip},
 };
 
@@ -49,6 +50,7 @@ pub(super) struct Keeper {
     pub(super) directory: PathBuf,
     pub(super) ballast: Ballast,
     pub(super) boot_id: BootId,
+    pub(super) clock: Clock,
     pub(super) store: Store,
     pub(super) controls: watch::Receiver<Controls>,
     pub(super) status: Arc<watch::Sender<RecordStatus>>,
@@ -59,8 +61,8 @@ impl Keeper {
     pub(super) async fn run(mut self, cancel: CancellationToken) {
         let mut ticks = interval(SPACE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut inspected = Instant::now();
-        let mut kept: Option<Instant> = None;
+        let mut inspected = self.clock.monotonic();
+        let mut kept: Option<MonotonicNanos> = None;
         let mut boot_began: Option<UnixMillis> = None;
         loop {
             let woken = tokio::select! {
@@ -68,21 +70,22 @@ impl Keeper {
                 () = self.wake.notified() => true,
                 _ = ticks.tick() => false,
             };
+            let now = self.clock.monotonic();
             self.follow_clock(&mut boot_began).await;
             let space = self.disk_space();
             self.publish_space(space);
             // Once more when the space is back, to say so.
             let short = space.free_bytes < space.target_bytes()
                 || self.status.borrow().retention.crowded.is_some();
-            if woken || short || kept.is_none_or(|at| at.elapsed() >= ROUND_INTERVAL) {
-                kept = Some(Instant::now());
+            if woken || short || kept.is_none_or(|at| now.since(at) >= ROUND_INTERVAL) {
+                kept = Some(now);
                 if let Err(error) = self.make_room(space).await {
                     tracing::warn!(%error, "retention could not be kept");
                 }
                 self.ballast.restore();
             }
-            if inspected.elapsed() >= INSPECTION_INTERVAL {
-                inspected = Instant::now();
+            if now.since(inspected) >= INSPECTION_INTERVAL {
+                inspected = now;
                 self.inspect().await;
             }
         }
@@ -91,9 +94,9 @@ impl Keeper {
     /// Corrects the times of this boot's clips once the wall clock is right, and whenever it is set
     /// again. A clock that cannot be right changes nothing.
     async fn follow_clock(&self, boot_began: &mut Option<UnixMillis>) {
-        let now = boot_at();
+        let now = self.clock.boot_at();
         let stepped = boot_began.is_none_or(|before| (now.0 - before.0).abs() > CLOCK_STEP_MS);
-        if !stepped || clock_state() == ClockState::Unsynced {
+        if !stepped || self.clock.state() == ClockState::Unsynced {
             return;
         }
         match self.store.correct_times(self.boot_id, now).await {
@@ -179,10 +182,10 @@ impl Keeper {
 
     fn now(&self) -> Now {
         Now {
-            wall: unix_now(),
-            clock: clock_state(),
+            wall: self.clock.unix(),
+            clock: self.clock.state(),
             boot_id: self.boot_id,
-            uptime_ms: uptime_ms(),
+            uptime_ms: self.clock.uptime_ms(),
         }
     }
 

@@ -51,7 +51,7 @@ pub use self::{
 };
 use self::{ballast::Ballast, durable::LastWritten};
 use crate::{
-    clock::{boot_id, clock_state, unix_now, uptime_ms},
+    clock::{Clock, boot_id},
     config::RecordingConfig,
     encode::Media,
     motion_change::MotionChange,
@@ -148,27 +148,35 @@ pub struct Recorder {
     last_written: LastWritten,
     media: Media,
     store: Store,
+    clock: Clock,
     directory: PathBuf,
     boot_id: BootId,
+}
+
+/// What the recorder works with.
+pub struct Input {
+    pub media: Media,
+    pub motion: broadcast::Receiver<MotionChange>,
 }
 
 /// Adopts what the last run left, then records until `cancel`; open clips are closed before the
 /// tracked tasks end.
 pub async fn start(
-    media: Media,
-    motion: broadcast::Receiver<MotionChange>,
+    input: Input,
     store: Store,
     config: &RecordingConfig,
     data_dir: &Path,
+    clock: Clock,
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) -> anyhow::Result<Recorder> {
+    let Input { media, motion } = input;
     let directory = recordings_dir(data_dir);
     fs::create_dir_all(&directory)
         .and_then(|()| files::sync_directory(data_dir))
         .with_context(|| format!("cannot make {}; check its permissions", directory.display()))?;
     let boot_id = boot_id().context("cannot read the kernel's boot id")?;
-    let adopted = adopt(&store, &directory, boot_id).await?;
+    let adopted = adopt(&store, &directory, boot_id, &clock).await?;
     if adopted != Adopted::default() {
         tracing::info!(?adopted, "recordings of an earlier run were brought in order");
     }
@@ -189,6 +197,7 @@ pub async fn start(
         directory: directory.clone(),
         store: store.clone(),
         media: media.clone(),
+        clock: clock.clone(),
         tracker: tracker.clone(),
         status: Arc::clone(&status_sender),
         failed: failed_sender,
@@ -200,6 +209,7 @@ pub async fn start(
         directory: directory.clone(),
         ballast: Ballast::below(data_dir),
         boot_id,
+        clock: clock.clone(),
         store: store.clone(),
         controls: controls_receiver.clone(),
         status: status_sender,
@@ -214,9 +224,21 @@ pub async fn start(
         failed,
     };
     let first_controls = controls_receiver.borrow().clone();
-    tracker.spawn(task::Task::new(disk_sender, boot_id, first_controls).run(ends, cancel));
+    tracker.spawn(
+        task::Task::new(disk_sender, boot_id, clock.clone(), first_controls).run(ends, cancel),
+    );
     let controls = Arc::new(controls);
-    Ok(Recorder { requests, controls, status, last_written, media, store, directory, boot_id })
+    Ok(Recorder {
+        requests,
+        controls,
+        status,
+        last_written,
+        media,
+        store,
+        clock,
+        directory,
+        boot_id,
+    })
 }
 
 impl Recorder {
@@ -244,15 +266,15 @@ impl Recorder {
 
     async fn keep_snapshot(&self, jpeg: &bytes::Bytes) -> anyhow::Result<ClipId> {
         let clip_id = ClipId::generate();
-        let taken_at = unix_now();
+        let taken_at = self.clock.unix();
         let clip = NewClip {
             clip_id,
             event_id: None,
             kind: ClipKind::Snapshot,
             started_at: taken_at,
-            clock: clock_state(),
+            clock: self.clock.state(),
             boot_id: self.boot_id,
-            started_uptime_ms: uptime_ms(),
+            started_uptime_ms: self.clock.uptime_ms(),
         };
         self.store.begin_clip(clip, None).await?;
         let (directory, jpeg) = (self.directory.clone(), jpeg.clone());

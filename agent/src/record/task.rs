@@ -24,7 +24,7 @@ use super::{
     session::{End, Event, Session, Step, Tick},
 };
 use crate::{
-    clock::{clock_state, monotonic_now, trusted_now, unix_time_of, uptime_ms},
+    clock::Clock,
     motion_change::MotionChange,
     store::{ClipKind, NewClip},
 };
@@ -56,6 +56,7 @@ pub(super) struct Ends {
 pub(super) struct Task {
     disk: mpsc::Sender<DiskCommand>,
     boot_id: BootId,
+    clock: Clock,
     controls: Controls,
     preroll: Preroll,
     sessions: [Option<Session>; Slot::COUNT],
@@ -70,13 +71,15 @@ impl Task {
     pub(super) fn new(
         disk: mpsc::Sender<DiskCommand>,
         boot_id: BootId,
+        clock: Clock,
         controls: Controls,
     ) -> Self {
         let span = Duration::from_secs(controls.config.pre_roll_s.into());
         Self {
-            records_all: controls.records_all_at(trusted_now()),
+            records_all: controls.records_all_at(clock.trusted_unix()),
             disk,
             boot_id,
+            clock,
             controls,
             preroll: Preroll::new(span, PREROLL_MAX_BYTES),
             sessions: [None, None, None],
@@ -134,7 +137,7 @@ impl Task {
             let Some(session) = &mut self.sessions[slot as usize] else { continue };
             let lost = failed.borrow()[slot as usize];
             if lost.is_some() && session.open_clip() == lost {
-                session.clip_failed(monotonic_now());
+                session.clip_failed(self.clock.monotonic());
             }
             let step = match session.step(&frame) {
                 Step::Append if stream_changed => Step::Open,
@@ -163,7 +166,7 @@ impl Task {
         let place = Slot::Continuous as usize;
         match (wanted, self.sessions[place].is_some()) {
             (true, false) => {
-                let frames = self.preroll.since(monotonic_now());
+                let frames = self.preroll.since(self.clock.monotonic());
                 if !frames.is_empty() {
                     self.sessions[place] = Some(Session::new(None, PIECE));
                     self.open_clip(Slot::Continuous, frames, None).await;
@@ -247,7 +250,7 @@ impl Task {
                 let outcome = match &mut self.sessions[Slot::Manual as usize] {
                     None => Err(RecordError::NotRecording),
                     Some(session) => {
-                        let end = End { at: monotonic_now(), reason: "stopped" };
+                        let end = End { at: self.clock.monotonic(), reason: "stopped" };
                         session.end(end, Duration::ZERO);
                         Ok(session.last_clip)
                     }
@@ -267,7 +270,7 @@ impl Task {
         if self.sessions[Slot::Manual as usize].is_some() {
             return Err(RecordError::AlreadyRecording);
         }
-        let now = monotonic_now();
+        let now = self.clock.monotonic();
         let frames = self.preroll.since(now);
         if frames.is_empty() {
             return Err(RecordError::NoPicture);
@@ -285,8 +288,8 @@ impl Task {
     }
 
     async fn on_tick(&mut self) {
-        let now = monotonic_now();
-        self.records_all = self.controls.records_all_at(trusted_now());
+        let now = self.clock.monotonic();
+        self.records_all = self.controls.records_all_at(self.clock.trusted_unix());
         for slot in Slot::ALL {
             let Some(session) = &mut self.sessions[slot as usize] else { continue };
             match session.tick(now) {
@@ -302,7 +305,7 @@ impl Task {
 
     async fn apply(&mut self, controls: Controls) {
         self.controls = controls;
-        self.records_all = self.controls.records_all_at(trusted_now());
+        self.records_all = self.controls.records_all_at(self.clock.trusted_unix());
         self.preroll.set_span(Duration::from_secs(self.controls.config.pre_roll_s.into()));
         let max_clip = self.max_clip();
         let events = self.sessions.iter_mut().flatten().filter(|session| session.event.is_some());
@@ -344,10 +347,10 @@ impl Task {
                 Slot::Manual => ClipKind::Manual,
                 Slot::Continuous => ClipKind::Continuous,
             },
-            started_at: unix_time_of(begun_at),
-            clock: clock_state(),
+            started_at: self.clock.unix_time_of(begun_at),
+            clock: self.clock.state(),
             boot_id: self.boot_id,
-            started_uptime_ms: uptime_of(begun_at),
+            started_uptime_ms: self.clock.uptime_ms_of(begun_at),
         };
         let begin = Begin { slot, clip, message, frames, longest };
         self.send(DiskCommand::Begin(Box::new(begin))).await;
@@ -355,7 +358,7 @@ impl Task {
 
     async fn finish(&mut self, slot: Slot) {
         let Some(session) = self.sessions[slot as usize].take() else { return };
-        let end = session.ending().unwrap_or(End { at: monotonic_now(), reason: "stopped" });
+        let end = session.ending().unwrap_or(End { at: self.clock.monotonic(), reason: "stopped" });
         let message = session.event.map(|event| {
             let mut message = self.message(event, EventState::Ended, end.at);
             message.clip_id = session.has_footage().then_some(session.first_clip);
@@ -369,8 +372,8 @@ impl Task {
     async fn finish_all(&mut self, reason: &'static str) {
         for slot in Slot::ALL {
             if let Some(session) = &mut self.sessions[slot as usize] {
-                if session.ending().is_none_or(|end| end.at > monotonic_now()) {
-                    session.end(End { at: monotonic_now(), reason }, Duration::ZERO);
+                if session.ending().is_none_or(|end| end.at > self.clock.monotonic()) {
+                    session.end(End { at: self.clock.monotonic(), reason }, Duration::ZERO);
                 }
                 self.finish(slot).await;
             }
@@ -383,10 +386,10 @@ impl Task {
             event_id: event.event_id,
             kind: event.kind,
             state,
-            at: unix_time_of(at),
-            clock: clock_state(),
+            at: self.clock.unix_time_of(at),
+            clock: self.clock.state(),
             boot_id: self.boot_id,
-            uptime_ms: uptime_of(at),
+            uptime_ms: self.clock.uptime_ms_of(at),
             clip_id: None,
             boxes: Vec::new(),
             zones: Vec::new(),
@@ -405,9 +408,4 @@ impl Task {
     async fn send(&self, command: DiskCommand) {
         let _ = self.disk.send(command).await;
     }
-}
-
-fn uptime_of(at: MonotonicNanos) -> u64 {
-    let ago = u64::try_from(monotonic_now().since(at).as_millis()).unwrap_or(u64::MAX);
-    uptime_ms().saturating_sub(ago)
 }

@@ -11,7 +11,6 @@ use nightjar_core::{monotonic::MonotonicNanos, mp4::Segment};
 use nightjar_shared::ids::ClipId;
 
 use super::Store;
-use crate::clock::monotonic_now;
 
 /// An open clip's file, as far as it can be read and will not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +40,14 @@ impl Growing {
 
 impl Store {
     /// A clip's file has its initialisation segment.
-    pub fn clip_grows(&self, clip_id: ClipId, path: String, init_length: u64) {
-        let growth = Growth { begun_at: monotonic_now(), path, init_length, segments: Vec::new() };
+    pub fn clip_grows(
+        &self,
+        clip_id: ClipId,
+        path: String,
+        init_length: u64,
+        begun_at: MonotonicNanos,
+    ) {
+        let growth = Growth { begun_at, path, init_length, segments: Vec::new() };
         self.inner.growing.clips().insert(clip_id, growth);
         self.inner.uploads_wake.notify_one();
     }

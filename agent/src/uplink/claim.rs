@@ -13,7 +13,7 @@ use nightjar_shared::{
 };
 
 use crate::{
-    clock::clock_state,
+    clock::Clock,
     cloud::{CloudError, Visitor},
     identity::{Identity, IdentityError},
     pairing::{Pairing, PairingError},
@@ -84,7 +84,9 @@ impl From<CloudError> for ClaimError {
         match (&error, error.code()) {
             (_, Some("not_found_or_expired")) => Self::NotAccepted,
             (_, Some("unsupported_protocol")) => Self::Protocol,
-            (CloudError::Untrusted { .. }, _) if clock_state() == ClockState::Unsynced => {
+            (CloudError::Untrusted { .. }, _)
+                if Clock::default().state() == ClockState::Unsynced =>
+            {
                 Self::NoTime(error)
             }
             (CloudError::Untrusted { .. }, _) => Self::Untrusted(error),
@@ -105,7 +107,9 @@ pub async fn claim(
     introduction: Introduction,
 ) -> Result<Pairing, ClaimError> {
     let identity = Identity::open(data_dir)?;
-    let visitor = Visitor::meet(relay_url, ca_sha256, TimeFloor::new(UnixMillis(0))).await?;
+    let visitor =
+        Visitor::meet(relay_url, ca_sha256, TimeFloor::new(Clock::default(), UnixMillis(0)))
+            .await?;
     let challenge = visitor.challenge().await?;
     let (code, secret) = match ticket {
         Ticket::Code(code) => (Some(code.to_string()), None),

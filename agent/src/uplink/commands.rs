@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    clock::{unix_now, uptime_ms},
+    clock::Clock,
     store::{Begin, Store, StoreError},
 };
 
@@ -68,11 +68,12 @@ pub enum Execution {
 pub(super) struct Runner {
     store: Store,
     target: mpsc::Sender<CommandRequest>,
+    clock: Clock,
 }
 
 impl Runner {
-    pub(super) fn new(store: Store, target: mpsc::Sender<CommandRequest>) -> Self {
-        Self { store, target }
+    pub(super) fn new(store: Store, target: mpsc::Sender<CommandRequest>, clock: Clock) -> Self {
+        Self { store, target, clock }
     }
 
     pub(super) async fn run(
@@ -117,11 +118,11 @@ impl Runner {
             }
         };
         let command_id = message.command_id;
-        if uptime_ms() > arrived.deadline_ms(&message) {
+        if self.clock.uptime_ms() > arrived.deadline_ms(&message) {
             tracing::info!(%command_id, "a command came to its turn too late and is dropped");
             return Ok(());
         }
-        match self.store.begin_command(command_id, &message.kind, unix_now()).await? {
+        match self.store.begin_command(command_id, &message.kind, self.clock.unix()).await? {
             Begin::New => {
                 let execution = match parse(&message) {
                     Ok(command) => self.execute(command).await,
@@ -131,7 +132,7 @@ impl Runner {
             }
             Begin::Running => Ok(()),
             // The relay asks again: the first acknowledgement got lost.
-            Begin::Done(ack) => self.store.finish_command(&ack, unix_now()).await,
+            Begin::Done(ack) => self.store.finish_command(&ack, self.clock.unix()).await,
             Begin::Interrupted => self.finish(command_id, interrupted()).await,
         }
     }
@@ -161,7 +162,7 @@ impl Runner {
             Execution::Restarting => return Ok(()),
         };
         let ack = CommandAck { protocol: PROTOCOL_VERSION, command_id, outcome, reason, result };
-        self.store.finish_command(&ack, unix_now()).await
+        self.store.finish_command(&ack, self.clock.unix()).await
     }
 }
 
@@ -204,7 +205,9 @@ mod tests {
             let (target, requests) = mpsc::channel(1);
             let (arrivals, arrived) = mpsc::channel(8);
             let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
-            tracker.spawn(Runner::new(store.clone(), target).run(arrived, cancel.clone()));
+            tracker.spawn(
+                Runner::new(store.clone(), target, Clock::default()).run(arrived, cancel.clone()),
+            );
             Self { store, arrivals, requests, cancel, tracker }
         }
 
@@ -256,7 +259,7 @@ mod tests {
     fn arrived(message: &CommandMessage) -> ArrivedCommand {
         ArrivedCommand {
             payload: serde_json::to_vec(message).unwrap().into(),
-            arrived_at_ms: uptime_ms(),
+            arrived_at_ms: Clock::default().uptime_ms(),
             message_expiry: None,
         }
     }
@@ -338,7 +341,7 @@ mod tests {
         let late = message("arm");
         let by_its_own_word = ArrivedCommand { arrived_at_ms: 0, ..arrived(&late) };
         let by_the_broker = ArrivedCommand {
-            arrived_at_ms: uptime_ms().saturating_sub(10),
+            arrived_at_ms: Clock::default().uptime_ms().saturating_sub(10),
             message_expiry: Some(Duration::ZERO),
             ..arrived(&late)
         };

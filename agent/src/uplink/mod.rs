@@ -18,7 +18,7 @@ pub use self::{
     commands::{CommandRequest, Execution},
     mqtt::AddressError,
 };
-use crate::{cloud::Cloud, pairing::Pairing, store::Store};
+use crate::{clock::Clock, cloud::Cloud, pairing::Pairing, store::Store};
 
 /// Commands that wait for their turn. When full, a further one is dropped: it expires, and
 /// whoever sent it is told so by the relay.
@@ -28,6 +28,7 @@ const WAITING_COMMANDS: usize = 32;
 pub struct Ends {
     pub store: Store,
     pub cloud: Cloud,
+    pub clock: Clock,
     pub boot_id: BootId,
     /// Who carries commands out, one at a time.
     pub commands: mpsc::Sender<CommandRequest>,
@@ -50,12 +51,13 @@ pub fn start(
     cancel: CancellationToken,
 ) -> Result<(), AddressError> {
     let (commands_in, commands_out) = mpsc::channel(WAITING_COMMANDS);
-    let runner = commands::Runner::new(ends.store.clone(), ends.commands);
+    let runner = commands::Runner::new(ends.store.clone(), ends.commands, ends.clock.clone());
     let link = mqtt::Link::new(
         pairing,
         mqtt::LinkEnds {
             store: ends.store,
             cloud: ends.cloud,
+            clock: ends.clock,
             boot_id: ends.boot_id,
             commands: commands_in,
             signals_in: ends.signals_in,

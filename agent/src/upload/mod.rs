@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     chance::chance,
-    clock::{monotonic_now, unix_now},
+    clock::Clock,
     cloud::{Cloud, Pace},
     config::UploadConfig,
     store::{Clip, ClipState, Store, StoreError},
@@ -51,11 +51,12 @@ pub fn start(
     cloud: Cloud,
     recordings: &Path,
     config: watch::Receiver<UploadConfig>,
+    clock: Clock,
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) {
-    let carrier =
-        Carrier { store, cloud, recordings: recordings.to_owned(), pace: Pace::default() };
+    let pace = Pace::new(clock.clone());
+    let carrier = Carrier { store, cloud, recordings: recordings.to_owned(), pace, clock };
     let uploader = Uploader {
         carrier,
         config,
@@ -158,13 +159,13 @@ impl Uploader {
         let known = self.known.get(&clip_id);
         let is_known = |index| known.is_some_and(|known| known.has(index));
         let has_more = parts::grown(&growth).iter().any(|part| !is_known(part.index));
-        Some(Grown { age: monotonic_now().since(growth.begun_at), has_more })
+        Some(Grown { age: self.carrier.clock.monotonic().since(growth.begun_at), has_more })
     }
 
     fn now(&self) -> queue::Now {
-        let unix = unix_now();
+        let unix = self.carrier.clock.unix();
         let quiet = self.quiet.as_ref().is_some_and(|hours| hours.cover(unix));
-        queue::Now { monotonic: monotonic_now(), unix, quiet }
+        queue::Now { monotonic: self.carrier.clock.monotonic(), unix, quiet }
     }
 
     async fn begin(&mut self, clip_id: ClipId, load: Load) -> Result<(), StoreError> {
@@ -239,7 +240,7 @@ impl Uploader {
             Failure::Later { cause } => {
                 tracing::info!(clip.id = %clip_id, %cause, "a clip's upload is delayed");
                 known.forget();
-                self.queue.delay(clip_id, monotonic_now(), chance());
+                self.queue.delay(clip_id, self.carrier.clock.monotonic(), chance());
                 store.upload_delayed(clip_id, cause).await
             }
             Failure::Never { cause } => {
@@ -254,7 +255,7 @@ impl Uploader {
             }
             // Its file has got its final name meanwhile, or has just been deleted.
             Failure::FileGone { .. } if clip.state == ClipState::Open => {
-                self.queue.delay(clip_id, monotonic_now(), 0.0);
+                self.queue.delay(clip_id, self.carrier.clock.monotonic(), 0.0);
                 Ok(())
             }
             Failure::FileGone { reason } => {

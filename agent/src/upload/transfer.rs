@@ -20,7 +20,7 @@ use super::{
     parts::{self, Cut, Stretch},
 };
 use crate::{
-    clock::unix_now,
+    clock::Clock,
     cloud::{Cloud, Pace},
     store::{Clip, ClipState, Store},
 };
@@ -87,6 +87,7 @@ pub(super) struct Carrier {
     pub(super) cloud: Cloud,
     pub(super) recordings: PathBuf,
     pub(super) pace: Pace,
+    pub(super) clock: Clock,
 }
 
 impl Carrier {
@@ -162,7 +163,7 @@ impl Carrier {
                 brought => brought?,
             };
         }
-        self.store.part_uploaded(clip_id, picture.index, unix_now()).await?;
+        self.store.part_uploaded(clip_id, picture.index, self.clock.unix()).await?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use nightjar_agent::{
-    clock::{boot_id, monotonic_now, unix_now},
+    clock::{Clock, boot_id, monotonic_now, unix_now},
     config::{RecordingConfig, SourceConfig, SourceKind},
     encode::Media,
     motion_change::MotionChange,
@@ -95,11 +95,11 @@ impl Running {
             RecordingConfig { pre_roll_s: 1, post_roll_s: 0, ..RecordingConfig::default() };
         let (motion, changes) = broadcast::channel(16);
         let started = record::start(
-            media.clone(),
-            changes,
+            record::Input { media: media.clone(), motion: changes },
             store.clone(),
             &config,
             directory,
+            Clock::default(),
             &tracker,
             cancel.clone(),
         );
@@ -158,7 +158,7 @@ pub(crate) async fn judge(directory: &Path, context: &str) -> Vec<Clip> {
     let recordings = recordings_dir(directory);
     std::fs::create_dir_all(&recordings).unwrap();
     let store = Store::open(&directory.join(INDEX_FILE)).unwrap();
-    adopt(&store, &recordings, boot_id().unwrap()).await.unwrap();
+    adopt(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
     let report = fsck(&store, &recordings).await.unwrap();
     assert_eq!((report.open_clips, report.damages), (0, vec![]), "{context}");
     let mut clips = store.clips().await.unwrap();

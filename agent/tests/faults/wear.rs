@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use nightjar_agent::{
+    clock::Clock,
     config::{RecordingConfig, RecordingMode},
     encode::Media,
     record::{self, recordings_dir},
@@ -34,8 +35,9 @@ async fn steady_state(media: &Media, mode: RecordingMode) -> Option<(u64, u64, u
     let config = RecordingConfig { mode, ..RecordingConfig::default() };
     let (motion, changes) = broadcast::channel(1);
     let path = &mounted.path;
+    let input = record::Input { media: media.clone(), motion: changes };
     let recorder =
-        record::start(media.clone(), changes, store, &config, path, &tracker, cancel.clone())
+        record::start(input, store, &config, path, Clock::default(), &tracker, cancel.clone())
             .await
             .unwrap();
     footage_of(media, Duration::from_secs(2)).await;

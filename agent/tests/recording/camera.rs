@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use nightjar_agent::{
+    clock::Clock,
     config::{RecordingConfig, SourceConfig, SourceKind},
     encode::Media,
     motion_change::MotionChange,
@@ -59,11 +60,11 @@ impl Camera {
         let media = Media::start(&source, &tracker, cancel.clone()).unwrap();
         let (motion, changes) = broadcast::channel(16);
         let recorder = record::start(
-            media.clone(),
-            changes,
+            record::Input { media: media.clone(), motion: changes },
             store.clone(),
             &config,
             directory.path(),
+            Clock::default(),
             &tracker,
             cancel.clone(),
         )

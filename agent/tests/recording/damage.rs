@@ -7,7 +7,7 @@ use std::{
 };
 
 use nightjar_agent::{
-    clock::boot_id,
+    clock::{Clock, boot_id},
     config::RecordingConfig,
     record::{DamageKind, fsck, recordings_dir, repair},
     store::{Clip, ClipState, Store},
@@ -86,7 +86,7 @@ async fn a_closed_clip_whose_beginning_is_garbled_is_set_aside_and_told_of() {
     OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0x55; 512], 0).unwrap();
     let garbled = fs::read(&path).unwrap();
 
-    repair(&store, &recordings, boot_id().unwrap()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
 
     let aside = path.with_added_extension("damaged");
     assert_eq!(fs::read(&aside).unwrap(), garbled, "not a byte of it is lost");
@@ -117,7 +117,7 @@ async fn a_clip_that_is_garbled_in_the_middle_keeps_what_comes_before_and_after(
     let told = fsck(&store, &recordings).await.unwrap().damages;
     assert_eq!(told.first().map(|damage| damage.kind), Some(DamageKind::Damaged), "{told:?}");
 
-    repair(&store, &recordings, boot_id().unwrap()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
 
     let after = footage::probe(&path);
     let lost = before.frames - after.frames;
@@ -125,7 +125,7 @@ async fn a_clip_that_is_garbled_in_the_middle_keeps_what_comes_before_and_after(
     assert!((before.duration_s - after.duration_s).abs() < 0.2, "{before:?}, then {after:?}");
     assert_eq!(fsck(&store, &recordings).await.unwrap().damages, vec![]);
     let mended = fs::read(&path).unwrap();
-    repair(&store, &recordings, boot_id().unwrap()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), mended, "there is nothing left to mend");
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nightjar_agent::{
-    clock::{boot_id, unix_now},
+    clock::{Clock, boot_id, unix_now},
     config::{RecordingConfig, RecordingMode},
     record::{adopt, recordings_dir},
     store::{Clip, ClipKind, ClipState, Held, Store},
@@ -161,7 +161,7 @@ async fn continuous_footage_stays_on_the_camera_even_when_the_index_is_lost() {
 
     let store = Store::open(&directory.path().join("agent.db")).unwrap();
     let recordings = recordings_dir(directory.path());
-    adopt(&store, &recordings, boot_id().unwrap()).await.unwrap();
+    adopt(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
     let clips = store.clips().await.unwrap();
     let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
     assert_eq!(kinds, [ClipKind::Continuous, ClipKind::Motion, ClipKind::Continuous]);

@@ -49,7 +49,7 @@ use super::{
 };
 use crate::{
     chance::chance,
-    clock::monotonic_now,
+    clock::Clock,
     cloud::{Cloud, CloudError, DeviceToken, Disposition},
     pairing::Pairing,
     store::{Store, StoreError},
@@ -132,6 +132,7 @@ impl LinkError {
 pub(in crate::uplink) struct LinkEnds {
     pub(in crate::uplink) store: Store,
     pub(in crate::uplink) cloud: Cloud,
+    pub(in crate::uplink) clock: Clock,
     pub(in crate::uplink) boot_id: BootId,
     pub(in crate::uplink) commands: mpsc::Sender<ArrivedCommand>,
     pub(in crate::uplink) signals_in: mpsc::Sender<Signal>,
@@ -166,11 +167,11 @@ impl Link {
         let mut backoff = Backoff::new(RECONNECT_AFTER, RECONNECT_AFTER_AT_MOST);
         let mut told = String::new();
         while !cancel.is_cancelled() {
-            let began_at = monotonic_now();
+            let began_at = self.ends.clock.monotonic();
             let ended = self.run_once(&cancel).await;
             let was_connected = std::mem::take(&mut self.connected);
             let Err(error) = ended else { return };
-            if was_connected && monotonic_now().since(began_at) >= STABLE_AFTER {
+            if was_connected && self.ends.clock.monotonic().since(began_at) >= STABLE_AFTER {
                 backoff.reset();
             }
             let delay = if error.camera_was_removed() {
@@ -219,6 +220,7 @@ impl Link {
             Publisher { client, camera_id: self.camera_id, in_flight: in_flight.clone() };
         let receiver = Receiver {
             camera_id: self.camera_id,
+            clock: self.ends.clock.clone(),
             in_flight,
             progress: progress_in,
             commands: self.ends.commands.clone(),

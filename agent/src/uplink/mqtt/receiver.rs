@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use super::LinkError;
 use crate::{
-    clock::uptime_ms,
+    clock::Clock,
     lock::lock,
     uplink::{
         commands::ArrivedCommand,
@@ -33,6 +33,7 @@ use crate::{
 /// Turns the client's events into messages for the rest of the agent.
 pub(super) struct Receiver {
     pub(super) camera_id: CameraId,
+    pub(super) clock: Clock,
     pub(super) in_flight: Arc<Mutex<InFlight>>,
     pub(super) progress: mpsc::Sender<Progress>,
     pub(super) commands: mpsc::Sender<ArrivedCommand>,
@@ -107,7 +108,7 @@ impl Receiver {
         let expiry = publish.properties.as_ref().and_then(|it| it.message_expiry_interval);
         let arrived = ArrivedCommand {
             payload: publish.payload.clone(),
-            arrived_at_ms: uptime_ms(),
+            arrived_at_ms: self.clock.uptime_ms(),
             message_expiry: expiry.map(|seconds| Duration::from_secs(u64::from(seconds))),
         };
         if self.commands.try_send(arrived).is_err() {
