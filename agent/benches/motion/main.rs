@@ -15,7 +15,7 @@ mod corpus;
 mod cost;
 mod opencv;
 mod quiet;
-#[path = "../../tests/motion_scenes/mod.rs"]
+#[path = "../../core/tests/all/simulator/mod.rs"]
 mod simulator;
 mod table;
 

@@ -2,17 +2,37 @@
 
 use super::{
     BLOCK, Tuning,
-    background::Pace,
+    background::{Background, Pace},
     blocks::{Block, Cover},
     components::COMPONENTS_MAX,
     ghosts::Outline,
     planes::{copy_block, each_block, pull_block},
-    scene::Scene,
-    tracks::Verdict,
+    reduce::Geometry,
+    tracks::{Tracks, Verdict},
 };
 
-impl Scene {
-    pub(super) fn learn_blocks(&mut self, dt_s: f32, tuning: &Tuning) {
+/// What is learned from, and what learns, during one picture.
+pub(super) struct Ground<'a> {
+    pub(super) geometry: &'a Geometry,
+    pub(super) picture: &'a [u8],
+    /// The blocks that voted in this frame, by index.
+    pub(super) awake: &'a [u32],
+    pub(super) blocks: &'a mut [Block],
+    pub(super) background: &'a mut Background,
+    /// The scene's clock, which wraps.
+    pub(super) now_ms: u32,
+    /// How long the scene has been looked at, in seconds and in frames.
+    pub(super) age_s: f32,
+    pub(super) frames: u32,
+    /// The background is drawn to the picture at once: the light has changed.
+    pub(super) pull: bool,
+    pub(super) dt_s: f32,
+    pub(super) tuning: &'a Tuning,
+}
+
+impl Ground<'_> {
+    pub(super) fn learn_blocks(&mut self) {
+        let (dt_s, tuning) = (self.dt_s, self.tuning);
         let (columns, width) = (self.geometry.columns, self.geometry.width());
         let rise = (dt_s / tuning.restless_rise_s).min(1.0);
         for at in self.awake.iter().map(|at| *at as usize) {
@@ -29,16 +49,15 @@ impl Scene {
                     block.bias = bias.min(tuning.bias_max);
                 }
                 Cover::Light if !claimed && !block.moving => {
-                    pull_block(&mut self.background.level, self.pictures.now(), width, at, columns);
+                    pull_block(&mut self.background.level, self.picture, width, at, columns);
                 }
                 _ => {}
             }
         }
     }
 
-    pub(super) fn act_on_verdicts(&mut self, tuning: &Tuning) {
-        let Self { tracks, blocks, now_ms, geometry, background, pictures, .. } = self;
-        let picture = pictures.now();
+    pub(super) fn act_on_verdicts(&mut self, tracks: &Tracks) {
+        let Self { blocks, now_ms, geometry, background, picture, tuning, .. } = self;
         for (verdict, span) in tracks.verdicts() {
             match verdict {
                 Verdict::Keep => {}
@@ -82,9 +101,9 @@ impl Scene {
     }
 
     /// Takes into the background what shows that something is gone, not that something is there.
-    pub(super) fn absorb_ghosts(&mut self, tuning: &Tuning) {
+    pub(super) fn absorb_ghosts(&mut self) {
         let (columns, width) = (self.geometry.columns, self.geometry.width());
-        let picture = self.pictures.now();
+        let (picture, tuning) = (self.picture, self.tuning);
         let mut outlines = [Outline::default(); COMPONENTS_MAX];
         let still = |block: &Block| block.component > 0 && block.still_s >= tuning.ghost_s;
         let (blocks, level) = (&mut self.blocks, &mut self.background.level);
@@ -105,12 +124,31 @@ impl Scene {
             }
         }
     }
+}
 
-    pub(super) fn update(&mut self, dt_s: f32, tuning: &Tuning) {
+/// When the background follows the picture, and how fast in each block.
+#[derive(Debug)]
+pub(super) struct Learning {
+    paces: Vec<Pace>,
+    since_update_s: f32,
+    since_slow_update_s: f32,
+}
+
+impl Learning {
+    pub(super) fn new(geometry: &Geometry) -> Self {
+        Self {
+            paces: vec![Pace::default(); geometry.blocks()],
+            since_update_s: 0.0,
+            since_slow_update_s: 0.0,
+        }
+    }
+
+    /// Lets the background follow the picture, if it is time.
+    pub(super) fn update(&mut self, ground: &mut Ground<'_>) {
+        let (dt_s, tuning, pull) = (ground.dt_s, ground.tuning, ground.pull);
         self.since_update_s += dt_s;
         self.since_slow_update_s += dt_s;
-        let warm = self.age_s < tuning.warm_up_s * 2.0;
-        let pull = self.pull_s > 0.0;
+        let warm = ground.age_s < tuning.warm_up_s * 2.0;
         // Half an interval of leeway keeps the rate whatever the frame rate is.
         if self.since_update_s + 0.5 * dt_s < tuning.update_period_s && !warm && !pull {
             return;
@@ -121,17 +159,17 @@ impl Scene {
         if slow {
             self.since_slow_update_s = 0.0;
         }
-        let step = match self.frames {
+        let step = match ground.frames {
             _ if pull => 8,
             0..8 => 8,
             _ if warm => 3,
             _ => steps,
         };
         let calm = Pace { step, spread_step: steps.min(3) };
-        let columns = self.geometry.columns;
+        let columns = ground.geometry.columns;
         self.paces.fill(calm);
-        for at in self.awake.iter().map(|at| *at as usize) {
-            let block = &self.blocks[at];
+        for at in ground.awake.iter().map(|at| *at as usize) {
+            let block = &ground.blocks[at];
             let covered = matches!(block.cover, Cover::Object | Cover::Flat);
             let claimed = covered && block.claimed_s > 0.0;
             let passing = block.claimed_s > 0.0 || block.moving;
@@ -149,7 +187,7 @@ impl Scene {
         }
         for (band, paces) in self.paces.chunks_exact(columns).enumerate() {
             let floor = tuning.contrast_floor as u8;
-            self.background.follow(band, self.pictures.now(), paces, floor);
+            ground.background.follow(band, ground.picture, paces, floor);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::{
     BLOCK, Blob, LumaPlane, Tuning,
-    background::{Background, Pace},
+    background::Background,
     blocks::{Block, Cover, Look},
     components::{Components, Span},
     history::History,
+    learning::{Ground, Learning},
     likeness::Pictures,
     mask::Drawing,
     planes::copy_block,
@@ -21,32 +22,30 @@ const ROWS_AHEAD: usize = BLOCK;
 #[derive(Debug)]
 pub(super) struct Scene {
     pub(super) geometry: Geometry,
-    pub(super) reducer: Reducer,
-    pub(super) pictures: History,
-    pub(super) reference_age_s: f32,
-    pub(super) background: Background,
-    pub(super) tone: Tone,
-    pub(super) votes: Vec<u8>,
-    pub(super) blocks: Vec<Block>,
+    reducer: Reducer,
+    pictures: History,
+    reference_age_s: f32,
+    background: Background,
+    tone: Tone,
+    votes: Vec<u8>,
+    blocks: Vec<Block>,
     /// The blocks that voted in this frame, by index.
-    pub(super) awake: Vec<u32>,
-    pub(super) paces: Vec<Pace>,
-    /// Column and row of those of them that stir without a believed object.
-    pub(super) stirring: Vec<(i32, i32)>,
-    pub(super) components: Components,
-    pub(super) tracks: Tracks,
-    pub(super) age_s: f32,
+    awake: Vec<u32>,
+    learning: Learning,
+    /// Column and row of the awake blocks that stir without a believed object.
+    stirring: Vec<(i32, i32)>,
+    components: Components,
+    tracks: Tracks,
+    age_s: f32,
     /// The scene's clock, which wraps.
-    pub(super) now_ms: u32,
-    pub(super) frames: u32,
-    pub(super) since_update_s: f32,
-    pub(super) since_slow_update_s: f32,
+    now_ms: u32,
+    frames: u32,
     /// Share of the time in which the tone was changing lately.
-    pub(super) flicker: f32,
-    pub(super) pull_s: f32,
-    pub(super) hold_s: f32,
-    pub(super) since_switch_s: f32,
-    pub(super) active_share: f32,
+    flicker: f32,
+    pull_s: f32,
+    hold_s: f32,
+    since_switch_s: f32,
+    active_share: f32,
 }
 
 impl Scene {
@@ -61,15 +60,13 @@ impl Scene {
             votes: vec![0; geometry.blocks()],
             blocks: vec![Block::default(); geometry.blocks()],
             awake: Vec::with_capacity(geometry.blocks()),
-            paces: vec![Pace::default(); geometry.blocks()],
+            learning: Learning::new(&geometry),
             stirring: Vec::with_capacity(geometry.blocks()),
             components: Components::new(&geometry),
             tracks: Tracks::new(&geometry),
             age_s: 0.0,
             now_ms: 0,
             frames: 0,
-            since_update_s: 0.0,
-            since_slow_update_s: 0.0,
             flicker: 0.0,
             pull_s: 0.0,
             hold_s: 0.0,
@@ -89,17 +86,40 @@ impl Scene {
         self.follow_tone(dt_s, tuning);
         let active = self.judge(tuning);
         self.judge_scene(active, dt_s, held, tuning);
-        self.learn_blocks(dt_s, tuning);
+        self.ground(dt_s, tuning).0.learn_blocks();
         self.components.find(&self.geometry, &mut self.blocks, &self.awake, tuning);
         self.follow_tracks(dt_s, tuning);
-        self.act_on_verdicts(tuning);
-        self.absorb_ghosts(tuning);
-        self.update(dt_s, tuning);
+        let (mut ground, tracks, learning) = self.ground(dt_s, tuning);
+        ground.act_on_verdicts(tracks);
+        ground.absorb_ghosts();
+        learning.update(&mut ground);
         self.age_s += dt_s;
         self.now_ms = self.now_ms.wrapping_add((dt_s * 1_000.0) as u32);
         self.frames = self.frames.saturating_add(1);
         self.pull_s = (self.pull_s - dt_s).max(0.0);
         self.hold_s = (self.hold_s - dt_s).max(0.0);
+    }
+
+    /// What is learned from and what learns, with the tracks that say what is to be learned.
+    fn ground<'a>(
+        &'a mut self,
+        dt_s: f32,
+        tuning: &'a Tuning,
+    ) -> (Ground<'a>, &'a Tracks, &'a mut Learning) {
+        let ground = Ground {
+            geometry: &self.geometry,
+            picture: self.pictures.now(),
+            awake: &self.awake,
+            blocks: &mut self.blocks,
+            background: &mut self.background,
+            now_ms: self.now_ms,
+            age_s: self.age_s,
+            frames: self.frames,
+            pull: self.pull_s > 0.0,
+            dt_s,
+            tuning,
+        };
+        (ground, &self.tracks, &mut self.learning)
     }
 
     /// Reduces the plane and counts votes on it, a row of blocks at a time, while it is at hand.

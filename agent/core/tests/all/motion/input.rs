@@ -2,13 +2,11 @@
 
 use nightjar_core::motion::{Detector, LumaPlane, Tuning};
 
-use crate::{
-    FPS, SIZE,
-    simulator::{
-        Simulator, moment,
-        nuisances::Nuisance,
-        targets::{Kind, Target},
-    },
+use super::{FPS, SIZE};
+use crate::simulator::{
+    Simulator, moment,
+    nuisances::Nuisance,
+    targets::{Kind, Target},
 };
 
 #[test]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../../../tests/footage/mod.rs"]
 mod footage;
 
 use std::{
@@ -19,7 +20,6 @@ use nightjar_core::{
     },
     picture::EncodedFrame,
 };
-
 use nightjar_shared::time::UnixMillis;
 
 const FPS: u32 = 15;

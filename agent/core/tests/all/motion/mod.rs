@@ -2,17 +2,13 @@
 //! and, in `input`, what no camera should give. `any_pictures` and `any_blobs` hold detector and
 //! gate to what must be true of every input.
 
-#[path = "motion_scenes/any_blobs.rs"]
 mod any_blobs;
-#[path = "motion_scenes/any_pictures.rs"]
 mod any_pictures;
-#[path = "motion_scenes/input.rs"]
 mod input;
-#[path = "motion_scenes/mod.rs"]
-mod simulator;
 
 use nightjar_core::motion::{Detector, LumaPlane, Tuning};
-use simulator::{
+
+use crate::simulator::{
     Simulator, moment,
     nuisances::Nuisance,
     targets::{Kind, Target},

@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use nightjar_agent::config::MotionConfig;
 use nightjar_core::{
     monotonic::MonotonicNanos,
-    motion::{Blob, Gate, Rules, Transition},
+    motion::{Blob, Gate, MotionConfig, Rules, Transition},
 };
 use nightjar_shared::{
     configuration::{Configuration, Period, Point, PrivacyMask, Schedule, Weekday, Zone, ZoneKind},

@@ -1,16 +1,14 @@
-//! Once warm, the detector allocates nothing, whatever it sees. Alone in its program: the
-//! counting allocator is the whole program's.
-
-#[path = "motion_scenes/mod.rs"]
-mod simulator;
+//! Once warm, the detector allocates nothing, whatever it sees. The counting allocator is the
+//! whole program's; it counts by thread, so that tests beside this one do not matter.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicU64, Ordering},
+    cell::Cell,
 };
 
 use nightjar_core::motion::{Detector, LumaPlane, Tuning};
-use simulator::{
+
+use crate::simulator::{
     Simulator, moment,
     nuisances::Nuisance,
     targets::{Kind, Target},
@@ -19,13 +17,20 @@ use simulator::{
 /// Counts what is asked of the system's allocator.
 struct Counting;
 
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// Of this thread. It is initialised without an allocation, and nothing drops it.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+}
 
 #[expect(unsafe_code, reason = "the one way to count; every call goes to the system's allocator")]
 // SAFETY: each method passes its arguments on, unchanged, to the allocator that made the memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: the caller keeps to what `alloc` asks.
         unsafe { System.alloc(layout) }
     }
@@ -36,7 +41,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        count();
         // SAFETY: the caller keeps to what `realloc` asks.
         unsafe { System.realloc(memory, layout, size) }
     }
@@ -68,10 +73,10 @@ fn after_the_first_frames_nothing_is_allocated() {
             let data = scene.frame(frame);
             let plane = LumaPlane { data: &data, width: SIZE.0, height: SIZE.1, stride: SIZE.0 };
             let now = moment(scene.time_s(frame));
-            let before = ALLOCATIONS.load(Ordering::Relaxed);
+            let before = ALLOCATIONS.get();
             alarms += detector.observe(plane, now).iter().filter(|blob| blob.alarms).count();
             if frame >= WARM_FRAMES {
-                allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;
+                allocations += ALLOCATIONS.get() - before;
             }
         }
         assert!(alarms > 0, "{nuisance:?}: nothing was followed");

@@ -1,0 +1,6 @@
+//! What the agent decides and computes, seen from outside. One program, since each costs a link.
+
+mod memory;
+mod motion;
+mod mp4;
+mod simulator;
