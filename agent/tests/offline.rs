@@ -16,8 +16,9 @@ use nightjar_agent::store::{
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::PartKind,
+    command::{CommandAck, Outcome},
     event::{EventKind, EventMessage, EventState},
-    ids::{BootId, ClipId, EventId},
+    ids::{BootId, ClipId, CommandId, EventId},
     time::{ClockState, UnixMillis},
 };
 use tempfile::TempDir;
@@ -34,6 +35,17 @@ impl Random {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
         (self.0 >> 33) % bound
+    }
+}
+
+/// The answer to a command that was seen once.
+fn ack() -> CommandAck {
+    CommandAck {
+        protocol: PROTOCOL_VERSION,
+        command_id: CommandId::generate(),
+        outcome: Outcome::Acked,
+        reason: None,
+        result: None,
     }
 }
 
@@ -195,8 +207,7 @@ async fn after_a_day_offline_with_three_power_cuts_everything_arrives_once() {
             let (event_id, clip_id) = camera.sees_something().await;
             told.insert(event_id, clip_id);
             if number % 50 == 0 {
-                let ack = format!("{{\"command\": {number}}}");
-                camera.store.enqueue_ack(ack, camera.now).await.unwrap();
+                camera.store.finish_command(&ack(), camera.now).await.unwrap();
             }
             if cuts.contains(&number) {
                 camera = camera.cut_power();

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use nightjar_agent::store::{
-    Begin, ClipKind, ClipState, Held, NewClip, NewPart, OutboxKind, Store,
+    Clip, ClipKind, ClipState, CommandHistory, Held, NewClip, NewPart, OutboxKind, Store,
 };
 use nightjar_shared::{
     PROTOCOL_VERSION,
@@ -61,6 +61,12 @@ fn message(event_id: EventId, state: EventState, clip_id: ClipId) -> EventMessag
         peak_area: None,
         duration_ms: None,
     }
+}
+
+/// The most urgent of the clips that wait.
+async fn next_upload(store: &Store) -> Option<Clip> {
+    let waiting = store.upload_candidates(1, Held::default()).await.unwrap();
+    store.clip(waiting.first()?.clip_id).await.unwrap()
 }
 
 fn ack(command_id: CommandId) -> CommandAck {
@@ -122,7 +128,7 @@ async fn messages_outlive_a_restart_and_the_newest_event_leaves_first() {
 async fn a_message_wakes_the_uplink() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
-    store.enqueue_ack("{}".to_owned(), NOW).await.unwrap();
+    store.finish_command(&ack(CommandId::generate()), NOW).await.unwrap();
     store.outbox_wake().notified().await;
 }
 
@@ -131,13 +137,19 @@ async fn a_command_runs_once_and_its_answer_is_given_again() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory);
     let command_id = CommandId::generate();
-    assert_eq!(store.begin_command(command_id, "snapshot", NOW).await.unwrap(), Begin::New);
-    assert_eq!(store.begin_command(command_id, "snapshot", NOW).await.unwrap(), Begin::Running);
+    assert_eq!(
+        store.begin_command(command_id, "snapshot", NOW).await.unwrap(),
+        CommandHistory::New
+    );
+    assert_eq!(
+        store.begin_command(command_id, "snapshot", NOW).await.unwrap(),
+        CommandHistory::Running
+    );
 
     store.finish_command(&ack(command_id), NOW).await.unwrap();
 
     let again = store.begin_command(command_id, "snapshot", NOW).await.unwrap();
-    assert_eq!(again, Begin::Done(ack(command_id)));
+    assert_eq!(again, CommandHistory::Done(ack(command_id)));
     let messages = store.next_messages(&[], 10).await.unwrap();
     assert_eq!(messages.len(), 1, "the ack went into the outbox once");
     assert_eq!(messages[0].kind, OutboxKind::Ack);
@@ -156,7 +168,10 @@ async fn a_command_cut_by_a_restart_is_found_by_the_next_run() {
     let interrupted = store.interrupted_commands().await.unwrap();
     assert_eq!(interrupted.len(), 1);
     assert_eq!((interrupted[0].command_id, interrupted[0].kind.as_str()), (command_id, "restart"));
-    assert_eq!(store.begin_command(command_id, "restart", NOW).await.unwrap(), Begin::Interrupted);
+    assert_eq!(
+        store.begin_command(command_id, "restart", NOW).await.unwrap(),
+        CommandHistory::Interrupted
+    );
     store.finish_command(&ack(command_id), NOW).await.unwrap();
     assert!(store.interrupted_commands().await.unwrap().is_empty());
 }
@@ -180,18 +195,17 @@ async fn a_clip_its_upload_and_its_event_close_together() {
     let clip = new_clip(event_id);
     let clip_id = clip.clip_id;
     store.begin_clip(clip, Some(message(event_id, EventState::Started, clip_id))).await.unwrap();
-    assert_eq!(store.open_clips().await.unwrap().len(), 1);
-    assert!(store.next_upload().await.unwrap().is_none(), "an open clip is not uploaded");
+    assert_eq!(store.clip(clip_id).await.unwrap().unwrap().state, ClipState::Open);
+    assert_eq!(store.queue_length().await.unwrap(), 1, "only the event waits");
 
     let ended = message(event_id, EventState::Ended, clip_id);
     store.close_clip(clip_id, LENGTH, vec![file_part(100)], Some(ended)).await.unwrap();
 
-    let clip = store.next_upload().await.unwrap().unwrap();
+    let clip = next_upload(&store).await.unwrap();
     assert_eq!((clip.clip_id, clip.state), (clip_id, ClipState::Closed));
     assert_eq!((clip.event_id, clip.duration_ms), (Some(event_id), Some(12_000)));
     assert_eq!(clip.parts.len(), 1);
     assert_eq!((clip.parts[0].kind, clip.parts[0].length), (PartKind::File, 100));
-    assert!(store.open_clips().await.unwrap().is_empty());
     assert_eq!(store.next_messages(&[], 10).await.unwrap().len(), 2);
     assert_eq!(store.queue_length().await.unwrap(), 3);
 }
@@ -202,15 +216,15 @@ async fn the_newest_clip_goes_first_and_one_that_failed_goes_last() {
     let store = open(&directory);
     let older = closed_clip(&store, 1).await;
     let newer = closed_clip(&store, 1).await;
-    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, newer);
+    assert_eq!(next_upload(&store).await.unwrap().clip_id, newer);
 
     store.upload_delayed(newer, "timed out".to_owned()).await.unwrap();
-    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, older);
+    assert_eq!(next_upload(&store).await.unwrap().clip_id, older);
 
     store.upload_done(older).await.unwrap();
-    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, newer);
+    assert_eq!(next_upload(&store).await.unwrap().clip_id, newer);
     store.upload_failed(newer, "refused".to_owned()).await.unwrap();
-    assert!(store.next_upload().await.unwrap().is_none());
+    assert!(next_upload(&store).await.is_none());
 }
 
 #[tokio::test]
@@ -306,7 +320,7 @@ async fn a_lost_clip_stays_until_the_relay_has_been_told() {
     let lost = closed_clip(&store, 10).await;
     store.clip_gone(lost, "the file was deleted").await.unwrap();
 
-    let clip = store.next_upload().await.unwrap().unwrap();
+    let clip = next_upload(&store).await.unwrap();
     assert_eq!((clip.clip_id, clip.state), (lost, ClipState::Gone));
     assert_eq!(clip.gone_reason.as_deref(), Some("the file was deleted"));
     assert!(clip.parts.is_empty());
@@ -324,7 +338,7 @@ async fn an_uploaded_clip_that_is_deleted_is_forgotten_at_once() {
     store.upload_done(clip_id).await.unwrap();
     store.clip_gone(clip_id, "made room").await.unwrap();
     assert!(store.clip(clip_id).await.unwrap().is_none());
-    assert!(store.next_upload().await.unwrap().is_none());
+    assert!(next_upload(&store).await.is_none());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use nightjar_core::{
     schedule::{DailyHours, Week},
 };
 use nightjar_shared::{
-    command::Command,
+    command::{Command, CommandReason},
     configuration::{Configuration, PrivacyMask},
     ids::ClipId,
 };
@@ -139,11 +139,11 @@ impl Control {
     async fn configure(&mut self, changes: Configuration) -> Execution {
         for schedule in [&changes.schedule, &changes.recording_schedule] {
             if let Some(Err(unknown)) = schedule.as_ref().map(Week::new) {
-                return Execution::Rejected(format!("invalid_arguments: {unknown}"));
+                return Execution::rejected(CommandReason::InvalidArguments, unknown);
             }
         }
         if let Some(Err(unknown)) = changes.upload_quiet_hours.as_ref().map(DailyHours::new) {
-            return Execution::Rejected(format!("invalid_arguments: {unknown}"));
+            return Execution::rejected(CommandReason::InvalidArguments, unknown);
         }
         let configuration = self.configuration.clone().changed_by(changes);
         let will =
@@ -174,13 +174,24 @@ pub(super) async fn tell_disturbances(
 }
 
 fn not_kept(error: &StoreError) -> Execution {
-    Execution::Failed(format!("not_kept: {error}"))
+    Execution::failed(CommandReason::NotKept, error)
+}
+
+fn reason_of(error: &RecordError) -> CommandReason {
+    match error {
+        RecordError::AlreadyRecording => CommandReason::AlreadyRecording,
+        RecordError::NotRecording => CommandReason::NotRecording,
+        RecordError::Private => CommandReason::PrivacyMode,
+        RecordError::NoPicture => CommandReason::NoPicture,
+        RecordError::Busy => CommandReason::Busy,
+        RecordError::Failed(_) => CommandReason::Failed,
+    }
 }
 
 fn clip(outcome: Result<ClipId, RecordError>) -> Execution {
     match outcome {
         Ok(clip_id) => Execution::Done(Some(json!({ "clip_id": clip_id }))),
-        Err(error @ RecordError::Failed(_)) => Execution::Failed(error.to_string()),
-        Err(error) => Execution::Rejected(error.to_string()),
+        Err(RecordError::Failed(cause)) => Execution::failed(CommandReason::Failed, cause),
+        Err(error) => Execution::rejected(reason_of(&error), &error),
     }
 }

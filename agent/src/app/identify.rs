@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use nightjar_shared::command::CommandReason;
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,12 +24,13 @@ const BLINK_FOR: Duration = Duration::from_secs(10);
 /// Blinks for ten seconds, then gives the light back to what moved it before.
 pub(super) fn blink(lights: &Path, tracker: &TaskTracker, cancel: CancellationToken) -> Execution {
     let Some(trigger) = activity_light(lights) else {
-        return Execution::Rejected("no_light: this board has no activity light".to_owned());
+        return Execution::rejected(CommandReason::NoLight, "this board has no activity light");
     };
     let before = match begin(&trigger) {
         Ok(before) => before,
         Err(error) => {
-            return Execution::Rejected(format!("no_light: it cannot be switched: {error}"));
+            let detail = format_args!("it cannot be switched: {error}");
+            return Execution::rejected(CommandReason::NoLight, detail);
         }
     };
     tracker.spawn(async move {

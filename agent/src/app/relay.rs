@@ -22,7 +22,7 @@ use crate::{
     cloud::Cloud,
     config::UploadConfig,
     identity::Identity,
-    live::{Live, Trust},
+    live::{Live, ViewerTrust},
     pairing::Pairing,
     record::recordings_dir,
     shutdown::{Ending, Shutdown, Stage},
@@ -116,7 +116,7 @@ impl RelaySide {
         let floor =
             TimeFloor::new(self.clock.clone(), kept.map_or(pairing.server_time, |kept| kept.at));
         let cloud = Cloud::new(pairing, self.identity, floor.clone())?;
-        self.live.set_trust(Trust {
+        self.live.set_trust(ViewerTrust {
             camera_id: Some(pairing.camera_id),
             owner_keys: pairing.owner_keys.clone(),
         });

@@ -21,14 +21,14 @@ const ASK_RELAY_WITHIN: Duration = Duration::from_secs(10);
 const LITTLE_SPACE_BYTES: u64 = 1_000_000_000;
 
 #[derive(Serialize)]
-struct Report {
+struct DoctorReport {
     healthy: bool,
     checks: Vec<Check>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Verdict {
+enum CheckResult {
     Good,
     /// Works, with less than is possible.
     Warning,
@@ -38,7 +38,7 @@ enum Verdict {
 #[derive(Serialize)]
 struct Check {
     name: &'static str,
-    verdict: Verdict,
+    verdict: CheckResult,
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_step: Option<String>,
@@ -46,17 +46,17 @@ struct Check {
 
 impl Check {
     fn good(name: &'static str, found: impl Into<String>) -> Self {
-        Self { name, verdict: Verdict::Good, found: found.into(), next_step: None }
+        Self { name, verdict: CheckResult::Good, found: found.into(), next_step: None }
     }
 
     fn warning(name: &'static str, found: impl Into<String>, next_step: impl Into<String>) -> Self {
         let next_step = Some(next_step.into());
-        Self { name, verdict: Verdict::Warning, found: found.into(), next_step }
+        Self { name, verdict: CheckResult::Warning, found: found.into(), next_step }
     }
 
     fn bad(name: &'static str, found: impl Into<String>, next_step: impl Into<String>) -> Self {
         let next_step = Some(next_step.into());
-        Self { name, verdict: Verdict::Bad, found: found.into(), next_step }
+        Self { name, verdict: CheckResult::Bad, found: found.into(), next_step }
     }
 }
 
@@ -67,8 +67,8 @@ pub(super) fn doctor(config: &Path, data_dir: &Path, json: bool) -> ExitCode {
     checks.push(clock());
     checks.extend(data(data_dir));
     checks.push(relay(data_dir));
-    let healthy = checks.iter().all(|check| check.verdict != Verdict::Bad);
-    let report = Report { healthy, checks };
+    let healthy = checks.iter().all(|check| check.verdict != CheckResult::Bad);
+    let report = DoctorReport { healthy, checks };
     if json {
         say(serde_json::to_string_pretty(&report).unwrap_or_default());
     } else {
@@ -79,9 +79,9 @@ pub(super) fn doctor(config: &Path, data_dir: &Path, json: bool) -> ExitCode {
 
 fn show(check: &Check) {
     let word = match check.verdict {
-        Verdict::Good => "ok  ",
-        Verdict::Warning => "note",
-        Verdict::Bad => "BAD ",
+        CheckResult::Good => "ok  ",
+        CheckResult::Warning => "note",
+        CheckResult::Bad => "BAD ",
     };
     say(format_args!("{word} {}: {}", check.name, check.found));
     if let Some(step) = &check.next_step {

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
-use nightjar_shared::api::Problem;
+use nightjar_shared::{api::Problem, problem::ProblemCode};
 
 /// `door` is the method and path of the request, or what was being fetched: never a query,
 /// which may be signed.
@@ -25,8 +25,8 @@ pub enum CloudError {
     Unauthorized { door: String },
     #[error("{door}: refused with {status} {code}{}", detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default())]
     Refused { door: String, status: u16, code: String, detail: Option<String> },
-    /// Whoever refused was not the relay, which says why: a proxy before it, or the store.
-    #[error("{door}: refused with {status}, without a reason of the relay's")]
+    /// The refusal came from a proxy or the store: the relay would have said why.
+    #[error("{door}: refused with {status} by something that is not the relay")]
     Unexplained { door: String, status: u16 },
     #[error("cannot read {path}: {source}")]
     File { path: PathBuf, source: io::Error },
@@ -44,6 +44,7 @@ pub enum Disposition {
 }
 
 impl CloudError {
+    /// Says what a caller is to do about the error.
     pub fn disposition(&self) -> Disposition {
         match self {
             // A clock may yet be set, a certificate renewed, an address corrected, a disk recover.
@@ -58,15 +59,17 @@ impl CloudError {
         }
     }
 
-    /// The `code` of the relay's problem, for instance `part_missing` or `rate_limited`.
-    pub fn code(&self) -> Option<&str> {
+    /// Returns the code of the relay's problem; `None` for one that only a newer relay knows.
+    pub fn code(&self) -> Option<ProblemCode> {
         match self {
-            Self::Refused { code, .. } | Self::Unavailable { code: Some(code), .. } => Some(code),
+            Self::Refused { code, .. } | Self::Unavailable { code: Some(code), .. } => {
+                code.parse().ok()
+            }
             _ => None,
         }
     }
 
-    /// How long the relay asked to wait.
+    /// Returns how long the relay asked to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after, .. } => *retry_after,
@@ -83,7 +86,7 @@ impl CloudError {
         }
     }
 
-    /// The URL is left out: a presigned one is a secret.
+    /// Makes an error of the HTTP client's. The URL is left out: a presigned one is a secret.
     pub(super) fn from_transport(door: &str, error: reqwest::Error) -> Self {
         let error = error.without_url();
         if let Some(cause) = certificate_error(&error) {
@@ -93,7 +96,8 @@ impl CloudError {
         Self::unavailable(door, cause)
     }
 
-    /// `body` is read as the relay's problem where it is one.
+    /// Makes an error of an answer that is no success. Its body is read as the relay's problem
+    /// where it is one.
     pub(super) fn from_answer(
         door: &str,
         status: u16,
@@ -114,7 +118,7 @@ impl CloudError {
     }
 }
 
-/// What TLS has against the peer's certificate, if that is what failed.
+/// Returns what TLS has against the peer's certificate, if that is what failed.
 fn certificate_error(error: &reqwest::Error) -> Option<String> {
     let mut cause = error.source();
     while let Some(current) = cause {
@@ -131,7 +135,7 @@ fn certificate_error(error: &reqwest::Error) -> Option<String> {
     None
 }
 
-/// An error and its causes on one line.
+/// Writes an error and its causes on one line.
 fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -155,7 +159,7 @@ mod tests {
         let body = br#"{"code": "part_missing", "title": "t", "status": 409, "detail": "part 1"}"#;
         let refused = CloudError::from_answer("POST y", 409, None, body);
         assert_eq!(refused.disposition(), Disposition::Never);
-        assert_eq!(refused.code(), Some("part_missing"));
+        assert_eq!(refused.code(), Some(ProblemCode::PartMissing));
         assert_eq!(refused.to_string(), "POST y: refused with 409 part_missing (part 1)");
         for page in [b"".as_slice(), b"<html>404 Not Found</html>", b"{}"] {
             let elsewhere = CloudError::from_answer("POST y", 404, None, page);

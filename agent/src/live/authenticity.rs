@@ -26,7 +26,7 @@ const MEMORY: usize = 1_024;
 
 /// Why an offer is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum ProofError {
     #[error("the viewer gives no proof, and this camera requires one")]
     NoProof,
     #[error("the proof cannot be read")]
@@ -43,7 +43,7 @@ pub(super) enum Refusal {
 
 /// Whom a camera trusts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trust {
+pub struct ViewerTrust {
     pub camera_id: Option<CameraId>,
     /// The owners' keys: each may watch, and let others watch.
     pub owner_keys: Vec<String>,
@@ -52,7 +52,7 @@ pub struct Trust {
 pub(super) struct Authenticity {
     mode: AuthenticityMode,
     identity: Arc<Identity>,
-    trust: Trust,
+    trust: ViewerTrust,
     /// Signatures of viewers that were accepted.
     seen: VecDeque<String>,
     /// Whose fingerprint each session was offered with.
@@ -64,13 +64,13 @@ impl Authenticity {
         Self {
             mode,
             identity,
-            trust: Trust::default(),
+            trust: ViewerTrust::default(),
             seen: VecDeque::new(),
             sessions: VecDeque::new(),
         }
     }
 
-    pub(super) fn set_trust(&mut self, trust: Trust) {
+    pub(super) fn set_trust(&mut self, trust: ViewerTrust) {
         self.trust = trust;
     }
 
@@ -80,7 +80,7 @@ impl Authenticity {
         session_id: SessionId,
         offer: &str,
         now: Option<UnixMillis>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ProofError> {
         if self.mode == AuthenticityMode::Off {
             return Ok(());
         }
@@ -88,10 +88,10 @@ impl Authenticity {
         match (attribute(offer, VIEWER_ATTRIBUTE), self.mode) {
             (Some(proof), mode) => match self.check(proof, viewer.as_deref(), now) {
                 // As good as none: who replays it could as well leave it out.
-                Err(Refusal::Stale) if mode == AuthenticityMode::Prefer => {}
+                Err(ProofError::Stale) if mode == AuthenticityMode::Prefer => {}
                 judged => judged?,
             },
-            (None, AuthenticityMode::Require) => return Err(Refusal::NoProof),
+            (None, AuthenticityMode::Require) => return Err(ProofError::NoProof),
             (None, _) => {}
         }
         if let Some(viewer) = viewer {
@@ -105,22 +105,23 @@ impl Authenticity {
         proof: &str,
         viewer: Option<&str>,
         now: Option<UnixMillis>,
-    ) -> Result<(), Refusal> {
-        let json = STANDARD.decode(proof).map_err(|_| Refusal::Malformed)?;
-        let proof: ViewerProof = serde_json::from_slice(&json).map_err(|_| Refusal::Malformed)?;
+    ) -> Result<(), ProofError> {
+        let json = STANDARD.decode(proof).map_err(|_| ProofError::Malformed)?;
+        let proof: ViewerProof =
+            serde_json::from_slice(&json).map_err(|_| ProofError::Malformed)?;
         let (Some(viewer), Some(camera_id)) = (viewer, self.trust.camera_id) else {
-            return Err(Refusal::Malformed);
+            return Err(ProofError::Malformed);
         };
         let text = viewer_text(camera_id, viewer, &proof.role, proof.issued_at);
         if proof.role != VIEWER_ROLE || !verify(&proof.key, &text, &proof.signature) {
-            return Err(Refusal::WrongSignature);
+            return Err(ProofError::WrongSignature);
         }
         let stale = |now: UnixMillis| now.0.abs_diff(proof.issued_at.0) > PROOF_AGE_MS;
         if now.is_some_and(stale) {
-            return Err(Refusal::Stale);
+            return Err(ProofError::Stale);
         }
         if self.seen.contains(&proof.signature) {
-            return Err(Refusal::Replayed);
+            return Err(ProofError::Replayed);
         }
         // A camera that knows no owner cannot tell viewers apart: a proof adds nothing there.
         let nobody = self.trust.owner_keys.is_empty() && self.mode == AuthenticityMode::Prefer;
@@ -130,7 +131,7 @@ impl Authenticity {
             pass.is_some_and(|pass| self.is_valid(pass, &proof.key, now))
         };
         if !nobody && !is_owner && !has_pass() {
-            return Err(Refusal::NotEnrolled);
+            return Err(ProofError::NotEnrolled);
         }
         remember(&mut self.seen, proof.signature);
         Ok(())
@@ -187,18 +188,18 @@ mod tests {
         Identity::open(directory.path()).unwrap()
     }
 
-    struct Scene {
+    struct Household {
         camera: Authenticity,
         camera_id: CameraId,
         owner: Identity,
     }
 
-    fn scene(mode: AuthenticityMode) -> Scene {
+    fn household(mode: AuthenticityMode) -> Household {
         let (owner, camera_id) = (someone(), CameraId::generate());
         let mut camera = Authenticity::new(mode, Arc::new(someone()));
         let owner_keys = vec![owner.public_key().to_owned()];
-        camera.set_trust(Trust { camera_id: Some(camera_id), owner_keys });
-        Scene { camera, camera_id, owner }
+        camera.set_trust(ViewerTrust { camera_id: Some(camera_id), owner_keys });
+        Household { camera, camera_id, owner }
     }
 
     fn description(fingerprint: &str) -> String {
@@ -228,112 +229,118 @@ mod tests {
         ViewerPass { owner_key, viewer_key, role, expires_at, signature }
     }
 
-    impl Scene {
-        fn admit(&mut self, offer: &str) -> Result<(), Refusal> {
+    impl Household {
+        fn admit(&mut self, offer: &str) -> Result<(), ProofError> {
             self.camera.admit(SessionId::generate(), offer, Some(NOW))
         }
     }
 
     #[test]
     fn an_owner_is_let_in_once_with_each_proof() {
-        let mut scene = scene(AuthenticityMode::Require);
-        let offer = with(&description("AA:01"), &proof(&scene.owner, scene.camera_id, "AA:01"));
-        assert_eq!(scene.admit(&offer), Ok(()));
-        assert_eq!(scene.admit(&offer), Err(Refusal::Replayed));
+        let mut household = household(AuthenticityMode::Require);
+        let offer =
+            with(&description("AA:01"), &proof(&household.owner, household.camera_id, "AA:01"));
+        assert_eq!(household.admit(&offer), Ok(()));
+        assert_eq!(household.admit(&offer), Err(ProofError::Replayed));
     }
 
     #[test]
     fn a_relay_that_swaps_or_adds_a_fingerprint_is_refused() {
-        let mut scene = scene(AuthenticityMode::Prefer);
-        let proof = proof(&scene.owner, scene.camera_id, "AA:01");
+        let mut household = household(AuthenticityMode::Prefer);
+        let proof = proof(&household.owner, household.camera_id, "AA:01");
         let swapped = with(&description("BB:02"), &proof);
-        assert_eq!(scene.admit(&swapped), Err(Refusal::WrongSignature));
+        assert_eq!(household.admit(&swapped), Err(ProofError::WrongSignature));
         let added = with(&description("AA:01"), &proof) + "a=fingerprint:sha-256 BB:02\r\n";
-        assert_eq!(scene.admit(&added), Err(Refusal::Malformed));
+        assert_eq!(household.admit(&added), Err(ProofError::Malformed));
     }
 
     #[test]
     fn a_session_of_the_relay_s_own_is_refused_where_proof_is_required() {
         let bare = description("BB:02");
-        assert_eq!(scene(AuthenticityMode::Require).admit(&bare), Err(Refusal::NoProof));
-        assert_eq!(scene(AuthenticityMode::Prefer).admit(&bare), Ok(()));
-        assert_eq!(scene(AuthenticityMode::Off).admit(&bare), Ok(()));
-        let mut scene = scene(AuthenticityMode::Require);
-        let own = with(&bare, &proof(&someone(), scene.camera_id, "BB:02"));
-        assert_eq!(scene.admit(&own), Err(Refusal::NotEnrolled));
+        assert_eq!(household(AuthenticityMode::Require).admit(&bare), Err(ProofError::NoProof));
+        assert_eq!(household(AuthenticityMode::Prefer).admit(&bare), Ok(()));
+        assert_eq!(household(AuthenticityMode::Off).admit(&bare), Ok(()));
+        let mut household = household(AuthenticityMode::Require);
+        let own = with(&bare, &proof(&someone(), household.camera_id, "BB:02"));
+        assert_eq!(household.admit(&own), Err(ProofError::NotEnrolled));
     }
 
     #[test]
     fn a_proof_for_another_camera_or_role_is_refused() {
-        let mut scene = scene(AuthenticityMode::Prefer);
+        let mut household = household(AuthenticityMode::Prefer);
         let bare = description("AA:01");
-        let other = with(&bare, &proof(&scene.owner, CameraId::generate(), "AA:01"));
-        assert_eq!(scene.admit(&other), Err(Refusal::WrongSignature));
-        let good = proof(&scene.owner, scene.camera_id, "AA:01");
+        let other = with(&bare, &proof(&household.owner, CameraId::generate(), "AA:01"));
+        assert_eq!(household.admit(&other), Err(ProofError::WrongSignature));
+        let good = proof(&household.owner, household.camera_id, "AA:01");
         let role = with(&bare, &ViewerProof { role: "admin".to_owned(), ..good.clone() });
-        assert_eq!(scene.admit(&role), Err(Refusal::WrongSignature));
+        assert_eq!(household.admit(&role), Err(ProofError::WrongSignature));
     }
 
     #[test]
     fn a_proof_of_another_time_is_as_good_as_none() {
         let later = Some(UnixMillis(NOW.0 + 700_000));
-        for (mode, judged) in
-            [(AuthenticityMode::Require, Err(Refusal::Stale)), (AuthenticityMode::Prefer, Ok(()))]
-        {
-            let mut scene = scene(mode);
-            let proof = proof(&scene.owner, scene.camera_id, "AA:01");
+        for (mode, judged) in [
+            (AuthenticityMode::Require, Err(ProofError::Stale)),
+            (AuthenticityMode::Prefer, Ok(())),
+        ] {
+            let mut household = household(mode);
+            let proof = proof(&household.owner, household.camera_id, "AA:01");
             let offer = with(&description("AA:01"), &proof);
             let session_id = SessionId::generate();
-            assert_eq!(scene.camera.admit(session_id, &offer, later), judged, "{mode:?}");
-            assert_eq!(scene.camera.admit(session_id, &offer, None), Ok(()), "no clock, no age");
+            assert_eq!(household.camera.admit(session_id, &offer, later), judged, "{mode:?}");
+            assert_eq!(
+                household.camera.admit(session_id, &offer, None),
+                Ok(()),
+                "no clock, no age"
+            );
         }
     }
 
     #[test]
     fn a_pass_of_an_owner_lets_another_viewer_in_until_it_expires() {
-        let mut scene = scene(AuthenticityMode::Require);
+        let mut household = household(AuthenticityMode::Require);
         let guest = someone();
-        let admit = |scene: &mut Scene, number: u32, pass: ViewerPass| {
+        let admit = |household: &mut Household, number: u32, pass: ViewerPass| {
             let fingerprint = format!("AA:{number:02}");
-            let proof = proof(&guest, scene.camera_id, &fingerprint);
+            let proof = proof(&guest, household.camera_id, &fingerprint);
             let proof = ViewerProof { pass: Some(pass), ..proof };
-            scene.admit(&with(&description(&fingerprint), &proof))
+            household.admit(&with(&description(&fingerprint), &proof))
         };
         let expires_at = UnixMillis(NOW.0 + YEAR_MS);
-        let good = pass(&scene.owner, &guest, expires_at);
-        assert_eq!(admit(&mut scene, 1, good.clone()), Ok(()));
-        let expired = pass(&scene.owner, &guest, UnixMillis(NOW.0 - 1));
-        assert_eq!(admit(&mut scene, 2, expired), Err(Refusal::NotEnrolled));
+        let good = pass(&household.owner, &guest, expires_at);
+        assert_eq!(admit(&mut household, 1, good.clone()), Ok(()));
+        let expired = pass(&household.owner, &guest, UnixMillis(NOW.0 - 1));
+        assert_eq!(admit(&mut household, 2, expired), Err(ProofError::NotEnrolled));
         let longer = ViewerPass { expires_at: UnixMillis(NOW.0 + 2 * YEAR_MS), ..good };
-        assert_eq!(admit(&mut scene, 3, longer), Err(Refusal::NotEnrolled));
+        assert_eq!(admit(&mut household, 3, longer), Err(ProofError::NotEnrolled));
         let of_a_stranger = pass(&someone(), &guest, expires_at);
-        assert_eq!(admit(&mut scene, 4, of_a_stranger), Err(Refusal::NotEnrolled));
-        let for_another = pass(&scene.owner, &someone(), expires_at);
-        assert_eq!(admit(&mut scene, 5, for_another), Err(Refusal::NotEnrolled));
+        assert_eq!(admit(&mut household, 4, of_a_stranger), Err(ProofError::NotEnrolled));
+        let for_another = pass(&household.owner, &someone(), expires_at);
+        assert_eq!(admit(&mut household, 5, for_another), Err(ProofError::NotEnrolled));
     }
 
     #[test]
     fn garbage_in_the_attribute_is_refused() {
-        let mut scene = scene(AuthenticityMode::Prefer);
+        let mut household = household(AuthenticityMode::Prefer);
         for garbage in ["", "!", "e30=", "bnVsbA=="] {
             let offer = format!("{}a={VIEWER_ATTRIBUTE}:{garbage}\r\n", description("AA:01"));
-            assert_eq!(scene.admit(&offer), Err(Refusal::Malformed), "{garbage}");
+            assert_eq!(household.admit(&offer), Err(ProofError::Malformed), "{garbage}");
         }
     }
 
     #[test]
     fn an_answer_is_signed_for_its_session_and_both_fingerprints() {
-        let mut scene = scene(AuthenticityMode::Prefer);
+        let mut household = household(AuthenticityMode::Prefer);
         let session_id = SessionId::generate();
-        scene.camera.admit(session_id, &description("AA:01"), Some(NOW)).unwrap();
-        let answer = scene.camera.sign(session_id, description("CC:03"));
+        household.camera.admit(session_id, &description("AA:01"), Some(NOW)).unwrap();
+        let answer = household.camera.sign(session_id, description("CC:03"));
         let proof = STANDARD.decode(attribute(&answer, CAMERA_ATTRIBUTE).unwrap()).unwrap();
         let proof: CameraProof = serde_json::from_slice(&proof).unwrap();
         let text = camera_text(session_id, "sha-256 CC:03", "sha-256 AA:01");
         assert!(verify(&proof.key, &text, &proof.signature));
         let other = camera_text(SessionId::generate(), "sha-256 CC:03", "sha-256 AA:01");
         assert!(!verify(&proof.key, &other, &proof.signature));
-        let unknown = scene.camera.sign(SessionId::generate(), description("CC:03"));
+        let unknown = household.camera.sign(SessionId::generate(), description("CC:03"));
         assert_eq!(attribute(&unknown, CAMERA_ATTRIBUTE), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The worker process as the agent sees it: started, fed, listened to, and ended.
+//! The worker process as the agent sees it: started, fed, listened to and ended.
 
 use std::{
     ffi::OsString,
@@ -24,11 +24,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::wire::{Control, Report, Writer, read_report};
+use super::wire::{WorkerOrder, WorkerReport, Writer, read_report};
 use crate::encode::Media;
 
-/// Control messages on their way; when full, the session they belong to is given up.
-const CONTROL_QUEUE: usize = 128;
+/// Orders on their way; when full, the session that an order belongs to is given up.
+const ORDER_QUEUE: usize = 128;
 
 /// Reports on their way; when full, the worker waits.
 const REPORT_QUEUE: usize = 128;
@@ -39,8 +39,8 @@ const MAX_BACKLOG: usize = 15;
 /// A worker that does not end when its stream closes is killed.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What of the environment the worker needs: where the media engine finds its plugins, and which lines
-/// are logged.
+/// Environment variables passed to the worker: where the media engine finds its plugins, and which
+/// lines are logged. Those of GStreamer are passed, too.
 const PASSED_VARIABLES: [&str; 7] =
     ["PATH", "HOME", "LD_LIBRARY_PATH", "XDG_CACHE_HOME", "LANG", "RUST_LOG", "JOURNAL_STREAM"];
 
@@ -52,12 +52,12 @@ pub struct WorkerCommand {
 }
 
 impl WorkerCommand {
-    /// This very program, even when its file was replaced since it started.
+    /// Starts this very program, even when its file was replaced since it started.
     pub fn this_program() -> Self {
         Self::of("/proc/self/exe")
     }
 
-    /// The `live-worker` subcommand of an agent's binary.
+    /// Starts the `live-worker` subcommand of an agent's binary.
     pub fn of(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), arguments: vec!["live-worker".into()] }
     }
@@ -82,15 +82,16 @@ impl WorkerCommand {
 }
 
 /// A running worker. When it ends, for whatever reason, `reports` ends.
-pub(super) struct Worker {
-    pub(super) control: mpsc::Sender<Control>,
-    pub(super) reports: mpsc::Receiver<Report>,
+pub(super) struct WorkerProcess {
+    pub(super) orders: mpsc::Sender<WorkerOrder>,
+    pub(super) reports: mpsc::Receiver<WorkerReport>,
     /// Whether frames are sent.
     pub(super) watched: watch::Sender<bool>,
     stop: CancellationToken,
 }
 
-impl Worker {
+impl WorkerProcess {
+    /// Starts a worker with the agent's end of a socket pair as its only connection.
     pub(super) fn start(
         command: &WorkerCommand,
         media: &Media,
@@ -102,24 +103,24 @@ impl Worker {
         let child = command
             .spawn(far)
             .with_context(|| format!("cannot start {}", command.program.display()))?;
-        let (control, control_receiver) = mpsc::channel(CONTROL_QUEUE);
+        let (orders, order_receiver) = mpsc::channel(ORDER_QUEUE);
         let (report_sender, reports) = mpsc::channel(REPORT_QUEUE);
         let (watched, watched_receiver) = watch::channel(false);
         let stop = CancellationToken::new();
         let (read, write) = stream.into_split();
         let feed = Feed {
             media: media.clone(),
-            control: control_receiver,
+            orders: order_receiver,
             watched: watched_receiver,
             writer: Writer::new(write),
         };
         tracker.spawn(tend(child, listen(read, report_sender), feed, stop.clone()));
-        Ok(Self { control, reports, watched, stop })
+        Ok(Self { orders, reports, watched, stop })
     }
 }
 
-impl Drop for Worker {
-    /// The process ends soon after; its task waits for it.
+impl Drop for WorkerProcess {
+    /// Stops the process. It ends soon after; its task waits for it.
     fn drop(&mut self) {
         self.stop.cancel();
     }
@@ -152,7 +153,8 @@ async fn tend(
     }
 }
 
-async fn listen(read: OwnedReadHalf, reports: mpsc::Sender<Report>) -> io::Result<()> {
+/// Passes reports on until the stream ends.
+async fn listen(read: OwnedReadHalf, reports: mpsc::Sender<WorkerReport>) -> io::Result<()> {
     let mut read = BufReader::new(read);
     while let Some(report) = read_report(&mut read).await? {
         if reports.send(report).await.is_err() {
@@ -162,23 +164,23 @@ async fn listen(read: OwnedReadHalf, reports: mpsc::Sender<Report>) -> io::Resul
     Ok(())
 }
 
-/// Writes control messages and, while somebody watches, frames.
+/// Writes orders and, while somebody watches, frames.
 struct Feed {
     media: Media,
-    control: mpsc::Receiver<Control>,
+    orders: mpsc::Receiver<WorkerOrder>,
     watched: watch::Receiver<bool>,
     writer: Writer<OwnedWriteHalf>,
 }
 
 impl Feed {
     async fn run(mut self) -> io::Result<()> {
-        let mut main = Stream::new(Layer::Main);
-        let mut low = Stream::new(Layer::Low);
+        let mut main = LayerFeed::new(Layer::Main);
+        let mut low = LayerFeed::new(Layer::Low);
         loop {
             tokio::select! {
                 biased;
-                control = self.control.recv() => match control {
-                    Some(control) => self.writer.json(&control).await?,
+                order = self.orders.recv() => match order {
+                    Some(order) => self.writer.write_json(&order).await?,
                     None => return Ok(()),
                 },
                 Ok(()) = self.watched.changed() => {
@@ -192,10 +194,10 @@ impl Feed {
         }
     }
 
-    async fn forward(&mut self, stream: &mut Stream, frame: Received) -> io::Result<()> {
+    async fn forward(&mut self, stream: &mut LayerFeed, frame: Received) -> io::Result<()> {
         match frame {
             Ok((frame, backlog)) => match stream.gate.admit(frame.key_frame, backlog) {
-                Admission::Send => self.writer.frame(stream.layer, &frame).await?,
+                Admission::Send => self.writer.write_frame(stream.layer, &frame).await?,
                 Admission::Skip => {}
                 Admission::SkipAndRecover => self.media.force_key_frame_of(stream.layer),
             },
@@ -207,17 +209,17 @@ impl Feed {
     }
 }
 
-/// The next frame and how many wait behind it.
+/// A frame and how many wait behind it.
 type Received = Result<(Arc<EncodedFrame>, usize), broadcast::error::RecvError>;
 
 /// One layer on its way to the worker.
-struct Stream {
+struct LayerFeed {
     layer: Layer,
     frames: Option<broadcast::Receiver<Arc<EncodedFrame>>>,
     gate: FrameGate,
 }
 
-impl Stream {
+impl LayerFeed {
     fn new(layer: Layer) -> Self {
         Self { layer, frames: None, gate: FrameGate::default() }
     }
@@ -227,7 +229,7 @@ impl Stream {
         self.gate = FrameGate::default();
     }
 
-    /// Never, while nobody watches.
+    /// Waits for the next frame. Never resolves while nobody watches.
     async fn next(&mut self) -> Received {
         match &mut self.frames {
             Some(frames) => {
@@ -255,6 +257,7 @@ enum Admission {
 }
 
 impl FrameGate {
+    /// Decides about one frame, with `backlog` frames waiting behind it.
     fn admit(&mut self, key_frame: bool, backlog: usize) -> Admission {
         if backlog > MAX_BACKLOG {
             let recover = self.open;
@@ -265,6 +268,7 @@ impl FrameGate {
         if self.open { Admission::Send } else { Admission::Skip }
     }
 
+    /// Skips up to the next key frame.
     fn skip(&mut self) {
         self.open = false;
     }

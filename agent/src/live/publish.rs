@@ -1,7 +1,7 @@
 //! Publishing to an SFU: one connection out, for any number of viewers there.
 //!
 //! The worker holds the connection and makes the offer; the agent, which has the token, speaks
-//! HTTP. Whatever ends a publication, it is begun anew after a pause.
+//! HTTP. When a publication ends, for whatever reason, another one begins after a pause.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -9,6 +9,7 @@ use nightjar_core::backoff::Backoff;
 use nightjar_shared::{
     event::SfuHealth,
     ids::SessionId,
+    session::SessionEndReason,
     signal::{IceServer, Signal},
 };
 use tokio::{
@@ -18,9 +19,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Settings,
-    session::Effect,
-    wire::{Control, EndReason, Report, Sdp},
+    sessions::Effect,
+    settings::LiveSettings,
+    wire::{Sdp, WorkerOrder, WorkerReport},
 };
 use crate::{
     chance::chance,
@@ -32,18 +33,18 @@ use crate::{
 /// dropped, and the publication with them.
 const QUEUE: usize = 128;
 
-/// Between two tries, growing.
+/// The pause between two tries; it grows.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// A worker that has just started makes its media engine warm first.
+/// How long an offer may take. A worker that has just started warms its media engine up first.
 const OFFER_LIMIT: Duration = Duration::from_mins(1);
 
-/// Candidates that come together are told together.
+/// Candidates that come within this time go to the SFU together.
 const TRICKLE_PAUSE: Duration = Duration::from_millis(50);
 const TRICKLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long the agent's end waits for the SFU.
+/// How long the agent, when it stops, waits for the SFU.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why nothing is published at present.
@@ -53,48 +54,49 @@ enum PublishError {
     Whip(#[from] WhipError),
     #[error("the live worker makes no offer")]
     NoOffer,
-    #[error("the connection to the SFU ended ({})", .0.as_str())]
-    Ended(EndReason),
+    #[error("the connection to the SFU ended ({0})")]
+    Ended(SessionEndReason),
     #[error("the agent is stopping")]
     Stopping,
 }
 
-/// The live task's end.
-pub(super) struct Publication {
-    orders: mpsc::Receiver<Control>,
-    reports: mpsc::Sender<Report>,
+/// The live task's end of a publication.
+pub(super) struct SfuPublication {
+    orders: mpsc::Receiver<WorkerOrder>,
+    reports: mpsc::Sender<WorkerReport>,
     state: watch::Receiver<Option<SfuHealth>>,
     session: Option<SessionId>,
 }
 
-/// The publisher's.
-pub(super) struct Publisher {
+/// Keeps one publication alive, as long as the camera is not private.
+pub(super) struct SfuPublisher {
     config: SfuConfig,
-    orders: mpsc::Sender<Control>,
-    reports: mpsc::Receiver<Report>,
-    settings: watch::Receiver<Settings>,
+    orders: mpsc::Sender<WorkerOrder>,
+    reports: mpsc::Receiver<WorkerReport>,
+    settings: watch::Receiver<LiveSettings>,
     state: watch::Sender<Option<SfuHealth>>,
     backoff: Backoff,
     /// Whether the next offer carries all candidates: the last one did not get through without.
     complete: bool,
-    /// Those that the SFU named last.
+    /// The servers that the SFU named last.
     ice_servers: Vec<IceServer>,
 }
 
+/// Makes both ends of a publication.
 pub(super) fn prepare(
     config: &SfuConfig,
-    settings: watch::Receiver<Settings>,
+    settings: watch::Receiver<LiveSettings>,
     state: watch::Sender<Option<SfuHealth>>,
-) -> (Publication, Publisher) {
+) -> (SfuPublication, SfuPublisher) {
     let (orders, order_receiver) = mpsc::channel(QUEUE);
     let (report_sender, reports) = mpsc::channel(QUEUE);
-    let publication = Publication {
+    let publication = SfuPublication {
         orders: order_receiver,
         reports: report_sender,
         state: state.subscribe(),
         session: None,
     };
-    let publisher = Publisher {
+    let publisher = SfuPublisher {
         config: config.clone(),
         orders,
         reports,
@@ -107,25 +109,25 @@ pub(super) fn prepare(
     (publication, publisher)
 }
 
-impl Publication {
-    /// What the publisher wants of the worker next. Safe to cancel.
-    pub(super) async fn next_order(&mut self) -> Control {
+impl SfuPublication {
+    /// Waits for the publisher's next order to the worker. Safe to cancel.
+    pub(super) async fn next_order(&mut self) -> WorkerOrder {
         let Some(order) = self.orders.recv().await else { return std::future::pending().await };
         match &order {
-            Control::Publish { session_id, .. } => self.session = Some(*session_id),
-            Control::Close { .. } => self.session = None,
+            WorkerOrder::Publish { session_id, .. } => self.session = Some(*session_id),
+            WorkerOrder::Close { .. } => self.session = None,
             _ => {}
         }
         order
     }
 
-    /// Whether the worker needs the picture for it.
+    /// Returns whether the worker needs the picture for it.
     pub(super) fn is_open(&self) -> bool {
         self.session.is_some()
     }
 
     /// Takes a report that is about the publication; gives others back.
-    pub(super) fn hear(&self, report: Report) -> Option<Report> {
+    pub(super) fn take_report(&self, report: WorkerReport) -> Option<WorkerReport> {
         match subject(&report) {
             Some(session_id) if Some(session_id) == self.session => {
                 if self.reports.try_send(report).is_err() {
@@ -137,12 +139,12 @@ impl Publication {
         }
     }
 
-    /// There is no worker, or none any more.
+    /// Ends the session, since there is no worker any more.
     pub(super) fn worker_lost(&mut self) {
         if let Some(session_id) = self.session.take() {
-            let reason = EndReason::WorkerRestarted;
+            let reason = SessionEndReason::WorkerRestarted;
             // When it is full, it holds the end of the session before.
-            let _ = self.reports.try_send(Report::Ended { session_id, reason });
+            let _ = self.reports.try_send(WorkerReport::Ended { session_id, reason });
         }
     }
 
@@ -152,42 +154,44 @@ impl Publication {
         let Some(to) = signal.reply_to else { return Vec::new() };
         let signal = match &*self.state.borrow() {
             Some(sfu) if sfu.publishing => Signal::redirect(session_id, &sfu.whep_url),
-            _ => Signal::bye(session_id, EndReason::NotPublished.as_str()),
+            _ => Signal::bye(session_id, SessionEndReason::NotPublished),
         };
         vec![Effect::Reply { to, signal: Box::new(signal) }]
     }
 }
 
-fn subject(report: &Report) -> Option<SessionId> {
+/// Returns the session that a report is about.
+fn subject(report: &WorkerReport) -> Option<SessionId> {
     match report {
-        Report::Answer { session_id, .. }
-        | Report::Offer { session_id, .. }
-        | Report::Candidate { session_id, .. }
-        | Report::Streaming { session_id }
-        | Report::Measured { session_id, .. }
-        | Report::Ended { session_id, .. } => Some(*session_id),
-        Report::Ready
-        | Report::KeyFrameWanted { .. }
-        | Report::Wishes(_)
-        | Report::Statistics(_) => None,
+        WorkerReport::Answer { session_id, .. }
+        | WorkerReport::Offer { session_id, .. }
+        | WorkerReport::Candidate { session_id, .. }
+        | WorkerReport::Streaming { session_id }
+        | WorkerReport::Measured { session_id, .. }
+        | WorkerReport::Ended { session_id, .. } => Some(*session_id),
+        WorkerReport::Ready
+        | WorkerReport::KeyFrameWanted { .. }
+        | WorkerReport::Wishes(_)
+        | WorkerReport::Statistics(_) => None,
     }
 }
 
-impl Publisher {
+impl SfuPublisher {
+    /// Publishes, again and again, until cancelled.
     pub(super) async fn run(mut self, cancel: CancellationToken) {
-        self.tell(false, None);
+        self.set_state(false, None);
         let SfuConfig { whip_url, token_file, .. } = &self.config;
         let whip = match WhipClient::new(whip_url, token_file.clone()) {
             Ok(whip) => whip,
             Err(error) => {
                 tracing::error!(%error, "the picture cannot be published");
-                return self.tell(false, Some(error.to_string()));
+                return self.set_state(false, Some(error.to_string()));
             }
         };
         while let Some(true) = cancel.run_until_cancelled(self.is_wanted()).await {
             let result = self.publish(&whip, &cancel).await;
             let problem = result.err().map(|error| error.to_string());
-            self.tell(false, problem.clone());
+            self.set_state(false, problem.clone());
             if cancel.is_cancelled() {
                 return;
             }
@@ -200,18 +204,18 @@ impl Publisher {
         }
     }
 
-    /// Waits while the camera is private; false when the agent's settings are gone.
+    /// Waits while the camera is private; returns false when the agent stops.
     async fn is_wanted(&mut self) -> bool {
         self.settings.wait_for(|settings| !settings.private).await.is_ok()
     }
 
-    fn tell(&self, publishing: bool, problem: Option<String>) {
+    fn set_state(&self, publishing: bool, problem: Option<String>) {
         let whep_url = self.config.whep_url.clone();
         let health = Some(SfuHealth { publishing, whep_url, problem });
         self.state.send_if_modified(|known| std::mem::replace(known, health.clone()) != health);
     }
 
-    /// Publishes until something ends it. Not an error when that was wanted.
+    /// Publishes until something ends it. It is no error when that was wanted.
     async fn publish(
         &mut self,
         whip: &WhipClient,
@@ -225,18 +229,18 @@ impl Publisher {
             _ = settings.wait_for(|settings| settings.private) => Ok(()),
             result = self.attempt(whip, session_id, &mut resource) => result,
         };
-        let _ = self.orders.send(Control::Close { session_id }).await;
+        let _ = self.orders.send(WorkerOrder::Close { session_id }).await;
         if let Some(resource) = resource {
             match time::timeout(FAREWELL, whip.end(&resource)).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "the SFU is not told of the end"),
-                Err(_) => tracing::debug!("the SFU does not hear of the end"),
+                Ok(Err(error)) => tracing::debug!(%error, "the SFU could not be told of the end"),
+                Err(_) => tracing::debug!("the SFU did not answer in time when told of the end"),
             }
         }
         result
     }
 
-    /// Goes on until the connection ends.
+    /// Makes one connection and stays with it until it ends.
     async fn attempt(
         &mut self,
         whip: &WhipClient,
@@ -244,7 +248,7 @@ impl Publisher {
         resource: &mut Option<Resource>,
     ) -> Result<(), PublishError> {
         let ice_servers = self.ice_servers.clone();
-        let publish = Control::Publish { session_id, ice_servers, complete: self.complete };
+        let publish = WorkerOrder::Publish { session_id, ice_servers, complete: self.complete };
         self.order(publish).await?;
         let offer = time::timeout(OFFER_LIMIT, self.offer(session_id))
             .await
@@ -253,26 +257,26 @@ impl Publisher {
         self.ice_servers.clone_from(&taken.ice_servers);
         let sdp = Sdp(taken.answer.clone());
         let ice_servers = taken.ice_servers.clone();
-        self.order(Control::Accept { session_id, sdp, ice_servers }).await?;
+        self.order(WorkerOrder::Accept { session_id, sdp, ice_servers }).await?;
         let candidates = self.trickle(whip, session_id, &offer, taken).await?;
         self.hold(session_id, candidates).await
     }
 
-    async fn order(&self, order: Control) -> Result<(), PublishError> {
+    async fn order(&self, order: WorkerOrder) -> Result<(), PublishError> {
         self.orders.send(order).await.map_err(|_| PublishError::Stopping)
     }
 
-    /// The worker's offer.
+    /// Waits for the worker's offer.
     async fn offer(&mut self, session_id: SessionId) -> Result<Sdp, PublishError> {
         loop {
-            if let Report::Offer { sdp, .. } = self.report_of(session_id).await? {
+            if let WorkerReport::Offer { sdp, .. } = self.report_of(session_id).await? {
                 return Ok(sdp);
             }
         }
     }
 
-    /// The next report of a session that goes on.
-    async fn report_of(&mut self, session_id: SessionId) -> Result<Report, PublishError> {
+    /// Waits for the next report of a session; its end is an error.
+    async fn report_of(&mut self, session_id: SessionId) -> Result<WorkerReport, PublishError> {
         loop {
             let report = self.reports.recv().await.ok_or(PublishError::Stopping)?;
             // One of a session before may still be on its way.
@@ -280,14 +284,14 @@ impl Publisher {
                 continue;
             }
             match report {
-                Report::Ended { reason, .. } => return Err(PublishError::Ended(reason)),
+                WorkerReport::Ended { reason, .. } => return Err(PublishError::Ended(reason)),
                 report => return Ok(report),
             }
         }
     }
 
-    /// Tells the SFU of the camera's candidates as they are found, until there are no more.
-    /// Whether the connection stands by then.
+    /// Sends the SFU the camera's candidates as they are found, until there are no more. Returns
+    /// whether the connection stands by then.
     async fn trickle(
         &mut self,
         whip: &WhipClient,
@@ -302,8 +306,8 @@ impl Publisher {
             let pause = if candidates.is_empty() { TRICKLE_LIMIT } else { TRICKLE_PAUSE };
             let at = until.min(Instant::now() + pause);
             match time::timeout_at(at, self.report_of(session_id)).await {
-                Ok(Ok(Report::Candidate { candidate, .. })) => candidates.push(candidate),
-                Ok(Ok(Report::Streaming { .. })) => connected = true,
+                Ok(Ok(WorkerReport::Candidate { candidate, .. })) => candidates.push(candidate),
+                Ok(Ok(WorkerReport::Streaming { .. })) => connected = true,
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_) if candidates.is_empty() => break,
@@ -331,11 +335,11 @@ impl Publisher {
         loop {
             if connected {
                 self.backoff.reset();
-                self.tell(true, None);
+                self.set_state(true, None);
                 tracing::info!(%session_id, "the picture is published");
             }
             connected = match self.report_of(session_id).await {
-                Ok(report) => matches!(report, Report::Streaming { .. }),
+                Ok(report) => matches!(report, WorkerReport::Streaming { .. }),
                 Err(error) => {
                     let was_published =
                         self.state.borrow().as_ref().is_some_and(|state| state.publishing);
@@ -348,7 +352,7 @@ impl Publisher {
     }
 }
 
-/// Candidates as RFC 8840 writes them, for the one section that the offer has.
+/// Writes candidates as RFC 8840 wants them, for the one section that the offer has.
 fn fragment(offer: &str, candidates: &[String]) -> String {
     let mut text = String::new();
     let mut add = |line: &str| _ = write!(text, "{line}\r\n");

@@ -1,7 +1,7 @@
 //! What the agent and its live worker say to each other over the socket pair between them.
 //!
 //! Every message is a big-endian `u32` with the length of the rest, a byte with the kind, and the
-//! body: JSON for control, and for frames the capture time (big-endian `u64`), a byte of flags
+//! body: JSON for orders and reports, and for frames the capture time (big-endian `u64`), a byte of flags
 //! (1: a key frame, 2: of the low layer), and the access unit.
 
 use std::io;
@@ -14,15 +14,16 @@ use nightjar_core::{
 };
 use nightjar_shared::{
     ids::SessionId,
+    session::SessionEndReason,
     signal::{IceServer, SessionStatistics},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-/// No key frame is larger. Whoever announces more is broken.
+/// No key frame is larger. A sender that announces more is broken.
 const MAX_LENGTH: u32 = 8 * 1024 * 1024;
 
-const CONTROL: u8 = 0;
+const JSON: u8 = 0;
 const FRAME: u8 = 1;
 
 const KEY_FRAME: u8 = 1;
@@ -32,33 +33,33 @@ const LOW_LAYER: u8 = 2;
 #[derive(Debug)]
 pub(crate) enum ToWorker {
     Frame(Layer, EncodedFrame),
-    Control(Control),
+    Order(WorkerOrder),
 }
 
 /// What the worker is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum Control {
-    /// With `trickle` the answer does not wait for candidates.
+pub(crate) enum WorkerOrder {
+    /// Answers a viewer's offer. With `trickle` the answer does not wait for candidates.
     Offer {
         session_id: SessionId,
         sdp: Sdp,
         ice_servers: Vec<IceServer>,
         trickle: bool,
     },
-    /// Offer the picture to an SFU; with `complete` together with all candidates.
+    /// Offers the picture to an SFU; with `complete` together with all candidates.
     Publish {
         session_id: SessionId,
         ice_servers: Vec<IceServer>,
         complete: bool,
     },
-    /// What the SFU answered, and the ICE servers that it named.
+    /// Takes what the SFU answered, and the ICE servers that it named.
     Accept {
         session_id: SessionId,
         sdp: Sdp,
         ice_servers: Vec<IceServer>,
     },
-    /// The fragment names the viewer's new ICE user and password.
+    /// Restarts ICE. The fragment names the viewer's new ICE user and password.
     Restart {
         session_id: SessionId,
         fragment: Sdp,
@@ -71,14 +72,14 @@ pub(crate) enum Control {
     Close {
         session_id: SessionId,
     },
-    /// What the main layer's bitrate may be.
+    /// Says what the main layer's bitrate may be.
     Bounds(Bounds),
 }
 
 /// What the worker reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum Report {
+pub(crate) enum WorkerReport {
     /// The media engine is warm.
     Ready,
     Answer {
@@ -98,24 +99,24 @@ pub(crate) enum Report {
     Streaming {
         session_id: SessionId,
     },
-    /// Sent for each viewer every few seconds.
+    /// How a connection fares: sent for each viewer every few seconds.
     Measured {
         session_id: SessionId,
         statistics: SessionStatistics,
     },
     Ended {
         session_id: SessionId,
-        reason: EndReason,
+        reason: SessionEndReason,
     },
     KeyFrameWanted {
         layer: Layer,
     },
     Wishes(Wishes),
     /// Sent every second, so that silence means that the worker hangs.
-    Statistics(Statistics),
+    Statistics(WorkerStatistics),
 }
 
-/// What the viewers need of the encoders; told when it changes.
+/// What the viewers need of the encoders; sent when it changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wishes {
     /// The main layer's bitrate; without it nobody asks for less than is configured.
@@ -124,45 +125,13 @@ pub(crate) struct Wishes {
     pub(crate) low: bool,
 }
 
-/// Since the worker started.
+/// What the worker counts, since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Statistics {
+pub(crate) struct WorkerStatistics {
     pub(crate) viewers: u32,
     pub(crate) frames_received: u64,
     /// Frames that a viewer's connection was too slow for.
     pub(crate) frames_skipped: u64,
-}
-
-/// Why a session ended, as `bye` says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum EndReason {
-    Busy,
-    PrivacyMode,
-    InvalidOffer,
-    NotAuthentic,
-    ViewerGone,
-    WorkerRestarted,
-    ShuttingDown,
-    Failed,
-    /// Viewers are served elsewhere, but not at present.
-    NotPublished,
-}
-
-impl EndReason {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Busy => "busy",
-            Self::PrivacyMode => "privacy_mode",
-            Self::InvalidOffer => "invalid_offer",
-            Self::NotAuthentic => "not_authentic",
-            Self::ViewerGone => "viewer_gone",
-            Self::WorkerRestarted => "worker_restarted",
-            Self::ShuttingDown => "shutting_down",
-            Self::Failed => "failed",
-            Self::NotPublished => "not_published",
-        }
-    }
 }
 
 /// A session description: names addresses and fingerprints, so it stays out of logs.
@@ -187,7 +156,12 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         Self { stream, buffer: BytesMut::new() }
     }
 
-    pub(crate) async fn frame(&mut self, layer: Layer, frame: &EncodedFrame) -> io::Result<()> {
+    /// Writes a frame of one of the layers.
+    pub(crate) async fn write_frame(
+        &mut self,
+        layer: Layer,
+        frame: &EncodedFrame,
+    ) -> io::Result<()> {
         self.begin(FRAME, 9 + frame.data.len())?;
         self.buffer.put_u64(frame.captured_at.0);
         let key_frame = if frame.key_frame { KEY_FRAME } else { 0 };
@@ -197,9 +171,10 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.stream.write_all(&self.buffer).await
     }
 
-    pub(crate) async fn json(&mut self, message: &impl Serialize) -> io::Result<()> {
+    /// Writes an order or a report.
+    pub(crate) async fn write_json(&mut self, message: &impl Serialize) -> io::Result<()> {
         let body = serde_json::to_vec(message)?;
-        self.begin(CONTROL, body.len())?;
+        self.begin(JSON, body.len())?;
         self.buffer.put_slice(&body);
         self.stream.write_all(&self.buffer).await
     }
@@ -219,7 +194,7 @@ pub(crate) async fn read_to_worker(
 ) -> io::Result<Option<ToWorker>> {
     let Some((kind, mut body)) = read(stream).await? else { return Ok(None) };
     match kind {
-        CONTROL => from_json(&body).map(|control| Some(ToWorker::Control(control))),
+        JSON => from_json(&body).map(|order| Some(ToWorker::Order(order))),
         FRAME if body.len() >= 9 => {
             let captured_at = MonotonicNanos(body.get_u64());
             let flags = body.get_u8();
@@ -235,10 +210,10 @@ pub(crate) async fn read_to_worker(
 /// Reads what the worker sends; `None` when it has closed the stream.
 pub(crate) async fn read_report(
     stream: &mut (impl AsyncRead + Unpin),
-) -> io::Result<Option<Report>> {
+) -> io::Result<Option<WorkerReport>> {
     match read(stream).await? {
         None => Ok(None),
-        Some((CONTROL, body)) => from_json(&body).map(Some),
+        Some((JSON, body)) => from_json(&body).map(Some),
         Some(_) => Err(invalid("a message of an unknown kind")),
     }
 }
@@ -271,8 +246,8 @@ fn invalid(message: &'static str) -> io::Error {
 mod tests {
     use super::*;
 
-    fn control() -> Control {
-        Control::Candidate {
+    fn order() -> WorkerOrder {
+        WorkerOrder::Candidate {
             session_id: SessionId::generate(),
             candidate: "candidate:1 1 udp 1 127.0.0.1 9 typ host".to_owned(),
             sdp_mid: Some("0".to_owned()),
@@ -280,7 +255,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn frames_and_control_messages_arrive_as_they_were_sent() {
+    async fn frames_and_orders_arrive_as_they_were_sent() {
         let (near, mut far) = tokio::io::duplex(1024 * 1024);
         let mut writer = Writer::new(near);
         let frame = EncodedFrame {
@@ -288,9 +263,9 @@ mod tests {
             key_frame: true,
             captured_at: MonotonicNanos(u64::MAX - 1),
         };
-        writer.frame(Layer::Low, &frame).await.unwrap();
-        let sent = control();
-        writer.json(&sent).await.unwrap();
+        writer.write_frame(Layer::Low, &frame).await.unwrap();
+        let sent = order();
+        writer.write_json(&sent).await.unwrap();
         drop(writer);
 
         let Some(ToWorker::Frame(Layer::Low, received)) = read_to_worker(&mut far).await.unwrap()
@@ -299,8 +274,8 @@ mod tests {
         };
         assert_eq!(received.data, frame.data);
         assert!(received.key_frame && received.captured_at == frame.captured_at);
-        let Some(ToWorker::Control(received)) = read_to_worker(&mut far).await.unwrap() else {
-            panic!("not a control message");
+        let Some(ToWorker::Order(received)) = read_to_worker(&mut far).await.unwrap() else {
+            panic!("not an order");
         };
         assert_eq!(received, sent);
         assert!(read_to_worker(&mut far).await.unwrap().is_none(), "the end");
@@ -310,15 +285,18 @@ mod tests {
     async fn reports_arrive_as_they_were_sent() {
         let session_id = SessionId::generate();
         let reports = [
-            Report::Ready,
-            Report::Answer { session_id, sdp: Sdp("v=0".to_owned()) },
-            Report::Ended { session_id, reason: EndReason::ViewerGone },
-            Report::Statistics(Statistics { viewers: 3, ..Statistics::default() }),
+            WorkerReport::Ready,
+            WorkerReport::Answer { session_id, sdp: Sdp("v=0".to_owned()) },
+            WorkerReport::Ended { session_id, reason: SessionEndReason::ViewerGone },
+            WorkerReport::Statistics(WorkerStatistics {
+                viewers: 3,
+                ..WorkerStatistics::default()
+            }),
         ];
         let (near, mut far) = tokio::io::duplex(64 * 1024);
         let mut writer = Writer::new(near);
         for report in &reports {
-            writer.json(report).await.unwrap();
+            writer.write_json(report).await.unwrap();
             assert_eq!(read_report(&mut far).await.unwrap().as_ref(), Some(report));
         }
     }
@@ -328,7 +306,7 @@ mod tests {
         for bytes in [
             &[0xFF, 0xFF, 0xFF, 0xFF, 0][..],
             &[0, 0, 0, 0],
-            &[0, 0, 0, 2, CONTROL, b'{'],
+            &[0, 0, 0, 2, JSON, b'{'],
             &[0, 0, 0, 2, 9, 9],
             &[0, 0, 0, 3, FRAME, 1, 2],
             &[0, 0, 0, 20, FRAME, 1],
@@ -341,29 +319,12 @@ mod tests {
 
     #[test]
     fn descriptions_stay_out_of_logs() {
-        let offer = Control::Offer {
+        let offer = WorkerOrder::Offer {
             session_id: SessionId::generate(),
             sdp: Sdp("a=fingerprint:secret".to_owned()),
             ice_servers: Vec::new(),
             trickle: false,
         };
         assert!(!format!("{offer:?}").contains("secret"));
-    }
-
-    #[test]
-    fn reasons_are_spelled_alike_in_both_forms() {
-        for reason in [
-            EndReason::Busy,
-            EndReason::PrivacyMode,
-            EndReason::InvalidOffer,
-            EndReason::NotAuthentic,
-            EndReason::ViewerGone,
-            EndReason::WorkerRestarted,
-            EndReason::ShuttingDown,
-            EndReason::Failed,
-            EndReason::NotPublished,
-        ] {
-            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
-        }
     }
 }

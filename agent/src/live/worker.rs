@@ -5,7 +5,8 @@
 mod confine;
 mod connection;
 mod inherited;
-mod spare;
+mod quality;
+mod spares;
 mod viewers;
 
 use std::{
@@ -29,7 +30,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use self::viewers::Viewers;
-use super::wire::{Report, ToWorker, Writer, read_to_worker};
+use super::wire::{ToWorker, WorkerReport, Writer, read_to_worker};
 use crate::{clock::monotonic_now, webrtc::peer};
 
 /// Messages from the agent on their way; when full, the agent waits, and skips frames.
@@ -80,18 +81,18 @@ async fn serve() -> anyhow::Result<()> {
     tracker.spawn(read_inputs(read, input));
     let (events, mut event_receiver) = mpsc::channel(EVENT_QUEUE);
     let mut viewers = Viewers::new(events, reports, tracker);
-    viewers.report(Report::Ready);
+    viewers.send_report(WorkerReport::Ready);
     let mut ticks = time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             input = inputs.recv() => match input {
-                Some(ToWorker::Frame(layer, frame)) => viewers.frame(layer, frame),
-                Some(ToWorker::Control(control)) => viewers.control(control),
+                Some(ToWorker::Frame(layer, frame)) => viewers.on_frame(layer, frame),
+                Some(ToWorker::Order(order)) => viewers.on_order(order),
                 None => break,
             },
-            Some(event) = event_receiver.recv() => viewers.event(event),
-            _ = ticks.tick() => viewers.tick(monotonic_now()),
+            Some(event) = event_receiver.recv() => viewers.on_event(event),
+            _ = ticks.tick() => viewers.on_tick(monotonic_now()),
         }
     }
     // One that hangs would keep this process alive for ever, with nobody to end it.
@@ -127,11 +128,11 @@ async fn read_inputs(read: OwnedReadHalf, inputs: mpsc::Sender<ToWorker>) {
     }
 }
 
-async fn write_reports(write: OwnedWriteHalf, mut reports: mpsc::Receiver<Report>) {
+async fn write_reports(write: OwnedWriteHalf, mut reports: mpsc::Receiver<WorkerReport>) {
     let mut writer = Writer::new(write);
     while let Some(report) = reports.recv().await {
         // The agent is gone: reading its end says so, too.
-        if writer.json(&report).await.is_err() {
+        if writer.write_json(&report).await.is_err() {
             return;
         }
     }

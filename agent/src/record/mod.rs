@@ -68,17 +68,17 @@ pub fn recordings_dir(data_dir: &Path) -> PathBuf {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
-    #[error("already_recording: a manual recording is running")]
+    #[error("a manual recording is running")]
     AlreadyRecording,
-    #[error("not_recording: no manual recording is running")]
+    #[error("no manual recording is running")]
     NotRecording,
-    #[error("privacy_mode: nothing is recorded in privacy mode")]
+    #[error("nothing is recorded in privacy mode")]
     Private,
-    #[error("no_picture: the camera gives no picture now")]
+    #[error("the camera gives no picture now")]
     NoPicture,
-    #[error("busy: too many requests, or the agent is shutting down")]
+    #[error("too many requests, or the agent is shutting down")]
     Busy,
-    #[error("failed: {0}")]
+    #[error("{0}")]
     Failed(String),
 }
 

@@ -174,7 +174,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a part whose file is gone.
+    /// Forgets a part whose file is gone: its clip does without.
     pub async fn drop_part(&self, clip_id: ClipId, index: u32) -> Result<()> {
         self.write(move |transaction| {
             transaction.execute(
@@ -234,12 +234,7 @@ impl Store {
 
     /// All clips in the order in which they began.
     pub async fn clips(&self) -> Result<Vec<Clip>> {
-        self.read(|connection| clips_where(connection, "true")).await
-    }
-
-    /// Clips that were being written, by this run or an earlier one.
-    pub async fn open_clips(&self) -> Result<Vec<Clip>> {
-        self.read(|connection| clips_where(connection, "state = 'open'")).await
+        self.read(all_clips).await
     }
 
     /// The closed clips, oldest first.
@@ -357,16 +352,15 @@ fn insert_part(connection: &Connection, clip_id: ClipId, part: &NewPart) -> Resu
     Ok(())
 }
 
-pub(super) fn clip_by_id(connection: &Connection, clip_id: ClipId) -> Result<Option<Clip>> {
+fn clip_by_id(connection: &Connection, clip_id: ClipId) -> Result<Option<Clip>> {
     let clip = connection
         .query_row("select * from clips where clip_id = ?1", [clip_id.to_string()], clip_from_row)
         .optional()?;
     clip.map(|clip| with_parts(connection, clip)).transpose()
 }
 
-pub(super) fn clips_where(connection: &Connection, condition: &'static str) -> Result<Vec<Clip>> {
-    let sql = format!("select * from clips where {condition} order by sequence");
-    let mut statement = connection.prepare_cached(&sql)?;
+pub(super) fn all_clips(connection: &Connection) -> Result<Vec<Clip>> {
+    let mut statement = connection.prepare_cached("select * from clips order by sequence")?;
     let clips = statement.query_map([], clip_from_row)?;
     clips.map(|clip| with_parts(connection, clip?)).collect()
 }
@@ -401,7 +395,7 @@ fn clip_from_row(row: &Row<'_>) -> rusqlite::Result<Clip> {
 fn part_from_row(row: &Row<'_>) -> rusqlite::Result<Part> {
     Ok(Part {
         index: row.get("part_index")?,
-        kind: parsed::<PartWord>(row, "kind")?.0,
+        kind: parsed(row, "kind")?,
         path: row.get("path")?,
         content_type: row.get("content_type")?,
         length: row.get("length")?,
@@ -421,20 +415,5 @@ fn clock_word(clock: ClockState) -> &'static str {
     match clock {
         ClockState::Synced => "synced",
         ClockState::Unsynced => "unsynced",
-    }
-}
-
-/// `PartKind` belongs to the shared crate, which knows no SQL: its words are read back here.
-struct PartWord(PartKind);
-
-impl FromStr for PartWord {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        [PartKind::File, PartKind::Init, PartKind::Segment, PartKind::Thumbnail, PartKind::Snapshot]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-            .map(Self)
-            .ok_or_else(|| UnknownWord(text.to_owned()))
     }
 }

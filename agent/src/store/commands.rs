@@ -1,4 +1,4 @@
-//! Commands seen: each runs at most once, whatever MQTT delivers twice.
+//! The commands that were seen: each runs at most once, whatever MQTT delivers twice.
 
 use nightjar_shared::{command::CommandAck, ids::CommandId, time::UnixMillis};
 use rusqlite::{OptionalExtension, params};
@@ -9,9 +9,9 @@ use super::{Result, Store, outbox, row::parsed};
 /// one cannot come back.
 const REMEMBERED_COMMANDS: i64 = 10_000;
 
-/// Whether a command that arrived is to be run.
+/// What the index knows of a command that arrived.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Begin {
+pub enum CommandHistory {
     /// Never seen. It is written down now: run it.
     New,
     /// This process is running it: let it.
@@ -22,6 +22,7 @@ pub enum Begin {
     Interrupted,
 }
 
+/// A command that was begun and not finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnfinishedCommand {
     pub command_id: CommandId,
@@ -30,13 +31,13 @@ pub struct UnfinishedCommand {
 }
 
 impl Store {
-    /// Writes the command down before it runs. `now` is the wall clock.
+    /// Writes a command down before it runs, and says what is known of it. `now` is the wall clock.
     pub async fn begin_command(
         &self,
         command_id: CommandId,
         kind: &str,
         now: UnixMillis,
-    ) -> Result<Begin> {
+    ) -> Result<CommandHistory> {
         let (run, kind) = (self.inner.run, kind.to_owned());
         self.write(move |transaction| {
             let seen: Option<(i64, Option<String>)> = transaction
@@ -47,16 +48,16 @@ impl Store {
                 )
                 .optional()?;
             Ok(match seen {
-                Some((_, Some(ack))) => Begin::Done(serde_json::from_str(&ack)?),
-                Some((begun_in, None)) if begun_in == run => Begin::Running,
-                Some((_, None)) => Begin::Interrupted,
+                Some((_, Some(ack))) => CommandHistory::Done(serde_json::from_str(&ack)?),
+                Some((begun_in, None)) if begun_in == run => CommandHistory::Running,
+                Some((_, None)) => CommandHistory::Interrupted,
                 None => {
                     transaction.execute(
                         "insert into commands (command_id, kind, run, begun_at)
                          values (?1, ?2, ?3, ?4)",
                         params![command_id.to_string(), kind, run, now.0],
                     )?;
-                    Begin::New
+                    CommandHistory::New
                 }
             })
         })
@@ -84,7 +85,7 @@ impl Store {
         Ok(())
     }
 
-    /// Commands that an earlier run of the agent began and did not finish, oldest first.
+    /// Lists the commands that an earlier run of the agent began and did not finish, oldest first.
     pub async fn interrupted_commands(&self) -> Result<Vec<UnfinishedCommand>> {
         let run = self.inner.run;
         self.read(move |connection| {

@@ -4,13 +4,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use nightjar_core::{monotonic::MonotonicNanos, mp4::Segment};
 use nightjar_shared::ids::ClipId;
 
 use super::Store;
+use crate::lock::lock;
 
 /// An open clip's file, as far as it can be read and will not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) struct Growing(Mutex<HashMap<ClipId, Growth>>);
 
 impl Growing {
     fn clips(&self) -> MutexGuard<'_, HashMap<ClipId, Growth>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn ended(&self, clip_id: ClipId) {

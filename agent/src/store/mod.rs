@@ -19,7 +19,7 @@ mod uploads;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use nightjar_shared::time::UnixMillis;
@@ -28,11 +28,11 @@ use tokio::sync::Notify;
 
 pub use self::{
     clips::{Clip, ClipKind, ClipState, NewClip, NewPart, Part, StoredClip},
-    commands::{Begin, UnfinishedCommand},
+    commands::{CommandHistory, UnfinishedCommand},
     events::OpenEvent,
     growing::Growth,
     outbox::{MAX_MESSAGES, MessageId, OutboxKind, OutboxMessage},
-    uploads::{Candidate, Held},
+    uploads::{Held, UploadCandidate},
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -201,7 +201,7 @@ impl Store {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || {
             // A call that panicked has rolled its transaction back: the connection is sound.
-            let mut connection = inner.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = lock(&inner.connection);
             work(&mut connection)
         })
         .await
@@ -214,7 +214,7 @@ impl Store {
 fn open_whole(path: &Path) -> Result<(Connection, i64)> {
     let connection = schema::open(path)?;
     schema::check(&connection)?;
-    clips::clips_where(&connection, "true")?;
+    clips::all_clips(&connection)?;
     events::open_events(&connection)?;
     let run = schema::begin_run(&connection)?;
     Ok((connection, run))

@@ -63,13 +63,6 @@ pub struct OutboxMessage {
 }
 
 impl Store {
-    /// Adds an answer to a command and wakes the uplink. `now` is the wall clock.
-    pub async fn enqueue_ack(&self, payload: String, now: UnixMillis) -> Result<()> {
-        self.write(move |transaction| enqueue_ack(transaction, &payload, now)).await?;
-        self.inner.outbox_wake.notify_one();
-        Ok(())
-    }
-
     /// The messages whose turn it is, at most `limit`, but for those that are on their way.
     pub async fn next_messages(
         &self,

@@ -1,17 +1,13 @@
 //! Which clips the relay must still get, and how far each has come.
 
 use nightjar_shared::{ids::ClipId, time::UnixMillis};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{
-    Result, Store,
-    clips::{Clip, ClipState, clip_by_id},
-    row::parsed,
-};
+use super::{Result, Store, clips::ClipState, row::parsed};
 
 /// A clip of which the relay must still learn something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Candidate {
+pub struct UploadCandidate {
     pub clip_id: ClipId,
     pub state: ClipState,
     pub started_at: UnixMillis,
@@ -35,7 +31,11 @@ impl Store {
     /// tried least, then the newest, so that what just happened does not wait for a backlog. Behind
     /// them comes what is held. Clips that are being written are among them, continuous footage is
     /// not.
-    pub async fn upload_candidates(&self, limit: usize, held: Held) -> Result<Vec<Candidate>> {
+    pub async fn upload_candidates(
+        &self,
+        limit: usize,
+        held: Held,
+    ) -> Result<Vec<UploadCandidate>> {
         self.read(move |connection| {
             let delayed = serde_json::to_string(&held.delayed)?;
             let older_than = held.older_than.map_or(i64::MIN, |time| time.0);
@@ -55,7 +55,7 @@ impl Store {
                  limit ?1",
             )?;
             let rows = statement.query_map(params![limit, delayed, older_than], |row| {
-                Ok(Candidate {
+                Ok(UploadCandidate {
                     clip_id: parsed(row, "clip_id")?,
                     state: parsed(row, "state")?,
                     started_at: UnixMillis(row.get("started_at")?),
@@ -64,36 +64,6 @@ impl Store {
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
-    }
-
-    /// The clip among those that were closed or are gone which is least tried, and of those the
-    /// newest.
-    pub async fn next_upload(&self) -> Result<Option<Clip>> {
-        self.read(|connection| {
-            let next: Option<ClipId> = connection
-                .query_row(
-                    "select clips.clip_id from uploads join clips using (clip_id)
-                     where uploads.state = 'waiting'
-                     order by uploads.attempts, clips.sequence desc limit 1",
-                    [],
-                    |row| parsed(row, "clip_id"),
-                )
-                .optional()?;
-            next.map_or(Ok(None), |clip_id| clip_by_id(connection, clip_id))
-        })
-        .await
-    }
-
-    /// A picture's file is gone: its clip does without.
-    pub async fn forget_part(&self, clip_id: ClipId, index: u32) -> Result<()> {
-        self.write(move |transaction| {
-            transaction.execute(
-                "delete from clip_parts where clip_id = ?1 and part_index = ?2",
-                params![clip_id.to_string(), index],
-            )?;
-            Ok(())
         })
         .await
     }

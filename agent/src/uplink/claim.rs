@@ -9,6 +9,7 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     api::{ClaimRequest, ClaimResponse},
     pairing::{JoinCode, ProvisioningFile, claim_proof},
+    problem::ProblemCode,
     time::{ClockState, UnixMillis},
 };
 
@@ -82,15 +83,15 @@ pub enum ClaimError {
 impl From<CloudError> for ClaimError {
     fn from(error: CloudError) -> Self {
         match (&error, error.code()) {
-            (_, Some("not_found_or_expired")) => Self::NotAccepted,
-            (_, Some("unsupported_protocol")) => Self::Protocol,
+            (_, Some(ProblemCode::NotFoundOrExpired)) => Self::NotAccepted,
+            (_, Some(ProblemCode::UnsupportedProtocol)) => Self::Protocol,
             (CloudError::Untrusted { .. }, _)
                 if Clock::default().state() == ClockState::Unsynced =>
             {
                 Self::NoTime(error)
             }
             (CloudError::Untrusted { .. }, _) => Self::Untrusted(error),
-            (_, Some("rate_limited")) => Self::TooManyTries,
+            (_, Some(ProblemCode::RateLimited)) => Self::TooManyTries,
             (CloudError::Unavailable { .. }, _) => Self::Unreachable(error),
             _ => Self::Relay(error),
         }

@@ -1,11 +1,11 @@
 //! Runs what the relay asks for: at most once, in order, and never after its time.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use bytes::Bytes;
 use nightjar_shared::{
     PROTOCOL_VERSION,
-    command::{Command, CommandAck, CommandMessage, InvalidCommand, Outcome},
+    command::{Command, CommandAck, CommandMessage, CommandReason, InvalidCommand, Outcome},
     ids::CommandId,
 };
 use serde_json::Value;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    store::{Begin, Store, StoreError},
+    store::{CommandHistory, Store, StoreError},
 };
 
 /// The longest that a command may take; none needs more than a picture or the end of a clip.
@@ -56,12 +56,24 @@ pub struct CommandRequest {
 pub enum Execution {
     /// Carried out; the value is the acknowledgement's `result`.
     Done(Option<Value>),
-    /// Not carried out, for this reason.
+    /// Not carried out. The text begins with a [`CommandReason`].
     Rejected(String),
-    /// Begun, and gone wrong.
+    /// Begun, and gone wrong. The text begins with a [`CommandReason`].
     Failed(String),
     /// The agent restarts: its next run acknowledges the command.
     Restarting,
+}
+
+impl Execution {
+    /// Makes a rejection; `detail` is for people.
+    pub fn rejected(reason: CommandReason, detail: impl Display) -> Self {
+        Self::Rejected(format!("{reason}: {detail}"))
+    }
+
+    /// Makes a failure; `detail` is for people.
+    pub fn failed(reason: CommandReason, detail: impl Display) -> Self {
+        Self::Failed(format!("{reason}: {detail}"))
+    }
 }
 
 /// Takes commands one at a time.
@@ -95,8 +107,8 @@ impl Runner {
         cancel.run_until_cancelled(commands).await;
     }
 
-    /// A command that was running when the agent stopped has failed, but for the one that asked
-    /// for that.
+    /// Ends the commands that were running when the agent stopped: they have failed, except the one
+    /// that asked for that.
     async fn settle_interrupted(&self) -> Result<(), StoreError> {
         for command in self.store.interrupted_commands().await? {
             let execution = if command.kind == Command::Restart.kind() {
@@ -123,17 +135,17 @@ impl Runner {
             return Ok(());
         }
         match self.store.begin_command(command_id, &message.kind, self.clock.unix()).await? {
-            Begin::New => {
+            CommandHistory::New => {
                 let execution = match parse(&message) {
                     Ok(command) => self.execute(command).await,
                     Err(error) => Execution::Rejected(error.to_string()),
                 };
                 self.finish(command_id, execution).await
             }
-            Begin::Running => Ok(()),
+            CommandHistory::Running => Ok(()),
             // The relay asks again: the first acknowledgement got lost.
-            Begin::Done(ack) => self.store.finish_command(&ack, self.clock.unix()).await,
-            Begin::Interrupted => self.finish(command_id, interrupted()).await,
+            CommandHistory::Done(ack) => self.store.finish_command(&ack, self.clock.unix()).await,
+            CommandHistory::Interrupted => self.finish(command_id, interrupted()).await,
         }
     }
 
@@ -146,11 +158,11 @@ impl Runner {
         };
         match timeout(LONGEST_EXECUTION, execution).await {
             Ok(Some(execution)) => execution,
-            Ok(None) => Execution::Failed("shutting_down: the agent is stopping".to_owned()),
-            Err(_) => Execution::Failed(format!(
-                "timed_out: `{kind}` was not done within {} s",
-                LONGEST_EXECUTION.as_secs()
-            )),
+            Ok(None) => Execution::failed(CommandReason::ShuttingDown, "the agent is stopping"),
+            Err(_) => Execution::failed(
+                CommandReason::TimedOut,
+                format_args!("`{kind}` was not done within {} s", LONGEST_EXECUTION.as_secs()),
+            ),
         }
     }
 
@@ -167,7 +179,7 @@ impl Runner {
 }
 
 fn interrupted() -> Execution {
-    Execution::Failed("interrupted: the agent restarted while it ran".to_owned())
+    Execution::failed(CommandReason::Interrupted, "the agent restarted while it ran")
 }
 
 fn parse(message: &CommandMessage) -> Result<Command, InvalidCommand> {

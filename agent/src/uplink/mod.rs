@@ -1,14 +1,15 @@
 //! MQTT to the relay: commands and signals come down; events, acknowledgements, health, presence
 //! and signals go up.
 //!
-//! `mqtt` holds the connection and only forwards, `outbox` sends what must not be lost,
-//! `commands` runs what the relay asks for, at most once. `claim` pairs the camera.
+//! `link` keeps the connection and only forwards, `drain` sends what waits in the outbox,
+//! `commands` runs what the relay asks for, at most once. `mqtt` is the client library's side of
+//! it. `claim` pairs the camera.
 
 pub mod claim;
 mod commands;
-mod inflight;
+mod drain;
+mod link;
 mod mqtt;
-mod outbox;
 
 use nightjar_shared::{configuration::Configuration, event::Health, ids::BootId, signal::Signal};
 use tokio::sync::{mpsc, watch};
@@ -18,6 +19,7 @@ pub use self::{
     commands::{CommandRequest, Execution},
     mqtt::AddressError,
 };
+use self::{drain::DrainSources, link::Link, mqtt::Broker};
 use crate::{clock::Clock, cloud::Cloud, pairing::Pairing, store::Store};
 
 /// Commands that wait for their turn. When full, a further one is dropped: it expires, and
@@ -52,20 +54,20 @@ pub fn start(
 ) -> Result<(), AddressError> {
     let (commands_in, commands_out) = mpsc::channel(WAITING_COMMANDS);
     let runner = commands::Runner::new(ends.store.clone(), ends.commands, ends.clock.clone());
-    let link = mqtt::Link::new(
-        pairing,
-        mqtt::LinkEnds {
+    let link = Link {
+        broker: Broker::new(pairing, ends.cloud.floor())?,
+        cloud: ends.cloud,
+        clock: ends.clock,
+        boot_id: ends.boot_id,
+        commands: commands_in,
+        signals: ends.signals_in,
+        sources: DrainSources {
             store: ends.store,
-            cloud: ends.cloud,
-            clock: ends.clock,
-            boot_id: ends.boot_id,
-            commands: commands_in,
-            signals_in: ends.signals_in,
-            signals_out: ends.signals_out,
+            signals: ends.signals_out,
             health: ends.health,
             configuration: ends.configuration,
         },
-    )?;
+    };
     tracker.spawn(runner.run(commands_out, cancel.clone()));
     tracker.spawn(link.run(cancel));
     Ok(())

@@ -2,6 +2,8 @@
 
 use std::{io, time::Duration};
 
+use nightjar_shared::problem::ProblemCode;
+
 use crate::{
     cloud::{CloudError, Disposition},
     store::StoreError,
@@ -13,7 +15,7 @@ const UNPAIRED_DELAY: Duration = Duration::from_mins(5);
 pub(super) const FILE_DELETED: &str = "its file was deleted from the camera's disk";
 
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum UploadFailure {
     /// The relay or the store cannot be reached or has no time: nothing else would get through
     /// either, before `at_least`.
     Away {
@@ -38,7 +40,7 @@ pub(super) enum Failure {
     Store(StoreError),
 }
 
-impl Failure {
+impl UploadFailure {
     pub(super) fn from_file(path: &str, error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::NotFound {
             return Self::FileGone { reason: FILE_DELETED };
@@ -68,19 +70,26 @@ impl Failure {
     }
 }
 
-impl From<StoreError> for Failure {
+impl From<StoreError> for UploadFailure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl From<CloudError> for Failure {
+impl From<CloudError> for UploadFailure {
     fn from(error: CloudError) -> Self {
         let cause = error.to_string();
         match (error.disposition(), error.code()) {
             // What the relay misses, a part or the clip itself, is offered again next time.
-            (_, Some("part_missing" | "manifest_mismatch" | "not_found")) => Self::Later { cause },
-            (_, Some("deleted")) => Self::Deleted,
+            (
+                _,
+                Some(
+                    ProblemCode::PartMissing
+                    | ProblemCode::ManifestMismatch
+                    | ProblemCode::NotFound,
+                ),
+            ) => Self::Later { cause },
+            (_, Some(ProblemCode::Deleted)) => Self::Deleted,
             (Disposition::Never, _) => Self::Never { cause },
             (Disposition::TryAgain, _) => {
                 Self::Away { cause, at_least: error.retry_after().unwrap_or_default() }
@@ -97,13 +106,13 @@ mod tests {
     #[test]
     fn a_part_that_cannot_be_read_or_put_now_is_tried_again() {
         let unreadable = |kind: io::ErrorKind| {
-            Failure::of_put(CloudError::File { path: "clip.mp4".into(), source: kind.into() })
+            UploadFailure::of_put(CloudError::File { path: "clip.mp4".into(), source: kind.into() })
         };
-        assert!(matches!(unreadable(io::ErrorKind::Other), Failure::Later { .. }));
-        assert!(matches!(unreadable(io::ErrorKind::NotFound), Failure::FileGone { .. }));
+        assert!(matches!(unreadable(io::ErrorKind::Other), UploadFailure::Later { .. }));
+        assert!(matches!(unreadable(io::ErrorKind::NotFound), UploadFailure::FileGone { .. }));
         let expired = CloudError::Unexplained { door: "PUT".to_owned(), status: 403 };
-        assert!(matches!(Failure::of_put(expired), Failure::Later { .. }));
+        assert!(matches!(UploadFailure::of_put(expired), UploadFailure::Later { .. }));
         let wrong_store = CloudError::Address { url: "http://store".to_owned(), reason: "http" };
-        assert!(matches!(Failure::of_put(wrong_store), Failure::Away { .. }));
+        assert!(matches!(UploadFailure::of_put(wrong_store), UploadFailure::Away { .. }));
     }
 }

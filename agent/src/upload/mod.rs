@@ -24,8 +24,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    failure::Failure,
-    queue::{Grown, Queue, Verdict},
+    failure::UploadFailure,
+    queue::{Grown, Queue, Turn},
     transfer::{Carrier, Known, Load, Outcome},
 };
 use crate::{
@@ -80,16 +80,16 @@ struct Uploader {
     /// Of clips that wait and are not being worked on.
     known: HashMap<ClipId, Known>,
     /// Ends with this task.
-    steps: JoinSet<Step>,
+    steps: JoinSet<EndedStep>,
     paused_until: Instant,
     backoff: Backoff,
 }
 
 /// A step that has ended.
-struct Step {
+struct EndedStep {
     clip: Clip,
     known: Known,
-    ended: Result<Outcome, Failure>,
+    ended: Result<Outcome, UploadFailure>,
 }
 
 impl Uploader {
@@ -146,9 +146,9 @@ impl Uploader {
             }
             let grown = self.grown(candidate.clip_id);
             match self.queue.judge(&candidate, grown, now) {
-                Verdict::Begin(load) => self.begin(candidate.clip_id, load).await?,
-                Verdict::Wait => looks_again = true,
-                Verdict::Nothing => {}
+                Turn::Begin(load) => self.begin(candidate.clip_id, load).await?,
+                Turn::Wait => looks_again = true,
+                Turn::Nothing => {}
             }
         }
         Ok(looks_again)
@@ -175,13 +175,13 @@ impl Uploader {
         let carrier = self.carrier.clone();
         self.steps.spawn(async move {
             let ended = carrier.step(&clip, load, &mut known).await;
-            Step { clip, known, ended }
+            EndedStep { clip, known, ended }
         });
         Ok(())
     }
 
-    async fn settle(&mut self, step: Result<Step, JoinError>) {
-        let Step { clip, mut known, ended } = match step {
+    async fn settle(&mut self, step: Result<EndedStep, JoinError>) {
+        let EndedStep { clip, mut known, ended } = match step {
             Ok(step) => step,
             // A panic ends the agent anyway.
             Err(error) => {
@@ -223,13 +223,13 @@ impl Uploader {
     async fn failed(
         &mut self,
         clip: &Clip,
-        failure: Failure,
+        failure: UploadFailure,
         known: &mut Known,
     ) -> Result<(), StoreError> {
         let clip_id = clip.clip_id;
         let store = &self.carrier.store;
         match failure {
-            Failure::Away { cause, at_least } => {
+            UploadFailure::Away { cause, at_least } => {
                 tracing::info!(clip.id = %clip_id, %cause, "uploads are delayed");
                 let delay = self.backoff.next_delay(chance()).max(at_least);
                 self.paused_until = Instant::now() + delay;
@@ -237,33 +237,33 @@ impl Uploader {
                 known.forget();
                 Ok(())
             }
-            Failure::Later { cause } => {
+            UploadFailure::Later { cause } => {
                 tracing::info!(clip.id = %clip_id, %cause, "a clip's upload is delayed");
                 known.forget();
                 self.queue.delay(clip_id, self.carrier.clock.monotonic(), chance());
                 store.upload_delayed(clip_id, cause).await
             }
-            Failure::Never { cause } => {
+            UploadFailure::Never { cause } => {
                 tracing::warn!(clip.id = %clip_id, %cause, "a clip will not be uploaded");
                 self.queue.give_up(clip_id);
                 store.upload_failed(clip_id, cause).await
             }
-            Failure::Deleted => {
+            UploadFailure::Deleted => {
                 tracing::info!(clip.id = %clip_id, "a clip was deleted at the relay");
                 self.queue.give_up(clip_id);
                 store.upload_done(clip_id).await
             }
             // Its file has got its final name meanwhile, or has just been deleted.
-            Failure::FileGone { .. } if clip.state == ClipState::Open => {
+            UploadFailure::FileGone { .. } if clip.state == ClipState::Open => {
                 self.queue.delay(clip_id, self.carrier.clock.monotonic(), 0.0);
                 Ok(())
             }
-            Failure::FileGone { reason } => {
+            UploadFailure::FileGone { reason } => {
                 tracing::warn!(clip.id = %clip_id, reason, "a clip cannot be uploaded");
                 self.carrier.remove_thumbnail(clip).await;
                 store.clip_gone(clip_id, reason).await
             }
-            Failure::Store(error) => Err(error),
+            UploadFailure::Store(error) => Err(error),
         }
     }
 }

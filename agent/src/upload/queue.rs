@@ -9,7 +9,7 @@ use nightjar_core::{backoff::Backoff, monotonic::MonotonicNanos};
 use nightjar_shared::{ids::ClipId, time::UnixMillis};
 
 use super::transfer::Load;
-use crate::store::{Candidate, ClipState, Held};
+use crate::store::{ClipState, Held, UploadCandidate};
 
 const SHORTEST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_mins(10);
@@ -31,7 +31,7 @@ pub(super) struct Now {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Turn {
     Begin(Load),
     /// Its time will come by itself.
     Wait,
@@ -63,28 +63,33 @@ struct Delayed {
 
 impl Queue {
     /// `grown` is there for an open clip that is being written.
-    pub(super) fn judge(&self, candidate: &Candidate, grown: Option<Grown>, now: Now) -> Verdict {
+    pub(super) fn judge(
+        &self,
+        candidate: &UploadCandidate,
+        grown: Option<Grown>,
+        now: Now,
+    ) -> Turn {
         let clip_id = candidate.clip_id;
         let is_open = candidate.state == ClipState::Open;
         if self.busy.contains(&clip_id) {
-            return Verdict::Nothing;
+            return Turn::Nothing;
         }
         if is_open && self.given_up.contains(&clip_id) {
-            return Verdict::Nothing;
+            return Turn::Nothing;
         }
         if self.delayed.get(&clip_id).is_some_and(|delayed| now.monotonic < delayed.until) {
-            return Verdict::Wait;
+            return Turn::Wait;
         }
         if candidate.picture_waits {
-            return Verdict::Begin(Load::Picture);
+            return Turn::Begin(Load::Picture);
         }
         let age = now.unix.since(candidate.started_at);
         match grown {
-            Some(Grown { has_more: false, .. }) => Verdict::Nothing,
-            Some(grown) if !candidate.has_picture && grown.age < PICTURE_PATIENCE => Verdict::Wait,
-            None if is_open => Verdict::Nothing,
-            _ if now.quiet && !is_open && age > FRESH => Verdict::Wait,
-            _ => Verdict::Begin(Load::Footage),
+            Some(Grown { has_more: false, .. }) => Turn::Nothing,
+            Some(grown) if !candidate.has_picture && grown.age < PICTURE_PATIENCE => Turn::Wait,
+            None if is_open => Turn::Nothing,
+            _ if now.quiet && !is_open && age > FRESH => Turn::Wait,
+            _ => Turn::Begin(Load::Footage),
         }
     }
 
@@ -140,8 +145,8 @@ mod tests {
     const NOW: Now =
         Now { monotonic: MonotonicNanos(1_000_000_000_000), unix: UnixMillis(0), quiet: false };
 
-    fn candidate(state: ClipState) -> Candidate {
-        Candidate {
+    fn candidate(state: ClipState) -> UploadCandidate {
+        UploadCandidate {
             clip_id: ClipId::generate(),
             state,
             started_at: UnixMillis(0),
@@ -157,26 +162,20 @@ mod tests {
     #[test]
     fn a_picture_goes_before_the_footage_of_its_clip() {
         let queue = Queue::default();
-        let open = Candidate { has_picture: false, ..candidate(ClipState::Open) };
-        assert_eq!(queue.judge(&open, Some(grown(100, true)), NOW), Verdict::Wait);
-        assert_eq!(
-            queue.judge(&open, Some(grown(1_500, true)), NOW),
-            Verdict::Begin(Load::Footage)
-        );
-        let open = Candidate { has_picture: true, picture_waits: true, ..open };
-        assert_eq!(queue.judge(&open, Some(grown(200, true)), NOW), Verdict::Begin(Load::Picture));
+        let open = UploadCandidate { has_picture: false, ..candidate(ClipState::Open) };
+        assert_eq!(queue.judge(&open, Some(grown(100, true)), NOW), Turn::Wait);
+        assert_eq!(queue.judge(&open, Some(grown(1_500, true)), NOW), Turn::Begin(Load::Footage));
+        let open = UploadCandidate { has_picture: true, picture_waits: true, ..open };
+        assert_eq!(queue.judge(&open, Some(grown(200, true)), NOW), Turn::Begin(Load::Picture));
     }
 
     #[test]
     fn an_open_clip_waits_for_its_next_segment() {
         let queue = Queue::default();
         let open = candidate(ClipState::Open);
-        assert_eq!(queue.judge(&open, Some(grown(9_000, false)), NOW), Verdict::Nothing);
-        assert_eq!(queue.judge(&open, None, NOW), Verdict::Nothing, "of an earlier run");
-        assert_eq!(
-            queue.judge(&open, Some(grown(9_000, true)), NOW),
-            Verdict::Begin(Load::Footage)
-        );
+        assert_eq!(queue.judge(&open, Some(grown(9_000, false)), NOW), Turn::Nothing);
+        assert_eq!(queue.judge(&open, None, NOW), Turn::Nothing, "of an earlier run");
+        assert_eq!(queue.judge(&open, Some(grown(9_000, true)), NOW), Turn::Begin(Load::Footage));
     }
 
     #[test]
@@ -185,23 +184,23 @@ mod tests {
         let later = UnixMillis(11 * 60_000);
         let quiet = Now { quiet: true, unix: later, ..NOW };
         let old = candidate(ClipState::Closed);
-        assert_eq!(queue.judge(&old, None, quiet), Verdict::Wait);
+        assert_eq!(queue.judge(&old, None, quiet), Turn::Wait);
         assert_eq!(
             queue.judge(&old, None, Now { quiet: false, ..quiet }),
-            Verdict::Begin(Load::Footage)
+            Turn::Begin(Load::Footage)
         );
         let fresh =
-            Candidate { started_at: UnixMillis(5 * 60_000), ..candidate(ClipState::Closed) };
-        assert_eq!(queue.judge(&fresh, None, quiet), Verdict::Begin(Load::Footage));
+            UploadCandidate { started_at: UnixMillis(5 * 60_000), ..candidate(ClipState::Closed) };
+        assert_eq!(queue.judge(&fresh, None, quiet), Turn::Begin(Load::Footage));
         let open = candidate(ClipState::Open);
         assert_eq!(
             queue.judge(&open, Some(grown(3_600_000, true)), quiet),
-            Verdict::Begin(Load::Footage)
+            Turn::Begin(Load::Footage)
         );
-        let pictured = Candidate { picture_waits: true, ..old };
-        assert_eq!(queue.judge(&pictured, None, quiet), Verdict::Begin(Load::Picture));
+        let pictured = UploadCandidate { picture_waits: true, ..old };
+        assert_eq!(queue.judge(&pictured, None, quiet), Turn::Begin(Load::Picture));
         let gone = candidate(ClipState::Gone);
-        assert_eq!(queue.judge(&gone, None, NOW), Verdict::Begin(Load::Footage));
+        assert_eq!(queue.judge(&gone, None, NOW), Turn::Begin(Load::Footage));
     }
 
     #[test]
@@ -209,7 +208,7 @@ mod tests {
         let mut queue = Queue::default();
         let clip = candidate(ClipState::Closed);
         queue.began(clip.clip_id);
-        assert_eq!(queue.judge(&clip, None, NOW), Verdict::Nothing);
+        assert_eq!(queue.judge(&clip, None, NOW), Turn::Nothing);
         queue.ended(clip.clip_id);
         let mut last = Duration::ZERO;
         for _ in 0..5 {
@@ -217,10 +216,10 @@ mod tests {
             let until = queue.delayed[&clip.clip_id].until.since(NOW.monotonic);
             assert!(until > last);
             last = until;
-            assert_eq!(queue.judge(&clip, None, NOW), Verdict::Wait);
+            assert_eq!(queue.judge(&clip, None, NOW), Turn::Wait);
         }
         let later = Now { monotonic: NOW.monotonic.plus(last), ..NOW };
-        assert_eq!(queue.judge(&clip, None, later), Verdict::Begin(Load::Footage));
+        assert_eq!(queue.judge(&clip, None, later), Turn::Begin(Load::Footage));
     }
 
     #[test]
@@ -247,8 +246,8 @@ mod tests {
         let mut queue = Queue::default();
         let mut clip = candidate(ClipState::Open);
         queue.give_up(clip.clip_id);
-        assert_eq!(queue.judge(&clip, Some(grown(5_000, true)), NOW), Verdict::Nothing);
+        assert_eq!(queue.judge(&clip, Some(grown(5_000, true)), NOW), Turn::Nothing);
         clip.state = ClipState::Closed;
-        assert_eq!(queue.judge(&clip, None, NOW), Verdict::Begin(Load::Footage));
+        assert_eq!(queue.judge(&clip, None, NOW), Turn::Begin(Load::Footage));
     }
 }

@@ -16,7 +16,7 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 use super::{
     digest::sha256_of,
-    failure::{FILE_DELETED, Failure},
+    failure::{FILE_DELETED, UploadFailure},
     parts::{self, Cut, Stretch},
 };
 use crate::{
@@ -96,7 +96,7 @@ impl Carrier {
         clip: &Clip,
         load: Load,
         known: &mut Known,
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<Outcome, UploadFailure> {
         self.announce(clip, known).await?;
         if clip.state == ClipState::Gone {
             let reason = clip.gone_reason.clone().unwrap_or_default();
@@ -119,7 +119,7 @@ impl Carrier {
             return Ok(Outcome::GoOn);
         }
         if known.verified.is_empty() {
-            return Err(Failure::FileGone { reason: FILE_DELETED });
+            return Err(UploadFailure::FileGone { reason: FILE_DELETED });
         }
         // The clock may have been set during this step.
         let Some(clip) = self.store.clip(clip.clip_id).await? else { return Ok(Outcome::GoOn) };
@@ -128,7 +128,7 @@ impl Carrier {
         Ok(Outcome::Done)
     }
 
-    async fn announce(&self, clip: &Clip, known: &mut Known) -> Result<(), Failure> {
+    async fn announce(&self, clip: &Clip, known: &mut Known) -> Result<(), UploadFailure> {
         let recording = clip.state == ClipState::Open;
         if known.announced == Some((recording, clip.started_at)) {
             return Ok(());
@@ -153,11 +153,11 @@ impl Carrier {
         clip_id: ClipId,
         picture: &Stretch,
         known: &mut Known,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), UploadFailure> {
         if !known.has(picture.index) {
             match self.bring(clip_id, &[picture], known).await {
-                Err(Failure::FileGone { .. }) if picture.kind == PartKind::Thumbnail => {
-                    self.store.forget_part(clip_id, picture.index).await?;
+                Err(UploadFailure::FileGone { .. }) if picture.kind == PartKind::Thumbnail => {
+                    self.store.drop_part(clip_id, picture.index).await?;
                     return Ok(());
                 }
                 brought => brought?,
@@ -179,7 +179,7 @@ impl Carrier {
     }
 
     /// The parts of the clip's footage that are on disk for good.
-    async fn footage(&self, clip: &Clip, known: &mut Known) -> Result<Vec<Stretch>, Failure> {
+    async fn footage(&self, clip: &Clip, known: &mut Known) -> Result<Vec<Stretch>, UploadFailure> {
         if clip.state == ClipState::Open {
             let growth = self.store.growth(clip.clip_id);
             return Ok(growth.as_ref().map(parts::grown).unwrap_or_default());
@@ -193,7 +193,7 @@ impl Carrier {
                 let path = self.recordings.join(&file.path);
                 let looked = spawn_blocking(move || parts::cut(&path)).await;
                 let looked = looked.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
-                let cut = looked.map_err(|error| Failure::from_file(&file.path, &error))?;
+                let cut = looked.map_err(|error| UploadFailure::from_file(&file.path, &error))?;
                 let cut = cut.map(Arc::new);
                 known.cut = Looked::Found(cut.clone());
                 cut
@@ -208,7 +208,7 @@ impl Carrier {
         clip_id: ClipId,
         parts: &[&Stretch],
         known: &mut Known,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, UploadFailure> {
         let deadline = Instant::now() + LONGEST_STEP;
         for batch in parts.chunks(PARTS_AT_ONCE) {
             if Instant::now() >= deadline {
@@ -223,7 +223,7 @@ impl Carrier {
             let mut put = Ok(());
             for (part, request) in batch.iter().zip(&requests) {
                 let upload = uploads.iter().find(|upload| upload.index == part.index);
-                let upload = upload.ok_or_else(|| Failure::no_place(part.index))?;
+                let upload = upload.ok_or_else(|| UploadFailure::no_place(part.index))?;
                 if upload.stored {
                     known.verified.insert(part.index, request.clone());
                     continue;
@@ -244,13 +244,13 @@ impl Carrier {
         Ok(parts.iter().all(|part| known.has(part.index)))
     }
 
-    async fn measured(&self, part: &Stretch) -> Result<PartRequest, Failure> {
+    async fn measured(&self, part: &Stretch) -> Result<PartRequest, UploadFailure> {
         let path = self.recordings.join(&part.path);
         let (offset, length) = (part.offset, part.length);
         let read = spawn_blocking(move || sha256_of(&path, offset, length)).await;
         let sha256 = read
             .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
-            .map_err(|error| Failure::from_file(&part.path, &error))?;
+            .map_err(|error| UploadFailure::from_file(&part.path, &error))?;
         Ok(PartRequest {
             index: part.index,
             kind: part.kind,
@@ -261,11 +261,11 @@ impl Carrier {
         })
     }
 
-    async fn put(&self, part: &Stretch, upload: &PartUpload) -> Result<(), Failure> {
+    async fn put(&self, part: &Stretch, upload: &PartUpload) -> Result<(), UploadFailure> {
         let path = self.recordings.join(&part.path);
         let stretch = (part.offset, part.length);
         let sent = self.cloud.put_part(upload, &path, stretch, &self.pace).await;
-        sent.map_err(Failure::of_put)
+        sent.map_err(UploadFailure::of_put)
     }
 
     /// Only what the relay itself has seen in the store counts as uploaded.
@@ -274,7 +274,7 @@ impl Carrier {
         clip_id: ClipId,
         sent: &[&PartRequest],
         known: &mut Known,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), UploadFailure> {
         if sent.is_empty() {
             return Ok(());
         }
@@ -286,12 +286,12 @@ impl Carrier {
             }
         }
         match answer.missing.first() {
-            Some(index) => Err(Failure::not_there(*index)),
+            Some(index) => Err(UploadFailure::not_there(*index)),
             None => Ok(()),
         }
     }
 
-    async fn complete(&self, clip: &Clip, known: &mut Known) -> Result<(), Failure> {
+    async fn complete(&self, clip: &Clip, known: &mut Known) -> Result<(), UploadFailure> {
         let manifest = manifest(known.verified.values().map(|part| ManifestPart {
             index: part.index,
             kind: part.kind,

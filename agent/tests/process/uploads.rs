@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, env, fs, time::Duration};
 
-use nightjar_agent::store::{INDEX_FILE, Store};
+use nightjar_agent::store::{ClipState, Held, INDEX_FILE, Store};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -28,6 +28,12 @@ const SOAK: &str = "NIGHTJAR_SOAK";
 fn are_ready(left: &[Left], clips: &[serde_json::Value]) -> Option<()> {
     let ready = ready(clips);
     left.iter().all(|clip| ready.contains(&clip.clip_id)).then_some(())
+}
+
+/// Whether the camera has brought the relay everything that it has closed.
+async fn nothing_waits(store: &Store) -> bool {
+    let waiting = store.upload_candidates(CLIPS, Held::default()).await.unwrap();
+    waiting.iter().all(|clip| clip.state == ClipState::Open)
 }
 
 fn ready(clips: &[serde_json::Value]) -> HashSet<String> {
@@ -56,10 +62,7 @@ async fn a_clip_that_is_deleted_while_its_camera_is_away_does_not_come_back_with
     fs::write(home.path("agent.toml"), config(0)).unwrap();
     let _agent = home.run();
     let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
-    until("nothing that waits", async || {
-        store.next_upload().await.unwrap().is_none().then_some(())
-    })
-    .await;
+    until("nothing that waits", async || nothing_waits(&store).await.then_some(())).await;
     let clips = relay.clips(&camera).await;
     assert!(clips.iter().all(|clip| clip["clip_id"] != begun.as_str()), "{clips:?}");
     let kept = store.clip(begun.parse().unwrap()).await.unwrap();
@@ -149,10 +152,7 @@ async fn kill_while_uploading(seed: u64) {
     let _agent = home.run();
     until("all clips at the relay", async || are_ready(&left, &relay.clips(&camera).await)).await;
     let store = Store::open(&home.data_dir().join(INDEX_FILE)).unwrap();
-    until("the camera to know it", async || {
-        store.next_upload().await.unwrap().is_none().then_some(())
-    })
-    .await;
+    until("the camera to know it", async || nothing_waits(&store).await.then_some(())).await;
     let listed = relay.clips(&camera).await;
     for Left { clip_id, content } in left {
         let same = listed.iter().filter(|clip| clip["clip_id"] == clip_id.as_str());

@@ -8,13 +8,13 @@ use nightjar_agent::{
     encode::Media,
     motion_change::MotionChange,
     record::{self, Recorder, fsck, recordings_dir},
-    store::{Clip, ClipState, OutboxKind, Store},
+    store::{Clip, ClipState, Held, OutboxKind, Store},
 };
 use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
     api::PartKind,
     event::{BoundingBox, EventMessage, EventState},
-    ids::EventId,
+    ids::{ClipId, EventId},
 };
 use tempfile::TempDir;
 use tokio::{sync::broadcast, time::timeout};
@@ -156,6 +156,12 @@ pub(crate) fn video(clip: &Clip) -> &str {
     let part = clip.parts.iter().find(|part| part.kind == PartKind::File).unwrap();
     assert_eq!((part.index, part.content_type.as_str()), (0, "video/mp4"));
     &part.path
+}
+
+/// Returns the clip that is to be uploaded next.
+pub(crate) async fn waiting_upload(store: &Store) -> Option<ClipId> {
+    let waiting = store.upload_candidates(1, Held::default()).await.unwrap();
+    waiting.first().map(|clip| clip.clip_id)
 }
 
 /// Waits until something is the case.

@@ -17,7 +17,7 @@ use nightjar_shared::{
 use tokio::time::timeout;
 
 use crate::{
-    camera::{Camera, PATIENCE, config, until, video},
+    camera::{Camera, PATIENCE, config, until, video, waiting_upload},
     footage,
 };
 
@@ -60,7 +60,7 @@ async fn an_event_becomes_a_clip_with_pre_roll_post_roll_and_thumbnail() {
     assert_eq!(messages[0].boxes.len(), 1);
     assert_eq!(messages[1].reason.as_deref(), Some("still"));
     assert!(messages.iter().all(|message| message.event_id == event_id));
-    assert_eq!(camera.store.next_upload().await.unwrap().unwrap().clip_id, clip.clip_id);
+    assert_eq!(waiting_upload(&camera.store).await, Some(clip.clip_id));
     camera.assert_in_order().await;
 }
 
@@ -178,8 +178,9 @@ async fn a_snapshot_is_a_clip_of_one_picture() {
     let camera = Camera::start(config()).await;
     camera.footage(Duration::from_millis(200)).await;
     let clip_id = camera.recorder.snapshot_clip().await.unwrap();
-    let clip = camera.store.next_upload().await.unwrap().unwrap();
-    assert_eq!((clip.clip_id, clip.kind), (clip_id, ClipKind::Snapshot));
+    assert_eq!(waiting_upload(&camera.store).await, Some(clip_id));
+    let clip = camera.store.clip(clip_id).await.unwrap().unwrap();
+    assert_eq!(clip.kind, ClipKind::Snapshot);
     let part = &clip.parts[0];
     assert_eq!((part.kind, part.content_type.as_str()), (PartKind::Snapshot, "image/jpeg"));
     let jpeg = fs::read(camera.recordings().join(&part.path)).unwrap();

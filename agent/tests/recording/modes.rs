@@ -15,7 +15,7 @@ use nightjar_shared::{
 };
 
 use crate::{
-    camera::{Camera, config, until, video},
+    camera::{Camera, config, until, video, waiting_upload},
     footage,
 };
 
@@ -57,7 +57,7 @@ async fn continuous_footage_stays_on_the_camera_and_motion_is_told_without_a_cli
     let recordings = recordings_dir(directory.path());
     let probe = footage::probe(&recordings.join(video(&clips[0])));
     assert!(probe.starts_with_key_frame && probe.duration_s > 2.5, "{probe:?}");
-    assert!(store.next_upload().await.unwrap().is_none(), "it is not for the relay");
+    assert_eq!(waiting_upload(&store).await, None, "it is not for the relay");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +86,7 @@ async fn continuous_footage_and_clips_of_events_cover_the_time_without_a_gap() {
     for clip in &clips {
         assert!(footage::probe(&recordings.join(video(clip))).starts_with_key_frame);
     }
-    assert_eq!(store.next_upload().await.unwrap().unwrap().clip_id, clip.clip_id);
+    assert_eq!(waiting_upload(&store).await, Some(clip.clip_id));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The worker's connections: what the agent wants of them, and what they tell.
+//! The worker's connections: carries out what the agent orders, and reports what happens to them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -7,23 +7,23 @@ use nightjar_core::{
     picture::{EncodedFrame, Layer},
     rtp::layers::Bounds,
 };
-use nightjar_shared::{ids::SessionId, sdp::Offer, signal::IceServer};
+use nightjar_shared::{
+    ids::SessionId, sdp::Offer, session::SessionEndReason, signal::IceServer,
+};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::{
     connection::{Connection, Viewer, open},
-    spare::Ahead,
+    quality::Quality,
+    spares::Spares,
 };
 use crate::{
     clock::monotonic_now,
-    live::{
-        quality::Quality,
-        wire::{Control, EndReason, Report, Sdp, Statistics},
-    },
+    live::wire::{Sdp, WorkerOrder, WorkerReport, WorkerStatistics},
     webrtc::{
         measure::Sample,
-        peer::{OnEvent, Peer, PeerError, PeerEvent, SharedFrame, Spare},
+        peer::{OnEvent, Peer, PeerError, PeerEvent, SharedFrame},
     },
 };
 
@@ -35,19 +35,18 @@ const TICKS_PER_REPORT: u32 = 4;
 /// How often each viewer's connection is measured.
 const TICKS_PER_MEASUREMENT: u32 = 8;
 
-/// A newcomer starts with the key frame of the moment if that is no older than this: for an
+/// A new viewer starts with the key frame of the moment if that is no older than this: for an
 /// older one it asks for its own.
 const FRESH: Duration = Duration::from_millis(300);
 
 /// What happens to the viewers' connections.
-pub(super) enum Event {
+pub(super) enum ConnectionEvent {
     Offered(SessionId, Result<(Peer, String), PeerError>),
     Accepted(SessionId, Result<(), PeerError>),
     Answered(SessionId, Result<(Peer, String), PeerError>),
     Restarted(SessionId, Result<String, PeerError>),
     Measured(SessionId, Sample),
     Peer(SessionId, PeerEvent),
-    Prepared(anyhow::Result<Spare>),
 }
 
 /// All connections of this worker.
@@ -56,42 +55,44 @@ pub(super) struct Viewers {
     /// The newest key frame of the main layer and what followed it, as long as it is fresh.
     recent: Vec<SharedFrame>,
     recent_since: MonotonicNanos,
-    pub(super) ahead: Ahead,
-    pub(super) events: mpsc::Sender<Event>,
-    reports: mpsc::Sender<Report>,
+    spares: Spares,
+    events: mpsc::Sender<ConnectionEvent>,
+    reports: mpsc::Sender<WorkerReport>,
     quality: Quality,
-    statistics: Statistics,
+    statistics: WorkerStatistics,
     ticks: u32,
-    pub(super) tracker: TaskTracker,
+    tracker: TaskTracker,
 }
 
 impl Viewers {
     pub(super) fn new(
-        events: mpsc::Sender<Event>,
-        reports: mpsc::Sender<Report>,
+        events: mpsc::Sender<ConnectionEvent>,
+        reports: mpsc::Sender<WorkerReport>,
         tracker: TaskTracker,
     ) -> Self {
         Self {
             by_session: HashMap::new(),
             recent: Vec::new(),
             recent_since: MonotonicNanos::default(),
-            ahead: Ahead::Missing,
+            spares: Spares::new(tracker.clone()),
             events,
             reports,
             quality: Quality::new(Bounds::default()),
-            statistics: Statistics::default(),
+            statistics: WorkerStatistics::default(),
             ticks: 0,
             tracker,
         }
     }
 
-    pub(super) fn report(&self, report: Report) {
+    /// Sends the agent a report. When the queue is full it is lost.
+    pub(super) fn send_report(&self, report: WorkerReport) {
         if self.reports.try_send(report).is_err() {
             tracing::warn!("a report to the agent is dropped: the queue is full");
         }
     }
 
-    pub(super) fn frame(&mut self, layer: Layer, frame: EncodedFrame) {
+    /// Sends a frame to the viewers of its layer.
+    pub(super) fn on_frame(&mut self, layer: Layer, frame: EncodedFrame) {
         self.statistics.frames_received += 1;
         let frame = SharedFrame::from(frame);
         for peer in open(&mut self.by_session) {
@@ -109,14 +110,14 @@ impl Viewers {
     /// Gives each viewer its layer, and tells the agent what they all need.
     fn adapt(&mut self, now: MonotonicNanos) {
         for layer in self.quality.assign(open(&mut self.by_session), now) {
-            self.report(Report::KeyFrameWanted { layer });
+            self.send_report(WorkerReport::KeyFrameWanted { layer });
         }
         if let Some(wishes) = self.quality.news(now) {
-            self.report(Report::Wishes(wishes));
+            self.send_report(WorkerReport::Wishes(wishes));
         }
     }
 
-    /// Keeps the frames that a newcomer can begin with.
+    /// Keeps the frames that a new viewer can begin with.
     fn remember(&mut self, frame: SharedFrame) {
         if frame.is_key_frame() {
             self.recent.clear();
@@ -129,19 +130,20 @@ impl Viewers {
         }
     }
 
-    pub(super) fn control(&mut self, control: Control) {
-        match control {
-            Control::Offer { session_id, sdp, ice_servers, trickle } => {
-                self.offer(session_id, &sdp, ice_servers, trickle);
+    /// Carries out an order of the agent.
+    pub(super) fn on_order(&mut self, order: WorkerOrder) {
+        match order {
+            WorkerOrder::Offer { session_id, sdp, ice_servers, trickle } => {
+                self.answer(session_id, &sdp, ice_servers, trickle);
             }
-            Control::Publish { session_id, ice_servers, complete } => {
+            WorkerOrder::Publish { session_id, ice_servers, complete } => {
                 self.publish(session_id, ice_servers, complete);
             }
-            Control::Accept { session_id, sdp, ice_servers } => {
+            WorkerOrder::Accept { session_id, sdp, ice_servers } => {
                 self.accept(session_id, sdp, &ice_servers);
             }
-            Control::Restart { session_id, fragment } => self.restart(session_id, &fragment),
-            Control::Candidate { session_id, candidate, sdp_mid } => {
+            WorkerOrder::Restart { session_id, fragment } => self.restart(session_id, &fragment),
+            WorkerOrder::Candidate { session_id, candidate, sdp_mid } => {
                 match self.by_session.get_mut(&session_id).map(|viewer| &mut viewer.connection) {
                     Some(Connection::Open(peer)) => {
                         peer.add_candidate(&candidate, sdp_mid.as_deref());
@@ -152,12 +154,12 @@ impl Viewers {
                     Some(Connection::Negotiating(_)) | None => {}
                 }
             }
-            Control::Close { session_id } => self.close(session_id),
-            Control::Bounds(bounds) => self.quality.set_bounds(bounds),
+            WorkerOrder::Close { session_id } => self.close(session_id),
+            WorkerOrder::Bounds(bounds) => self.quality.set_bounds(bounds),
         }
     }
 
-    fn offer(
+    fn answer(
         &mut self,
         session_id: SessionId,
         sdp: &Sdp,
@@ -167,12 +169,14 @@ impl Viewers {
         let (events, on_event) = self.begin(session_id);
         let offer = match Offer::parse(&sdp.0) {
             Ok(offer) => offer,
-            Err(error) => return self.event(Event::Answered(session_id, Err(error.into()))),
+            Err(error) => {
+                return self.on_event(ConnectionEvent::Answered(session_id, Err(error.into())));
+            }
         };
-        let spare = self.ahead.take();
+        let spare = self.spares.take();
         self.tracker.spawn(async move {
             let answer = Peer::answer(spare, offer, &ice_servers, trickle, on_event).await;
-            let _ = events.send(Event::Answered(session_id, answer)).await;
+            let _ = events.send(ConnectionEvent::Answered(session_id, answer)).await;
         });
     }
 
@@ -180,16 +184,16 @@ impl Viewers {
         let (events, on_event) = self.begin(session_id);
         self.tracker.spawn(async move {
             let offer = Peer::offer(&ice_servers, complete, on_event).await;
-            let _ = events.send(Event::Offered(session_id, offer)).await;
+            let _ = events.send(ConnectionEvent::Offered(session_id, offer)).await;
         });
     }
 
-    /// Makes room for a connection; gives where its events go.
-    fn begin(&mut self, session_id: SessionId) -> (mpsc::Sender<Event>, OnEvent) {
+    /// Makes room for a connection and returns where its events go.
+    fn begin(&mut self, session_id: SessionId) -> (mpsc::Sender<ConnectionEvent>, OnEvent) {
         self.by_session.insert(session_id, Viewer::new());
         let peer_events = self.events.clone();
         let on_event: OnEvent = Arc::new(move |event| {
-            let _ = peer_events.try_send(Event::Peer(session_id, event));
+            let _ = peer_events.try_send(ConnectionEvent::Peer(session_id, event));
         });
         (self.events.clone(), on_event)
     }
@@ -200,7 +204,7 @@ impl Viewers {
         let accepted = peer.accept(sdp.0, ice_servers);
         let events = self.events.clone();
         self.tracker.spawn(async move {
-            let _ = events.send(Event::Accepted(session_id, accepted.await)).await;
+            let _ = events.send(ConnectionEvent::Accepted(session_id, accepted.await)).await;
         });
     }
 
@@ -211,78 +215,80 @@ impl Viewers {
         let restarted = match peer.restart(&fragment.0) {
             Ok(restarted) => restarted,
             Err(error) => {
-                tracing::info!(%session_id, %error, "ICE does not begin anew");
+                tracing::info!(%session_id, %error, "ICE cannot be restarted");
                 return;
             }
         };
         self.tracker.spawn(async move {
-            let _ = events.send(Event::Restarted(session_id, restarted.await)).await;
+            let _ = events.send(ConnectionEvent::Restarted(session_id, restarted.await)).await;
         });
     }
 
-    pub(super) fn event(&mut self, event: Event) {
+    /// Takes note of what happened to a connection.
+    pub(super) fn on_event(&mut self, event: ConnectionEvent) {
         match event {
-            Event::Answered(session_id, Ok((peer, sdp))) => {
-                let answer = Report::Answer { session_id, sdp: Sdp(sdp) };
+            ConnectionEvent::Answered(session_id, Ok((peer, sdp))) => {
+                let answer = WorkerReport::Answer { session_id, sdp: Sdp(sdp) };
                 self.opened(session_id, peer, answer);
             }
-            Event::Offered(session_id, Ok((peer, sdp))) => {
-                let offer = Report::Offer { session_id, sdp: Sdp(sdp) };
+            ConnectionEvent::Offered(session_id, Ok((peer, sdp))) => {
+                let offer = WorkerReport::Offer { session_id, sdp: Sdp(sdp) };
                 self.opened(session_id, peer, offer);
             }
-            Event::Accepted(_, Ok(())) => {}
-            Event::Answered(session_id, Err(error))
-            | Event::Offered(session_id, Err(error))
-            | Event::Accepted(session_id, Err(error)) => {
+            ConnectionEvent::Accepted(_, Ok(())) => {}
+            ConnectionEvent::Answered(session_id, Err(error))
+            | ConnectionEvent::Offered(session_id, Err(error))
+            | ConnectionEvent::Accepted(session_id, Err(error)) => {
                 tracing::info!(%session_id, %error, "offer and answer do not come together");
                 let reason = match error {
-                    PeerError::InvalidOffer(_) | PeerError::Refused(_) => EndReason::InvalidOffer,
-                    PeerError::Engine(_) => EndReason::Failed,
+                    PeerError::InvalidOffer(_) | PeerError::Refused(_) => {
+                        SessionEndReason::InvalidOffer
+                    }
+                    PeerError::Engine(_) => SessionEndReason::Failed,
                 };
                 self.end(session_id, reason);
             }
-            Event::Restarted(session_id, Ok(sdp)) => {
+            ConnectionEvent::Restarted(session_id, Ok(sdp)) => {
                 let viewer = self.by_session.get(&session_id);
                 let layer = viewer.and_then(Viewer::layer).unwrap_or_default();
-                self.report(Report::Answer { session_id, sdp: Sdp(sdp) });
-                self.report(Report::KeyFrameWanted { layer });
+                self.send_report(WorkerReport::Answer { session_id, sdp: Sdp(sdp) });
+                self.send_report(WorkerReport::KeyFrameWanted { layer });
             }
-            Event::Restarted(session_id, Err(error)) => {
-                tracing::info!(%session_id, %error, "ICE does not begin anew");
-                self.end(session_id, EndReason::Failed);
+            ConnectionEvent::Restarted(session_id, Err(error)) => {
+                tracing::info!(%session_id, %error, "ICE cannot be restarted");
+                self.end(session_id, SessionEndReason::Failed);
             }
-            Event::Measured(session_id, sample) => {
+            ConnectionEvent::Measured(session_id, sample) => {
                 if let Some(viewer) = self.by_session.get_mut(&session_id) {
                     let statistics = viewer.meter.statistics(sample, monotonic_now());
-                    self.report(Report::Measured { session_id, statistics });
+                    self.send_report(WorkerReport::Measured { session_id, statistics });
                 }
             }
-            Event::Peer(session_id, PeerEvent::Connected) => {
+            ConnectionEvent::Peer(session_id, PeerEvent::Connected) => {
                 if let Some(viewer) = self.by_session.get_mut(&session_id) {
                     viewer.connected = true;
                 }
-                self.report(Report::Streaming { session_id });
+                self.send_report(WorkerReport::Streaming { session_id });
             }
-            Event::Peer(session_id, PeerEvent::KeyFrameWanted) => {
+            ConnectionEvent::Peer(session_id, PeerEvent::KeyFrameWanted) => {
                 let viewer = self.by_session.get(&session_id);
                 let layer = viewer.and_then(Viewer::layer).unwrap_or_default();
-                self.report(Report::KeyFrameWanted { layer });
+                self.send_report(WorkerReport::KeyFrameWanted { layer });
             }
-            Event::Peer(session_id, PeerEvent::Candidate(section, candidate)) => {
+            ConnectionEvent::Peer(session_id, PeerEvent::Candidate(section, candidate)) => {
                 self.found_candidate(session_id, section, candidate);
             }
-            Event::Peer(session_id, PeerEvent::NotAuthentic) => {
+            ConnectionEvent::Peer(session_id, PeerEvent::NotAuthentic) => {
                 tracing::warn!(%session_id, "the other end is not who its description names");
-                self.end(session_id, EndReason::NotAuthentic);
+                self.end(session_id, SessionEndReason::NotAuthentic);
             }
-            Event::Peer(session_id, PeerEvent::Ended) => {
-                self.end(session_id, EndReason::ViewerGone);
+            ConnectionEvent::Peer(session_id, PeerEvent::Ended) => {
+                self.end(session_id, SessionEndReason::ViewerGone);
             }
-            Event::Prepared(made) => self.prepared(made),
         }
     }
 
-    fn opened(&mut self, session_id: SessionId, mut peer: Peer, description: Report) {
+    fn opened(&mut self, session_id: SessionId, mut peer: Peer, description: WorkerReport) {
         let Some(viewer) = self.by_session.get_mut(&session_id) else {
             // Closed in the meantime.
             self.tracker.spawn(peer.close());
@@ -298,9 +304,9 @@ impl Viewers {
             started |= peer.send(Layer::Main, frame);
         }
         viewer.connection = Connection::Open(Box::new(peer));
-        self.report(description);
+        self.send_report(description);
         if !started {
-            self.report(Report::KeyFrameWanted { layer: Layer::Main });
+            self.send_report(WorkerReport::KeyFrameWanted { layer: Layer::Main });
         }
     }
 
@@ -312,7 +318,7 @@ impl Viewers {
             Some(Connection::Negotiating(_)) => None,
             None => return,
         };
-        self.report(Report::Candidate { session_id, candidate, sdp_mid });
+        self.send_report(WorkerReport::Candidate { session_id, candidate, sdp_mid });
     }
 
     fn measure(&self) {
@@ -324,16 +330,16 @@ impl Viewers {
             let (session_id, events, sample) = (*session_id, self.events.clone(), peer.measure());
             self.tracker.spawn(async move {
                 if let Some(sample) = sample.await {
-                    let _ = events.try_send(Event::Measured(session_id, sample));
+                    let _ = events.try_send(ConnectionEvent::Measured(session_id, sample));
                 }
             });
         }
     }
 
-    fn end(&mut self, session_id: SessionId, reason: EndReason) {
+    fn end(&mut self, session_id: SessionId, reason: SessionEndReason) {
         if self.by_session.contains_key(&session_id) {
             self.close(session_id);
-            self.report(Report::Ended { session_id, reason });
+            self.send_report(WorkerReport::Ended { session_id, reason });
         }
     }
 
@@ -344,7 +350,8 @@ impl Viewers {
         }
     }
 
-    pub(super) fn tick(&mut self, now: MonotonicNanos) {
+    /// Ends who is silent, and does what is due from time to time.
+    pub(super) fn on_tick(&mut self, now: MonotonicNanos) {
         let gone: Vec<SessionId> = self
             .by_session
             .iter()
@@ -352,17 +359,17 @@ impl Viewers {
             .map(|(session_id, _)| *session_id)
             .collect();
         for session_id in gone {
-            self.end(session_id, EndReason::ViewerGone);
+            self.end(session_id, SessionEndReason::ViewerGone);
         }
         self.adapt(now);
-        self.prepare();
+        self.spares.prepare();
         self.ticks = self.ticks.wrapping_add(1);
         if self.ticks.is_multiple_of(TICKS_PER_MEASUREMENT) {
             self.measure();
         }
         if self.ticks.is_multiple_of(TICKS_PER_REPORT) {
             self.statistics.viewers = u32::try_from(self.by_session.len()).unwrap_or(u32::MAX);
-            self.report(Report::Statistics(self.statistics));
+            self.send_report(WorkerReport::Statistics(self.statistics));
         }
     }
 }

@@ -1,43 +1,46 @@
 //! The way into the MQTT client.
 
-use std::sync::{Arc, Mutex};
-
 use nightjar_shared::{
     ids::CameraId,
     topic::{Channel, Topic, down_filter},
 };
 use rumqttc::v5::{AsyncClient, mqttbytes::QoS};
 
-use super::LinkError;
-use crate::{
-    lock::lock,
-    uplink::inflight::{InFlight, Publication},
+use super::{
+    error::LinkError,
+    in_flight::{InFlight, PacketKind},
 };
+
+/// The largest message either way; a session description has at most half of it.
+pub(in crate::uplink) const MAX_PACKET_BYTES: u32 = 64 * 1024;
 
 /// Hands publications to the client and remembers their order.
 pub(in crate::uplink) struct Publisher {
     pub(super) client: AsyncClient,
     pub(super) camera_id: CameraId,
-    pub(super) in_flight: Arc<Mutex<InFlight>>,
+    pub(super) in_flight: InFlight,
 }
 
 impl Publisher {
+    /// Subscribes to everything that is for this camera.
     pub(in crate::uplink) async fn subscribe(&self) -> Result<(), LinkError> {
         Ok(self.client.subscribe(down_filter(self.camera_id), QoS::AtLeastOnce).await?)
     }
 
+    /// Publishes on one of this camera's topics.
     pub(in crate::uplink) async fn publish(
         &self,
         channel: Channel,
         retain: bool,
         payload: Vec<u8>,
-        publication: Publication,
+        kind: PacketKind,
     ) -> Result<(), LinkError> {
         let topic = Topic::new(self.camera_id, channel).to_string();
-        lock(&self.in_flight).handed_over(publication);
+        self.in_flight.handed_over(kind);
         Ok(self.client.publish(topic, QoS::AtLeastOnce, retain, payload).await?)
     }
 
+    /// Asks the client to close the connection.
     pub(in crate::uplink) async fn disconnect(&self) -> Result<(), LinkError> {
         Ok(self.client.disconnect().await?)
     }

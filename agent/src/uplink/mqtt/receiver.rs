@@ -1,9 +1,6 @@
 //! The receiving side of one connection.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use nightjar_shared::{
     ids::CameraId,
@@ -19,35 +16,47 @@ use rumqttc::{
 };
 use tokio::sync::mpsc;
 
-use super::LinkError;
-use crate::{
-    clock::Clock,
-    lock::lock,
-    uplink::{
-        commands::ArrivedCommand,
-        inflight::{InFlight, Publication},
-        outbox::Progress,
-    },
+use super::{
+    error::LinkError,
+    in_flight::{InFlight, PacketKind},
 };
+use crate::{clock::Clock, store::MessageId, uplink::commands::ArrivedCommand};
+
+/// What the receiving side of a connection learns for the sending one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::uplink) enum Progress {
+    Subscribed,
+    /// The broker has this message of the outbox.
+    Arrived(MessageId),
+    FarewellArrived,
+}
+
+/// Where the receiver puts what arrives.
+pub(in crate::uplink) struct Arrivals {
+    pub(in crate::uplink) clock: Clock,
+    /// Has room for all that can be unacknowledged at a time.
+    pub(in crate::uplink) progress: mpsc::Sender<Progress>,
+    pub(in crate::uplink) commands: mpsc::Sender<ArrivedCommand>,
+    pub(in crate::uplink) signals: mpsc::Sender<Signal>,
+}
 
 /// Turns the client's events into messages for the rest of the agent.
-pub(super) struct Receiver {
+pub(in crate::uplink) struct Receiver {
     pub(super) camera_id: CameraId,
-    pub(super) clock: Clock,
-    pub(super) in_flight: Arc<Mutex<InFlight>>,
-    pub(super) progress: mpsc::Sender<Progress>,
-    pub(super) commands: mpsc::Sender<ArrivedCommand>,
-    pub(super) signals: mpsc::Sender<Signal>,
+    pub(super) in_flight: InFlight,
+    pub(super) events: EventLoop,
+    pub(super) arrivals: Arrivals,
 }
 
 impl Receiver {
-    pub(super) async fn run(self, mut events: EventLoop) -> Result<(), LinkError> {
+    /// Receives until the connection ends. Returns `Ok` after a disconnection by the publisher.
+    pub(in crate::uplink) async fn run(mut self) -> Result<(), LinkError> {
         loop {
-            match events.poll().await? {
+            match self.events.poll().await? {
                 Event::Incoming(Incoming::Publish(publish)) => self.forward(&publish),
                 Event::Incoming(Incoming::SubAck(ack)) => self.subscribed(ack)?,
                 Event::Incoming(Incoming::PubAck(ack)) => self.acknowledged(&ack)?,
-                Event::Outgoing(Outgoing::Publish(id)) => lock(&self.in_flight).sent(id),
+                Event::Outgoing(Outgoing::Publish(id)) => self.in_flight.sent(id),
                 Event::Outgoing(Outgoing::Disconnect) => return Ok(()),
                 _ => {}
             }
@@ -59,32 +68,32 @@ impl Receiver {
         if !ack.return_codes.iter().all(granted) {
             return Err(LinkError::Subscription(ack.return_codes));
         }
-        self.report(Progress::Subscribed)
+        self.send_progress(Progress::Subscribed)
     }
 
     fn acknowledged(&self, ack: &PubAck) -> Result<(), LinkError> {
-        let publication = lock(&self.in_flight).acknowledged(ack.pkid);
-        let progress = match (publication, ack.reason) {
-            (None | Some(Publication::Other), _) => return Ok(()),
-            (Some(Publication::Farewell), _) => Progress::FarewellArrived,
+        let kind = self.in_flight.acknowledged(ack.pkid);
+        let progress = match (kind, ack.reason) {
+            (None | Some(PacketKind::Other), _) => return Ok(()),
+            (Some(PacketKind::Farewell), _) => Progress::FarewellArrived,
             (
-                Some(Publication::Outbox(id)),
+                Some(PacketKind::Outbox(id)),
                 PubAckReason::Success | PubAckReason::NoMatchingSubscribers,
             ) => Progress::Arrived(id),
             (
-                Some(Publication::Outbox(id)),
+                Some(PacketKind::Outbox(id)),
                 reason @ (PubAckReason::TopicNameInvalid | PubAckReason::PayloadFormatInvalid),
             ) => {
                 tracing::error!(?reason, "the broker will never take this message; it is dropped");
                 Progress::Arrived(id)
             }
-            (Some(Publication::Outbox(_)), reason) => return Err(LinkError::Message(reason)),
+            (Some(PacketKind::Outbox(_)), reason) => return Err(LinkError::Message(reason)),
         };
-        self.report(progress)
+        self.send_progress(progress)
     }
 
-    fn report(&self, progress: Progress) -> Result<(), LinkError> {
-        self.progress.try_send(progress).map_err(|_| LinkError::Ended)
+    fn send_progress(&self, progress: Progress) -> Result<(), LinkError> {
+        self.arrivals.progress.try_send(progress).map_err(|_| LinkError::Ended)
     }
 
     fn forward(&self, publish: &Publish) {
@@ -108,10 +117,10 @@ impl Receiver {
         let expiry = publish.properties.as_ref().and_then(|it| it.message_expiry_interval);
         let arrived = ArrivedCommand {
             payload: publish.payload.clone(),
-            arrived_at_ms: self.clock.uptime_ms(),
+            arrived_at_ms: self.arrivals.clock.uptime_ms(),
             message_expiry: expiry.map(|seconds| Duration::from_secs(u64::from(seconds))),
         };
-        if self.commands.try_send(arrived).is_err() {
+        if self.arrivals.commands.try_send(arrived).is_err() {
             tracing::warn!("too many commands wait; one is dropped and expires at the relay");
         }
     }
@@ -119,7 +128,7 @@ impl Receiver {
     fn forward_signal(&self, publish: &Publish) {
         match serde_json::from_slice(&publish.payload) {
             Ok(signal) => {
-                if self.signals.try_send(signal).is_err() {
+                if self.arrivals.signals.try_send(signal).is_err() {
                     tracing::warn!("too many signals wait; one is dropped and its session ends");
                 }
             }

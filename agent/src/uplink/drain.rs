@@ -1,5 +1,5 @@
 //! Sends what waits for the relay over one connection: the outbox in its order, each message
-//! until the broker has acknowledged it; health and signals as they come.
+//! until the broker has acknowledged it; health, configuration and signals as they come.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    inflight::Publication,
-    mqtt::{LinkEnds, LinkError, MAX_PACKET_BYTES, Publisher, discard},
-};
+use super::mqtt::{LinkError, MAX_PACKET_BYTES, PacketKind, Progress, Publisher};
 use crate::store::{MessageId, OutboxMessage, Store};
 
 /// Messages that the broker has not acknowledged yet: enough to fill a slow link, few enough to
@@ -37,49 +34,45 @@ const MAX_UNFORGOTTEN: usize = 1_000;
 const FLUSH_WITHIN: Duration = Duration::from_millis(800);
 const FAREWELL_WITHIN: Duration = Duration::from_millis(400);
 
-/// What the connection's receiving side learns for the sending one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    Subscribed,
-    /// The broker has this message of the outbox.
-    Arrived(MessageId),
-    FarewellArrived,
+/// What is sent to the relay. It outlives connections.
+pub(super) struct DrainSources {
+    pub(super) store: Store,
+    pub(super) signals: mpsc::Receiver<(String, Signal)>,
+    pub(super) health: watch::Receiver<Option<Health>>,
+    pub(super) configuration: watch::Receiver<Configuration>,
+}
+
+impl DrainSources {
+    /// Reads and drops signals for as long as it is polled: they are worth nothing without a
+    /// connection.
+    pub(super) async fn discard_signals(&mut self) {
+        while self.signals.recv().await.is_some() {}
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The sending side of one connection.
-pub(super) struct Sender<'a> {
+pub(super) struct Drain<'a> {
+    sources: &'a mut DrainSources,
     publisher: Publisher,
     progress: mpsc::Receiver<Progress>,
-    store: Store,
     wake: Arc<Notify>,
-    signals: &'a mut mpsc::Receiver<(String, Signal)>,
-    health: &'a mut watch::Receiver<Option<Health>>,
-    configuration: &'a mut watch::Receiver<Configuration>,
     connected: &'a mut bool,
     window: Window,
 }
 
-impl<'a> Sender<'a> {
+impl<'a> Drain<'a> {
     pub(super) fn new(
-        ends: &'a mut LinkEnds,
-        connected: &'a mut bool,
+        sources: &'a mut DrainSources,
         publisher: Publisher,
         progress: mpsc::Receiver<Progress>,
+        connected: &'a mut bool,
     ) -> Self {
-        Self {
-            publisher,
-            progress,
-            store: ends.store.clone(),
-            wake: ends.store.outbox_wake(),
-            signals: &mut ends.signals_out,
-            health: &mut ends.health,
-            configuration: &mut ends.configuration,
-            connected,
-            window: Window::default(),
-        }
+        let wake = sources.store.outbox_wake();
+        Self { sources, publisher, progress, wake, connected, window: Window::default() }
     }
 
-    /// Until cancelled; then `farewell` is the last word.
+    /// Sends until cancelled; then `farewell` is the last word.
     pub(super) async fn run(
         mut self,
         mut presence: Presence,
@@ -92,18 +85,18 @@ impl<'a> Sender<'a> {
         tokio::select! {
             () = cancel.cancelled() => return Ok(()),
             subscribed = self.progress.recv() => drop(subscribed.ok_or(LinkError::Ended)?),
-            () = discard(self.signals) => {}
+            () = self.sources.discard_signals() => {}
         }
-        self.publish(Channel::UpPresence, true, &presence, Publication::Other).await?;
+        self.publish(Channel::UpPresence, true, &presence, PacketKind::Other).await?;
         tracing::info!("connected to the relay");
         *self.connected = true;
         // Uploads that wait after failures need not wait any longer.
-        self.store.relay_is_back();
-        self.health.mark_changed();
-        self.configuration.mark_changed();
+        self.sources.store.relay_is_back();
+        self.sources.health.mark_changed();
+        self.sources.configuration.mark_changed();
         self.send_until(&mut presence, cancel).await?;
         self.flush().await?;
-        self.publish(Channel::UpPresence, true, farewell, Publication::Farewell).await?;
+        self.publish(Channel::UpPresence, true, farewell, PacketKind::Farewell).await?;
         drop(timeout(FAREWELL_WITHIN, self.farewell_arrived()).await);
         self.publisher.disconnect().await
     }
@@ -114,7 +107,7 @@ impl<'a> Sender<'a> {
         cancel: &CancellationToken,
     ) -> Result<(), LinkError> {
         let wake = Arc::clone(&self.wake);
-        let clock_set = self.store.clock_set();
+        let clock_set = self.sources.store.clock_set();
         let mut more = true;
         loop {
             if more {
@@ -127,19 +120,19 @@ impl<'a> Sender<'a> {
                     self.settle(progress).await;
                     more = true;
                 }
-                Some((replica, signal)) = self.signals.recv() => {
+                Some((replica, signal)) = self.sources.signals.recv() => {
                     self.send_signal(replica, &signal).await?;
                 }
-                Ok(()) = self.health.changed() => {
+                Ok(()) = self.sources.health.changed() => {
                     self.send_health().await?;
                     self.forget_arrived().await;
                     more = true;
                 }
-                Ok(()) = self.configuration.changed() => self.send_configuration().await?,
+                Ok(()) = self.sources.configuration.changed() => self.send_configuration().await?,
                 // What was told before has its time by this.
                 () = clock_set.notified() => {
-                    presence.boots = self.store.boots().await?;
-                    self.publish(Channel::UpPresence, true, presence, Publication::Other).await?;
+                    presence.boots = self.sources.store.boots().await?;
+                    self.publish(Channel::UpPresence, true, presence, PacketKind::Other).await?;
                 }
             }
         }
@@ -151,7 +144,7 @@ impl<'a> Sender<'a> {
         if room == 0 {
             return Ok(false);
         }
-        let messages = self.store.next_messages(&self.window.messages(), room).await?;
+        let messages = self.sources.store.next_messages(&self.window.messages(), room).await?;
         let full = messages.len() == room;
         for message in messages {
             self.send_message(message).await?;
@@ -173,7 +166,7 @@ impl<'a> Sender<'a> {
         self.window.handed_over(message.id);
         let channel = message.kind.channel();
         let payload = message.payload.into_bytes();
-        self.publisher.publish(channel, false, payload, Publication::Outbox(message.id)).await
+        self.publisher.publish(channel, false, payload, PacketKind::Outbox(message.id)).await
     }
 
     async fn settle(&mut self, progress: Progress) {
@@ -188,7 +181,7 @@ impl<'a> Sender<'a> {
     /// connection arrives twice, which the relay does not mind.
     async fn forget_arrived(&mut self) {
         while let Some(id) = self.window.unforgotten() {
-            if let Err(error) = self.store.remove_message(id).await {
+            if let Err(error) = self.sources.store.remove_message(id).await {
                 tracing::warn!(%error, "a message that has arrived stays in the outbox for now");
                 return;
             }
@@ -197,14 +190,14 @@ impl<'a> Sender<'a> {
     }
 
     async fn send_signal(&mut self, replica: String, signal: &Signal) -> Result<(), LinkError> {
-        self.publish(Channel::UpSignal { replica }, false, signal, Publication::Other).await
+        self.publish(Channel::UpSignal { replica }, false, signal, PacketKind::Other).await
     }
 
     async fn send_health(&mut self) -> Result<(), LinkError> {
-        let health = self.health.borrow_and_update().clone();
+        let health = self.sources.health.borrow_and_update().clone();
         match health {
             Some(health) => {
-                self.publish(Channel::UpHealth, false, &health, Publication::Other).await
+                self.publish(Channel::UpHealth, false, &health, PacketKind::Other).await
             }
             None => Ok(()),
         }
@@ -213,8 +206,8 @@ impl<'a> Sender<'a> {
     /// On every connection and after every change: the relay knows what the camera goes by, not
     /// what it was once told.
     async fn send_configuration(&mut self) -> Result<(), LinkError> {
-        let configuration = self.configuration.borrow_and_update().clone();
-        self.publish(Channel::UpConfiguration, false, &configuration, Publication::Other).await
+        let configuration = self.sources.configuration.borrow_and_update().clone();
+        self.publish(Channel::UpConfiguration, false, &configuration, PacketKind::Other).await
     }
 
     async fn publish<T: Serialize>(
@@ -222,7 +215,7 @@ impl<'a> Sender<'a> {
         channel: Channel,
         retain: bool,
         message: &T,
-        publication: Publication,
+        kind: PacketKind,
     ) -> Result<(), LinkError> {
         let payload = match serde_json::to_vec(message) {
             Ok(payload) if payload.len() <= MAX_PAYLOAD_BYTES => payload,
@@ -239,13 +232,13 @@ impl<'a> Sender<'a> {
                 return Ok(());
             }
         };
-        self.publisher.publish(channel, retain, payload, publication).await
+        self.publisher.publish(channel, retain, payload, kind).await
     }
 
     /// What the features said while they stopped: the last signals, and the outbox as far as
     /// the time allows; the rest keeps.
     async fn flush(&mut self) -> Result<(), LinkError> {
-        while let Ok((replica, signal)) = self.signals.try_recv() {
+        while let Ok((replica, signal)) = self.sources.signals.try_recv() {
             self.send_signal(replica, &signal).await?;
         }
         let emptied = async {

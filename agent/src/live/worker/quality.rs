@@ -8,8 +8,7 @@ use nightjar_core::{
     rtp::layers::{Bounds, is_worth_it, main_kbps},
 };
 
-use super::wire::Wishes;
-use crate::webrtc::peer::Peer;
+use crate::{live::wire::Wishes, webrtc::peer::Peer};
 
 /// The low layer outlasts its last viewer by this much: one who comes and goes starts it once.
 const LINGER: Duration = Duration::from_secs(3);

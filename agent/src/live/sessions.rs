@@ -1,4 +1,4 @@
-//! The viewers of one camera as a state machine: signals and reports in, effects out.
+//! The sessions of one camera as a state machine: signals and reports in, effects out.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -6,45 +6,45 @@ use nightjar_core::{monotonic::MonotonicNanos, picture::Layer};
 use nightjar_shared::{
     ids::SessionId,
     sdp,
+    session::SessionEndReason,
     signal::{Signal, SignalKind},
 };
 
-use super::wire::{Control, EndReason, Report, Sdp, Wishes};
+use super::wire::{Sdp, Wishes, WorkerOrder, WorkerReport};
 
-/// For offers that do not say how long they are good for.
+/// How long an offer is good for that does not say so.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(10);
 
-/// A viewer has no use for more candidates.
+/// A viewer that sends more candidates has no use for them.
 const MAX_CANDIDATES: u32 = 64;
 
-/// What is to be done about something that happened.
+/// What the task is to do.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// Tell the replica `to`.
-    Reply {
-        to: String,
-        signal: Box<Signal>,
-    },
-    /// Tell the worker.
-    Worker(Control),
+    /// Sends a signal to the replica `to`.
+    Reply { to: String, signal: Box<Signal> },
+    /// Sends the worker an order.
+    Order(WorkerOrder),
+    /// Asks the encoder of a layer for a key frame.
     ForceKeyFrame(Layer),
-    /// Fit the encoders to what the viewers need.
-    Encode(Wishes),
+    /// Fits the encoders to what the viewers need.
+    FitEncoders(Wishes),
 }
 
 /// How far a session has come. A session that ended is forgotten.
 #[derive(Debug, PartialEq)]
 enum Phase {
     /// The offer waits for a worker.
-    Waiting(Control),
+    Waiting(WorkerOrder),
     /// The worker has the offer.
     Offered,
     Answered,
     Streaming,
 }
 
+/// One viewer watching this camera.
 #[derive(Debug)]
-struct Session {
+struct LiveSession {
     reply_to: String,
     /// Whether the viewer hears of candidates after the answer.
     trickle: bool,
@@ -54,10 +54,10 @@ struct Session {
     candidates: u32,
 }
 
-/// All viewers of this camera.
+/// All sessions of this camera.
 #[derive(Debug)]
 pub(crate) struct Sessions {
-    by_id: HashMap<SessionId, Session>,
+    by_id: HashMap<SessionId, LiveSession>,
     max_viewers: u32,
     private: bool,
     has_worker: bool,
@@ -68,46 +68,48 @@ impl Sessions {
         Self { by_id: HashMap::new(), max_viewers, private: false, has_worker: false }
     }
 
-    /// How many watch, or are about to.
+    /// Returns how many watch, or are about to.
     pub(crate) fn viewers(&self) -> u32 {
         u32::try_from(self.by_id.len()).unwrap_or(u32::MAX)
     }
 
-    /// Viewers that are watching already stay.
+    /// Sets how many may watch. Those who watch already stay.
     pub(crate) fn set_max_viewers(&mut self, max_viewers: u32) {
         self.max_viewers = max_viewers;
     }
 
+    /// Switches privacy mode, which ends all sessions.
     pub(crate) fn set_private(&mut self, private: bool) -> Vec<Effect> {
         self.private = private;
-        if private { self.end_all(EndReason::PrivacyMode) } else { Vec::new() }
+        if private { self.end_all(SessionEndReason::PrivacyMode) } else { Vec::new() }
     }
 
+    /// Ends all sessions, since the agent stops.
     pub(crate) fn shut_down(&mut self) -> Vec<Effect> {
-        self.end_all(EndReason::ShuttingDown)
+        self.end_all(SessionEndReason::ShuttingDown)
     }
 
-    /// A viewer says something.
-    pub(crate) fn signal(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
+    /// Takes what a viewer says.
+    pub(crate) fn on_signal(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
         match signal.kind {
-            SignalKind::Offer => self.offer(signal, now),
-            SignalKind::Candidate => self.candidate(signal),
+            SignalKind::Offer => self.on_offer(signal, now),
+            SignalKind::Candidate => self.on_candidate(signal),
             SignalKind::Bye => match self.by_id.remove(&signal.session_id) {
                 Some(_) => vec![close(signal.session_id)],
                 None => Vec::new(),
             },
-            SignalKind::Restart => self.restart(signal),
+            SignalKind::Restart => self.on_restart(signal),
             SignalKind::Answer | SignalKind::Report | SignalKind::Unknown => Vec::new(),
         }
     }
 
-    /// Refuses an offer that the camera does not take from its viewer.
-    pub(crate) fn refuse(signal: Signal, reason: EndReason) -> Vec<Effect> {
+    /// Refuses an offer whose viewer may not watch.
+    pub(crate) fn refuse(signal: Signal, reason: SessionEndReason) -> Vec<Effect> {
         let reply_to = signal.reply_to.into_iter();
         reply_to.map(|to| bye(signal.session_id, to, reason)).collect()
     }
 
-    fn offer(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
+    fn on_offer(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
         let session_id = signal.session_id;
         // A message that MQTT delivers twice is answered once.
         if self.by_id.contains_key(&session_id) {
@@ -116,41 +118,42 @@ impl Sessions {
         let Some(reply_to) = signal.reply_to else { return Vec::new() };
         // What is too long for the worker's reader would break the stream to it, for everybody.
         let Some(sdp) = signal.sdp.filter(|sdp| sdp.len() <= sdp::MAX_LENGTH) else {
-            return vec![bye(session_id, reply_to, EndReason::InvalidOffer)];
+            return vec![bye(session_id, reply_to, SessionEndReason::InvalidOffer)];
         };
         if self.private {
-            return vec![bye(session_id, reply_to, EndReason::PrivacyMode)];
+            return vec![bye(session_id, reply_to, SessionEndReason::PrivacyMode)];
         }
         if self.viewers() >= self.max_viewers {
-            return vec![bye(session_id, reply_to, EndReason::Busy)];
+            return vec![bye(session_id, reply_to, SessionEndReason::Busy)];
         }
         let validity = match signal.expires_in_ms {
             0 => DEFAULT_EXPIRY,
             millis => Duration::from_millis(millis),
         };
         let (ice_servers, trickle) = (signal.ice_servers, signal.trickle);
-        let offer = Control::Offer { session_id, sdp: Sdp(sdp), ice_servers, trickle };
+        let offer = WorkerOrder::Offer { session_id, sdp: Sdp(sdp), ice_servers, trickle };
         let (phase, effects) = if self.has_worker {
             // The key frame is made while the worker negotiates.
-            (Phase::Offered, vec![Effect::Worker(offer), Effect::ForceKeyFrame(Layer::Main)])
+            (Phase::Offered, vec![Effect::Order(offer), Effect::ForceKeyFrame(Layer::Main)])
         } else {
             (Phase::Waiting(offer), Vec::new())
         };
         let expires_at = now.plus(validity);
-        let session = Session { reply_to, trickle, phase, expires_at, candidates: 0 };
+        let session = LiveSession { reply_to, trickle, phase, expires_at, candidates: 0 };
         self.by_id.insert(session_id, session);
         effects
     }
 
-    /// The viewer's network has changed. Its relay may be another one by now.
-    fn restart(&mut self, signal: Signal) -> Vec<Effect> {
+    /// Takes the offer of a viewer whose network has changed to restart ICE. Its replica may be
+    /// another one by now.
+    fn on_restart(&mut self, signal: Signal) -> Vec<Effect> {
         let session_id = signal.session_id;
         let fragment = signal.sdp.filter(|fragment| fragment.len() <= sdp::MAX_LENGTH);
         let (Some(fragment), Some(reply_to)) = (fragment, signal.reply_to) else {
             return Vec::new();
         };
         let Some(session) = self.by_id.get_mut(&session_id) else {
-            return vec![bye(session_id, reply_to, EndReason::ViewerGone)];
+            return vec![bye(session_id, reply_to, SessionEndReason::ViewerGone)];
         };
         session.reply_to = reply_to;
         session.candidates = 0;
@@ -158,12 +161,12 @@ impl Sessions {
             Phase::Waiting(_) | Phase::Offered => Vec::new(),
             Phase::Answered | Phase::Streaming => {
                 let fragment = Sdp(fragment);
-                vec![Effect::Worker(Control::Restart { session_id, fragment })]
+                vec![Effect::Order(WorkerOrder::Restart { session_id, fragment })]
             }
         }
     }
 
-    fn candidate(&mut self, signal: Signal) -> Vec<Effect> {
+    fn on_candidate(&mut self, signal: Signal) -> Vec<Effect> {
         let Some(session) = self.by_id.get_mut(&signal.session_id) else { return Vec::new() };
         let is_one = |text: &String| (1..=sdp::MAX_CANDIDATE_LENGTH).contains(&text.len());
         let is_name = |mid: &String| mid.len() <= sdp::MAX_NAME_LENGTH;
@@ -176,17 +179,17 @@ impl Sessions {
         if session.candidates > MAX_CANDIDATES || matches!(session.phase, Phase::Waiting(_)) {
             return Vec::new();
         }
-        vec![Effect::Worker(Control::Candidate {
+        vec![Effect::Order(WorkerOrder::Candidate {
             session_id: signal.session_id,
             candidate,
             sdp_mid: signal.sdp_mid,
         })]
     }
 
-    /// The worker reports.
-    pub(crate) fn report(&mut self, report: Report) -> Vec<Effect> {
+    /// Takes what the worker reports.
+    pub(crate) fn on_report(&mut self, report: WorkerReport) -> Vec<Effect> {
         match report {
-            Report::Answer { session_id, sdp } => {
+            WorkerReport::Answer { session_id, sdp } => {
                 let Some(session) = self.by_id.get_mut(&session_id) else {
                     // Ended or expired in the meantime.
                     return vec![close(session_id)];
@@ -195,13 +198,13 @@ impl Sessions {
                 let signal = Signal::answer(session_id, sdp.0);
                 vec![Effect::Reply { to: session.reply_to.clone(), signal: Box::new(signal) }]
             }
-            Report::Streaming { session_id } => {
+            WorkerReport::Streaming { session_id } => {
                 if let Some(session) = self.by_id.get_mut(&session_id) {
                     session.phase = Phase::Streaming;
                 }
                 Vec::new()
             }
-            Report::Candidate { session_id, candidate, sdp_mid } => {
+            WorkerReport::Candidate { session_id, candidate, sdp_mid } => {
                 let session = self.by_id.get(&session_id).filter(|session| session.trickle);
                 let signal = Signal {
                     candidate: Some(candidate),
@@ -210,57 +213,59 @@ impl Sessions {
                 };
                 reply(session, signal)
             }
-            Report::Measured { session_id, statistics } => {
+            WorkerReport::Measured { session_id, statistics } => {
                 let signal = Signal {
                     statistics: Some(statistics),
                     ..Signal::new(session_id, SignalKind::Report)
                 };
                 reply(self.by_id.get(&session_id), signal)
             }
-            Report::Ended { session_id, reason } => match self.by_id.remove(&session_id) {
+            WorkerReport::Ended { session_id, reason } => match self.by_id.remove(&session_id) {
                 Some(session) => vec![bye(session_id, session.reply_to, reason)],
                 None => Vec::new(),
             },
-            Report::KeyFrameWanted { layer } => vec![Effect::ForceKeyFrame(layer)],
-            Report::Wishes(wishes) => vec![Effect::Encode(wishes)],
-            Report::Ready | Report::Statistics(_) | Report::Offer { .. } => Vec::new(),
+            WorkerReport::KeyFrameWanted { layer } => vec![Effect::ForceKeyFrame(layer)],
+            WorkerReport::Wishes(wishes) => vec![Effect::FitEncoders(wishes)],
+            WorkerReport::Ready | WorkerReport::Statistics(_) | WorkerReport::Offer { .. } => {
+                Vec::new()
+            }
         }
     }
 
-    /// A worker takes messages: it gets the offers that waited.
+    /// Gives a worker that takes orders now the offers that waited for it.
     pub(crate) fn worker_started(&mut self) -> Vec<Effect> {
         self.has_worker = true;
         let mut effects = Vec::new();
         for session in self.by_id.values_mut() {
             if let Phase::Waiting(offer) = &session.phase {
-                effects.extend([Effect::Worker(offer.clone()), Effect::ForceKeyFrame(Layer::Main)]);
+                effects.extend([Effect::Order(offer.clone()), Effect::ForceKeyFrame(Layer::Main)]);
                 session.phase = Phase::Offered;
             }
         }
         effects
     }
 
-    /// The worker is gone, and what it had with it. An offer that it had is not tried again: it
-    /// may be what killed it.
+    /// Ends the sessions of a worker that is gone. An offer that it had is not tried again: it may
+    /// be what killed it.
     pub(crate) fn worker_lost(&mut self) -> Vec<Effect> {
         self.has_worker = false;
-        let lost = |session: &Session| !matches!(session.phase, Phase::Waiting(_));
+        let lost = |session: &LiveSession| !matches!(session.phase, Phase::Waiting(_));
         self.by_id
             .extract_if(|_, session| lost(session))
-            .map(|(id, session)| bye(id, session.reply_to, EndReason::WorkerRestarted))
-            .chain([Effect::Encode(Wishes::default())])
+            .map(|(id, session)| bye(id, session.reply_to, SessionEndReason::WorkerRestarted))
+            .chain([Effect::FitEncoders(Wishes::default())])
             .collect()
     }
 
-    /// Forgets the offers whose answer would come too late: nobody waits for them any more.
+    /// Forgets the offers whose answer would come too late.
     pub(crate) fn expire(&mut self, now: MonotonicNanos) -> Vec<Effect> {
-        let expired = |session: &Session| {
+        let expired = |session: &LiveSession| {
             matches!(session.phase, Phase::Waiting(_) | Phase::Offered) && session.expires_at <= now
         };
         self.by_id.extract_if(|_, session| expired(session)).map(|(id, _)| close(id)).collect()
     }
 
-    fn end_all(&mut self, reason: EndReason) -> Vec<Effect> {
+    fn end_all(&mut self, reason: SessionEndReason) -> Vec<Effect> {
         self.by_id
             .drain()
             .flat_map(|(id, session)| [close(id), bye(id, session.reply_to, reason)])
@@ -268,18 +273,18 @@ impl Sessions {
     }
 }
 
-/// Nobody is told of a session that has ended.
-fn reply(session: Option<&Session>, signal: Signal) -> Vec<Effect> {
+/// Sends a signal to where a session's viewer is; nothing for one that has ended.
+fn reply(session: Option<&LiveSession>, signal: Signal) -> Vec<Effect> {
     let to = session.map(|session| session.reply_to.clone());
     to.map(|to| Effect::Reply { to, signal: Box::new(signal) }).into_iter().collect()
 }
 
 fn close(session_id: SessionId) -> Effect {
-    Effect::Worker(Control::Close { session_id })
+    Effect::Order(WorkerOrder::Close { session_id })
 }
 
-fn bye(session_id: SessionId, to: String, reason: EndReason) -> Effect {
-    Effect::Reply { to, signal: Box::new(Signal::bye(session_id, reason.as_str())) }
+fn bye(session_id: SessionId, to: String, reason: SessionEndReason) -> Effect {
+    Effect::Reply { to, signal: Box::new(Signal::bye(session_id, reason)) }
 }
 
 #[cfg(test)]
@@ -305,23 +310,23 @@ mod tests {
 
     fn with_answered(id: SessionId) -> Sessions {
         let mut sessions = with_worker(1);
-        sessions.signal(Signal { session_id: id, ..offer() }, NOW);
-        sessions.report(answer(id));
+        sessions.on_signal(Signal { session_id: id, ..offer() }, NOW);
+        sessions.on_report(answer(id));
         sessions
     }
 
-    fn reasons(effects: &[Effect]) -> Vec<&str> {
+    fn reasons(effects: &[Effect]) -> Vec<SessionEndReason> {
         let mut reasons = Vec::new();
         for effect in effects {
             if let Effect::Reply { signal, .. } = effect {
-                reasons.extend(signal.reason.as_deref());
+                reasons.extend(signal.end_reason());
             }
         }
         reasons
     }
 
-    fn answer(session_id: SessionId) -> Report {
-        Report::Answer { session_id, sdp: Sdp("answer".to_owned()) }
+    fn answer(session_id: SessionId) -> WorkerReport {
+        WorkerReport::Answer { session_id, sdp: Sdp("answer".to_owned()) }
     }
 
     #[test]
@@ -329,57 +334,57 @@ mod tests {
         let mut sessions = with_worker(2);
         let signal = offer();
         let id = signal.session_id;
-        let effects = sessions.signal(signal.clone(), NOW);
+        let effects = sessions.on_signal(signal.clone(), NOW);
         assert!(matches!(
             &effects[..],
-            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame(Layer::Main)]
+            [Effect::Order(WorkerOrder::Offer { .. }), Effect::ForceKeyFrame(Layer::Main)]
         ));
-        assert!(sessions.signal(signal, NOW).is_empty(), "a duplicate changes nothing");
+        assert!(sessions.on_signal(signal, NOW).is_empty(), "a duplicate changes nothing");
 
-        let effects = sessions.report(answer(id));
+        let effects = sessions.on_report(answer(id));
         let [Effect::Reply { to, signal }] = &effects[..] else { panic!("{effects:?}") };
         assert_eq!((to.as_str(), signal.sdp.as_deref()), ("replica-1", Some("answer")));
-        assert!(sessions.report(Report::Streaming { session_id: id }).is_empty());
+        assert!(sessions.on_report(WorkerReport::Streaming { session_id: id }).is_empty());
         assert_eq!(sessions.viewers(), 1);
 
         let bye = Signal::new(id, SignalKind::Bye);
-        assert_eq!(sessions.signal(bye.clone(), NOW), [close(id)]);
-        assert!(sessions.signal(bye, NOW).is_empty());
+        assert_eq!(sessions.on_signal(bye.clone(), NOW), [close(id)]);
+        assert!(sessions.on_signal(bye, NOW).is_empty());
         assert_eq!(sessions.viewers(), 0);
     }
 
     #[test]
     fn one_viewer_too_many_is_told_busy() {
         let mut sessions = with_worker(2);
-        sessions.signal(offer(), NOW);
-        sessions.signal(offer(), NOW);
-        assert_eq!(reasons(&sessions.signal(offer(), NOW)), ["busy"]);
+        sessions.on_signal(offer(), NOW);
+        sessions.on_signal(offer(), NOW);
+        assert_eq!(reasons(&sessions.on_signal(offer(), NOW)), [SessionEndReason::Busy]);
         sessions.set_max_viewers(3);
-        assert!(reasons(&sessions.signal(offer(), NOW)).is_empty());
+        assert!(reasons(&sessions.on_signal(offer(), NOW)).is_empty());
     }
 
     #[test]
     fn privacy_ends_all_sessions_and_refuses_new_ones() {
         let mut sessions = with_worker(2);
-        sessions.signal(offer(), NOW);
+        sessions.on_signal(offer(), NOW);
         let effects = sessions.set_private(true);
-        assert_eq!(reasons(&effects), ["privacy_mode"]);
-        assert!(matches!(effects[0], Effect::Worker(Control::Close { .. })));
-        assert_eq!(reasons(&sessions.signal(offer(), NOW)), ["privacy_mode"]);
+        assert_eq!(reasons(&effects), [SessionEndReason::PrivacyMode]);
+        assert!(matches!(effects[0], Effect::Order(WorkerOrder::Close { .. })));
+        assert_eq!(reasons(&sessions.on_signal(offer(), NOW)), [SessionEndReason::PrivacyMode]);
         assert!(sessions.set_private(false).is_empty());
-        assert!(reasons(&sessions.signal(offer(), NOW)).is_empty());
+        assert!(reasons(&sessions.on_signal(offer(), NOW)).is_empty());
     }
 
     #[test]
     fn a_lost_worker_ends_its_sessions_and_the_next_one_gets_only_new_offers() {
         let mut sessions = with_worker(4);
-        sessions.signal(offer(), NOW);
-        assert_eq!(reasons(&sessions.worker_lost()), ["worker_restarted"]);
-        assert!(sessions.signal(offer(), NOW).is_empty(), "it waits for a worker");
+        sessions.on_signal(offer(), NOW);
+        assert_eq!(reasons(&sessions.worker_lost()), [SessionEndReason::WorkerRestarted]);
+        assert!(sessions.on_signal(offer(), NOW).is_empty(), "it waits for a worker");
         let effects = sessions.worker_started();
         assert!(matches!(
             &effects[..],
-            [Effect::Worker(Control::Offer { .. }), Effect::ForceKeyFrame(Layer::Main)]
+            [Effect::Order(WorkerOrder::Offer { .. }), Effect::ForceKeyFrame(Layer::Main)]
         ));
         assert!(sessions.worker_started().is_empty());
     }
@@ -389,10 +394,10 @@ mod tests {
         let mut sessions = with_worker(1);
         let signal = offer();
         let id = signal.session_id;
-        sessions.signal(signal, NOW);
+        sessions.on_signal(signal, NOW);
         assert!(sessions.expire(NOW.plus(Duration::from_millis(4_999))).is_empty());
         assert_eq!(sessions.expire(NOW.plus(Duration::from_secs(5))), [close(id)]);
-        assert_eq!(sessions.report(answer(id)), [close(id)]);
+        assert_eq!(sessions.on_report(answer(id)), [close(id)]);
         assert_eq!(sessions.viewers(), 0);
     }
 
@@ -401,8 +406,8 @@ mod tests {
         let mut sessions = with_worker(1);
         let signal = offer();
         let id = signal.session_id;
-        sessions.signal(signal, NOW);
-        sessions.report(answer(id));
+        sessions.on_signal(signal, NOW);
+        sessions.on_report(answer(id));
         assert!(sessions.expire(NOW.plus(Duration::from_hours(1))).is_empty());
     }
 
@@ -411,36 +416,36 @@ mod tests {
         let mut sessions = with_worker(1);
         let signal = offer();
         let id = signal.session_id;
-        sessions.signal(signal, NOW);
-        sessions.report(answer(id));
+        sessions.on_signal(signal, NOW);
+        sessions.on_report(answer(id));
         let restart = |id| Signal {
             sdp: Some("a=ice-ufrag:anew".to_owned()),
             reply_to: Some("replica-2".to_owned()),
             ..Signal::new(id, SignalKind::Restart)
         };
         let fragment = Sdp("a=ice-ufrag:anew".to_owned());
-        let expected = Effect::Worker(Control::Restart { session_id: id, fragment });
-        assert_eq!(sessions.signal(restart(id), NOW), [expected]);
-        let effects = sessions.report(answer(id));
+        let expected = Effect::Order(WorkerOrder::Restart { session_id: id, fragment });
+        assert_eq!(sessions.on_signal(restart(id), NOW), [expected]);
+        let effects = sessions.on_report(answer(id));
         assert!(matches!(&effects[..], [Effect::Reply { to, .. }] if to == "replica-2"));
-        let unknown = sessions.signal(restart(SessionId::generate()), NOW);
-        assert_eq!(reasons(&unknown), ["viewer_gone"]);
+        let unknown = sessions.on_signal(restart(SessionId::generate()), NOW);
+        assert_eq!(reasons(&unknown), [SessionEndReason::ViewerGone]);
     }
 
     #[test]
     fn candidates_after_the_answer_go_to_viewers_that_hear_of_them() {
         let mut sessions = with_worker(2);
         let (whep, socket) = (offer(), Signal { trickle: true, ..offer() });
-        let found = |id| Report::Candidate {
+        let found = |id| WorkerReport::Candidate {
             session_id: id,
             candidate: "candidate:1".to_owned(),
             sdp_mid: Some("0".to_owned()),
         };
         let ids = [whep.session_id, socket.session_id];
-        sessions.signal(whep, NOW);
-        sessions.signal(socket, NOW);
-        assert!(sessions.report(found(ids[0])).is_empty());
-        let effects = sessions.report(found(ids[1]));
+        sessions.on_signal(whep, NOW);
+        sessions.on_signal(socket, NOW);
+        assert!(sessions.on_report(found(ids[0])).is_empty());
+        let effects = sessions.on_report(found(ids[1]));
         let [Effect::Reply { signal, .. }] = &effects[..] else { panic!("{effects:?}") };
         assert_eq!(signal.candidate.as_deref(), Some("candidate:1"));
     }
@@ -450,42 +455,42 @@ mod tests {
         let mut sessions = with_worker(1);
         let signal = offer();
         let id = signal.session_id;
-        sessions.signal(signal, NOW);
+        sessions.on_signal(signal, NOW);
         let candidate = |text: &str| Signal {
             candidate: Some(text.to_owned()),
             ..Signal::new(id, SignalKind::Candidate)
         };
-        assert!(sessions.signal(candidate(""), NOW).is_empty(), "the end of candidates");
-        let forwarded = (0..100).filter(|_| !sessions.signal(candidate("x"), NOW).is_empty());
+        assert!(sessions.on_signal(candidate(""), NOW).is_empty(), "the end of candidates");
+        let forwarded = (0..100).filter(|_| !sessions.on_signal(candidate("x"), NOW).is_empty());
         assert_eq!(forwarded.count(), 64);
         for signal in [
             candidate(&"x".repeat(600)),
             Signal { sdp_mid: Some("x".repeat(100)), ..candidate("x") },
         ] {
-            assert!(with_answered(id).signal(signal, NOW).is_empty(), "too long");
+            assert!(with_answered(id).on_signal(signal, NOW).is_empty(), "too long");
         }
         let stranger = Signal { session_id: SessionId::generate(), ..candidate("x") };
-        assert!(sessions.signal(stranger, NOW).is_empty());
+        assert!(sessions.on_signal(stranger, NOW).is_empty());
     }
 
     #[test]
     fn offers_without_a_description_or_an_address_are_harmless() {
         let mut sessions = with_worker(1);
         assert_eq!(
-            reasons(&sessions.signal(Signal { sdp: None, ..offer() }, NOW)),
-            ["invalid_offer"]
+            reasons(&sessions.on_signal(Signal { sdp: None, ..offer() }, NOW)),
+            [SessionEndReason::InvalidOffer]
         );
-        assert!(sessions.signal(Signal { reply_to: None, ..offer() }, NOW).is_empty());
+        assert!(sessions.on_signal(Signal { reply_to: None, ..offer() }, NOW).is_empty());
         let huge = Signal { sdp: Some("a=x\r\n".repeat(10_000)), ..offer() };
-        assert_eq!(reasons(&sessions.signal(huge, NOW)), ["invalid_offer"]);
+        assert_eq!(reasons(&sessions.on_signal(huge, NOW)), [SessionEndReason::InvalidOffer]);
         assert_eq!(sessions.viewers(), 0);
     }
 
     #[test]
     fn shutting_down_tells_every_viewer() {
         let mut sessions = with_worker(4);
-        sessions.signal(offer(), NOW);
-        sessions.signal(offer(), NOW);
-        assert_eq!(reasons(&sessions.shut_down()), ["shutting_down", "shutting_down"]);
+        sessions.on_signal(offer(), NOW);
+        sessions.on_signal(offer(), NOW);
+        assert_eq!(reasons(&sessions.shut_down()), [SessionEndReason::ShuttingDown; 2]);
     }
 }

@@ -1,0 +1,126 @@
+//! The relay's broker: where it is, and how a connection to it is set up.
+
+use std::{sync::Arc, time::Duration};
+
+use nightjar_shared::{
+    event::Presence,
+    ids::CameraId,
+    topic::{Channel, Topic},
+};
+use rumqttc::{
+    NetworkOptions, TlsConfiguration, Transport,
+    v5::{
+        AsyncClient, MqttOptions,
+        mqttbytes::{QoS, v5::LastWill},
+    },
+};
+
+use super::{
+    error::{AddressError, LinkError},
+    in_flight::InFlight,
+    publisher::{MAX_PACKET_BYTES, Publisher},
+    receiver::{Arrivals, Receiver},
+};
+use crate::{
+    cloud::DeviceToken,
+    pairing::Pairing,
+    tls::{TimeFloor, Trust, client_config},
+};
+
+/// A dead connection is noticed after two of these at the latest.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT_S: u64 = 10;
+/// Publications handed to the client and not sent yet. When full, the sender waits.
+const REQUESTS: usize = 16;
+/// Unacknowledged publications of all kinds; beyond, the client waits for the broker.
+const MAX_IN_FLIGHT: u16 = 64;
+
+/// The broker of the relay that this camera is paired with.
+pub(in crate::uplink) struct Broker {
+    host: String,
+    port: u16,
+    trust: Trust,
+    floor: TimeFloor,
+    camera_id: CameraId,
+}
+
+impl Broker {
+    /// Reads the broker's address and its certificate authority from the pairing.
+    pub(in crate::uplink) fn new(
+        pairing: &Pairing,
+        floor: TimeFloor,
+    ) -> Result<Self, AddressError> {
+        let wrong = || AddressError(pairing.mqtt.url.chars().take(200).collect());
+        let (host, port) = broker_address(&pairing.mqtt.url).ok_or_else(wrong)?;
+        let trust = Trust::Pinned(pairing.ca().map_err(|_| wrong())?);
+        Ok(Self { host, port, trust, floor, camera_id: pairing.camera_id })
+    }
+
+    /// Makes a client and an event loop for one connection. It comes about while the receiver runs.
+    /// The broker publishes `will` when the connection breaks.
+    pub(in crate::uplink) fn connect(
+        &self,
+        token: &DeviceToken,
+        will: &Presence,
+        arrivals: Arrivals,
+    ) -> Result<(Publisher, Receiver), LinkError> {
+        let (client, events) = AsyncClient::new(self.options(token, will)?, REQUESTS);
+        let (camera_id, in_flight) = (self.camera_id, InFlight::default());
+        let publisher = Publisher { client, camera_id, in_flight: in_flight.clone() };
+        Ok((publisher, Receiver { camera_id, in_flight, events, arrivals }))
+    }
+
+    fn options(&self, token: &DeviceToken, will: &Presence) -> Result<MqttOptions, LinkError> {
+        let id = self.camera_id.to_string();
+        let mut options = MqttOptions::new(&id, &self.host, self.port);
+        let tls = Arc::new(client_config(&self.trust, &self.floor)?);
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        network.set_connection_timeout(CONNECT_TIMEOUT_S);
+        let presence = Topic::new(self.camera_id, Channel::UpPresence).to_string();
+        let will = serde_json::to_vec(will).unwrap_or_default();
+        options
+            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)))
+            .set_network_options(network)
+            .set_connection_timeout(CONNECT_TIMEOUT_S)
+            .set_credentials(id, &token.value)
+            .set_keep_alive(KEEP_ALIVE)
+            .set_clean_start(true)
+            .set_max_packet_size(Some(MAX_PACKET_BYTES))
+            .set_outgoing_inflight_upper_limit(MAX_IN_FLIGHT)
+            .set_last_will(LastWill::new(presence, will, QoS::AtLeastOnce, true, None));
+        Ok(options)
+    }
+}
+
+/// Splits `mqtts://host:port` into host and port.
+fn broker_address(url: &str) -> Option<(String, u16)> {
+    let authority = url.strip_prefix("mqtts://")?.trim_end_matches('/');
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok()?),
+        None => (authority, 8883),
+    };
+    // The client library cannot connect to a bare IPv6 address: it needs a name.
+    let plain =
+        host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
+    (plain && !host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_named_by_host_and_port() {
+        assert_eq!(broker_address("mqtts://localhost:8883"), Some(("localhost".to_owned(), 8883)));
+        assert_eq!(
+            broker_address("mqtts://relay.example/"),
+            Some(("relay.example".to_owned(), 8883))
+        );
+        for wrong in
+            ["mqtt://relay.example:1883", "mqtts://", "mqtts://a:b", "mqtts://[::1]:8883", ""]
+        {
+            assert_eq!(broker_address(wrong), None, "{wrong}");
+        }
+    }
+}
