@@ -222,7 +222,7 @@ impl Task {
                 at,
                 boxes: Vec::new(),
                 zones,
-                reason: Some(reason.as_str()),
+                reason: Some(reason),
                 peak_area,
                 duration,
             },

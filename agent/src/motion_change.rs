@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
-    event::{BoundingBox, EventState},
+    event::{BoundingBox, EventEndReason, EventState},
     ids::EventId,
 };
 
@@ -20,8 +20,8 @@ pub struct MotionChange {
     pub boxes: Vec<BoundingBox>,
     /// Names of the zones that were touched.
     pub zones: Vec<String>,
-    /// Why it ended: `still`, `disarmed`, `schedule`, `privacy`, `stopped`, `no_picture`.
-    pub reason: Option<&'static str>,
+    /// Why it ended.
+    pub reason: Option<EventEndReason>,
     /// The largest share of the picture that moved at once; at the end.
     pub peak_area: f32,
     /// From the first to the last movement; at the end.

@@ -12,7 +12,7 @@ use nightjar_agent::{
     motion_change::MotionChange,
 };
 use nightjar_core::{monotonic::MonotonicNanos, picture::LumaFrame};
-use nightjar_shared::event::EventState;
+use nightjar_shared::event::{EventEndReason, EventState};
 use tokio::{
     sync::{broadcast, mpsc},
     time::timeout,
@@ -98,7 +98,7 @@ async fn something_that_crosses_the_picture_starts_and_ends_motion() {
     assert_eq!((started.state, ended.state), (EventState::Started, EventState::Ended));
     assert_eq!(started.event_id, ended.event_id);
     assert!(!started.boxes.is_empty());
-    assert_eq!(ended.reason, Some("still"));
+    assert_eq!(ended.reason, Some(EventEndReason::Still));
     assert!(ended.at.since(started.at) < Duration::from_secs(8));
 }
 
@@ -144,7 +144,7 @@ async fn motion_that_goes_on_is_ended_when_the_agent_stops() {
     fixture.tracker.close();
     timeout(DEADLINE, fixture.tracker.wait()).await.unwrap();
     let ended = fixture.change().await;
-    assert_eq!((ended.state, ended.reason), (EventState::Ended, Some("stopped")));
+    assert_eq!((ended.state, ended.reason), (EventState::Ended, Some(EventEndReason::Stopped)));
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use nightjar_agent::{
     store::{Clip, ClipKind, ClipState, INDEX_FILE, Store},
 };
 use nightjar_shared::{
-    event::EventState,
+    event::{EventEndReason, EventState},
     ids::{ClipId, EventId},
 };
 use tokio::sync::broadcast;
@@ -237,7 +237,7 @@ async fn record_for_ever(directory: &Path) {
             at: frame.captured_at,
             boxes: Vec::new(),
             zones: Vec::new(),
-            reason: ended.then_some("still"),
+            reason: ended.then_some(EventEndReason::Still),
             peak_area: 0.02,
             duration: Duration::from_secs(1),
         };

@@ -11,7 +11,7 @@ use std::{
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::PartKind,
-    event::{EventMessage, EventState},
+    event::{EventEndReason, EventMessage, EventState},
     ids::{BootId, ClipId},
     time::{ClockState, UnixMillis},
 };
@@ -109,7 +109,7 @@ pub async fn adopt(
             clip_id: event.clip_id,
             boxes: Vec::new(),
             zones: Vec::new(),
-            reason: Some("interrupted".to_owned()),
+            reason: Some(EventEndReason::Interrupted.into()),
             peak_area: None,
             duration_ms: None,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
 use nightjar_shared::{
-    event::EventKind,
+    event::{EventEndReason, EventKind},
     ids::{ClipId, EventId},
 };
 
@@ -45,7 +45,7 @@ pub(super) enum Tick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) at: MonotonicNanos,
-    pub(super) reason: &'static str,
+    pub(super) reason: EventEndReason,
 }
 
 /// What a session records.
@@ -217,7 +217,7 @@ mod tests {
         session
     }
 
-    const STILL: End = End { at: MonotonicNanos(20_000_000_000), reason: "still" };
+    const STILL: End = End { at: MonotonicNanos(20_000_000_000), reason: EventEndReason::Still };
 
     #[test]
     fn a_clip_opens_with_a_key_frame_only() {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use nightjar_core::{monotonic::MonotonicNanos, mp4::VideoTrack, picture::EncodedFrame};
 use nightjar_shared::{
     PROTOCOL_VERSION,
-    event::{EventKind, EventMessage, EventState},
+    event::{EventEndReason, EventKind, EventMessage, EventState},
     ids::{BootId, ClipId, EventId},
 };
 use tokio::{
@@ -119,7 +119,7 @@ impl Task {
                 _ = ticks.tick() => self.on_tick().await,
             }
         }
-        self.finish_all("stopped").await;
+        self.finish_all(EventEndReason::Stopped).await;
     }
 
     async fn on_frame(
@@ -196,11 +196,11 @@ impl Task {
         match change.state {
             EventState::Started => self.motion_started(change).await,
             EventState::Ended => {
-                let reason = change.reason.unwrap_or("still");
+                let reason = change.reason.unwrap_or(EventEndReason::Still);
                 let Some(session) = &mut self.sessions[Slot::Motion as usize] else { return };
                 session.account.note(&change);
                 let records = session.has_footage();
-                let post_roll = if records && reason == "still" {
+                let post_roll = if records && reason == EventEndReason::Still {
                     Duration::from_secs(self.controls.config.post_roll_s.into())
                 } else {
                     Duration::ZERO
@@ -250,7 +250,8 @@ impl Task {
                 let outcome = match &mut self.sessions[Slot::Manual as usize] {
                     None => Err(RecordError::NotRecording),
                     Some(session) => {
-                        let end = End { at: self.clock.monotonic(), reason: "stopped" };
+                        let end =
+                            End { at: self.clock.monotonic(), reason: EventEndReason::Stopped };
                         session.end(end, Duration::ZERO);
                         Ok(session.last_clip)
                     }
@@ -277,7 +278,10 @@ impl Task {
         }
         let event = Event { event_id: EventId::generate(), kind: EventKind::Manual };
         let mut session = Session::new(Some(event), self.max_clip());
-        session.end(End { at: now.plus(LONGEST_MANUAL), reason: "time_limit" }, Duration::ZERO);
+        session.end(
+            End { at: now.plus(LONGEST_MANUAL), reason: EventEndReason::TimeLimit },
+            Duration::ZERO,
+        );
         let clip_id = session.first_clip;
         let mut message = self.message(event, EventState::Started, now);
         message.clip_id = Some(clip_id);
@@ -313,7 +317,7 @@ impl Task {
         if self.controls.private {
             self.preroll.clear();
             self.awaits_key_frame = true;
-            self.finish_all("privacy").await;
+            self.finish_all(EventEndReason::Privacy).await;
         }
         self.fill_in().await;
     }
@@ -358,18 +362,20 @@ impl Task {
 
     async fn finish(&mut self, slot: Slot) {
         let Some(session) = self.sessions[slot as usize].take() else { return };
-        let end = session.ending().unwrap_or(End { at: self.clock.monotonic(), reason: "stopped" });
+        let end = session
+            .ending()
+            .unwrap_or(End { at: self.clock.monotonic(), reason: EventEndReason::Stopped });
         let message = session.event.map(|event| {
             let mut message = self.message(event, EventState::Ended, end.at);
             message.clip_id = session.has_footage().then_some(session.first_clip);
-            message.reason = Some(end.reason.to_owned());
+            message.reason = Some(end.reason.into());
             session.account.tell(&mut message);
             Box::new(message)
         });
         self.send(DiskCommand::End { slot, message }).await;
     }
 
-    async fn finish_all(&mut self, reason: &'static str) {
+    async fn finish_all(&mut self, reason: EventEndReason) {
         for slot in Slot::ALL {
             if let Some(session) = &mut self.sessions[slot as usize] {
                 if session.ending().is_none_or(|end| end.at > self.clock.monotonic()) {

@@ -34,6 +34,7 @@ pub use self::{
     outbox::{MAX_MESSAGES, MessageId, OutboxKind, OutboxMessage},
     uploads::{Held, UploadCandidate},
 };
+use crate::lock::lock;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

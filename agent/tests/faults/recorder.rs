@@ -17,7 +17,10 @@ use nightjar_agent::{
     record::{self, Recorder, adopt, fsck, recordings_dir},
     store::{Clip, ClipKind, ClipState, INDEX_FILE, Store},
 };
-use nightjar_shared::{event::EventState, ids::EventId};
+use nightjar_shared::{
+    event::{EventEndReason, EventState},
+    ids::EventId,
+};
 use tokio::{sync::broadcast, task::JoinSet, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -114,7 +117,7 @@ impl Running {
             at: monotonic_now(),
             boxes: Vec::new(),
             zones: Vec::new(),
-            reason: (state == EventState::Ended).then_some("still"),
+            reason: (state == EventState::Ended).then_some(EventEndReason::Still),
             peak_area: 0.02,
             duration: Duration::from_secs(1),
         };

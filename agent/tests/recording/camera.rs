@@ -13,7 +13,7 @@ use nightjar_agent::{
 use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
     api::PartKind,
-    event::{BoundingBox, EventMessage, EventState},
+    event::{BoundingBox, EventEndReason, EventMessage, EventState},
     ids::{ClipId, EventId},
 };
 use tempfile::TempDir;
@@ -103,7 +103,7 @@ impl Camera {
                 at,
                 boxes: if started { vec![area] } else { Vec::new() },
                 zones: Vec::new(),
-                reason: (!started).then_some("still"),
+                reason: (!started).then_some(EventEndReason::Still),
                 peak_area: 0.02,
                 duration: Duration::from_secs(1),
             })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nightjar_shared::time::UnixMillis;
+use nightjar_shared::{event::EventEndReason, time::UnixMillis};
 
 use super::{MotionConfig, detector::Blob, zones::Zones};
 use crate::{monotonic::MonotonicNanos, schedule::Week};
@@ -14,34 +14,6 @@ const HOLD_PICTURES: f64 = 1.5;
 /// Without a picture for so long, nobody can say that it still moves.
 const BLIND: Duration = Duration::from_secs(5);
 
-/// Why motion ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// Nothing moves any more.
-    Still,
-    Disarmed,
-    /// The hours in which the camera is armed are over.
-    Schedule,
-    Privacy,
-    /// The agent stops.
-    Stopped,
-    /// The camera gives no pictures.
-    NoPicture,
-}
-
-impl EndReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Still => "still",
-            Self::Disarmed => "disarmed",
-            Self::Schedule => "schedule",
-            Self::Privacy => "privacy",
-            Self::Stopped => "stopped",
-            Self::NoPicture => "no_picture",
-        }
-    }
-}
-
 /// What a frame, a tick or a switch brought about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
@@ -51,7 +23,7 @@ pub enum Transition {
     },
     Ended {
         zones: Vec<String>,
-        reason: EndReason,
+        reason: EventEndReason,
         /// The largest share of the picture that moved at once.
         peak_area: f32,
         /// From the first to the last frame in which something moved.
@@ -128,12 +100,12 @@ impl Gate {
 
     pub fn arm(&mut self, armed: bool) -> Option<Transition> {
         self.armed = armed;
-        if armed { None } else { self.end(EndReason::Disarmed) }
+        if armed { None } else { self.end(EventEndReason::Disarmed) }
     }
 
     pub fn set_privacy(&mut self, private: bool) -> Option<Transition> {
         self.private = private;
-        if private { self.end(EndReason::Privacy) } else { None }
+        if private { self.end(EventEndReason::Privacy) } else { None }
     }
 
     /// Whether frames are worth looking at. A disarmed camera looks on, to know its background.
@@ -157,7 +129,7 @@ impl Gate {
             return None;
         }
         if last.is_some_and(|last| now.since(last) > BLIND)
-            && let Some(ended) = self.end(EndReason::NoPicture)
+            && let Some(ended) = self.end(EventEndReason::NoPicture)
         {
             return Some(ended);
         }
@@ -167,7 +139,7 @@ impl Gate {
         if moving.is_empty() {
             let still = |motion: &Motion| now.since(motion.last_moved) > hold;
             let over = self.motion.as_ref().is_some_and(still);
-            return if over { self.end(EndReason::Still) } else { None };
+            return if over { self.end(EventEndReason::Still) } else { None };
         }
         let cooling = |at: MonotonicNanos| now.since(at) < self.rules.cool_down;
         if !going_on && self.ended_at.is_some_and(cooling) {
@@ -182,14 +154,14 @@ impl Gate {
     pub fn tick(&mut self, now: MonotonicNanos, wall: Option<UnixMillis>) -> Option<Transition> {
         self.scheduled = self.rules.week.covers_at(wall);
         if !self.scheduled {
-            return self.end(EndReason::Schedule);
+            return self.end(EventEndReason::Schedule);
         }
         let blind = self.last_frame.is_some_and(|last| now.since(last) > BLIND);
-        if blind { self.end(EndReason::NoPicture) } else { None }
+        if blind { self.end(EventEndReason::NoPicture) } else { None }
     }
 
     pub fn stop(&mut self) -> Option<Transition> {
-        self.end(EndReason::Stopped)
+        self.end(EventEndReason::Stopped)
     }
 
     /// Time that runs backwards must not make motion that never ends, nor a pause.
@@ -232,7 +204,7 @@ impl Gate {
     }
 
     /// Motion that nobody was told of ends untold.
-    fn end(&mut self, reason: EndReason) -> Option<Transition> {
+    fn end(&mut self, reason: EventEndReason) -> Option<Transition> {
         let motion = self.motion.take().filter(|motion| motion.told)?;
         self.ended_at = Some(motion.last_moved);
         Some(Transition::Ended {

@@ -11,7 +11,7 @@ mod zones;
 
 pub use self::{
     detector::{Blob, Detector, LumaPlane, Tuning},
-    gate::{EndReason, Gate, Rules, Transition},
+    gate::{Gate, Rules, Transition},
     hold::Hold,
     offline::{MotionInterval, Offline},
     overlay::Overlay,

@@ -7,9 +7,7 @@ use nightjar_core::{
     picture::{EncodedFrame, Layer},
     rtp::layers::Bounds,
 };
-use nightjar_shared::{
-    ids::SessionId, sdp::Offer, session::SessionEndReason, signal::IceServer,
-};
+use nightjar_shared::{ids::SessionId, sdp::Offer, session::SessionEndReason, signal::IceServer};
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 

@@ -30,7 +30,7 @@ fn moving_gate() -> Gate {
 }
 
 #[track_caller]
-fn assert_ended(transition: Option<Transition>, expected: EndReason) {
+fn assert_ended(transition: Option<Transition>, expected: EventEndReason) {
     match transition {
         Some(Transition::Ended { reason, .. }) => assert_eq!(reason, expected),
         other => panic!("not ended: {other:?}"),
@@ -57,7 +57,7 @@ fn motion_starts_once_and_ends_when_it_was_still_for_a_while() {
     let mut gate = moving_gate();
     assert_eq!(gate.observe(&[MOVING], at(100)), None);
     assert_eq!(gate.observe(&[], at(800)), None);
-    assert_ended(gate.observe(&[], at(901)), EndReason::Still);
+    assert_ended(gate.observe(&[], at(901)), EventEndReason::Still);
     assert_eq!(gate.observe(&[], at(1000)), None);
 }
 
@@ -68,7 +68,7 @@ fn the_end_tells_how_long_and_how_much_moved() {
     gate.observe(&[MOVING], at(700));
     let ended = Transition::Ended {
         zones: vec![],
-        reason: EndReason::Still,
+        reason: EventEndReason::Still,
         peak_area: 0.05 + 0.02,
         duration: Duration::from_millis(700),
     };
@@ -91,7 +91,7 @@ fn at_one_picture_a_second_a_single_picture_without_motion_does_not_end_it() {
         assert_eq!(gate.observe(blobs, at(1_000 * second)), None, "second {second}");
     }
     assert_eq!(gate.observe(&[], at(6_000)), None);
-    assert_ended(gate.observe(&[], at(7_000)), EndReason::Still);
+    assert_ended(gate.observe(&[], at(7_000)), EventEndReason::Still);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn after_motion_none_starts_until_the_camera_has_cooled_down() {
     let rules = Rules { cool_down: Duration::from_secs(10), ..Rules::default() };
     let mut gate = Gate::new(rules);
     assert_started(gate.observe(&[MOVING], at(0)));
-    assert_ended(gate.observe(&[], at(1_000)), EndReason::Still);
+    assert_ended(gate.observe(&[], at(1_000)), EventEndReason::Still);
     assert_eq!(gate.observe(&[MOVING], at(9_900)), None);
     assert_started(gate.observe(&[MOVING], at(10_000)));
 }
@@ -123,7 +123,7 @@ fn after_motion_none_starts_until_the_camera_has_cooled_down() {
 #[test]
 fn a_disarmed_camera_ends_its_motion_and_starts_none() {
     let mut gate = moving_gate();
-    assert_ended(gate.arm(false), EndReason::Disarmed);
+    assert_ended(gate.arm(false), EventEndReason::Disarmed);
     assert_eq!(gate.observe(&[MOVING], at(100)), None);
     assert_eq!(gate.arm(true), None);
     assert_started(gate.observe(&[MOVING], at(200)));
@@ -132,7 +132,7 @@ fn a_disarmed_camera_ends_its_motion_and_starts_none() {
 #[test]
 fn privacy_ends_motion_and_wants_no_frames() {
     let mut gate = moving_gate();
-    assert_ended(gate.set_privacy(true), EndReason::Privacy);
+    assert_ended(gate.set_privacy(true), EventEndReason::Privacy);
     assert!(!gate.wants_frames());
 }
 
@@ -141,7 +141,7 @@ fn outside_its_hours_the_camera_starts_nothing_and_ends_what_goes_on() {
     let mut gate = Gate::new(Rules { week: mondays(), ..Rules::default() });
     assert_eq!(gate.tick(at(0), MONDAY), None);
     assert_started(gate.observe(&[MOVING], at(100)));
-    assert_ended(gate.tick(at(200), TUESDAY), EndReason::Schedule);
+    assert_ended(gate.tick(at(200), TUESDAY), EventEndReason::Schedule);
     assert!(gate.is_scheduled_off());
     assert_eq!(gate.observe(&[MOVING], at(300)), None);
     assert_eq!(gate.tick(at(400), MONDAY), None);
@@ -168,13 +168,13 @@ fn the_owners_switch_comes_before_the_schedule() {
 fn a_camera_that_went_blind_ends_its_motion() {
     let mut gate = moving_gate();
     assert_eq!(gate.tick(at(5_000), None), None);
-    assert_ended(gate.tick(at(5_001), None), EndReason::NoPicture);
+    assert_ended(gate.tick(at(5_001), None), EventEndReason::NoPicture);
 }
 
 #[test]
 fn a_gap_between_two_frames_ends_motion_though_nobody_ticked() {
     let mut gate = moving_gate();
-    assert_ended(gate.observe(&[MOVING], at(3_600_000)), EndReason::NoPicture);
+    assert_ended(gate.observe(&[MOVING], at(3_600_000)), EventEndReason::NoPicture);
     assert_started(gate.observe(&[MOVING], at(3_600_100)));
 }
 
@@ -184,7 +184,7 @@ fn time_that_runs_backwards_neither_prolongs_motion_nor_the_pause_after_it() {
     let mut gate = Gate::new(rules);
     assert_started(gate.observe(&[MOVING], at(9_000_000)));
     assert_eq!(gate.observe(&[], at(1_000)), None);
-    assert_ended(gate.observe(&[], at(1_801)), EndReason::Still);
+    assert_ended(gate.observe(&[], at(1_801)), EventEndReason::Still);
     assert_eq!(gate.observe(&[MOVING], at(500)), None, "it cools down from here on");
     assert_started(gate.observe(&[MOVING], at(2_500)));
 }
