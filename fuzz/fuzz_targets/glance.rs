@@ -4,18 +4,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nightjar_shared::sdp::Offer;
-use nightjar_fuzz::sdp;
+use nightjar_shared::sdp::{self, Offer};
 
 const OFFER: &str = include_str!("../seeds/offer/chromium.sdp");
 
 fn is_plain(text: &str) -> bool {
-    text.len() <= sdp::BYTES_MAX && !text.chars().any(char::is_control)
+    text.len() <= sdp::MAX_LENGTH && !text.chars().any(char::is_control)
 }
 
 fuzz_target!(|text: &str| {
     if sdp::check_offer(text).is_ok() {
-        assert!(text.len() <= sdp::BYTES_MAX && text.lines().all(is_plain));
+        assert!(text.len() <= sdp::MAX_LENGTH && text.lines().all(is_plain));
     }
     if let Ok(fragment) = sdp::ice_fragment(text) {
         assert_eq!(sdp::ice_fragment(&fragment).expect("a fragment is one"), fragment);

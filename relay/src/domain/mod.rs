@@ -16,7 +16,6 @@ pub mod pairings;
 pub mod passwords;
 pub mod playback;
 mod presence;
-pub mod sdp;
 mod secrets;
 pub mod shares;
 pub mod sites;

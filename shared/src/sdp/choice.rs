@@ -1,15 +1,21 @@
 //! Which of the offered payload types the answer uses.
 
-use std::fmt::Write as _;
+use super::{attribute::parameter, section::Section};
 
-use super::{PLAYOUT_DELAY, TRANSPORT_CC, attribute::parameter, description::Section};
+/// The RTP header extension that numbers packets for transport-wide feedback.
+pub const TRANSPORT_CC: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
+/// The RTP header extension that tells a player how long to wait with each picture. Described at
+/// <https://webrtc.googlesource.com/src/+/main/docs/native-code/rtp-hdrext/playout-delay/README.md>.
+pub const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
 /// The payload type that the answer uses.
 pub(super) struct Choice {
     pub(super) payload_type: u8,
     pub(super) profile_level_id: Option<String>,
     /// The payload type of its retransmissions, if the viewer knows them.
-    retransmissions: Option<u8>,
+    pub(super) retransmissions: Option<u8>,
     /// The number of the header extension for transport-wide feedback, if the viewer sends that.
     pub(super) transport_cc: Option<u8>,
     /// The number of the header extension that tells players how long to wait.
@@ -40,38 +46,6 @@ impl Choice {
                 transport_cc: transport_cc_of(section, payload_type),
                 playout_delay: extension_of(section, PLAYOUT_DELAY),
             })
-    }
-
-    /// The section's `m=` line with this payload type only.
-    pub(super) fn write_header(&self, text: &mut String, section: &Section<'_>) {
-        let _ = write!(text, "m={} {}", section.transport(), self.payload_type);
-        if let Some(payload) = self.retransmissions {
-            let _ = write!(text, " {payload}");
-        }
-        text.push_str("\r\n");
-    }
-
-    /// The attributes of this payload type.
-    pub(super) fn write_codec(&self, text: &mut String, section: &Section<'_>) {
-        let payload = self.payload_type;
-        let _ = write!(text, "a=rtpmap:{payload} H264/90000\r\n");
-        let _ = write!(text, "a=fmtp:{payload} level-asymmetry-allowed=1;packetization-mode=1");
-        if let Some(profile) = &self.profile_level_id {
-            let _ = write!(text, ";profile-level-id={profile}");
-        }
-        text.push_str("\r\n");
-        for feedback in ["nack", "nack pli", "ccm fir"] {
-            if gives_feedback(section, payload, feedback) {
-                let _ = write!(text, "a=rtcp-fb:{payload} {feedback}\r\n");
-            }
-        }
-        if let Some(id) = self.transport_cc {
-            let _ = write!(text, "a=rtcp-fb:{payload} transport-cc\r\n");
-            let _ = write!(text, "a=extmap:{id} {TRANSPORT_CC}\r\n");
-        }
-        if let Some(again) = self.retransmissions {
-            let _ = write!(text, "a=rtpmap:{again} rtx/90000\r\na=fmtp:{again} apt={payload}\r\n");
-        }
     }
 }
 
@@ -111,13 +85,9 @@ fn retransmissions_of(section: &Section<'_>, payload_type: u8) -> Option<u8> {
         .map(|(payload, _)| payload)
 }
 
-fn gives_feedback(section: &Section<'_>, payload: u8, feedback: &str) -> bool {
-    section.by_payload("rtcp-fb").any(|offered| offered == (payload, feedback))
-}
-
 fn transport_cc_of(section: &Section<'_>, payload: u8) -> Option<u8> {
     let id = extension_of(section, TRANSPORT_CC)?;
-    gives_feedback(section, payload, "transport-cc").then_some(id)
+    section.gives_feedback(payload, "transport-cc").then_some(id)
 }
 
 /// Numbers above 14 need headers that nobody else uses.

@@ -3,131 +3,12 @@
 use std::fmt::Write as _;
 
 use super::{
-    InvalidOffer, MAX_LENGTH, MAX_LINES, MAX_SECTIONS,
-    attribute::{is_codec, is_known},
-    choice::Choice,
+    MAX_LENGTH, MAX_LINES, MAX_SECTIONS,
+    attribute::is_known,
+    choice::{Choice, TRANSPORT_CC},
+    invalid::InvalidOffer,
+    section::{Attribute, DIRECTIONS, Section, find},
 };
-
-const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "inactive"];
-
-/// A line `a=key:value` as key and value.
-type Attribute<'a> = (&'a str, &'a str);
-
-/// One `m=` section.
-pub(super) struct Section<'a> {
-    kind: &'a str,
-    /// The whole `m=` line's value: kind, port, protocol, formats.
-    header: &'a str,
-    attributes: Vec<Attribute<'a>>,
-}
-
-impl<'a> Section<'a> {
-    fn parse(header: &'a str) -> Option<Self> {
-        let words: Vec<&str> = header.split(' ').collect();
-        let [kind, port, protocol, formats @ ..] = words.as_slice() else { return None };
-        port.parse::<u16>().ok()?;
-        let is_payload = |format: &&str| format.parse::<u8>().is_ok_and(|payload| payload < 128);
-        let known = match *kind {
-            "audio" | "video" => {
-                ["UDP/TLS/RTP/SAVPF", "RTP/SAVPF"].contains(protocol)
-                    && !formats.is_empty()
-                    && formats.iter().all(is_payload)
-            }
-            "application" => {
-                ["UDP/DTLS/SCTP", "DTLS/SCTP"].contains(protocol)
-                    && *formats == ["webrtc-datachannel"]
-            }
-            _ => false,
-        };
-        known.then(|| Self { kind, header, attributes: Vec::new() })
-    }
-
-    fn get(&self, key: &str) -> Option<&'a str> {
-        find(&self.attributes, key)
-    }
-
-    pub(super) fn mid(&self) -> &'a str {
-        self.get("mid").unwrap_or_default()
-    }
-
-    /// Values of the attributes that begin with a payload type.
-    pub(super) fn by_payload(&self, key: &str) -> impl Iterator<Item = (u8, &'a str)> {
-        let named = self.attributes.iter().filter(move |(name, _)| *name == key);
-        named.filter_map(|(_, value)| {
-            let (payload, rest) = value.split_once(' ')?;
-            Some((payload.parse().ok().filter(|payload| *payload < 128)?, rest))
-        })
-    }
-
-    pub(super) fn has_format(&self, payload: u8) -> bool {
-        self.header.split(' ').skip(3).any(|format| format.parse() == Ok(payload))
-    }
-
-    /// Kind, port and protocol.
-    pub(super) fn transport(&self) -> String {
-        self.header.split(' ').take(3).collect::<Vec<_>>().join(" ")
-    }
-
-    fn is_receiving_video(&self) -> bool {
-        self.kind == "video" && self.get("sendonly").is_none() && self.get("inactive").is_none()
-    }
-
-    fn write(&self, text: &mut String, choice: Option<&Choice>) {
-        match choice {
-            Some(choice) => choice.write_header(text, self),
-            None => self.write_header(text),
-        }
-        line(text, 'c', "IN IP4 0.0.0.0");
-        write_attributes(text, &self.attributes);
-        // What RFC 8866 says of a section without one; `webrtcbin` would reject the section.
-        if !self.attributes.iter().any(|(key, value)| DIRECTIONS.contains(key) && value.is_empty())
-        {
-            line(text, 'a', "sendrecv");
-        }
-        match choice {
-            Some(choice) => choice.write_codec(text, self),
-            None => self.write_codecs(text),
-        }
-    }
-
-    /// The codecs of a section that is not ours, so that the answer can name one.
-    fn codecs(&self) -> impl Iterator<Item = (u8, &'a str)> {
-        self.by_payload("rtpmap")
-            .filter(|(payload, codec)| self.has_format(*payload) && is_codec(codec))
-    }
-
-    /// The `m=` line of a section that is not ours. A format without a codec is left out:
-    /// `webrtcbin` trips over it.
-    fn write_header(&self, text: &mut String) {
-        if self.kind == "application" {
-            return line(text, 'm', self.header);
-        }
-        let _ = write!(text, "m={}", self.transport());
-        let mut written = Vec::new();
-        for (payload, _) in self.codecs() {
-            if !written.contains(&payload) {
-                let _ = write!(text, " {payload}");
-                written.push(payload);
-            }
-        }
-        text.push_str("\r\n");
-    }
-
-    fn write_codecs(&self, text: &mut String) {
-        for (payload, codec) in self.codecs() {
-            line(text, 'a', &format!("rtpmap:{payload} {codec}"));
-        }
-    }
-
-    fn has_codecs(&self) -> bool {
-        self.kind == "application" || self.codecs().next().is_some()
-    }
-
-    /// More than one direction is none.
-    fn has_one_direction(&self) -> bool {
-        self.attributes.iter().filter(|(key, _)| DIRECTIONS.contains(key)).count() <= 1
-    }
-}
 
 /// A whole session description.
 pub(super) struct Description<'a> {
@@ -263,7 +144,7 @@ impl<'a> Description<'a> {
         }
         write_attributes(&mut text, &self.attributes);
         for (index, section) in self.sections.iter().enumerate() {
-            section.write(&mut text, (index == video).then_some(choice));
+            write_section(&mut text, section, (index == video).then_some(choice));
         }
         text
     }
@@ -282,10 +163,6 @@ fn is_origin(text: &str) -> bool {
         && address.parse::<std::net::IpAddr>().is_ok()
 }
 
-fn find<'a>(attributes: &[Attribute<'a>], key: &str) -> Option<&'a str> {
-    attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
-}
-
 fn line(text: &mut String, key: char, value: &str) {
     let _ = write!(text, "{key}={value}\r\n");
 }
@@ -297,5 +174,77 @@ fn write_attributes(text: &mut String, attributes: &[Attribute<'_>]) {
         } else {
             line(text, 'a', &format!("{key}:{value}"));
         }
+    }
+}
+
+fn write_section(text: &mut String, section: &Section<'_>, choice: Option<&Choice>) {
+    match choice {
+        Some(choice) => write_chosen_header(text, section, choice),
+        None => write_header(text, section),
+    }
+    line(text, 'c', "IN IP4 0.0.0.0");
+    write_attributes(text, &section.attributes);
+    // What RFC 8866 says of a section without one; `webrtcbin` would reject the section.
+    if !section.attributes.iter().any(|(key, value)| DIRECTIONS.contains(key) && value.is_empty()) {
+        line(text, 'a', "sendrecv");
+    }
+    match choice {
+        Some(choice) => write_chosen_codec(text, section, choice),
+        None => write_codecs(text, section),
+    }
+}
+
+/// The `m=` line of a section that is not ours. A format without a codec is left out:
+/// `webrtcbin` trips over it.
+fn write_header(text: &mut String, section: &Section<'_>) {
+    if section.kind == "application" {
+        return line(text, 'm', section.header);
+    }
+    let _ = write!(text, "m={}", section.transport());
+    let mut written = Vec::new();
+    for (payload, _) in section.codecs() {
+        if !written.contains(&payload) {
+            let _ = write!(text, " {payload}");
+            written.push(payload);
+        }
+    }
+    text.push_str("\r\n");
+}
+
+fn write_codecs(text: &mut String, section: &Section<'_>) {
+    for (payload, codec) in section.codecs() {
+        line(text, 'a', &format!("rtpmap:{payload} {codec}"));
+    }
+}
+
+/// The section's `m=` line with this payload type only.
+fn write_chosen_header(text: &mut String, section: &Section<'_>, choice: &Choice) {
+    let _ = write!(text, "m={} {}", section.transport(), choice.payload_type);
+    if let Some(payload) = choice.retransmissions {
+        let _ = write!(text, " {payload}");
+    }
+    text.push_str("\r\n");
+}
+
+/// The attributes of this payload type.
+fn write_chosen_codec(text: &mut String, section: &Section<'_>, choice: &Choice) {
+    let payload = choice.payload_type;
+    let _ = write!(text, "a=rtpmap:{payload} H264/90000\r\n");
+    let _ = write!(text, "a=fmtp:{payload} level-asymmetry-allowed=1;packetization-mode=1");
+    if let Some(profile) = &choice.profile_level_id {
+        let _ = write!(text, ";profile-level-id={profile}");
+    }
+    text.push_str("\r\n");
+    for feedback in ["nack", "nack pli", "ccm fir"] {
+        if section.gives_feedback(payload, feedback) {
+            let _ = write!(text, "a=rtcp-fb:{payload} {feedback}\r\n");
+        }
+    }
+    if let Some(id) = choice.transport_cc {
+        let _ = write!(text, "a=rtcp-fb:{payload} transport-cc\r\n");
+        let _ = write!(text, "a=extmap:{id} {TRANSPORT_CC}\r\n");
+    }
+    if let Some(again) = choice.retransmissions {
+        let _ = write!(text, "a=rtpmap:{again} rtx/90000\r\na=fmtp:{again} apt={payload}\r\n");
     }
 }

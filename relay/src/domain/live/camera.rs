@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use nightjar_shared::{
     ids::{CameraId, SessionId},
+    sdp,
     signal::{SessionStatistics, Signal, SignalKind},
     web_address,
 };
 
 use super::{App, ToViewer, ended, exchange::Answer, finish, send, tell, tell_end};
 use crate::{
-    domain::{cameras::check_protocol, sdp, text},
+    domain::{cameras::check_protocol, text},
     engines::db::live,
     error::{Error, Result},
 };
@@ -56,7 +57,7 @@ pub async fn signal_from_camera(
 
 async fn answered(app: &App, camera_id: CameraId, signal: Signal) -> Result<()> {
     let session_id = signal.session_id;
-    let description = signal.sdp.filter(|text| text.len() <= sdp::BYTES_MAX);
+    let description = signal.sdp.filter(|text| text.len() <= sdp::MAX_LENGTH);
     let description = description
         .ok_or_else(|| Error::invalid("invalid_sdp", "An answer has a session description."))?;
     let is_heard = app.exchanges.answer(session_id, camera_id, Answer::Description(description));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nightjar_shared::{
     ids::{CameraId, SessionId},
+    sdp::InvalidSdp,
     signal::Signal,
     time::UnixMillis,
     topic::{Channel, Topic},
@@ -30,7 +31,6 @@ pub use self::{
 use super::{
     App, List, PageRequest,
     access::{self, Caller, Right},
-    sdp::InvalidSdp,
     updates::{self, Update},
 };
 use crate::{

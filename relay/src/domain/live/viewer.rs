@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nightjar_shared::{
     ids::{CameraId, SessionId},
+    sdp::{self, Candidate},
     signal::{IceServer, Signal, SignalKind},
 };
 use tokio::sync::mpsc;
@@ -16,7 +17,6 @@ use super::{
 use crate::{
     domain::{
         access::{self, Caller, Right},
-        sdp::{self, Candidate},
         secrets, text,
     },
     engines::{

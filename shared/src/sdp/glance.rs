@@ -1,24 +1,13 @@
 //! What the relay checks of a session description before it passes it on. The camera's worker
 //! parses it; here only obvious nonsense is stopped.
 
-use std::ops::RangeInclusive;
+use super::{
+    MAX_CANDIDATES, MAX_LENGTH, MAX_LINES, MAX_SECTIONS, attribute::is_known, invalid::InvalidSdp,
+};
 
 type Result<T> = std::result::Result<T, InvalidSdp>;
 
-/// Why a description, a fragment or a candidate goes no further, as a sentence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidSdp(pub &'static str);
-
-/// Bytes of a description or fragment.
-pub const BYTES_MAX: usize = 32 * 1024;
-const LINES_MAX: usize = 1_000;
-const LINE_BYTES_MAX: usize = 4 * 1024;
-const MEDIA_MAX: usize = 16;
-const CANDIDATES_MAX: usize = 64;
-/// Characters of an ICE user and password (RFC 8839).
-const USER_CHARS: RangeInclusive<usize> = 4..=256;
-const PASSWORD_CHARS: RangeInclusive<usize> = 22..=256;
+const MAX_LINE_LENGTH: usize = 4 * 1024;
 
 /// Refuses what cannot be a viewer's offer.
 pub fn check_offer(offer: &str) -> Result<()> {
@@ -28,7 +17,7 @@ pub fn check_offer(offer: &str) -> Result<()> {
         return invalid("A session description begins with v=0.");
     }
     let media = offer.lines().filter(|line| line.starts_with("m=")).count();
-    if media > MEDIA_MAX {
+    if media > MAX_SECTIONS {
         return invalid("A session description has at most 16 media.");
     }
     if !offer.lines().any(|line| line.starts_with("m=video ")) {
@@ -56,7 +45,7 @@ impl Candidate {
         let bytes = text.len() + sdp_mid.as_ref().map_or(0, String::len);
         let text_is_one = text.is_empty() || text.starts_with("candidate:");
         let controls = |text: &str| text.chars().any(char::is_control);
-        if bytes > LINE_BYTES_MAX
+        if bytes > MAX_LINE_LENGTH
             || !text_is_one
             || controls(&text)
             || sdp_mid.as_deref().is_some_and(controls)
@@ -72,11 +61,11 @@ impl Candidate {
 pub fn ice_fragment(description: &str) -> Result<String> {
     check_lines(description)?;
     let first = |attribute: &str| description.lines().find(|line| line.starts_with(attribute));
-    let secret = |attribute: &str, length: RangeInclusive<usize>| {
-        first(attribute).filter(|line| is_ice_text(&line[attribute.len()..], length))
+    let secret = |key: &str| {
+        let prefix = format!("a={key}:");
+        first(&prefix).filter(|line| is_known(key, &line[prefix.len()..]))
     };
-    let user = secret("a=ice-ufrag:", USER_CHARS);
-    let password = secret("a=ice-pwd:", PASSWORD_CHARS);
+    let (user, password) = (secret("ice-ufrag"), secret("ice-pwd"));
     let (Some(user), Some(password)) = (user, password) else {
         return Err(InvalidSdp("ICE begins with a user and a password."));
     };
@@ -84,7 +73,7 @@ pub fn ice_fragment(description: &str) -> Result<String> {
     let mut fragment = vec![user, password, medium, first("a=mid:").unwrap_or("a=mid:0")];
     let sections = description.split_inclusive("\nm=").take(2);
     let candidates = sections.flat_map(str::lines).filter(|line| line.starts_with("a=candidate:"));
-    fragment.extend(candidates.take(CANDIDATES_MAX));
+    fragment.extend(candidates.take(MAX_CANDIDATES));
     fragment.extend(first("a=end-of-candidates"));
     Ok(fragment.join("\r\n") + "\r\n")
 }
@@ -103,22 +92,17 @@ pub fn read_fragment(fragment: &str) -> Result<Vec<Candidate>> {
             candidates.push(Candidate { text: String::new(), sdp_mid: sdp_mid.clone() });
         }
     }
-    if candidates.len() > CANDIDATES_MAX {
+    if candidates.len() > MAX_CANDIDATES {
         return Err(InvalidSdp("A fragment has at most 64 candidates."));
     }
     Ok(candidates)
-}
-
-fn is_ice_text(text: &str, length: RangeInclusive<usize>) -> bool {
-    let is_ice_char = |byte: u8| byte.is_ascii_alphanumeric() || b"+/".contains(&byte);
-    length.contains(&text.len()) && text.bytes().all(is_ice_char)
 }
 
 /// Lines of `x=value`, not too many and not too long, without control characters.
 fn check_lines(text: &str) -> Result<()> {
     let well_formed = |line: &str| {
         let bytes = line.as_bytes();
-        bytes.len() <= LINE_BYTES_MAX
+        bytes.len() <= MAX_LINE_LENGTH
             && bytes.first().is_some_and(u8::is_ascii_lowercase)
             && bytes.get(1) == Some(&b'=')
             && !line.chars().any(char::is_control)
@@ -126,8 +110,8 @@ fn check_lines(text: &str) -> Result<()> {
     // In JSON, as cameras get it, these take two bytes: what came by a narrow door must fit through
     // the next one too.
     let escaped = text.bytes().filter(|byte| b"\"\\".contains(byte)).count();
-    if text.len() + escaped <= BYTES_MAX
-        && text.lines().count() <= LINES_MAX
+    if text.len() + escaped <= MAX_LENGTH
+        && text.lines().count() <= MAX_LINES
         && text.lines().all(well_formed)
     {
         Ok(())
