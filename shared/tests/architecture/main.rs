@@ -1,9 +1,10 @@
-//! `docs/architecture.md` as a test: imports go down, foreign crates have one owner, agent and
-//! relay meet in `shared` alone, topics and SQL are spelled in one place, files stay readable.
-//! It lives here because this package builds in a moment; it reads the whole workspace.
+//! `docs/architecture.md` as a test: imports go down and in no circle, foreign crates have one owner,
+//! agent and relay meet in `shared` alone, topics and SQL are spelled in one place, files stay
+//! readable. It lives here because this package builds in a moment; it reads the whole workspace.
 
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
+mod circles;
 mod packages;
 mod planted;
 mod rules;
@@ -59,6 +60,12 @@ fn the_code_keeps_to_the_map() {
         wrong.extend(sources.iter().flat_map(|source| package.check(source)));
     }
     assert_nothing(&wrong);
+}
+
+#[test]
+fn no_file_imports_what_imports_it() {
+    let circles = |package: &Package| package.circles(&sources(package));
+    assert_nothing(&PACKAGES.iter().flat_map(circles).collect::<Vec<_>>());
 }
 
 #[test]

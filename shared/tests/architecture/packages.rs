@@ -14,6 +14,7 @@ const SHARED: Package = Package {
     // No tokio, no HTTP, no SQL, no GStreamer.
     vocabulary: &["serde", "serde_json", "thiserror", "uuid"],
     strangers: &["nightjar_core", "nightjar_agent", "nightjar_relay", "nightjar_e2e"],
+    permitted_circles: &[],
     sql: &[],
 };
 
@@ -40,6 +41,7 @@ const CORE: Package = Package {
     ],
     vocabulary: &["nightjar_shared", "bytes", "serde", "thiserror"],
     strangers: &["nightjar_agent", "nightjar_relay", "nightjar_e2e"],
+    permitted_circles: &[],
     sql: &[],
 };
 
@@ -100,6 +102,7 @@ const AGENT: Package = Package {
         "uuid",
     ],
     strangers: &["nightjar_relay", "nightjar_e2e"],
+    permitted_circles: &[],
     sql: &["store/"],
 };
 
@@ -190,6 +193,18 @@ const RELAY: Package = Package {
         "uuid",
     ],
     strangers: &["nightjar_agent", "nightjar_core", "nightjar_e2e"],
+    permitted_circles: &[
+        ("domain/abandoned.rs", "domain/uploads.rs"),
+        ("domain/clips.rs", "domain/events.rs"),
+        ("domain/commands.rs", "domain/cameras.rs"),
+        ("domain/live/camera.rs", "domain/cameras.rs"),
+        ("domain/updates.rs", "domain/cameras.rs"),
+        ("domain/updates.rs", "domain/clips.rs"),
+        ("domain/updates.rs", "domain/commands.rs"),
+        ("domain/updates.rs", "domain/events.rs"),
+        ("domain/updates.rs", "domain/live/mod.rs"),
+        ("engines/db/clips.rs", "engines/db/events.rs"),
+    ],
     sql: &["engines/db/"],
 };
 
@@ -202,5 +217,6 @@ const E2E: Package = Package {
     owners: &[],
     vocabulary: &[],
     strangers: &["nightjar_agent", "nightjar_core", "nightjar_relay"],
+    permitted_circles: &[],
     sql: &[],
 };

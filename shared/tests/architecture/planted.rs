@@ -95,6 +95,47 @@ fn a_foreign_crate_away_from_its_owner_is_found() {
     assert_found(&check("relay", "doors/mqtt.rs", "use {rmqtt::Hook, std::fmt};"), "`rmqtt`");
 }
 
+fn house(files: &[(&str, &str)]) -> Vec<Source> {
+    let source =
+        |(path, text): &(&str, &str)| Source { path: (*path).into(), text: (*text).into() };
+    files.iter().map(source).collect()
+}
+
+#[test]
+fn a_circle_of_imports_is_found_over_any_number_of_files() {
+    let circle = house(&[
+        ("hall/door.rs", "use super::kitchen::{self, Table};"),
+        ("hall/kitchen.rs", "fn f() { crate::garden::dig(); }"),
+        ("garden.rs", "\nuse crate::hall::door::Door;"),
+        ("cellar.rs", "use crate::garden;"),
+    ]);
+    let wrong = package("shared").circles(&circle);
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    assert!(wrong[0].contains("garden.rs:2: imports hall/door.rs"), "{wrong:?}");
+    assert!(wrong.iter().all(|wrong| !wrong.contains("cellar")), "{wrong:?}");
+}
+
+#[test]
+fn a_room_that_uses_its_house_and_a_test_close_no_circle() {
+    let fine = house(&[
+        ("hall/mod.rs", "mod kitchen; use self::kitchen::Table; pub struct Size;"),
+        ("hall/kitchen.rs", "use super::Size; use crate::hall::Size as S;"),
+        ("garden.rs", "use crate::hall::Table;\n#[cfg(test)]\nmod tests { use crate::cellar; }"),
+        ("cellar.rs", "use crate::garden;"),
+        ("hall/tests.rs", "use crate::garden;"),
+    ]);
+    assert_eq!(package("shared").circles(&fine), Vec::<String>::new());
+}
+
+#[test]
+fn a_permitted_circle_that_is_open_is_found() {
+    let permits = Package { permitted_circles: &[("a.rs", "b.rs")], ..*package("shared") };
+    let closed = house(&[("a.rs", "use super::b;"), ("b.rs", "use super::a;")]);
+    assert_eq!(permits.circles(&closed), Vec::<String>::new());
+    let open = house(&[("a.rs", "use super::b;"), ("b.rs", "")]);
+    assert_found(&permits.circles(&open), "closes no circle any more");
+}
+
 #[test]
 fn a_pure_package_that_does_something_is_found() {
     let wrong = check("agent/core", "motion/gate.rs", "use std::{fs::File, time::Duration};");

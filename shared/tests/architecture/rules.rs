@@ -20,6 +20,8 @@ pub(crate) struct Package {
     pub(crate) vocabulary: &'static [&'static str],
     /// Libraries of the workspace that must never be named.
     pub(crate) strangers: &'static [&'static str],
+    /// Imports, from one file and of another, that close a circle and are to go. Nothing is added.
+    pub(crate) permitted_circles: &'static [(&'static str, &'static str)],
     /// Where SQL may stand.
     pub(crate) sql: &'static [&'static str],
 }

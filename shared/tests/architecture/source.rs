@@ -40,6 +40,14 @@ impl Source {
         std::iter::once("crate").chain(levels).map(str::to_owned).collect()
     }
 
+    /// The file up to its inline tests, which stand at its end.
+    pub(crate) fn without_tests(&self) -> Self {
+        let tests = ["\nmod tests {", "\npub(crate) mod tests {"];
+        let end = tests.iter().filter_map(|tests| self.text.find(tests)).min();
+        let text = self.text[..end.unwrap_or(self.text.len())].to_owned();
+        Self { path: self.path.clone(), text }
+    }
+
     pub(crate) fn scan(&self) -> Scan {
         let tokens = Lexer::new(&self.text).tokens();
         let texts = tokens.iter().filter_map(|found| match &found.what {
