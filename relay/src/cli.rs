@@ -6,7 +6,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use nightjar_shared::role::AccountRole;
 
 use crate::{
     app::Relay,
@@ -54,15 +58,15 @@ enum AdminTask {
     /// Makes an account; its password is the first line of the standard input.
     CreateAccount {
         email: String,
-        #[arg(long, value_enum, default_value = "user")]
+        #[arg(long, value_parser = role_parser(), default_value = AccountRole::User.as_str())]
         role: AccountRole,
     },
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum AccountRole {
-    User,
-    Admin,
+/// Reads a role, and lists all of them in the help.
+fn role_parser() -> impl TypedValueParser<Value = AccountRole> {
+    PossibleValuesParser::new(AccountRole::ALL.iter().map(|role| role.as_str()))
+        .try_map(|word| word.parse())
 }
 
 impl Arguments {
@@ -138,10 +142,6 @@ async fn create_account(config: &Config, email: String, role: AccountRole) -> an
     let mut password = String::new();
     std::io::stdin().lock().read_line(&mut password).context("cannot read the password")?;
     let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    let role = match role {
-        AccountRole::User => "user",
-        AccountRole::Admin => "admin",
-    };
     let db = open_database(config).await?;
     let sign_up = SignUp { email, password, name: None };
     let caller = accounts::create(&db, &Hasher::new()?, sign_up, role, now()).await?;

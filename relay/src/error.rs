@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+pub use nightjar_shared::problem::ProblemCode;
+
 use crate::engines::db::DbError;
 
 pub type Result<T> = std::result::Result<T, Error>;
@@ -21,8 +23,7 @@ pub enum Error {
 pub struct Refusal {
     /// HTTP status.
     pub status: u16,
-    /// Stable, for programs to branch on.
-    pub code: &'static str,
+    pub code: ProblemCode,
     pub title: &'static str,
     pub detail: Option<Cow<'static, str>>,
     /// When it is worth trying again.
@@ -30,50 +31,50 @@ pub struct Refusal {
 }
 
 impl Error {
-    pub fn refused(status: u16, code: &'static str, title: &'static str) -> Self {
+    pub fn refused(status: u16, code: ProblemCode, title: &'static str) -> Self {
         Self::from(Refusal { status, code, title, detail: None, retry_after_s: None })
     }
 
-    pub fn bad_request(code: &'static str, title: &'static str) -> Self {
+    pub fn bad_request(code: ProblemCode, title: &'static str) -> Self {
         Self::refused(400, code, title)
     }
 
-    pub fn unauthorized(code: &'static str, title: &'static str) -> Self {
+    pub fn unauthorized(code: ProblemCode, title: &'static str) -> Self {
         Self::refused(401, code, title)
     }
 
-    pub fn forbidden(code: &'static str, title: &'static str) -> Self {
+    pub fn forbidden(code: ProblemCode, title: &'static str) -> Self {
         Self::refused(403, code, title)
     }
 
     /// The answer for an object that does not exist and for one that the caller may not see.
     pub fn not_found() -> Self {
-        Self::refused(404, "not_found", "There is nothing here that you may see.")
+        Self::refused(404, ProblemCode::NotFound, "There is nothing here that you may see.")
     }
 
-    pub fn conflict(code: &'static str, title: &'static str) -> Self {
+    pub fn conflict(code: ProblemCode, title: &'static str) -> Self {
         Self::refused(409, code, title)
     }
 
     pub fn too_large(title: &'static str) -> Self {
-        Self::refused(413, "too_large", title)
+        Self::refused(413, ProblemCode::TooLarge, title)
     }
 
-    pub fn invalid(code: &'static str, title: &'static str) -> Self {
+    pub fn invalid(code: ProblemCode, title: &'static str) -> Self {
         Self::refused(422, code, title)
     }
 
     pub fn rate_limited(retry_after_s: u64) -> Self {
         Self::from(Refusal {
             status: 429,
-            code: "rate_limited",
+            code: ProblemCode::RateLimited,
             title: "Too many attempts; wait before the next one.",
             detail: None,
             retry_after_s: Some(retry_after_s.max(1)),
         })
     }
 
-    pub fn unavailable(code: &'static str, title: &'static str) -> Self {
+    pub fn unavailable(code: ProblemCode, title: &'static str) -> Self {
         Self::from(Refusal { status: 503, code, title, detail: None, retry_after_s: Some(2) })
     }
 
@@ -89,10 +90,10 @@ impl Error {
     }
 
     /// The refusal's code, or `internal`.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> ProblemCode {
         match self {
             Self::Refused(refusal) => refusal.code,
-            Self::Internal(_) => "internal",
+            Self::Internal(_) => ProblemCode::Internal,
         }
     }
 }

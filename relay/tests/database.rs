@@ -9,7 +9,7 @@ use nightjar_relay::{
     config::DatabaseConfig,
     engines::db::{Db, Executor, Value, accounts, accounts::AccountRow},
 };
-use nightjar_shared::{ids::AccountId, time::UnixMillis};
+use nightjar_shared::{ids::AccountId, role::AccountRole, time::UnixMillis};
 use tempfile::TempDir;
 
 async fn on_every_database(test: impl AsyncFn(&Db)) {
@@ -27,7 +27,7 @@ fn account(email: &str) -> AccountRow {
         account_id: AccountId::generate(),
         email: email.to_owned(),
         name: "Alice".to_owned(),
-        role: "user".to_owned(),
+        role: AccountRole::User,
     }
 }
 
@@ -118,9 +118,10 @@ async fn of_many_writers_of_one_row_exactly_one_wins() {
 #[tokio::test]
 async fn placeholders_mean_their_number_wherever_they_stand() {
     on_every_database(async |db: &Db| {
-        let sql = "select cast($2 as text), cast($1 as text), cast($2 as text)";
+        let sql = "select cast($2 as text) as first, cast($1 as text) as second,
+             cast($2 as text) as third";
         let row = db.query_one(sql, vec!["one".into(), "two".into()]).await.unwrap().unwrap();
-        let texts = [0, 1, 2].map(|column| row.text(column).unwrap());
+        let texts = ["first", "second", "third"].map(|column| row.get::<String>(column).unwrap());
         assert_eq!(texts, ["two", "one", "two"]);
     })
     .await;
@@ -129,13 +130,14 @@ async fn placeholders_mean_their_number_wherever_they_stand() {
 #[tokio::test]
 async fn values_come_back_as_they_went_in() {
     on_every_database(async |db: &Db| {
-        let sql = "select cast($1 as bigint), cast($2 as text), cast($3 as bigint)";
+        let sql = "select cast($1 as bigint) as integer, cast($2 as text) as words,
+             cast($3 as bigint) as nothing";
         for integer in [0, -1, i64::MIN, i64::MAX] {
             let values = vec![integer.into(), "grün \u{1f426} ' \" %".into(), Value::Null];
             let row = db.query_one(sql, values).await.unwrap().unwrap();
-            assert_eq!(row.integer(0).unwrap(), integer);
-            assert_eq!(row.text(1).unwrap(), "grün \u{1f426} ' \" %");
-            assert_eq!(row.integer_or_null(2).unwrap(), None);
+            assert_eq!(row.get::<i64>("integer").unwrap(), integer);
+            assert_eq!(row.get::<String>("words").unwrap(), "grün \u{1f426} ' \" %");
+            assert_eq!(row.get::<Option<i64>>("nothing").unwrap(), None);
         }
     })
     .await;

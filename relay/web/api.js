@@ -1,5 +1,7 @@
 // The relay's HTTP doors. Every failure is a `Problem`, whatever went wrong on the way.
 
+import { ProblemCode, SessionEndReason } from "./words.js";
+
 const ROOT = "/api/v1";
 
 /** Enough for a slow network; what has no answer by then was lost on the way, which nobody tells the browser. */
@@ -34,9 +36,9 @@ export async function send(path, options = {}) {
   }
   if (response.ok) return response;
   // With `redirect: "manual"`; a page is not told where to.
-  if (response.type === "opaqueredirect") throw new Problem({ code: "redirected", status: 0, message: "This is served elsewhere." });
+  if (response.type === "opaqueredirect") throw new Problem({ code: SessionEndReason.redirected, status: 0, message: "This is served elsewhere." });
   const problem = await problemFrom(response);
-  if (problem.status === 401 && problem.code !== "invalid_credentials") unauthorized.dispatchEvent(new Event("unauthorized"));
+  if (problem.status === 401 && problem.code !== ProblemCode.invalidCredentials) unauthorized.dispatchEvent(new Event("unauthorized"));
   throw problem;
 }
 

@@ -1,6 +1,8 @@
 // Proofs between this browser and a camera, past the relay: who signs the DTLS fingerprint that the
 // other side will see. See shared/src/authenticity.rs for the texts, docs/security.md for the limits.
 
+import { ProblemCode } from "./words.js";
+
 const DATABASE = "nightjar-authenticity";
 const KEYS = "keys";
 const CAMERAS = "cameras";
@@ -14,7 +16,7 @@ export class NotAuthentic extends Error {
   constructor(message) {
     super(message);
     this.name = "NotAuthentic";
-    this.code = "not_authentic";
+    this.code = ProblemCode.notAuthentic;
   }
 }
 

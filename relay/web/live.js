@@ -2,6 +2,7 @@
 
 import { Backoff, waitMs } from "./backoff.js";
 import { SessionEnded, WhepSession } from "./whep.js";
+import { CameraStatus, ProblemCode, SessionEndReason, SessionState } from "./words.js";
 
 /** A hidden page gives its place at the camera back after this time. */
 const HIDDEN_LIMIT_MS = 30_000;
@@ -12,21 +13,27 @@ const UNREACHABLE = { firstMs: 1500, longestMs: 1500 };
 const LOOK_AGAIN_MS = 4000;
 
 /** Endings that time alone does not mend: the page waits for news of the camera instead. */
-const WAITS_FOR_CAMERA = new Set(["camera_offline", "privacy_mode"]);
-const FINAL = new Set(["not_found", "forbidden", "unauthorized", "not_authentic", "redirected"]);
+const WAITS_FOR_CAMERA = new Set([SessionEndReason.cameraOffline, SessionEndReason.privacyMode]);
+const FINAL = new Set([
+  ProblemCode.notFound,
+  ProblemCode.forbidden,
+  ProblemCode.unauthenticated,
+  ProblemCode.notAuthentic,
+  SessionEndReason.redirected,
+]);
 
-const ENDED = new Set(["completed", "cancelled", "failed", "expired"]);
+const ENDED = new Set([SessionState.completed, SessionState.cancelled, SessionState.failed, SessionState.expired]);
 
 const REASONS = {
-  camera_offline: "The camera is offline.",
-  privacy_mode: "Privacy mode is on: the camera shows and records nothing.",
-  busy: "The camera has as many viewers as it can serve.",
-  no_answer: "The camera did not answer.",
-  rate_limited: "Too many attempts.",
-  worker_restarted: "The camera begins the picture anew.",
-  shutting_down: "The camera is restarting.",
-  not_found: "This camera is not there any more.",
-  redirected: "Viewers of this camera are served by another server, which this app does not open. Watch it with a WHEP player.",
+  [SessionEndReason.cameraOffline]: "The camera is offline.",
+  [SessionEndReason.privacyMode]: "Privacy mode is on: the camera shows and records nothing.",
+  [SessionEndReason.busy]: "The camera has as many viewers as it can serve.",
+  [SessionEndReason.noAnswer]: "The camera did not answer.",
+  [ProblemCode.rateLimited]: "Too many attempts.",
+  [SessionEndReason.workerRestarted]: "The camera begins the picture anew.",
+  [SessionEndReason.shuttingDown]: "The camera is restarting.",
+  [ProblemCode.notFound]: "This camera is not there any more.",
+  [SessionEndReason.redirected]: "Viewers of this camera are served by another server, which this app does not open. Watch it with a WHEP player.",
 };
 
 /**
@@ -84,7 +91,7 @@ export class LivePicture {
 
   /** The relay told something new of the camera. */
   cameraChanged({ status, privacy }) {
-    const mayShow = status !== "offline" && !privacy;
+    const mayShow = status !== CameraStatus.offline && !privacy;
     if (mayShow && this.#state === "waiting") this.retry();
   }
 
@@ -94,7 +101,7 @@ export class LivePicture {
     if (session === null || session.id !== session_id) return;
     if (!ENDED.has(state)) return;
     // It cannot be reached for commands; its picture takes another way, and ends when it stops.
-    if (reason === "camera_offline" && session.isMoving) return;
+    if (reason === SessionEndReason.cameraOffline && session.isMoving) return;
     this.#failed(session, new SessionEnded(reason ?? "lost", "The camera ended the session."));
   }
 

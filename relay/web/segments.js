@@ -1,6 +1,8 @@
 // Plays a clip that lies in the store as an initialisation segment and segments, by Media Source:
 // only what is watched is fetched, any moment can be sought, and the clip may still be growing.
 
+import { PartKind } from "./words.js";
+
 const AHEAD_S = 20;
 const BEHIND_S = 60;
 /** A growing clip is asked about at least this often. */
@@ -33,7 +35,7 @@ export function codecOf(init) {
 export function onTimeline(parts) {
   let endS = 0;
   return parts
-    .filter(({ kind }) => kind === "segment")
+    .filter(({ kind }) => kind === PartKind.segment)
     .map((part) => {
       const startS = endS;
       endS = startS + (part.duration_ms ?? 0) / 1000;
@@ -125,7 +127,7 @@ export class SegmentPlayer {
   }
 
   #adopt({ parts, ended, expires_at: expiresAt }) {
-    this.#init = parts.find(({ kind }) => kind === "init");
+    this.#init = parts.find(({ kind }) => kind === PartKind.init);
     this.#segments = onTimeline(parts);
     this.#expiresAt = expiresAt;
     this.#ended = ended;

@@ -2,6 +2,7 @@
 
 import { api, onUnauthorized } from "./api.js";
 import { Realtime } from "./realtime.js";
+import { Role } from "./words.js";
 
 export const realtime = new Realtime();
 
@@ -33,13 +34,13 @@ export function end() {
 
 /** Sites in which this person may add cameras. */
 export function sitesToInstallIn() {
-  return me.sites.filter(({ role }) => role !== "viewer");
+  return me.sites.filter(({ role }) => role !== Role.viewer);
 }
 
 /** Whether this person may send a camera of that site the commands that change what it records. */
 export function mayControl(siteId) {
   const site = me.sites.find(({ site_id }) => site_id === siteId);
-  return site?.role === "owner" || site?.role === "manager";
+  return site?.role === Role.owner || site?.role === Role.manager;
 }
 
 onUnauthorized(() => {

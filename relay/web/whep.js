@@ -3,6 +3,7 @@
 import { problemFrom, send } from "./api.js";
 import { checkAnswer, proveOffer } from "./authenticity.js";
 import { Truth } from "./truth.js";
+import { ProblemCode } from "./words.js";
 
 const CONNECT_LIMIT_MS = 10_000;
 /** On a connection that died unnoticed an answer would never come. The relay itself waits 5 s for the camera. */
@@ -19,7 +20,7 @@ const SILENCE_LIMIT_MS = 2000;
 const STALL_LIMIT_MS = 3500;
 const STATISTICS_EVERY_MS = 500;
 /** What the relay says of a session that cannot go on. */
-const GONE = new Set(["session_ended", "not_found"]);
+const GONE = new Set([ProblemCode.sessionEnded, ProblemCode.notFound]);
 /** Candidates found close together travel in one request. */
 const TRICKLE_EVERY_MS = 30;
 

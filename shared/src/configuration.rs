@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::first_protocol;
+use crate::{first_protocol, word::words};
 
 const ZONES_MAX: usize = 16;
 const MASKS_MAX: usize = 8;
@@ -66,20 +66,17 @@ pub struct Configuration {
     pub upload_quiet_hours: Option<QuietHours>,
 }
 
-/// What becomes footage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingMode {
-    /// Clips of motion.
-    Event,
-    /// Everything, in pieces of a minute that stay on the camera; motion is told without a clip.
-    Continuous,
-    /// Clips of motion, and everything between them.
-    Both,
-    Off,
-    /// A mode that a newer reader knows and this one does not.
-    #[serde(other)]
-    Unknown,
+words! {
+    /// What becomes footage.
+    RecordingMode {
+        /// Clips of motion.
+        Event = "event",
+        /// Everything, in pieces of a minute that stay on the camera; motion is told without a clip.
+        Continuous = "continuous",
+        /// Clips of motion, and everything between them.
+        Both = "both",
+        Off = "off",
+    } or Unknown
 }
 
 impl RecordingMode {
@@ -147,17 +144,15 @@ pub struct Zone {
     pub min_area: Option<f32>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ZoneKind {
-    /// Motion counts here. With one such zone it counts nowhere else.
-    #[default]
-    Include,
-    /// Motion does not count here, whatever other zones say.
-    Ignore,
-    /// A kind that a newer camera knows and this reader does not.
-    #[serde(other)]
-    Unknown,
+words! {
+    #[derive(Default)]
+    ZoneKind {
+        /// Motion counts here. With one such zone it counts nowhere else.
+        #[default]
+        Include = "include",
+        /// Motion does not count here, whatever other zones say.
+        Ignore = "ignore",
+    } or Unknown
 }
 
 /// A polygon that nobody sees: the camera fills it before anything else sees the picture.

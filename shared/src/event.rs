@@ -51,26 +51,12 @@ pub struct BoundingBox {
     pub height: f32,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    Motion,
-    /// Footage that an owner asked for.
-    Manual,
-    /// A kind that a newer camera knows and this reader does not.
-    #[serde(other)]
-    Unknown,
-}
-
-impl EventKind {
-    /// Spells the kind as it stands on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Motion => "motion",
-            Self::Manual => "manual",
-            Self::Unknown => "unknown",
-        }
-    }
+words! {
+    EventKind {
+        Motion = "motion",
+        /// Footage that an owner asked for.
+        Manual = "manual",
+    } or Unknown
 }
 
 words! {

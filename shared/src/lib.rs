@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod authenticity;
+pub mod camera;
 pub mod clip;
 pub mod command;
 pub mod configuration;
@@ -12,6 +13,7 @@ pub mod event;
 pub mod ids;
 pub mod pairing;
 pub mod problem;
+pub mod role;
 pub mod sdp;
 pub mod session;
 pub mod signal;

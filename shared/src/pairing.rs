@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::CameraId;
+use crate::{ids::CameraId, word::words};
 
 /// The letters of a join code: base 20 without vowels, so that no code spells a word
 /// (RFC 8628, section 6.1).
@@ -12,6 +12,16 @@ pub const CODE_ALPHABET: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 
 /// Letters in a join code: 20^8, or 34.6 bits.
 pub const CODE_LENGTH: usize = 8;
+
+words! {
+    /// How far a pairing is.
+    PairingState {
+        Open = "open",
+        /// A camera took it.
+        Claimed = "claimed",
+        Expired = "expired",
+    }
+}
 
 /// A join code that a person types, shown as `BCDF-GHJK`.
 #[derive(Clone, PartialEq, Eq)]

@@ -18,13 +18,6 @@ words! {
     }
 }
 
-impl SessionState {
-    /// Says whether the session has ended.
-    pub fn is_over(self) -> bool {
-        !matches!(self, Self::Requested | Self::Streaming)
-    }
-}
-
 words! {
     /// Why a live session ended, or did not begin: the first word of a `bye`'s reason and of a
     /// session's.

@@ -102,20 +102,17 @@ impl std::fmt::Debug for Signal {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SignalKind {
-    Offer,
-    Answer,
-    Candidate,
-    Bye,
-    /// The viewer's network has changed: both sides begin ICE anew. Its reply is an answer.
-    Restart,
-    /// The camera tells how a session fares, every few seconds.
-    Report,
-    /// A kind that a newer peer knows and this reader does not.
-    #[serde(other)]
-    Unknown,
+words! {
+    SignalKind {
+        Offer = "offer",
+        Answer = "answer",
+        Candidate = "candidate",
+        Bye = "bye",
+        /// The viewer's network has changed: both sides restart ICE. Its reply is an answer.
+        Restart = "restart",
+        /// How a session fares, which its camera tells every few seconds.
+        Report = "report",
+    } or Unknown
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]

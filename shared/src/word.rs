@@ -11,19 +11,26 @@ pub struct UnknownWord {
     pub text: String,
 }
 
+impl UnknownWord {
+    pub(crate) fn new(set: &'static str, text: &str) -> Self {
+        Self { set, text: text.chars().take(64).collect() }
+    }
+}
+
 /// Reads the word in front of a text for people: the reason `no_light: it cannot be switched`
 /// begins with `no_light`. Gives nothing for a word that only a newer peer knows.
 pub fn leading<T: FromStr>(text: &str) -> Option<T> {
     text.split(':').next()?.parse().ok()
 }
 
-/// Makes an enum of words that has one spelling, on the wire, in databases and in the app.
+/// Makes an enum of words that has one spelling, on the wire, in databases and in the app. With
+/// `or Unknown` a message stays readable that has a word of a newer peer.
 macro_rules! words {
     (
         $(#[$meta:meta])*
         $name:ident {
             $($(#[$word_meta:meta])* $word:ident = $text:literal,)+
-        }
+        } $(or $unknown:ident)?
     ) => {
         $(#[$meta])*
         #[derive(
@@ -32,16 +39,22 @@ macro_rules! words {
         )]
         pub enum $name {
             $($(#[$word_meta])* #[serde(rename = $text)] $word,)+
+            $(
+                /// A word that a newer peer knows and this reader does not.
+                #[serde(rename = "unknown", other)]
+                $unknown,
+            )?
         }
 
         impl $name {
-            /// Every word, in the order of their declaration.
+            /// Every word that this reader knows, in the order of their declaration.
             pub const ALL: &'static [Self] = &[$(Self::$word),+];
 
             /// Spells the word as it stands on the wire.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$word => $text,)+
+                    $(Self::$unknown => "unknown",)?
                 }
             }
         }
@@ -64,10 +77,7 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$word),)+
-                    _ => Err($crate::word::UnknownWord {
-                        set: stringify!($name),
-                        text: text.chars().take(64).collect(),
-                    }),
+                    _ => Err($crate::word::UnknownWord::new(stringify!($name), text)),
                 }
             }
         }

@@ -5,8 +5,11 @@
 use std::{fs, path::Path};
 
 use nightjar_shared::{
-    command::Command,
+    command::{Command, CommandReason},
+    event::EventEndReason,
     ids::CameraId,
+    problem::ProblemCode,
+    session::SessionEndReason,
     topic::{Channel, Topic},
 };
 
@@ -64,6 +67,44 @@ fn every_command_is_named() {
     let page = page();
     for kind in Command::KINDS {
         assert_named(&page, kind);
+    }
+}
+
+/// The words in the first column of the table below a heading.
+fn table<'a>(page: &'a str, heading: &str) -> Vec<&'a str> {
+    let mut lines = page.lines().skip_while(|line| *line != heading).skip(1);
+    let below = lines.by_ref().take_while(|line| !line.starts_with('#'));
+    below.filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect()
+}
+
+#[track_caller]
+fn assert_table_of<T: Copy + Into<String>>(heading: &str, words: &[T]) {
+    let page = page();
+    let mut listed = table(&page, heading);
+    let mut expected: Vec<String> = words.iter().map(|word| (*word).into()).collect();
+    listed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(listed, expected, "docs/protocol.md, below `{heading}`");
+}
+
+/// Each word that people see stands in one table, with what it means, and no other does.
+#[test]
+fn the_tables_of_codes_are_those_of_the_code() {
+    assert_table_of("### Of refusals", ProblemCode::ALL);
+    assert_table_of("### Why a live session ended", SessionEndReason::ALL);
+    assert_table_of("### Why an event ended", EventEndReason::ALL);
+    assert_table_of("### Why a command was not done", CommandReason::ALL);
+}
+
+#[test]
+fn the_table_says_which_reasons_cameras_give() {
+    let page = page();
+    for reason in SessionEndReason::ALL {
+        let row = page.lines().find(|line| {
+            line.starts_with(&format!("| `{reason}` | camera |"))
+                || line.starts_with(&format!("| `{reason}` | both |"))
+        });
+        assert_eq!(row.is_some(), SessionEndReason::OF_CAMERAS.contains(reason), "{reason}");
     }
 }
 

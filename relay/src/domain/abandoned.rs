@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nightjar_shared::{api::PartKind, time::UnixMillis};
+use nightjar_shared::{api::PartKind, clip::ClipState, time::UnixMillis};
 
 use super::{App, clips as clip_domain, playback::Footage, uploads};
 use crate::{
@@ -75,7 +75,7 @@ async fn look_at(app: &App, clip: &OpenClip, now: UnixMillis) -> Result<()> {
             let row = uploads::own(app, camera_id, clip_id).await?;
             let ended_at = row.started_at.plus(Duration::from_millis(duration_ms));
             let end = Some((ended_at, duration_ms));
-            clips::mark_truncated(&app.db, clip_id, progress_at, "ready", end).await?
+            clips::mark_truncated(&app.db, clip_id, progress_at, ClipState::Ready, end).await?
         }
         Judgement::GiveUp => give_up(app, clip, &found.parts, now).await?,
     };
@@ -88,7 +88,7 @@ async fn look_at(app: &App, clip: &OpenClip, now: UnixMillis) -> Result<()> {
 async fn give_up(app: &App, clip: &OpenClip, parts: &[PartRow], now: UnixMillis) -> Result<bool> {
     let OpenClip { clip_id, progress_at, .. } = *clip;
     let transaction = app.db.begin().await?;
-    if !clips::mark_truncated(&transaction, clip_id, progress_at, "failed", None).await? {
+    if !clips::mark_truncated(&transaction, clip_id, progress_at, ClipState::Failed, None).await? {
         return Ok(false);
     }
     // The picture of the event is worth keeping without its footage.

@@ -3,17 +3,16 @@
 //! Whoever has no part in a site gets the answer of a thing that does not exist. A member whose
 //! role does not allow seeing a thing gets the same; one who may see but not act is told so.
 
-use std::str::FromStr;
-
-use nightjar_shared::ids::{
-    AccountId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId,
+use nightjar_shared::{
+    clip::Visibility,
+    ids::{AccountId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId},
+    role::Role,
 };
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::App;
 use crate::{
     engines::db::{
+        Reader, Roles,
         cameras::{self, CameraRow},
         clips::{self, ClipRow},
         commands::{self, CommandRow},
@@ -23,48 +22,13 @@ use crate::{
         shares::{self, ShareRow},
         sites::{self, SiteRow},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// A person who has proved who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: AccountId,
-}
-
-/// What an account is to a site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    Owner,
-    Manager,
-    Viewer,
-    /// Sets cameras up and sees their health, never their pictures.
-    Installer,
-}
-
-impl Role {
-    const ALL: [Self; 4] = [Self::Owner, Self::Manager, Self::Viewer, Self::Installer];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Manager => "manager",
-            Self::Viewer => "viewer",
-            Self::Installer => "installer",
-        }
-    }
-}
-
-impl FromStr for Role {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or_else(|| anyhow::anyhow!("`{text}` in the database is no role").into())
-    }
 }
 
 /// What somebody wants to do at a site.
@@ -100,17 +64,20 @@ pub fn allows(role: Role, right: Right) -> bool {
     }
 }
 
-/// The roles that have a right, for a statement's `in (…)`; the rest is filled with what no
-/// member is.
-pub(super) fn roles_with(right: Right) -> [&'static str; 4] {
-    Role::ALL.map(|role| if allows(role, right) { role.as_str() } else { "" })
+/// The roles that have a right, for a statement's `in (…)`.
+pub(super) fn roles_with(right: Right) -> Roles {
+    std::array::from_fn(|index| Role::ALL.get(index).copied().filter(|role| allows(*role, right)))
+}
+
+/// Who asks for a list of what takes this right to see.
+pub(super) fn reader(caller: Caller, right: Right) -> Reader {
+    Reader { account_id: caller.account_id, roles: roles_with(right) }
 }
 
 /// Gives the object back if the role allows the right. `sight` is the right to know that the
 /// object exists.
-fn decide<T>(found: Option<(T, String)>, sight: Right, right: Right) -> Result<T> {
+fn decide<T>(found: Option<(T, Role)>, sight: Right, right: Right) -> Result<T> {
     let (object, role) = found.ok_or_else(Error::not_found)?;
-    let role: Role = role.parse()?;
     if !allows(role, sight) {
         return Err(Error::not_found());
     }
@@ -118,7 +85,7 @@ fn decide<T>(found: Option<(T, String)>, sight: Right, right: Right) -> Result<T
         return Err(if right.is_sight() {
             Error::not_found()
         } else {
-            Error::forbidden("forbidden", "Your role at this site does not allow this.")
+            Error::forbidden(ProblemCode::Forbidden, "Your role at this site does not allow this.")
         });
     }
     Ok(object)
@@ -127,7 +94,7 @@ fn decide<T>(found: Option<(T, String)>, sight: Right, right: Right) -> Result<T
 pub async fn site(app: &App, caller: Caller, site_id: SiteId, right: Right) -> Result<SiteRow> {
     let found = sites::for_member(&app.db, site_id, caller.account_id).await?;
     let found = found.map(|site| {
-        let role = site.role.clone();
+        let role = site.role;
         (site, role)
     });
     decide(found, Right::SeeCameras, right)
@@ -182,7 +149,7 @@ pub async fn event(app: &App, caller: Caller, event_id: EventId) -> Result<Event
 
 pub async fn clip(app: &App, caller: Caller, clip_id: ClipId, right: Right) -> Result<ClipRow> {
     let found = clips::for_member(&app.db, clip_id, caller.account_id).await?;
-    let sight = found.as_ref().map_or(Right::SeePictures, |(row, _)| right_to_see(&row.visibility));
+    let sight = found.as_ref().map_or(Right::SeePictures, |(row, _)| right_to_see(row.visibility));
     decide(found, sight, right)
 }
 
@@ -200,15 +167,18 @@ pub(super) async fn shared_clip(app: &App, share: &ShareRow) -> Result<ClipRow> 
 }
 
 /// The right without which a clip of this visibility does not exist.
-pub(super) fn right_to_see(visibility: &str) -> Right {
-    if visibility == "private" { Right::Manage } else { Right::SeePictures }
+pub(super) fn right_to_see(visibility: Visibility) -> Right {
+    match visibility {
+        Visibility::Private => Right::Manage,
+        Visibility::Site => Right::SeePictures,
+    }
 }
 
 /// Who at a site may see something now: computed when it is sent, never kept.
 pub(super) async fn recipients(app: &App, site_id: SiteId, right: Right) -> Result<Vec<AccountId>> {
     let mut recipients = Vec::new();
     for (account_id, role) in sites::members(&app.db, site_id).await? {
-        if allows(role.parse()?, right) {
+        if allows(role, right) {
             recipients.push(account_id);
         }
     }
@@ -219,7 +189,7 @@ pub(super) async fn recipients(app: &App, site_id: SiteId, right: Right) -> Resu
 mod tests {
     use super::*;
 
-    fn code<T: std::fmt::Debug>(answer: Result<T>) -> &'static str {
+    fn code<T: std::fmt::Debug>(answer: Result<T>) -> ProblemCode {
         answer.unwrap_err().code()
     }
 
@@ -227,23 +197,29 @@ mod tests {
     fn an_installer_never_sees_a_picture() {
         assert!(!allows(Role::Installer, Right::SeePictures));
         assert!(allows(Role::Installer, Right::Pair));
-        let clip = Some(((), "installer".to_owned()));
-        assert_eq!(code(decide(clip, Right::SeePictures, Right::Manage)), "not_found");
+        let clip = Some(((), Role::Installer));
+        assert_eq!(code(decide(clip, Right::SeePictures, Right::Manage)), ProblemCode::NotFound);
     }
 
     #[test]
     fn a_viewer_is_told_that_acting_is_not_allowed() {
-        let camera = Some(((), "viewer".to_owned()));
-        assert_eq!(code(decide(camera, Right::SeeCameras, Right::Control)), "forbidden");
+        let camera = Some(((), Role::Viewer));
+        assert_eq!(code(decide(camera, Right::SeeCameras, Right::Control)), ProblemCode::Forbidden);
     }
 
     #[test]
     fn a_stranger_gets_the_answer_of_a_missing_thing() {
-        assert_eq!(code(decide::<()>(None, Right::SeeCameras, Right::Control)), "not_found");
+        assert_eq!(
+            code(decide::<()>(None, Right::SeeCameras, Right::Control)),
+            ProblemCode::NotFound
+        );
     }
 
     #[test]
     fn roles_with_a_right_are_listed_for_statements() {
-        assert_eq!(roles_with(Right::SeePictures), ["owner", "manager", "viewer", ""]);
+        assert_eq!(
+            roles_with(Right::SeePictures),
+            [Some(Role::Owner), Some(Role::Manager), Some(Role::Viewer), None]
+        );
     }
 }

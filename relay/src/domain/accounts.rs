@@ -4,19 +4,14 @@ use std::{net::IpAddr, time::Duration};
 
 use nightjar_shared::{
     ids::{AccountId, SiteId},
+    role::{AccountRole, Role},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    App,
-    access::{Caller, Role},
-    limits::address_key,
-    passwords::Hasher,
-    record, secrets,
-    sites::Site,
-    text,
+    App, access::Caller, limits::address_key, passwords::Hasher, record, secrets, sites::Site, text,
 };
 use crate::{
     config::Registration,
@@ -25,7 +20,7 @@ use crate::{
         accounts::{self, AccountRow, NewTokens, Refresh},
         sites::{self, SiteRow},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const SESSION_LIFETIME: Duration = Duration::from_hours(720);
@@ -51,7 +46,8 @@ pub struct Account {
     pub email: String,
     pub name: String,
     /// Relay-wide: `user` or `admin`.
-    pub role: String,
+    #[schema(value_type = String)]
+    pub role: AccountRole,
 }
 
 /// Who is signed in, and where they belong.
@@ -93,12 +89,12 @@ pub enum Credential {
 pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Caller> {
     if app.config.registration != Registration::Open {
         return Err(Error::forbidden(
-            "registration_closed",
+            ProblemCode::RegistrationClosed,
             "This relay takes no new accounts; ask its administrator.",
         ));
     }
     app.limits.registration.take(&address_key(address), app.now())?;
-    create(&app.db, &app.passwords, sign_up, "user", app.now()).await
+    create(&app.db, &app.passwords, sign_up, AccountRole::User, app.now()).await
 }
 
 /// Makes an account and its first site. Needs no running relay: the first administrator is made
@@ -107,7 +103,7 @@ pub async fn create(
     db: &Db,
     passwords: &Hasher,
     sign_up: SignUp,
-    role: &str,
+    role: AccountRole,
     now: UnixMillis,
 ) -> Result<Caller> {
     let email = normalize_email(&sign_up.email)?;
@@ -117,16 +113,15 @@ pub async fn create(
     };
     let password_hash = passwords.hash(sign_up.password).await?;
     let account_id = AccountId::generate();
-    let account = AccountRow { account_id, email, name, role: role.to_owned() };
+    let account = AccountRow { account_id, email, name, role };
     let transaction = db.begin().await?;
     if !accounts::insert(&transaction, &account, password_hash, now).await? {
-        return Err(Error::conflict("email_taken", "There is an account with this address."));
+        return Err(Error::conflict(
+            ProblemCode::EmailTaken,
+            "There is an account with this address.",
+        ));
     }
-    let site = SiteRow {
-        site_id: SiteId::generate(),
-        name: "Home".to_owned(),
-        role: Role::Owner.as_str().to_owned(),
-    };
+    let site = SiteRow { site_id: SiteId::generate(), name: "Home".to_owned(), role: Role::Owner };
     sites::insert(&transaction, &site, account_id, now).await?;
     record(&transaction, now, Some(account_id), None, "account_created", account_id).await?;
     transaction.commit().await?;
@@ -136,8 +131,12 @@ pub async fn create(
 /// Checks a password. Right or wrong, known or not, it takes as long.
 pub async fn login(app: &App, email: &str, password: String, address: IpAddr) -> Result<Caller> {
     let now = app.now();
-    let wrong =
-        || Error::unauthorized("invalid_credentials", "The address or the password is not right.");
+    let wrong = || {
+        Error::unauthorized(
+            ProblemCode::InvalidCredentials,
+            "The address or the password is not right.",
+        )
+    };
     let Ok(email) = normalize_email(email) else { return Err(wrong()) };
     let by_address = address_key(address);
     // The address first: a guesser who is stopped there cannot lock others' accounts.
@@ -184,8 +183,12 @@ pub async fn start_tokens(app: &App, caller: Caller) -> Result<Tokens> {
 /// Exchanges a refresh token. One that was exchanged before has been copied: its whole family
 /// ends, and the account's open sockets with it.
 pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
-    let invalid =
-        || Error::unauthorized("invalid_refresh_token", "This refresh token is not good any more.");
+    let invalid = || {
+        Error::unauthorized(
+            ProblemCode::InvalidRefreshToken,
+            "This refresh token is not good any more.",
+        )
+    };
     let now = app.now();
     let transaction = app.db.begin().await?;
     let hash = secrets::hash(refresh_token);
@@ -268,7 +271,7 @@ pub async fn me(app: &App, caller: Caller) -> Result<Me> {
             name: account.name,
             role: account.role,
         },
-        sites: sites.into_iter().map(Site::try_from).collect::<Result<_>>()?,
+        sites: sites.into_iter().map(Site::from).collect(),
     })
 }
 
@@ -297,7 +300,7 @@ fn normalize_email(email: &str) -> Result<String> {
     if valid {
         Ok(email)
     } else {
-        Err(Error::invalid("invalid_email", "This is not an e-mail address."))
+        Err(Error::invalid(ProblemCode::InvalidEmail, "This is not an e-mail address."))
     }
 }
 
@@ -314,7 +317,11 @@ mod tests {
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.org", "a".repeat(250));
         for text in ["", "alice", "@", "a@", "@b", "a b@c", "a@b@c", "a\0@b", &long] {
-            assert_eq!(normalize_email(text).unwrap_err().code(), "invalid_email", "{text:?}");
+            assert_eq!(
+                normalize_email(text).unwrap_err().code(),
+                ProblemCode::InvalidEmail,
+                "{text:?}"
+            );
         }
     }
 }

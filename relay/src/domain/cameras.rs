@@ -2,6 +2,7 @@
 
 use nightjar_shared::{
     PROTOCOL_VERSION,
+    camera::CameraStatus,
     configuration::Configuration,
     event::{BootTime, Health, Presence},
     ids::{CameraId, SiteId},
@@ -10,7 +11,6 @@ use nightjar_shared::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-pub use super::presence::Status;
 use super::{
     App, List, PageRequest,
     access::{self, Caller, Right},
@@ -23,7 +23,7 @@ use crate::{
         cameras::{self, CameraRow, HealthUpdate},
         clips, events, pairings, parts,
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const ERRORS_MAX: usize = 16;
@@ -42,7 +42,9 @@ pub struct Camera {
     pub name: String,
     pub model: String,
     pub agent_version: String,
-    pub status: Status,
+    /// `online`, `offline` or `degraded`: there, but something is wrong, and its health says what.
+    #[schema(value_type = String)]
+    pub status: CameraStatus,
     pub privacy: bool,
     pub armed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,14 +79,7 @@ fn stored_health(row: &CameraRow) -> Option<Health> {
 
 pub async fn list(app: &App, caller: Caller, page: &PageRequest) -> Result<List<Camera>> {
     let position = page.position()?;
-    let rows = cameras::list_for_member(
-        &app.db,
-        caller.account_id,
-        position.before_at,
-        &position.before_id,
-        position.rows(),
-    )
-    .await?;
+    let rows = cameras::list_for_member(&app.db, &position.page, caller.account_id).await?;
     let now = app.now();
     let key = |row: &CameraRow| (row.paired_at, row.camera_id);
     Ok(position.list(rows, key, |row| Camera::new(row, now)))
@@ -164,7 +159,8 @@ pub async fn configuration(
     check_protocol(configuration.protocol)?;
     // One that no relay would have let through tells nothing that an app could show.
     configuration.validate().map_err(|detail| {
-        Error::invalid("invalid_configuration", "These settings are not right.").with_detail(detail)
+        Error::invalid(ProblemCode::InvalidConfiguration, "These settings are not right.")
+            .with_detail(detail)
     })?;
     let json = serde_json::to_string(&configuration).map_err(anyhow::Error::from)?;
     cameras::set_configuration(&app.db, camera_id, json, app.now()).await?;
@@ -200,7 +196,7 @@ pub async fn presence(app: &App, camera_id: CameraId, presence: Presence) -> Res
 async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result<()> {
     let BootTime { boot_id, began_at } = boot;
     if !(UnixMillis(0)..BOOT_AT_MAX).contains(&began_at) {
-        return Err(Error::invalid("invalid_time", "No boot began at this time."));
+        return Err(Error::invalid(ProblemCode::InvalidTime, "No boot began at this time."));
     }
     let corrected = events::correct_times(&app.db, camera_id, boot_id, began_at).await?
         + clips::correct_times(&app.db, camera_id, boot_id, began_at).await?;
@@ -219,7 +215,7 @@ pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Resul
     }
     let json = serde_json::to_string(&health).map_err(anyhow::Error::from)?;
     if json.len() > HEALTH_BYTES_MAX {
-        return Err(Error::invalid("too_large", "A camera's health has at most 16 KiB."));
+        return Err(Error::invalid(ProblemCode::TooLarge, "A camera's health has at most 16 KiB."));
     }
     let update = HealthUpdate {
         agent_version: text::report(&health.agent_version),
@@ -301,7 +297,7 @@ pub(super) fn check_protocol(protocol: u32) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(
-        "unsupported_protocol",
+        ProblemCode::UnsupportedProtocol,
         "This relay is older than the camera's agent: update the relay.",
     ))
 }

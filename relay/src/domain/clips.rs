@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use nightjar_shared::{
+    clip::{ClipKind, ClipState, Visibility},
     ids::{CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
@@ -22,12 +23,11 @@ use crate::{
     engines::{
         db::{
             clips::{self, ClipRow},
-            events::Page,
             parts::{self, Due},
         },
         objects::ObjectKey,
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// A revoked viewer may still read for this long.
@@ -51,9 +51,11 @@ pub struct Clip {
     #[schema(value_type = Option<String>)]
     pub event_id: Option<EventId>,
     /// `clip` or `snapshot`.
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: ClipKind,
     /// `recording` (and growing), `announced` (on its way), `ready` or `failed`.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: ClipState,
     /// Ready, but its end is missing: the camera was cut off. It may still come.
     pub truncated: bool,
     #[schema(value_type = i64)]
@@ -74,7 +76,8 @@ pub struct Clip {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
     /// `private` (owners and managers) or `site` (all members who may see pictures).
-    pub visibility: String,
+    #[schema(value_type = String)]
+    pub visibility: Visibility,
 }
 
 impl Clip {
@@ -105,15 +108,10 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<List<Clip>> {
     let position = page.position()?;
-    let rows = Page {
-        account_id: caller.account_id,
-        roles: access::roles_with(Right::SeePictures),
-        before_at: position.before_at,
-        before_id: &position.before_id,
-        limit: position.rows(),
-    };
-    let private_to = access::roles_with(right_to_see("private"));
-    let rows = clips::list(&app.db, &rows, private_to, &selection.filter()?).await?;
+    let reader = access::reader(caller, Right::SeePictures);
+    let private_to = access::roles_with(right_to_see(Visibility::Private));
+    let filter = selection.filter()?;
+    let rows = clips::list(&app.db, &position.page, reader, private_to, &filter).await?;
     Ok(position.list(rows, |row| (row.started_at, row.clip_id), |row| Clip::new(app, row)))
 }
 
@@ -128,11 +126,10 @@ pub async fn set_visibility(
     visibility: &str,
 ) -> Result<Clip> {
     let mut row = access::clip(app, caller, clip_id, Right::Manage).await?;
-    if !matches!(visibility, "private" | "site") {
-        return Err(Error::invalid("invalid_visibility", "visibility is `private` or `site`."));
-    }
-    clips::set_visibility(&app.db, clip_id, visibility).await?;
-    visibility.clone_into(&mut row.visibility);
+    row.visibility = visibility.parse().map_err(|_| {
+        Error::invalid(ProblemCode::InvalidVisibility, "visibility is `private` or `site`.")
+    })?;
+    clips::set_visibility(&app.db, clip_id, row.visibility).await?;
     tell(app, row.clone()).await;
     Ok(Clip::new(app, row))
 }
@@ -162,7 +159,7 @@ pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
 /// Tells those at its site who may see a clip how it is now.
 pub(super) async fn tell(app: &App, row: ClipRow) {
     let site_id = row.site_id;
-    let right = right_to_see(&row.visibility);
+    let right = right_to_see(row.visibility);
     let clip = Clip::new(app, row);
     updates::tell(app, site_id, right, &Update::Clip { clip }).await;
 }

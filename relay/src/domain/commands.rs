@@ -33,7 +33,7 @@ use crate::{
             commands::{self, Answer, CommandRow},
         },
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const EXPIRY_DEFAULT_MS: u64 = 15_000;
@@ -127,20 +127,23 @@ fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<Comm
     let arguments = Value::Object(new.arguments.unwrap_or_default());
     let command = Command::parse(&new.kind, &arguments).map_err(|error| match error {
         InvalidCommand::UnknownKind(_) => {
-            Error::invalid("unknown_kind", "There is no such command.")
+            Error::invalid(ProblemCode::UnknownKind, "There is no such command.")
         }
         InvalidCommand::InvalidArguments(detail) => {
-            Error::invalid("invalid_arguments", "The command's arguments are not right.")
+            Error::invalid(ProblemCode::InvalidArguments, "The command's arguments are not right.")
                 .with_detail(detail)
         }
         unsupported @ InvalidCommand::UnsupportedProtocol { .. } => {
-            Error::invalid("invalid_arguments", "The command's arguments are not right.")
+            Error::invalid(ProblemCode::InvalidArguments, "The command's arguments are not right.")
                 .with_detail(unsupported.to_string())
         }
     })?;
     let expires_in_ms = new.expires_in_ms.unwrap_or(EXPIRY_DEFAULT_MS);
     if !(EXPIRY_MIN_MS..=EXPIRY_MAX_MS).contains(&expires_in_ms) {
-        return Err(Error::invalid("invalid_arguments", "expires_in_ms is 1000 to 60000."));
+        return Err(Error::invalid(
+            ProblemCode::InvalidArguments,
+            "expires_in_ms is 1000 to 60000.",
+        ));
     }
     Ok(CommandRow {
         command_id: CommandId::generate(),
@@ -200,14 +203,7 @@ pub async fn list(
 ) -> Result<List<Command>> {
     access::camera(app, caller, camera_id, Right::SeeCameras).await?;
     let position = page.position()?;
-    let rows = commands::list(
-        &app.db,
-        camera_id,
-        position.before_at,
-        &position.before_id,
-        position.rows(),
-    )
-    .await?;
+    let rows = commands::list(&app.db, &position.page, camera_id).await?;
     Ok(position.list(rows, |row| (row.issued_at, row.command_id), Command::from))
 }
 

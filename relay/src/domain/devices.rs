@@ -14,7 +14,7 @@ use nightjar_shared::{
 use super::{App, limits::address_key, secrets};
 use crate::{
     engines::db::{cameras, devices},
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const NONCE_LIFETIME: Duration = Duration::from_mins(1);
@@ -91,5 +91,5 @@ fn decode<const BYTES: usize>(text: &str) -> Option<[u8; BYTES]> {
 }
 
 pub(super) fn invalid_proof() -> Error {
-    Error::unauthorized("invalid_proof", "The signature does not prove what it should.")
+    Error::unauthorized(ProblemCode::InvalidProof, "The signature does not prove what it should.")
 }

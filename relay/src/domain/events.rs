@@ -17,10 +17,10 @@ use super::{
 };
 use crate::{
     engines::db::{
-        cameras,
-        events::{self, EventRow, EventUpdate, Filter, Page},
+        Filter, cameras,
+        events::{self, EventRow, EventUpdate},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const BOXES_MAX: usize = 64;
@@ -108,7 +108,8 @@ pub struct Selection {
 
 impl Selection {
     pub(super) fn filter(&self) -> Result<Filter> {
-        let invalid = || Error::bad_request("invalid_query", "site_id and camera_id are UUIDs.");
+        let invalid =
+            || Error::bad_request(ProblemCode::InvalidQuery, "site_id and camera_id are UUIDs.");
         Ok(Filter {
             site_id: self.site_id.as_deref().map(str::parse).transpose().map_err(|_| invalid())?,
             camera_id: self
@@ -117,7 +118,8 @@ impl Selection {
                 .map(str::parse)
                 .transpose()
                 .map_err(|_| invalid())?,
-            kind: self.kind.as_deref().map(text::report),
+            // No event is of a kind that nobody knows.
+            kind: self.kind.as_deref().map(|kind| kind.parse().unwrap_or(EventKind::Unknown)),
             from: self.from,
             to: self.to,
         })
@@ -131,14 +133,9 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<List<Event>> {
     let position = page.position()?;
-    let rows = Page {
-        account_id: caller.account_id,
-        roles: access::roles_with(Right::SeePictures),
-        before_at: position.before_at,
-        before_id: &position.before_id,
-        limit: position.rows(),
-    };
-    let rows = events::list(&app.db, &rows, &selection.filter()?).await?;
+    let reader = access::reader(caller, Right::SeePictures);
+    let filter = selection.filter()?;
+    let rows = events::list(&app.db, &position.page, reader, &filter).await?;
     Ok(position.list(rows, |row| (row.started_at, row.event_id), |row| Event::new(app, row)))
 }
 
@@ -150,7 +147,12 @@ pub async fn get(app: &App, caller: Caller, event_id: EventId) -> Result<Event> 
 /// beginning, give the same event.
 pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Result<()> {
     check_protocol(message.protocol)?;
-    let kind = kind_word(message.kind)?;
+    if message.kind == EventKind::Unknown {
+        return Err(Error::invalid(
+            ProblemCode::UnknownKind,
+            "This relay does not know this kind of event.",
+        ));
+    }
     // A camera that was removed a moment ago may still have something to say.
     let camera = cameras::by_id(&app.db, camera_id).await?.ok_or_else(Error::not_found)?;
     let ended = message.state == EventState::Ended;
@@ -158,12 +160,12 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
         event_id: message.event_id,
         camera_id,
         site_id: camera.site_id,
-        kind,
-        state: if ended { "ended" } else { "started" },
+        kind: message.kind,
+        state: message.state,
         started_at: message.at,
         ended_at: ended.then_some(message.at),
-        clock: clock_word(message.clock),
-        boot_id: message.boot_id.to_string(),
+        clock: message.clock,
+        boot_id: message.boot_id,
         uptime_ms: message.uptime_ms,
         clip_id: message.clip_id,
         boxes: message.boxes.into_iter().take(BOXES_MAX).collect(),
@@ -211,21 +213,4 @@ fn parts_per_million(share: f32) -> Option<u32> {
 #[expect(clippy::cast_possible_truncation, reason = "a share of one needs no more digits")]
 fn share(parts_per_million: u32) -> f32 {
     (f64::from(parts_per_million) / MILLION) as f32
-}
-
-fn kind_word(kind: EventKind) -> Result<&'static str> {
-    match kind {
-        EventKind::Motion => Ok("motion"),
-        EventKind::Manual => Ok("manual"),
-        EventKind::Unknown => {
-            Err(Error::invalid("unknown_kind", "This relay does not know this kind of event."))
-        }
-    }
-}
-
-pub(super) fn clock_word(clock: ClockState) -> &'static str {
-    match clock {
-        ClockState::Synced => "synced",
-        ClockState::Unsynced => "unsynced",
-    }
 }

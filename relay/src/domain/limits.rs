@@ -124,6 +124,7 @@ pub fn address_key(address: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ProblemCode;
 
     fn limit() -> Limit {
         Limit::new(3, Duration::from_secs(6))
@@ -139,7 +140,7 @@ mod tests {
         for _ in 0..3 {
             limit.take("a", at(0)).unwrap();
         }
-        assert_eq!(limit.take("a", at(0)).unwrap_err().code(), "rate_limited");
+        assert_eq!(limit.take("a", at(0)).unwrap_err().code(), ProblemCode::RateLimited);
         assert!(limit.take("a", at(5)).is_err());
         limit.take("a", at(6)).unwrap();
         assert!(limit.take("a", at(6)).is_err());

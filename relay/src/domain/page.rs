@@ -6,7 +6,10 @@ use nightjar_shared::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::error::{Error, Result};
+use crate::{
+    engines::db::Page,
+    error::{Error, ProblemCode, Result},
+};
 
 const LIMIT_DEFAULT: u32 = 50;
 const LIMIT_MAX: u32 = 200;
@@ -31,35 +34,30 @@ pub struct PageRequest {
     pub limit: Option<u32>,
 }
 
-/// Rows come after this one: older, or as old and with a smaller id.
+/// Where a page begins and how much it shows.
 pub(super) struct Position {
-    pub(super) before_at: UnixMillis,
-    pub(super) before_id: String,
-    pub(super) limit: u32,
+    /// What to read: one row more than is shown tells whether there is another page.
+    pub(super) page: Page,
+    limit: u32,
 }
 
 impl PageRequest {
     pub(super) fn position(&self) -> Result<Position> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Error::bad_request("invalid_query", "limit is 1 to 200."));
+            return Err(Error::bad_request(ProblemCode::InvalidQuery, "limit is 1 to 200."));
         }
         let (before_at, before_id) = match &self.cursor {
             None => (UnixMillis(i64::MAX), String::new()),
             Some(cursor) => parse(cursor).ok_or_else(|| {
-                Error::bad_request("invalid_query", "cursor is none of this list's.")
+                Error::bad_request(ProblemCode::InvalidQuery, "cursor is none of this list's.")
             })?,
         };
-        Ok(Position { before_at, before_id, limit })
+        Ok(Position { page: Page { before_at, before_id, limit: limit + 1 }, limit })
     }
 }
 
 impl Position {
-    /// One row more than the page shows tells whether there is another page.
-    pub(super) fn rows(&self) -> u32 {
-        self.limit + 1
-    }
-
     /// Makes a page of what was read; `key` gives a row's time and id.
     pub(super) fn list<Row, T, Id: fmt::Display>(
         &self,
@@ -99,7 +97,7 @@ mod tests {
         let position = page(None, Some(1)).position().unwrap();
         let list = position.list(vec![7, 6], |at| (UnixMillis(*at), id), |row| row);
         assert_eq!(list.items, [7]);
-        let next = page(list.next_cursor.as_deref(), None).position().unwrap();
+        let next = page(list.next_cursor.as_deref(), None).position().unwrap().page;
         assert_eq!((next.before_at, next.before_id.as_str()), (UnixMillis(7), id));
     }
 

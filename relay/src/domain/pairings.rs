@@ -6,7 +6,7 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     api::{ClaimRequest, ClaimResponse, MqttEndpoint},
     ids::{CameraId, PairingId, SiteId},
-    pairing::{JoinCode, ProvisioningFile, claim_proof},
+    pairing::{JoinCode, PairingState, ProvisioningFile, claim_proof},
     time::UnixMillis,
 };
 use serde::Serialize;
@@ -25,7 +25,7 @@ use crate::{
         cameras::{self, NewCamera},
         pairings::{self, NewPairing, PairingRow},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const CODE_LIFETIME: Duration = Duration::from_mins(10);
@@ -53,20 +53,14 @@ pub struct OpenedPairing {
     pub provisioning: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PairingState {
-    Open,
-    Claimed,
-    Expired,
-}
-
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Pairing {
     #[schema(value_type = String)]
     pub pairing_id: PairingId,
     #[schema(value_type = String)]
     pub site_id: SiteId,
+    /// `open`, `claimed` or `expired`.
+    #[schema(value_type = String)]
     pub state: PairingState,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -81,7 +75,7 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
     let now = app.now();
     if pairings::count_open(&app.db, site_id, now).await? >= OPEN_PER_SITE_MAX {
         return Err(Error::conflict(
-            "too_many_pairings",
+            ProblemCode::TooManyPairings,
             "This site has 20 open pairings; delete one first.",
         ));
     }
@@ -155,7 +149,7 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
     if request.protocol > PROTOCOL_VERSION {
         return Err(Error::refused(
             426,
-            "unsupported_protocol",
+            ProblemCode::UnsupportedProtocol,
             "This relay is older than the camera's agent: update the relay.",
         ));
     }
@@ -167,7 +161,11 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
         give_guess_back(app, &ticket, &by_address);
     }
     claimed?.ok_or_else(|| {
-        Error::refused(404, "not_found_or_expired", "There is no open pairing with this code.")
+        Error::refused(
+            404,
+            ProblemCode::NotFoundOrExpired,
+            "There is no open pairing with this code.",
+        )
     })
 }
 
@@ -241,7 +239,7 @@ async fn camera_of(
 
 fn already_paired() -> Error {
     Error::conflict(
-        "already_paired",
+        ProblemCode::AlreadyPaired,
         "This camera belongs to another site; its owner must remove it there first.",
     )
 }
@@ -262,7 +260,7 @@ impl Ticket {
             })),
             (None, Some(secret)) => Ok(Self::Secret(secrets::hash(secret))),
             _ => Err(Error::invalid(
-                "invalid_claim",
+                ProblemCode::InvalidClaim,
                 "A claim has a code or a secret: exactly one of them.",
             )),
         }

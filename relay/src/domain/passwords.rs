@@ -9,7 +9,7 @@ use argon2::{
 };
 use tokio::sync::Semaphore;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ProblemCode, Result};
 
 /// Of the settings that OWASP holds equal, the one with the most memory: an allocation above
 /// 32 MiB goes back to the system when it is freed, smaller ones would stay with the allocator.
@@ -43,10 +43,16 @@ impl Hasher {
     pub(super) async fn hash(&self, password: String) -> Result<String> {
         let length = password.chars().count();
         if length < CHARS_MIN {
-            return Err(Error::invalid("weak_password", "A password has at least 10 characters."));
+            return Err(Error::invalid(
+                ProblemCode::WeakPassword,
+                "A password has at least 10 characters.",
+            ));
         }
         if length > CHARS_MAX {
-            return Err(Error::invalid("weak_password", "A password has at most 256 characters."));
+            return Err(Error::invalid(
+                ProblemCode::WeakPassword,
+                "A password has at most 256 characters.",
+            ));
         }
         self.run(move || hash(password.as_bytes())).await
     }
@@ -73,7 +79,10 @@ impl Hasher {
         work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T> {
         let Ok(_place) = self.places.clone().try_acquire_owned() else {
-            return Err(Error::unavailable("busy", "Too many sign-ins at once; try again."));
+            return Err(Error::unavailable(
+                ProblemCode::Busy,
+                "Too many sign-ins at once; try again.",
+            ));
         };
         let turn = self.turns.clone().acquire_owned().await.context("the hasher is closed")?;
         let hashed = tokio::task::spawn_blocking(move || {

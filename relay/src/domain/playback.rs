@@ -26,7 +26,7 @@ use crate::{
         },
         objects::ObjectKey,
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// How a clip is played: its parts in order. Ask again before `expires_at`.
@@ -76,7 +76,10 @@ pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<Stri
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
     let playback = of_clip(app, &row, None, PLAYBACK_LIFETIME).await?;
     if playback.parts.iter().all(|part| part.kind != PartKind::Segment) {
-        return Err(Error::conflict("not_segmented", "This clip is one file: play that."));
+        return Err(Error::conflict(
+            ProblemCode::NotSegmented,
+            "This clip is one file: play that.",
+        ));
     }
     Ok(hls(&playback))
 }
@@ -89,8 +92,9 @@ pub(super) async fn of_clip(
     lifetime: Duration,
 ) -> Result<Playback> {
     let stored = parts::of_clip(&app.db, row.clip_id).await?;
-    let footage = Footage::of(&stored)
-        .ok_or_else(|| Error::conflict("not_ready", "Nothing of this clip can be played yet."))?;
+    let footage = Footage::of(&stored).ok_or_else(|| {
+        Error::conflict(ProblemCode::NotReady, "Nothing of this clip can be played yet.")
+    })?;
     let mut parts = Vec::new();
     for part in footage.parts.into_iter().filter(|part| after.is_none_or(|it| part.index > it)) {
         let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
@@ -104,8 +108,7 @@ pub(super) async fn of_clip(
             sha256: part.sha256.clone(),
         });
     }
-    let ended = !matches!(row.state.as_str(), "recording" | "announced");
-    Ok(Playback { parts, ended, expires_at: app.now().plus(lifetime) })
+    Ok(Playback { parts, ended: !row.state.is_open(), expires_at: app.now().plus(lifetime) })
 }
 
 /// The stored parts of a clip that can be played.

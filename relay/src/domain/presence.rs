@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use nightjar_shared::{event::Health, time::UnixMillis};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use nightjar_shared::{camera::CameraStatus, event::Health, time::UnixMillis};
 
 /// A camera whose connection ended may be back before anybody is told.
 const DEBOUNCE: Duration = Duration::from_secs(5);
@@ -12,15 +10,6 @@ const DEBOUNCE: Duration = Duration::from_secs(5);
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Health comes every 30 s; one may get lost.
 const HEALTH_AGE_MAX: Duration = Duration::from_secs(90);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Online,
-    Offline,
-    /// There, but something is wrong: its health says what.
-    Degraded,
-}
 
 /// When a camera that was just heard from becomes offline, if nothing else happens: never, while
 /// its connection stands; the broker notices its end.
@@ -43,9 +32,9 @@ pub(super) fn status(
     paired_at: UnixMillis,
     health: Option<(&Health, UnixMillis)>,
     now: UnixMillis,
-) -> Status {
+) -> CameraStatus {
     if !online {
-        return Status::Offline;
+        return CameraStatus::Offline;
     }
     let (well, heard_at) = match health {
         Some((health, at)) => (health.errors.is_empty() && is_capturing(health), at),
@@ -53,7 +42,7 @@ pub(super) fn status(
         None => (true, paired_at),
     };
     let fresh = health.is_none() || now.since(heard_at) <= HEALTH_AGE_MAX;
-    if well && fresh { Status::Online } else { Status::Degraded }
+    if well && fresh { CameraStatus::Online } else { CameraStatus::Degraded }
 }
 
 /// In privacy mode nothing is captured, and that is right.
@@ -104,7 +93,7 @@ mod tests {
         }
     }
 
-    fn status_of(health: &Health, age_s: i64) -> Status {
+    fn status_of(health: &Health, age_s: i64) -> CameraStatus {
         let now = UnixMillis(1_000_000);
         let at = UnixMillis(now.0 - age_s * 1000);
         status(true, UnixMillis(0), Some((health, at)), now)
@@ -112,18 +101,18 @@ mod tests {
 
     #[test]
     fn a_camera_that_is_well_is_online() {
-        assert_eq!(status_of(&health(), 30), Status::Online);
+        assert_eq!(status_of(&health(), 30), CameraStatus::Online);
     }
 
     #[test]
     fn trouble_and_long_silence_degrade_it() {
         let mut full = health();
         full.errors.push("the disk is full".to_owned());
-        assert_eq!(status_of(&full, 1), Status::Degraded);
+        assert_eq!(status_of(&full, 1), CameraStatus::Degraded);
         let mut blind = health();
         blind.capture.running = false;
-        assert_eq!(status_of(&blind, 1), Status::Degraded);
-        assert_eq!(status_of(&health(), 91), Status::Degraded);
+        assert_eq!(status_of(&blind, 1), CameraStatus::Degraded);
+        assert_eq!(status_of(&health(), 91), CameraStatus::Degraded);
     }
 
     #[test]
@@ -131,13 +120,13 @@ mod tests {
         let mut private = health();
         private.privacy = true;
         private.capture.running = false;
-        assert_eq!(status_of(&private, 1), Status::Online);
+        assert_eq!(status_of(&private, 1), CameraStatus::Online);
     }
 
     #[test]
     fn an_offline_camera_is_offline_however_well_it_was() {
         let now = UnixMillis(0);
-        assert_eq!(status(false, now, Some((&health(), now)), now), Status::Offline);
+        assert_eq!(status(false, now, Some((&health(), now)), now), CameraStatus::Offline);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     engines::db::shares::{self, ShareRow},
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const LIFETIME_MIN: Duration = Duration::from_mins(1);
@@ -79,7 +79,7 @@ pub async fn create(
     let lifetime = request.expires_in_s.map_or(LIFETIME_DEFAULT, Duration::from_secs);
     if !(LIFETIME_MIN..=LIFETIME_MAX).contains(&lifetime) {
         let title = "A link lasts for 60 to 2592000 seconds.";
-        return Err(Error::invalid("invalid_lifetime", title));
+        return Err(Error::invalid(ProblemCode::InvalidLifetime, title));
     }
     let now = app.now();
     app.limits.shares.take(&caller.account_id.to_string(), now)?;
@@ -94,7 +94,7 @@ pub async fn create(
     let transaction = app.db.begin().await?;
     if shares::of_clip(&transaction, clip_id, now).await?.len() >= OPEN_PER_CLIP_MAX {
         let title = "This clip has 16 open links; revoke one first.";
-        return Err(Error::conflict("too_many_shares", title));
+        return Err(Error::conflict(ProblemCode::TooManyShares, title));
     }
     shares::insert(&transaction, &share, secrets::hash(&token)).await?;
     let (account_id, site_id) = (Some(caller.account_id), Some(clip.site_id));

@@ -1,6 +1,6 @@
 //! Text from outside, made fit to be stored and shown.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ProblemCode, Result};
 
 const NAME_CHARS_MAX: usize = 80;
 const REPORT_CHARS_MAX: usize = 300;
@@ -10,7 +10,10 @@ pub(super) fn name(text: &str) -> Result<String> {
     let text = text.trim();
     let length = text.chars().count();
     if length == 0 || length > NAME_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Error::invalid("invalid_name", "A name has 1 to 80 characters on one line."));
+        return Err(Error::invalid(
+            ProblemCode::InvalidName,
+            "A name has 1 to 80 characters on one line.",
+        ));
     }
     Ok(text.to_owned())
 }
@@ -34,7 +37,7 @@ mod tests {
     fn a_name_is_trimmed_and_must_not_be_empty_long_or_odd() {
         assert_eq!(name("  Front door ").unwrap(), "Front door");
         for text in ["", "   ", "a\0b", "two\nlines", &"x".repeat(81)] {
-            assert_eq!(name(text).unwrap_err().code(), "invalid_name", "{text:?}");
+            assert_eq!(name(text).unwrap_err().code(), ProblemCode::InvalidName, "{text:?}");
         }
     }
 

@@ -6,6 +6,8 @@ mod stretches;
 use std::time::Duration;
 
 use nightjar_shared::{
+    camera::{CameraActivity, GapReason},
+    clip::{ClipState, Visibility},
     event::Health,
     ids::{CameraId, ClipId, EventId},
     time::UnixMillis,
@@ -13,14 +15,14 @@ use nightjar_shared::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use self::stretches::{Known, Note, gaps, note};
+use self::stretches::{Known, activity, gaps, note};
 use super::{
     App,
     access::{self, Caller, Right, right_to_see, roles_with},
 };
 use crate::{
     engines::db::timeline::{self, FootageRow},
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// Stretches older than that are forgotten.
@@ -32,31 +34,15 @@ const CLIP_MAX: Duration = Duration::from_hours(1);
 const RECORDINGS_MAX: u32 = 2_000;
 const STRETCHES_MAX: u32 = 5_000;
 
-/// Why a camera may have recorded nothing for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// It could not be reached. It may have recorded, and sends that later.
-    Offline,
-    /// Somebody disarmed it.
-    Disarmed,
-    /// Its hours were over.
-    Schedule,
-    /// Privacy mode was on.
-    Privacy,
-    /// It had no picture.
-    NoPicture,
-    /// Nobody knows: it said nothing, or the relay was not there to hear it.
-    Unexplained,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Gap {
     #[schema(value_type = i64)]
     pub from: UnixMillis,
     #[schema(value_type = i64)]
     pub to: UnixMillis,
-    pub reason: Reason,
+    /// `offline`, `disarmed`, `schedule`, `privacy`, `no_picture` or `unexplained`.
+    #[schema(value_type = String)]
+    pub reason: GapReason,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -67,7 +53,8 @@ pub struct Recording {
     #[schema(value_type = Option<String>)]
     pub event_id: Option<EventId>,
     /// As the clip's.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: ClipState,
     #[schema(value_type = i64)]
     pub started_at: UnixMillis,
     /// Absent while it goes on.
@@ -120,7 +107,7 @@ impl Span {
         let from = self.from.unwrap_or(to.minus(SPAN_DEFAULT));
         if from >= to || to.since(from) > SPAN_MAX {
             return Err(Error::bad_request(
-                "invalid_query",
+                ProblemCode::InvalidQuery,
                 "from is before to, by 31 days at most.",
             ));
         }
@@ -137,7 +124,7 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
         &app.db,
         camera_id,
         caller.account_id,
-        roles_with(right_to_see("private")),
+        roles_with(right_to_see(Visibility::Private)),
         (from.minus(CLIP_MAX), to),
         RECORDINGS_MAX,
     )
@@ -153,15 +140,20 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
 
 /// What a camera says of itself makes its timeline.
 pub(super) async fn heard(app: &App, camera_id: CameraId, health: &Health) -> Result<()> {
-    remember(app, camera_id, Note::of(health), app.now()).await
+    remember(app, camera_id, activity(health), app.now()).await
 }
 
 /// Nothing was heard of a camera for too long, as was decided at `now`.
 pub(super) async fn lost(app: &App, camera_id: CameraId, now: UnixMillis) -> Result<()> {
-    remember(app, camera_id, Note::Offline, now).await
+    remember(app, camera_id, CameraActivity::Offline, now).await
 }
 
-async fn remember(app: &App, camera_id: CameraId, news: Note, now: UnixMillis) -> Result<()> {
+async fn remember(
+    app: &App,
+    camera_id: CameraId,
+    news: CameraActivity,
+    now: UnixMillis,
+) -> Result<()> {
     let last = timeline::last(&app.db, camera_id).await?;
     for stretch in note(last, news, now) {
         timeline::put(&app.db, camera_id, &stretch).await?;

@@ -8,16 +8,14 @@ use nightjar_shared::{
         ClipAnnouncement, ClipCompletion, ClipFailure, ManifestPart, PartKind, PartRequest,
         PartUpload, PartsSent, PartsStored, manifest,
     },
+    clip::{ClipKind, ClipState},
     ids::{CameraId, ClipId},
     time::ClockState,
 };
 
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    App, abandoned, clips as clip_domain, clips::Clip, events, events::clock_word,
-    playback::Footage, text,
-};
+use super::{App, abandoned, clips as clip_domain, clips::Clip, events, playback::Footage, text};
 use crate::{
     engines::{
         db::{
@@ -27,7 +25,7 @@ use crate::{
         },
         objects::{ContentType, ObjectKey},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// No part is larger.
@@ -51,10 +49,10 @@ pub async fn announce(
         site_id: camera.site_id,
         event_id: announcement.event_id,
         started_at: announcement.started_at,
-        clock: clock_word(announcement.clock),
+        clock: announcement.clock,
         boot_id: announcement.boot_id,
         started_uptime_ms: announcement.started_uptime_ms,
-        state: if announcement.recording { "recording" } else { "announced" },
+        state: if announcement.recording { ClipState::Recording } else { ClipState::Announced },
     };
     let is_new = insert(app, &new).await?;
     let mut row = own(app, camera_id, announcement.clip_id).await?;
@@ -75,18 +73,18 @@ async fn insert(app: &App, new: &NewClip) -> Result<bool> {
     let transaction = app.db.begin().await?;
     let is_new = clips::insert(&transaction, new, abandoned::progress(app.now())).await?;
     if is_new && clips::was_deleted(&transaction, new.clip_id, new.camera_id).await? {
-        return Err(Error::refused(410, "deleted", "This clip was deleted."));
+        return Err(Error::refused(410, ProblemCode::Deleted, "This clip was deleted."));
     }
     transaction.commit().await?;
     Ok(is_new)
 }
 
 /// A clip that the relay closed without its camera is open again: the camera is back.
-async fn reopen(app: &App, row: ClipRow, state: &'static str) -> Result<ClipRow> {
+async fn reopen(app: &App, row: ClipRow, state: ClipState) -> Result<ClipRow> {
     let ClipRow { clip_id, camera_id, .. } = row;
     clips::mark_open(&app.db, clip_id, state, abandoned::progress(app.now())).await?;
     let now = own(app, camera_id, clip_id).await?;
-    if (&now.state, now.truncated) != (&row.state, row.truncated) {
+    if (now.state, now.truncated) != (row.state, row.truncated) {
         clip_domain::tell(app, now.clone()).await;
     }
     Ok(now)
@@ -100,7 +98,10 @@ pub async fn permit(
     requests: Vec<PartRequest>,
 ) -> Result<Vec<PartUpload>> {
     if requests.len() > PARTS_AT_ONCE {
-        return Err(Error::invalid("too_large", "At most 64 parts are permitted at once."));
+        return Err(Error::invalid(
+            ProblemCode::TooLarge,
+            "At most 64 parts are permitted at once.",
+        ));
     }
     let mut clip = own(app, camera_id, clip_id).await?;
     let asked = requests
@@ -108,21 +109,23 @@ pub async fn permit(
         .map(|request| Ok((new_part(camera_id, clip_id, request)?, request)))
         .collect::<Result<Vec<_>>>()?;
     if clip.truncated {
-        clip = reopen(app, clip, "announced").await?;
+        clip = reopen(app, clip, ClipState::Announced).await?;
     }
-    let is_open = matches!(clip.state.as_str(), "recording" | "announced");
     let known = parts::of_clip(&app.db, clip_id).await?;
     check_kind(&known, &requests)?;
     let mut uploads = Vec::with_capacity(asked.len());
     for (part, request) in asked {
         let stored = known.iter().any(|known| known.stored && is_same(known, &part));
-        if !stored && !is_open {
-            return Err(Error::conflict("already_complete", "This clip takes no more parts."));
+        if !stored && !clip.state.is_open() {
+            return Err(Error::conflict(
+                ProblemCode::AlreadyComplete,
+                "This clip takes no more parts.",
+            ));
         }
         uploads.push(permit_one(app, &clip, &part, request, stored).await?);
     }
     if requests.iter().any(|request| request.kind == PartKind::Snapshot) {
-        clips::set_kind(&app.db, clip_id, "snapshot").await?;
+        clips::set_kind(&app.db, clip_id, ClipKind::Snapshot).await?;
     }
     Ok(uploads)
 }
@@ -133,7 +136,7 @@ fn check_kind(known: &[PartRow], requests: &[PartRequest]) -> Result<()> {
     let is_picture = |kind| matches!(kind, PartKind::Thumbnail | PartKind::Snapshot);
     let has_footage = known.iter().any(|part| part.stored && !is_picture(part.kind));
     if has_footage && requests.iter().any(|request| request.kind == PartKind::Snapshot) {
-        return Err(Error::conflict("not_a_snapshot", "This clip has footage already."));
+        return Err(Error::conflict(ProblemCode::NotASnapshot, "This clip has footage already."));
     }
     Ok(())
 }
@@ -174,12 +177,18 @@ pub async fn confirm(
     sent: PartsSent,
 ) -> Result<PartsStored> {
     if sent.parts.len() > PARTS_AT_ONCE {
-        return Err(Error::invalid("too_large", "At most 64 parts are confirmed at once."));
+        return Err(Error::invalid(
+            ProblemCode::TooLarge,
+            "At most 64 parts are confirmed at once.",
+        ));
     }
     let clip = own(app, camera_id, clip_id).await?;
     let found = look_for_parts(app, clip_id, Some(&sent.parts)).await?;
     if !found.stored.is_empty() {
-        let state = if clip.state == "recording" { "recording" } else { "announced" };
+        let state = match clip.state {
+            ClipState::Recording => ClipState::Recording,
+            ClipState::Announced | ClipState::Ready | ClipState::Failed => ClipState::Announced,
+        };
         clips::mark_open(&app.db, clip_id, state, abandoned::progress(app.now())).await?;
         tell_all(app, camera_id, clip_id).await?;
     }
@@ -196,8 +205,8 @@ pub async fn complete(
     completion: ClipCompletion,
 ) -> Result<Clip> {
     let clip = own(app, camera_id, clip_id).await?;
-    if clip.state == "failed" && !clip.truncated {
-        return Err(Error::conflict("already_failed", "This clip was given up before."));
+    if clip.state == ClipState::Failed && !clip.truncated {
+        return Err(Error::conflict(ProblemCode::AlreadyFailed, "This clip was given up before."));
     }
     let known = look_for_parts(app, clip_id, Some(&completion.parts)).await?.parts;
     let is_stored = |index: &&u32| known.iter().any(|it| it.index == **index && it.stored);
@@ -221,12 +230,15 @@ pub async fn complete(
 /// Whether these stored parts are the clip that its camera means.
 fn check_footage(parts: &[PartRow], completion: &ClipCompletion) -> Result<()> {
     if parts.iter().all(|part| part.kind == PartKind::Thumbnail) {
-        return Err(Error::conflict("part_missing", "A clip has more than a thumbnail."));
+        return Err(Error::conflict(ProblemCode::PartMissing, "A clip has more than a thumbnail."));
     }
     let playable = Footage::of(parts).map_or(0, |footage| footage.parts.len());
     let footage = parts.iter().filter(|part| part.kind != PartKind::Thumbnail).count();
     if playable != footage {
-        return Err(Error::conflict("part_missing", "There is a gap between the segments."));
+        return Err(Error::conflict(
+            ProblemCode::PartMissing,
+            "There is a gap between the segments.",
+        ));
     }
     let manifest = manifest(parts.iter().map(|part| ManifestPart {
         index: part.index,
@@ -240,7 +252,10 @@ fn check_footage(parts: &[PartRow], completion: &ClipCompletion) -> Result<()> {
         .as_ref()
         .is_none_or(|expected| *expected == hex::encode(Sha256::digest(manifest)));
     if !same {
-        return Err(Error::conflict("manifest_mismatch", "The stored parts are not this clip."));
+        return Err(Error::conflict(
+            ProblemCode::ManifestMismatch,
+            "The stored parts are not this clip.",
+        ));
     }
     Ok(())
 }
@@ -280,9 +295,9 @@ async fn keep_what_arrived(
     let row = own(app, camera_id, clip_id).await?;
     let end = row.started_at.plus(Duration::from_millis(duration_ms));
     let progress = abandoned::progress(app.now());
-    clips::mark_open(&app.db, clip_id, "announced", progress).await?;
+    clips::mark_open(&app.db, clip_id, ClipState::Announced, progress).await?;
     let end = Some((end, duration_ms));
-    clips::mark_truncated(&app.db, clip_id, progress.at, "ready", end).await?;
+    clips::mark_truncated(&app.db, clip_id, progress.at, ClipState::Ready, end).await?;
     tell_all(app, camera_id, clip_id).await
 }
 
@@ -351,8 +366,11 @@ fn is_same(known: &PartRow, asked: &PartRow) -> bool {
 /// Checks a request. The key is made here, of ids and the checksum alone.
 fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Result<PartRow> {
     let unsupported = || {
-        Error::invalid("unsupported_content_type", "Footage is video/mp4, a picture is image/jpeg.")
-            .with_detail(format!("part {}", request.index))
+        Error::invalid(
+            ProblemCode::UnsupportedContentType,
+            "Footage is video/mp4, a picture is image/jpeg.",
+        )
+        .with_detail(format!("part {}", request.index))
     };
     let content_type: ContentType = request.content_type.parse().map_err(|_| unsupported())?;
     let (expected, length_max) = match request.kind {
@@ -363,8 +381,11 @@ fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Resu
         return Err(unsupported());
     }
     if request.length == 0 || request.length > length_max || request.index > INDEX_MAX {
-        return Err(Error::invalid("too_large", "A part is empty, too large, or one too many.")
-            .with_detail(format!("part {}", request.index)));
+        return Err(Error::invalid(
+            ProblemCode::TooLarge,
+            "A part is empty, too large, or one too many.",
+        )
+        .with_detail(format!("part {}", request.index)));
     }
     let sha256 = hex::encode(read_sha256(&request.sha256)?);
     let name = format!("{}-{}", request.index, &sha256[..32]);
@@ -385,12 +406,13 @@ fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Resu
 
 fn read_sha256(text: &str) -> Result<[u8; 32]> {
     let mut sha256 = [0; 32];
-    hex::decode_to_slice(text, &mut sha256)
-        .map_err(|_| Error::invalid("invalid_sha256", "sha256 is 64 hexadecimal digits."))?;
+    hex::decode_to_slice(text, &mut sha256).map_err(|_| {
+        Error::invalid(ProblemCode::InvalidSha256, "sha256 is 64 hexadecimal digits.")
+    })?;
     Ok(sha256)
 }
 
 fn part_missing(index: u32) -> Error {
-    Error::conflict("part_missing", "A part is not in the store.")
+    Error::conflict(ProblemCode::PartMissing, "A part is not in the store.")
         .with_detail(format!("part {index}"))
 }

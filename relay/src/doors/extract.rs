@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ProblemCode, Result};
 
 pub(super) const JSON_BYTES_MAX: usize = 64 * 1024;
 pub(super) const SDP_BYTES_MAX: usize = 32 * 1024;
@@ -29,8 +29,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         require_content_type(&parts.headers, "application/json")?;
         let bytes = read(body, JSON_BYTES_MAX).await?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            Error::bad_request("invalid_json", "The body is not the JSON that belongs here.")
-                .with_detail(error.to_string())
+            Error::bad_request(
+                ProblemCode::InvalidJson,
+                "The body is not the JSON that belongs here.",
+            )
+            .with_detail(error.to_string())
         })
     }
 }
@@ -72,7 +75,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         axum::extract::Query::try_from_uri(&parts.uri).map(|query| Self(query.0)).map_err(|error| {
-            Error::bad_request("invalid_query", "The query of the URL is not right.")
+            Error::bad_request(ProblemCode::InvalidQuery, "The query of the URL is not right.")
                 .with_detail(error.body_text())
         })
     }
@@ -86,8 +89,9 @@ pub(super) async fn sdp(
 ) -> Result<String> {
     require_content_type(headers, content_type)?;
     let bytes = read(body, SDP_BYTES_MAX).await?;
-    String::from_utf8(bytes)
-        .map_err(|_| Error::invalid("invalid_sdp", "A session description is UTF-8 text."))
+    String::from_utf8(bytes).map_err(|_| {
+        Error::invalid(ProblemCode::InvalidSdp, "A session description is UTF-8 text.")
+    })
 }
 
 /// Reads a body to its end. One that is too large is read on for a while and thrown away: a
@@ -98,7 +102,10 @@ async fn read(body: Body, bytes_max: usize) -> Result<Vec<u8>> {
     let mut received = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| {
-            Error::bad_request("incomplete_body", "The body ended before it was complete.")
+            Error::bad_request(
+                ProblemCode::IncompleteBody,
+                "The body ended before it was complete.",
+            )
         })?;
         received += chunk.len();
         if received <= bytes_max {
@@ -121,7 +128,7 @@ fn require_content_type(headers: &HeaderMap, expected: &'static str) -> Result<(
     }
     Err(Error::refused(
         415,
-        "unsupported_media_type",
+        ProblemCode::UnsupportedMediaType,
         "This door does not take a body of this content type.",
     )
     .with_detail(expected))

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::{
     domain::{App, cameras, commands, devices, events, live},
     engines::broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// Credentials that are verified at a time.
@@ -143,7 +143,7 @@ impl Door {
             Ok(()) => Handled::Done,
             Err(Error::Refused(refusal)) => {
                 if self.is_first(camera_id) {
-                    let code = refusal.code;
+                    let code = refusal.code.as_str();
                     tracing::warn!(camera.id = %camera_id, channel, code, "a message was refused");
                 }
                 Handled::Done
@@ -161,7 +161,7 @@ impl Door {
     fn count(&self, channel: &'static str, outcome: &Result<()>) {
         let outcome = match outcome {
             Ok(()) => "ok",
-            Err(error) => error.code(),
+            Err(error) => error.code().as_str(),
         };
         self.app
             .metrics
@@ -190,7 +190,7 @@ fn parse<T: DeserializeOwned>(message: &Message) -> Result<T> {
 }
 
 fn malformed() -> Error {
-    Error::bad_request("malformed", "The message is not what its topic says.")
+    Error::bad_request(ProblemCode::Malformed, "The message is not what its topic says.")
 }
 
 /// A label for metrics and logs.

@@ -18,7 +18,7 @@ use crate::{
         accounts::{self, Credential},
         devices::{self, Device},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -127,11 +127,11 @@ fn is_safe(method: &Method) -> bool {
 }
 
 pub(super) fn unauthenticated() -> Error {
-    Error::unauthorized("unauthenticated", "Sign in first.")
+    Error::unauthorized(ProblemCode::Unauthenticated, "Sign in first.")
 }
 
 pub(super) fn cross_origin() -> Error {
-    Error::forbidden("cross_origin", "A page of another origin must not do this.")
+    Error::forbidden(ProblemCode::CrossOrigin, "A page of another origin must not do this.")
 }
 
 #[cfg(test)]

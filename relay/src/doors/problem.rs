@@ -4,7 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use nightjar_shared::api::Problem;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Error, ProblemCode, Refusal};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
@@ -14,7 +14,7 @@ impl IntoResponse for Error {
                 tracing::error!(error = format!("{cause:#}"), "a request failed");
                 respond(Refusal {
                     status: 500,
-                    code: "internal",
+                    code: ProblemCode::Internal,
                     title: "Something went wrong here; it has been written down.",
                     detail: None,
                     retry_after_s: None,
@@ -26,7 +26,7 @@ impl IntoResponse for Error {
 
 fn respond(refusal: Refusal) -> Response {
     let problem = Problem {
-        code: refusal.code.to_owned(),
+        code: refusal.code.into(),
         title: refusal.title.to_owned(),
         status: refusal.status,
         detail: refusal.detail.map(Into::into),

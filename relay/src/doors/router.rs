@@ -28,7 +28,10 @@ use super::{
     },
     web,
 };
-use crate::{domain::App, error::Error};
+use crate::{
+    domain::App,
+    error::{Error, ProblemCode},
+};
 
 type Routes = OpenApiRouter<Arc<App>>;
 
@@ -224,7 +227,7 @@ fn operations(
 }
 
 async fn method_not_allowed() -> Error {
-    Error::refused(405, "method_not_allowed", "This door knows other methods.")
+    Error::refused(405, ProblemCode::MethodNotAllowed, "This door knows other methods.")
 }
 
 /// Counts requests, and keeps what the API says out of caches.

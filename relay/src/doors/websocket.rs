@@ -17,7 +17,7 @@ use self::live::Sessions;
 use crate::{
     domain::{App, access::Caller},
     engines::realtime::{Closed, Subscription},
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -42,23 +42,33 @@ const AGE_MAX: Duration = Duration::from_hours(1);
 enum Frame {
     Hello { protocol: u32, account_id: AccountId },
     Pong,
-    Error { code: &'static str },
+    Error { code: ProblemCode },
 }
 
 /// What a client says. Unknown fields are for later versions.
 #[derive(Deserialize)]
 struct Request {
-    r#type: String,
+    r#type: RequestKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RequestKind {
+    Ping,
+    Join,
+    Offer,
+    Candidate,
+    Bye,
+    /// A kind that a newer client knows and this relay does not.
+    #[serde(other)]
+    Unknown,
 }
 
 impl Request {
     fn is_candidate(&self) -> bool {
-        self.r#type == "candidate"
+        self.r#type == RequestKind::Candidate
     }
 }
-
-/// What concerns live sessions.
-const LIVE: [&str; 4] = ["join", "offer", "candidate", "bye"];
 
 /// Opens a socket for somebody who has proved who they are. It is closed when the relay stops.
 ///
@@ -68,7 +78,7 @@ const LIVE: [&str; 4] = ["join", "offer", "candidate", "bye"];
 pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, caller: Caller) -> Result<Response> {
     let account_id = caller.account_id;
     let subscription = app.realtime.subscribe(account_id).map_err(|_| {
-        Error::refused(429, "too_many_sockets", "This account listens in too many places.")
+        Error::refused(429, ProblemCode::TooManySockets, "This account listens in too many places.")
     })?;
     let cancel = app.cancel.clone();
     // axum spawns the socket's task itself; the token makes shutdown wait for it all the same.
@@ -167,24 +177,26 @@ impl Connection {
         }
         match message {
             Message::Text(text) => self.take(&text, request).await,
-            Message::Binary(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
+            Message::Binary(_) => self.send(&Frame::Error { code: ProblemCode::UnknownKind }).await,
             // Pings are answered below this.
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) => Ok(()),
         }
     }
 
     async fn take(&mut self, text: &str, request: Option<Request>) -> Step {
-        match request {
-            Some(request) if request.r#type == "ping" => self.send(&Frame::Pong).await,
-            Some(request) if LIVE.contains(&request.r#type.as_str()) => {
+        use RequestKind::{Bye, Candidate, Join, Offer, Ping, Unknown};
+
+        match request.map(|request| request.r#type) {
+            Some(Ping) => self.send(&Frame::Pong).await,
+            Some(Join | Offer | Candidate | Bye) => {
                 match serde_json::from_str(text).map(|request| self.sessions.take(request)) {
                     Ok(Ok(())) => Ok(()),
                     Ok(Err(refused)) => self.send(&refused).await,
-                    Err(_) => self.send(&Frame::Error { code: "malformed" }).await,
+                    Err(_) => self.send(&Frame::Error { code: ProblemCode::Malformed }).await,
                 }
             }
-            Some(_) => self.send(&Frame::Error { code: "unknown_kind" }).await,
-            None => self.send(&Frame::Error { code: "malformed" }).await,
+            Some(Unknown) => self.send(&Frame::Error { code: ProblemCode::UnknownKind }).await,
+            None => self.send(&Frame::Error { code: ProblemCode::Malformed }).await,
         }
     }
 

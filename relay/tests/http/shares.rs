@@ -38,8 +38,9 @@ async fn admit(relay: &TestRelay, host: &Person, guest: &Person, role: &'static 
 
 /// How many shares there are, open or not.
 async fn rows(relay: &TestRelay) -> u64 {
-    let row = relay.app().db.query_one("select count(*) from shares", vec![]).await.unwrap();
-    row.unwrap().unsigned(0).unwrap()
+    let row =
+        relay.app().db.query_one("select count(*) as count from shares", vec![]).await.unwrap();
+    row.unwrap().get("count").unwrap()
 }
 
 #[tokio::test]
@@ -305,7 +306,7 @@ async fn what_is_kept_of_a_link_opens_nothing() {
         alice.post(&path, json!({"expires_in_s": 60})).await.body(201);
         let sql = "select token_hash from shares";
         let row = relay.app().db.query_one(sql, vec![]).await.unwrap().unwrap();
-        let stored = json!({"token": row.text(0).unwrap()});
+        let stored = json!({"token": row.get::<String>("token_hash").unwrap()});
         open(&relay.stranger(), &stored).await.is_problem(404, "not_found");
         let audit = "select action from audit where action = 'clip_shared'";
         assert!(relay.app().db.query_one(audit, vec![]).await.unwrap().is_some());

@@ -13,8 +13,8 @@ use crate::{
 /// Objects that wait for their deletion, beside those that are deleted once more later.
 async fn waiting(relay: &TestRelay) -> i64 {
     let now = relay.app().now();
-    let count = "select count(*) from object_deletions where due_at <= $1";
-    relay.app().db.query(count, vec![now.into()]).await.unwrap()[0].integer(0).unwrap()
+    let count = "select count(*) as count from object_deletions where due_at <= $1";
+    relay.app().db.query(count, vec![now.into()]).await.unwrap()[0].get("count").unwrap()
 }
 
 #[tokio::test]

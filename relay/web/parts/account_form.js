@@ -3,16 +3,17 @@
 import { element } from "../dom.js";
 import { ownPath } from "../router.js";
 import { begin } from "../session.js";
+import { ProblemCode } from "../words.js";
 
 const MARK = new URL("../icon.svg", import.meta.url);
 
 const MESSAGES = {
-  invalid_credentials: "E-mail or password is wrong.",
-  rate_limited: "Too many attempts. Wait a minute, then try again.",
-  email_taken: "There is an account with this e-mail already. Sign in instead.",
-  weak_password: "Choose a password of at least 10 characters.",
-  invalid_email: "That does not look like an e-mail address.",
-  registration_closed: "This relay takes no new accounts. Ask its owner for an invitation.",
+  [ProblemCode.invalidCredentials]: "E-mail or password is wrong.",
+  [ProblemCode.rateLimited]: "Too many attempts. Wait a minute, then try again.",
+  [ProblemCode.emailTaken]: "There is an account with this e-mail already. Sign in instead.",
+  [ProblemCode.weakPassword]: "Choose a password of at least 10 characters.",
+  [ProblemCode.invalidEmail]: "That does not look like an e-mail address.",
+  [ProblemCode.registrationClosed]: "This relay takes no new accounts. Ask its owner for an invitation.",
 };
 
 /** A labelled input. */

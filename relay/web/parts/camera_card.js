@@ -4,6 +4,7 @@ import { element } from "../dom.js";
 import { ageLabel } from "./age.js";
 import { clipStill } from "./clip_row.js";
 import { statusBadge } from "./status.js";
+import { CameraStatus } from "../words.js";
 
 export class CameraCard {
   #link;
@@ -29,7 +30,7 @@ export class CameraCard {
 }
 
 function latestNews(camera, clip) {
-  if (camera.status === "offline" && camera.last_seen_at) return ["Last seen ", ageLabel(camera.last_seen_at)];
+  if (camera.status === CameraStatus.offline && camera.last_seen_at) return ["Last seen ", ageLabel(camera.last_seen_at)];
   if (clip) return ["Last clip ", ageLabel(clip.started_at)];
   return camera.armed ? "Watching for motion" : "Disarmed";
 }

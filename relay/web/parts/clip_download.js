@@ -1,13 +1,14 @@
 // "Download": the parts of a clip, joined into one file by the browser.
 
 import { announce, element, failure } from "../dom.js";
+import { ClipKind, PartKind } from "../words.js";
 
 /** What the file is called: the camera, and when the clip began by this device's clock. */
 export function fileName(cameraName, { started_at: startedAt, kind }) {
   const at = new Date(startedAt - new Date(startedAt).getTimezoneOffset() * 60_000);
   const when = at.toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
   const name = cameraName.replace(/[^\p{L}\p{N} ._-]/gu, "_").replace(/^\.+/u, "").trim() || "Camera";
-  return `${name} ${when}.${kind === "snapshot" ? "jpg" : "mp4"}`;
+  return `${name} ${when}.${kind === ClipKind.snapshot ? "jpg" : "mp4"}`;
 }
 
 /**
@@ -40,7 +41,7 @@ export function downloadButton(ask, nameOf, signal) {
 /** Fragmented MP4 joins by putting one part behind the other. */
 async function joined(ask, signal, progress) {
   let { parts, expires_at: expiresAt } = await ask();
-  const isPicture = parts.some(({ kind }) => kind === "snapshot");
+  const isPicture = parts.some(({ kind }) => kind === PartKind.snapshot);
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   const blobs = [];
   let done = 0;

@@ -2,6 +2,7 @@
 
 import { element, failure, notice } from "../dom.js";
 import { SegmentPlayer, canPlaySegments } from "../segments.js";
+import { ClipState, PartKind } from "../words.js";
 
 /** Plays one clip from addresses that run out: it asks for new ones and goes on where it was. */
 export class ClipPlayer {
@@ -41,9 +42,9 @@ export class ClipPlayer {
 
   #notYet() {
     switch (this.#clip.state) {
-      case "failed":
+      case ClipState.failed:
         return notice("bad", "The camera lost this clip before it could be uploaded.");
-      case "recording":
+      case ClipState.recording:
         return notice("info", "The camera has just begun to record. The clip appears here by itself.");
       default:
         return notice("info", "The camera is still uploading this clip. It appears here by itself.");
@@ -66,15 +67,15 @@ export class ClipPlayer {
 
   #play(playback, positionS) {
     const url = (kind) => playback.parts.find((part) => part.kind === kind)?.url;
-    if (url("snapshot")) {
-      const picture = element("img", { class: "picture", src: url("snapshot"), alt: "The snapshot", "data-testid": "clip-picture" });
+    if (url(PartKind.snapshot)) {
+      const picture = element("img", { class: "picture", src: url(PartKind.snapshot), alt: "The snapshot", "data-testid": "clip-picture" });
       this.#stage.replaceChildren(picture);
       return;
     }
     if (this.#clip.thumbnail_url) this.#video.poster = this.#clip.thumbnail_url;
-    if (url("init") && canPlaySegments()) this.#playSegments(playback, positionS);
-    else if (url("init") && this.#source.playlistUrl) this.#video.src = this.#source.playlistUrl;
-    else if (url("file")) this.#video.src = url("file");
+    if (url(PartKind.init) && canPlaySegments()) this.#playSegments(playback, positionS);
+    else if (url(PartKind.init) && this.#source.playlistUrl) this.#video.src = this.#source.playlistUrl;
+    else if (url(PartKind.file)) this.#video.src = url(PartKind.file);
     else return void this.#stage.replaceChildren(notice("bad", "This clip cannot be played here. Download it to watch it."));
     if (positionS > 0) this.#video.currentTime = positionS;
     if (!this.#video.isConnected) this.#stage.replaceChildren(this.#video);
@@ -116,6 +117,6 @@ export class ClipPlayer {
 }
 
 function isPlayable({ state, duration_ms: durationMs }) {
-  if (state === "ready") return true;
-  return (state === "recording" || state === "announced") && durationMs > 0;
+  if (state === ClipState.ready) return true;
+  return (state === ClipState.recording || state === ClipState.announced) && durationMs > 0;
 }

@@ -4,12 +4,13 @@ import { api } from "../api.js";
 import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
 import { still } from "./still.js";
+import { ClipKind } from "../words.js";
 
 const STATE_WORDS = { recording: "Recording", announced: "On its way", failed: "Lost on the camera" };
 
 /** What a clip is, in a word. */
 export function clipTitle({ kind }) {
-  return kind === "snapshot" ? "Snapshot" : "Clip";
+  return kind === ClipKind.snapshot ? "Snapshot" : "Clip";
 }
 
 /** The picture of a clip, if it has one, in what was drawn before. */
@@ -24,7 +25,7 @@ export function clipStill(clip, before) {
  * @param {Element} [before] the row of the same clip as it was
  */
 export function clipRow(clip, cameraName, before) {
-  const length = clip.kind === "clip" && clip.duration_ms ? duration(clip.duration_ms) : "";
+  const length = clip.kind === ClipKind.clip && clip.duration_ms ? duration(clip.duration_ms) : "";
   return element(
     "li",
     { "data-testid": "clip-row", dataset: { clipId: clip.clip_id, kind: clip.kind, state: clip.state } },

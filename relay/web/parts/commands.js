@@ -3,32 +3,33 @@
 import { api } from "../api.js";
 import { element } from "../dom.js";
 import { realtime } from "../session.js";
+import { CameraStatus, CommandKind, CommandReason, CommandState } from "../words.js";
 
 const POLL_EVERY_MS = 2000;
-const FINAL_STATES = new Set(["acked", "rejected", "failed", "expired"]);
+const FINAL_STATES = new Set([CommandState.acked, CommandState.rejected, CommandState.failed, CommandState.expired]);
 
 const DONE = {
-  arm: "Armed: motion is recorded.",
-  disarm: "Disarmed: motion is not recorded.",
-  snapshot: "Snapshot taken.",
-  record_start: "Recording.",
-  record_stop: "Recording stopped.",
-  privacy_on: "Privacy mode is on.",
-  privacy_off: "Privacy mode is off.",
+  [CommandKind.arm]: "Armed: motion is recorded.",
+  [CommandKind.disarm]: "Disarmed: motion is not recorded.",
+  [CommandKind.snapshot]: "Snapshot taken.",
+  [CommandKind.recordStart]: "Recording.",
+  [CommandKind.recordStop]: "Recording stopped.",
+  [CommandKind.privacyOn]: "Privacy mode is on.",
+  [CommandKind.privacyOff]: "Privacy mode is off.",
 };
 
 /** What a command changes of a `Camera`. */
 const CHANGES = {
-  arm: { armed: true },
-  disarm: { armed: false },
-  privacy_on: { privacy: true },
-  privacy_off: { privacy: false },
+  [CommandKind.arm]: { armed: true },
+  [CommandKind.disarm]: { armed: false },
+  [CommandKind.privacyOn]: { privacy: true },
+  [CommandKind.privacyOff]: { privacy: false },
 };
 
 const REASONS = {
-  already_recording: "the camera is recording already",
-  not_recording: "the camera was not recording",
-  privacy_mode: "privacy mode is on",
+  [CommandReason.alreadyRecording]: "the camera is recording already",
+  [CommandReason.notRecording]: "the camera was not recording",
+  [CommandReason.privacyMode]: "privacy mode is on",
 };
 
 /** The stable word in front of a camera's reason: "already_recording: a manual recording is running". */
@@ -40,13 +41,13 @@ function reasonCode(reason) {
 export function outcomeText({ kind, state, reason }) {
   const why = reason ? (REASONS[reasonCode(reason)] ?? reason.replace(/^\w+: /, "")) : null;
   switch (state) {
-    case "acked":
+    case CommandState.acked:
       return DONE[kind] ?? "Done.";
-    case "rejected":
+    case CommandState.rejected:
       return why ? `Not done: ${why}.` : "The camera refused.";
-    case "failed":
+    case CommandState.failed:
       return why ? `That went wrong: ${why}.` : "That went wrong on the camera.";
-    case "expired":
+    case CommandState.expired:
       return "The camera did not answer in time.";
     default:
       return "Sent to the camera…";
@@ -89,7 +90,7 @@ export class CommandPanel {
     if (this.#camera === null) return;
     const { armed, privacy, status } = this.#camera;
     const focused = document.activeElement?.dataset?.command;
-    const reachable = status !== "offline";
+    const reachable = status !== CameraStatus.offline;
     const button = (kind, label, enabled = reachable) =>
       element(
         "button",
@@ -104,17 +105,17 @@ export class CommandPanel {
         label,
       );
     this.#buttons.replaceChildren(
-      button("snapshot", "Snapshot", reachable && !privacy),
-      this.#recording ? button("record_stop", "Stop recording") : button("record_start", "Record", reachable && !privacy),
-      armed ? button("disarm", "Disarm") : button("arm", "Arm"),
-      privacy ? button("privacy_off", "Privacy off") : button("privacy_on", "Privacy on"),
+      button(CommandKind.snapshot, "Snapshot", reachable && !privacy),
+      this.#recording ? button(CommandKind.recordStop, "Stop recording") : button(CommandKind.recordStart, "Record", reachable && !privacy),
+      armed ? button(CommandKind.disarm, "Disarm") : button(CommandKind.arm, "Arm"),
+      privacy ? button(CommandKind.privacyOff, "Privacy off") : button(CommandKind.privacyOn, "Privacy on"),
     );
     if (focused) this.#buttons.querySelector(`[data-command="${focused}"]`)?.focus();
   }
 
   async #send(kind) {
     this.#pending = { kind };
-    this.#tell({ kind, state: "queued" });
+    this.#tell({ kind, state: CommandState.queued });
     this.#draw();
     try {
       const command = await api.sendCommand(this.#cameraId, kind);
@@ -124,7 +125,7 @@ export class CommandPanel {
     } catch (error) {
       if (this.#signal.aborted) return;
       this.#pending = null;
-      this.#result.dataset.state = "failed";
+      this.#result.dataset.state = CommandState.failed;
       this.#result.textContent = error.message;
       this.#draw();
     }
@@ -152,18 +153,18 @@ export class CommandPanel {
   /** Keeps the buttons true to what the camera just said, until its health says the same. */
   #learn({ kind, state, reason }) {
     const code = reasonCode(reason);
-    const done = state === "acked";
-    if (kind === "record_start") this.#recording = done || code === "already_recording";
-    if (kind === "record_stop" && (done || code === "not_recording")) this.#recording = false;
+    const done = state === CommandState.acked;
+    if (kind === CommandKind.recordStart) this.#recording = done || code === CommandReason.alreadyRecording;
+    if (kind === CommandKind.recordStop && (done || code === CommandReason.notRecording)) this.#recording = false;
     if (done) this.#camera = { ...this.#camera, ...CHANGES[kind] };
   }
 
   #tell(command) {
     this.#result.dataset.kind = command.kind;
     this.#result.dataset.state = command.state;
-    const clipId = command.state === "acked" ? command.result?.clip_id : undefined;
+    const clipId = command.state === CommandState.acked ? command.result?.clip_id : undefined;
     // A recording that has only begun has no clip to see yet.
-    const link = clipId && command.kind !== "record_start";
+    const link = clipId && command.kind !== CommandKind.recordStart;
     this.#result.replaceChildren(
       outcomeText(command),
       " ",

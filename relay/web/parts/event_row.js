@@ -5,8 +5,9 @@ import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
 import { endWords, zoneWords } from "./event_words.js";
 import { still } from "./still.js";
+import { EventEndReason, EventKind, EventState } from "../words.js";
 
-const WORDS = { motion: "Motion", manual: "Recording" };
+const WORDS = { [EventKind.motion]: "Motion", [EventKind.manual]: "Recording" };
 
 /** The event after news of a clip: its picture comes with its (first) clip. */
 export function withClip(event, { clip_id, thumbnail_url }) {
@@ -16,7 +17,7 @@ export function withClip(event, { clip_id, thumbnail_url }) {
 
 /** That nothing moved any more needs no words, nor that a recording was stopped. */
 function unusualEnd(event) {
-  const usual = event.kind === "manual" ? "stopped" : "still";
+  const usual = event.kind === EventKind.manual ? EventEndReason.stopped : EventEndReason.still;
   const words = event.reason === usual ? null : endWords(event);
   return words && element("span", { class: "quiet whole", "data-testid": "event-end" }, words);
 }
@@ -28,7 +29,7 @@ function unusualEnd(event) {
  */
 export function eventRow(event, cameraName, before) {
   const word = WORDS[event.kind] ?? "Event";
-  const going = event.state === "started";
+  const going = event.state === EventState.started;
   const length = event.ended_at ? duration(event.ended_at - event.started_at) : null;
   const content = [
     still(event.thumbnail_url, {

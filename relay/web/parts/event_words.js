@@ -1,21 +1,23 @@
 // What an event was, in words: pure.
 
+import { EventEndReason, EventKind, EventState } from "../words.js";
+
 const REASONS = {
-  still: "Nothing moved any more",
-  disarmed: "The camera was disarmed",
-  schedule: "Its hours were over",
-  privacy: "Privacy mode was switched on",
-  stopped: "The camera's agent was stopped",
-  no_picture: "The camera gave no picture",
-  interrupted: "The camera lost its power",
-  time_limit: "The longest recording was reached",
+  [EventEndReason.still]: "Nothing moved any more",
+  [EventEndReason.disarmed]: "The camera was disarmed",
+  [EventEndReason.schedule]: "Its hours were over",
+  [EventEndReason.privacy]: "Privacy mode was switched on",
+  [EventEndReason.stopped]: "The camera's agent was stopped",
+  [EventEndReason.noPicture]: "The camera gave no picture",
+  [EventEndReason.interrupted]: "The camera lost its power",
+  [EventEndReason.timeLimit]: "The longest recording was reached",
 };
 
 /** Why an event ended, as a person would say it; null while it goes on. */
 export function endWords({ kind, state, reason }) {
-  if (state !== "ended" || !reason) return null;
+  if (state !== EventState.ended || !reason) return null;
   // By the camera's agent or by whoever had begun it.
-  if (kind === "manual" && reason === "stopped") return "The recording was stopped";
+  if (kind === EventKind.manual && reason === EventEndReason.stopped) return "The recording was stopped";
   return REASONS[reason] ?? reason;
 }
 

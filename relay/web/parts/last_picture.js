@@ -2,6 +2,7 @@
 
 import { api } from "../api.js";
 import { runCommand } from "./run_command.js";
+import { ClipKind, ClipState, CommandKind, PartKind } from "../words.js";
 
 const LOOK_BACK = 20;
 const UPLOAD_TRIES = 20;
@@ -11,7 +12,7 @@ const UPLOAD_PAUSE_MS = 700;
 export async function lastPicture(cameraId, signal) {
   const { items } = await api.clips({ camera_id: cameraId, limit: LOOK_BACK }, signal);
   for (const clip of items) {
-    if (clip.kind === "snapshot" && clip.state === "ready") return pictureOf(clip, signal);
+    if (clip.kind === ClipKind.snapshot && clip.state === ClipState.ready) return pictureOf(clip, signal);
     if (clip.thumbnail_url) return clip.thumbnail_url;
   }
   return null;
@@ -19,11 +20,11 @@ export async function lastPicture(cameraId, signal) {
 
 /** Takes a new one; null when the camera could not. */
 export async function newPicture(cameraId, signal) {
-  const { result } = await runCommand(cameraId, "snapshot", undefined, signal);
+  const { result } = await runCommand(cameraId, CommandKind.snapshot, undefined, signal);
   if (!result?.clip_id) return null;
   for (let tries = 0; tries < UPLOAD_TRIES; tries++) {
     const clip = await api.clip(result.clip_id, signal).catch(() => null);
-    if (clip?.state === "ready") return pictureOf(clip, signal);
+    if (clip?.state === ClipState.ready) return pictureOf(clip, signal);
     await new Promise((resolve) => setTimeout(resolve, UPLOAD_PAUSE_MS));
     signal.throwIfAborted();
   }
@@ -32,5 +33,5 @@ export async function newPicture(cameraId, signal) {
 
 async function pictureOf({ clip_id }, signal) {
   const { parts } = await api.playback(clip_id, undefined, signal);
-  return parts.find(({ kind }) => kind === "snapshot")?.url ?? null;
+  return parts.find(({ kind }) => kind === PartKind.snapshot)?.url ?? null;
 }

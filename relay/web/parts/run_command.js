@@ -1,9 +1,10 @@
 // One command from its sending to its end, for pages that wait for it.
 
 import { api } from "../api.js";
+import { CommandState } from "../words.js";
 
 const POLL_EVERY_MS = 700;
-const GOES_ON = new Set(["queued", "sent"]);
+const GOES_ON = new Set([CommandState.queued, CommandState.sent]);
 
 /**
  * Resolves to the `Command` once it has ended, however it did.

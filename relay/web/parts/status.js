@@ -1,12 +1,17 @@
 // A camera's condition in a dot and a word: colour never stands alone.
 
 import { element } from "../dom.js";
+import { CameraStatus } from "../words.js";
 
-const WORDS = { online: "Online", offline: "Offline", degraded: "Needs attention" };
+const WORDS = {
+  [CameraStatus.online]: "Online",
+  [CameraStatus.offline]: "Offline",
+  [CameraStatus.degraded]: "Needs attention",
+};
 
 /** The word and its tone for a `Camera`. */
 export function conditionOf({ status, privacy }) {
-  if (status !== "offline" && privacy) return { word: "Privacy", tone: "privacy" };
+  if (status !== CameraStatus.offline && privacy) return { word: "Privacy", tone: "privacy" };
   return { word: WORDS[status] ?? status, tone: status };
 }
 

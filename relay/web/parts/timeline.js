@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { element, failure } from "../dom.js";
 import { dayName, duration, timeOfDay } from "../format.js";
+import { GapReason } from "../words.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** Units along the bar: a step is some 40 seconds of a day. */
@@ -13,12 +14,12 @@ const MARK_MIN = 6;
 const RELOAD_EVERY_MS = 60_000;
 
 const REASONS = {
-  offline: "Offline: could not be reached",
-  disarmed: "Disarmed",
-  schedule: "Outside its hours",
-  privacy: "Privacy mode",
-  no_picture: "No picture",
-  unexplained: "Unexplained",
+  [GapReason.offline]: "Offline: could not be reached",
+  [GapReason.disarmed]: "Disarmed",
+  [GapReason.schedule]: "Outside its hours",
+  [GapReason.privacy]: "Privacy mode",
+  [GapReason.noPicture]: "No picture",
+  [GapReason.unexplained]: "Unexplained",
 };
 
 export function reasonWords(reason) {

@@ -6,6 +6,7 @@ import { RecordingPanel } from "./recording_panel.js";
 import { runCommand } from "../parts/run_command.js";
 import { ARMED, SchedulePanel } from "./schedule_panel.js";
 import { ZonePanel } from "./zone_panel.js";
+import { CameraStatus, CommandState } from "../words.js";
 
 export async function show({ root, parameters, signal }) {
   const { cameraId } = parameters;
@@ -70,7 +71,7 @@ class SettingsPage {
       element("div", { class: "save-bar" }, this.#save, this.#outcome),
     );
     this.#show(configuration);
-    if (camera.status === "offline") {
+    if (camera.status === CameraStatus.offline) {
       this.#outcome.replaceChildren(notice("info", "The camera is offline. Its settings can be changed when it is back."));
     }
     lastPicture(camera.camera_id, signal).then((url) => url && this.#zones.editor.setPicture(url), () => {});
@@ -156,7 +157,7 @@ class SettingsPage {
   async #deliver(changes) {
     if (await this.#isOvertaken(changes)) return overtaken(() => this.#showAnew());
     const command = await runCommand(this.#camera.camera_id, "configure", changes, this.#signal);
-    if (command.state !== "acked") return notice("bad", outcomeText(command));
+    if (command.state !== CommandState.acked) return notice("bad", outcomeText(command));
     this.#base = { ...this.#base, ...changes };
     for (const name of Object.keys(changes)) this.#own.add(name);
     return notice("good", this.#tellUnsaved() ? "Saved on the camera, but for what was changed since." : "Saved on the camera.");

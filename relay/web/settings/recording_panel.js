@@ -2,18 +2,19 @@
 
 import { element, notice } from "../dom.js";
 import { RECORDED, SchedulePanel } from "./schedule_panel.js";
+import { RecordingMode } from "../words.js";
 
 const MODES = [
-  ["event", "Motion"],
-  ["both", "Motion, and everything in between"],
-  ["continuous", "Everything, without clips of motion"],
-  ["off", "Nothing but what you start yourself"],
+  [RecordingMode.event, "Motion"],
+  [RecordingMode.both, "Motion, and everything in between"],
+  [RecordingMode.continuous, "Everything, without clips of motion"],
+  [RecordingMode.off, "Nothing but what you start yourself"],
 ];
 const HINTS = {
-  event: "Clips of motion are sent to you.",
-  both: "Clips of motion are sent to you. Everything in between stays on the camera.",
-  continuous: "What is recorded stays on the camera. You are told of motion, without a clip.",
-  off: "You are told of motion, without a clip.",
+  [RecordingMode.event]: "Clips of motion are sent to you.",
+  [RecordingMode.both]: "Clips of motion are sent to you. Everything in between stays on the camera.",
+  [RecordingMode.continuous]: "What is recorded stays on the camera. You are told of motion, without a clip.",
+  [RecordingMode.off]: "You are told of motion, without a clip.",
 };
 
 export class RecordingPanel {
@@ -43,7 +44,7 @@ export class RecordingPanel {
   }
 
   show(configuration) {
-    this.#mode.value = configuration.recording_mode ?? "event";
+    this.#mode.value = configuration.recording_mode ?? RecordingMode.event;
     this.#preRoll.value = configuration.pre_roll_s ?? 5;
     this.#postRoll.value = configuration.post_roll_s ?? 5;
     this.#schedule.show(configuration);
@@ -68,7 +69,7 @@ export class RecordingPanel {
 
   #draw() {
     this.#hint.replaceChildren(notice("info", HINTS[this.#mode.value]));
-    this.#schedule.node.hidden = !["both", "continuous"].includes(this.#mode.value);
+    this.#schedule.node.hidden = ![RecordingMode.both, RecordingMode.continuous].includes(this.#mode.value);
   }
 }
 

@@ -3,11 +3,16 @@
 import { element } from "../dom.js";
 import { firstShape } from "./polygon.js";
 import { PolygonEditor } from "./polygon_editor.js";
+import { ZoneKind } from "../words.js";
 
 export const ZONES_MAX = 16;
 export const MASKS_MAX = 8;
 
-const KINDS = { include: "Motion counts here", ignore: "Motion is ignored here", mask: "Nobody sees this: privacy mask" };
+const KINDS = {
+  [ZoneKind.include]: "Motion counts here",
+  [ZoneKind.ignore]: "Motion is ignored here",
+  mask: "Nobody sees this: privacy mask",
+};
 const SENSITIVITIES = [
   [null, "As the camera"],
   [0.1, "Large objects alone"],
@@ -49,14 +54,14 @@ export class ZonePanel {
         { class: "quiet" },
         "Drag the points. A tap beside the chosen shape gives it another one. With the keyboard: Tab to a point, then the arrow keys, Insert and Delete.",
       ),
-      element("div", { class: "commands" }, add("Add a zone", "include", "zone-add"), add("Add a privacy mask", "mask", "mask-add")),
+      element("div", { class: "commands" }, add("Add a zone", ZoneKind.include, "zone-add"), add("Add a privacy mask", "mask", "mask-add")),
       this.#list,
       this.#form,
     );
   }
 
   show({ motion_zones = [], privacy_masks = [] }) {
-    const zones = motion_zones.map((zone) => ({ ...zone, kind: zone.kind ?? "include" }));
+    const zones = motion_zones.map((zone) => ({ ...zone, kind: zone.kind ?? ZoneKind.include }));
     this.#shapes = [...zones, ...privacy_masks.map((mask) => ({ ...mask, kind: "mask" }))];
     this.#select(null);
   }
@@ -141,7 +146,7 @@ export class ZonePanel {
     this.#form.replaceChildren(
       field("Name", name),
       ...(zone ? [field("What it is", this.#choice("kind", kinds, "zone-kind"))] : []),
-      ...(shape.kind === "include"
+      ...(shape.kind === ZoneKind.include
         ? [
             field("Sensitivity", this.#choice("sensitivity", SENSITIVITIES, "zone-sensitivity")),
             field("Smallest object", this.#choice("min_area", AREAS, "zone-min-area")),

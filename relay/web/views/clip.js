@@ -7,6 +7,7 @@ import { clipTitle } from "../parts/clip_row.js";
 import { eventFacts } from "../parts/event_facts.js";
 import { sharePanel } from "../parts/share_panel.js";
 import { mayControl, realtime } from "../session.js";
+import { ClipState } from "../words.js";
 
 export async function show({ root, parameters, signal, router }) {
   const { clipId } = parameters;
@@ -34,7 +35,7 @@ export async function show({ root, parameters, signal, router }) {
     clip = next;
     stage.dataset.state = clip.state;
     facts.textContent = describe(clip);
-    cutOff.replaceChildren(...(clip.truncated && clip.state === "ready" ? [CUT_OFF()] : []));
+    cutOff.replaceChildren(...(clip.truncated && clip.state === ClipState.ready ? [CUT_OFF()] : []));
     player.update(clip);
   };
   realtime.subscribe("clip", ({ clip: next }) => next.clip_id === clipId && update(next), signal);
@@ -67,7 +68,7 @@ const CUT_OFF = () =>
 
 function describe({ state, started_at, duration_ms, length }) {
   const parts = [dayName(started_at, Date.now()), timeOfDay(started_at)];
-  if (state === "recording") parts.push("recording now");
+  if (state === ClipState.recording) parts.push("recording now");
   if (duration_ms) parts.push(duration(duration_ms));
   if (length) parts.push(bytes(length));
   return parts.join(" · ");

@@ -2,6 +2,7 @@ import { api } from "../api.js";
 import { publicKey } from "../authenticity.js";
 import { element, failure, notice } from "../dom.js";
 import { realtime, sitesToInstallIn } from "../session.js";
+import { PairingState } from "../words.js";
 
 const POLL_EVERY_MS = 3000;
 const FILE_NAME = "nightjar.toml";
@@ -61,11 +62,11 @@ async function offer(pairing, body, again, signal) {
   const remaining = element("span", {});
   const downloads = new AbortController();
   let isOnItsWay = false;
-  body.dataset.state = "open";
+  body.dataset.state = PairingState.open;
   body.replaceChildren(...ways(pairing, remaining, downloads.signal, () => (isOnItsWay = true)));
   const end = await waitForClaim(pairing, remaining, signal);
   downloads.abort();
-  const isClaimed = end?.state === "claimed";
+  const isClaimed = end?.state === PairingState.claimed;
   if (!isClaimed && !isOnItsWay) {
     api.closePairing(pairing.pairing_id).catch(() => {
       // It ends by itself within a day.
@@ -136,8 +137,8 @@ async function waitForClaim(opened, remaining, signal) {
   showRemaining(remaining, opened.code_expires_at);
   try {
     while (!signal.aborted) {
-      const pairing = await api.pairing(opened.pairing_id, signal).catch(({ status }) => ({ state: status === 404 ? "expired" : "open" }));
-      if (pairing.state !== "open") return pairing;
+      const pairing = await api.pairing(opened.pairing_id, signal).catch(({ status }) => ({ state: status === 404 ? PairingState.expired : PairingState.open }));
+      if (pairing.state !== PairingState.open) return pairing;
       if (signal.aborted) break;
       await new Promise((resolve) => {
         wake = resolve;

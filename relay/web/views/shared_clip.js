@@ -5,6 +5,7 @@ import { element, emptyState } from "../dom.js";
 import { bytes, duration } from "../format.js";
 import { downloadButton } from "../parts/clip_download.js";
 import { ClipPlayer } from "../parts/clip_player.js";
+import { ClipState, PartKind } from "../words.js";
 
 const TOKEN = /^#([\w-]{22,64})$/;
 
@@ -50,9 +51,9 @@ function ended() {
 }
 
 function showClip(root, first, playback, signal) {
-  const isPicture = first.parts.some(({ kind }) => kind === "snapshot");
+  const isPicture = first.parts.some(({ kind }) => kind === PartKind.snapshot);
   const title = isPicture ? "A shared picture" : "A shared clip";
-  const stage = element("div", { class: "stage", "data-testid": "clip-stage", dataset: { state: "ready" } });
+  const stage = element("div", { class: "stage", "data-testid": "clip-stage", dataset: { state: ClipState.ready } });
   root.append(
     element("div", { class: "view-head" }, element("h1", {}, title)),
     stage,
@@ -68,7 +69,7 @@ function showClip(root, first, playback, signal) {
       return begin === null ? playback(after) : Promise.resolve(begin);
     },
   };
-  new ClipPlayer({ state: "ready" }, source, stage, signal).update({ state: "ready" });
+  new ClipPlayer({ state: ClipState.ready }, source, stage, signal).update({ state: ClipState.ready });
   return title;
 }
 

@@ -5,24 +5,22 @@ use std::time::Duration;
 use nightjar_shared::{
     ids::{CameraId, SessionId},
     sdp,
-    signal::{SessionStatistics, Signal, SignalKind},
+    session::{SessionEndReason, SessionState},
+    signal::{CandidateKind, SessionStatistics, Signal, SignalKind, VideoLayer},
     web_address,
+    word::leading,
 };
 
 use super::{App, ToViewer, ended, exchange::Answer, finish, send, tell, tell_end};
 use crate::{
     domain::{cameras::check_protocol, text},
     engines::db::live,
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// A camera without viewers has forgotten sessions that are older than this.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
 const CANDIDATE_BYTES_MAX: usize = 1024;
-const KINDS_OF_CANDIDATES: [&str; 4] = ["host", "srflx", "prflx", "relay"];
-
-/// Of the camera's encodings.
-const LAYERS: [&str; 2] = ["main", "low"];
 
 /// A camera speaks. It is known from its connection: it reaches the sessions it was asked for, no
 /// others.
@@ -45,12 +43,12 @@ pub async fn signal_from_camera(
         SignalKind::Bye => said_bye(app, camera_id, signal, is_ours).await,
         SignalKind::Report => match signal.statistics {
             Some(statistics) => reported(app, camera_id, session_id, statistics).await,
-            None => Err(Error::invalid("malformed", "A report has statistics.")),
+            None => Err(Error::invalid(ProblemCode::Malformed, "A report has statistics.")),
         },
         // Another replica's viewers; that replica gets the message itself.
         SignalKind::Answer | SignalKind::Candidate => Ok(()),
         SignalKind::Offer | SignalKind::Restart | SignalKind::Unknown => {
-            Err(Error::invalid("unknown_kind", "A camera answers, reports and says bye."))
+            Err(Error::invalid(ProblemCode::UnknownKind, "A camera answers, reports and says bye."))
         }
     }
 }
@@ -58,13 +56,14 @@ pub async fn signal_from_camera(
 async fn answered(app: &App, camera_id: CameraId, signal: Signal) -> Result<()> {
     let session_id = signal.session_id;
     let description = signal.sdp.filter(|text| text.len() <= sdp::MAX_LENGTH);
-    let description = description
-        .ok_or_else(|| Error::invalid("invalid_sdp", "An answer has a session description."))?;
+    let description = description.ok_or_else(|| {
+        Error::invalid(ProblemCode::InvalidSdp, "An answer has a session description.")
+    })?;
     let is_heard = app.exchanges.answer(session_id, camera_id, Answer::Description(description));
     // A viewer that gave up a restart of ICE still watches, and asks again.
     if !is_heard && !live::is_streaming(&app.db, session_id, camera_id).await? {
         // The viewer has gone: the camera need not wait for it.
-        send(app, camera_id, &Signal::bye(session_id, "viewer_gone")).await?;
+        send(app, camera_id, &Signal::bye(session_id, SessionEndReason::ViewerGone)).await?;
     }
     Ok(())
 }
@@ -97,8 +96,10 @@ async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool)
     {
         return Ok(());
     }
-    let word = reason.split(':').next();
-    let state = if word == Some("viewer_gone") { "completed" } else { "failed" };
+    let state = match leading(&reason) {
+        Some(SessionEndReason::ViewerGone) => SessionState::Completed,
+        _ => SessionState::Failed,
+    };
     finish(app, session_id, camera_id, state, &reason).await.map(drop)
 }
 
@@ -108,7 +109,7 @@ fn elsewhere(camera_id: CameraId, location: String) -> Answer {
         Ok(()) => Answer::Elsewhere(location),
         Err(problem) => {
             tracing::warn!(camera.id = %camera_id, %problem, "a camera names no usable SFU");
-            Answer::Bye("invalid_location".to_owned())
+            Answer::Bye(SessionEndReason::InvalidLocation.into())
         }
     }
 }
@@ -120,9 +121,9 @@ async fn reported(
     mut statistics: SessionStatistics,
 ) -> Result<()> {
     for candidate in [&mut statistics.local_candidate, &mut statistics.remote_candidate] {
-        candidate.take_if(|kind| !KINDS_OF_CANDIDATES.contains(&kind.as_str()));
+        candidate.take_if(|kind| kind.parse::<CandidateKind>().is_err());
     }
-    statistics.layer.take_if(|layer| !LAYERS.contains(&layer.as_str()));
+    statistics.layer.take_if(|layer| layer.parse::<VideoLayer>().is_err());
     let text = serde_json::to_string(&statistics).map_err(anyhow::Error::from)?;
     let now = app.now();
     match live::set_statistics(&app.db.unsynced(), session_id, camera_id, &text, now).await? {
@@ -147,8 +148,13 @@ pub(in crate::domain) async fn fail_of_offline_camera(
     app: &App,
     camera_id: CameraId,
 ) -> Result<()> {
-    for row in
-        live::fail_of_camera(&app.db.unsynced(), camera_id, "camera_offline", app.now()).await?
+    for row in live::fail_of_camera(
+        &app.db.unsynced(),
+        camera_id,
+        SessionEndReason::CameraOffline,
+        app.now(),
+    )
+    .await?
     {
         tell_end(app, row).await?;
     }
@@ -157,10 +163,15 @@ pub(in crate::domain) async fn fail_of_offline_camera(
 
 /// Nobody watches a camera that is removed. It is told while it is still connected.
 pub(in crate::domain) async fn end_of_removed_camera(app: &App, camera_id: CameraId) -> Result<()> {
-    for row in
-        live::fail_of_camera(&app.db.unsynced(), camera_id, "camera_removed", app.now()).await?
+    for row in live::fail_of_camera(
+        &app.db.unsynced(),
+        camera_id,
+        SessionEndReason::CameraRemoved,
+        app.now(),
+    )
+    .await?
     {
-        send(app, camera_id, &Signal::bye(row.session_id, "camera_removed")).await?;
+        send(app, camera_id, &Signal::bye(row.session_id, SessionEndReason::CameraRemoved)).await?;
         ended(app, row).await?;
     }
     Ok(())

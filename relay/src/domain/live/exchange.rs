@@ -8,7 +8,7 @@ use std::{
 use nightjar_shared::ids::{CameraId, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ProblemCode, Result};
 
 /// Sessions that this replica remembers; the next viewer is told that the relay is busy.
 const SESSIONS_MAX: usize = 4096;
@@ -51,7 +51,10 @@ impl Exchanges {
         let mut sessions = self.lock();
         let exchange = entry(&mut sessions, session_id, camera_id)?;
         if exchange.answer.as_ref().is_some_and(|answer| !answer.is_closed()) {
-            return Err(Error::conflict("answer_pending", "This session waits for an answer."));
+            return Err(Error::conflict(
+                ProblemCode::AnswerPending,
+                "This session waits for an answer.",
+            ));
         }
         exchange.answer = Some(sender);
         Ok(Expected { exchanges: self, session_id, answer })
@@ -130,7 +133,7 @@ fn entry(
         sessions.retain(|_, exchange| !exchange.is_idle());
     }
     if sessions.len() >= SESSIONS_MAX && !sessions.contains_key(&session_id) {
-        return Err(Error::unavailable("busy", "Too many viewers at once; try again."));
+        return Err(Error::unavailable(ProblemCode::Busy, "Too many viewers at once; try again."));
     }
     let new = || Exchange { camera_id, answer: None, viewer: None };
     Ok(sessions.entry(session_id).or_insert_with(new))

@@ -11,6 +11,7 @@ use std::time::Duration;
 use nightjar_shared::{
     ids::{CameraId, SessionId},
     sdp::InvalidSdp,
+    session::{SessionEndReason, SessionState},
     signal::Signal,
     time::UnixMillis,
     topic::{Channel, Topic},
@@ -25,7 +26,8 @@ pub use self::{
     exchange::{Exchanges, ToViewer},
     ice::{advertised, end_unseen, meter},
     viewer::{
-        Joined, Opened, Reply, add_candidates, close, hang_up, join, offer, open, restart, trickle,
+        Joined, Opened, Reply, add_candidates, answer_offer, close, hang_up, join, open, restart,
+        trickle,
     },
 };
 use super::{
@@ -41,12 +43,12 @@ use crate::{
             live::{self, SessionRow},
         },
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 impl From<InvalidSdp> for Error {
     fn from(InvalidSdp(title): InvalidSdp) -> Self {
-        Self::invalid("invalid_sdp", title)
+        Self::invalid(ProblemCode::InvalidSdp, title)
     }
 }
 
@@ -66,7 +68,8 @@ pub struct Session {
     #[schema(value_type = String)]
     pub camera_id: CameraId,
     /// `requested`, `streaming`, `completed`, `cancelled`, `failed` or `expired`.
-    pub state: String,
+    #[schema(value_type = String)]
+    pub state: SessionState,
     /// Why it ended: `viewer_gone`, `no_answer`, `camera_offline`, or what the camera said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -107,9 +110,7 @@ pub async fn list(
 ) -> Result<List<Session>> {
     access::camera(app, caller, camera_id, Right::SeePictures).await?;
     let position = page.position()?;
-    let rows =
-        live::list(&app.db, camera_id, position.before_at, &position.before_id, position.rows())
-            .await?;
+    let rows = live::list(&app.db, &position.page, camera_id).await?;
     Ok(position.list(rows, |row| (row.started_at, row.session_id), Session::from))
 }
 
@@ -123,7 +124,7 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
         tell_end(app, row).await?;
     }
     for row in live::expire_unanswered(&app.db.unsynced(), before, now).await? {
-        send(app, row.camera_id, &Signal::bye(row.session_id, "no_answer")).await?;
+        send(app, row.camera_id, &Signal::bye(row.session_id, SessionEndReason::NoAnswer)).await?;
         ended(app, row).await?;
     }
     // After a start nothing counts before the cameras had time to be back.
@@ -132,7 +133,8 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
         return Ok(());
     }
     for row in live::fail_unreported(&app.db.unsynced(), before, now).await? {
-        send(app, row.camera_id, &Signal::bye(row.session_id, "unreported")).await?;
+        send(app, row.camera_id, &Signal::bye(row.session_id, SessionEndReason::Unreported))
+            .await?;
         ended(app, row).await?;
     }
     Ok(())
@@ -150,7 +152,7 @@ async fn finish(
     app: &App,
     session_id: SessionId,
     camera_id: CameraId,
-    state: &str,
+    state: SessionState,
     reason: &str,
 ) -> Result<bool> {
     let now = app.now();

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use nightjar_shared::{
     ids::{CameraId, SessionId},
     sdp::{self, Candidate},
+    session::{SessionEndReason, SessionState},
     signal::{IceServer, Signal, SignalKind},
+    word::leading,
 };
 use tokio::sync::mpsc;
 
@@ -26,7 +28,7 @@ use crate::{
             live::{self, SessionRow},
         },
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const OPEN_PER_CAMERA_MAX: u64 = 64;
@@ -96,8 +98,9 @@ pub async fn join(
     Ok(Joined { session_id: session.session_id, ice_servers })
 }
 
-/// The offer of a session that was joined, or a new one after the viewer's network has changed.
-pub async fn offer(
+/// Answers the offer of a session that was joined; one that comes while the session streams begins
+/// ICE again, since the viewer's network has changed.
+pub async fn answer_offer(
     app: &Arc<App>,
     caller: Caller,
     session_id: SessionId,
@@ -106,7 +109,7 @@ pub async fn offer(
     let session = access::own_session(app, caller, session_id).await?;
     app.limits.live.take(&caller.account_id.to_string(), app.now())?;
     sdp::check_offer(&sdp)?;
-    if session.state == "streaming" {
+    if session.state == SessionState::Streaming {
         let restarted = restart(app, caller, session_id, &sdp).await?;
         return Ok(Reply::Here(restarted.answer));
     }
@@ -136,13 +139,13 @@ async fn begin(app: &App, caller: Caller, camera: &CameraRow) -> Result<SessionR
         || open.of_account >= OPEN_PER_ACCOUNT_MAX
         || open.unconnected >= UNCONNECTED_MAX
     {
-        return Err(Error::unavailable("busy", "There are too many viewers."));
+        return Err(Error::unavailable(ProblemCode::Busy, "There are too many viewers."));
     }
     let row = SessionRow {
         session_id: secrets::session_id()?,
         camera_id,
         account_id: caller.account_id,
-        state: "requested".to_owned(),
+        state: SessionState::Requested,
         reason: None,
         started_at: app.now(),
         ended_at: None,
@@ -187,14 +190,24 @@ async fn connect(
             Ok(Reply::Here(description))
         }
         Ok(elsewhere) => {
-            finish(app, session_id, camera_id, "completed", "redirected").await?;
+            finish(
+                app,
+                session_id,
+                camera_id,
+                SessionState::Completed,
+                SessionEndReason::Redirected.as_str(),
+            )
+            .await?;
             Ok(elsewhere)
         }
         Err(error) => {
-            let state = if error.code() == "no_answer" { "expired" } else { "failed" };
+            let state = match error.code() {
+                ProblemCode::NoAnswer => SessionState::Expired,
+                _ => SessionState::Failed,
+            };
             // It is told by the error itself.
             app.exchanges.forget(session_id);
-            finish(app, session_id, camera_id, state, error.code()).await?;
+            finish(app, session_id, camera_id, state, error.code().as_str()).await?;
             Err(error)
         }
     }
@@ -253,7 +266,7 @@ async fn exchange(
         Ok(None) | Err(_) => {
             if is_new {
                 // It may answer yet; nobody listens any more.
-                send(app, camera_id, &Signal::bye(session_id, "no_answer")).await?;
+                send(app, camera_id, &Signal::bye(session_id, SessionEndReason::NoAnswer)).await?;
             }
             Err(no_answer())
         }
@@ -262,52 +275,59 @@ async fn exchange(
 
 /// Why a camera does not want a viewer, in the words of the door.
 fn refusal(reason: &str) -> Error {
-    // A stable word, maybe followed by a colon and a sentence for people.
-    match reason.split(':').next().unwrap_or_default() {
-        "privacy_mode" => privacy_mode(),
-        "camera_offline" => camera_offline(),
-        "no_answer" => no_answer(),
-        "invalid_offer" => {
-            Error::invalid("invalid_sdp", "The camera cannot use this session description.")
-        }
+    use SessionEndReason as Reason;
+
+    match leading(reason) {
+        Some(Reason::PrivacyMode) => privacy_mode(),
+        Some(Reason::CameraOffline) => camera_offline(),
+        Some(Reason::NoAnswer) => no_answer(),
+        Some(Reason::InvalidOffer) => Error::invalid(
+            ProblemCode::InvalidSdp,
+            "The camera cannot use this session description.",
+        ),
         // Its viewer hung up elsewhere, or the camera has no session of that name: one that ended
         // while nobody could be told.
-        "viewer_gone" => session_ended(),
-        "not_authentic" => {
-            Error::forbidden("not_authentic", "The camera does not let this viewer in.")
+        Some(Reason::ViewerGone) => session_ended(),
+        Some(Reason::NotAuthentic) => {
+            Error::forbidden(ProblemCode::NotAuthentic, "The camera does not let this viewer in.")
         }
-        "not_published" => Error::unavailable(
-            "not_published",
+        Some(Reason::NotPublished) => Error::unavailable(
+            ProblemCode::NotPublished,
             "The camera's viewers are served by an SFU, which does not have its picture now.",
         ),
-        "redirected" | "invalid_location" => Error::refused(
+        Some(Reason::Redirected | Reason::InvalidLocation) => Error::refused(
             502,
-            "invalid_location",
+            ProblemCode::InvalidLocation,
             "The camera sends its viewers to an address that cannot be used: correct whep_url in \
              its agent.toml.",
         ),
-        "busy" => Error::unavailable("busy", "The camera has no room for another viewer."),
-        "worker_restarted" => {
-            Error::unavailable("worker_restarted", "The camera begins the picture anew; try again.")
+        Some(Reason::Busy) => {
+            Error::unavailable(ProblemCode::Busy, "The camera has no room for another viewer.")
         }
-        "shutting_down" => {
-            Error::unavailable("shutting_down", "The camera is restarting; try again.")
+        Some(Reason::WorkerRestarted) => Error::unavailable(
+            ProblemCode::WorkerRestarted,
+            "The camera begins the picture anew; try again.",
+        ),
+        Some(Reason::ShuttingDown) => {
+            Error::unavailable(ProblemCode::ShuttingDown, "The camera is restarting; try again.")
         }
-        _ => Error::unavailable("busy", "The camera cannot show its picture now; try again.")
-            .with_detail(text::report(reason)),
+        Some(Reason::Failed | Reason::CameraRemoved | Reason::Unreported) | None => {
+            let title = "The camera cannot show its picture now; try again.";
+            Error::unavailable(ProblemCode::Busy, title).with_detail(text::report(reason))
+        }
     }
 }
 
 fn camera_offline() -> Error {
-    Error::conflict("camera_offline", "The camera is not connected.")
+    Error::conflict(ProblemCode::CameraOffline, "The camera is not connected.")
 }
 
 fn no_answer() -> Error {
-    Error::refused(504, "no_answer", "The camera did not answer in time.")
+    Error::refused(504, ProblemCode::NoAnswer, "The camera did not answer in time.")
 }
 
 fn privacy_mode() -> Error {
-    Error::conflict("privacy_mode", "The camera is in privacy mode.")
+    Error::conflict(ProblemCode::PrivacyMode, "The camera is in privacy mode.")
 }
 
 fn check_open(session: &SessionRow) -> Result<()> {
@@ -315,7 +335,7 @@ fn check_open(session: &SessionRow) -> Result<()> {
 }
 
 fn session_ended() -> Error {
-    Error::conflict("session_ended", "This session is over.")
+    Error::conflict(ProblemCode::SessionEnded, "This session is over.")
 }
 
 /// Passes on what a PATCH that names the ICE session `etag` brings: the viewer's candidates.
@@ -330,7 +350,7 @@ pub async fn add_candidates(
     if session.etag.as_deref() != Some(etag) {
         return Err(Error::refused(
             412,
-            "precondition_failed",
+            ProblemCode::PreconditionFailed,
             "This is not the name of the session's ICE session; it may have begun anew.",
         ));
     }
@@ -389,11 +409,17 @@ pub async fn restart(
     let signal = Signal { sdp: Some(fragment), ..Signal::new(session_id, SignalKind::Restart) };
     let answer = exchange(app, session.camera_id, signal, answer).await?;
     let Reply::Here(answer) = answer else {
-        return Err(Error::conflict("session_ended", "The camera is watched at an SFU now."));
+        return Err(Error::conflict(
+            ProblemCode::SessionEnded,
+            "The camera is watched at an SFU now.",
+        ));
     };
     let etag = secrets::short_token()?;
     if !live::set_etag(&app.db.unsynced(), session_id, session.etag.as_deref(), &etag).await? {
-        return Err(Error::conflict("restarted_twice", "ICE was restarted at the same time."));
+        return Err(Error::conflict(
+            ProblemCode::RestartedTwice,
+            "ICE was restarted at the same time.",
+        ));
     }
     Ok(Opened { session_id, answer: sdp::ice_fragment(&answer)?, etag, ice_servers })
 }
@@ -407,9 +433,13 @@ pub async fn close(app: &App, caller: Caller, session_id: SessionId) -> Result<(
 /// Ends a session for its viewer.
 pub async fn hang_up(app: &App, session: SessionRow) -> Result<()> {
     let (session_id, camera_id) = (session.session_id, session.camera_id);
-    let state = if session.state == "requested" { "cancelled" } else { "completed" };
-    if finish(app, session_id, camera_id, state, "viewer_gone").await? {
-        send(app, camera_id, &Signal::bye(session_id, "viewer_gone")).await?;
+    let state = match session.state {
+        SessionState::Requested => SessionState::Cancelled,
+        _ => SessionState::Completed,
+    };
+    let reason = SessionEndReason::ViewerGone;
+    if finish(app, session_id, camera_id, state, reason.as_str()).await? {
+        send(app, camera_id, &Signal::bye(session_id, reason)).await?;
     }
     Ok(())
 }

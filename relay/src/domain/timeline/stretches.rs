@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use nightjar_shared::{event::Health, time::UnixMillis};
+use nightjar_shared::{
+    camera::{CameraActivity, GapReason},
+    event::Health,
+    time::UnixMillis,
+};
 
-use super::{Gap, Reason};
+use super::Gap;
 use crate::engines::db::timeline::Stretch;
 
 /// Health comes every 30 s and one may get lost: what was said last holds for so long.
@@ -12,74 +16,35 @@ const HOLDS: Duration = Duration::from_secs(90);
 /// A camera that changes its mind faster than that makes no row of each change.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// What is learned of a camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Note {
-    Watching,
-    Disarmed,
-    ScheduledOff,
-    Privacy,
-    NoPicture,
-    Offline,
-}
-
-impl Note {
-    pub(super) fn of(health: &Health) -> Self {
-        if health.privacy {
-            Self::Privacy
-        } else if !health.capture.running {
-            Self::NoPicture
-        } else if !health.armed {
-            Self::Disarmed
-        } else if health.scheduled_off {
-            Self::ScheduledOff
-        } else {
-            Self::Watching
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Watching => "watching",
-            Self::Disarmed => "disarmed",
-            Self::ScheduledOff => "scheduled_off",
-            Self::Privacy => "privacy",
-            Self::NoPicture => "no_picture",
-            Self::Offline => "offline",
-        }
-    }
-}
-
-const OFFLINE: &str = "offline";
-
-/// Why nothing was recorded in a stretch; nothing when the camera watched.
-fn reason(state: &str) -> Option<Reason> {
-    match state {
-        "watching" => None,
-        "disarmed" => Some(Reason::Disarmed),
-        "scheduled_off" => Some(Reason::Schedule),
-        "privacy" => Some(Reason::Privacy),
-        "no_picture" => Some(Reason::NoPicture),
-        OFFLINE => Some(Reason::Offline),
-        _ => Some(Reason::Unexplained),
+/// What a camera does, as its health says.
+pub(super) fn activity(health: &Health) -> CameraActivity {
+    if health.privacy {
+        CameraActivity::Privacy
+    } else if !health.capture.running {
+        CameraActivity::NoPicture
+    } else if !health.armed {
+        CameraActivity::Disarmed
+    } else if health.scheduled_off {
+        CameraActivity::ScheduledOff
+    } else {
+        CameraActivity::Watching
     }
 }
 
 /// The rows to write when this is learned now.
-pub(super) fn note(last: Option<Stretch>, news: Note, now: UnixMillis) -> Vec<Stretch> {
-    let state = news.as_str();
-    let begin = |began_at: UnixMillis| Stretch { began_at, until_at: now, state: state.to_owned() };
+pub(super) fn note(last: Option<Stretch>, news: CameraActivity, now: UnixMillis) -> Vec<Stretch> {
+    let begin = |began_at: UnixMillis| Stretch { began_at, until_at: now, state: news };
     // A clock that was set back begins anew.
     let Some(last) = last.filter(|last| last.began_at <= now) else { return vec![begin(now)] };
     // A camera that is offline stays so until it is heard.
-    let holds = last.state == OFFLINE || now.since(last.until_at) <= HOLDS;
+    let holds = last.state == CameraActivity::Offline || now.since(last.until_at) <= HOLDS;
     if !holds {
         return vec![begin(now)];
     }
-    if last.state == state {
+    if last.state == news {
         return vec![Stretch { until_at: now, ..last }];
     }
-    if news == Note::Offline {
+    if news == CameraActivity::Offline {
         // It was heard at the end of the last stretch, and not since.
         return vec![begin(last.until_at)];
     }
@@ -101,7 +66,7 @@ pub(super) struct Known<'a> {
 pub(super) fn gaps(known: &Known<'_>, from: UnixMillis, to: UnixMillis) -> Vec<Gap> {
     let (from, to) = (from.max(known.paired_at), to.min(known.now));
     let mut gaps = Vec::new();
-    let mut add = |from: UnixMillis, to: UnixMillis, reason: Reason| {
+    let mut add = |from: UnixMillis, to: UnixMillis, reason: GapReason| {
         if from < to {
             gaps.push(Gap { from, to, reason });
         }
@@ -114,21 +79,22 @@ pub(super) fn gaps(known: &Known<'_>, from: UnixMillis, to: UnixMillis) -> Vec<G
         at = at.max(first.began_at.min(to));
     }
     for stretch in known.stretches {
-        add(at, stretch.began_at.min(to), Reason::Unexplained);
+        add(at, stretch.began_at.min(to), GapReason::Unexplained);
         let until = end_of(stretch, known).min(to);
-        if let Some(reason) = reason(&stretch.state) {
+        if let Some(reason) = stretch.state.gap_reason() {
             add(stretch.began_at.max(at), until, reason);
         }
         at = at.max(until);
     }
-    add(at, to, Reason::Unexplained);
+    add(at, to, GapReason::Unexplained);
     joined(gaps)
 }
 
 /// The newest stretch lasts until something else is heard.
 fn end_of(stretch: &Stretch, known: &Known<'_>) -> UnixMillis {
     let is_newest = known.stretches.last() == Some(stretch);
-    let holds = stretch.state == OFFLINE || known.now.since(stretch.until_at) <= HOLDS;
+    let holds =
+        stretch.state == CameraActivity::Offline || known.now.since(stretch.until_at) <= HOLDS;
     if is_newest && holds { known.now.max(stretch.until_at) } else { stretch.until_at }
 }
 
@@ -152,7 +118,7 @@ mod tests {
     }
 
     /// Writes as the database would.
-    fn history(news: &[(i64, Note)]) -> Vec<Stretch> {
+    fn history(news: &[(i64, CameraActivity)]) -> Vec<Stretch> {
         let mut stretches: Vec<Stretch> = Vec::new();
         for (seconds, news) in news {
             for stretch in note(stretches.last().cloned(), *news, at(*seconds)) {
@@ -163,7 +129,7 @@ mod tests {
         stretches
     }
 
-    fn gaps_of(news: &[(i64, Note)], from: i64, to: i64) -> Vec<(i64, i64, Reason)> {
+    fn gaps_of(news: &[(i64, CameraActivity)], from: i64, to: i64) -> Vec<(i64, i64, GapReason)> {
         let stretches = history(news);
         let known = Known { stretches: &stretches, paired_at: at(0), now: at(to) };
         let seconds = |time: UnixMillis| time.0 / 1_000;
@@ -175,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_camera_that_watches_has_no_gaps_and_one_row() {
-        let news: Vec<_> = (0..100).map(|step| (step * 30, Note::Watching)).collect();
+        let news: Vec<_> = (0..100).map(|step| (step * 30, CameraActivity::Watching)).collect();
         assert_eq!(history(&news).len(), 1);
         assert_eq!(gaps_of(&news, 0, 99 * 30 + 60), []);
     }
@@ -183,50 +149,58 @@ mod tests {
     #[test]
     fn what_the_camera_declares_is_the_reason() {
         let news = [
-            (0, Note::Watching),
-            (30, Note::Disarmed),
-            (60, Note::Privacy),
-            (90, Note::ScheduledOff),
-            (120, Note::NoPicture),
-            (150, Note::Watching),
+            (0, CameraActivity::Watching),
+            (30, CameraActivity::Disarmed),
+            (60, CameraActivity::Privacy),
+            (90, CameraActivity::ScheduledOff),
+            (120, CameraActivity::NoPicture),
+            (150, CameraActivity::Watching),
         ];
         let expected = [
-            (30, 60, Reason::Disarmed),
-            (60, 90, Reason::Privacy),
-            (90, 120, Reason::Schedule),
-            (120, 150, Reason::NoPicture),
+            (30, 60, GapReason::Disarmed),
+            (60, 90, GapReason::Privacy),
+            (90, 120, GapReason::Schedule),
+            (120, 150, GapReason::NoPicture),
         ];
         assert_eq!(gaps_of(&news, 0, 160), expected);
     }
 
     #[test]
     fn a_camera_is_offline_from_when_it_was_heard_last_until_it_is_heard_again() {
-        let news = [(0, Note::Watching), (30, Note::Watching), (65, Note::Offline)];
-        assert_eq!(gaps_of(&news, 0, 4_000), [(30, 4_000, Reason::Offline)]);
-        let news = [&news[..], &[(5_000, Note::Watching)]].concat();
-        assert_eq!(gaps_of(&news, 0, 5_010), [(30, 5_000, Reason::Offline)]);
+        let news = [
+            (0, CameraActivity::Watching),
+            (30, CameraActivity::Watching),
+            (65, CameraActivity::Offline),
+        ];
+        assert_eq!(gaps_of(&news, 0, 4_000), [(30, 4_000, GapReason::Offline)]);
+        let news = [&news[..], &[(5_000, CameraActivity::Watching)]].concat();
+        assert_eq!(gaps_of(&news, 0, 5_010), [(30, 5_000, GapReason::Offline)]);
     }
 
     #[test]
     fn where_nobody_listened_the_gap_is_unexplained() {
         // The relay was away for an hour.
-        let news = [(0, Note::Watching), (30, Note::Watching), (3_630, Note::Watching)];
-        assert_eq!(gaps_of(&news, 0, 3_640), [(30, 3_630, Reason::Unexplained)]);
+        let news = [
+            (0, CameraActivity::Watching),
+            (30, CameraActivity::Watching),
+            (3_630, CameraActivity::Watching),
+        ];
+        assert_eq!(gaps_of(&news, 0, 3_640), [(30, 3_630, GapReason::Unexplained)]);
         // The camera was never heard, or not any more.
-        assert_eq!(gaps_of(&[], 0, 100), [(0, 100, Reason::Unexplained)]);
-        let news = [(100, Note::Watching)];
-        assert_eq!(gaps_of(&news, 0, 150), [(0, 100, Reason::Unexplained)]);
-        assert_eq!(gaps_of(&news, 0, 190), [(0, 100, Reason::Unexplained)]);
-        assert_eq!(gaps_of(&news, 0, 300), [(0, 300, Reason::Unexplained)]);
+        assert_eq!(gaps_of(&[], 0, 100), [(0, 100, GapReason::Unexplained)]);
+        let news = [(100, CameraActivity::Watching)];
+        assert_eq!(gaps_of(&news, 0, 150), [(0, 100, GapReason::Unexplained)]);
+        assert_eq!(gaps_of(&news, 0, 190), [(0, 100, GapReason::Unexplained)]);
+        assert_eq!(gaps_of(&news, 0, 300), [(0, 300, GapReason::Unexplained)]);
     }
 
     #[test]
     fn before_it_was_paired_and_in_the_future_nothing_is_missing() {
-        let stretches = history(&[(100, Note::Watching)]);
+        let stretches = history(&[(100, CameraActivity::Watching)]);
         let known = Known { stretches: &stretches, paired_at: at(100), now: at(110) };
         assert_eq!(gaps(&known, at(0), at(10_000)), []);
         // The first words take a moment.
-        assert_eq!(gaps_of(&[(20, Note::Watching)], 0, 30), []);
+        assert_eq!(gaps_of(&[(20, CameraActivity::Watching)], 0, 30), []);
     }
 
     #[test]
@@ -234,7 +208,8 @@ mod tests {
         let mut last = None;
         let mut rows = std::collections::BTreeSet::new();
         for step in 0..1_000_i64 {
-            let news = if step % 2 == 0 { Note::Watching } else { Note::Disarmed };
+            let news =
+                if step % 2 == 0 { CameraActivity::Watching } else { CameraActivity::Disarmed };
             for stretch in note(last.take(), news, UnixMillis(step * 10)) {
                 rows.insert(stretch.began_at);
                 last = Some(stretch);

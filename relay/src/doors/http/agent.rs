@@ -21,7 +21,7 @@ use crate::{
         extract::{Id, Json},
         principal::{FromCamera, Peer},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// Something to sign. Works once, for 60 s.
@@ -153,7 +153,7 @@ pub async fn acknowledge(
     Json(ack): Json<CommandAck>,
 ) -> Result<StatusCode> {
     if ack.command_id != command_id {
-        return Err(Error::invalid("invalid_ack", "The body speaks of another command."));
+        return Err(Error::invalid(ProblemCode::InvalidAck, "The body speaks of another command."));
     }
     commands::acknowledge(&app, device.camera_id, ack).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -19,7 +19,7 @@ use crate::{
         principal::{SignedIn, cross_origin, is_same_origin, unauthenticated},
         websocket,
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// A ticket opens one WebSocket within 30 s.
@@ -51,7 +51,7 @@ pub async fn connect(
     // The upgrade first: what is no WebSocket must not use a ticket up.
     let upgrade =
         WebSocketUpgrade::from_request_parts(&mut parts, &app).await.map_err(|error| {
-            Error::refused(400, "not_a_websocket", "Here begins a WebSocket.")
+            Error::refused(400, ProblemCode::NotAWebsocket, "Here begins a WebSocket.")
                 .with_detail(error.body_text())
         })?;
     let caller = match opening.ticket {

@@ -24,7 +24,7 @@ use crate::{
         extract::{Id, sdp, text_of},
         principal::SignedIn,
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 const SDP: &str = "application/sdp";
@@ -149,7 +149,7 @@ pub async fn change(
     let Some(matching) = text_of(&headers, &header::IF_MATCH).map(str::trim) else {
         return Err(Error::refused(
             428,
-            "precondition_required",
+            ProblemCode::PreconditionRequired,
             "Name the ICE session in If-Match, or write * to begin it anew.",
         ));
     };
@@ -211,5 +211,9 @@ fn require_acceptable(headers: &HeaderMap, content_type: &str) -> Result<()> {
     if values.peek().is_none() || values.any(accepted) {
         return Ok(());
     }
-    Err(Error::refused(406, "not_acceptable", "This door answers with application/sdp alone."))
+    Err(Error::refused(
+        406,
+        ProblemCode::NotAcceptable,
+        "This door answers with application/sdp alone.",
+    ))
 }

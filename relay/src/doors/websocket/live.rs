@@ -16,7 +16,7 @@ use crate::{
         access::Caller,
         live::{self, ToViewer},
     },
-    error::{Error, Result},
+    error::{Error, ProblemCode, Result},
 };
 
 /// Requests that wait for the ones before them; the next one is refused.
@@ -73,7 +73,7 @@ pub(super) enum Reply {
         camera_id: Option<CameraId>,
         #[serde(skip_serializing_if = "Option::is_none")]
         session_id: Option<SessionId>,
-        code: &'static str,
+        code: ProblemCode,
     },
 }
 
@@ -107,14 +107,14 @@ impl Sessions {
                 if candidate.len() + sdp_mid.as_deref().map_or(0, str::len)
                     > CANDIDATE_BYTES_MAX =>
             {
-                return Err(refused("invalid_sdp"));
+                return Err(refused(ProblemCode::InvalidSdp));
             }
             Request::Candidate { .. } => &self.requests,
             // Candidates take no place of theirs, nor they those of candidates.
-            _ if self.requests.capacity() <= CANDIDATES => return Err(refused("busy")),
+            _ if self.requests.capacity() <= CANDIDATES => return Err(refused(ProblemCode::Busy)),
             _ => &self.requests,
         };
-        queue.try_send(request).map_err(|_| refused("busy"))
+        queue.try_send(request).map_err(|_| refused(ProblemCode::Busy))
     }
 
     /// The next thing to tell the viewer. Safe to cancel.
@@ -172,7 +172,7 @@ async fn perform(
             Ok(Some(Reply::Joined { camera_id, session_id, ice_servers }))
         }
         Request::Offer { session_id, sdp } => {
-            Ok(Some(match live::offer(app, caller, session_id, sdp).await? {
+            Ok(Some(match live::answer_offer(app, caller, session_id, sdp).await? {
                 live::Reply::Here(sdp) => Reply::Answer { session_id, sdp },
                 live::Reply::Elsewhere(location) => Reply::Redirected { session_id, location },
             }))

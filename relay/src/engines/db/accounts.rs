@@ -1,28 +1,18 @@
 //! Accounts, and what proves that somebody is one of them.
 
-use nightjar_shared::{ids::AccountId, time::UnixMillis};
+use nightjar_shared::{ids::AccountId, role::AccountRole, time::UnixMillis};
 
-use super::{DbError, Executor, Row};
+use super::{DbError, Executor, FromRow as _, from_row};
 
 #[derive(Debug, Clone)]
 pub struct AccountRow {
     pub account_id: AccountId,
     pub email: String,
     pub name: String,
-    /// `user` or `admin`.
-    pub role: String,
+    pub role: AccountRole,
 }
 
-impl AccountRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            account_id: row.parse(0)?,
-            email: row.text(1)?.to_owned(),
-            name: row.text(2)?.to_owned(),
-            role: row.text(3)?.to_owned(),
-        })
-    }
-}
+from_row!(AccountRow { account_id, email, name, role });
 
 /// Says whether the e-mail address was free.
 pub async fn insert(
@@ -40,7 +30,7 @@ pub async fn insert(
                 account.account_id.into(),
                 account.email.as_str().into(),
                 account.name.as_str().into(),
-                account.role.as_str().into(),
+                account.role.into(),
                 password_hash.into(),
                 now.into(),
             ],
@@ -53,13 +43,11 @@ pub async fn by_id(
     db: &impl Executor,
     account_id: AccountId,
 ) -> Result<Option<AccountRow>, DbError> {
-    let row = db
-        .query_one(
-            "select account_id, email, name, role from accounts where account_id = $1",
-            vec![account_id.into()],
-        )
-        .await?;
-    row.as_ref().map(AccountRow::read).transpose()
+    db.one(
+        "select account_id, email, name, role from accounts where account_id = $1",
+        vec![account_id.into()],
+    )
+    .await
 }
 
 /// The account and its password hash.
@@ -73,7 +61,7 @@ pub async fn by_email(
             vec![email.into()],
         )
         .await?;
-    row.map(|row| Ok((AccountRow::read(&row)?, row.text(4)?.to_owned()))).transpose()
+    row.map(|row| Ok((AccountRow::from_row(&row)?, row.get("password_hash")?))).transpose()
 }
 
 pub async fn insert_session(
@@ -97,15 +85,13 @@ pub async fn by_session(
     token_hash: &str,
     now: UnixMillis,
 ) -> Result<Option<AccountRow>, DbError> {
-    let row = db
-        .query_one(
-            "select a.account_id, a.email, a.name, a.role
-             from sessions s join accounts a on a.account_id = s.account_id
-             where s.token_hash = $1 and s.expires_at > $2",
-            vec![token_hash.into(), now.into()],
-        )
-        .await?;
-    row.as_ref().map(AccountRow::read).transpose()
+    db.one(
+        "select a.account_id, a.email, a.name, a.role
+         from sessions s join accounts a on a.account_id = s.account_id
+         where s.token_hash = $1 and s.expires_at > $2",
+        vec![token_hash.into(), now.into()],
+    )
+    .await
 }
 
 pub async fn delete_session(db: &impl Executor, token_hash: &str) -> Result<(), DbError> {
@@ -119,15 +105,13 @@ pub async fn by_access_token(
     token_hash: &str,
     now: UnixMillis,
 ) -> Result<Option<AccountRow>, DbError> {
-    let row = db
-        .query_one(
-            "select a.account_id, a.email, a.name, a.role
-             from access_tokens t join accounts a on a.account_id = t.account_id
-             where t.token_hash = $1 and t.expires_at > $2",
-            vec![token_hash.into(), now.into()],
-        )
-        .await?;
-    row.as_ref().map(AccountRow::read).transpose()
+    db.one(
+        "select a.account_id, a.email, a.name, a.role
+         from access_tokens t join accounts a on a.account_id = t.account_id
+         where t.token_hash = $1 and t.expires_at > $2",
+        vec![token_hash.into(), now.into()],
+    )
+    .await
 }
 
 pub async fn insert_family(
@@ -213,10 +197,13 @@ pub async fn spend_refresh_token(
             )
             .await?;
         return known.map_or(Ok(Refresh::Unknown), |row| {
-            Ok(Refresh::Reused { family_id: row.text(0)?.to_owned(), account_id: row.parse(1)? })
+            Ok(Refresh::Reused {
+                family_id: row.get("family_id")?,
+                account_id: row.get("account_id")?,
+            })
         });
     };
-    let family_id = spent.text(0)?.to_owned();
+    let family_id = spent.get::<String>("family_id")?;
     let family = db
         .query_one(
             "select account_id from token_families where family_id = $1 and expires_at > $2",
@@ -224,7 +211,7 @@ pub async fn spend_refresh_token(
         )
         .await?;
     family.map_or(Ok(Refresh::Unknown), |row| {
-        Ok(Refresh::Good { account_id: row.parse(0)?, family_id })
+        Ok(Refresh::Good { account_id: row.get("account_id")?, family_id })
     })
 }
 
@@ -275,7 +262,7 @@ pub async fn take_ticket(
             vec![token_hash.into(), now.into()],
         )
         .await?;
-    row.map(|row| row.parse(0)).transpose()
+    row.map(|row| row.get("account_id")).transpose()
 }
 
 pub async fn delete_expired(db: &impl Executor, now: UnixMillis) -> Result<u64, DbError> {

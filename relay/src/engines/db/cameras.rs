@@ -2,10 +2,11 @@
 
 use nightjar_shared::{
     ids::{AccountId, CameraId, SiteId},
+    role::Role,
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Row};
+use super::{DbError, Executor, Page, columns, from_row, newest_first};
 
 #[derive(Debug, Clone)]
 pub struct CameraRow {
@@ -24,24 +25,30 @@ pub struct CameraRow {
     pub health_at: Option<UnixMillis>,
 }
 
-impl CameraRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            camera_id: row.parse(0)?,
-            site_id: row.parse(1)?,
-            name: row.text(2)?.to_owned(),
-            model: row.text(3)?.to_owned(),
-            agent_version: row.text(4)?.to_owned(),
-            paired_at: row.time(5)?,
-            online: row.boolean(6)?,
-            last_seen_at: row.time_or_null(7)?,
-            privacy: row.boolean(8)?,
-            armed: row.boolean(9)?,
-            health: row.text_or_null(10)?.map(str::to_owned),
-            health_at: row.time_or_null(11)?,
-        })
-    }
+macro_rules! camera_columns {
+    ($table:literal) => {
+        columns!(
+            $table:
+            camera_id, site_id, name, model, agent_version, paired_at, online, last_seen_at,
+            privacy, armed, health, health_at
+        )
+    };
 }
+
+from_row!(CameraRow {
+    camera_id,
+    site_id,
+    name,
+    model,
+    agent_version,
+    paired_at,
+    online,
+    last_seen_at,
+    privacy,
+    armed,
+    health,
+    health_at
+});
 
 pub struct NewCamera<'a> {
     pub camera_id: CameraId,
@@ -90,7 +97,7 @@ pub async fn by_key(
             vec![public_key.into()],
         )
         .await?;
-    row.map(|row| Ok((row.parse(0)?, row.parse(1)?))).transpose()
+    row.map(|row| Ok((row.get("camera_id")?, row.get("site_id")?))).transpose()
 }
 
 pub async fn public_key(
@@ -100,19 +107,15 @@ pub async fn public_key(
     let row = db
         .query_one("select public_key from cameras where camera_id = $1", vec![camera_id.into()])
         .await?;
-    row.map(|row| Ok(row.text(0)?.to_owned())).transpose()
+    row.map(|row| row.get("public_key")).transpose()
 }
 
 pub async fn by_id(db: &impl Executor, camera_id: CameraId) -> Result<Option<CameraRow>, DbError> {
-    let row = db
-        .query_one(
-            "select camera_id, site_id, name, model, agent_version, paired_at, online,
-                 last_seen_at, privacy, armed, health, health_at
-             from cameras where camera_id = $1",
-            vec![camera_id.into()],
-        )
-        .await?;
-    row.as_ref().map(CameraRow::read).transpose()
+    db.one(
+        concat!("select ", camera_columns!(""), " from cameras where camera_id = $1"),
+        vec![camera_id.into()],
+    )
+    .await
 }
 
 /// The camera and the account's role at its site, if it has one.
@@ -120,39 +123,37 @@ pub async fn for_member(
     db: &impl Executor,
     camera_id: CameraId,
     account_id: AccountId,
-) -> Result<Option<(CameraRow, String)>, DbError> {
-    let row = db
-        .query_one(
-            "select c.camera_id, c.site_id, c.name, c.model, c.agent_version, c.paired_at,
-                 c.online, c.last_seen_at, c.privacy, c.armed, c.health, c.health_at, m.role
-             from cameras c join members m on m.site_id = c.site_id
-             where c.camera_id = $1 and m.account_id = $2",
-            vec![camera_id.into(), account_id.into()],
-        )
-        .await?;
-    row.map(|row| Ok((CameraRow::read(&row)?, row.text(12)?.to_owned()))).transpose()
+) -> Result<Option<(CameraRow, Role)>, DbError> {
+    db.one(
+        concat!(
+            "select ",
+            camera_columns!("c."),
+            ", m.role
+                 from cameras c join members m on m.site_id = c.site_id
+                 where c.camera_id = $1 and m.account_id = $2"
+        ),
+        vec![camera_id.into(), account_id.into()],
+    )
+    .await
 }
 
-/// Newest first, below (`before_at`, `before_id`).
+/// The cameras of all sites of an account.
 pub async fn list_for_member(
     db: &impl Executor,
+    page: &Page,
     account_id: AccountId,
-    before_at: UnixMillis,
-    before_id: &str,
-    limit: u32,
 ) -> Result<Vec<CameraRow>, DbError> {
-    let rows = db
-        .query(
-            "select c.camera_id, c.site_id, c.name, c.model, c.agent_version, c.paired_at,
-                 c.online, c.last_seen_at, c.privacy, c.armed, c.health, c.health_at
-             from cameras c join members m on m.site_id = c.site_id
-             where m.account_id = $1
-                 and (c.paired_at < $2 or (c.paired_at = $2 and c.camera_id < $3))
-             order by c.paired_at desc, c.camera_id desc limit $4",
-            vec![account_id.into(), before_at.into(), before_id.into(), limit.into()],
-        )
-        .await?;
-    rows.iter().map(CameraRow::read).collect()
+    page.read(
+        db,
+        concat!(
+            "select ",
+            camera_columns!("c."),
+            " from cameras c join members m on m.site_id = c.site_id where m.account_id = $4",
+            newest_first!("c.paired_at", "c.camera_id")
+        ),
+        [account_id.into()],
+    )
+    .await
 }
 
 pub async fn rename(db: &impl Executor, camera_id: CameraId, name: &str) -> Result<(), DbError> {
@@ -231,7 +232,7 @@ pub async fn take_offline(db: &impl Executor, now: UnixMillis) -> Result<Vec<Cam
             vec![now.into()],
         )
         .await?;
-    rows.iter().map(|row| row.parse(0)).collect()
+    rows.iter().map(|row| row.get("camera_id")).collect()
 }
 
 pub struct HealthUpdate {
@@ -277,7 +278,7 @@ pub async fn configuration(
             vec![camera_id.into()],
         )
         .await?;
-    row.map(|row| Ok((row.text(0)?.to_owned(), row.time(1)?))).transpose()
+    row.map(|row| Ok((row.get("configuration")?, row.get("configuration_at")?))).transpose()
 }
 
 pub async fn set_configuration(

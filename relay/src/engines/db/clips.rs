@@ -1,20 +1,17 @@
 //! Clips and the objects they consist of.
 
 use nightjar_shared::{
+    clip::{ClipKind, ClipState, Visibility},
     ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
+    role::Role,
     time::{ClockState, UnixMillis},
 };
 
 use super::{
-    DbError, Executor, Row, Value,
-    events::{Filter, Page},
-    parts,
+    DbError, Executor, Filter, Page, Reader, Roles, Value, columns, from_row,
+    limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
+    newest_first, parts,
 };
-
-/// A camera's clock drifts and is nudged: times that are wrong by less stay as they are.
-pub(super) const UNNOTICED_STEP_MS: i64 = 2_000;
-/// A century. What a camera says beyond is no time that could be reckoned with.
-pub(super) const LONGEST_UPTIME_MS: i64 = 100 * 365 * 86_400_000;
 
 #[derive(Debug, Clone)]
 pub struct ClipRow {
@@ -22,16 +19,13 @@ pub struct ClipRow {
     pub camera_id: CameraId,
     pub site_id: SiteId,
     pub event_id: Option<EventId>,
-    /// `clip` or `snapshot`.
-    pub kind: String,
-    /// `recording`, `announced`, `ready` or `failed`.
-    pub state: String,
+    pub kind: ClipKind,
+    pub state: ClipState,
     pub started_at: UnixMillis,
     pub clock: ClockState,
     pub ended_at: Option<UnixMillis>,
     pub duration_ms: Option<u64>,
-    /// `private`, `site` or `link`.
-    pub visibility: String,
+    pub visibility: Visibility,
     /// Bytes of all stored parts together.
     pub length: Option<u64>,
     /// The stored thumbnail; of a snapshot, the picture itself.
@@ -40,26 +34,40 @@ pub struct ClipRow {
     pub truncated: bool,
 }
 
-impl ClipRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            clip_id: row.parse(0)?,
-            camera_id: row.parse(1)?,
-            site_id: row.parse(2)?,
-            event_id: row.parse_or_null(3)?,
-            kind: row.text(4)?.to_owned(),
-            state: row.text(5)?.to_owned(),
-            started_at: row.time(6)?,
-            clock: row.word(7)?,
-            ended_at: row.time_or_null(8)?,
-            duration_ms: row.unsigned_or_null(9)?,
-            visibility: row.text(10)?.to_owned(),
-            length: row.unsigned_or_null(11)?,
-            thumbnail_key: row.text_or_null(12)?.map(str::to_owned),
-            truncated: row.boolean(13)?,
-        })
-    }
+/// The columns of a [`ClipRow`], of `clips c`.
+macro_rules! clip_columns {
+    () => {
+        concat!(
+            columns!(
+                "c.":
+                clip_id, camera_id, site_id, event_id, kind, state, started_at, clock, ended_at,
+                duration_ms, visibility, truncated
+            ),
+            ", (select cast(sum(p.length) as bigint) from clip_parts p
+                where p.clip_id = c.clip_id and p.stored = 1) as length,
+               (select min(p.object_key) from clip_parts p
+                where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1
+               ) as thumbnail_key"
+        )
+    };
 }
+
+from_row!(ClipRow {
+    clip_id,
+    camera_id,
+    site_id,
+    event_id,
+    kind,
+    state,
+    started_at,
+    clock,
+    ended_at,
+    duration_ms,
+    visibility,
+    length,
+    thumbnail_key,
+    truncated
+});
 
 pub struct NewClip {
     pub clip_id: ClipId,
@@ -67,11 +75,10 @@ pub struct NewClip {
     pub site_id: SiteId,
     pub event_id: Option<EventId>,
     pub started_at: UnixMillis,
-    pub clock: &'static str,
+    pub clock: ClockState,
     pub boot_id: Option<BootId>,
     pub started_uptime_ms: Option<u64>,
-    /// `recording` or `announced`.
-    pub state: &'static str,
+    pub state: ClipState,
 }
 
 /// Announcing a clip again does not change what it is. Says whether it is new.
@@ -96,7 +103,7 @@ pub async fn insert(
                 clip.clock.into(),
                 progress.at.into(),
                 progress.look_at.into(),
-                clip.boot_id.map(|id| id.to_string()).into(),
+                clip.boot_id.into(),
                 clip.started_uptime_ms.into(),
             ],
         )
@@ -138,7 +145,7 @@ pub async fn correct_times(
              and started_uptime_ms <= $5",
         vec![
             camera_id.into(),
-            boot_id.to_string().into(),
+            boot_id.into(),
             boot_at.into(),
             UNNOTICED_STEP_MS.into(),
             LONGEST_UPTIME_MS.into(),
@@ -152,20 +159,15 @@ pub async fn of_camera(
     clip_id: ClipId,
     camera_id: CameraId,
 ) -> Result<Option<ClipRow>, DbError> {
-    let row = db
-        .query_one(
-            "select c.clip_id, c.camera_id, c.site_id, c.event_id, c.kind, c.state, c.started_at,
-                 c.clock, c.ended_at, c.duration_ms, c.visibility,
-                 (select cast(sum(p.length) as bigint) from clip_parts p
-                  where p.clip_id = c.clip_id and p.stored = 1),
-                 (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1),
-                 c.truncated
-             from clips c where c.clip_id = $1 and c.camera_id = $2",
-            vec![clip_id.into(), camera_id.into()],
-        )
-        .await?;
-    row.as_ref().map(ClipRow::read).transpose()
+    db.one(
+        concat!(
+            "select ",
+            clip_columns!(),
+            " from clips c where c.clip_id = $1 and c.camera_id = $2"
+        ),
+        vec![clip_id.into(), camera_id.into()],
+    )
+    .await
 }
 
 /// The clip and the account's role at its site, if it has one.
@@ -173,66 +175,51 @@ pub async fn for_member(
     db: &impl Executor,
     clip_id: ClipId,
     account_id: AccountId,
-) -> Result<Option<(ClipRow, String)>, DbError> {
-    let row = db
-        .query_one(
-            "select c.clip_id, c.camera_id, c.site_id, c.event_id, c.kind, c.state, c.started_at,
-                 c.clock, c.ended_at, c.duration_ms, c.visibility,
-                 (select cast(sum(p.length) as bigint) from clip_parts p
-                  where p.clip_id = c.clip_id and p.stored = 1),
-                 (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1),
-                 c.truncated, m.role
-             from clips c join members m on m.site_id = c.site_id
-             where c.clip_id = $1 and m.account_id = $2",
-            vec![clip_id.into(), account_id.into()],
-        )
-        .await?;
-    row.map(|row| Ok((ClipRow::read(&row)?, row.text(14)?.to_owned()))).transpose()
+) -> Result<Option<(ClipRow, Role)>, DbError> {
+    db.one(
+        concat!(
+            "select ",
+            clip_columns!(),
+            ", m.role
+                 from clips c join members m on m.site_id = c.site_id
+                 where c.clip_id = $1 and m.account_id = $2"
+        ),
+        vec![clip_id.into(), account_id.into()],
+    )
+    .await
 }
 
 /// Private clips are listed for members in one of the roles `private_to`.
 pub async fn list(
     db: &impl Executor,
-    page: &Page<'_>,
-    private_to: [&'static str; 4],
+    page: &Page,
+    reader: Reader,
+    private_to: Roles,
     filter: &Filter,
 ) -> Result<Vec<ClipRow>, DbError> {
-    let mut values = page.values();
-    values.extend([
-        filter.site_id.into(),
-        filter.camera_id.into(),
-        filter.from.map_or(i64::MIN, |from| from.0).into(),
-        filter.to.map_or(i64::MAX, |to| to.0).into(),
-    ]);
-    values.extend(private_to.map(Value::from));
-    let rows = db
-        .query(
-            "select c.clip_id, c.camera_id, c.site_id, c.event_id, c.kind, c.state, c.started_at,
-                 c.clock, c.ended_at, c.duration_ms, c.visibility,
-                 (select cast(sum(p.length) as bigint) from clip_parts p
-                  where p.clip_id = c.clip_id and p.stored = 1),
-                 (select min(p.object_key) from clip_parts p
-                  where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1),
-                 c.truncated
+    page.read(
+        db,
+        concat!(
+            "select ",
+            clip_columns!(),
+            "
              from clips c join members m on m.site_id = c.site_id
-             where m.account_id = $1 and m.role in ($2, $3, $4, $5)
-                 and (c.started_at < $6 or (c.started_at = $6 and c.clip_id < $7))
+             where m.account_id = $4 and m.role in ($5, $6, $7, $8)
                  and (cast($9 as text) is null or c.site_id = $9)
                  and (cast($10 as text) is null or c.camera_id = $10)
                  and c.started_at >= $11 and c.started_at < $12
-                 and (c.visibility <> 'private' or m.role in ($13, $14, $15, $16))
-             order by c.started_at desc, c.clip_id desc limit $8",
-            values,
-        )
-        .await?;
-    rows.iter().map(ClipRow::read).collect()
+                 and (c.visibility <> 'private' or m.role in ($13, $14, $15, $16))",
+            newest_first!("c.started_at", "c.clip_id")
+        ),
+        reader.values().chain(filter.values()).chain(private_to.map(Value::from)),
+    )
+    .await
 }
 
 pub async fn set_visibility(
     db: &impl Executor,
     clip_id: ClipId,
-    visibility: &str,
+    visibility: Visibility,
 ) -> Result<(), DbError> {
     db.execute(
         "update clips set visibility = $2 where clip_id = $1",
@@ -242,7 +229,7 @@ pub async fn set_visibility(
     .map(drop)
 }
 
-pub async fn set_kind(db: &impl Executor, clip_id: ClipId, kind: &str) -> Result<(), DbError> {
+pub async fn set_kind(db: &impl Executor, clip_id: ClipId, kind: ClipKind) -> Result<(), DbError> {
     db.execute("update clips set kind = $2 where clip_id = $1", vec![clip_id.into(), kind.into()])
         .await
         .map(drop)
@@ -259,7 +246,7 @@ pub struct Progress {
 pub async fn mark_open(
     db: &impl Executor,
     clip_id: ClipId,
-    state: &'static str,
+    state: ClipState,
     progress: Progress,
 ) -> Result<(), DbError> {
     db.execute(
@@ -326,7 +313,7 @@ pub async fn mark_truncated(
     db: &impl Executor,
     clip_id: ClipId,
     seen_progress_at: UnixMillis,
-    state: &'static str,
+    state: ClipState,
     end: Option<(UnixMillis, u64)>,
 ) -> Result<bool, DbError> {
     let changed = db
@@ -355,29 +342,21 @@ pub struct OpenClip {
     pub camera_online: bool,
 }
 
+from_row!(OpenClip { clip_id, camera_id, progress_at, camera_online });
+
 pub async fn due_looks(
     db: &impl Executor,
     now: UnixMillis,
     limit: u32,
 ) -> Result<Vec<OpenClip>, DbError> {
-    let rows = db
-        .query(
-            "select c.clip_id, c.camera_id, c.progress_at, m.online
-             from clips c join cameras m on m.camera_id = c.camera_id
-             where c.look_at <= $1 and c.state in ('recording', 'announced')
-             order by c.look_at limit $2",
-            vec![now.into(), limit.into()],
-        )
-        .await?;
-    let read = |row: &Row| {
-        Ok(OpenClip {
-            clip_id: row.parse(0)?,
-            camera_id: row.parse(1)?,
-            progress_at: row.time(2)?,
-            camera_online: row.boolean(3)?,
-        })
-    };
-    rows.iter().map(read).collect()
+    db.all(
+        "select c.clip_id, c.camera_id, c.progress_at, m.online as camera_online
+         from clips c join cameras m on m.camera_id = c.camera_id
+         where c.look_at <= $1 and c.state in ('recording', 'announced')
+         order by c.look_at limit $2",
+        vec![now.into(), limit.into()],
+    )
+    .await
 }
 
 pub async fn look_again(

@@ -3,11 +3,12 @@
 use nightjar_shared::{
     command::CommandState,
     ids::{AccountId, CameraId, CommandId},
+    role::Role,
     time::UnixMillis,
 };
 use serde_json::Value as Json;
 
-use super::{DbError, Executor, Row, Value};
+use super::{DbError, Executor, Page, Value, columns, from_row, newest_first};
 
 #[derive(Debug, Clone)]
 pub struct CommandRow {
@@ -23,22 +24,28 @@ pub struct CommandRow {
     pub updated_at: UnixMillis,
 }
 
-impl CommandRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            command_id: row.parse(0)?,
-            camera_id: row.parse(1)?,
-            kind: row.text(2)?.to_owned(),
-            arguments: row.json(3)?,
-            state: row.word(4)?,
-            reason: row.text_or_null(5)?.map(str::to_owned),
-            result: row.json_or_null(6)?,
-            issued_at: row.time(7)?,
-            expires_at: row.time(8)?,
-            updated_at: row.time(9)?,
-        })
-    }
+macro_rules! command_columns {
+    ($table:literal) => {
+        columns!(
+            $table:
+            command_id, camera_id, kind, arguments, state, reason, result, issued_at, expires_at,
+            updated_at
+        )
+    };
 }
+
+from_row!(CommandRow {
+    command_id,
+    camera_id,
+    kind,
+    arguments,
+    state,
+    reason,
+    result,
+    issued_at,
+    expires_at,
+    updated_at
+});
 
 pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbError> {
     db.execute(
@@ -50,7 +57,7 @@ pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbEr
             command.camera_id.into(),
             command.kind.as_str().into(),
             Value::json(&command.arguments)?,
-            command.state.as_str().into(),
+            command.state.into(),
             command.issued_at.into(),
             command.expires_at.into(),
             command.updated_at.into(),
@@ -65,41 +72,39 @@ pub async fn for_member(
     db: &impl Executor,
     command_id: CommandId,
     account_id: AccountId,
-) -> Result<Option<(CommandRow, String)>, DbError> {
-    let row = db
-        .query_one(
-            "select k.command_id, k.camera_id, k.kind, k.arguments, k.state, k.reason, k.result,
-                 k.issued_at, k.expires_at, k.updated_at, m.role
+) -> Result<Option<(CommandRow, Role)>, DbError> {
+    db.one(
+        concat!(
+            "select ",
+            command_columns!("k."),
+            ", m.role
              from commands k
                  join cameras c on c.camera_id = k.camera_id
                  join members m on m.site_id = c.site_id
-             where k.command_id = $1 and m.account_id = $2",
-            vec![command_id.into(), account_id.into()],
-        )
-        .await?;
-    row.map(|row| Ok((CommandRow::read(&row)?, row.text(10)?.to_owned()))).transpose()
+             where k.command_id = $1 and m.account_id = $2"
+        ),
+        vec![command_id.into(), account_id.into()],
+    )
+    .await
 }
 
-/// Newest first, below (`before_at`, `before_id`).
+/// The commands of a camera.
 pub async fn list(
     db: &impl Executor,
+    page: &Page,
     camera_id: CameraId,
-    before_at: UnixMillis,
-    before_id: &str,
-    limit: u32,
 ) -> Result<Vec<CommandRow>, DbError> {
-    let rows = db
-        .query(
-            "select command_id, camera_id, kind, arguments, state, reason, result, issued_at,
-                 expires_at, updated_at
-             from commands
-             where camera_id = $1
-                 and (issued_at < $2 or (issued_at = $2 and command_id < $3))
-             order by issued_at desc, command_id desc limit $4",
-            vec![camera_id.into(), before_at.into(), before_id.into(), limit.into()],
-        )
-        .await?;
-    rows.iter().map(CommandRow::read).collect()
+    page.read(
+        db,
+        concat!(
+            "select ",
+            command_columns!(""),
+            " from commands where camera_id = $4",
+            newest_first!("issued_at", "command_id")
+        ),
+        [camera_id.into()],
+    )
+    .await
 }
 
 /// What a camera still may run, oldest first: also what was sent and not answered, since the
@@ -109,28 +114,28 @@ pub async fn unanswered(
     camera_id: CameraId,
     now: UnixMillis,
 ) -> Result<Vec<CommandRow>, DbError> {
-    let rows = db
-        .query(
-            "select command_id, camera_id, kind, arguments, state, reason, result, issued_at,
-                 expires_at, updated_at
-             from commands
+    db.all(
+        concat!(
+            "select ",
+            command_columns!(""),
+            " from commands
              where camera_id = $1 and state in ('queued', 'sent') and expires_at > $2
-             order by issued_at, command_id",
-            vec![camera_id.into(), now.into()],
-        )
-        .await?;
-    rows.iter().map(CommandRow::read).collect()
+             order by issued_at, command_id"
+        ),
+        vec![camera_id.into(), now.into()],
+    )
+    .await
 }
 
 pub async fn count_unanswered(db: &impl Executor, camera_id: CameraId) -> Result<u64, DbError> {
     let row = db
         .query_one(
-            "select count(*) from commands
+            "select count(*) as count from commands
              where camera_id = $1 and state in ('queued', 'sent')",
             vec![camera_id.into()],
         )
         .await?;
-    row.map_or(Ok(0), |row| row.unsigned(0))
+    row.map_or(Ok(0), |row| row.get("count"))
 }
 
 /// Gives the command as it is now, if it was queued until now.
@@ -139,16 +144,16 @@ pub async fn mark_sent(
     command_id: CommandId,
     now: UnixMillis,
 ) -> Result<Option<CommandRow>, DbError> {
-    let row = db
-        .query_one(
+    db.one(
+        concat!(
             "update commands set state = 'sent', updated_at = $2
              where command_id = $1 and state = 'queued'
-             returning command_id, camera_id, kind, arguments, state, reason, result, issued_at,
-                 expires_at, updated_at",
-            vec![command_id.into(), now.into()],
-        )
-        .await?;
-    row.as_ref().map(CommandRow::read).transpose()
+             returning ",
+            command_columns!("")
+        ),
+        vec![command_id.into(), now.into()],
+    )
+    .await
 }
 
 pub struct Answer {
@@ -168,24 +173,24 @@ pub async fn finish(
     now: UnixMillis,
 ) -> Result<Option<CommandRow>, DbError> {
     let result = answer.result.as_ref().map(Value::json).transpose()?;
-    let row = db
-        .query_one(
+    db.one(
+        concat!(
             "update commands set state = $3, reason = $4, result = $5, updated_at = $6
              where command_id = $1 and camera_id = $2
                  and state in ('queued', 'sent', 'expired')
-             returning command_id, camera_id, kind, arguments, state, reason, result, issued_at,
-                 expires_at, updated_at",
-            vec![
-                answer.command_id.into(),
-                answer.camera_id.into(),
-                answer.state.as_str().into(),
-                answer.reason.into(),
-                result.unwrap_or(Value::Null),
-                now.into(),
-            ],
-        )
-        .await?;
-    row.as_ref().map(CommandRow::read).transpose()
+             returning ",
+            command_columns!("")
+        ),
+        vec![
+            answer.command_id.into(),
+            answer.camera_id.into(),
+            answer.state.into(),
+            answer.reason.into(),
+            result.unwrap_or(Value::Null),
+            now.into(),
+        ],
+    )
+    .await
 }
 
 /// Forgets commands that ended before `before`.
@@ -204,15 +209,15 @@ pub async fn expire(
     now: UnixMillis,
     sent_before: UnixMillis,
 ) -> Result<Vec<CommandRow>, DbError> {
-    let rows = db
-        .query(
+    db.all(
+        concat!(
             "update commands set state = 'expired', updated_at = $1
              where (state = 'queued' and expires_at <= $1)
                  or (state = 'sent' and expires_at <= $2)
-             returning command_id, camera_id, kind, arguments, state, reason, result, issued_at,
-                 expires_at, updated_at",
-            vec![now.into(), sent_before.into()],
-        )
-        .await?;
-    rows.iter().map(CommandRow::read).collect()
+             returning ",
+            command_columns!("")
+        ),
+        vec![now.into(), sent_before.into()],
+    )
+    .await
 }

@@ -58,7 +58,7 @@ pub async fn by_token(
             vec![token_hash.into(), now.into()],
         )
         .await?;
-    row.map(|row| Ok((row.parse(0)?, row.time(1)?))).transpose()
+    row.map(|row| Ok((row.get("camera_id")?, row.get("expires_at")?))).transpose()
 }
 
 /// Ends all but the newest tokens of a camera, so that a camera that asks too often does not

@@ -3,12 +3,14 @@
 use nightjar_shared::{
     event::{BoundingBox, EventKind, EventState},
     ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
+    role::Role,
     time::{ClockState, UnixMillis},
 };
 
 use super::{
-    DbError, Executor, Row, Value,
-    clips::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
+    DbError, Executor, Filter, Page, Reader, Value, columns, from_row,
+    limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
+    newest_first,
 };
 
 #[derive(Debug, Clone)]
@@ -32,39 +34,54 @@ pub struct EventRow {
     pub thumbnail_key: Option<String>,
 }
 
-impl EventRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            event_id: row.parse(0)?,
-            camera_id: row.parse(1)?,
-            site_id: row.parse(2)?,
-            kind: row.word(3)?,
-            state: row.word(4)?,
-            started_at: row.time(5)?,
-            ended_at: row.time_or_null(6)?,
-            clock: row.word(7)?,
-            clip_id: row.parse_or_null(8)?,
-            boxes: row.json(9)?,
-            zones: row.json(10)?,
-            reason: row.text_or_null(11)?.map(str::to_owned),
-            peak_area_ppm: row.unsigned_or_null(12)?.and_then(|area| u32::try_from(area).ok()),
-            duration_ms: row.unsigned_or_null(13)?,
-            thumbnail_key: row.text_or_null(14)?.map(str::to_owned),
-        })
-    }
+/// The columns of an [`EventRow`], of `events e`. Its thumbnail is that of its camera's clip, unless
+/// the clip is private.
+macro_rules! event_columns {
+    () => {
+        concat!(
+            columns!(
+                "e.":
+                event_id, camera_id, site_id, kind, state, started_at, ended_at, clock, clip_id,
+                boxes, zones, reason, peak_area_ppm, duration_ms
+            ),
+            ", (select min(p.object_key)
+                from clip_parts p join clips v on v.clip_id = p.clip_id
+                where p.clip_id = e.clip_id and v.camera_id = e.camera_id
+                    and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1
+               ) as thumbnail_key"
+        )
+    };
 }
+
+from_row!(EventRow {
+    event_id,
+    camera_id,
+    site_id,
+    kind,
+    state,
+    started_at,
+    ended_at,
+    clock,
+    clip_id,
+    boxes,
+    zones,
+    reason,
+    peak_area_ppm,
+    duration_ms,
+    thumbnail_key
+});
 
 /// One message of a camera, ready to be merged with what is known.
 pub struct EventUpdate {
     pub event_id: EventId,
     pub camera_id: CameraId,
     pub site_id: SiteId,
-    pub kind: &'static str,
-    pub state: &'static str,
+    pub kind: EventKind,
+    pub state: EventState,
     pub started_at: UnixMillis,
     pub ended_at: Option<UnixMillis>,
-    pub clock: &'static str,
-    pub boot_id: String,
+    pub clock: ClockState,
+    pub boot_id: BootId,
     pub uptime_ms: u64,
     pub clip_id: Option<ClipId>,
     pub boxes: Vec<BoundingBox>,
@@ -145,7 +162,7 @@ pub async fn correct_times(
              and uptime_ms <= $5 and coalesce(ended_uptime_ms, 0) <= $5",
         vec![
             camera_id.into(),
-            boot_id.to_string().into(),
+            boot_id.into(),
             boot_at.into(),
             UNNOTICED_STEP_MS.into(),
             LONGEST_UPTIME_MS.into(),
@@ -155,19 +172,11 @@ pub async fn correct_times(
 }
 
 pub async fn by_id(db: &impl Executor, event_id: EventId) -> Result<Option<EventRow>, DbError> {
-    let row = db
-        .query_one(
-            "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
-                 e.clock, e.clip_id, e.boxes, e.zones, e.reason, e.peak_area_ppm, e.duration_ms,
-                 (select min(p.object_key)
-                  from clip_parts p join clips v on v.clip_id = p.clip_id
-                  where p.clip_id = e.clip_id and v.camera_id = e.camera_id
-                      and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1)
-             from events e where e.event_id = $1",
-            vec![event_id.into()],
-        )
-        .await?;
-    row.as_ref().map(EventRow::read).transpose()
+    db.one(
+        concat!("select ", event_columns!(), " from events e where e.event_id = $1"),
+        vec![event_id.into()],
+    )
+    .await
 }
 
 /// The event and the account's role at its site, if it has one.
@@ -175,94 +184,41 @@ pub async fn for_member(
     db: &impl Executor,
     event_id: EventId,
     account_id: AccountId,
-) -> Result<Option<(EventRow, String)>, DbError> {
-    let row = db
-        .query_one(
-            "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
-                 e.clock, e.clip_id, e.boxes, e.zones, e.reason, e.peak_area_ppm, e.duration_ms,
-                 (select min(p.object_key)
-                  from clip_parts p join clips v on v.clip_id = p.clip_id
-                  where p.clip_id = e.clip_id and v.camera_id = e.camera_id
-                      and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1),
-                 m.role
-             from events e join members m on m.site_id = e.site_id
-             where e.event_id = $1 and m.account_id = $2",
-            vec![event_id.into(), account_id.into()],
-        )
-        .await?;
-    row.map(|row| Ok((EventRow::read(&row)?, row.text(15)?.to_owned()))).transpose()
-}
-
-/// What a list of events or clips shows. Absent means any.
-#[derive(Debug, Clone, Default)]
-pub struct Filter {
-    pub site_id: Option<SiteId>,
-    pub camera_id: Option<CameraId>,
-    pub kind: Option<String>,
-    /// Inclusive.
-    pub from: Option<UnixMillis>,
-    /// Exclusive.
-    pub to: Option<UnixMillis>,
-}
-
-/// A page of a list: newest first, below (`before_at`, `before_id`), for members in one of
-/// `roles`.
-pub struct Page<'a> {
-    pub account_id: AccountId,
-    pub roles: [&'static str; 4],
-    pub before_at: UnixMillis,
-    pub before_id: &'a str,
-    pub limit: u32,
-}
-
-impl Page<'_> {
-    /// `$1` to `$8` of a list's statement: who asks, from where on, how many.
-    pub(super) fn values(&self) -> Vec<Value> {
-        let [first, second, third, fourth] = self.roles;
-        vec![
-            self.account_id.into(),
-            first.into(),
-            second.into(),
-            third.into(),
-            fourth.into(),
-            self.before_at.into(),
-            self.before_id.into(),
-            self.limit.into(),
-        ]
-    }
+) -> Result<Option<(EventRow, Role)>, DbError> {
+    db.one(
+        concat!(
+            "select ",
+            event_columns!(),
+            ", m.role
+                 from events e join members m on m.site_id = e.site_id
+                 where e.event_id = $1 and m.account_id = $2"
+        ),
+        vec![event_id.into(), account_id.into()],
+    )
+    .await
 }
 
 pub async fn list(
     db: &impl Executor,
-    page: &Page<'_>,
+    page: &Page,
+    reader: Reader,
     filter: &Filter,
 ) -> Result<Vec<EventRow>, DbError> {
-    let mut values = page.values();
-    values.extend([
-        filter.site_id.into(),
-        filter.camera_id.into(),
-        filter.kind.as_deref().into(),
-        filter.from.map_or(i64::MIN, |from| from.0).into(),
-        filter.to.map_or(i64::MAX, |to| to.0).into(),
-    ]);
-    let rows = db
-        .query(
-            "select e.event_id, e.camera_id, e.site_id, e.kind, e.state, e.started_at, e.ended_at,
-                 e.clock, e.clip_id, e.boxes, e.zones, e.reason, e.peak_area_ppm, e.duration_ms,
-                 (select min(p.object_key)
-                  from clip_parts p join clips v on v.clip_id = p.clip_id
-                  where p.clip_id = e.clip_id and v.camera_id = e.camera_id
-                      and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1)
+    page.read(
+        db,
+        concat!(
+            "select ",
+            event_columns!(),
+            "
              from events e join members m on m.site_id = e.site_id
-             where m.account_id = $1 and m.role in ($2, $3, $4, $5)
-                 and (e.started_at < $6 or (e.started_at = $6 and e.event_id < $7))
+             where m.account_id = $4 and m.role in ($5, $6, $7, $8)
                  and (cast($9 as text) is null or e.site_id = $9)
                  and (cast($10 as text) is null or e.camera_id = $10)
-                 and (cast($11 as text) is null or e.kind = $11)
-                 and e.started_at >= $12 and e.started_at < $13
-             order by e.started_at desc, e.event_id desc limit $8",
-            values,
-        )
-        .await?;
-    rows.iter().map(EventRow::read).collect()
+                 and e.started_at >= $11 and e.started_at < $12
+                 and (cast($13 as text) is null or e.kind = $13)",
+            newest_first!("e.started_at", "e.event_id")
+        ),
+        reader.values().chain(filter.values()).chain([filter.kind.into()]),
+    )
+    .await
 }

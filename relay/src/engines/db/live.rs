@@ -2,18 +2,20 @@
 
 use nightjar_shared::{
     ids::{AccountId, CameraId, SessionId, SiteId},
+    role::Role,
+    session::{SessionEndReason, SessionState},
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Row};
+use super::{DbError, Executor, Page, columns, from_row, newest_first};
 
 #[derive(Debug, Clone)]
 pub struct SessionRow {
     pub session_id: SessionId,
     pub camera_id: CameraId,
     pub account_id: AccountId,
-    /// `requested`, `streaming`, `completed`, `cancelled`, `failed` or `expired`.
-    pub state: String,
+    pub state: SessionState,
+    /// Begins with a [`SessionEndReason`] or a problem's code; a newer camera may have another word.
     pub reason: Option<String>,
     pub started_at: UnixMillis,
     pub ended_at: Option<UnixMillis>,
@@ -23,47 +25,26 @@ pub struct SessionRow {
     pub statistics: Option<String>,
 }
 
-/// The columns of a [`SessionRow`], in its order.
-macro_rules! columns {
+macro_rules! session_columns {
     ($table:literal) => {
-        concat!(
-            $table,
-            "session_id, ",
-            $table,
-            "camera_id, ",
-            $table,
-            "account_id, ",
-            $table,
-            "state, ",
-            $table,
-            "reason, ",
-            $table,
-            "started_at, ",
-            $table,
-            "ended_at, ",
-            $table,
-            "etag, ",
-            $table,
-            "statistics"
+        columns!(
+            $table:
+            session_id, camera_id, account_id, state, reason, started_at, ended_at, etag, statistics
         )
     };
 }
 
-impl SessionRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            session_id: row.parse(0)?,
-            camera_id: row.parse(1)?,
-            account_id: row.parse(2)?,
-            state: row.text(3)?.to_owned(),
-            reason: row.text_or_null(4)?.map(str::to_owned),
-            started_at: row.time(5)?,
-            ended_at: row.time_or_null(6)?,
-            etag: row.text_or_null(7)?.map(str::to_owned),
-            statistics: row.text_or_null(8)?.map(str::to_owned),
-        })
-    }
-}
+from_row!(SessionRow {
+    session_id,
+    camera_id,
+    account_id,
+    state,
+    reason,
+    started_at,
+    ended_at,
+    etag,
+    statistics
+});
 
 pub async fn insert(db: &impl Executor, session: &SessionRow) -> Result<(), DbError> {
     db.execute(
@@ -74,7 +55,7 @@ pub async fn insert(db: &impl Executor, session: &SessionRow) -> Result<(), DbEr
             session.session_id.into(),
             session.camera_id.into(),
             session.account_id.into(),
-            session.state.as_str().into(),
+            session.state.into(),
             session.started_at.into(),
             session.etag.clone().into(),
         ],
@@ -92,31 +73,28 @@ pub struct Open {
     pub unconnected: u64,
 }
 
+from_row!(Open { of_camera, of_account, unconnected });
+
 /// How many sessions camera and account have open now.
 pub async fn count_open(
     db: &impl Executor,
     camera_id: CameraId,
     account_id: AccountId,
 ) -> Result<Open, DbError> {
-    let row = db
-        .query_one(
+    let open = db
+        .one(
             "select
                  (select count(*) from live_sessions
-                  where camera_id = $1 and state in ('requested', 'streaming')),
+                  where camera_id = $1 and state in ('requested', 'streaming')) as of_camera,
                  (select count(*) from live_sessions
-                  where account_id = $2 and state in ('requested', 'streaming')),
+                  where account_id = $2 and state in ('requested', 'streaming')) as of_account,
                  (select count(*) from live_sessions
                   where camera_id = $1 and account_id = $2
-                  and state in ('requested', 'streaming') and reported_at is null)",
+                  and state in ('requested', 'streaming') and reported_at is null) as unconnected",
             vec![camera_id.into(), account_id.into()],
         )
         .await?;
-    let Some(row) = row else { return Ok(Open::default()) };
-    Ok(Open {
-        of_camera: row.unsigned(0)?,
-        of_account: row.unsigned(1)?,
-        unconnected: row.unsigned(2)?,
-    })
+    Ok(open.unwrap_or_default())
 }
 
 /// Whether this session of this camera streams.
@@ -177,47 +155,39 @@ pub async fn for_member(
     db: &impl Executor,
     session_id: SessionId,
     account_id: AccountId,
-) -> Result<Option<(SessionRow, String)>, DbError> {
-    let row = db
-        .query_one(
-            concat!(
-                "select ",
-                columns!("l."),
-                ", m.role
+) -> Result<Option<(SessionRow, Role)>, DbError> {
+    db.one(
+        concat!(
+            "select ",
+            session_columns!("l."),
+            ", m.role
                  from live_sessions l
                  join cameras c on c.camera_id = l.camera_id
                  join members m on m.site_id = c.site_id
                  where l.session_id = $1 and m.account_id = $2"
-            ),
-            vec![session_id.into(), account_id.into()],
-        )
-        .await?;
-    row.map(|row| Ok((SessionRow::read(&row)?, row.text(9)?.to_owned()))).transpose()
+        ),
+        vec![session_id.into(), account_id.into()],
+    )
+    .await
 }
 
-/// Newest first, below (`before_at`, `before_id`).
+/// The sessions of a camera.
 pub async fn list(
     db: &impl Executor,
+    page: &Page,
     camera_id: CameraId,
-    before_at: UnixMillis,
-    before_id: &str,
-    limit: u32,
 ) -> Result<Vec<SessionRow>, DbError> {
-    let rows = db
-        .query(
-            concat!(
-                "select ",
-                columns!(""),
-                "
-                 from live_sessions
-                 where camera_id = $1
-                 and (started_at < $2 or (started_at = $2 and session_id < $3))
-                 order by started_at desc, session_id desc limit $4"
-            ),
-            vec![camera_id.into(), before_at.into(), before_id.into(), limit.into()],
-        )
-        .await?;
-    rows.iter().map(SessionRow::read).collect()
+    page.read(
+        db,
+        concat!(
+            "select ",
+            session_columns!(""),
+            " from live_sessions where camera_id = $4",
+            newest_first!("started_at", "session_id")
+        ),
+        [camera_id.into()],
+    )
+    .await
 }
 
 /// Gives the session as it is now, if it was only requested until now.
@@ -226,18 +196,16 @@ pub async fn mark_streaming(
     session_id: SessionId,
     camera_id: CameraId,
 ) -> Result<Option<SessionRow>, DbError> {
-    let row = db
-        .query_one(
-            concat!(
-                "update live_sessions set state = 'streaming'
+    db.one(
+        concat!(
+            "update live_sessions set state = 'streaming'
                  where session_id = $1 and camera_id = $2 and state = 'requested'
                  returning ",
-                columns!("")
-            ),
-            vec![session_id.into(), camera_id.into()],
-        )
-        .await?;
-    row.as_ref().map(SessionRow::read).transpose()
+            session_columns!("")
+        ),
+        vec![session_id.into(), camera_id.into()],
+    )
+    .await
 }
 
 /// Ends a session of this camera. Gives it as it is now, if it had not ended before.
@@ -245,43 +213,39 @@ pub async fn finish(
     db: &impl Executor,
     session_id: SessionId,
     camera_id: CameraId,
-    state: &str,
+    state: SessionState,
     reason: &str,
     now: UnixMillis,
 ) -> Result<Option<SessionRow>, DbError> {
-    let row = db
-        .query_one(
-            concat!(
-                "update live_sessions set state = $3, reason = $4, ended_at = $5
+    db.one(
+        concat!(
+            "update live_sessions set state = $3, reason = $4, ended_at = $5
                  where session_id = $1 and camera_id = $2 and state in ('requested', 'streaming')
                  returning ",
-                columns!("")
-            ),
-            vec![session_id.into(), camera_id.into(), state.into(), reason.into(), now.into()],
-        )
-        .await?;
-    row.as_ref().map(SessionRow::read).transpose()
+            session_columns!("")
+        ),
+        vec![session_id.into(), camera_id.into(), state.into(), reason.into(), now.into()],
+    )
+    .await
 }
 
 /// Ends what an offline camera had open.
 pub async fn fail_of_camera(
     db: &impl Executor,
     camera_id: CameraId,
-    reason: &str,
+    reason: SessionEndReason,
     now: UnixMillis,
 ) -> Result<Vec<SessionRow>, DbError> {
-    let rows = db
-        .query(
-            concat!(
-                "update live_sessions set state = 'failed', reason = $2, ended_at = $3
+    db.all(
+        concat!(
+            "update live_sessions set state = 'failed', reason = $2, ended_at = $3
                  where camera_id = $1 and state in ('requested', 'streaming')
                  returning ",
-                columns!("")
-            ),
-            vec![camera_id.into(), reason.into(), now.into()],
-        )
-        .await?;
-    rows.iter().map(SessionRow::read).collect()
+            session_columns!("")
+        ),
+        vec![camera_id.into(), reason.into(), now.into()],
+    )
+    .await
 }
 
 /// Ends what cameras have open that are offline: sessions that began until `before`, since one that
@@ -291,19 +255,17 @@ pub async fn fail_of_offline_cameras(
     before: UnixMillis,
     now: UnixMillis,
 ) -> Result<Vec<SessionRow>, DbError> {
-    let rows = db
-        .query(
-            concat!(
-                "update live_sessions set state = 'failed', reason = 'camera_offline', ended_at = $2
+    db.all(
+        concat!(
+            "update live_sessions set state = 'failed', reason = 'camera_offline', ended_at = $2
                  where state in ('requested', 'streaming') and started_at <= $1
                  and camera_id in (select camera_id from cameras where online = 0)
                  returning ",
-                columns!("")
-            ),
-            vec![before.into(), now.into()],
-        )
-        .await?;
-    rows.iter().map(SessionRow::read).collect()
+            session_columns!("")
+        ),
+        vec![before.into(), now.into()],
+    )
+    .await
 }
 
 /// Ends streaming sessions that began before `before`.
@@ -313,17 +275,16 @@ pub async fn complete_forgotten(
     before: UnixMillis,
     now: UnixMillis,
 ) -> Result<Vec<SessionRow>, DbError> {
-    let rows = db
-        .query(
-            concat!(
-                "update live_sessions set state = 'completed', reason = 'viewer_gone', ended_at = $3
+    db.all(
+        concat!(
+            "update live_sessions set state = 'completed', reason = 'viewer_gone', ended_at = $3
                  where camera_id = $1 and state = 'streaming' and started_at < $2
-                 returning ", columns!("")
-            ),
-            vec![camera_id.into(), before.into(), now.into()],
-        )
-        .await?;
-    rows.iter().map(SessionRow::read).collect()
+                 returning ",
+            session_columns!("")
+        ),
+        vec![camera_id.into(), before.into(), now.into()],
+    )
+    .await
 }
 
 /// Ends requests whose relay went away before the camera answered.
@@ -332,18 +293,16 @@ pub async fn expire_unanswered(
     requested_before: UnixMillis,
     now: UnixMillis,
 ) -> Result<Vec<SessionRow>, DbError> {
-    let rows = db
-        .query(
-            concat!(
-                "update live_sessions set state = 'expired', reason = 'no_answer', ended_at = $2
+    db.all(
+        concat!(
+            "update live_sessions set state = 'expired', reason = 'no_answer', ended_at = $2
                  where state = 'requested' and started_at <= $1
                  returning ",
-                columns!("")
-            ),
-            vec![requested_before.into(), now.into()],
-        )
-        .await?;
-    rows.iter().map(SessionRow::read).collect()
+            session_columns!("")
+        ),
+        vec![requested_before.into(), now.into()],
+    )
+    .await
 }
 
 /// Ends streaming sessions of cameras that are there, but have not reported on them since `before`.
@@ -352,19 +311,17 @@ pub async fn fail_unreported(
     before: UnixMillis,
     now: UnixMillis,
 ) -> Result<Vec<SessionRow>, DbError> {
-    let rows = db
-        .query(
-            concat!(
-                "update live_sessions set state = 'failed', reason = 'unreported', ended_at = $2
+    db.all(
+        concat!(
+            "update live_sessions set state = 'failed', reason = 'unreported', ended_at = $2
                  where state = 'streaming' and coalesce(reported_at, started_at) < $1
                  and camera_id in (select camera_id from cameras where online = 1)
                  returning ",
-                columns!("")
-            ),
-            vec![before.into(), now.into()],
-        )
-        .await?;
-    rows.iter().map(SessionRow::read).collect()
+            session_columns!("")
+        ),
+        vec![before.into(), now.into()],
+    )
+    .await
 }
 
 /// Forgets sessions that ended before `before`.
@@ -396,18 +353,16 @@ pub async fn set_statistics(
     statistics: &str,
     now: UnixMillis,
 ) -> Result<Option<SessionRow>, DbError> {
-    let row = db
-        .query_one(
-            concat!(
-                "update live_sessions set statistics = $3, reported_at = $4
+    db.one(
+        concat!(
+            "update live_sessions set statistics = $3, reported_at = $4
                  where session_id = $1 and camera_id = $2 and state = 'streaming'
                  returning ",
-                columns!("")
-            ),
-            vec![session_id.into(), camera_id.into(), statistics.into(), now.into()],
-        )
-        .await?;
-    row.as_ref().map(SessionRow::read).transpose()
+            session_columns!("")
+        ),
+        vec![session_id.into(), camera_id.into(), statistics.into(), now.into()],
+    )
+    .await
 }
 
 /// Adds to what TURN carried for a site on a day; gives the day's sum.
@@ -425,7 +380,7 @@ pub async fn add_relayed_bytes(
             vec![site_id.into(), day.into(), bytes.into()],
         )
         .await?;
-    row.map_or(Ok(0), |row| row.unsigned(0))
+    row.map_or(Ok(0), |row| row.get("bytes"))
 }
 
 /// What TURN carried for a site on a day.
@@ -436,7 +391,7 @@ pub async fn relayed_bytes(db: &impl Executor, site_id: SiteId, day: i64) -> Res
             vec![site_id.into(), day.into()],
         )
         .await?;
-    row.map_or(Ok(0), |row| row.unsigned(0))
+    row.map_or(Ok(0), |row| row.get("bytes"))
 }
 
 /// Forgets days before `day`.

@@ -12,8 +12,10 @@ pub mod clips;
 pub mod commands;
 pub mod devices;
 pub mod events;
+mod limits;
 pub mod live;
 mod migrations;
+mod page;
 pub mod pairings;
 pub mod parts;
 mod postgres;
@@ -25,7 +27,14 @@ mod value;
 
 use std::{future::Future, path::Path};
 
-pub use self::value::{Row, Value};
+use self::{
+    page::newest_first,
+    value::{columns, from_row},
+};
+pub use self::{
+    page::{Filter, Page, Reader, Roles},
+    value::{FromColumn, FromRow, Row, Value},
+};
 use crate::config::{DatabaseConfig, is_postgres};
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +79,24 @@ pub trait Executor: Sync {
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Option<Row>, DbError>> + Send {
         async move { Ok(self.query(sql, values).await?.into_iter().next()) }
+    }
+
+    /// Reads every row of the answer as a `T`.
+    fn all<T: FromRow>(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<T>, DbError>> + Send {
+        async move { self.query(sql, values).await?.iter().map(T::from_row).collect() }
+    }
+
+    /// Reads the first row of the answer as a `T`.
+    fn one<T: FromRow>(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> impl Future<Output = Result<Option<T>, DbError>> + Send {
+        async move { self.query_one(sql, values).await?.as_ref().map(T::from_row).transpose() }
     }
 }
 

@@ -5,7 +5,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Row};
+use super::{DbError, Executor, from_row};
 
 #[derive(Debug, Clone)]
 pub struct PairingRow {
@@ -16,17 +16,7 @@ pub struct PairingRow {
     pub camera_id: Option<CameraId>,
 }
 
-impl PairingRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            pairing_id: row.parse(0)?,
-            site_id: row.parse(1)?,
-            expires_at: row.time(2)?,
-            claimed_by_key: row.text_or_null(3)?.map(str::to_owned),
-            camera_id: row.parse_or_null(4)?,
-        })
-    }
-}
+from_row!(PairingRow { pairing_id, site_id, expires_at, claimed_by_key, camera_id });
 
 pub struct NewPairing {
     pub pairing_id: PairingId,
@@ -67,26 +57,24 @@ pub async fn count_open(
 ) -> Result<u64, DbError> {
     let row = db
         .query_one(
-            "select count(*) from pairings
+            "select count(*) as count from pairings
              where site_id = $1 and expires_at > $2 and claimed_by_key is null",
             vec![site_id.into(), now.into()],
         )
         .await?;
-    row.map_or(Ok(0), |row| row.unsigned(0))
+    row.map_or(Ok(0), |row| row.get("count"))
 }
 
 pub async fn by_id(
     db: &impl Executor,
     pairing_id: PairingId,
 ) -> Result<Option<PairingRow>, DbError> {
-    let row = db
-        .query_one(
-            "select pairing_id, site_id, expires_at, claimed_by_key, camera_id
-             from pairings where pairing_id = $1",
-            vec![pairing_id.into()],
-        )
-        .await?;
-    row.as_ref().map(PairingRow::read).transpose()
+    db.one(
+        "select pairing_id, site_id, expires_at, claimed_by_key, camera_id
+         from pairings where pairing_id = $1",
+        vec![pairing_id.into()],
+    )
+    .await
 }
 
 /// Takes the pairing that this code or secret opens, for this key: either it was free, or the
@@ -98,17 +86,15 @@ pub async fn claim(
     key: &str,
     now: UnixMillis,
 ) -> Result<Option<PairingRow>, DbError> {
-    let row = db
-        .query_one(
-            "update pairings set claimed_by_key = $3
-             where ((code_hash = $1 and code_expires_at > $4) or secret_hash = $2)
-                 and expires_at > $4
-                 and (claimed_by_key is null or claimed_by_key = $3)
-             returning pairing_id, site_id, expires_at, claimed_by_key, camera_id",
-            vec![code_hash.into(), secret_hash.into(), key.into(), now.into()],
-        )
-        .await?;
-    row.as_ref().map(PairingRow::read).transpose()
+    db.one(
+        "update pairings set claimed_by_key = $3
+         where ((code_hash = $1 and code_expires_at > $4) or secret_hash = $2)
+             and expires_at > $4
+             and (claimed_by_key is null or claimed_by_key = $3)
+         returning pairing_id, site_id, expires_at, claimed_by_key, camera_id",
+        vec![code_hash.into(), secret_hash.into(), key.into(), now.into()],
+    )
+    .await
 }
 
 pub async fn set_camera(

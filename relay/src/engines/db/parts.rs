@@ -6,7 +6,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Row};
+use super::{DbError, Executor, FromRow, Row};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartRow {
@@ -22,33 +22,31 @@ pub struct PartRow {
     pub duration_ms: Option<u64>,
 }
 
-impl PartRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        let index = u32::try_from(row.integer(0)?);
+impl FromRow for PartRow {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
         Ok(Self {
-            index: index.map_err(|error| DbError::Row(error.to_string()))?,
-            kind: row.word(1)?,
-            length: row.unsigned(2)?,
-            sha256: row.text(3)?.to_owned(),
-            content_type: row.text(4)?.to_owned(),
-            object_key: row.text(5)?.to_owned(),
-            stored: row.boolean(6)?,
-            duration_ms: row.unsigned_or_null(7)?,
+            // `index` is a word of SQL's own.
+            index: row.get("part_index")?,
+            kind: row.get("kind")?,
+            length: row.get("length")?,
+            sha256: row.get("sha256")?,
+            content_type: row.get("content_type")?,
+            object_key: row.get("object_key")?,
+            stored: row.get("stored")?,
+            duration_ms: row.get("duration_ms")?,
         })
     }
 }
 
 /// In the order of their indexes.
 pub async fn of_clip(db: &impl Executor, clip_id: ClipId) -> Result<Vec<PartRow>, DbError> {
-    let rows = db
-        .query(
-            "select part_index, kind, length, sha256, content_type, object_key, stored,
-                 duration_ms
-             from clip_parts where clip_id = $1 order by part_index",
-            vec![clip_id.into()],
-        )
-        .await?;
-    rows.iter().map(PartRow::read).collect()
+    db.all(
+        "select part_index, kind, length, sha256, content_type, object_key, stored,
+             duration_ms
+         from clip_parts where clip_id = $1 order by part_index",
+        vec![clip_id.into()],
+    )
+    .await
 }
 
 /// Writes a part that is not stored yet; one that is stored stays as it is, unless it was a part
@@ -71,7 +69,7 @@ pub async fn upsert(
             part.object_key.as_str().into(),
             due.first_at.into(),
             due.last_at.into(),
-            part.kind.as_str().into(),
+            part.kind.into(),
         ],
     )
     .await?;
@@ -89,7 +87,7 @@ pub async fn upsert(
         vec![
             clip_id.into(),
             part.index.into(),
-            part.kind.as_str().into(),
+            part.kind.into(),
             part.length.into(),
             part.sha256.as_str().into(),
             part.content_type.as_str().into(),
@@ -190,7 +188,7 @@ pub async fn due_deletions(
             vec![now.into(), limit.into()],
         )
         .await?;
-    rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.time(1)?))).collect()
+    rows.iter().map(|row| Ok((row.get("object_key")?, row.get("last_due_at")?))).collect()
 }
 
 pub async fn forget_deletion(db: &impl Executor, object_key: &str) -> Result<(), DbError> {

@@ -1,6 +1,6 @@
 //! PostgreSQL: a small pool of connections.
 
-use std::error::Error as StdError;
+use std::{error::Error as StdError, sync::Arc};
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::{
@@ -137,10 +137,13 @@ impl Drop for Transaction {
 async fn query(client: &Object, sql: &str, values: &[Value]) -> Result<Vec<Row>, DbError> {
     let statement = client.prepare_cached(sql).await?;
     let rows = client.query(&statement, &parameters(values)).await?;
+    let columns: Arc<[String]> =
+        statement.columns().iter().map(|column| column.name().to_owned()).collect();
     rows.iter()
         .map(|row| {
             let values = (0..row.len()).map(|column| row.try_get::<_, Column>(column));
-            Ok(Row(values.map(|value| Ok(value?.0)).collect::<Result<_, DbError>>()?))
+            let values = values.map(|value| Ok(value?.0)).collect::<Result<_, DbError>>()?;
+            Ok(Row { values, columns: columns.clone() })
         })
         .collect()
 }

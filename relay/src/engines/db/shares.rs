@@ -5,7 +5,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Row};
+use super::{DbError, Executor, from_row};
 
 #[derive(Debug, Clone)]
 pub struct ShareRow {
@@ -16,17 +16,7 @@ pub struct ShareRow {
     pub expires_at: UnixMillis,
 }
 
-impl ShareRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            share_id: row.parse(0)?,
-            clip_id: row.parse(1)?,
-            created_by: row.parse(2)?,
-            created_at: row.time(3)?,
-            expires_at: row.time(4)?,
-        })
-    }
-}
+from_row!(ShareRow { share_id, clip_id, created_by, created_at, expires_at });
 
 pub async fn insert(
     db: &impl Executor,
@@ -55,26 +45,22 @@ pub async fn of_clip(
     clip_id: ClipId,
     now: UnixMillis,
 ) -> Result<Vec<ShareRow>, DbError> {
-    let rows = db
-        .query(
-            "select share_id, clip_id, created_by, created_at, expires_at
-             from shares where clip_id = $1 and expires_at > $2
-             order by created_at desc, share_id desc",
-            vec![clip_id.into(), now.into()],
-        )
-        .await?;
-    rows.iter().map(ShareRow::read).collect()
+    db.all(
+        "select share_id, clip_id, created_by, created_at, expires_at
+         from shares where clip_id = $1 and expires_at > $2
+         order by created_at desc, share_id desc",
+        vec![clip_id.into(), now.into()],
+    )
+    .await
 }
 
 pub async fn by_id(db: &impl Executor, share_id: ShareId) -> Result<Option<ShareRow>, DbError> {
-    let row = db
-        .query_one(
-            "select share_id, clip_id, created_by, created_at, expires_at
-             from shares where share_id = $1",
-            vec![share_id.into()],
-        )
-        .await?;
-    row.as_ref().map(ShareRow::read).transpose()
+    db.one(
+        "select share_id, clip_id, created_by, created_at, expires_at
+         from shares where share_id = $1",
+        vec![share_id.into()],
+    )
+    .await
 }
 
 /// The open share whose link has this token.
@@ -83,14 +69,12 @@ pub async fn by_token(
     token_hash: &str,
     now: UnixMillis,
 ) -> Result<Option<ShareRow>, DbError> {
-    let row = db
-        .query_one(
-            "select share_id, clip_id, created_by, created_at, expires_at
-             from shares where token_hash = $1 and expires_at > $2",
-            vec![token_hash.into(), now.into()],
-        )
-        .await?;
-    row.as_ref().map(ShareRow::read).transpose()
+    db.one(
+        "select share_id, clip_id, created_by, created_at, expires_at
+         from shares where token_hash = $1 and expires_at > $2",
+        vec![token_hash.into(), now.into()],
+    )
+    .await
 }
 
 pub async fn delete(db: &impl Executor, share_id: ShareId) -> Result<(), DbError> {

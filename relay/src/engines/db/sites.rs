@@ -2,28 +2,21 @@
 
 use nightjar_shared::{
     ids::{AccountId, SiteId},
+    role::Role,
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Row};
+use super::{DbError, Executor, from_row};
 
 #[derive(Debug, Clone)]
 pub struct SiteRow {
     pub site_id: SiteId,
     pub name: String,
     /// The role of the member who asks.
-    pub role: String,
+    pub role: Role,
 }
 
-impl SiteRow {
-    fn read(row: &Row) -> Result<Self, DbError> {
-        Ok(Self {
-            site_id: row.parse(0)?,
-            name: row.text(1)?.to_owned(),
-            role: row.text(2)?.to_owned(),
-        })
-    }
-}
+from_row!(SiteRow { site_id, name, role });
 
 /// A new site with its first member.
 pub async fn insert(
@@ -39,7 +32,7 @@ pub async fn insert(
     .await?;
     db.execute(
         "insert into members (site_id, account_id, role, created_at) values ($1, $2, $3, $4)",
-        vec![site.site_id.into(), account_id.into(), site.role.as_str().into(), now.into()],
+        vec![site.site_id.into(), account_id.into(), site.role.into(), now.into()],
     )
     .await
     .map(drop)
@@ -50,22 +43,23 @@ pub async fn of_account(
     db: &impl Executor,
     account_id: AccountId,
 ) -> Result<Vec<SiteRow>, DbError> {
-    let rows = db
-        .query(
-            "select s.site_id, s.name, m.role
-             from members m join sites s on s.site_id = m.site_id
-             where m.account_id = $1 order by s.site_id",
-            vec![account_id.into()],
-        )
-        .await?;
-    rows.iter().map(SiteRow::read).collect()
+    db.all(
+        "select s.site_id, s.name, m.role
+         from members m join sites s on s.site_id = m.site_id
+         where m.account_id = $1 order by s.site_id",
+        vec![account_id.into()],
+    )
+    .await
 }
 
 pub async fn count_of_account(db: &impl Executor, account_id: AccountId) -> Result<u64, DbError> {
     let row = db
-        .query_one("select count(*) from members where account_id = $1", vec![account_id.into()])
+        .query_one(
+            "select count(*) as count from members where account_id = $1",
+            vec![account_id.into()],
+        )
         .await?;
-    row.map_or(Ok(0), |row| row.unsigned(0))
+    row.map_or(Ok(0), |row| row.get("count"))
 }
 
 /// The site, if the account is a member of it.
@@ -74,24 +68,22 @@ pub async fn for_member(
     site_id: SiteId,
     account_id: AccountId,
 ) -> Result<Option<SiteRow>, DbError> {
-    let row = db
-        .query_one(
-            "select s.site_id, s.name, m.role
-             from members m join sites s on s.site_id = m.site_id
-             where m.site_id = $1 and m.account_id = $2",
-            vec![site_id.into(), account_id.into()],
-        )
-        .await?;
-    row.as_ref().map(SiteRow::read).transpose()
+    db.one(
+        "select s.site_id, s.name, m.role
+         from members m join sites s on s.site_id = m.site_id
+         where m.site_id = $1 and m.account_id = $2",
+        vec![site_id.into(), account_id.into()],
+    )
+    .await
 }
 
 /// Who belongs to a site now, and as what.
 pub async fn members(
     db: &impl Executor,
     site_id: SiteId,
-) -> Result<Vec<(AccountId, String)>, DbError> {
+) -> Result<Vec<(AccountId, Role)>, DbError> {
     let rows = db
         .query("select account_id, role from members where site_id = $1", vec![site_id.into()])
         .await?;
-    rows.iter().map(|row| Ok((row.parse(0)?, row.text(1)?.to_owned()))).collect()
+    rows.iter().map(|row| Ok((row.get("account_id")?, row.get("role")?))).collect()
 }

@@ -233,12 +233,12 @@ fn prepare<'connection>(
 }
 
 fn rows(mut statement: CachedStatement<'_>) -> Result<Vec<Row>, DbError> {
-    let columns = statement.column_count();
+    let columns: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
     let mut answer = Vec::new();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
-        let values = (0..columns).map(|column| value(row.get_ref(column)?));
-        answer.push(Row(values.collect::<Result<_, _>>()?));
+        let values = (0..columns.len()).map(|column| value(row.get_ref(column)?));
+        answer.push(Row { values: values.collect::<Result<_, _>>()?, columns: columns.clone() });
     }
     Ok(answer)
 }
@@ -282,9 +282,9 @@ mod tests {
         sqlite.execute_unsynced("insert into facts values ($1)", fact).await.unwrap();
         sqlite.execute_unsynced("insert into nothing values (1)", Vec::new()).await.unwrap_err();
         let facts = sqlite.query("select fact from facts", Vec::new()).await.unwrap();
-        assert_eq!(facts[0].text(0).unwrap(), "kept");
+        assert_eq!(facts[0].get::<String>("fact").unwrap(), "kept");
         // No `select`: it asks the connection that writes.
         let setting = sqlite.query("pragma synchronous", Vec::new()).await.unwrap();
-        assert_eq!(setting[0].integer(0).unwrap(), FULL);
+        assert_eq!(setting[0].get::<i64>("synchronous").unwrap(), FULL);
     }
 }

@@ -1,13 +1,20 @@
 //! What goes into a statement and comes out of it.
 
-use std::{fmt::Display, str::FromStr};
+use std::sync::Arc;
 
 use nightjar_shared::{
+    api::PartKind,
+    camera::CameraActivity,
+    clip::{ClipKind, ClipState, Visibility},
+    command::CommandState,
+    event::{EventKind, EventState},
     ids::{
         AccountId, BootId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId,
         SiteId,
     },
-    time::UnixMillis,
+    role::{AccountRole, Role},
+    session::{SessionEndReason, SessionState},
+    time::{ClockState, UnixMillis},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -78,112 +85,198 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-macro_rules! ids_are_text {
-    ($($id:ty),*) => {
-        $(impl From<$id> for Value {
-            fn from(id: $id) -> Self {
-                Self::Text(id.to_string())
+/// A row of an answer; columns are read by the names that the statement gives them.
+#[derive(Debug, Clone)]
+pub struct Row {
+    pub(super) columns: Arc<[String]>,
+    pub(super) values: Vec<Value>,
+}
+
+impl Row {
+    /// Reads the column `name` as the type that is wanted.
+    pub fn get<T: FromColumn>(&self, name: &str) -> Result<T, DbError> {
+        let position = self.columns.iter().position(|column| column == name);
+        let value = position.and_then(|position| self.values.get(position));
+        let value = value.ok_or_else(|| DbError::Row(format!("no column `{name}`")))?;
+        T::from_column(value).map_err(|problem| DbError::Row(format!("column `{name}` {problem}")))
+    }
+}
+
+/// A type that is made of a whole row.
+pub trait FromRow: Sized {
+    fn from_row(row: &Row) -> Result<Self, DbError>;
+}
+
+/// Reads each field of a struct from the column of its name.
+macro_rules! from_row {
+    ($row:ident { $($column:ident),+ $(,)? }) => {
+        impl $crate::engines::db::FromRow for $row {
+            fn from_row(
+                row: &$crate::engines::db::Row,
+            ) -> Result<Self, $crate::engines::db::DbError> {
+                Ok(Self { $($column: row.get(stringify!($column))?),+ })
             }
-        })*
+        }
+    };
+}
+pub(super) use from_row;
+
+/// Lists columns for a statement: `columns!("c.": clip_id, state)` is `c.clip_id, c.state`.
+macro_rules! columns {
+    ($table:literal: $first:ident, $($column:ident),+) => {
+        concat!($table, stringify!($first), $(", ", $table, stringify!($column)),+)
+    };
+}
+pub(super) use columns;
+
+/// What belongs to a site, with the role that an account has there.
+impl<T: FromRow> FromRow for (T, Role) {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok((T::from_row(row)?, row.get("role")?))
+    }
+}
+
+/// A type that a column can be read as. The error says what the column is instead.
+pub trait FromColumn: Sized {
+    fn from_column(value: &Value) -> Result<Self, String>;
+}
+
+impl FromColumn for i64 {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        match value {
+            Value::Integer(value) => Ok(*value),
+            Value::Null => Err("is null, expected an integer".to_owned()),
+            Value::Text(_) => Err("is text, expected an integer".to_owned()),
+        }
+    }
+}
+
+impl FromColumn for u64 {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        Self::try_from(i64::from_column(value)?).map_err(|_| "is negative".to_owned())
+    }
+}
+
+impl FromColumn for u32 {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        Self::try_from(i64::from_column(value)?).map_err(|_| "is no 32-bit number".to_owned())
+    }
+}
+
+impl FromColumn for bool {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        Ok(i64::from_column(value)? != 0)
+    }
+}
+
+impl FromColumn for UnixMillis {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        i64::from_column(value).map(Self)
+    }
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    match value {
+        Value::Text(value) => Ok(value),
+        Value::Null => Err("is null, expected text".to_owned()),
+        Value::Integer(_) => Err("is an integer, expected text".to_owned()),
+    }
+}
+
+impl FromColumn for String {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        text(value).map(str::to_owned)
+    }
+}
+
+impl<T: FromColumn> FromColumn for Option<T> {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        if *value == Value::Null { Ok(None) } else { T::from_column(value).map(Some) }
+    }
+}
+
+/// Lists are JSON text.
+impl<T: DeserializeOwned> FromColumn for Vec<T> {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        serde_json::from_str(text(value)?)
+            .map_err(|error| format!("is not as it should be: {error}"))
+    }
+}
+
+impl FromColumn for serde_json::Value {
+    fn from_column(value: &Value) -> Result<Self, String> {
+        serde_json::from_str(text(value)?).map_err(|error| format!("is no JSON: {error}"))
+    }
+}
+
+/// Identifiers, states and kinds are spelled in the database as on the wire.
+macro_rules! spelled {
+    ($($name:ty),+ $(,)?) => {
+        $(
+            impl From<$name> for Value {
+                fn from(value: $name) -> Self {
+                    Self::Text(value.to_string())
+                }
+            }
+
+            impl FromColumn for $name {
+                fn from_column(value: &Value) -> Result<Self, String> {
+                    text(value)?.parse().map_err(|error| format!("is wrong: {error}"))
+                }
+            }
+        )+
     };
 }
 
-ids_are_text!(
-    AccountId, BootId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId
+spelled!(
+    AccountId,
+    BootId,
+    CameraId,
+    ClipId,
+    CommandId,
+    EventId,
+    PairingId,
+    SessionId,
+    ShareId,
+    SiteId,
+    AccountRole,
+    CameraActivity,
+    ClipKind,
+    ClipState,
+    ClockState,
+    CommandState,
+    EventKind,
+    EventState,
+    PartKind,
+    Role,
+    SessionEndReason,
+    SessionState,
+    Visibility,
 );
 
-/// A row of an answer; columns are read by position, in the order of the `select`.
-#[derive(Debug, Clone)]
-pub struct Row(pub(super) Vec<Value>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Row {
-    fn column(&self, index: usize) -> Result<&Value, DbError> {
-        self.0.get(index).ok_or_else(|| DbError::Row(format!("no column {index}")))
+    fn row(value: Value) -> Row {
+        Row { columns: ["seen".to_owned()].into(), values: vec![value] }
     }
 
-    pub fn integer(&self, index: usize) -> Result<i64, DbError> {
-        self.integer_or_null(index)?
-            .ok_or_else(|| DbError::Row(format!("column {index} is null, expected an integer")))
+    #[test]
+    fn a_column_that_is_not_as_promised_is_named() {
+        let wrong = |error: DbError| error.to_string();
+        let missing = row(Value::Null).get::<i64>("unseen").unwrap_err();
+        assert!(wrong(missing).contains("no column `unseen`"));
+        let null = row(Value::Null).get::<String>("seen").unwrap_err();
+        assert!(wrong(null).contains("`seen` is null"));
+        let unknown = row("sometimes".into()).get::<ClipState>("seen").unwrap_err();
+        assert!(wrong(unknown).contains("`sometimes` is no ClipState"));
     }
 
-    pub fn integer_or_null(&self, index: usize) -> Result<Option<i64>, DbError> {
-        match self.column(index)? {
-            Value::Null => Ok(None),
-            Value::Integer(value) => Ok(Some(*value)),
-            Value::Text(_) => Err(DbError::Row(format!("column {index} is text"))),
-        }
+    #[test]
+    fn null_is_nothing_where_nothing_is_allowed() {
+        assert_eq!(row(Value::Null).get::<Option<ClipState>>("seen").unwrap(), None);
+        let ready = row(ClipState::Ready.into()).get::<Option<ClipState>>("seen").unwrap();
+        assert_eq!(ready, Some(ClipState::Ready));
     }
-
-    pub fn text(&self, index: usize) -> Result<&str, DbError> {
-        self.text_or_null(index)?
-            .ok_or_else(|| DbError::Row(format!("column {index} is null, expected text")))
-    }
-
-    pub fn text_or_null(&self, index: usize) -> Result<Option<&str>, DbError> {
-        match self.column(index)? {
-            Value::Null => Ok(None),
-            Value::Text(value) => Ok(Some(value)),
-            Value::Integer(_) => Err(DbError::Row(format!("column {index} is an integer"))),
-        }
-    }
-
-    pub fn boolean(&self, index: usize) -> Result<bool, DbError> {
-        Ok(self.integer(index)? != 0)
-    }
-
-    /// A size or a duration.
-    pub fn unsigned(&self, index: usize) -> Result<u64, DbError> {
-        Ok(self.unsigned_or_null(index)?.unwrap_or(0))
-    }
-
-    pub fn unsigned_or_null(&self, index: usize) -> Result<Option<u64>, DbError> {
-        self.integer_or_null(index)?
-            .map(|value| {
-                u64::try_from(value)
-                    .map_err(|_| DbError::Row(format!("column {index} is negative")))
-            })
-            .transpose()
-    }
-
-    pub fn time(&self, index: usize) -> Result<UnixMillis, DbError> {
-        self.integer(index).map(UnixMillis)
-    }
-
-    pub fn time_or_null(&self, index: usize) -> Result<Option<UnixMillis>, DbError> {
-        Ok(self.integer_or_null(index)?.map(UnixMillis))
-    }
-
-    /// Text with a type: an identifier, a state.
-    pub fn parse<T: FromStr<Err: Display>>(&self, index: usize) -> Result<T, DbError> {
-        parse(self.text(index)?)
-    }
-
-    pub fn parse_or_null<T: FromStr<Err: Display>>(
-        &self,
-        index: usize,
-    ) -> Result<Option<T>, DbError> {
-        self.text_or_null(index)?.map(parse).transpose()
-    }
-
-    pub fn json<T: DeserializeOwned>(&self, index: usize) -> Result<T, DbError> {
-        from_json(self.text(index)?)
-    }
-
-    pub fn json_or_null<T: DeserializeOwned>(&self, index: usize) -> Result<Option<T>, DbError> {
-        self.text_or_null(index)?.map(from_json).transpose()
-    }
-
-    /// A state or a kind that is spelled in the database as on the wire.
-    pub fn word<T: DeserializeOwned>(&self, index: usize) -> Result<T, DbError> {
-        let word = serde_json::Value::String(self.text(index)?.to_owned());
-        serde_json::from_value(word).map_err(|error| DbError::Row(error.to_string()))
-    }
-}
-
-fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, DbError> {
-    text.parse().map_err(|error: T::Err| DbError::Row(error.to_string()))
-}
-
-fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, DbError> {
-    serde_json::from_str(text).map_err(|error| DbError::Row(error.to_string()))
 }

@@ -1,0 +1,94 @@
+//! Lists are read page by page, newest first.
+
+use nightjar_shared::{
+    event::EventKind,
+    ids::{AccountId, CameraId, SiteId},
+    role::Role,
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, FromRow, Value};
+
+/// Which rows of a list: older than `before_at`, or as old and with a smaller id than `before_id`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub before_at: UnixMillis,
+    pub before_id: String,
+    /// How many at most.
+    pub limit: u32,
+}
+
+/// Ends the `where` of a list's statement, and orders it: `$1` to `$3` are the page's values.
+macro_rules! newest_first {
+    ($at:literal, $id:literal) => {
+        concat!(
+            " and (",
+            $at,
+            " < $1 or (",
+            $at,
+            " = $1 and ",
+            $id,
+            " < $2)) order by ",
+            $at,
+            " desc, ",
+            $id,
+            " desc limit $3"
+        )
+    };
+}
+pub(super) use newest_first;
+
+impl Page {
+    /// Reads one page by a statement that ends in [`newest_first`]. `values` stand for `$4` and on.
+    pub(super) async fn read<T: FromRow>(
+        &self,
+        db: &impl Executor,
+        sql: &'static str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<T>, DbError> {
+        let page = [self.before_at.into(), self.before_id.as_str().into(), self.limit.into()];
+        db.all(sql, page.into_iter().chain(values).collect()).await
+    }
+}
+
+/// Members in one of these roles; the rest is filled with nothing, which no member is.
+pub type Roles = [Option<Role>; 4];
+
+/// Who asks for a list, and in which roles that account sees anything of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    pub account_id: AccountId,
+    pub roles: Roles,
+}
+
+impl Reader {
+    /// Five values: the account and the roles.
+    pub(super) fn values(self) -> impl Iterator<Item = Value> {
+        std::iter::once(self.account_id.into()).chain(self.roles.map(Value::from))
+    }
+}
+
+/// What a list of events or clips shows. Absent means any.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub site_id: Option<SiteId>,
+    pub camera_id: Option<CameraId>,
+    /// Of events.
+    pub kind: Option<EventKind>,
+    /// Inclusive.
+    pub from: Option<UnixMillis>,
+    /// Exclusive.
+    pub to: Option<UnixMillis>,
+}
+
+impl Filter {
+    /// Four values: site, camera, from when and until when.
+    pub(super) fn values(&self) -> [Value; 4] {
+        [
+            self.site_id.into(),
+            self.camera_id.into(),
+            self.from.map_or(i64::MIN, |from| from.0).into(),
+            self.to.map_or(i64::MAX, |to| to.0).into(),
+        ]
+    }
+}

@@ -1,0 +1,251 @@
+// The words of states, kinds, reasons and codes, as shared/src spells them.
+// Written by shared/tests/app_words.rs; changes are made there.
+
+export const AccountRole = Object.freeze({
+  user: "user",
+  admin: "admin",
+});
+
+export const CameraActivity = Object.freeze({
+  watching: "watching",
+  disarmed: "disarmed",
+  scheduledOff: "scheduled_off",
+  privacy: "privacy",
+  noPicture: "no_picture",
+  offline: "offline",
+});
+
+export const CameraStatus = Object.freeze({
+  online: "online",
+  offline: "offline",
+  degraded: "degraded",
+});
+
+export const CandidateKind = Object.freeze({
+  host: "host",
+  srflx: "srflx",
+  prflx: "prflx",
+  relay: "relay",
+});
+
+export const ClipKind = Object.freeze({
+  clip: "clip",
+  snapshot: "snapshot",
+});
+
+export const ClipState = Object.freeze({
+  recording: "recording",
+  announced: "announced",
+  ready: "ready",
+  failed: "failed",
+});
+
+export const ClockState = Object.freeze({
+  synced: "synced",
+  unsynced: "unsynced",
+});
+
+export const CommandKind = Object.freeze({
+  snapshot: "snapshot",
+  recordStart: "record_start",
+  recordStop: "record_stop",
+  arm: "arm",
+  disarm: "disarm",
+  privacyOn: "privacy_on",
+  privacyOff: "privacy_off",
+  configure: "configure",
+  restart: "restart",
+  identify: "identify",
+});
+
+export const CommandReason = Object.freeze({
+  unknownKind: "unknown_kind",
+  invalidArguments: "invalid_arguments",
+  unsupportedProtocol: "unsupported_protocol",
+  alreadyRecording: "already_recording",
+  notRecording: "not_recording",
+  privacyMode: "privacy_mode",
+  noPicture: "no_picture",
+  busy: "busy",
+  noLight: "no_light",
+  notKept: "not_kept",
+  timedOut: "timed_out",
+  shuttingDown: "shutting_down",
+  interrupted: "interrupted",
+  failed: "failed",
+});
+
+export const CommandState = Object.freeze({
+  queued: "queued",
+  sent: "sent",
+  acked: "acked",
+  rejected: "rejected",
+  failed: "failed",
+  expired: "expired",
+});
+
+export const EventEndReason = Object.freeze({
+  still: "still",
+  disarmed: "disarmed",
+  schedule: "schedule",
+  privacy: "privacy",
+  stopped: "stopped",
+  noPicture: "no_picture",
+  interrupted: "interrupted",
+  timeLimit: "time_limit",
+});
+
+export const EventKind = Object.freeze({
+  motion: "motion",
+  manual: "manual",
+});
+
+export const EventState = Object.freeze({
+  started: "started",
+  ended: "ended",
+});
+
+export const GapReason = Object.freeze({
+  offline: "offline",
+  disarmed: "disarmed",
+  schedule: "schedule",
+  privacy: "privacy",
+  noPicture: "no_picture",
+  unexplained: "unexplained",
+});
+
+export const PairingState = Object.freeze({
+  open: "open",
+  claimed: "claimed",
+  expired: "expired",
+});
+
+export const PartKind = Object.freeze({
+  file: "file",
+  init: "init",
+  segment: "segment",
+  thumbnail: "thumbnail",
+  snapshot: "snapshot",
+});
+
+export const ProblemCode = Object.freeze({
+  alreadyComplete: "already_complete",
+  alreadyFailed: "already_failed",
+  alreadyPaired: "already_paired",
+  answerPending: "answer_pending",
+  busy: "busy",
+  cameraOffline: "camera_offline",
+  crossOrigin: "cross_origin",
+  deleted: "deleted",
+  emailTaken: "email_taken",
+  forbidden: "forbidden",
+  incompleteBody: "incomplete_body",
+  internal: "internal",
+  invalidAck: "invalid_ack",
+  invalidArguments: "invalid_arguments",
+  invalidClaim: "invalid_claim",
+  invalidConfiguration: "invalid_configuration",
+  invalidCredentials: "invalid_credentials",
+  invalidEmail: "invalid_email",
+  invalidJson: "invalid_json",
+  invalidLifetime: "invalid_lifetime",
+  invalidLocation: "invalid_location",
+  invalidName: "invalid_name",
+  invalidProof: "invalid_proof",
+  invalidQuery: "invalid_query",
+  invalidRefreshToken: "invalid_refresh_token",
+  invalidSdp: "invalid_sdp",
+  invalidSha256: "invalid_sha256",
+  invalidTime: "invalid_time",
+  invalidVisibility: "invalid_visibility",
+  malformed: "malformed",
+  manifestMismatch: "manifest_mismatch",
+  methodNotAllowed: "method_not_allowed",
+  noAnswer: "no_answer",
+  notASnapshot: "not_a_snapshot",
+  notAWebsocket: "not_a_websocket",
+  notAcceptable: "not_acceptable",
+  notAuthentic: "not_authentic",
+  notFound: "not_found",
+  notFoundOrExpired: "not_found_or_expired",
+  notPublished: "not_published",
+  notReady: "not_ready",
+  notSegmented: "not_segmented",
+  partMissing: "part_missing",
+  preconditionFailed: "precondition_failed",
+  preconditionRequired: "precondition_required",
+  privacyMode: "privacy_mode",
+  rateLimited: "rate_limited",
+  registrationClosed: "registration_closed",
+  restartedTwice: "restarted_twice",
+  sessionEnded: "session_ended",
+  shuttingDown: "shutting_down",
+  tooLarge: "too_large",
+  tooManyPairings: "too_many_pairings",
+  tooManyShares: "too_many_shares",
+  tooManySites: "too_many_sites",
+  tooManySockets: "too_many_sockets",
+  unauthenticated: "unauthenticated",
+  unknownKind: "unknown_kind",
+  unsupportedContentType: "unsupported_content_type",
+  unsupportedMediaType: "unsupported_media_type",
+  unsupportedProtocol: "unsupported_protocol",
+  weakPassword: "weak_password",
+  workerRestarted: "worker_restarted",
+});
+
+export const RecordingMode = Object.freeze({
+  event: "event",
+  continuous: "continuous",
+  both: "both",
+  off: "off",
+});
+
+export const Role = Object.freeze({
+  owner: "owner",
+  manager: "manager",
+  viewer: "viewer",
+  installer: "installer",
+});
+
+export const SessionEndReason = Object.freeze({
+  busy: "busy",
+  privacyMode: "privacy_mode",
+  invalidOffer: "invalid_offer",
+  notAuthentic: "not_authentic",
+  viewerGone: "viewer_gone",
+  workerRestarted: "worker_restarted",
+  shuttingDown: "shutting_down",
+  failed: "failed",
+  redirected: "redirected",
+  notPublished: "not_published",
+  invalidLocation: "invalid_location",
+  noAnswer: "no_answer",
+  cameraOffline: "camera_offline",
+  cameraRemoved: "camera_removed",
+  unreported: "unreported",
+});
+
+export const SessionState = Object.freeze({
+  requested: "requested",
+  streaming: "streaming",
+  completed: "completed",
+  cancelled: "cancelled",
+  failed: "failed",
+  expired: "expired",
+});
+
+export const VideoLayer = Object.freeze({
+  main: "main",
+  low: "low",
+});
+
+export const Visibility = Object.freeze({
+  private: "private",
+  site: "site",
+});
+
+export const ZoneKind = Object.freeze({
+  include: "include",
+  ignore: "ignore",
+});

@@ -1,0 +1,55 @@
+//! Every set of words that `shared` spells and people, the app or a database see.
+
+use std::collections::BTreeMap;
+
+use nightjar_shared::{
+    api::PartKind,
+    camera::{CameraActivity, CameraStatus, GapReason},
+    clip::{ClipKind, ClipState, Visibility},
+    command::{Command, CommandReason, CommandState},
+    configuration::{RecordingMode, ZoneKind},
+    event::{EventEndReason, EventKind, EventState},
+    pairing::PairingState,
+    problem::ProblemCode,
+    role::{AccountRole, Role},
+    session::{SessionEndReason, SessionState},
+    signal::{CandidateKind, VideoLayer},
+    time::ClockState,
+};
+
+/// The sets by name, each with its words in order.
+pub(crate) fn sets() -> BTreeMap<&'static str, Vec<&'static str>> {
+    macro_rules! sets {
+        ($($set:ident),+ $(,)?) => {
+            BTreeMap::from([
+                ("CommandKind", Command::KINDS.to_vec()),
+                $((stringify!($set), $set::ALL.iter().map(|word| word.as_str()).collect())),+
+            ])
+        };
+    }
+    sets!(
+        AccountRole,
+        CameraActivity,
+        CameraStatus,
+        CandidateKind,
+        ClipKind,
+        ClipState,
+        ClockState,
+        CommandReason,
+        CommandState,
+        EventEndReason,
+        EventKind,
+        EventState,
+        GapReason,
+        PairingState,
+        PartKind,
+        ProblemCode,
+        RecordingMode,
+        Role,
+        SessionEndReason,
+        SessionState,
+        VideoLayer,
+        Visibility,
+        ZoneKind,
+    )
+}
