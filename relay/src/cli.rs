@@ -13,16 +13,14 @@ use clap::{
 use nightjar_shared::role::AccountRole;
 
 use crate::{
-    app::Relay,
+    app::passwords::Hasher,
     clock::now,
     config::Config,
-    domain::{
-        accounts::{self, SignUp},
-        passwords::Hasher,
-    },
+    domain::accounts::{self, SignUp},
     doors::router,
     engines::{db::Db, private_file},
     shutdown::{self, Signals},
+    wiring::Relay,
 };
 
 const CONFIG_DEFAULT: &str = "/etc/nightjar/relay.toml";

@@ -1,6 +1,6 @@
 //! The Nightjar relay: the meeting point of a fleet of cameras. Three floors: doors let somebody
 //! in, the domain decides, engines do. `docs/architecture.md` maps the modules; imports go down
-//! only: `main -> app -> doors -> domain -> engines -> shared`.
+//! only: `main -> wiring -> doors -> domain -> app -> engines -> shared`.
 
 pub mod app;
 pub mod cli;
@@ -12,3 +12,4 @@ pub mod engines;
 pub mod error;
 pub mod network;
 pub mod shutdown;
+pub mod wiring;

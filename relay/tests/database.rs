@@ -131,13 +131,13 @@ async fn placeholders_mean_their_number_wherever_they_stand() {
 async fn values_come_back_as_they_went_in() {
     on_every_database(async |db: &Db| {
         let sql = "select cast($1 as bigint) as integer, cast($2 as text) as words,
-             cast($3 as bigint) as nothing";
+             cast($3 as bigint) as absent";
         for integer in [0, -1, i64::MIN, i64::MAX] {
             let values = vec![integer.into(), "grün \u{1f426} ' \" %".into(), Value::Null];
             let row = db.query_one(sql, values).await.unwrap().unwrap();
             assert_eq!(row.get::<i64>("integer").unwrap(), integer);
             assert_eq!(row.get::<String>("words").unwrap(), "grün \u{1f426} ' \" %");
-            assert_eq!(row.get::<Option<i64>>("nothing").unwrap(), None);
+            assert_eq!(row.get::<Option<i64>>("absent").unwrap(), None);
         }
     })
     .await;

@@ -74,7 +74,7 @@ impl Store {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Metrics::default();
         server::serve(listener, handler, options, &metrics, &tracker, cancel.clone());
-        let objects = Objects::Embedded(store);
+        let objects = Objects::new(store);
         Self { objects, origin, directory, client: Client::new(), tracker, cancel }
     }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use nightjar_shared::{api::PartKind, clip::ClipState, time::UnixMillis};
 
-use super::{App, clips as clip_domain, playback::Footage, uploads};
+use super::{arrived, objects, playback::Footage};
 use crate::{
+    app::App,
     engines::db::{
         clips::{self, OpenClip, Progress},
         parts::{self, PartRow},
@@ -63,7 +64,7 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
 async fn look_at(app: &App, clip: &OpenClip, now: UnixMillis) -> Result<()> {
     let OpenClip { clip_id, camera_id, progress_at, .. } = *clip;
     // The camera may have been cut off between sending a part and saying so.
-    let found = uploads::look_for_parts(app, clip_id, None).await?;
+    let found = arrived::look_for_parts(app, clip_id, None).await?;
     let footage = Footage::of(&found.parts);
     let changed = match judge(clip, footage.is_some(), now) {
         Judgement::LookAgain(at) => {
@@ -72,7 +73,7 @@ async fn look_at(app: &App, clip: &OpenClip, now: UnixMillis) -> Result<()> {
         }
         Judgement::Close => {
             let duration_ms = footage.map_or(0, |footage| footage.duration_ms());
-            let row = uploads::own(app, camera_id, clip_id).await?;
+            let row = arrived::own(app, camera_id, clip_id).await?;
             let ended_at = row.started_at.plus(Duration::from_millis(duration_ms));
             let end = Some((ended_at, duration_ms));
             clips::mark_truncated(&app.db, clip_id, progress_at, ClipState::Ready, end).await?
@@ -80,7 +81,7 @@ async fn look_at(app: &App, clip: &OpenClip, now: UnixMillis) -> Result<()> {
         Judgement::GiveUp => give_up(app, clip, &found.parts, now).await?,
     };
     if changed {
-        uploads::tell_all(app, camera_id, clip_id).await?;
+        arrived::tell_all(app, camera_id, clip_id).await?;
     }
     Ok(())
 }
@@ -93,7 +94,7 @@ async fn give_up(app: &App, clip: &OpenClip, parts: &[PartRow], now: UnixMillis)
     }
     // The picture of the event is worth keeping without its footage.
     for part in parts.iter().filter(|part| part.kind != PartKind::Thumbnail) {
-        parts::delete(&transaction, clip_id, part, clip_domain::deletion_due(now)).await?;
+        parts::delete(&transaction, clip_id, part, objects::deletion_due(now)).await?;
     }
     transaction.commit().await?;
     tracing::info!(clip.id = %clip_id, "a clip that never arrived is given up");

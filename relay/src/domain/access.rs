@@ -9,8 +9,8 @@ use nightjar_shared::{
     role::Role,
 };
 
-use super::App;
 use crate::{
+    app::App,
     engines::db::{
         Reader, Roles,
         cameras::{self, CameraRow},

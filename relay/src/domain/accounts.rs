@@ -10,10 +10,9 @@ use nightjar_shared::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{
-    App, access::Caller, limits::address_key, passwords::Hasher, record, secrets, sites::Site, text,
-};
+use super::{access::Caller, record, secrets, sites::Site, text};
 use crate::{
+    app::{App, limits::address_key, passwords::Hasher},
     config::Registration,
     engines::db::{
         Db,

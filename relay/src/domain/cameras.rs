@@ -1,7 +1,6 @@
 //! Cameras: what they are called, whether they are there, how they feel.
 
 use nightjar_shared::{
-    PROTOCOL_VERSION,
     camera::CameraStatus,
     configuration::Configuration,
     event::{BootTime, Health, Presence},
@@ -12,13 +11,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    App, List, PageRequest,
+    List, PageRequest,
     access::{self, Caller, Right},
-    clips::deletion_due,
-    commands, live, presence, record, text, timeline,
+    commands, live, objects, presence,
+    protocol::check_protocol,
+    record, text, timeline,
     updates::{self, Update},
 };
 use crate::{
+    app::App,
     engines::db::{
         cameras::{self, CameraRow, HealthUpdate},
         clips, events, pairings, parts,
@@ -103,7 +104,7 @@ pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()
     let row = access::camera(app, caller, camera_id, Right::Pair).await?;
     live::end_of_removed_camera(app, camera_id).await?;
     let transaction = app.db.begin().await?;
-    let due = deletion_due(app.now());
+    let due = objects::deletion_due(app.now());
     parts::delete_all_of_camera(&transaction, camera_id, due).await?;
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
@@ -284,20 +285,15 @@ pub(super) async fn tell(app: &App, camera_id: CameraId) {
         Ok(Some(row)) => {
             let site_id = row.site_id;
             let camera = Camera::new(row, app.now());
-            updates::tell(app, site_id, Right::SeeCameras, &Update::Camera { camera }).await;
+            updates::tell(
+                app,
+                site_id,
+                Right::SeeCameras,
+                &Update { kind: "camera", field: "camera", value: &camera },
+            )
+            .await;
         }
         Ok(None) => {}
         Err(error) => tracing::warn!(camera.id = %camera_id, %error, "cannot tell of a camera"),
     }
-}
-
-/// A message from a newer camera may mean something else than it seems to.
-pub(super) fn check_protocol(protocol: u32) -> Result<()> {
-    if protocol <= PROTOCOL_VERSION {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        ProblemCode::UnsupportedProtocol,
-        "This relay is older than the camera's agent: update the relay.",
-    ))
 }

@@ -1,9 +1,6 @@
 //! Clips, as their watchers see them. How they arrive is in [`super::uploads`], how they are
 //! played in [`super::playback`].
 
-use std::time::Duration;
-
-use futures::{StreamExt as _, TryStreamExt as _, stream};
 use nightjar_shared::{
     clip::{ClipKind, ClipState, Visibility},
     ids::{CameraId, ClipId, EventId, SiteId},
@@ -13,31 +10,19 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    App, List, PageRequest,
+    List, PageRequest, Selection,
     access::{self, Caller, Right, right_to_see},
-    events::Selection,
-    record,
+    objects, record,
     updates::{self, Update},
 };
 use crate::{
-    engines::{
-        db::{
-            clips::{self, ClipRow},
-            parts::{self, Due},
-        },
-        objects::ObjectKey,
+    app::App,
+    engines::db::{
+        clips::{self, ClipRow},
+        parts,
     },
     error::{Error, ProblemCode, Result},
 };
-
-/// A revoked viewer may still read for this long.
-pub(super) const PLAYBACK_LIFETIME: Duration = Duration::from_mins(5);
-/// Permissions to upload last 15 minutes, and an upload takes a while.
-const UPLOADS_OVER: Duration = Duration::from_mins(45);
-const DELETIONS_PER_BATCH: u32 = 100;
-/// A store that is far away answers each after tens of milliseconds.
-const DELETIONS_AT_ONCE: usize = 8;
-const DELETION_RETRY: Duration = Duration::from_mins(10);
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Clip {
@@ -95,7 +80,7 @@ impl Clip {
             ended_at: row.ended_at,
             duration_ms: row.duration_ms,
             length: row.length,
-            thumbnail_url: row.thumbnail_key.and_then(|key| signed_url(app, &key)),
+            thumbnail_url: row.thumbnail_key.and_then(|key| objects::signed_url(app, &key)),
             visibility: row.visibility,
         }
     }
@@ -136,7 +121,7 @@ pub async fn set_visibility(
 
 pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     let row = access::clip(app, caller, clip_id, Right::Manage).await?;
-    let due = deletion_due(app.now());
+    let due = objects::deletion_due(app.now());
     let transaction = app.db.begin().await?;
     let parts = parts::of_clip(&transaction, clip_id).await?;
     clips::delete(&transaction, &row, due).await?;
@@ -146,14 +131,9 @@ pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     // Its footage is gone when its owner hears so, and does not wait its turn among others'. What
     // is more than a batch must not hold the request up.
     let keys = parts.into_iter().map(|part| (part.object_key, due.last_at));
-    delete_objects(app, keys.take(DELETIONS_PER_BATCH as usize), due.first_at).await?;
+    objects::delete_batch(app, keys, due.first_at).await?;
     app.deletions_due.notify_one();
     Ok(())
-}
-
-pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
-    let key: ObjectKey = key.parse().ok()?;
-    Some(app.objects.presign_get(&key, PLAYBACK_LIFETIME).url)
 }
 
 /// Tells those at its site who may see a clip how it is now.
@@ -161,66 +141,5 @@ pub(super) async fn tell(app: &App, row: ClipRow) {
     let site_id = row.site_id;
     let right = right_to_see(row.visibility);
     let clip = Clip::new(app, row);
-    updates::tell(app, site_id, right, &Update::Clip { clip }).await;
-}
-
-/// When objects that are given up now are deleted.
-pub(super) fn deletion_due(now: UnixMillis) -> Due {
-    Due { first_at: now, last_at: now.plus(UPLOADS_OVER) }
-}
-
-/// How far a batch of deletions got.
-pub(super) enum Deleted {
-    /// Nothing more is due now.
-    All,
-    /// There may be more.
-    Some,
-}
-
-/// Deletes from the store some of what nothing refers to any more, oldest first.
-pub(super) async fn delete_due_objects(app: &App) -> Result<Deleted> {
-    let now = app.now();
-    let due = parts::due_deletions(&app.db, now, DELETIONS_PER_BATCH).await?;
-    let is_full = due.len() >= DELETIONS_PER_BATCH as usize;
-    delete_objects(app, due.into_iter(), now).await?;
-    Ok(if is_full { Deleted::Some } else { Deleted::All })
-}
-
-async fn delete_objects(
-    app: &App,
-    keys: impl Iterator<Item = (String, UnixMillis)>,
-    now: UnixMillis,
-) -> Result<()> {
-    stream::iter(keys)
-        .map(Ok)
-        .try_for_each_concurrent(DELETIONS_AT_ONCE, async |(key, last_due_at)| {
-            delete_object(app, &key, last_due_at, now).await
-        })
-        .await
-}
-
-/// What becomes of it is written down without waiting for the disk: after a power cut an object is
-/// deleted again, which changes nothing.
-async fn delete_object(
-    app: &App,
-    text: &str,
-    last_due_at: UnixMillis,
-    now: UnixMillis,
-) -> Result<()> {
-    let db = app.db.unsynced();
-    let Ok(key) = text.parse::<ObjectKey>() else {
-        tracing::error!(key = text, "an object that cannot exist was to be deleted");
-        return Ok(parts::forget_deletion(&db, text).await?);
-    };
-    match app.objects.delete(&key).await {
-        Ok(()) if now < last_due_at => {
-            parts::postpone_deletion(&db, text, last_due_at).await?;
-        }
-        Ok(()) => parts::forget_deletion(&db, text).await?,
-        Err(error) => {
-            tracing::warn!(%error, "cannot delete an object; trying again later");
-            parts::postpone_deletion(&db, text, now.plus(DELETION_RETRY)).await?;
-        }
-    }
-    Ok(())
+    updates::tell(app, site_id, right, &Update { kind: "clip", field: "clip", value: &clip }).await;
 }

@@ -19,13 +19,14 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
-    App, List, PageRequest,
+    List, PageRequest,
     access::{self, Caller, Right},
-    cameras::check_protocol,
+    protocol::check_protocol,
     text,
     updates::{self, Update},
 };
 use crate::{
+    app::App,
     engines::{
         broker::Delivery,
         db::{
@@ -263,6 +264,7 @@ async fn tell_of_camera(app: &App, row: &CommandRow) -> Result<()> {
 }
 
 async fn tell(app: &App, site_id: SiteId, row: &CommandRow) {
-    let update = Update::Command { command: row.clone().into() };
+    let command = Command::from(row.clone());
+    let update = Update { kind: "command", field: "command", value: &command };
     updates::tell(app, site_id, Right::SeeCameras, &update).await;
 }

@@ -11,8 +11,9 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{App, limits::address_key, secrets};
+use super::secrets;
 use crate::{
+    app::{App, limits::address_key},
     engines::db::{cameras, devices},
     error::{Error, ProblemCode, Result},
 };

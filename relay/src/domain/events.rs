@@ -5,19 +5,21 @@ use nightjar_shared::{
     ids::{CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
-    App, List, PageRequest,
+    List, PageRequest, Selection,
     access::{self, Caller, Right},
-    cameras::check_protocol,
-    clips, text,
+    objects,
+    protocol::check_protocol,
+    text,
     updates::{self, Update},
 };
 use crate::{
+    app::App,
     engines::db::{
-        Filter, cameras,
+        cameras,
         events::{self, EventRow, EventUpdate},
     },
     error::{Error, ProblemCode, Result},
@@ -85,44 +87,8 @@ impl Event {
             reason: row.reason,
             peak_area: row.peak_area_ppm.map(share),
             duration_ms: row.duration_ms,
-            thumbnail_url: row.thumbnail_key.and_then(|key| clips::signed_url(app, &key)),
+            thumbnail_url: row.thumbnail_key.and_then(|key| objects::signed_url(app, &key)),
         }
-    }
-}
-
-/// Which events or clips a list shows. Absent means any.
-#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Selection {
-    pub site_id: Option<String>,
-    pub camera_id: Option<String>,
-    /// Of events: `motion` or `manual`.
-    pub kind: Option<String>,
-    /// Begun then or later, Unix milliseconds.
-    #[param(value_type = Option<i64>)]
-    pub from: Option<UnixMillis>,
-    /// Begun before, Unix milliseconds.
-    #[param(value_type = Option<i64>)]
-    pub to: Option<UnixMillis>,
-}
-
-impl Selection {
-    pub(super) fn filter(&self) -> Result<Filter> {
-        let invalid =
-            || Error::bad_request(ProblemCode::InvalidQuery, "site_id and camera_id are UUIDs.");
-        Ok(Filter {
-            site_id: self.site_id.as_deref().map(str::parse).transpose().map_err(|_| invalid())?,
-            camera_id: self
-                .camera_id
-                .as_deref()
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| invalid())?,
-            // No event is of a kind that nobody knows.
-            kind: self.kind.as_deref().map(|kind| kind.parse().unwrap_or(EventKind::Unknown)),
-            from: self.from,
-            to: self.to,
-        })
     }
 }
 
@@ -185,7 +151,13 @@ pub(super) async fn tell(app: &App, event_id: EventId) -> Result<()> {
     if let Some(row) = events::by_id(&app.db, event_id).await? {
         let site_id = row.site_id;
         let event = Event::new(app, row);
-        updates::tell(app, site_id, Right::SeePictures, &Update::Event { event }).await;
+        updates::tell(
+            app,
+            site_id,
+            Right::SeePictures,
+            &Update { kind: "event", field: "event", value: &event },
+        )
+        .await;
     }
     Ok(())
 }

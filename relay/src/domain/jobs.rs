@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    App, abandoned, cameras,
-    clips::{self, Deleted},
-    commands, live, timeline,
+    abandoned, cameras, commands, live,
+    objects::{self, Deleted},
+    timeline,
 };
 use crate::{
+    app::App,
     engines::db::{accounts, devices, pairings, shares},
     error::Result,
 };
@@ -85,7 +86,7 @@ async fn delete_objects(app: Arc<App>) {
             () = app.deletions_due.notified() => {}
         }
         while !app.cancel.is_cancelled() {
-            match clips::delete_due_objects(&app).await {
+            match objects::delete_due_objects(&app).await {
                 Ok(Deleted::All) => break,
                 Ok(Deleted::Some) => {}
                 Err(error) => {

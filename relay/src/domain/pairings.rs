@@ -13,13 +13,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    App,
     access::{self, Caller, Right},
-    cameras as camera_domain, devices,
-    limits::address_key,
-    record, secrets, text,
+    cameras as camera_domain, devices, record, secrets, text,
 };
 use crate::{
+    app::{App, limits::address_key},
     engines::db::{
         Transaction,
         cameras::{self, NewCamera},
@@ -153,12 +151,12 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
             "This relay is older than the camera's agent: update the relay.",
         ));
     }
-    let ticket = Ticket::read(&request)?;
+    let shown = Claim::read(&request)?;
     let by_address = address_key(address);
-    take_guess(app, &ticket, &by_address)?;
-    let claimed = claim_once(app, &ticket, &request).await;
+    take_guess(app, &shown, &by_address)?;
+    let claimed = claim_once(app, &shown, &request).await;
     if !matches!(claimed, Ok(None)) {
-        give_guess_back(app, &ticket, &by_address);
+        give_guess_back(app, &shown, &by_address);
     }
     claimed?.ok_or_else(|| {
         Error::refused(
@@ -172,7 +170,7 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
 /// Nothing when there is no such pairing.
 async fn claim_once(
     app: &App,
-    ticket: &Ticket,
+    shown: &Claim,
     request: &ClaimRequest,
 ) -> Result<Option<ClaimResponse>> {
     let key = devices::normalize_key(&request.public_key).ok_or_else(devices::invalid_proof)?;
@@ -181,7 +179,7 @@ async fn claim_once(
 
     let now = app.now();
     let transaction = app.db.begin().await?;
-    let (code, secret) = ticket.hashes();
+    let (code, secret) = shown.hashes();
     let Some(pairing) = pairings::claim(&transaction, code, secret, &key, now).await? else {
         return Ok(None);
     };
@@ -245,12 +243,12 @@ fn already_paired() -> Error {
 }
 
 /// What a camera shows to take a pairing, hashed.
-enum Ticket {
+enum Claim {
     Code(String),
     Secret(String),
 }
 
-impl Ticket {
+impl Claim {
     fn read(request: &ClaimRequest) -> Result<Self> {
         match (&request.code, &request.secret) {
             // What is no code at all is a wrong guess like any other.
@@ -279,21 +277,21 @@ const EVERYBODY: &str = "";
 /// Counts a guess before anything is looked at, so that many at once gain nothing; one that was
 /// not wrong is given back. A secret has 128 bits, so that the guesses of others never stop its
 /// holder.
-fn take_guess(app: &App, ticket: &Ticket, address: &str) -> Result<()> {
+fn take_guess(app: &App, shown: &Claim, address: &str) -> Result<()> {
     let now = app.now();
     app.limits.claim_by_address.take(address, now)?;
-    match ticket {
-        Ticket::Code(_) => app.limits.claim_by_code.take(EVERYBODY, now).inspect_err(|_| {
+    match shown {
+        Claim::Code(_) => app.limits.claim_by_code.take(EVERYBODY, now).inspect_err(|_| {
             // It was not made.
             app.limits.claim_by_address.give_back(address);
         }),
-        Ticket::Secret(_) => Ok(()),
+        Claim::Secret(_) => Ok(()),
     }
 }
 
-fn give_guess_back(app: &App, ticket: &Ticket, address: &str) {
+fn give_guess_back(app: &App, shown: &Claim, address: &str) {
     app.limits.claim_by_address.give_back(address);
-    if matches!(ticket, Ticket::Code(_)) {
+    if matches!(shown, Claim::Code(_)) {
         app.limits.claim_by_code.give_back(EVERYBODY);
     }
 }

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    App,
     access::{self, Caller, Right},
-    clips::PLAYBACK_LIFETIME,
+    objects::PLAYBACK_LIFETIME,
 };
 use crate::{
+    app::App,
     engines::{
         db::{
             clips::ClipRow,

@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    App, List,
+    List,
     access::{self, Caller, Right},
-    clips::PLAYBACK_LIFETIME,
-    limits::address_key,
+    objects::PLAYBACK_LIFETIME,
     playback::{self, Playback},
     record, secrets,
 };
 use crate::{
+    app::{App, limits::address_key},
     engines::db::shares::{self, ShareRow},
     error::{Error, ProblemCode, Result},
 };

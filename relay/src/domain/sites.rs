@@ -4,8 +4,9 @@ use nightjar_shared::{ids::SiteId, role::Role};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, List, access::Caller, record, text};
+use super::{List, access::Caller, record, text};
 use crate::{
+    app::App,
     engines::db::sites::{self, SiteRow},
     error::{Error, ProblemCode, Result},
 };

@@ -16,11 +16,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use self::stretches::{Known, activity, gaps, note};
-use super::{
-    App,
-    access::{self, Caller, Right, right_to_see, roles_with},
-};
+use super::access::{self, Caller, Right, right_to_see, roles_with};
 use crate::{
+    app::App,
     engines::db::timeline::{self, FootageRow},
     error::{Error, ProblemCode, Result},
 };

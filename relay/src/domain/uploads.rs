@@ -15,8 +15,17 @@ use nightjar_shared::{
 
 use sha2::{Digest as _, Sha256};
 
-use super::{App, abandoned, clips as clip_domain, clips::Clip, events, playback::Footage, text};
+use super::{
+    abandoned,
+    arrived::{is_in_store, look_for_parts, own, tell_all},
+    clips as clip_domain,
+    clips::Clip,
+    objects,
+    playback::Footage,
+    text,
+};
 use crate::{
+    app::App,
     engines::{
         db::{
             cameras,
@@ -150,7 +159,7 @@ async fn permit_one(
 ) -> Result<PartUpload> {
     let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
     if !stored {
-        let due = clip_domain::deletion_due(app.now());
+        let due = objects::deletion_due(app.now());
         parts::upsert(&app.db, clip.clip_id, part, due).await?;
         stored = is_in_store(app, part).await?;
         if stored {
@@ -219,7 +228,7 @@ pub async fn complete(
     let (ended_at, duration_ms) = (completion.ended_at, completion.duration_ms);
     if clips::mark_ready(&app.db, clip_id, ended_at, duration_ms).await? {
         for part in unlisted {
-            let due = clip_domain::deletion_due(app.now());
+            let due = objects::deletion_due(app.now());
             parts::delete(&app.db, clip_id, &part, due).await?;
         }
         tell_all(app, camera_id, clip_id).await?;
@@ -275,7 +284,7 @@ pub async fn fail(
     let transaction = app.db.begin().await?;
     let changed = clips::mark_failed(&transaction, clip_id, &text::report(&failure.reason)).await?;
     if changed {
-        let due = clip_domain::deletion_due(app.now());
+        let due = objects::deletion_due(app.now());
         parts::delete_all(&transaction, clip_id, due).await?;
     }
     transaction.commit().await?;
@@ -299,62 +308,6 @@ async fn keep_what_arrived(
     let end = Some((end, duration_ms));
     clips::mark_truncated(&app.db, clip_id, progress.at, ClipState::Ready, end).await?;
     tell_all(app, camera_id, clip_id).await
-}
-
-/// What a look into the object store has shown.
-pub(super) struct Found {
-    /// All parts of the clip, in the order of their indexes.
-    pub(super) parts: Vec<PartRow>,
-    /// The indexes of those that were not known to be stored.
-    pub(super) stored: Vec<u32>,
-}
-
-/// Looks for parts that are not known to be stored: `indexes` of them, or all.
-pub(super) async fn look_for_parts(
-    app: &App,
-    clip_id: ClipId,
-    indexes: Option<&[u32]>,
-) -> Result<Found> {
-    let mut parts = parts::of_clip(&app.db, clip_id).await?;
-    let mut stored = Vec::new();
-    let wanted = |part: &&mut PartRow| indexes.is_none_or(|it| it.contains(&part.index));
-    for part in parts.iter_mut().filter(wanted).filter(|part| !part.stored) {
-        if is_in_store(app, part).await? {
-            parts::mark_stored(&app.db, clip_id, part.index, &part.object_key).await?;
-            part.stored = true;
-            stored.push(part.index);
-        }
-    }
-    if !stored.is_empty()
-        && let Some(footage) = Footage::of(&parts)
-    {
-        clips::set_duration(&app.db, clip_id, footage.duration_ms()).await?;
-    }
-    Ok(Found { parts, stored })
-}
-
-/// Tells those who may see a clip, and its event, how they are now.
-pub(super) async fn tell_all(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<()> {
-    let row = own(app, camera_id, clip_id).await?;
-    let event_id = row.event_id;
-    clip_domain::tell(app, row).await;
-    match event_id {
-        Some(event_id) => events::tell_of_clip(app, camera_id, event_id).await,
-        None => Ok(()),
-    }
-}
-
-/// A clip of this camera; another's is not there.
-pub(super) async fn own(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<ClipRow> {
-    clips::of_camera(&app.db, clip_id, camera_id).await?.ok_or_else(Error::not_found)
-}
-
-/// Whether the object is there in full length. Its checksum is in its key, and the store refused
-/// any other content for it.
-async fn is_in_store(app: &App, part: &PartRow) -> Result<bool> {
-    let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
-    let found = app.objects.head(&key).await.map_err(anyhow::Error::from)?;
-    Ok(found.is_some_and(|found| found.length == part.length))
 }
 
 fn is_same(known: &PartRow, asked: &PartRow) -> bool {

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{App, cameras, commands, devices, events, live},
+    app::App,
+    domain::{cameras, commands, devices, events, live},
     engines::broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
     error::{Error, ProblemCode, Result},
 };

@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderName, Method, header, request::Parts};
 
 use super::extract::text_of;
 use crate::{
+    app::App,
     config::Config,
     domain::{
-        App,
         access::Caller,
         accounts::{self, Credential},
         devices::{self, Device},

@@ -29,7 +29,7 @@ use super::{
     web,
 };
 use crate::{
-    domain::App,
+    app::App,
     error::{Error, ProblemCode},
 };
 

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::live::Sessions;
 use crate::{
-    domain::{App, access::Caller},
+    app::App,
+    domain::access::Caller,
     engines::realtime::{Closed, Subscription},
     error::{Error, ProblemCode, Result},
 };

@@ -5,7 +5,6 @@ pub mod broker;
 pub mod db;
 pub mod metrics;
 pub mod objects;
-pub mod outgoing;
 pub mod private_file;
 pub mod realtime;
 pub mod tls;

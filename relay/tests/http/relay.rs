@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use nightjar_relay::{
-    app::{App, Relay},
+    app::App,
     config::{Config, Registration},
+    wiring::Relay,
 };
 use tempfile::TempDir;
 

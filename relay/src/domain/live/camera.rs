@@ -8,12 +8,15 @@ use nightjar_shared::{
     session::{SessionEndReason, SessionState},
     signal::{CandidateKind, SessionStatistics, Signal, SignalKind, VideoLayer},
     web_address,
-    word::leading,
 };
 
-use super::{App, ToViewer, ended, exchange::Answer, finish, send, tell, tell_end};
+use super::{ended, finish, send, tell, tell_end};
 use crate::{
-    domain::{cameras::check_protocol, text},
+    app::{
+        App,
+        exchanges::{Answer, ToViewer},
+    },
+    domain::{protocol::check_protocol, text},
     engines::db::live,
     error::{Error, ProblemCode, Result},
 };
@@ -80,7 +83,7 @@ fn found_candidate(app: &App, camera_id: CameraId, signal: Signal) {
 }
 
 async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool) -> Result<()> {
-    let session_id = signal.session_id;
+    let (session_id, end_reason) = (signal.session_id, signal.end_reason());
     if is_ours && let Some(location) = signal.location {
         let answer = elsewhere(camera_id, location);
         if app.exchanges.answer(session_id, camera_id, answer) {
@@ -96,7 +99,7 @@ async fn said_bye(app: &App, camera_id: CameraId, signal: Signal, is_ours: bool)
     {
         return Ok(());
     }
-    let state = match leading(&reason) {
+    let state = match end_reason {
         Some(SessionEndReason::ViewerGone) => SessionState::Completed,
         _ => SessionState::Failed,
     };

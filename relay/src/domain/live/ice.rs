@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use nightjar_shared::{ids::CameraId, signal::IceServer, time::UnixMillis};
 
-use super::App;
 use crate::{
+    app::App,
     domain::{
         access::{self, Caller, Right},
         secrets,

@@ -2,7 +2,6 @@
 //! never sees a picture.
 
 mod camera;
-mod exchange;
 mod ice;
 mod viewer;
 
@@ -23,7 +22,6 @@ use utoipa::ToSchema;
 pub(super) use self::camera::{end_forgotten, end_of_removed_camera, fail_of_offline_camera};
 pub use self::{
     camera::signal_from_camera,
-    exchange::{Exchanges, ToViewer},
     ice::{advertised, end_unseen, meter},
     viewer::{
         Joined, Opened, Reply, add_candidates, answer_offer, close, hang_up, join, open, restart,
@@ -31,11 +29,12 @@ pub use self::{
     },
 };
 use super::{
-    App, List, PageRequest,
+    List, PageRequest,
     access::{self, Caller, Right},
     updates::{self, Update},
 };
 use crate::{
+    app::App,
     engines::{
         broker::Delivery,
         db::{
@@ -184,7 +183,8 @@ async fn send(app: &App, camera_id: CameraId, signal: &Signal) -> Result<Deliver
 
 async fn tell(app: &App, row: SessionRow) -> Result<()> {
     if let Some(camera) = cameras::by_id(&app.db, row.camera_id).await? {
-        let update = Update::Live { session: row.into() };
+        let session = Session::from(row);
+        let update = Update { kind: "live", field: "session", value: &session };
         updates::tell(app, camera.site_id, Right::SeePictures, &update).await;
     }
     Ok(())

@@ -11,12 +11,12 @@ use nightjar_shared::{
 };
 use tokio::sync::mpsc;
 
-use super::{
-    ANSWER_WAIT, App, ToViewer,
-    exchange::{Answer, Expected},
-    finish, ice, send, tell,
-};
+use super::{ANSWER_WAIT, finish, ice, send, tell};
 use crate::{
+    app::{
+        App,
+        exchanges::{Answer, Expected, ToViewer},
+    },
     domain::{
         access::{self, Caller, Right},
         secrets, text,

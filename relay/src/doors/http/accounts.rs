@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    app::App,
     domain::{
-        App,
         access::Caller,
         accounts::{self, Account, Credential, Me, SignUp, Tokens},
         sites::Site,

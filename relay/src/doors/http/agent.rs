@@ -16,7 +16,8 @@ use nightjar_shared::{
 };
 
 use crate::{
-    domain::{App, cameras, clips::Clip, commands, devices, events, uploads},
+    app::App,
+    domain::{cameras, clips::Clip, commands, devices, events, uploads},
     doors::{
         extract::{Id, Json},
         principal::{FromCamera, Peer},

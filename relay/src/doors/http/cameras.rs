@@ -9,8 +9,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
+    app::App,
     domain::{
-        App, List, PageRequest,
+        List, PageRequest,
         cameras::{self, Camera},
         timeline::{self, Span, Timeline},
     },

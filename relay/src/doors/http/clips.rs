@@ -9,10 +9,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
+    app::App,
     domain::{
-        App, List, PageRequest,
+        List, PageRequest, Selection,
         clips::{self, Clip},
-        events::Selection,
         playback::{self, Playback, PlaybackQuery},
     },
     doors::{

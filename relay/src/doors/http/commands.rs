@@ -10,8 +10,9 @@ use http::StatusCode;
 use nightjar_shared::ids::{CameraId, CommandId};
 
 use crate::{
+    app::App,
     domain::{
-        App, List, PageRequest,
+        List, PageRequest,
         commands::{self, Command, NewCommand},
     },
     doors::{

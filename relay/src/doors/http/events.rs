@@ -6,9 +6,10 @@ use axum::extract::State;
 use nightjar_shared::ids::EventId;
 
 use crate::{
+    app::App,
     domain::{
-        App, List, PageRequest,
-        events::{self, Event, Selection},
+        List, PageRequest, Selection,
+        events::{self, Event},
     },
     doors::{
         extract::{Id, Json, Query},

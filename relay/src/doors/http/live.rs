@@ -6,8 +6,9 @@ use axum::extract::State;
 use nightjar_shared::ids::{CameraId, SessionId};
 
 use crate::{
+    app::App,
     domain::{
-        App, List, PageRequest,
+        List, PageRequest,
         live::{self, Session},
     },
     doors::{

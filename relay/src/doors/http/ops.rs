@@ -10,10 +10,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{
-    domain::{App, readiness},
-    doors::extract::Json,
-};
+use crate::{app::App, domain::readiness, doors::extract::Json};
 
 /// Which parts are ready for work.
 #[derive(Serialize, ToSchema)]

@@ -10,10 +10,8 @@ use nightjar_shared::{
 };
 
 use crate::{
-    domain::{
-        App,
-        pairings::{self, OpenedPairing, Pairing},
-    },
+    app::App,
+    domain::pairings::{self, OpenedPairing, Pairing},
     doors::{
         extract::{Id, Json, created},
         principal::{Peer, SignedIn},

@@ -7,8 +7,9 @@ use http::StatusCode;
 use nightjar_shared::ids::{ClipId, ShareId};
 
 use crate::{
+    app::App,
     domain::{
-        App, List,
+        List,
         playback::Playback,
         shares::{self, CreatedShare, Share, ShareOpening, ShareRequest},
     },

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
+    app::App,
     domain::{
-        App, List,
+        List,
         sites::{self, Site},
     },
     doors::{

@@ -9,8 +9,8 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
+    app::App,
     domain::{
-        App,
         access::Caller,
         accounts::{self, Credential, Ticket},
     },

@@ -16,10 +16,8 @@ use nightjar_shared::{
 };
 
 use crate::{
-    domain::{
-        App,
-        live::{self, Reply},
-    },
+    app::App,
+    domain::live::{self, Reply},
     doors::{
         extract::{Id, sdp, text_of},
         principal::SignedIn,

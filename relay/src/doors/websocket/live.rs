@@ -11,11 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::{
-    domain::{
-        App,
-        access::Caller,
-        live::{self, ToViewer},
-    },
+    app::{App, exchanges::ToViewer},
+    domain::{access::Caller, live},
     error::{Error, ProblemCode, Result},
 };
 

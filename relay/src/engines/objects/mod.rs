@@ -1,22 +1,18 @@
 //! Where clips and pictures are kept: S3, by presigned URLs, so that footage never passes through
 //! the relay's doors.
 //!
-//! One enum, chosen by configuration. Uploads are bound to their method, key, length, type and
+//! [`Objects`] is all that the domain knows of the store. Uploads are bound to their method, key, length, type and
 //! SHA-256; a store that checks its signatures refuses everything else.
 
 mod embedded;
-mod external;
 mod key;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle, actions};
-
-use super::outgoing::OutgoingError;
+use rusty_s3::{Bucket, S3Action, UrlStyle, actions};
 
 pub use embedded::{EmbeddedStore, EmbeddedStoreConfig, StoreBody};
-pub use external::{ExternalStore, ExternalStoreConfig};
 pub use key::{ContentType, InvalidKey, ObjectKey, UnsupportedContentType};
 
 /// An upload URL lives no longer than this.
@@ -48,22 +44,19 @@ pub struct ObjectInfo {
 pub enum ObjectsError {
     #[error("the object store's disk failed: {0}")]
     Disk(#[from] std::io::Error),
-    #[error("the object store gave {0}")]
-    Outgoing(#[from] OutgoingError),
-    #[error("the object store answered {0}: check store.bucket and its credentials")]
-    Refused(http::StatusCode),
-    #[error("the object store answered without length or with a type that is none of ours")]
-    Unexpected,
 }
 
 /// The object store. Cheap to clone.
 #[derive(Clone)]
-pub enum Objects {
-    Embedded(EmbeddedStore),
-    S3(ExternalStore),
+pub struct Objects {
+    store: EmbeddedStore,
 }
 
 impl Objects {
+    pub fn new(store: EmbeddedStore) -> Self {
+        Self { store }
+    }
+
     /// Permits one upload of `length` bytes with this SHA-256, for at most
     /// [`UPLOAD_EXPIRY_MAX`]. The type is the one that the key names.
     pub fn presign_put(
@@ -79,7 +72,7 @@ impl Objects {
             ("content-type".to_owned(), key.content_type().as_str().to_owned()),
             ("x-amz-checksum-sha256".to_owned(), STANDARD.encode(sha256)),
         ]);
-        let (bucket, credentials) = self.signer();
+        let (bucket, credentials) = self.store.signer();
         let mut put = actions::PutObject::new(bucket, Some(credentials), key.as_str());
         for (name, value) in &headers {
             put.headers_mut().insert(name.clone(), value.clone());
@@ -91,40 +84,24 @@ impl Objects {
     /// Permits reading one object, for at most [`PLAYBACK_EXPIRY_MAX`].
     pub fn presign_get(&self, key: &ObjectKey, expires_in: Duration) -> SignedPlayback {
         let expires_in = expires_in.min(PLAYBACK_EXPIRY_MAX);
-        let (bucket, credentials) = self.signer();
+        let (bucket, credentials) = self.store.signer();
         let get = actions::GetObject::new(bucket, Some(credentials), key.as_str());
         SignedPlayback { url: get.sign(expires_in).into(), expires_in }
     }
 
     /// What is stored under `key`, if anything.
     pub async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectsError> {
-        match self {
-            Self::Embedded(store) => store.head(key).await,
-            Self::S3(store) => store.head(key).await,
-        }
+        self.store.head(key).await
     }
 
     /// Removes an object; one that is not there is removed already.
     pub async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
-        match self {
-            Self::Embedded(store) => store.delete(key).await,
-            Self::S3(store) => store.delete(key).await,
-        }
+        self.store.delete(key).await
     }
 
     /// Whether the store can take an object now.
     pub async fn check(&self) -> Result<(), ObjectsError> {
-        match self {
-            Self::Embedded(store) => store.check().await,
-            Self::S3(store) => store.check().await,
-        }
-    }
-
-    fn signer(&self) -> (&Bucket, &Credentials) {
-        match self {
-            Self::Embedded(store) => store.signer(),
-            Self::S3(store) => store.signer(),
-        }
+        self.store.check().await
     }
 }
 

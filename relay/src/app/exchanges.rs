@@ -26,7 +26,7 @@ struct Exchange {
     viewer: Option<mpsc::Sender<ToViewer>>,
 }
 
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Description(String),
     /// The picture is to be had there.
     Elsewhere(String),
@@ -42,7 +42,7 @@ pub enum ToViewer {
 
 impl Exchanges {
     /// Expects an answer until the result is dropped.
-    pub(super) fn expect(
+    pub(crate) fn expect(
         &self,
         session_id: SessionId,
         camera_id: CameraId,
@@ -73,12 +73,12 @@ impl Exchanges {
     }
 
     /// Forgets a session whose viewer knows that it is over.
-    pub(super) fn forget(&self, session_id: SessionId) {
+    pub(crate) fn forget(&self, session_id: SessionId) {
         self.lock().remove(&session_id);
     }
 
     /// Forgets a session. Whoever still waits here for something is told why.
-    pub(super) fn end(&self, session_id: SessionId, reason: &str) {
+    pub(crate) fn end(&self, session_id: SessionId, reason: &str) {
         let Some(exchange) = self.lock().remove(&session_id) else { return };
         if let Some(waiting) = exchange.answer {
             // Nobody waits any more if this fails.
@@ -92,7 +92,7 @@ impl Exchanges {
 
     /// Hands an answer to the viewer that waits for it, if this camera was asked. False when
     /// nobody waits.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         session_id: SessionId,
         camera_id: CameraId,
@@ -107,7 +107,7 @@ impl Exchanges {
     }
 
     /// Tells the socket of a viewer, if this camera is the session's.
-    pub(super) fn tell(&self, session_id: SessionId, camera_id: CameraId, news: ToViewer) {
+    pub(crate) fn tell(&self, session_id: SessionId, camera_id: CameraId, news: ToViewer) {
         let mut sessions = self.lock();
         let exchange = sessions.get_mut(&session_id);
         let Some(exchange) = exchange.filter(|exchange| exchange.camera_id == camera_id) else {
@@ -149,7 +149,7 @@ impl Exchange {
 }
 
 /// An answer that is waited for. Dropping it also forgets a viewer that has hung up.
-pub(super) struct Expected<'a> {
+pub(crate) struct Expected<'a> {
     exchanges: &'a Exchanges,
     session_id: SessionId,
     answer: oneshot::Receiver<Answer>,
@@ -157,7 +157,7 @@ pub(super) struct Expected<'a> {
 
 impl Expected<'_> {
     /// `None` when nobody will answer any more.
-    pub(super) async fn arrives(&mut self) -> Option<Answer> {
+    pub(crate) async fn arrives(&mut self) -> Option<Answer> {
         (&mut self.answer).await.ok()
     }
 }

@@ -14,11 +14,11 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use crate::domain::App;
 use crate::{
+    app::{App, exchanges::Exchanges, limits::Limits, passwords::Hasher},
     clock::Clock,
     config::{Config, TurnEngine, with_port},
-    domain::{cameras, jobs, limits::Limits, live::Exchanges, passwords::Hasher, uploads},
+    domain::{cameras, jobs, uploads},
     doors::{
         mqtt, router,
         server::{self, ServerLimits, ServerOptions},
@@ -89,7 +89,7 @@ impl Relay {
             clock,
             db,
             broker,
-            objects: Objects::Embedded(objects),
+            objects: Objects::new(objects),
             realtime: Realtime::new(&metrics),
             metrics,
             certificates,

@@ -40,7 +40,7 @@ impl Hasher {
         })
     }
 
-    pub(super) async fn hash(&self, password: String) -> Result<String> {
+    pub(crate) async fn hash(&self, password: String) -> Result<String> {
         let length = password.chars().count();
         if length < CHARS_MIN {
             return Err(Error::invalid(
@@ -58,7 +58,7 @@ impl Hasher {
     }
 
     /// `stored` is absent for an unknown account: that is always wrong, and takes as long.
-    pub(super) async fn verify(&self, password: String, stored: Option<String>) -> Result<bool> {
+    pub(crate) async fn verify(&self, password: String, stored: Option<String>) -> Result<bool> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.clone());
         // Nobody has a longer one, and hashing it would only cost time.

@@ -1,0 +1,86 @@
+//! [`App`]: what every door and every decision works with. `wiring` makes it; it stands below the
+//! domain, which imports it.
+
+pub mod exchanges;
+pub mod limits;
+pub mod passwords;
+
+use std::future::Future;
+
+use nightjar_shared::time::UnixMillis;
+use tokio::sync::Notify;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{exchanges::Exchanges, limits::Limits, passwords::Hasher};
+use crate::{
+    clock::Clock,
+    config::Config,
+    engines::{
+        broker::Broker, db::Db, metrics::Metrics, objects::Objects, realtime::Realtime,
+        tls::Certificates, turn::Turn,
+    },
+};
+
+/// All that doors and domain work with: the configuration, the engines, and the little that is kept
+/// in memory. Shared as `Arc<App>`.
+pub struct App {
+    /// With the ports that were really bound in its public URLs.
+    pub config: Config,
+    pub clock: Clock,
+    /// When this process began.
+    pub started_at: UnixMillis,
+    pub db: Db,
+    pub broker: Broker,
+    pub objects: Objects,
+    pub realtime: Realtime,
+    pub metrics: Metrics,
+    pub certificates: Certificates,
+    pub passwords: Hasher,
+    pub limits: Limits,
+    pub turn: Turn,
+    /// Live sessions whose viewers wait here for something.
+    pub exchanges: Exchanges,
+    /// Objects wait for their deletion: it need not wait for its hour.
+    pub deletions_due: Notify,
+    /// This process's name below `up/signal/`.
+    pub replica: String,
+    pub tracker: TaskTracker,
+    pub cancel: CancellationToken,
+    /// Cancelled when a task that the relay cannot do without has ended early.
+    pub failed: CancellationToken,
+}
+
+impl App {
+    pub fn now(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Starts a task that the relay cannot do without. Should it end before it is told to, or
+    /// panic, the relay stops, and whoever supervises it starts it again.
+    pub fn spawn_essential(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let ending = Ending { name, cancel: self.cancel.clone(), failed: self.failed.clone() };
+        self.tracker.spawn(async move {
+            let _ending = ending;
+            task.await;
+        });
+    }
+}
+
+struct Ending {
+    name: &'static str,
+    cancel: CancellationToken,
+    failed: CancellationToken,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.cancel.is_cancelled() {
+            tracing::error!(task = self.name, "a task ended early");
+            self.failed.cancel();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What of a clip has arrived in the object store: what its upload and its end without a camera look
+//! at.
+
+use nightjar_shared::ids::{CameraId, ClipId};
+
+use super::{clips as clip_domain, events, playback::Footage};
+use crate::{
+    app::App,
+    engines::{
+        db::{
+            clips::{self, ClipRow},
+            parts::{self, PartRow},
+        },
+        objects::ObjectKey,
+    },
+    error::{Error, Result},
+};
+
+/// What a look into the object store has shown.
+pub(super) struct Found {
+    /// All parts of the clip, in the order of their indexes.
+    pub(super) parts: Vec<PartRow>,
+    /// The indexes of those that were not known to be stored.
+    pub(super) stored: Vec<u32>,
+}
+
+/// Looks for parts that are not known to be stored: `indexes` of them, or all.
+pub(super) async fn look_for_parts(
+    app: &App,
+    clip_id: ClipId,
+    indexes: Option<&[u32]>,
+) -> Result<Found> {
+    let mut parts = parts::of_clip(&app.db, clip_id).await?;
+    let mut stored = Vec::new();
+    let wanted = |part: &&mut PartRow| indexes.is_none_or(|it| it.contains(&part.index));
+    for part in parts.iter_mut().filter(wanted).filter(|part| !part.stored) {
+        if is_in_store(app, part).await? {
+            parts::mark_stored(&app.db, clip_id, part.index, &part.object_key).await?;
+            part.stored = true;
+            stored.push(part.index);
+        }
+    }
+    if !stored.is_empty()
+        && let Some(footage) = Footage::of(&parts)
+    {
+        clips::set_duration(&app.db, clip_id, footage.duration_ms()).await?;
+    }
+    Ok(Found { parts, stored })
+}
+
+/// Tells those who may see a clip, and its event, how they are now.
+pub(super) async fn tell_all(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<()> {
+    let row = own(app, camera_id, clip_id).await?;
+    let event_id = row.event_id;
+    clip_domain::tell(app, row).await;
+    match event_id {
+        Some(event_id) => events::tell_of_clip(app, camera_id, event_id).await,
+        None => Ok(()),
+    }
+}
+
+/// A clip of this camera; another's is not there.
+pub(super) async fn own(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<ClipRow> {
+    clips::of_camera(&app.db, clip_id, camera_id).await?.ok_or_else(Error::not_found)
+}
+
+/// Whether the object is there in full length. Its checksum is in its key, and the store refused
+/// any other content for it.
+pub(super) async fn is_in_store(app: &App, part: &PartRow) -> Result<bool> {
+    let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
+    let found = app.objects.head(&key).await.map_err(anyhow::Error::from)?;
+    Ok(found.is_some_and(|found| found.length == part.length))
+}
