@@ -9,6 +9,9 @@ mod packages;
 mod planted;
 mod rules;
 mod source;
+mod words;
+#[path = "../words/mod.rs"]
+mod words_of_shared;
 
 use std::{
     fs,
