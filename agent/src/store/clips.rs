@@ -326,7 +326,7 @@ fn insert_clip(connection: &Connection, clip: &NewClip) -> Result<()> {
             clip.event_id.map(|id| id.to_string()),
             clip.kind.as_str(),
             clip.started_at.0,
-            clock_word(clip.clock),
+            clip.clock.as_str(),
             clip.boot_id.to_string(),
             clip.started_uptime_ms,
         ],
@@ -404,16 +404,7 @@ fn part_from_row(row: &Row<'_>) -> rusqlite::Result<Part> {
     })
 }
 
+/// Reads whether the clock was set; a damaged word counts as set.
 fn clock_of(row: &Row<'_>) -> rusqlite::Result<ClockState> {
-    Ok(match row.get_ref("clock")?.as_str()? {
-        "unsynced" => ClockState::Unsynced,
-        _ => ClockState::Synced,
-    })
-}
-
-fn clock_word(clock: ClockState) -> &'static str {
-    match clock {
-        ClockState::Synced => "synced",
-        ClockState::Unsynced => "unsynced",
-    }
+    Ok(row.get_ref("clock")?.as_str()?.parse().unwrap_or_default())
 }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     Result, Store, outbox,
-    row::{UnknownWord, parsed, parsed_option},
+    row::{parsed, parsed_option},
 };
 
 /// An event that has begun and not ended.
@@ -40,7 +40,7 @@ pub(super) fn open_events(connection: &Connection) -> Result<Vec<OpenEvent>> {
     let rows = statement.query_map([], |row| {
         Ok(OpenEvent {
             event_id: parsed(row, "event_id")?,
-            kind: parsed::<KindWord>(row, "kind")?.0,
+            kind: parsed(row, "kind")?,
             clip_id: parsed_option(row, "clip_id")?,
         })
     })?;
@@ -65,19 +65,4 @@ pub(super) fn enqueue_event(connection: &Connection, message: Option<&EventMessa
     }
     let payload = serde_json::to_string(message)?;
     outbox::enqueue_event(connection, message.event_id, &payload, message.at)
-}
-
-/// `EventKind` belongs to the shared crate, which knows no SQL: its words are read back here.
-struct KindWord(EventKind);
-
-impl std::str::FromStr for KindWord {
-    type Err = UnknownWord;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        match text {
-            "motion" => Ok(Self(EventKind::Motion)),
-            "manual" => Ok(Self(EventKind::Manual)),
-            other => Err(UnknownWord(other.to_owned())),
-        }
-    }
 }
