@@ -189,18 +189,7 @@ const RELAY: Package = Package {
         "uuid",
     ],
     strangers: &["nightjar_agent", "nightjar_core", "nightjar_e2e"],
-    permitted_circles: &[
-        ("domain/abandoned.rs", "domain/uploads.rs"),
-        ("domain/clips.rs", "domain/events.rs"),
-        ("domain/commands.rs", "domain/cameras.rs"),
-        ("domain/live/camera.rs", "domain/cameras.rs"),
-        ("domain/updates.rs", "domain/cameras.rs"),
-        ("domain/updates.rs", "domain/clips.rs"),
-        ("domain/updates.rs", "domain/commands.rs"),
-        ("domain/updates.rs", "domain/events.rs"),
-        ("domain/updates.rs", "domain/live/mod.rs"),
-        ("engines/db/clips.rs", "engines/db/events.rs"),
-    ],
+    permitted_circles: &[],
     sql: &["engines/db/"],
 };
 
