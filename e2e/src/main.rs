@@ -27,6 +27,13 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Draws the charts from the document's tables.
+    Charts {
+        #[arg(default_value = "docs/benchmarks.md")]
+        document: PathBuf,
+        #[arg(default_value = "docs/pictures")]
+        pictures: PathBuf,
+    },
 }
 
 // One thread: the kernel kills a child when the thread that started it ends.
@@ -34,6 +41,7 @@ enum Task {
 async fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Bench { document, only } => bench::run(&document, only.as_deref()).await,
+        Task::Charts { document, pictures } => bench::charts::write(&document, &pictures),
         Task::Demo => demo::run(demo::Options::from_environment()?).await,
     }
 }

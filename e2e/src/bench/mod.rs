@@ -1,11 +1,14 @@
 //! `make bench`: the figures of docs/benchmarks.md, measured through the doors.
 
+pub mod charts;
 mod joins;
 pub mod machine;
 mod measure;
 mod networks;
 mod report;
 mod section;
+mod svg;
+mod tables;
 mod uploads;
 
 use std::{fs, io::Write, path::Path};
@@ -52,7 +55,9 @@ pub async fn run(document: &Path, only: Option<&str>) -> Result<()> {
     }
     ensure!(release, "the document is left as it was: these were debug programs");
     let machine = machine::describe()?;
-    section.write(&format!("{machine}\n\n{table}"))
+    section.write(&format!("{machine}\n\n{table}"))?;
+    let docs = document.parent().context("the document is in no folder")?;
+    charts::write(document, &docs.join("pictures"))
 }
 
 async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
