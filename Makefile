@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 test-peers lint fuzz bench bench-peers bench-motion bench-recording soak
+.PHONY: help demo test test-v4l2 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
 	@echo 'make bench-recording  the same for the recorder alone'
+	@echo 'make charts     draws the charts of docs/benchmarks.md from its tables'
 
 demo:
 	@build/install-packages build run
@@ -83,6 +84,11 @@ test-peers:
 	$(CARGO) build --workspace --bins
 	$(CARGO) clippy $(PEERS) --all-targets -- -D warnings
 	$(CARGO) test $(PEERS)
+
+# `make bench` draws them, too; this is for the tables that other benches write.
+charts:
+	@build/install-packages build
+	$(CARGO) run -p nightjar-e2e -- charts
 
 bench-peers:
 	@build/install-packages build run test

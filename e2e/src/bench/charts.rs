@@ -115,8 +115,8 @@ impl Plan {
                 Ok((*label, found.with_context(|| format!("no table has {name}, {column}"))?))
             })
             .collect::<Result<_>>()?;
-        let goals = measured.iter().any(|(_, figure)| figure.goal.is_some());
-        let footer = footer(&measured, goals);
+        let has_goals = measured.iter().any(|(_, figure)| figure.goal.is_some());
+        let footer = footer(&measured, has_goals);
         let bars = measured.into_iter().map(|(label, figure)| bar(label, figure)).collect();
         Ok(Chart { title: self.title, description: self.description, bars, footer })
     }
@@ -127,13 +127,14 @@ fn bar(label: &str, figure: Measured) -> Bar {
     Bar { label: label.to_owned(), value, text, goal, is_missed }
 }
 
-/// Where the first bar was measured; the tables say it of each.
-fn footer(measured: &[(&str, Measured)], goals: bool) -> String {
-    let origin = measured.first().map_or("", |(_, figure)| figure.origin.as_str());
-    // The machine's kernel would not fit.
-    let origin = origin.split(", Linux").next().unwrap_or(origin);
-    let legend = if goals { ". Line: the goal" } else { "" };
-    format!("{origin}{legend}.")
+/// When and where the bars were measured, shortened to fit.
+fn footer(measured: &[(&str, Measured)], has_goals: bool) -> String {
+    let first = measured.first().map_or("", |(_, figure)| figure.origin.as_str());
+    let others = measured.iter().any(|(_, figure)| figure.origin != first);
+    let origin = first.split(", ").next().unwrap_or(first);
+    let others = if others { ", and with others: see the tables" } else { "" };
+    let legend = if has_goals { ". Line: the goal" } else { "" };
+    format!("{origin}{others}{legend}.")
 }
 
 #[cfg(test)]
