@@ -1,8 +1,5 @@
 //! The Nightjar agent: turns a Linux board with a camera into a security camera that belongs to
-//! its owner. `docs/architecture.md` maps the modules; imports go down only:
-//! `main -> cli -> app -> shutdown -> {motion record live upload uplink} -> {webrtc film} -> encode
-//! -> {capture store cloud} -> {identity pairing} -> {tls private_file data_dir}
-//! -> {motion_change config logging} -> {clock chance lock} -> {nightjar-core shared}`.
+//! its owner. `docs/architecture.md` maps the modules and says which may import which.
 
 pub mod app;
 pub mod capture;

@@ -1,6 +1,6 @@
 //! The Nightjar relay: the meeting point of a fleet of cameras. Three floors: doors let somebody
-//! in, the domain decides, engines do. `docs/architecture.md` maps the modules; imports go down
-//! only: `main -> wiring -> doors -> domain -> app -> engines -> shared`.
+//! in, the domain decides, engines do. `docs/architecture.md` maps the modules and says which may
+//! import which.
 
 pub mod app;
 pub mod cli;

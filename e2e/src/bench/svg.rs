@@ -28,7 +28,7 @@ const WIDTH: u32 = 720;
 /// Room for labels: about 40 letters of 13 pixels.
 const BARS_X: f64 = 290.0;
 /// The longest bar leaves room for its text.
-const BARS_WIDTH: f64 = 260.0;
+const BARS_WIDTH: f64 = 240.0;
 const TOP: u32 = 48;
 const ROW: u32 = 28;
 const BAR: u32 = 18;
@@ -128,9 +128,9 @@ mod tests {
     #[test]
     fn the_longest_bar_or_goal_fills_the_width_and_others_are_to_scale() {
         let svg = drawn(vec![bar(50.0, None, false), bar(25.0, Some(100.0), false)]);
-        assert!(svg.contains("width=\"130.0\""), "{svg}");
-        assert!(svg.contains("width=\"65.0\""), "{svg}");
-        assert!(svg.contains("x1=\"550.0\""), "{svg}");
+        assert!(svg.contains("width=\"120.0\""), "{svg}");
+        assert!(svg.contains("width=\"60.0\""), "{svg}");
+        assert!(svg.contains("x1=\"530.0\""), "{svg}");
     }
 
     #[test]
