@@ -28,8 +28,10 @@ help:
 demo:
 	@build/install-packages build run
 	@$(if $(filter v4l2 synthetic,$(DEMO_CAMERA)),,build/fetch-street-scene $(TARGET)/media)
-	$(CARGO) build --release --workspace --bins
-	@$(TARGET)/release/nightjar-e2e demo
+	@[ -e $(TARGET)/demo/nightjar-demo ] || echo \
+		'The first build compiles some 450 crates: 5 to 10 minutes on two cores, 2 GB of memory and 2 GB of disk.'
+	$(CARGO) build --profile demo --bins --package nightjar-relay --package nightjar-agent --package nightjar-demo
+	@$(TARGET)/demo/nightjar-demo
 
 # build/test lints, builds, tests and says what took how long. The end-to-end tests start the
 # programs themselves and leave out what is not installed, saying so.
@@ -46,11 +48,11 @@ test:
 test-v4l2:
 	@$(MAKE) --no-print-directory test PART=guest
 
-# Kills and power cuts by the thousand; `make test` has them by the hundred. Seeds are printed with
-# each failure. Which tests, says .config/nextest.toml.
+# Kills, power cuts and seeds by the thousand; `make test` has them by the hundred. A failure prints its
+# seed. Which tests, says .config/nextest.toml.
 soak:
 	@build/install-packages build run test
-	CARGO=$(CARGO) NIGHTJAR_SOAK=1 build/test --profile soak
+	CARGO=$(CARGO) NIGHTJAR_SOAK=1 NIGHTJAR_SEEDS=10000 build/test --profile soak
 
 lint:
 	@$(MAKE) --no-print-directory test PART=lint

@@ -139,6 +139,11 @@ async fn collect_console(page: &ChromiumPage, lines: Arc<Mutex<Vec<String>>>) ->
     Ok(())
 }
 
+/// The selector of an element by the id that the app gives it for tests.
+pub fn test_id(name: &str) -> String {
+    format!("[data-testid=\"{name}\"]")
+}
+
 /// One page.
 pub struct Page {
     inner: ChromiumPage,
@@ -197,9 +202,9 @@ impl Page {
 
     /// Signs in on the app's own page.
     pub async fn sign_in(&self, email: &str, password: &str) -> Result<()> {
-        self.fill("[data-testid=\"sign-in-email\"]", email).await?;
-        self.fill("[data-testid=\"sign-in-password\"]", password).await?;
-        self.tap("[data-testid=\"sign-in-submit\"]").await
+        self.fill(&test_id("sign-in-email"), email).await?;
+        self.fill(&test_id("sign-in-password"), password).await?;
+        self.tap(&test_id("sign-in-submit")).await
     }
 
     /// Taps an element as a finger does, once it is there and shown.

@@ -8,16 +8,19 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     api::{Api, text},
+    stack::Stack,
     wait,
 };
 
 /// A camera closes, announces and uploads a clip within this time.
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// What was recorded is at the relay within this time.
+const ARRIVAL_LIMIT: Duration = Duration::from_mins(1);
 
 /// ffprobe's findings.
 #[derive(Debug)]
@@ -69,6 +72,27 @@ pub fn on_disk(directory: &Path) -> Vec<PathBuf> {
         if path.is_dir() { on_disk(&path) } else { vec![path] }
     });
     found.filter(|path| path.to_string_lossy().contains(".mp4")).collect()
+}
+
+/// Begins a recording on a person's command and returns its clip.
+pub async fn begin(stack: &Stack) -> Result<String> {
+    let begun = stack.owner.command_done(&stack.camera_id, "record_start", json!({})).await?;
+    text(&begun, "clip_id").context("a recording without its clip")
+}
+
+/// Ends the recording and returns the clip that is complete.
+pub async fn end(stack: &Stack, clip_id: &str) -> Result<Value> {
+    stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
+    ready(&stack.owner, clip_id).await
+}
+
+/// Waits until this much of a clip can be played at the relay.
+pub async fn has_arrived(api: &Api, clip_id: &str, milliseconds: u64) -> Result<()> {
+    wait::until_true(&format!("{milliseconds} ms of the clip"), ARRIVAL_LIMIT, async || {
+        let clip = api.get(&format!("clips/{clip_id}")).await?.expect(200)?.json();
+        Ok(clip["duration_ms"].as_u64().is_some_and(|there| there >= milliseconds))
+    })
+    .await
 }
 
 /// Waits until a clip has been uploaded; gives it.

@@ -2,12 +2,12 @@
 //! is no Media Source. It is signed in by the app's cookie and fetches the parts from where the
 //! playlist says.
 
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use tokio::{process::Command, time::timeout};
 
-use crate::api::Api;
+use crate::{api::Api, footage};
 
 /// A player that has not come to the end by then never will.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -21,8 +21,10 @@ pub async fn play(owner: &Api, cookie: &str, clip_id: &str) -> Result<Vec<String
     decode(&input).await.with_context(|| format!("playing {playlist}"))
 }
 
-/// The same of a file.
-pub async fn pictures_of(file: &Path) -> Result<Vec<String>> {
+/// Decodes every picture of a clip as a download has it, which is written below `directory`.
+pub async fn pictures_of(owner: &Api, clip_id: &str, directory: &Path) -> Result<Vec<String>> {
+    let file = directory.join(format!("{clip_id}.mp4"));
+    fs::write(&file, footage::joined(owner, clip_id).await?).context("cannot write a clip")?;
     let file = file.to_str().context("a file whose name is no text")?;
     decode(&["-i", file]).await.with_context(|| format!("decoding {file}"))
 }

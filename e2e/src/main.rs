@@ -1,10 +1,10 @@
-//! What `make demo` and `make bench` run.
+//! What `make bench` runs.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use nightjar_e2e::{bench, demo};
+use nightjar_e2e::bench;
 
 /// Runs the whole of Nightjar on this machine.
 #[derive(Parser)]
@@ -16,9 +16,6 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// A relay and one paired camera, until Ctrl-C. Reads `DEMO_PORT`, `DEMO_LISTEN`,
-    /// `DEMO_CAMERA` and `DEMO_JSON` from the environment.
-    Demo,
     /// Measures, prints a table and writes it into the document.
     Bench {
         #[arg(default_value = "docs/benchmarks.md")]
@@ -42,6 +39,5 @@ async fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Bench { document, only } => bench::run(&document, only.as_deref()).await,
         Task::Charts { document, pictures } => bench::charts::write(&document, &pictures),
-        Task::Demo => demo::run(demo::Options::from_environment()?).await,
     }
 }

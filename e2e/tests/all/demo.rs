@@ -25,9 +25,9 @@ async fn the_demo_tells_how_to_reach_it_and_leaves_nothing_behind() -> Result<()
             "DEMO_LISTEN=".to_owned(),
             "DEMO_CAMERA=".to_owned(),
         ];
-        let program = programs::find("nightjar-e2e")?;
+        let program = programs::find("nightjar-demo")?;
         let mut arguments: Vec<String> = variables.to_vec();
-        arguments.extend([program.display().to_string(), "demo".to_owned()]);
+        arguments.push(program.display().to_string());
         let log = directory.join("demo.log");
         let mut demo = Process::start("env".as_ref(), &arguments, &log)?;
 
@@ -69,13 +69,12 @@ async fn the_demo_tells_how_to_reach_it_and_leaves_nothing_behind() -> Result<()
 async fn a_killed_demo_takes_its_programs_with_it() -> Result<()> {
     Scenario::run("demo_killed", |directory| async move {
         let file = directory.join("demo.json");
-        let program = programs::find("nightjar-e2e")?;
+        let program = programs::find("nightjar-demo")?;
         let arguments = [
             format!("DEMO_PORT={}", consecutive_ports()?),
             format!("DEMO_JSON={}", file.display()),
             "DEMO_CAMERA=synthetic".to_owned(),
             program.display().to_string(),
-            "demo".to_owned(),
         ];
         let log = directory.join("demo.log");
         let mut demo = Process::start("env".as_ref(), arguments, &log)?;

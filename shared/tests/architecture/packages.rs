@@ -3,7 +3,7 @@
 
 use crate::rules::{Package, Passage};
 
-pub(crate) const PACKAGES: [Package; 5] = [SHARED, CORE, AGENT, RELAY, E2E];
+pub(crate) const PACKAGES: [Package; 6] = [SHARED, CORE, AGENT, RELAY, DEMO, E2E];
 
 const SHARED: Package = Package {
     folder: "shared",
@@ -191,6 +191,19 @@ const RELAY: Package = Package {
     strangers: &["nightjar_agent", "nightjar_core", "nightjar_e2e"],
     permitted_circles: &[],
     sql: &["engines/db/"],
+};
+
+/// Starts the others as processes; `make demo` is made of it.
+const DEMO: Package = Package {
+    folder: "e2e/demo",
+    library: "nightjar_demo",
+    rows: &[],
+    passages: &[],
+    owners: &[],
+    vocabulary: &[],
+    strangers: &["nightjar_agent", "nightjar_core", "nightjar_relay", "nightjar_e2e"],
+    permitted_circles: &[],
+    sql: &[],
 };
 
 /// Starts the others as processes and speaks to them from outside: it may use any client.

@@ -31,14 +31,17 @@ pub const PASSWORD: &str = "correct horse battery";
 
 /// A directory for one test's data, logs and pictures. It stays behind, to be looked at.
 ///
-/// One scenario runs at a time on a machine: each has an encoder and most have a browser, and a
-/// starved one would fail for no fault of its own.
+/// Each scenario has an encoder and most have a browser: a starved one would fail for no fault of its
+/// own. Nextest weighs them, `.config/nextest.toml` says how; otherwise one runs at a time.
 #[derive(Debug)]
 pub struct Scenario {
     directory: PathBuf,
     passed: bool,
     _turn: File,
 }
+
+/// Set by nextest for the tests that it runs.
+const NEXTEST: &str = "NEXTEST";
 
 impl Scenario {
     /// Runs `test` in a fresh directory `target/e2e/{name}`. When it fails, the ends of all logs
@@ -49,7 +52,12 @@ impl Scenario {
     ) -> Result<()> {
         let all = programs::target()?.join("e2e");
         fs::create_dir_all(&all).context("cannot make target/e2e")?;
-        let turn = File::create(all.join("turn.lock")).context("cannot make a lock file")?;
+        let turn = match std::env::var_os(NEXTEST) {
+            // The same test of another run at the same time has to wait.
+            Some(_) => all.join(format!("{name}.lock")),
+            None => all.join("turn.lock"),
+        };
+        let turn = File::create(turn).context("cannot make a lock file")?;
         turn.lock().context("cannot wait for this test's turn")?;
         let directory = all.join(name);
         if directory.exists() {

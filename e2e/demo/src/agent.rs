@@ -36,6 +36,13 @@ pub struct Scene {
     pub stamp: bool,
 }
 
+impl Scene {
+    /// Nothing moves for an hour.
+    pub fn still() -> Self {
+        Self { quiet_s: 3_600, ..Self::default() }
+    }
+}
+
 impl Default for Scene {
     fn default() -> Self {
         Self { width: 640, height: 360, fps: 15, quiet_s: 10, walk_s: 5, stamp: false }
@@ -76,6 +83,16 @@ impl Settings {
             sfu: None,
             min_free_percent: 0,
         }
+    }
+
+    /// Nothing moves.
+    pub fn still() -> Self {
+        Self::new(Source::Synthetic(Scene::still()))
+    }
+
+    /// Nothing moves, and a recording has 1 s before its beginning and after its end.
+    pub fn brief() -> Self {
+        Self { pre_roll_s: 1, post_roll_s: 1, ..Self::still() }
     }
 
     pub fn to_toml(&self) -> String {
