@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Scene, Settings, Source},
     api::Api,
-    browser::{Browser, Page},
+    browser::{Browser, Page, test_id},
     relay::{Place, Ports, Relay},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
@@ -14,16 +14,6 @@ use nightjar_e2e::{
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(15);
-
-fn id(name: &str) -> String {
-    format!("[data-testid=\"{name}\"]")
-}
-
-async fn sign_in(page: &Page) -> Result<()> {
-    page.fill(&id("sign-in-email"), EMAIL).await?;
-    page.fill(&id("sign-in-password"), PASSWORD).await?;
-    page.tap(&id("sign-in-submit")).await
-}
 
 #[tokio::test]
 async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
@@ -35,16 +25,16 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
 
-        page.fill(&id("sign-in-email"), EMAIL).await?;
-        page.fill(&id("sign-in-password"), "not the password").await?;
-        page.tap(&id("sign-in-submit")).await?;
+        page.fill(&test_id("sign-in-email"), EMAIL).await?;
+        page.fill(&test_id("sign-in-password"), "not the password").await?;
+        page.tap(&test_id("sign-in-submit")).await?;
         wait::until_true("a wrong password is named", SOON, async || {
-            Ok(page.text(&id("sign-in-error")).await?.contains("wrong"))
+            Ok(page.text(&test_id("sign-in-error")).await?.contains("wrong"))
         })
         .await?;
         page.screenshot("1-wrong-password").await?;
         page.reload().await?;
-        sign_in(&page).await?;
+        page.sign_in(EMAIL, PASSWORD).await?;
 
         page.shows("[data-testid=\"camera-card\"][data-status=\"online\"]", SOON).await?;
         page.screenshot("2-cameras").await?;
@@ -58,7 +48,7 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
         })
         .await?;
         wait::until_true("the page says what is true of the picture", SOON, async || {
-            let facts = page.text(&id("live-facts")).await?;
+            let facts = page.text(&test_id("live-facts")).await?;
             Ok(["640 × 360", "fps", "kbit/s", "ms old"].iter().all(|fact| facts.contains(fact)))
         })
         .await?;
@@ -73,7 +63,7 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
         page.screenshot("4-motion").await?;
         let ended = "[data-testid=\"event-row\"][data-state=\"ended\"] a";
         page.shows(ended, Duration::from_mins(1)).await?;
-        let video = id("clip-video");
+        let video = test_id("clip-video");
         // News of a clip may draw the row anew under the finger.
         wait::until_true("the clip's page opens", SOON, async || {
             page.tap(ended).await.ok();
@@ -85,7 +75,7 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
 
         no_policy_was_broken(&page)?;
         stack.agent.stop(Duration::from_secs(5)).await?;
-        page.tap(&id("tab-cameras")).await?;
+        page.tap(&test_id("tab-cameras")).await?;
         let offline = "[data-testid=\"camera-card\"][data-status=\"offline\"]";
         page.shows(offline, Duration::from_secs(30)).await?;
         page.screenshot("6-offline").await
@@ -115,24 +105,23 @@ fn no_policy_was_broken(page: &Page) -> Result<()> {
 #[tokio::test]
 async fn a_person_takes_a_snapshot_and_sees_it() -> Result<()> {
     Scenario::run("app_snapshot", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
-        sign_in(&page).await?;
+        page.sign_in(EMAIL, PASSWORD).await?;
         page.tap("[data-testid=\"camera-card\"] a").await?;
 
-        page.tap(&id("command-snapshot")).await?;
+        page.tap(&test_id("command-snapshot")).await?;
         wait::until_true("the app says so", SOON, async || {
-            Ok(page.text(&id("command-result")).await?.contains("Snapshot taken"))
+            Ok(page.text(&test_id("command-result")).await?.contains("Snapshot taken"))
         })
         .await?;
         page.screenshot("1-taken").await?;
 
-        page.tap(&id("tab-clips")).await?;
+        page.tap(&test_id("tab-clips")).await?;
         page.shows("[data-testid=\"clip-row\"][data-state=\"ready\"]", SOON).await?;
         page.tap("[data-testid=\"clip-row\"] a").await?;
-        page.shows(&id("clip-picture"), SOON).await?;
+        page.shows(&test_id("clip-picture"), SOON).await?;
         let width = "document.querySelector('[data-testid=\"clip-picture\"]').naturalWidth";
         wait::until_true("the picture is there", SOON, async || {
             Ok(page.evaluate::<u32>(width).await? == 640)
@@ -146,12 +135,11 @@ async fn a_person_takes_a_snapshot_and_sees_it() -> Result<()> {
 #[tokio::test]
 async fn a_restarted_relay_does_not_strand_an_open_app() -> Result<()> {
     Scenario::run("app_relay_restarted", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let settings = Settings::new(Source::Synthetic(scene));
+        let settings = Settings::still();
         let mut stack = Stack::start(&directory, &settings).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
-        sign_in(&page).await?;
+        page.sign_in(EMAIL, PASSWORD).await?;
         page.tap("[data-testid=\"camera-card\"] a").await?;
         page.shows("[data-testid=\"live-badge\"][data-state=\"live\"]", SOON).await?;
 
@@ -159,9 +147,9 @@ async fn a_restarted_relay_does_not_strand_an_open_app() -> Result<()> {
         stack.owner.camera_is(&stack.camera_id, "online", Duration::from_secs(30)).await?;
         // The page hears of the camera again, without being reloaded.
         stack.owner.command_done(&stack.camera_id, "disarm", serde_json::json!({})).await?;
-        page.shows(&id("command-arm"), Duration::from_secs(40)).await?;
+        page.shows(&test_id("command-arm"), Duration::from_secs(40)).await?;
         page.shows("[data-testid=\"live-badge\"][data-state=\"live\"]", SOON).await?;
-        page.text(&id("camera-name")).await.map(drop).context("the page is gone")
+        page.text(&test_id("camera-name")).await.map(drop).context("the page is gone")
     })
     .await
 }
@@ -173,39 +161,39 @@ async fn a_pairing_code_outlives_a_bad_network_and_is_taken_back_by_whoever_leav
         let (owner, _) = relay.api()?.register(EMAIL, PASSWORD).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&relay.url()).await?;
-        sign_in(&page).await?;
+        page.sign_in(EMAIL, PASSWORD).await?;
 
-        page.tap(&id("add-camera")).await?;
+        page.tap(&test_id("add-camera")).await?;
         lose_the_next_question_after_a_pairing(&page).await?;
-        page.tap(&id("pair-start")).await?;
-        page.shows(&id("pair-code"), SOON).await?;
-        let code = page.text(&id("pair-code")).await?;
+        page.tap(&test_id("pair-start")).await?;
+        page.shows(&test_id("pair-code"), SOON).await?;
+        let code = page.text(&test_id("pair-code")).await?;
         wait::until_true("the page asks again after a question was lost", SOON, async || {
             page.evaluate("window.pairings.lost === 1 && window.pairings.answered > 0").await
         })
         .await?;
-        ensure!(page.text(&id("pair-code")).await? == code, "the code is gone");
+        ensure!(page.text(&test_id("pair-code")).await? == code, "the code is gone");
         page.screenshot("1-code").await?;
 
         let abandoned: String = page.evaluate("window.pairings.pairing").await?;
-        page.tap(&id("tab-cameras")).await?;
+        page.tap(&test_id("tab-cameras")).await?;
         wait::until_true("the abandoned pairing is closed", SOON, async || {
             Ok(pairing_status(&owner, &abandoned).await? == 404)
         })
         .await?;
 
         // Whoever has the file needs no page.
-        page.tap(&id("add-camera")).await?;
-        page.tap(&id("pair-start")).await?;
+        page.tap(&test_id("add-camera")).await?;
+        page.tap(&test_id("pair-start")).await?;
         page.save_into(&directory).await?;
-        page.tap(&id("pair-download")).await?;
+        page.tap(&test_id("pair-download")).await?;
         wait::until_true("the page asks for the new pairing", SOON, async || {
             Ok(page.evaluate::<String>("window.pairings.pairing").await? != abandoned)
         })
         .await?;
         let kept: String = page.evaluate("window.pairings.pairing").await?;
-        page.tap(&id("tab-cameras")).await?;
-        page.shows(&id("camera-list"), SOON).await?;
+        page.tap(&test_id("tab-cameras")).await?;
+        page.shows(&test_id("camera-list"), SOON).await?;
         let closed: u32 = page.evaluate("window.pairings.closed").await?;
         ensure!(closed == 1, "{closed} pairings were closed");
         ensure!(pairing_status(&owner, &kept).await? == 200, "the file's pairing is closed");
@@ -216,20 +204,7 @@ async fn a_pairing_code_outlives_a_bad_network_and_is_taken_back_by_whoever_leav
 
 /// One is lost on the way; of the others it is kept which pairing they were for.
 async fn lose_the_next_question_after_a_pairing(page: &Page) -> Result<()> {
-    page.evaluate::<bool>(
-        "(() => { const { fetch } = window; \
-         const told = { lost: 0, answered: 0, closed: 0, pairing: '' }; window.pairings = told; \
-         window.fetch = async (path, options) => { \
-         const [, pairing] = /\\/pairings\\/(.+)$/.exec(path) ?? []; \
-         if (pairing === undefined) return fetch(path, options); \
-         if (options.method === 'DELETE') { told.closed += 1; return fetch(path, options); } \
-         told.pairing = pairing; \
-         if (told.lost === 0) { told.lost += 1; throw new TypeError('a bad network'); } \
-         const answer = await fetch(path, options); told.answered += 1; return answer; }; \
-         return true; })()",
-    )
-    .await
-    .map(drop)
+    page.evaluate::<bool>(include_str!("pages/lose_a_question.js")).await.map(drop)
 }
 
 async fn pairing_status(owner: &Api, pairing_id: &str) -> Result<u16> {
@@ -239,12 +214,11 @@ async fn pairing_status(owner: &Api, pairing_id: &str) -> Result<u16> {
 #[tokio::test]
 async fn pictures_stay_through_news_and_come_back_when_their_address_has_run_out() -> Result<()> {
     Scenario::run("app_pictures", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         record(&stack).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
-        sign_in(&page).await?;
+        page.sign_in(EMAIL, PASSWORD).await?;
 
         let card = "[data-testid=\"camera-card\"]";
         has_picture(&page, card).await?;
@@ -254,7 +228,7 @@ async fn pictures_stay_through_news_and_come_back_when_their_address_has_run_out
         let path = format!("cameras/{}", stack.camera_id);
         stack.owner.patch(&path, renamed).await?.expect(200)?;
         wait::until_true("the card has the new name", SOON, async || {
-            Ok(page.text(&id("camera-name")).await? == "back yard")
+            Ok(page.text(&test_id("camera-name")).await? == "back yard")
         })
         .await?;
         ensure!(is_marked(&page, card).await?, "news of the camera made its picture anew");
@@ -262,7 +236,7 @@ async fn pictures_stay_through_news_and_come_back_when_their_address_has_run_out
         has_picture(&page, card).await?;
         page.screenshot("2-renamed").await?;
 
-        page.tap(&id("tab-events")).await?;
+        page.tap(&test_id("tab-events")).await?;
         let row = "[data-testid=\"event-row\"]:last-child";
         has_picture(&page, row).await?;
         mark_picture(&page, row).await?;

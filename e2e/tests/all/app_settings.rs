@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Scene, Settings, Source},
     api::Api,
-    browser::{Browser, Page},
+    browser::{Browser, Page, test_id},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
 };
@@ -16,23 +16,17 @@ const SOON: Duration = Duration::from_secs(20);
 const QUIET_S: u32 = 5;
 const WALK_S: u32 = 4;
 
-fn id(name: &str) -> String {
-    format!("[data-testid=\"{name}\"]")
-}
-
 async fn open_settings(page: &Page) -> Result<()> {
-    page.fill(&id("sign-in-email"), EMAIL).await?;
-    page.fill(&id("sign-in-password"), PASSWORD).await?;
-    page.tap(&id("sign-in-submit")).await?;
+    page.sign_in(EMAIL, PASSWORD).await?;
     page.tap("[data-testid=\"camera-card\"] a").await?;
-    page.tap(&id("camera-motion")).await?;
-    page.shows(&id("zone-editor"), SOON).await
+    page.tap(&test_id("camera-motion")).await?;
+    page.shows(&test_id("zone-editor"), SOON).await
 }
 
 async fn save(page: &Page) -> Result<()> {
-    page.tap(&id("settings-save")).await?;
+    page.tap(&test_id("settings-save")).await?;
     wait::until_true("the camera has taken it", SOON, async || {
-        Ok(page.text(&id("settings-outcome")).await?.contains("Saved on the camera"))
+        Ok(page.text(&test_id("settings-outcome")).await?.contains("Saved on the camera"))
     })
     .await
 }
@@ -42,7 +36,7 @@ async fn draw_rectangle(page: &Page, [left, top, right, bottom]: [f64; 4]) -> Re
     let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
     for (index, corner) in corners.into_iter().enumerate() {
         let point = format!("[data-point=\"{index}\"] .editor-dot");
-        page.drag(&point, &id("zone-editor"), corner).await?;
+        page.drag(&point, &test_id("zone-editor"), corner).await?;
     }
     Ok(())
 }
@@ -88,12 +82,12 @@ async fn motion_outside_a_zone_that_a_person_drew_is_no_event() -> Result<()> {
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_settings(&page).await?;
-        page.tap(&id("new-picture")).await?;
+        page.tap(&test_id("new-picture")).await?;
         page.shows("[data-testid=\"zone-editor\"] img", SOON).await?;
         page.screenshot("1-nothing-drawn").await?;
 
         // The walker's head is below the upper third of the picture.
-        page.tap(&id("zone-add")).await?;
+        page.tap(&test_id("zone-add")).await?;
         draw_rectangle(&page, [0.05, 0.05, 0.95, 0.3]).await?;
         page.screenshot("2-drawn").await?;
         save(&page).await?;
@@ -121,17 +115,17 @@ async fn motion_outside_a_zone_that_a_person_drew_is_no_event() -> Result<()> {
         ensure!(zones == serde_json::json!(["Zone 1"]), "{zones}");
 
         // The row in the app says so, with the box on the picture.
-        page.tap(&id("tab-events")).await?;
+        page.tap(&test_id("tab-events")).await?;
         let row = "[data-testid=\"event-row\"][data-state=\"ended\"]";
         wait::until_true("the zone is named", 2 * SOON, async || {
             Ok(page.text(row).await?.contains("Zone 1"))
         })
         .await?;
-        page.shows(&format!("{row} {} rect", id("event-boxes")), SOON).await?;
+        page.shows(&format!("{row} {} rect", test_id("event-boxes")), SOON).await?;
         page.screenshot("3-event").await?;
         page.tap(&format!("{row} a")).await?;
         wait::until_true("the clip's page tells of it", SOON, async || {
-            let facts = page.text(&id("event-facts")).await?;
+            let facts = page.text(&test_id("event-facts")).await?;
             Ok(facts.contains("Zone 1") && facts.contains("Nothing moved any more"))
         })
         .await?;
@@ -143,15 +137,14 @@ async fn motion_outside_a_zone_that_a_person_drew_is_no_event() -> Result<()> {
 #[tokio::test]
 async fn a_person_masks_a_window_and_sets_the_hours() -> Result<()> {
     Scenario::run("app_masks_hours", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_settings(&page).await?;
 
-        page.tap(&id("mask-add")).await?;
+        page.tap(&test_id("mask-add")).await?;
         draw_rectangle(&page, [0.5, 0.1, 0.9, 0.5]).await?;
-        page.tap(&id("schedule-enabled")).await?;
+        page.tap(&test_id("schedule-enabled")).await?;
         page.tap("[data-testid=\"week-grid\"] [data-day=\"1\"][data-hour=\"22\"]").await?;
         page.tap("[data-testid=\"week-grid\"] [data-day=\"1\"][data-hour=\"23\"]").await?;
         page.screenshot("1-hours").await?;
@@ -169,7 +162,7 @@ async fn a_person_masks_a_window_and_sets_the_hours() -> Result<()> {
         page.shows("[data-testid=\"zone-chip\"][data-tone=\"mask\"]", SOON).await?;
         page.shows("[data-day=\"1\"][data-hour=\"23\"][aria-pressed=\"true\"]", SOON).await?;
         page.shows("[data-day=\"1\"][data-hour=\"21\"][aria-pressed=\"false\"]", SOON).await?;
-        page.tap(&id("new-picture")).await?;
+        page.tap(&test_id("new-picture")).await?;
         page.shows("[data-testid=\"zone-editor\"] img", SOON).await?;
         page.screenshot("2-masked").await
     })
@@ -179,15 +172,14 @@ async fn a_person_masks_a_window_and_sets_the_hours() -> Result<()> {
 #[tokio::test]
 async fn a_person_sets_what_is_recorded_and_when() -> Result<()> {
     Scenario::run("app_recording", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_settings(&page).await?;
         set(&page, "pre-roll", "61").await?;
-        page.tap(&id("settings-save")).await?;
+        page.tap(&test_id("settings-save")).await?;
         wait::until_true("what the camera would refuse is not sent", SOON, async || {
-            Ok(page.text(&id("settings-outcome")).await?.contains("from 0 to 60"))
+            Ok(page.text(&test_id("settings-outcome")).await?.contains("from 0 to 60"))
         })
         .await?;
         set(&page, "pre-roll", "7").await?;
@@ -197,7 +189,7 @@ async fn a_person_sets_what_is_recorded_and_when() -> Result<()> {
         wait::until_true("everything is recorded", SOON, async || is_recording(&stack).await)
             .await?;
 
-        page.tap(&id("recording-schedule-enabled")).await?;
+        page.tap(&test_id("recording-schedule-enabled")).await?;
         let far_hour = tap_an_hour_far_from_now(&page).await?;
         page.screenshot("1-hours").await?;
         save(&page).await?;
@@ -225,8 +217,7 @@ async fn a_person_sets_what_is_recorded_and_when() -> Result<()> {
 #[tokio::test]
 async fn what_two_people_set_at_once_and_what_is_set_while_it_is_sent_is_kept() -> Result<()> {
     Scenario::run("app_two_people", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_settings(&page).await?;
@@ -238,22 +229,22 @@ async fn what_two_people_set_at_once_and_what_is_set_while_it_is_sent_is_kept() 
         stack.owner.command_done(&stack.camera_id, "configure", masks).await?;
         hold_news_of_commands(&page).await?;
         set(&page, "motion-sensitivity", "80").await?;
-        page.tap(&id("settings-save")).await?;
+        page.tap(&test_id("settings-save")).await?;
         wait::until_true("the settings are on their way", SOON, async || {
-            Ok(page.text(&id("settings-outcome")).await?.contains("Sent to the camera"))
+            Ok(page.text(&test_id("settings-outcome")).await?.contains("Sent to the camera"))
         })
         .await?;
         set(&page, "pre-roll", "11").await?;
         page.evaluate::<bool>("(window.release(), true)").await?;
         wait::until_true("the camera has taken them", SOON, async || {
-            Ok(page.text(&id("settings-outcome")).await?.contains("Saved on the camera"))
+            Ok(page.text(&test_id("settings-outcome")).await?.contains("Saved on the camera"))
         })
         .await?;
         page.screenshot("1-changed-meanwhile").await?;
-        page.shows(&format!("{}[data-state=\"unsaved\"]:enabled", id("settings-save")), SOON)
+        page.shows(&format!("{}[data-state=\"unsaved\"]:enabled", test_id("settings-save")), SOON)
             .await?;
         save(&page).await?;
-        page.shows(&format!("{}[data-state=\"saved\"]", id("settings-save")), SOON).await?;
+        page.shows(&format!("{}[data-state=\"saved\"]", test_id("settings-save")), SOON).await?;
 
         let told = wait::until("the camera tells what was set last", SOON, async || {
             let told = configuration(&stack).await?;
@@ -265,16 +256,16 @@ async fn what_two_people_set_at_once_and_what_is_set_while_it_is_sent_is_kept() 
         ensure!((sensitivity - 0.8).abs() < 0.001, "{told}");
 
         // Where both set the same, the later one is told, and loses nobody's mask.
-        page.tap(&id("mask-add")).await?;
-        page.tap(&id("settings-save")).await?;
-        page.shows(&id("settings-anew"), SOON).await?;
+        page.tap(&test_id("mask-add")).await?;
+        page.tap(&test_id("settings-save")).await?;
+        page.shows(&test_id("settings-anew"), SOON).await?;
         page.screenshot("2-overtaken").await?;
-        page.tap(&id("settings-anew")).await?;
+        page.tap(&test_id("settings-anew")).await?;
         wait::until_true("the other one's mask is shown", SOON, async || {
             Ok(page.text("[data-testid=\"zone-chip\"]").await? == "window")
         })
         .await?;
-        page.tap(&id("mask-add")).await?;
+        page.tap(&test_id("mask-add")).await?;
         save(&page).await?;
         wait::until_true("both masks are there", SOON, async || {
             let told = configuration(&stack).await?;
@@ -287,15 +278,7 @@ async fn what_two_people_set_at_once_and_what_is_set_while_it_is_sent_is_kept() 
 
 /// Until the page's `release()` it does not hear what became of a command.
 async fn hold_news_of_commands(page: &Page) -> Result<()> {
-    page.evaluate::<bool>(
-        "(() => { const { fetch } = window; \
-         const released = new Promise((resolve) => { window.release = resolve; }); \
-         window.fetch = async (path, options) => { \
-         if (String(path).includes('/commands/')) await released; \
-         return fetch(path, options); }; return true; })()",
-    )
-    .await
-    .map(drop)
+    page.evaluate::<bool>(include_str!("pages/hold_news_of_commands.js")).await.map(drop)
 }
 
 async fn is_recording(stack: &Stack) -> Result<bool> {
@@ -309,7 +292,7 @@ async fn set(page: &Page, name: &str, value: &str) -> Result<()> {
         "(() => {{ const field = document.querySelector('{}'); field.value = '{value}'; \
          return ['input', 'change'].every((kind) => \
          field.dispatchEvent(new Event(kind, {{ bubbles: true }}))); }})()",
-        id(name)
+        test_id(name)
     ))
     .await?;
     Ok(())
@@ -318,7 +301,8 @@ async fn set(page: &Page, name: &str, value: &str) -> Result<()> {
 /// Three days from now, by the page's clock. Gives the hour's button.
 async fn tap_an_hour_far_from_now(page: &Page) -> Result<String> {
     let day: u32 = page.evaluate("(new Date().getDay() + 9) % 7").await?;
-    let hour = format!("{} [data-day=\"{day}\"][data-hour=\"12\"]", id("recording-schedule-panel"));
+    let hour =
+        format!("{} [data-day=\"{day}\"][data-hour=\"12\"]", test_id("recording-schedule-panel"));
     page.tap(&hour).await?;
     Ok(hour)
 }
@@ -326,8 +310,7 @@ async fn tap_an_hour_far_from_now(page: &Page) -> Result<String> {
 #[tokio::test]
 async fn a_person_sees_why_there_is_no_footage() -> Result<()> {
     Scenario::run("app_timeline", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(scene))).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         let (owner, camera_id) = (&stack.owner, &stack.camera_id);
         owner.command_done(camera_id, "disarm", serde_json::json!({})).await?;
         let path = stack.camera_path("timeline");
@@ -339,14 +322,14 @@ async fn a_person_sees_why_there_is_no_footage() -> Result<()> {
         .await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
-        page.fill(&id("sign-in-email"), EMAIL).await?;
-        page.fill(&id("sign-in-password"), PASSWORD).await?;
-        page.tap(&id("sign-in-submit")).await?;
+        page.fill(&test_id("sign-in-email"), EMAIL).await?;
+        page.fill(&test_id("sign-in-password"), PASSWORD).await?;
+        page.tap(&test_id("sign-in-submit")).await?;
         page.tap("[data-testid=\"camera-card\"] a").await?;
         page.shows("[data-testid=\"timeline-gap\"][data-reason=\"disarmed\"]", SOON).await?;
-        page.tap(&id("timeline-earlier")).await?;
+        page.tap(&test_id("timeline-earlier")).await?;
         wait::until_true("the day before is shown", SOON, async || {
-            Ok(page.text(&id("timeline-day")).await? == "Yesterday")
+            Ok(page.text(&test_id("timeline-day")).await? == "Yesterday")
         })
         .await?;
         page.screenshot("1-yesterday").await

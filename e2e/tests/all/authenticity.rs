@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Agent, Scene, Settings, Source},
+    agent::{Agent, Settings},
     api::{Api, text},
     browser::Browser,
     relay::{Place, Ports, Relay},
@@ -15,47 +15,8 @@ use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// The app's modules in a page of the relay's origin, and a relay that can be made to lie: what
-/// `window.lie` makes of requests and answers is what the two ends get.
-const PAGE: &str = r"
-  (async () => {
-    const base = document.querySelector('script[type=module]').src;
-    const load = (name) => import(base.replace('main.js', name));
-    const [whep, authenticity] = await Promise.all([load('whep.js'), load('authenticity.js')]);
-    const honest = { offer: (sdp) => sdp, answer: (sdp) => sdp };
-    const real = window.fetch;
-    window.heard = { offers: [], answers: [] };
-    window.fetch = async (url, options = {}) => {
-      if (!String(url.url ?? url).endsWith('/whep') || options.method !== 'POST') return real(url, options);
-      const lie = { ...honest, ...window.lie };
-      window.heard.offers.push(options.body);
-      const response = await real(url, { ...options, body: lie.offer(options.body) });
-      if (response.status !== 201) return response;
-      const answer = await response.text();
-      window.heard.answers.push(answer);
-      return new Response(lie.answer(answer), { status: 201, headers: response.headers });
-    };
-    window.authenticity = authenticity;
-    window.watch = async (cameraId, lie = {}) => {
-      window.lie = lie;
-      const video = Object.assign(document.createElement('video'), { muted: true });
-      document.body.append(video);
-      const session = new whep.WhepSession(cameraId, video, () => {});
-      try {
-        await session.open();
-        return { seen: session.authenticity, width: video.videoWidth };
-      } catch (error) {
-        return { refused: error.code ?? String(error), width: video.videoWidth };
-      } finally {
-        session.close();
-        video.remove();
-      }
-    };
-    const other = (digest) => digest.replace(/[0-9A-F]/g, (digit) => (digit === '0' ? '1' : '0'));
-    window.swap = (sdp) => sdp.replace(/^(a=fingerprint:\S+ )(\S+)/gm, (_, head, digest) => head + other(digest));
-    window.without = (name) => (sdp) => sdp.replace(new RegExp(`^a=${name}:.*\\r\\n`, 'm'), '');
-    return true;
-  })()";
+/// The app's modules in a page of the relay's origin, and a relay that can be made to lie.
+const PAGE: &str = include_str!("pages/lying_relay.js");
 
 async fn page(browser: &Browser, relay: &Relay) -> Result<Viewer> {
     // The session cookie is the browser's, whichever page got it.
@@ -78,9 +39,7 @@ async fn paired(
     site_id: &str,
     owner_key: &str,
 ) -> Result<(Agent, String)> {
-    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    let settings =
-        Settings { live_authenticity: Some("require"), ..Settings::new(Source::Synthetic(scene)) };
+    let settings = Settings { live_authenticity: Some("require"), ..Settings::still() };
     let mut agent = Agent::prepare(directory, &settings)?;
     let opened = owner.post(&format!("sites/{site_id}/pairings"), json!({})).await?;
     let provisioning = text(&opened.expect(201)?.json(), "provisioning").context("no file")?;

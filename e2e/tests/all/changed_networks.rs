@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Agent, Scene, Settings, Source},
+    agent::{Agent, Settings},
     browser::{Browser, Page},
     network::{Firewall, Line, Networks, RELAY, within},
     relay::{Place, Ports},
@@ -35,8 +35,7 @@ struct Watched {
 
 impl Watched {
     async fn start(directory: &Path, viewer: &str, line: Line) -> Result<Self> {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let agent = Agent::prepare(directory, &Settings::new(Source::Synthetic(scene)))?;
+        let agent = Agent::prepare(directory, &Settings::still())?;
         let place = Place {
             listen: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             scheme: "https",
@@ -51,12 +50,7 @@ impl Watched {
         page.sign_in(EMAIL, PASSWORD).await?;
         page.tap("[data-testid=\"camera-card\"] a").await?;
         page.shows(LIVE, SOON).await?;
-        // A page that was loaded anew would not have this counter.
-        let count = "(() => { const video = document.querySelector('[data-testid=\"live\"]'); \
-                     window.picturesShown = 0; \
-                     const count = () => { window.picturesShown += 1; \
-                     video.requestVideoFrameCallback(count); }; count(); return 0; })()";
-        page.evaluate::<u64>(count).await?;
+        page.evaluate::<u64>(include_str!("pages/count_pictures.js")).await?;
         let watched = Self { page, line, _browser: browser, _stack: stack };
         watched.pictures_flow().await?;
         Ok(watched)

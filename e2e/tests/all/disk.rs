@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Agent, Scene, Settings, Source},
+    agent::{Agent, Settings},
     api::text,
     footage,
     relay::{Place, Ports},
@@ -23,13 +23,7 @@ use serde_json::{Value, json};
 const HEALTH_LIMIT: Duration = Duration::from_secs(45);
 
 fn quiet() -> Settings {
-    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    Settings {
-        pre_roll_s: 1,
-        post_roll_s: 1,
-        min_free_percent: 5,
-        ..Settings::new(Source::Synthetic(scene))
-    }
+    Settings { min_free_percent: 5, ..Settings::brief() }
 }
 
 /// A small file system in memory, unmounted at its end.

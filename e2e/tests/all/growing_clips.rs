@@ -1,43 +1,27 @@
 //! Clips that leave the camera while they are recorded.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Scene, Settings, Source},
-    api::text,
+    agent::Settings,
     browser::{Browser, Page},
     clip_page::{VIDEO, download, is_long, of_video, play, seek},
     footage::{self, Footage},
+    hls,
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_mins(1);
 
-fn quiet() -> Settings {
-    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::Synthetic(scene)) }
-}
-
-async fn begin_recording(stack: &Stack) -> Result<String> {
-    let begun = stack.owner.command_done(&stack.camera_id, "record_start", json!({})).await?;
-    text(&begun, "clip_id").context("a recording without its clip")
-}
-
 async fn clip(stack: &Stack, clip_id: &str) -> Result<Value> {
     Ok(stack.owner.get(&format!("clips/{clip_id}")).await?.expect(200)?.json())
-}
-
-/// Waits until this much of a clip can be played at the relay.
-async fn has_arrived(stack: &Stack, clip_id: &str, milliseconds: u64) -> Result<()> {
-    wait::until_true(&format!("{milliseconds} ms of the clip"), MINUTE, async || {
-        let clip = clip(stack, clip_id).await?;
-        Ok(clip["duration_ms"].as_u64().is_some_and(|there| there >= milliseconds))
-    })
-    .await
 }
 
 #[expect(clippy::disallowed_methods, reason = "the clock that the camera's clips are timed by")]
@@ -57,9 +41,9 @@ async fn bytes_received(stack: &Stack) -> Result<u64> {
 async fn a_smashed_camera_leaves_all_but_seconds_and_the_rest_comes_once_when_it_is_back()
 -> Result<()> {
     Scenario::run("smashed", |directory| async move {
-        let mut stack = Stack::start(&directory, &quiet()).await?;
-        let clip_id = begin_recording(&stack).await?;
-        has_arrived(&stack, &clip_id, 8_000).await?;
+        let mut stack = Stack::start(&directory, &Settings::brief()).await?;
+        let clip_id = footage::begin(&stack).await?;
+        footage::has_arrived(&stack.owner, &clip_id, 8_000).await?;
         ensure!(clip(&stack, &clip_id).await?["state"] == "recording");
 
         stack.agent.kill();
@@ -77,6 +61,7 @@ async fn a_smashed_camera_leaves_all_but_seconds_and_the_rest_comes_once_when_it
         let lost = Duration::from_millis(lived_ms).saturating_sub(left);
         ensure!(lost <= Duration::from_secs(5), "{lost:?} are lost of {lived_ms} ms: {facts:?}");
         ensure!(facts.longest_gap_s < 1.5, "{facts:?}");
+        an_hls_player_plays_what_is_left(&stack, &clip_id, &directory).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_clip(&page).await?;
@@ -108,6 +93,18 @@ async fn a_smashed_camera_leaves_all_but_seconds_and_the_rest_comes_once_when_it
     .await
 }
 
+async fn an_hls_player_plays_what_is_left(
+    stack: &Stack,
+    clip_id: &str,
+    directory: &Path,
+) -> Result<()> {
+    let cookie = stack.owner.session_cookie(EMAIL, PASSWORD).await?;
+    let all = hls::pictures_of(&stack.owner, clip_id, directory).await?;
+    let played = hls::play(&stack.owner, &cookie, clip_id).await?;
+    ensure!(played == all && all.len() > 80, "{} of {} pictures", played.len(), all.len());
+    Ok(())
+}
+
 async fn open_clip(page: &Page) -> Result<()> {
     page.sign_in(EMAIL, PASSWORD).await?;
     page.tap("[data-testid=\"tab-clips\"]").await?;
@@ -130,10 +127,10 @@ async fn segments_fetched(page: &Page) -> Result<usize> {
 async fn a_person_watches_a_clip_that_grows_seeks_in_it_and_downloads_it() -> Result<()> {
     Scenario::run("growing_watched", |directory| async move {
         // It grows for as long as this takes.
-        let settings = Settings { max_clip_s: 300, ..quiet() };
+        let settings = Settings { max_clip_s: 300, ..Settings::brief() };
         let stack = Stack::start(&directory, &settings).await?;
-        let clip_id = begin_recording(&stack).await?;
-        has_arrived(&stack, &clip_id, 4_000).await?;
+        let clip_id = footage::begin(&stack).await?;
+        footage::has_arrived(&stack.owner, &clip_id, 4_000).await?;
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
         open_clip(&page).await?;
@@ -147,9 +144,8 @@ async fn a_person_watches_a_clip_that_grows_seeks_in_it_and_downloads_it() -> Re
         page.screenshot("1-growing").await?;
 
         // Long enough that nobody needs all of it for a look at its end.
-        has_arrived(&stack, &clip_id, 45_000).await?;
-        stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
-        let ready = footage::ready(&stack.owner, &clip_id).await?;
+        footage::has_arrived(&stack.owner, &clip_id, 20_000).await?;
+        let ready = footage::end(&stack, &clip_id).await?;
         let whole_s = ready["duration_ms"].as_f64().context("no duration")? / 1_000.0;
         page.reload().await?;
         page.shows(VIDEO, SOON).await?;

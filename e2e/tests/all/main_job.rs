@@ -117,8 +117,7 @@ async fn a_walker_is_told_of_at_once_and_the_clip_plays_to_its_end() -> Result<(
 #[tokio::test]
 async fn commands_are_carried_out_and_acknowledged() -> Result<()> {
     Scenario::run("commands", |directory| async move {
-        let quiet = Scene { quiet_s: 3_600, ..Scene::default() };
-        let stack = Stack::start(&directory, &Settings::new(Source::Synthetic(quiet))).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         let Stack { owner, camera_id, .. } = &stack;
 
         let started = owner.command_done(camera_id, "record_start", json!({})).await?;

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Agent, Scene, Settings, Source},
+    agent::{Agent, Settings},
     network::{Firewall, Networks, RELAY},
     players::{Aiortc, Seen, Watching, skipped},
     relay::{Place, Ports},
@@ -29,8 +29,7 @@ async fn watch_from_home(
     aiortc: &Aiortc,
 ) -> Result<(Stack, Seen)> {
     let [camera, viewer] = networks;
-    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    let mut agent = Agent::prepare(directory, &Settings::new(Source::Synthetic(scene)))?;
+    let mut agent = Agent::prepare(directory, &Settings::still())?;
     agent.live_in(&camera);
     let place = Place {
         listen: IpAddr::V4(Ipv4Addr::UNSPECIFIED),

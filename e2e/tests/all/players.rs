@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Scene, Settings, Source},
+    agent::Settings,
     browser::Browser,
     players::{Aiortc, Gstreamer, Node, Watching},
     stack::{Scenario, Stack},
@@ -20,8 +20,7 @@ use tokio_util::task::TaskTracker;
 const SOON: Duration = Duration::from_secs(30);
 
 async fn camera(directory: &Path) -> Result<Stack> {
-    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    Stack::start(directory, &Settings::new(Source::Synthetic(scene))).await
+    Stack::start(directory, &Settings::still()).await
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Agent, Scene, Settings, Source},
+    agent::{Agent, Settings},
     browser::{Browser, Page},
     players::skipped,
     relay::{Place, Ports},
@@ -25,14 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const LIVE: &str = "[data-testid=\"live-badge\"][data-state=\"live\"]";
 
 /// Lets a test ask the page's connections.
-const REMEMBER_PEERS: &str = "(() => { const Original = RTCPeerConnection; window.peers = []; \
-    window.RTCPeerConnection = class extends Original { constructor(configuration) { \
-    super(configuration); window.peers.push(this); } }; return null; })()";
-
-fn quiet() -> Settings {
-    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    Settings::new(Source::Synthetic(scene))
-}
+const REMEMBER_PEERS: &str = include_str!("pages/remember_peers.js");
 
 /// Opens the app at the camera's page and waits for its picture.
 async fn watch(browser: &Browser, stack: &Stack) -> Result<Page> {
@@ -71,7 +64,7 @@ async fn turn_users(page: &Page) -> Result<Vec<String>> {
 #[tokio::test]
 async fn a_changed_network_is_answered_by_ice_and_not_by_a_new_session() -> Result<()> {
     Scenario::run("network_changed", |directory| async move {
-        let stack = Stack::start(&directory, &quiet()).await?;
+        let stack = Stack::start(&directory, &Settings::still()).await?;
         let browser = Browser::start(&directory).await?;
         let page = watch(&browser, &stack).await?;
         let before = session(&page).await?;
@@ -104,7 +97,7 @@ async fn each_ice_restart_brings_the_credentials_for_the_next_one() -> Result<()
             skipped("coturn is missing: build/install-packages test");
             return Ok(());
         };
-        let agent = Agent::prepare(&directory, &quiet())?;
+        let agent = Agent::prepare(&directory, &Settings::still())?;
         let place = Place { turn: coturn.section(), ..Place::loopback(Ports::free()?) };
         let stack = Stack::start_with(&directory, place, agent, PASSWORD).await?;
         let browser = Browser::start(&directory).await?;
@@ -128,7 +121,7 @@ async fn each_ice_restart_brings_the_credentials_for_the_next_one() -> Result<()
 async fn a_picture_goes_on_while_the_relay_is_away_and_comes_back_after_the_camera_was()
 -> Result<()> {
     Scenario::run("parts_restarted", |directory| async move {
-        let mut stack = Stack::start(&directory, &quiet()).await?;
+        let mut stack = Stack::start(&directory, &Settings::still()).await?;
         let browser = Browser::start(&directory).await?;
         let page = watch(&browser, &stack).await?;
 
@@ -161,7 +154,7 @@ async fn carry(listener: TcpListener, broker: String) -> Result<()> {
 #[tokio::test]
 async fn a_moving_picture_stays_when_its_camera_is_called_offline() -> Result<()> {
     Scenario::run("called_offline", |directory| async move {
-        let mut stack = Stack::start(&directory, &quiet()).await?;
+        let mut stack = Stack::start(&directory, &Settings::still()).await?;
         stack.agent.stop(SOON).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let broker = stack.relay.mqtt_url().replace("mqtts://", "");

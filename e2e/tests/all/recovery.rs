@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Scene, Settings, Source},
+    agent::Settings,
     api::text,
     browser::Browser,
     feed::Feed,
@@ -18,15 +18,10 @@ use serde_json::json;
 const SOON: Duration = Duration::from_secs(10);
 const ONLINE_LIMIT: Duration = Duration::from_secs(30);
 
-fn quiet() -> Settings {
-    let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-    Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::Synthetic(scene)) }
-}
-
 #[tokio::test]
 async fn a_killed_live_worker_comes_back_and_the_recording_never_notices() -> Result<()> {
     Scenario::run("worker_killed", |directory| async move {
-        let stack = Stack::start(&directory, &quiet()).await?;
+        let stack = Stack::start(&directory, &Settings::brief()).await?;
         let Stack { agent, owner, camera_id, .. } = &stack;
         let browser = Browser::start(&directory).await?;
         let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
@@ -59,7 +54,7 @@ async fn a_killed_live_worker_comes_back_and_the_recording_never_notices() -> Re
 #[tokio::test]
 async fn a_killed_agent_is_offline_within_30_s_and_comes_back() -> Result<()> {
     Scenario::run("agent_killed", |directory| async move {
-        let mut stack = Stack::start(&directory, &quiet()).await?;
+        let mut stack = Stack::start(&directory, &Settings::brief()).await?;
         let mut feed = Feed::open(&stack.owner).await?;
         let recording = stack.owner.command_done(&stack.camera_id, "record_start", json!({}));
         let recording = recording.await?;
@@ -115,7 +110,7 @@ const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
 #[tokio::test]
 async fn a_restarted_relay_is_found_again_by_all() -> Result<()> {
     Scenario::run("relay_restarted", |directory| async move {
-        let mut stack = Stack::start(&directory, &quiet()).await?;
+        let mut stack = Stack::start(&directory, &Settings::brief()).await?;
         let recording = stack.owner.command_done(&stack.camera_id, "record_start", json!({}));
         let recording = recording.await?;
         let browser = Browser::start(&directory).await?;
@@ -142,7 +137,7 @@ async fn a_restarted_relay_is_found_again_by_all() -> Result<()> {
 #[tokio::test]
 async fn a_vanished_viewer_gives_its_place_back() -> Result<()> {
     Scenario::run("viewer_vanished", |directory| async move {
-        let stack = Stack::start(&directory, &quiet()).await?;
+        let stack = Stack::start(&directory, &Settings::brief()).await?;
         let mut browser = Browser::start(&directory).await?;
         let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
         let watched = viewer.watch(&stack.camera_id).await?;

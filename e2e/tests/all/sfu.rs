@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use nightjar_e2e::{
-    agent::{Agent, Scene, Settings, Source},
+    agent::{Agent, Settings},
     browser::Browser,
     players::{Aiortc, Node, Seen, Watching, skipped},
     relay::{Place, Ports},
@@ -58,8 +58,7 @@ async fn viewers_are_sent_to_the_sfu_that_the_camera_publishes_to() -> Result<()
             return Ok(());
         };
         sfu.give_good_token()?;
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let mut settings = Settings::new(Source::Synthetic(scene));
+        let mut settings = Settings::still();
         settings.sfu = Some(sfu.settings());
         let agent = Agent::prepare(&directory, &settings)?;
         let place = Place::loopback(Ports::free()?);

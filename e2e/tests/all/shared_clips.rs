@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Scene, Settings, Source},
-    api::text,
+    agent::Settings,
     browser::{Browser, Page},
     clip_page::{VIDEO, download, is_long, of_video, play, seek},
     footage::{self, Footage},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -20,15 +19,9 @@ const LINK: &str = "[data-testid=\"share-link\"]";
 
 /// A clip of some segments that is complete; gives its length in seconds.
 async fn record(stack: &Stack) -> Result<f64> {
-    let begun = stack.owner.command_done(&stack.camera_id, "record_start", json!({})).await?;
-    let clip_id = text(&begun, "clip_id").context("a recording without its clip")?;
-    wait::until_true("some of the clip has arrived", MINUTE, async || {
-        let clip = stack.owner.get(&format!("clips/{clip_id}")).await?.expect(200)?.json();
-        Ok(clip["duration_ms"].as_u64().is_some_and(|there| there >= 8_000))
-    })
-    .await?;
-    stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
-    let ready = footage::ready(&stack.owner, &clip_id).await?;
+    let clip_id = footage::begin(stack).await?;
+    footage::has_arrived(&stack.owner, &clip_id, 8_000).await?;
+    let ready = footage::end(stack, &clip_id).await?;
     let duration_ms = ready["duration_ms"].as_f64().context("no duration")?;
     Ok(duration_ms / 1_000.0)
 }
@@ -55,9 +48,7 @@ async fn play_to_the_end(page: &Page) -> Result<()> {
 async fn a_stranger_with_a_link_watches_seeks_and_downloads_until_the_owner_revokes_it()
 -> Result<()> {
     Scenario::run("shared", |directory| async move {
-        let scene = Scene { quiet_s: 3_600, ..Scene::default() };
-        let settings =
-            Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::Synthetic(scene)) };
+        let settings = Settings::brief();
         let stack = Stack::start(&directory, &settings).await?;
         let whole_s = record(&stack).await?;
         let owners = directory.join("owner");

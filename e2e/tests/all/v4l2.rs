@@ -10,50 +10,8 @@ use nightjar_e2e::{
     stack::Scenario,
 };
 
-/// What the guest runs: probes, then moves the driver's test picture now and then until a clip has
-/// begun, and waits until the clip is complete. An emulated processor takes its time.
-const IN_THE_GUEST: &str = r#"
-set -e
-"$AGENT" probe
-RUST_LOG=info,nightjar_agent::capture=debug \
-    "$AGENT" run --config "$DIRECTORY/agent.toml" --data-dir /run/agent 2>"$DIRECTORY/agent.log" &
-agent=$!
-clips() { ls /run/agent/recordings 2>/dev/null | grep "$1"; }
-move() { v4l2-ctl --device /dev/video0 --set-ctrl horizontal_movement=$1; }
-control() { v4l2-ctl --device /dev/video0 --set-ctrl $1; }
-# The driver's pretended automatic gain changes a value all the time, and no picture.
-control gain_automatic=0
-waited=0
-while [ ! -e "$DIRECTORY/sees" ] && [ $waited -lt 60 ]; do
-    grep -q "the camera sees" "$DIRECTORY/agent.log" && touch "$DIRECTORY/sees"
-    sleep 1
-    waited=$((waited + 1))
-done
-sleep 8
-clips mp4 && echo "an event before anything happened"
-# The camera makes its own picture brighter and darker, at once and in steps.
-for change in brightness=200 brightness=70 contrast=200 contrast=90 brightness=100 brightness=128; do
-    control $change
-    sleep 3
-done
-clips mp4 && echo "an event of a control"
-turns=0
-while ! clips mp4 && [ $turns -lt 12 ]; do
-    sleep 6
-    move 4
-    sleep 4
-    move 3
-    turns=$((turns + 1))
-done
-waited=0
-while clips mp4.part && [ $waited -lt 60 ]; do
-    sleep 1
-    waited=$((waited + 1))
-done
-kill -TERM $agent
-wait $agent
-cp -r /run/agent/recordings "$DIRECTORY"
-"#;
+/// What the guest runs: `e2e/tests/all/v4l2.sh`.
+const IN_THE_GUEST: &str = include_str!("v4l2.sh");
 
 /// Five pictures a second: an emulated processor has other tests beside it.
 const SETTINGS: &str = r#"
