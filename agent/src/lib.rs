@@ -21,6 +21,7 @@ pub mod pairing;
 pub mod private_file;
 pub mod record;
 pub mod shutdown;
+pub mod stills;
 pub mod store;
 pub mod tls;
 pub mod uplink;

@@ -20,11 +20,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    clock::{monotonic_now, trusted_now},
-    config::MotionConfig,
-    motion_change::MotionChange,
-};
+use crate::{clock::Clock, config::MotionConfig, motion_change::MotionChange};
 
 /// Changes that a slow listener may be behind; after more it misses the oldest and is told so.
 const CHANGES: usize = 32;
@@ -52,6 +48,7 @@ pub struct Motion {
 pub fn start(
     frames: mpsc::Receiver<LumaFrame>,
     config: &MotionConfig,
+    clock: Clock,
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) -> Motion {
@@ -60,7 +57,7 @@ pub fn start(
     let (controls, receiver) = watch::channel(first);
     let (scheduled_off_in, scheduled_off) = watch::channel(false);
     let (disturbances, disturbed) = watch::channel(MonotonicNanos::default());
-    let task = Task::new(changes.clone(), receiver, scheduled_off_in, disturbed);
+    let task = Task::new(changes.clone(), clock, receiver, scheduled_off_in, disturbed);
     tracker.spawn(task.run(frames, cancel));
     Motion {
         changes,
@@ -105,6 +102,7 @@ struct Task {
     enabled: bool,
     event_id: Option<EventId>,
     changes: broadcast::Sender<MotionChange>,
+    clock: Clock,
     controls: watch::Receiver<Controls>,
     scheduled_off: watch::Sender<bool>,
     disturbed: watch::Receiver<MonotonicNanos>,
@@ -114,6 +112,7 @@ struct Task {
 impl Task {
     fn new(
         changes: broadcast::Sender<MotionChange>,
+        clock: Clock,
         controls: watch::Receiver<Controls>,
         scheduled_off: watch::Sender<bool>,
         disturbed: watch::Receiver<MonotonicNanos>,
@@ -125,6 +124,7 @@ impl Task {
             enabled: config.enabled,
             event_id: None,
             changes,
+            clock,
             controls,
             scheduled_off,
             disturbed,
@@ -156,7 +156,7 @@ impl Task {
             }
         }
         let transition = self.gate.stop();
-        self.tell(transition, monotonic_now());
+        self.tell(transition, self.clock.monotonic());
     }
 
     /// A frame of 640x360 takes some 20 microseconds: no need to leave the runtime's thread.
@@ -183,8 +183,8 @@ impl Task {
     }
 
     fn on_tick(&mut self) {
-        let now = monotonic_now();
-        let transition = self.gate.tick(now, trusted_now());
+        let now = self.clock.monotonic();
+        let transition = self.gate.tick(now, self.clock.trusted_unix());
         self.tell(transition, now);
         let off = self.gate.is_scheduled_off();
         self.scheduled_off.send_if_modified(|told| std::mem::replace(told, off) != off);
@@ -195,7 +195,7 @@ impl Task {
         self.detector.tune(Tuning::of(detector_sensitivity(&config)));
         self.gate.set_rules(Rules::of(&config));
         self.enabled = config.enabled;
-        let now = monotonic_now();
+        let now = self.clock.monotonic();
         let privacy = self.gate.set_privacy(private);
         self.tell(privacy, now);
         let arming = self.gate.arm(armed && config.enabled);

@@ -205,10 +205,19 @@ impl Stages {
         let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
         media.set_privacy(switches.privacy);
         let pictures = media.luma().context("somebody else reads the grey pictures")?;
-        let motion =
-            motion::start(pictures, &config.motion, &detection.tracker, detection.cancel.clone());
+        let motion = motion::start(
+            pictures,
+            &config.motion,
+            clock.clone(),
+            &detection.tracker,
+            detection.cancel.clone(),
+        );
         let recorder = record::start(
-            record::Input { media: media.clone(), motion: motion.changes() },
+            record::Input {
+                frames: media.frames(),
+                stills: media.stills(),
+                motion: motion.changes(),
+            },
             store.clone(),
             &config.recording,
             data_dir,

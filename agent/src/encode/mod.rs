@@ -39,7 +39,10 @@ pub use self::{
     status::CaptureStatus,
 };
 use self::{supervisor::Supervisor, taps::Taps};
-use crate::config::SourceConfig;
+use crate::{
+    config::SourceConfig,
+    stills::{StillSize, Stills},
+};
 
 /// A snapshot waits this long for the next picture.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(2);
@@ -171,17 +174,21 @@ impl Media {
         });
     }
 
-    /// A JPEG of what the camera sees now, at most 640 pixels wide.
-    pub async fn snapshot(&self) -> anyhow::Result<Bytes> {
-        self.picture(THUMBNAIL_WIDTH).await
+    /// Gives the stills to parts that need nothing else of it.
+    pub fn stills(&self) -> Stills {
+        let media = self.clone();
+        Stills::new(move |size| {
+            let media = media.clone();
+            async move { media.still(size).await }
+        })
     }
 
-    /// A JPEG of what the camera sees now, in full size.
-    pub async fn full_snapshot(&self) -> anyhow::Result<Bytes> {
-        self.picture(u32::MAX).await
-    }
-
-    async fn picture(&self, max_width: u32) -> anyhow::Result<Bytes> {
+    /// Takes a still of what the camera sees now, as a JPEG.
+    pub async fn still(&self, size: StillSize) -> anyhow::Result<Bytes> {
+        let max_width = match size {
+            StillSize::Thumbnail => THUMBNAIL_WIDTH,
+            StillSize::Full => u32::MAX,
+        };
         if self.shared.taps.is_private() {
             bail!("no picture: privacy mode is on");
         }

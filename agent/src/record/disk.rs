@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    encode::Media,
+    stills::Stills,
     store::{NewClip, NewPart, Store},
 };
 
@@ -114,7 +114,7 @@ struct Ended {
 pub(super) struct Context {
     pub(super) directory: PathBuf,
     pub(super) store: Store,
-    pub(super) media: Media,
+    pub(super) stills: Stills,
     pub(super) clock: Clock,
     pub(super) tracker: TaskTracker,
     pub(super) status: Arc<watch::Sender<RecordStatus>>,
@@ -341,10 +341,10 @@ impl Disk {
     }
 
     fn take_thumbnail(&self, clip_id: ClipId) -> oneshot::Receiver<NewPart> {
-        let Context { media, directory, store, tracker, .. } = &self.context;
+        let Context { stills, directory, store, tracker, .. } = &self.context;
         let place =
             thumbnail::Place { directory: directory.clone(), store: store.clone(), clip_id };
-        thumbnail::take(media.clone(), place, tracker, &self.runtime)
+        thumbnail::take(stills.clone(), place, tracker, &self.runtime)
     }
 
     fn wait_for(&self, thumbnail: oneshot::Receiver<NewPart>) -> Option<NewPart> {

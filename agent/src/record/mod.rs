@@ -34,7 +34,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use nightjar_core::{monotonic::MonotonicNanos, schedule::Week};
+use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame, schedule::Week};
 use nightjar_shared::{
     api::PartKind,
     ids::{BootId, ClipId},
@@ -53,8 +53,8 @@ use self::{ballast::Ballast, durable::LastWritten};
 use crate::{
     clock::{Clock, boot_id},
     config::RecordingConfig,
-    encode::Media,
     motion_change::MotionChange,
+    stills::{StillSize, Stills},
     store::{ClipKind, NewClip, Store},
 };
 
@@ -146,7 +146,7 @@ pub struct Recorder {
     controls: Arc<watch::Sender<Controls>>,
     status: watch::Receiver<RecordStatus>,
     last_written: LastWritten,
-    media: Media,
+    stills: Stills,
     store: Store,
     clock: Clock,
     directory: PathBuf,
@@ -155,7 +155,8 @@ pub struct Recorder {
 
 /// What the recorder works with.
 pub struct Input {
-    pub media: Media,
+    pub frames: broadcast::Receiver<Arc<EncodedFrame>>,
+    pub stills: Stills,
     pub motion: broadcast::Receiver<MotionChange>,
 }
 
@@ -170,7 +171,7 @@ pub async fn start(
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) -> anyhow::Result<Recorder> {
-    let Input { media, motion } = input;
+    let Input { frames, stills, motion } = input;
     let directory = recordings_dir(data_dir);
     fs::create_dir_all(&directory)
         .and_then(|()| files::sync_directory(data_dir))
@@ -196,7 +197,7 @@ pub async fn start(
     let disk = disk::Disk::new(disk::Context {
         directory: directory.clone(),
         store: store.clone(),
-        media: media.clone(),
+        stills: stills.clone(),
         clock: clock.clone(),
         tracker: tracker.clone(),
         status: Arc::clone(&status_sender),
@@ -217,7 +218,7 @@ pub async fn start(
     };
     tracker.spawn(keeper.run(cancel.clone()));
     let ends = task::Ends {
-        frames: media.frames(),
+        frames,
         motion,
         requests: requests_receiver,
         controls: controls_receiver.clone(),
@@ -233,7 +234,7 @@ pub async fn start(
         controls,
         status,
         last_written,
-        media,
+        stills,
         store,
         clock,
         directory,
@@ -258,7 +259,7 @@ impl Recorder {
         if self.controls.borrow().private {
             return Err(RecordError::Private);
         }
-        let jpeg = self.media.full_snapshot().await.map_err(|_| RecordError::NoPicture)?;
+        let jpeg = self.stills.take(StillSize::Full).await.map_err(|_| RecordError::NoPicture)?;
         self.keep_snapshot(&jpeg)
             .await
             .map_err(|error| RecordError::Failed(format!("the picture was not kept: {error:#}")))

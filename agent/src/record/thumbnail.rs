@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::files::{self, picture_name, picture_part};
 use crate::{
-    encode::Media,
+    stills::{StillSize, Stills},
     store::{NewPart, Store},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Place {
 /// Begins to take it; the receiver's sender is dropped when there is none. The index has it
 /// before the clip ends, so that it can be seen while the event lasts.
 pub(super) fn take(
-    media: Media,
+    stills: Stills,
     place: Place,
     tracker: &TaskTracker,
     runtime: &Handle,
@@ -31,7 +31,7 @@ pub(super) fn take(
     tracker.spawn_on(
         async move {
             let Place { directory, store, clip_id } = place;
-            match picture(&media, directory.clone(), clip_id).await {
+            match picture(&stills, directory.clone(), clip_id).await {
                 Ok(part) => {
                     let indexed = store.add_part(clip_id, part.clone()).await;
                     if sender.send(part).is_err() && indexed.is_err() {
@@ -49,8 +49,8 @@ pub(super) fn take(
     receiver
 }
 
-async fn picture(media: &Media, directory: PathBuf, clip_id: ClipId) -> anyhow::Result<NewPart> {
-    let jpeg = media.snapshot().await?;
+async fn picture(stills: &Stills, directory: PathBuf, clip_id: ClipId) -> anyhow::Result<NewPart> {
+    let jpeg = stills.take(StillSize::Thumbnail).await?;
     let length = jpeg.len() as u64;
     spawn_blocking(move || files::write_whole(&directory, &picture_name(clip_id), &jpeg)).await??;
     Ok(picture_part(clip_id, PartKind::Thumbnail, length))

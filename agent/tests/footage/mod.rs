@@ -5,7 +5,7 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 
 /// What ffprobe finds when it decodes a whole file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Probe {
     pub(crate) frames: u64,
     pub(crate) duration_s: f64,

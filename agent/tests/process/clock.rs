@@ -105,7 +105,10 @@ fn a_clock_that_jumps_neither_stops_recording_nor_deletes_and_is_corrected() {
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
     ]);
     let mut seen = 0;
-    for jump in ["@1970-01-01 01:00:00", "@2050-06-01 00:00:00", "@2035-06-01 00:00:00", "+0"] {
+    // The recorder's own tests have all jumps, on a clock that they turn.
+    let jumps = ["@1970-01-01 01:00:00", "@2050-06-01 00:00:00", "@2035-06-01 00:00:00", "+0"];
+    let is_soak = std::env::var_os("NIGHTJAR_SOAK").is_some();
+    for jump in jumps.into_iter().filter(|jump| is_soak || !jump.starts_with("@20")) {
         set_clock(&time, jump);
         let events = closed_events(&home);
         wait_for(&format!("an event after the jump to {jump}"), || {

@@ -13,6 +13,10 @@ mod footage_tools;
 mod left_clips;
 mod outbox;
 mod pairing;
+mod recorded;
 mod relay;
+#[path = "../recorder/source.rs"]
+#[expect(dead_code, reason = "the recorder's own tests have more uses for it")]
+mod source;
 mod support;
 mod uploads;

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, env, fs, time::Duration};
 
 use nightjar_agent::store::{ClipState, Held, INDEX_FILE, Store};
+use nightjar_core::seeded::Seeded;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -124,11 +125,7 @@ async fn kill_while_uploading(seed: u64) {
     let home = Home::with_config(&config(UPLOADS_KBPS));
     let left = leave_clips(&home, CLIPS).await;
     let camera = pair_with_file(&home, &relay.open_pairing().await);
-    let mut random = 0xdead_beef_u64 + seed;
-    let mut next = |bound: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040);
-        (random >> 33) % bound
-    };
+    let mut random = Seeded::new(0xdead_beef + seed);
     let mut interrupted = 0;
     for kill in 0..KILLS {
         let agent = home.run();
@@ -138,7 +135,7 @@ async fn kill_while_uploading(seed: u64) {
             (now > before || now >= CLIPS).then_some(())
         })
         .await;
-        sleep(Duration::from_millis(next(LONGEST_WAIT_MS))).await;
+        sleep(Duration::from_millis(random.below(LONGEST_WAIT_MS))).await;
         if kill % 4 == 3 {
             relay.crash_and_restart().await;
         }

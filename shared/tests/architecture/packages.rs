@@ -59,7 +59,7 @@ const AGENT: Package = Package {
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
         &["motion_change", "config", "logging"],
-        &["clock", "chance", "lock"],
+        &["clock", "chance", "lock", "stills"],
     ],
     passages: &[],
     owners: &[

@@ -3,7 +3,6 @@
 use std::{convert::Infallible, fs, time::Duration};
 
 use nightjar_agent::{
-    clock::monotonic_now,
     config::{RecordingConfig, RecordingMode},
     record::{RecordError, recordings_dir},
     store::{ClipKind, ClipState},
@@ -14,21 +13,31 @@ use nightjar_shared::{
     event::{EventKind, EventState},
     ids::EventId,
 };
-use tokio::time::timeout;
 
 use crate::{
-    camera::{Camera, PATIENCE, config, until, video, waiting_upload},
+    camera::{Camera, Stopped, config, video, waiting_upload},
     footage,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_becomes_a_clip_with_pre_roll_post_roll_and_thumbnail() {
     let camera = Camera::start(config()).await;
+    assert_an_event_becomes_a_clip(&camera).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_before_a_real_encoder_becomes_a_clip_just_so() {
+    let camera = Camera::start_encoder(config()).await;
+    assert_an_event_becomes_a_clip(&camera).await;
+    camera.stop().await;
+}
+
+async fn assert_an_event_becomes_a_clip(camera: &Camera) {
     let started_at = camera.footage(Duration::from_millis(2_500)).await;
     let event_id = EventId::generate();
-    camera.tell(event_id, EventState::Started, started_at);
+    camera.tell(event_id, EventState::Started, started_at).await;
     let ended_at = camera.footage(Duration::from_secs(1)).await;
-    camera.tell(event_id, EventState::Ended, ended_at);
+    camera.tell(event_id, EventState::Ended, ended_at).await;
 
     let clips = camera.clips_of_ended_events(1).await;
     assert_eq!(clips.len(), 1);
@@ -69,14 +78,14 @@ async fn motion_that_resumes_within_the_post_roll_extends_the_event() {
     let camera = Camera::start(config()).await;
     let first = EventId::generate();
     let at = camera.footage(Duration::from_secs(1)).await;
-    camera.tell(first, EventState::Started, at);
+    camera.tell(first, EventState::Started, at).await;
     let at = camera.footage(Duration::from_millis(300)).await;
-    camera.tell(first, EventState::Ended, at);
+    camera.tell(first, EventState::Ended, at).await;
     let resumed = EventId::generate();
     let at = camera.footage(Duration::from_millis(300)).await;
-    camera.tell(resumed, EventState::Started, at);
+    camera.tell(resumed, EventState::Started, at).await;
     let at = camera.footage(Duration::from_millis(1_500)).await;
-    camera.tell(resumed, EventState::Ended, at);
+    camera.tell(resumed, EventState::Ended, at).await;
 
     let clips = camera.clips_of_ended_events(1).await;
     assert_eq!(clips.len(), 1);
@@ -90,9 +99,9 @@ async fn long_motion_is_split_into_clips_without_a_gap() {
     let camera = Camera::start(RecordingConfig { max_clip_s: 2, ..config() }).await;
     let event_id = EventId::generate();
     let at = camera.footage(Duration::from_millis(1_500)).await;
-    camera.tell(event_id, EventState::Started, at);
+    camera.tell(event_id, EventState::Started, at).await;
     let at = camera.footage(Duration::from_secs(4)).await;
-    camera.tell(event_id, EventState::Ended, at);
+    camera.tell(event_id, EventState::Ended, at).await;
 
     let clips = camera.clips_of_ended_events(1).await;
     assert!(clips.len() >= 2, "{clips:?}");
@@ -119,9 +128,9 @@ async fn a_manual_recording_runs_beside_a_motion_event() {
     let manual = camera.recorder.start_manual().await.unwrap();
     assert_eq!(camera.recorder.start_manual().await, Err(RecordError::AlreadyRecording));
     let event_id = EventId::generate();
-    camera.tell(event_id, EventState::Started, at);
+    camera.tell(event_id, EventState::Started, at).await;
     let at = camera.footage(Duration::from_secs(1)).await;
-    camera.tell(event_id, EventState::Ended, at);
+    camera.tell(event_id, EventState::Ended, at).await;
     assert_eq!(camera.recorder.stop_manual().await, Ok(manual));
 
     let clips = camera.clips_of_ended_events(2).await;
@@ -148,16 +157,18 @@ async fn a_long_recording_leaves_in_its_own_segments_whatever_comes_and_goes_bes
     for number in 1..=4 {
         let event_id = EventId::generate();
         let at = camera.footage(Duration::from_millis(200)).await;
-        camera.tell(event_id, EventState::Started, at);
+        camera.tell(event_id, EventState::Started, at).await;
         let at = camera.footage(Duration::from_millis(300)).await;
-        camera.tell(event_id, EventState::Ended, at);
-        until("the event's end", async || {
+        camera.tell(event_id, EventState::Ended, at).await;
+        let told = async || {
             let messages = camera.messages().await;
             messages.iter().filter(|message| message.state == EventState::Ended).count() == number
-        })
-        .await;
+        };
+        camera.until("the event's end", told).await;
     }
     camera.footage(Duration::from_secs(6)).await;
+    let grown = async || camera.store.growth(manual).is_some_and(|it| it.segments.len() >= 3);
+    camera.until("three segments", grown).await;
     let growth = camera.store.growth(manual).unwrap();
     camera.recorder.stop_manual().await.unwrap();
     let clips = camera.clips_of_ended_events(5).await;
@@ -169,7 +180,6 @@ async fn a_long_recording_leaves_in_its_own_segments_whatever_comes_and_goes_bes
     };
     let found = mp4::scan(file.len() as u64, read).unwrap().unwrap();
     let segments = mp4::segments(&found.fragments);
-    assert!(growth.segments.len() >= 3, "{growth:?}");
     assert_eq!(growth.segments, segments[..growth.segments.len()]);
 }
 
@@ -193,13 +203,13 @@ async fn privacy_closes_the_clip_and_nothing_is_recorded_until_it_ends() {
     let camera = Camera::start(config()).await;
     let event_id = EventId::generate();
     let at = camera.footage(Duration::from_secs(1)).await;
-    camera.tell(event_id, EventState::Started, at);
-    camera.footage(Duration::from_millis(500)).await;
+    camera.tell(event_id, EventState::Started, at).await;
+    let at = camera.footage(Duration::from_millis(500)).await;
     camera.recorder.set_privacy(true);
 
     camera.clips_of_ended_events(1).await;
     assert_eq!(camera.messages().await[1].reason.as_deref(), Some("privacy"));
-    camera.tell(EventId::generate(), EventState::Started, monotonic_now());
+    camera.tell(EventId::generate(), EventState::Started, at).await;
     assert_eq!(camera.recorder.start_manual().await, Err(RecordError::Private));
     assert_eq!(camera.recorder.snapshot_clip().await, Err(RecordError::Private));
     assert_eq!(camera.store.clips().await.unwrap().len(), 1);
@@ -214,15 +224,10 @@ async fn without_recording_events_are_told_and_nothing_is_written() {
     let camera = Camera::start(RecordingConfig { mode: RecordingMode::Off, ..config() }).await;
     let event_id = EventId::generate();
     let at = camera.footage(Duration::from_secs(1)).await;
-    camera.tell(event_id, EventState::Started, at);
+    camera.tell(event_id, EventState::Started, at).await;
     let at = camera.footage(Duration::from_millis(300)).await;
-    camera.tell(event_id, EventState::Ended, at);
-    let wait = async {
-        while camera.messages().await.len() < 2 {
-            camera.footage(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, wait).await.unwrap();
+    camera.tell(event_id, EventState::Ended, at).await;
+    camera.until("two messages", async || camera.messages().await.len() == 2).await;
     assert!(camera.messages().await.iter().all(|message| message.clip_id.is_none()));
     assert_eq!(fs::read_dir(camera.recordings()).unwrap().count(), 0);
 }
@@ -233,7 +238,7 @@ async fn a_shutdown_closes_the_open_clip() {
     camera.footage(Duration::from_secs(1)).await;
     let clip_id = camera.recorder.start_manual().await.unwrap();
     camera.footage(Duration::from_secs(1)).await;
-    let (directory, store) = camera.stop().await;
+    let Stopped { directory, store, .. } = camera.stop().await;
 
     let clip = store.clip(clip_id).await.unwrap().unwrap();
     assert_eq!(clip.state, ClipState::Closed);
@@ -248,16 +253,12 @@ async fn old_clips_make_room_for_new_ones() {
     camera.recorder.start_manual().await.unwrap();
     camera.footage(Duration::from_millis(700)).await;
     camera.recorder.stop_manual().await.unwrap();
-    let wait = async {
-        loop {
-            let clips = camera.store.clips().await.unwrap();
-            if clips.iter().any(|clip| clip.state == ClipState::Gone) {
-                return clips;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let gone = async || {
+        let clips = camera.store.clips().await.unwrap();
+        clips.iter().any(|clip| clip.state == ClipState::Gone)
     };
-    let clips = timeout(PATIENCE, wait).await.unwrap();
+    camera.until("a clip to be gone", gone).await;
+    let clips = camera.store.clips().await.unwrap();
     assert!(clips[0].gone_reason.as_deref().unwrap().contains("room"));
     assert_eq!(fs::read_dir(camera.recordings()).unwrap().count(), 0);
 }

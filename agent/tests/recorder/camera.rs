@@ -1,14 +1,12 @@
-//! An agent's recording half, in a temporary directory.
+//! An agent's recording half on a source of frames.
 
 use std::{path::PathBuf, time::Duration};
 
 use nightjar_agent::{
-    clock::Clock,
-    config::{RecordingConfig, SourceConfig, SourceKind},
-    encode::Media,
+    config::RecordingConfig,
     motion_change::MotionChange,
     record::{self, Recorder, fsck, recordings_dir},
-    store::{Clip, ClipState, Held, OutboxKind, Store},
+    store::{Clip, ClipState, Held, INDEX_FILE, OutboxKind, Store},
 };
 use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
@@ -20,17 +18,24 @@ use tempfile::TempDir;
 use tokio::{sync::broadcast, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::source::{PATIENCE, Source, taken};
 
 /// An agent's recording half, in a temporary directory.
 pub(crate) struct Camera {
     pub(crate) directory: TempDir,
     pub(crate) store: Store,
-    pub(crate) media: Media,
+    pub(crate) source: Source,
     pub(crate) recorder: Recorder,
-    pub(crate) motion: broadcast::Sender<MotionChange>,
-    pub(crate) tracker: TaskTracker,
-    pub(crate) cancel: CancellationToken,
+    motion: broadcast::Sender<MotionChange>,
+    tracker: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// What a camera that was stopped leaves behind.
+pub(crate) struct Stopped {
+    pub(crate) directory: TempDir,
+    pub(crate) store: Store,
+    pub(crate) source: Source,
 }
 
 pub(crate) fn config() -> RecordingConfig {
@@ -44,33 +49,49 @@ pub(crate) fn config() -> RecordingConfig {
 
 impl Camera {
     pub(crate) async fn start(config: RecordingConfig) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), config).await
+        Self::start_in(tempfile::tempdir().unwrap(), Source::reel(), config).await
     }
 
-    pub(crate) async fn start_in(directory: TempDir, config: RecordingConfig) -> Self {
-        let store = Store::open(&directory.path().join("agent.db")).unwrap();
+    /// With a real encoder, in real time.
+    pub(crate) async fn start_encoder(config: RecordingConfig) -> Self {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let source = SourceConfig {
-            kind: SourceKind::Synthetic,
-            width: 320,
-            height: 180,
-            fps: 15,
-            ..SourceConfig::default()
-        };
-        let media = Media::start(&source, &tracker, cancel.clone()).unwrap();
+        let source = Source::camera(&tracker, &cancel).await;
+        let directory = tempfile::tempdir().unwrap();
+        Self::start_with(directory, source, config, tracker, cancel).await
+    }
+
+    pub(crate) async fn start_in(
+        directory: TempDir,
+        source: Source,
+        config: RecordingConfig,
+    ) -> Self {
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        Self::start_with(directory, source, config, tracker, cancel).await
+    }
+
+    async fn start_with(
+        directory: TempDir,
+        source: Source,
+        config: RecordingConfig,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        let store = Store::open(&directory.path().join(INDEX_FILE)).unwrap();
         let (motion, changes) = broadcast::channel(16);
+        let input =
+            record::Input { frames: source.frames(), stills: source.stills(), motion: changes };
         let recorder = record::start(
-            record::Input { media: media.clone(), motion: changes },
+            input,
             store.clone(),
             &config,
             directory.path(),
-            Clock::default(),
+            source.clock(),
             &tracker,
             cancel.clone(),
         )
         .await
         .unwrap();
-        Self { directory, store, media, recorder, motion, tracker, cancel }
+        Self { directory, store, source, recorder, motion, tracker, cancel }
     }
 
     pub(crate) fn recordings(&self) -> PathBuf {
@@ -79,21 +100,16 @@ impl Camera {
 
     /// Waits for this much footage to go by. Gives the capture time of the last frame.
     pub(crate) async fn footage(&self, length: Duration) -> MonotonicNanos {
-        let mut frames = self.media.frames();
-        let mut first = None;
-        let wait = async {
-            loop {
-                let Ok(frame) = frames.recv().await else { continue };
-                let first = *first.get_or_insert(frame.captured_at);
-                if frame.captured_at.since(first) >= length {
-                    return frame.captured_at;
-                }
-            }
-        };
-        timeout(PATIENCE, wait).await.expect("the source gives frames")
+        self.source.footage(length).await
     }
 
-    pub(crate) fn tell(&self, event_id: EventId, state: EventState, at: MonotonicNanos) {
+    /// Waits until something is the case, while footage goes by.
+    pub(crate) async fn until(&self, what: &str, holds: impl AsyncFnMut() -> bool) {
+        self.source.until(what, holds).await;
+    }
+
+    /// Tells of motion, before the next frame comes.
+    pub(crate) async fn tell(&self, event_id: EventId, state: EventState, at: MonotonicNanos) {
         let started = state == EventState::Started;
         let area = BoundingBox { x: 0.25, y: 0.25, width: 0.5, height: 0.5 };
         self.motion
@@ -108,22 +124,19 @@ impl Camera {
                 duration: Duration::from_secs(1),
             })
             .unwrap();
+        taken(&self.motion).await;
     }
 
     /// All clips, once this many events have ended: their last message is written together with
     /// the end of their last clip.
     pub(crate) async fn clips_of_ended_events(&self, count: usize) -> Vec<Clip> {
-        let wait = async {
-            loop {
-                let messages = self.messages().await;
-                let ended = messages.iter().filter(|message| message.state == EventState::Ended);
-                if ended.count() >= count {
-                    return self.store.clips().await.unwrap();
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let clips = timeout(PATIENCE, wait).await.expect("the events end in time");
+        self.until("the events' end", async || {
+            let messages = self.messages().await;
+            let ended = messages.iter().filter(|message| message.state == EventState::Ended);
+            ended.count() >= count
+        })
+        .await;
+        let clips = self.store.clips().await.unwrap();
         let mut of_events = clips.iter().filter(|clip| clip.event_id.is_some());
         assert!(of_events.all(|clip| clip.state == ClipState::Closed), "{clips:?}");
         clips
@@ -138,11 +151,12 @@ impl Camera {
             .collect()
     }
 
-    pub(crate) async fn stop(self) -> (TempDir, Store) {
-        self.cancel.cancel();
-        self.tracker.close();
-        timeout(PATIENCE, self.tracker.wait()).await.expect("all tasks end");
-        (self.directory, self.store)
+    pub(crate) async fn stop(self) -> Stopped {
+        let Self { directory, store, source, tracker, cancel, .. } = self;
+        cancel.cancel();
+        tracker.close();
+        timeout(PATIENCE, tracker.wait()).await.expect("all tasks end");
+        Stopped { directory, store, source }
     }
 
     pub(crate) async fn assert_in_order(&self) {
@@ -162,14 +176,4 @@ pub(crate) fn video(clip: &Clip) -> &str {
 pub(crate) async fn waiting_upload(store: &Store) -> Option<ClipId> {
     let waiting = store.upload_candidates(1, Held::default()).await.unwrap();
     waiting.first().map(|clip| clip.clip_id)
-}
-
-/// Waits until something is the case.
-pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
 }

@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
 };
 
-use nightjar_agent::clock::monotonic_now;
+use nightjar_agent::clock::Clock;
 use nightjar_core::monotonic::MonotonicNanos;
 
 pub(crate) const ROOT: u64 = 1;
@@ -63,6 +63,7 @@ pub(crate) enum Node {
 
 #[derive(Debug)]
 pub(crate) struct Disk {
+    clock: Clock,
     pub(crate) nodes: HashMap<u64, Node>,
     next: u64,
     fault: Option<Fault>,
@@ -75,9 +76,10 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(clock: Clock) -> Self {
         let root = Node::Directory(Directory::default());
         Self {
+            clock,
             nodes: HashMap::from([(ROOT, root)]),
             next: ROOT + 1,
             fault: None,
@@ -116,7 +118,7 @@ impl Disk {
         if count != fault.at {
             return Ok(());
         }
-        self.struck_at = Some(monotonic_now());
+        self.struck_at = Some(self.clock.monotonic());
         match fault.outcome {
             Outcome::Fails(error) => Err(error),
             Outcome::PowerCut => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nightjar_agent::{
-    clock::{Clock, boot_id, unix_now},
+    clock::{boot_id, unix_now},
     config::{RecordingConfig, RecordingMode},
     record::{adopt, recordings_dir},
     store::{Clip, ClipKind, ClipState, Held, Store},
@@ -15,7 +15,7 @@ use nightjar_shared::{
 };
 
 use crate::{
-    camera::{Camera, config, until, video, waiting_upload},
+    camera::{Camera, Stopped, config, video, waiting_upload},
     footage,
 };
 
@@ -36,9 +36,9 @@ async fn pieces(camera: &Camera) -> Vec<Clip> {
 async fn event(camera: &Camera) -> EventId {
     let event_id = EventId::generate();
     let at = camera.footage(Duration::from_secs(2)).await;
-    camera.tell(event_id, EventState::Started, at);
+    camera.tell(event_id, EventState::Started, at).await;
     let at = camera.footage(Duration::from_secs(1)).await;
-    camera.tell(event_id, EventState::Ended, at);
+    camera.tell(event_id, EventState::Ended, at).await;
     event_id
 }
 
@@ -46,11 +46,11 @@ async fn event(camera: &Camera) -> EventId {
 async fn continuous_footage_stays_on_the_camera_and_motion_is_told_without_a_clip() {
     let camera = Camera::start(mode(RecordingMode::Continuous)).await;
     event(&camera).await;
-    until("the event's end", async || camera.messages().await.len() == 2).await;
+    camera.until("the event's end", async || camera.messages().await.len() == 2).await;
     assert!(camera.messages().await.iter().all(|message| message.clip_id.is_none()));
     assert!(camera.recorder.status().borrow().recording);
 
-    let (directory, store) = camera.stop().await;
+    let Stopped { directory, store, .. } = camera.stop().await;
     let clips = store.clips().await.unwrap();
     assert_eq!(clips.len(), 1, "one piece of up to a minute: {clips:?}");
     assert_eq!((clips[0].kind, clips[0].event_id), (ClipKind::Continuous, None));
@@ -71,7 +71,7 @@ async fn continuous_footage_and_clips_of_events_cover_the_time_without_a_gap() {
     camera.footage(Duration::from_millis(1_500)).await;
     let clip = motion[0].clone();
 
-    let (directory, store) = camera.stop().await;
+    let Stopped { directory, store, .. } = camera.stop().await;
     let clips = store.clips().await.unwrap();
     let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
     assert_eq!(kinds, [ClipKind::Continuous, ClipKind::Motion, ClipKind::Continuous]);
@@ -95,11 +95,10 @@ async fn the_mode_changes_while_it_runs() {
     camera.footage(Duration::from_secs(1)).await;
     assert!(camera.store.clips().await.unwrap().is_empty());
     camera.recorder.configure(mode(RecordingMode::Continuous));
-    let mut status = camera.recorder.status();
-    status.wait_for(|status| status.recording).await.unwrap();
+    camera.until("a piece", async || camera.recorder.status().borrow().recording).await;
     camera.footage(Duration::from_secs(1)).await;
     camera.recorder.configure(mode(RecordingMode::Off));
-    until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
+    camera.until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
     assert!(!camera.recorder.status().borrow().recording);
     camera.assert_in_order().await;
 }
@@ -138,13 +137,12 @@ async fn continuous_footage_keeps_to_its_hours_and_events_do_not() {
     assert_eq!(clips[0].kind, ClipKind::Motion);
 
     camera.recorder.configure(scheduled(0..2));
-    let mut status = camera.recorder.status();
-    status.wait_for(|status| status.recording).await.unwrap();
+    camera.until("a piece", async || camera.recorder.status().borrow().recording).await;
     camera.footage(Duration::from_secs(1)).await;
     assert!(pieces(&camera).await.is_empty());
 
     camera.recorder.configure(scheduled(2..6));
-    until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
+    camera.until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
     assert!(!camera.recorder.status().borrow().recording);
     camera.assert_in_order().await;
 }
@@ -155,13 +153,13 @@ async fn continuous_footage_stays_on_the_camera_even_when_the_index_is_lost() {
     event(&camera).await;
     camera.clips_of_ended_events(1).await;
     camera.footage(Duration::from_millis(1_500)).await;
-    let (directory, store) = camera.stop().await;
+    let Stopped { directory, store, source } = camera.stop().await;
     drop(store);
     std::fs::remove_file(directory.path().join("agent.db")).unwrap();
 
     let store = Store::open(&directory.path().join("agent.db")).unwrap();
     let recordings = recordings_dir(directory.path());
-    adopt(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
+    adopt(&store, &recordings, boot_id().unwrap(), &source.clock()).await.unwrap();
     let clips = store.clips().await.unwrap();
     let kinds: Vec<ClipKind> = clips.iter().map(|clip| clip.kind).collect();
     assert_eq!(kinds, [ClipKind::Continuous, ClipKind::Motion, ClipKind::Continuous]);
@@ -174,8 +172,7 @@ async fn privacy_ends_continuous_footage_too() {
     let camera = Camera::start(mode(RecordingMode::Both)).await;
     camera.footage(Duration::from_secs(1)).await;
     camera.recorder.set_privacy(true);
-    until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
+    camera.until("the piece to be closed", async || pieces(&camera).await.len() == 1).await;
     camera.recorder.set_privacy(false);
-    let mut status = camera.recorder.status();
-    status.wait_for(|status| status.recording).await.unwrap();
+    camera.until("a piece", async || camera.recorder.status().borrow().recording).await;
 }

@@ -7,21 +7,20 @@ use std::{
 };
 
 use nightjar_agent::{
-    clock::{Clock, boot_id},
+    clock::boot_id,
     config::RecordingConfig,
     record::{DamageKind, fsck, recordings_dir, repair},
-    store::{Clip, ClipState, Store},
+    store::{Clip, ClipState},
 };
 use nightjar_shared::time::UnixMillis;
-use tempfile::TempDir;
 
 use crate::{
-    camera::{Camera, config, until, video},
+    camera::{Camera, Stopped, config, video},
     footage,
 };
 
 /// Records a clip for each length, and stops.
-async fn recorded(lengths: &[Duration]) -> (TempDir, Store, Vec<Clip>) {
+async fn recorded(lengths: &[Duration]) -> (Stopped, Vec<Clip>) {
     let camera = Camera::start(config()).await;
     camera.footage(Duration::from_secs(1)).await;
     for length in lengths {
@@ -29,18 +28,18 @@ async fn recorded(lengths: &[Duration]) -> (TempDir, Store, Vec<Clip>) {
         camera.footage(*length).await;
         camera.recorder.stop_manual().await.unwrap();
     }
-    let (directory, store) = camera.stop().await;
-    let clips = store.clips().await.unwrap();
+    let left = camera.stop().await;
+    let clips = left.store.clips().await.unwrap();
     assert_eq!(clips.len(), lengths.len());
     assert!(clips.iter().all(|clip| clip.state == ClipState::Closed && clip.parts.len() == 2));
-    (directory, store, clips)
+    (left, clips)
 }
 
 const SHORT: Duration = Duration::from_millis(700);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_deleted_behind_the_agents_back_is_noticed_at_start() {
-    let (directory, store, clips) = recorded(&[SHORT]).await;
+    let (Stopped { directory, store, source }, clips) = recorded(&[SHORT]).await;
     let (clip, clip_id) = (&clips[0], clips[0].clip_id);
     let recordings = recordings_dir(directory.path());
     fs::remove_file(recordings.join(video(clip))).unwrap();
@@ -48,7 +47,7 @@ async fn a_clip_deleted_behind_the_agents_back_is_noticed_at_start() {
     assert_eq!(report.damages[0].kind, DamageKind::MissingFile);
     drop(store);
 
-    let camera = Camera::start_in(directory, config()).await;
+    let camera = Camera::start_in(directory, source, config()).await;
     let clip = camera.store.clip(clip_id).await.unwrap().unwrap();
     assert_eq!(clip.state, ClipState::Gone);
     assert_eq!(fs::read_dir(&recordings).unwrap().count(), 0, "its thumbnail is gone too");
@@ -58,14 +57,14 @@ async fn a_clip_deleted_behind_the_agents_back_is_noticed_at_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_without_an_index_are_adopted() {
-    let (directory, store, clips) = recorded(&[SHORT]).await;
+    let (Stopped { directory, store, source }, clips) = recorded(&[SHORT]).await;
     let (before, clip_id) = (&clips[0], clips[0].clip_id);
     drop(store);
     for name in ["agent.db", "agent.db-wal", "agent.db-shm"] {
         let _ = fs::remove_file(directory.path().join(name));
     }
 
-    let camera = Camera::start_in(directory, config()).await;
+    let camera = Camera::start_in(directory, source, config()).await;
     let after = camera.store.clip(clip_id).await.unwrap().unwrap();
     assert_eq!((after.state, after.duration_ms), (ClipState::Closed, before.duration_ms));
     assert!((after.started_at.0 - before.started_at.0).abs() < 2_000);
@@ -80,13 +79,13 @@ async fn files_without_an_index_are_adopted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_clip_whose_beginning_is_garbled_is_set_aside_and_told_of() {
-    let (directory, store, clips) = recorded(&[SHORT]).await;
+    let (Stopped { directory, store, source }, clips) = recorded(&[SHORT]).await;
     let recordings = recordings_dir(directory.path());
     let path = recordings.join(video(&clips[0]));
     OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0x55; 512], 0).unwrap();
     let garbled = fs::read(&path).unwrap();
 
-    repair(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &source.clock()).await.unwrap();
 
     let aside = path.with_added_extension("damaged");
     assert_eq!(fs::read(&aside).unwrap(), garbled, "not a byte of it is lost");
@@ -94,7 +93,7 @@ async fn a_closed_clip_whose_beginning_is_garbled_is_set_aside_and_told_of() {
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((&told[0].path, told[0].kind), (&aside, DamageKind::Damaged));
     drop(store);
-    let camera = Camera::start_in(directory, config()).await;
+    let camera = Camera::start_in(directory, source, config()).await;
     let clip = camera.store.clip(clips[0].clip_id).await.unwrap().unwrap();
     assert_eq!(clip.state, ClipState::Gone);
     assert!(aside.exists());
@@ -102,7 +101,7 @@ async fn a_closed_clip_whose_beginning_is_garbled_is_set_aside_and_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_that_is_garbled_in_the_middle_keeps_what_comes_before_and_after() {
-    let (directory, store, clips) = recorded(&[Duration::from_secs(5)]).await;
+    let (Stopped { directory, store, source }, clips) = recorded(&[Duration::from_secs(5)]).await;
     let recordings = recordings_dir(directory.path());
     let path = recordings.join(video(&clips[0]));
     let before = footage::probe(&path);
@@ -117,7 +116,7 @@ async fn a_clip_that_is_garbled_in_the_middle_keeps_what_comes_before_and_after(
     let told = fsck(&store, &recordings).await.unwrap().damages;
     assert_eq!(told.first().map(|damage| damage.kind), Some(DamageKind::Damaged), "{told:?}");
 
-    repair(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &source.clock()).await.unwrap();
 
     let after = footage::probe(&path);
     let lost = before.frames - after.frames;
@@ -125,13 +124,13 @@ async fn a_clip_that_is_garbled_in_the_middle_keeps_what_comes_before_and_after(
     assert!((before.duration_s - after.duration_s).abs() < 0.2, "{before:?}, then {after:?}");
     assert_eq!(fsck(&store, &recordings).await.unwrap().damages, vec![]);
     let mended = fs::read(&path).unwrap();
-    repair(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &source.clock()).await.unwrap();
     assert_eq!(fs::read(&path).unwrap(), mended, "there is nothing left to mend");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clip_that_cannot_be_deleted_is_kept_in_the_index_and_others_make_room() {
-    let (directory, store, clips) = recorded(&[SHORT, SHORT]).await;
+    let (Stopped { directory, store, source }, clips) = recorded(&[SHORT, SHORT]).await;
     drop(store);
     let [stuck, other] = [clips[0].clip_id, clips[1].clip_id];
     let path = recordings_dir(directory.path()).join(video(&clips[0]));
@@ -139,7 +138,8 @@ async fn a_clip_that_cannot_be_deleted_is_kept_in_the_index_and_others_make_room
     fs::create_dir(&path).unwrap();
 
     let max_bytes = clips[1].parts.iter().map(|part| part.length).sum::<u64>() + 1;
-    let camera = Camera::start_in(directory, RecordingConfig { max_bytes, ..config() }).await;
+    let camera =
+        Camera::start_in(directory, source, RecordingConfig { max_bytes, ..config() }).await;
     let state = async |clip_id| camera.store.clip(clip_id).await.unwrap().map(|clip| clip.state);
     let record_another = async || {
         camera.footage(SHORT).await;
@@ -148,10 +148,11 @@ async fn a_clip_that_cannot_be_deleted_is_kept_in_the_index_and_others_make_room
         camera.recorder.stop_manual().await.unwrap();
     };
     record_another().await;
-    until("another clip to be deleted", async || state(other).await == Some(ClipState::Gone)).await;
+    let is_gone = async |clip_id| state(clip_id).await == Some(ClipState::Gone);
+    camera.until("another clip to be deleted", async || is_gone(other).await).await;
     assert_eq!(state(stuck).await, Some(ClipState::Closed));
 
     fs::remove_dir(&path).unwrap();
     record_another().await;
-    until("it to be deleted after all", async || state(stuck).await == Some(ClipState::Gone)).await;
+    camera.until("it to be deleted after all", async || is_gone(stuck).await).await;
 }

@@ -1,7 +1,5 @@
 //! The index, through its public door, on real files.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use nightjar_agent::store::{
     Clip, ClipKind, ClipState, CommandHistory, Held, NewClip, NewPart, OutboxKind, Store,
 };

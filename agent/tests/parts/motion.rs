@@ -1,18 +1,19 @@
 //! Motion through its door: grey frames in, changes out.
 
-#![expect(clippy::unwrap_used, reason = "a failure here is the test's failure")]
-
 use std::time::Duration;
 
 use bytes::Bytes;
 use nightjar_agent::{
-    clock::monotonic_now,
+    clock::SimulatedClock,
     config::MotionConfig,
     motion::{self, Motion},
     motion_change::MotionChange,
 };
 use nightjar_core::{monotonic::MonotonicNanos, picture::LumaFrame};
-use nightjar_shared::event::{EventEndReason, EventState};
+use nightjar_shared::{
+    event::{EventEndReason, EventState},
+    time::UnixMillis,
+};
 use tokio::{
     sync::{broadcast, mpsc},
     time::timeout,
@@ -51,6 +52,7 @@ struct Fixture {
     frames: mpsc::Sender<LumaFrame>,
     motion: Motion,
     changes: broadcast::Receiver<MotionChange>,
+    clock: SimulatedClock,
     now: MonotonicNanos,
     tracker: TaskTracker,
     cancel: CancellationToken,
@@ -60,14 +62,25 @@ impl Fixture {
     fn start() -> Self {
         let (frames, receiver) = mpsc::channel(2);
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let motion = motion::start(receiver, &MotionConfig::default(), &tracker, cancel.clone());
+        let hands = SimulatedClock::standing(UnixMillis(1_800_000_000_000));
+        let clock = hands.clock();
+        let now = clock.monotonic();
+        let config = MotionConfig::default();
+        let motion = motion::start(receiver, &config, clock, &tracker, cancel.clone());
         let changes = motion.changes();
-        Self { frames, motion, changes, now: monotonic_now(), tracker, cancel }
+        Self { frames, motion, changes, clock: hands, now, tracker, cancel }
     }
 
     async fn show(&mut self, x: Option<usize>) {
+        let now = self.pass();
+        self.frames.send(picture(x, now)).await.unwrap();
+    }
+
+    /// Lets the time between two frames pass. Gives what it is then.
+    fn pass(&mut self) -> MonotonicNanos {
         self.now = self.now.plus(Duration::from_millis(1_000 / FPS));
-        self.frames.send(picture(x, self.now)).await.unwrap();
+        self.clock.advance_to(self.now);
+        self.now
     }
 
     async fn show_quiet(&mut self, seconds: u64) {
@@ -126,8 +139,7 @@ async fn what_the_owner_sets_reaches_the_detector_that_runs() {
         assert!(fixture.changes.try_recv().is_err(), "too small at the lowest sensitivity");
         fixture.motion.configure(&sensitive(sensitivity));
         for x in (0..WIDTH - 12).step_by(6) {
-            fixture.now = fixture.now.plus(Duration::from_millis(1_000 / FPS));
-            let small = picture_of(Some(x), (10, 14), fixture.now);
+            let small = picture_of(Some(x), (10, 14), fixture.pass());
             fixture.frames.send(small).await.unwrap();
         }
     }
@@ -161,9 +173,9 @@ async fn a_mask_that_appears_is_no_motion_and_does_not_hide_it_afterwards() {
     };
     fixture.motion.disturbed(fixture.now);
     for step in 0..3 * FPS + 24 {
-        fixture.now = fixture.now.plus(Duration::from_millis(1_000 / FPS));
+        let now = fixture.pass();
         let walks = step.checked_sub(3 * FPS).map(|step| usize::try_from(step).unwrap() * 12);
-        fixture.frames.send(covered(picture(walks, fixture.now))).await.unwrap();
+        fixture.frames.send(covered(picture(walks, now))).await.unwrap();
     }
     let first = fixture.change().await;
     assert_eq!(first.state, EventState::Started);

@@ -3,9 +3,13 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
+use nightjar_agent::stills::StillSize;
 use nightjar_shared::{api::PartKind, configuration::PrivacyMask, event::EventState, ids::EventId};
 
-use crate::camera::{Camera, config, video};
+use crate::{
+    camera::{Camera, config, video},
+    source::Source,
+};
 
 const WIDTH: usize = 320;
 const HEIGHT: usize = 180;
@@ -75,9 +79,9 @@ fn difference_outside(left: &[u8], right: &[u8]) -> f64 {
 async fn record(camera: &Camera, events: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
     let event_id = EventId::generate();
     let started_at = camera.footage(Duration::from_millis(1_500)).await;
-    camera.tell(event_id, EventState::Started, started_at);
+    camera.tell(event_id, EventState::Started, started_at).await;
     let ended_at = camera.footage(Duration::from_millis(500)).await;
-    camera.tell(event_id, EventState::Ended, ended_at);
+    camera.tell(event_id, EventState::Ended, ended_at).await;
     let clips = camera.clips_of_ended_events(events).await;
     let clip = clips.iter().find(|clip| clip.event_id == Some(event_id)).unwrap();
     let thumbnail = clip.parts.iter().find(|part| part.kind == PartKind::Thumbnail).unwrap();
@@ -87,11 +91,12 @@ async fn record(camera: &Camera, events: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_masked_is_in_no_frame_and_in_no_still_and_the_rest_is_untouched() {
-    let camera = Camera::start(config()).await;
+    let camera = Camera::start_encoder(config()).await;
+    let Source::Camera(media) = &camera.source else { unreachable!("it has an encoder") };
     let (open, open_thumbnail) = record(&camera, 1).await;
     assert!(!is_covered(&open[0]) && !is_covered(&open_thumbnail));
 
-    camera.media.set_masks(&[letter_l()]);
+    media.set_masks(&[letter_l()]);
     camera.recorder.forget_preroll();
     let (masked, thumbnail) = record(&camera, 2).await;
     assert!(masked.len() > 15, "{} frames", masked.len());
@@ -104,10 +109,10 @@ async fn what_is_masked_is_in_no_frame_and_in_no_still_and_the_rest_is_untouched
     assert!(difference_outside(&open_thumbnail, &thumbnail) < 1.0);
 
     let still = camera.directory.path().join("still.jpg");
-    std::fs::write(&still, camera.media.full_snapshot().await.unwrap()).unwrap();
+    std::fs::write(&still, media.still(StillSize::Full).await.unwrap()).unwrap();
     assert!(is_covered(&pictures(&still)[0]));
 
-    camera.media.set_masks(&[]);
+    media.set_masks(&[]);
     let (open, _) = record(&camera, 3).await;
     assert!(!is_covered(open.last().unwrap()), "a mask that is removed is gone");
     camera.stop().await;

@@ -2,17 +2,20 @@
 
 use std::path::Path;
 
-use nightjar_agent::store::{ClipState, INDEX_FILE, Store};
+use nightjar_agent::{
+    clock::Clock,
+    store::{ClipState, INDEX_FILE, Store},
+};
+use nightjar_core::seeded::Seeded;
 use rusqlite::Connection;
 
-use crate::{
-    Random,
+use super::{
     forgetful::{Fault, Outcome},
     fresh_disk,
     mount::{lock, mount},
 };
 
-const FIRST_SCHEMA: &str = include_str!("../../src/store/migrations/0001_initial.sql");
+const FIRST_SCHEMA: &str = include_str!("../../../src/store/migrations/0001_initial.sql");
 const CLIPS: usize = 40;
 
 /// An index as the first agents wrote it, with clips and parts of which one is uploaded.
@@ -80,11 +83,11 @@ async fn assert_whole(store: &Store, context: &str) {
 
 #[tokio::test]
 async fn power_cuts_at_every_step_leave_an_older_index_whole() {
-    let mut random = Random(11);
+    let mut random = Seeded::new(11);
     let mut cuts = 0;
     for at in 1.. {
         let directory = tempfile::tempdir().unwrap();
-        let Some((disk, mounted)) = fresh_disk(directory.path()) else { return };
+        let Some((disk, mounted)) = fresh_disk(directory.path(), Clock::default()) else { return };
         let index = mounted.path.join(INDEX_FILE);
         leave_old_index(&index);
         let fault = Fault { operation: None, at, outcome: Outcome::PowerCut };

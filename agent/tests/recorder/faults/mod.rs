@@ -2,15 +2,11 @@
 //! The disk is a file system of our own (FUSE), so that the agent's real code and SQLite's meet it
 //! through the kernel.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 mod ending;
-#[path = "../footage/mod.rs"]
-mod footage;
 mod forgetful;
 mod migration;
 mod mount;
-mod recorder;
+mod runs;
 mod wear;
 
 use std::{
@@ -18,14 +14,16 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use crate::{
+use nightjar_agent::clock::Clock;
+
+use self::{
     forgetful::Disk,
     mount::{Mounted, Shared},
 };
 
 /// A fresh disk, mounted; nothing, said aloud, where FUSE is not to be had.
-fn fresh_disk(directory: &std::path::Path) -> Option<(Shared, Mounted)> {
-    let disk = Arc::new(Mutex::new(Disk::new()));
+fn fresh_disk(directory: &std::path::Path, clock: Clock) -> Option<(Shared, Mounted)> {
+    let disk = Arc::new(Mutex::new(Disk::new(clock)));
     match mount::mount(&disk, directory) {
         Ok(mounted) => Some((disk, mounted)),
         Err(error) => {
@@ -33,15 +31,5 @@ fn fresh_disk(directory: &std::path::Path) -> Option<(Shared, Mounted)> {
             let _ = writeln!(std::io::stderr(), "SKIPPED: no faults without FUSE: {error}");
             None
         }
-    }
-}
-
-/// A small seeded generator.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040);
-        (self.0 >> 33) % bound
     }
 }

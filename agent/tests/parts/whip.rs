@@ -1,7 +1,5 @@
 //! How the camera speaks WHIP (RFC 9725), as the other side sees it. A real SFU is met in `e2e`.
 
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
-
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use nightjar_agent::cloud::{WhipClient, WhipError};

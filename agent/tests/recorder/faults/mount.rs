@@ -14,7 +14,7 @@ use fuser::{
 use rusqlite::ffi;
 use rustix::mount::UnmountFlags;
 
-use crate::forgetful::{
+use super::forgetful::{
     Directory, Disk, File, Node, Operation,
     libc_errno::{EEXIST, ENOENT},
 };

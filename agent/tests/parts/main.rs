@@ -1,0 +1,9 @@
+//! Parts of the agent, each through its own door, without the rest.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod media;
+mod motion;
+mod offline;
+mod store;
+mod whip;
