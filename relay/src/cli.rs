@@ -13,7 +13,7 @@ use clap::{
 use nightjar_shared::role::AccountRole;
 
 use crate::{
-    app::passwords::Hasher,
+    app::passwords::{Cost, Hasher},
     clock::now,
     config::Config,
     domain::accounts::{self, SignUp},
@@ -142,6 +142,7 @@ async fn create_account(config: &Config, email: String, role: AccountRole) -> an
     let password = password.trim_end_matches(['\r', '\n']).to_owned();
     let db = open_database(config).await?;
     let sign_up = SignUp { email, password, name: None };
-    let caller = accounts::create(&db, &Hasher::new()?, sign_up, role, now()).await?;
+    let caller =
+        accounts::create(&db, &Hasher::new(Cost::PRODUCTION)?, sign_up, role, now()).await?;
     Ok(writeln!(std::io::stdout(), "{}", caller.account_id)?)
 }

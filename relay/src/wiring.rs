@@ -15,7 +15,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    app::{App, exchanges::Exchanges, limits::Limits, passwords::Hasher},
+    app::{
+        App,
+        exchanges::Exchanges,
+        limits::Limits,
+        passwords::{Cost, Hasher},
+    },
     clock::Clock,
     config::{Config, TurnEngine, with_port},
     domain::{cameras, jobs, uploads},
@@ -66,7 +71,12 @@ impl Stage {
 
 impl Relay {
     /// Starts all parts. A listener on port 0 takes any free port, which its public URL gets too.
-    pub async fn start(mut config: Config) -> anyhow::Result<Self> {
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_with(config, Hasher::new(Cost::PRODUCTION)?).await
+    }
+
+    /// Starts all parts, with a hasher of passwords that may be a cheaper one: for tests.
+    pub async fn start_with(mut config: Config, passwords: Hasher) -> anyhow::Result<Self> {
         config.validate()?;
         server::raise_descriptor_limit();
         private_file::create_directory(&config.data_dir)?;
@@ -93,7 +103,7 @@ impl Relay {
             realtime: Realtime::new(&metrics),
             metrics,
             certificates,
-            passwords: Hasher::new()?,
+            passwords,
             limits: Limits::default(),
             exchanges: Exchanges::default(),
             deletions_due: Notify::new(),
