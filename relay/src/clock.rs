@@ -1,14 +1,9 @@
 //! The one place that reads the wall clock. Everything else takes `now`.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use nightjar_shared::time::UnixMillis;
+use tokio::sync::watch;
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock that others take `now` from")]
 pub fn now() -> UnixMillis {
@@ -18,16 +13,34 @@ pub fn now() -> UnixMillis {
 /// The relay's clock. A test moves it forward to see things expire without waiting.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
-    ahead_ms: Arc<AtomicI64>,
+    ahead_ms: watch::Sender<i64>,
 }
 
 impl Clock {
     pub fn now(&self) -> UnixMillis {
-        UnixMillis(now().0 + self.ahead_ms.load(Ordering::Relaxed))
+        UnixMillis(now().0 + *self.ahead_ms.borrow())
     }
 
     pub fn advance(&self, duration: Duration) {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        self.ahead_ms.fetch_add(millis, Ordering::Relaxed);
+        self.ahead_ms.send_modify(|ahead_ms| *ahead_ms += millis);
+    }
+
+    /// Reports every advance from now on. One that comes before the last was asked for joins it.
+    pub fn advances(&self) -> Advances {
+        Advances { ahead_ms: self.ahead_ms.subscribe() }
+    }
+}
+
+pub struct Advances {
+    ahead_ms: watch::Receiver<i64>,
+}
+
+impl Advances {
+    /// Waits for the next one: outside tests for ever.
+    pub async fn next(&mut self) {
+        if self.ahead_ms.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

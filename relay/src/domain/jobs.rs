@@ -23,16 +23,31 @@ const PAIRING_HISTORY: Duration = Duration::from_hours(168);
 /// Starts what goes on until the relay stops. Each goes its own way: what takes long in one holds
 /// nothing up in another.
 pub fn start(app: &Arc<App>) {
-    app.spawn_essential("quick jobs", every(app.clone(), QUICK, sweep_quick));
-    app.spawn_essential("slow jobs", every(app.clone(), SLOW, sweep_slow));
+    app.spawn_essential("quick jobs", quickly(app.clone()));
+    app.spawn_essential("slow jobs", slowly(app.clone()));
     app.spawn_essential("deletions", delete_objects(app.clone()));
 }
 
-async fn every(app: Arc<App>, period: Duration, sweep: impl AsyncFn(&App)) {
-    let mut ticks = tokio::time::interval(period);
+async fn slowly(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SLOW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while app.cancel.run_until_cancelled(ticks.tick()).await.is_some() {
-        sweep(&app).await;
+        sweep_slow(&app).await;
+    }
+}
+
+/// Sweeps at once, too, when a test has moved the clock.
+async fn quickly(app: Arc<App>) {
+    let mut advances = app.clock.advances();
+    let mut ticks = tokio::time::interval(QUICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+            () = advances.next() => {}
+        }
+        sweep_quick(&app).await;
     }
 }
 
