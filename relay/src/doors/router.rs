@@ -121,11 +121,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
         )
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
-        .merge(web::router(
-            &app.config.public_url,
-            &app.config.store.public_url,
-            app.config.source_url.as_deref(),
-        )?)
+        .merge(web::router(&app.config.public_url, &app.config.store.public_url)?)
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app.clone());
     Ok(router)

@@ -6,9 +6,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    database::Engine,
+    databases::Engine,
     person::{Answer, PASSWORD, Person},
     relay::{TestRelay, on_every_database, on_sqlite},
+    support::client,
 };
 
 fn credentials(email: &str, password: &str) -> Value {
@@ -149,7 +150,7 @@ async fn a_guesser_at_one_address_locks_nobody_out_who_is_at_another() {
     on_sqlite(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let guesser = Person {
-            client: reqwest::Client::builder()
+            client: client()
                 .local_address("127.0.0.2".parse::<std::net::IpAddr>().unwrap())
                 .build()
                 .unwrap(),

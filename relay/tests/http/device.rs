@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    mqtt::{self, Connection},
+    mqtt_client::{self, Connection},
     person::{Answer, Person},
     relay::TestRelay,
 };
@@ -96,8 +96,8 @@ impl Device {
     pub(crate) async fn connect(&self, relay: &TestRelay) -> Online {
         let id = self.id();
         let will = json!({"online": false, "boot_id": boot_id()}).to_string();
-        let presence = mqtt::presence(id);
-        let mut last_will = mqtt::last_will(&presence);
+        let presence = mqtt_client::presence(id);
+        let mut last_will = mqtt_client::last_will(&presence);
         last_will.message = will.into_bytes().into();
         let connection = Connection {
             address: relay.app().broker.address(),
@@ -119,7 +119,7 @@ impl Device {
 pub(crate) struct Online {
     pub(crate) id: CameraId,
     replica: String,
-    pub(crate) mqtt: mqtt::Camera,
+    pub(crate) mqtt: mqtt_client::Camera,
 }
 
 impl Online {

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    database::Engine,
+    databases::Engine,
     device::{Device, Online, health},
     live::{ANSWER, OFFER, answer, online, watch},
     live_socket::{hear, say},

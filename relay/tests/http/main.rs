@@ -1,5 +1,6 @@
 //! The relay's HTTP doors, from outside: the real relay on ports of its own, on every database
-//! there is. The modules mirror the URLs below `/api/v1`.
+//! there is. Most modules mirror the URLs below `/api/v1`; `server` is the listener itself, `web` the
+//! door of the app's files.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -9,7 +10,8 @@ mod bad_sdp;
 mod cameras;
 mod clips;
 mod commands;
-mod database;
+#[path = "../support/databases.rs"]
+mod databases;
 mod device;
 mod events;
 mod growing_clips;
@@ -17,9 +19,9 @@ mod live;
 mod live_life;
 mod live_limits;
 mod live_socket;
-#[path = "../mqtt/camera.rs"]
+#[path = "../support/mqtt_client.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
-mod mqtt;
+mod mqtt_client;
 #[path = "../../../shared/tests/mutation/mod.rs"]
 mod mutation;
 mod operations;
@@ -27,6 +29,7 @@ mod pairings;
 mod person;
 mod relay;
 mod renewal;
+mod server;
 mod shares;
 #[path = "../support/mod.rs"]
 mod support;
@@ -38,6 +41,7 @@ mod turn_client;
 mod turn_limits;
 mod upkeep;
 mod uplink;
+mod web;
 mod whep;
 mod whep_redirect;
 mod ws;

@@ -4,6 +4,8 @@ use http::header;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::support::client;
+
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 #[derive(Clone)]
@@ -19,7 +21,7 @@ pub(crate) struct Person {
 impl Person {
     pub(crate) fn new(origin: &str) -> Self {
         Self {
-            client: Client::new(),
+            client: client().build().unwrap(),
             origin: origin.to_owned(),
             cookie: None,
             token: None,

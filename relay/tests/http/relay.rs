@@ -3,17 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use nightjar_relay::{
-    app::App,
+    app::{
+        App,
+        passwords::{Cost, Hasher},
+    },
     config::{Config, Registration},
     wiring::Relay,
 };
 use tempfile::TempDir;
 
 use crate::{
-    database::{self, Engine},
+    databases::{self, Engine},
     device::Device,
     person::Person,
-    support::PATIENCE,
+    support::{self, PATIENCE},
 };
 
 pub(crate) struct TestRelay {
@@ -24,7 +27,7 @@ pub(crate) struct TestRelay {
 
 /// Runs a test once for every database there is, each time against a fresh relay.
 pub(crate) async fn on_every_database(test: impl AsyncFn(&TestRelay)) {
-    for engine in database::engines() {
+    for engine in databases::engines() {
         on(engine, &test).await;
     }
 }
@@ -43,10 +46,15 @@ async fn on(engine: Engine, test: impl AsyncFn(&TestRelay)) {
     relay.stop().await;
 }
 
+/// Starts a relay whose passwords cost little: its tests sign in hundreds of times.
+async fn start(config: &Config) -> Relay {
+    Relay::start_with(config.clone(), Hasher::new(Cost::LEAST).unwrap()).await.unwrap()
+}
+
 impl TestRelay {
     /// Open to all, on plain http, unless `change` says otherwise.
     pub(crate) async fn start(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = support::directory();
         let mut config = Config {
             public_url: "http://localhost:0".to_owned(),
             listen: "127.0.0.1:0".parse().unwrap(),
@@ -54,13 +62,13 @@ impl TestRelay {
             registration: Registration::Open,
             ..Config::default()
         };
-        config.database.url = database::fresh(engine);
+        config.database.url = databases::fresh(engine).await;
         config.mqtt.listen = config.listen;
         "mqtts://localhost:0".clone_into(&mut config.mqtt.public_url);
         config.store.listen = config.listen;
         "http://localhost:0".clone_into(&mut config.store.public_url);
         change(&mut config);
-        let relay = Relay::start(config.clone()).await.unwrap();
+        let relay = start(&config).await;
         Self { relay, config, _directory: directory }
     }
 
@@ -71,7 +79,7 @@ impl TestRelay {
     /// Stops the relay and starts another one on the same data, at other ports.
     pub(crate) async fn restart(self) -> Self {
         self.relay.stop().await;
-        let relay = Relay::start(self.config.clone()).await.unwrap();
+        let relay = start(&self.config).await;
         Self { relay, ..self }
     }
 

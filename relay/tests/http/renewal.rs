@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    database::Engine,
+    databases::Engine,
     device::{Device, health},
     person::Person,
     relay::{TestRelay, eventually},

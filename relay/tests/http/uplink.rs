@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::{
     device::{boot_id, event, health},
-    mqtt,
+    mqtt_client,
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
 };
 
@@ -89,7 +89,7 @@ async fn what_a_camera_says_over_mqtt_is_what_its_owner_sees() {
         assert_eq!(alice.get(&path).await.body(200)["status"], "degraded");
         // Its own account of its end is believed at once; the debounce is the domain's.
         let gone = json!({"online": false, "boot_id": boot_id()}).to_string();
-        online.mqtt.publish(&mqtt::presence(camera.id()), true, &gone).await;
+        online.mqtt.publish(&mqtt_client::presence(camera.id()), true, &gone).await;
         drop(online);
         relay.pass(Duration::from_secs(31));
         eventually(
@@ -124,9 +124,9 @@ async fn an_expired_token_and_a_removed_camera_are_kept_out() {
     .await;
 }
 
-fn connection(relay: &TestRelay, camera: &crate::device::Device) -> mqtt::Connection {
+fn connection(relay: &TestRelay, camera: &crate::device::Device) -> mqtt_client::Connection {
     let id = camera.id();
-    mqtt::Connection {
+    mqtt_client::Connection {
         address: relay.app().broker.address(),
         ca_pem: relay.app().certificates.ca_pem.clone(),
         client_id: id.to_string(),

@@ -8,6 +8,7 @@ use crate::{
     live::{OFFER, online, watch},
     person::{Answer, Person},
     relay::{TestRelay, on_every_database, on_sqlite},
+    support::client,
 };
 
 const ELSEWHERE: &str = "https://sfu.example/whep?app=live&stream=porch";
@@ -34,8 +35,7 @@ async fn a_viewer_is_sent_to_the_sfu_and_its_session_here_is_over() {
     on_every_database(async |relay: &TestRelay| {
         let mut alice = relay.person("alice").await;
         // To follow it would be to ask the SFU.
-        alice.client =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        alice.client = client().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let (device, mut camera) = online(relay, &alice).await;
         let sent = sent_to(&alice, &device, &mut camera, Some(ELSEWHERE)).await;
         assert_eq!((sent.status, sent.headers["location"].to_str().unwrap()), (307, ELSEWHERE));

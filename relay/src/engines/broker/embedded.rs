@@ -1,6 +1,6 @@
 //! rmqtt in this process. The one place that knows the crate.
 //!
-//! Facts about rmqtt 0.24 that this file works around, each held by a test in `tests/mqtt.rs`:
+//! Facts about rmqtt 0.24 that this file works around, each held by a test in `tests/engines/mqtt.rs`:
 //! the last will is published without any ACL check; a session is taken over by client id alone;
 //! the listener needs `SO_REUSEADDR` to restart; retained messages are off until a storage says
 //! otherwise; its publish hook runs before its ACL hook, so messages are consumed in the latter.

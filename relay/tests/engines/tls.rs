@@ -1,13 +1,13 @@
 //! The relay's certificates: made once, kept, renewed in time.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use nightjar_relay::engines::tls::Certificates;
 use nightjar_shared::time::UnixMillis;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use sha2::{Digest, Sha256};
+
+use crate::support;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
 
@@ -26,7 +26,7 @@ fn days(days: u64) -> Duration {
 
 #[test]
 fn the_authority_is_made_once_and_its_hash_is_of_its_der_form() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let first = load(directory.path(), &[], NOW).unwrap();
     let second = load(directory.path(), &["cam.example.org"], NOW.plus(days(3000))).unwrap();
     assert_eq!(first.ca_pem, second.ca_pem);
@@ -36,7 +36,7 @@ fn the_authority_is_made_once_and_its_hash_is_of_its_der_form() {
 
 #[test]
 fn private_keys_are_readable_by_the_relay_only() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     load(directory.path(), &[], NOW).unwrap();
     for file in ["ca-key.pem", "server-key.pem"] {
         let mode = fs::metadata(directory.path().join(file)).unwrap().permissions().mode();
@@ -46,7 +46,7 @@ fn private_keys_are_readable_by_the_relay_only() {
 
 #[test]
 fn the_server_certificate_is_kept_until_its_end_comes_near() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     load(directory.path(), &[], NOW).unwrap();
     let first = server_certificate(directory.path());
     load(directory.path(), &[], NOW.plus(days(200))).unwrap();
@@ -57,7 +57,7 @@ fn the_server_certificate_is_kept_until_its_end_comes_near() {
 
 #[test]
 fn a_running_relay_renews_it_in_time_and_keeps_its_authority() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let certificates = load(directory.path(), &["cam.example.org"], NOW).unwrap();
     let first = server_certificate(directory.path());
     assert!(!certificates.is_due(NOW.plus(days(276))));
@@ -75,7 +75,7 @@ fn a_running_relay_renews_it_in_time_and_keeps_its_authority() {
 
 #[test]
 fn a_renewal_that_fails_changes_nothing_and_is_tried_again_an_hour_later() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let certificates = load(directory.path(), &[], NOW).unwrap();
     let first = server_certificate(directory.path());
     for file in ["ca-key.pem", "ca.pem"] {
@@ -93,7 +93,7 @@ fn a_renewal_that_fails_changes_nothing_and_is_tried_again_an_hour_later() {
 
 #[test]
 fn a_new_name_needs_a_new_server_certificate() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     load(directory.path(), &[], NOW).unwrap();
     let first = server_certificate(directory.path());
     load(directory.path(), &["192.168.1.20", "[2001:db8::1]"], NOW).unwrap();
@@ -105,7 +105,7 @@ fn a_new_name_needs_a_new_server_certificate() {
 
 #[test]
 fn a_lost_authority_key_is_an_error_and_no_reason_to_make_another_authority() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     load(directory.path(), &[], NOW).unwrap();
     for file in ["ca-key.pem", "ca.pem"] {
         let kept = fs::read(directory.path().join(file)).unwrap();
@@ -118,7 +118,7 @@ fn a_lost_authority_key_is_an_error_and_no_reason_to_make_another_authority() {
 
 #[test]
 fn an_interrupted_renewal_is_done_again() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     load(directory.path(), &[], NOW).unwrap();
     fs::remove_file(directory.path().join("server.json")).unwrap();
     fs::write(directory.path().join("server-key.pem"), "half a key").unwrap();

@@ -24,8 +24,8 @@ use tokio_rustls::TlsConnector;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    camera::{Camera, Connection},
-    support::{PATIENCE, until, within},
+    mqtt_client::{Camera, Connection},
+    support::{PATIENCE, directory, until, within},
 };
 
 /// It knows every camera's token, and writes down what arrives.
@@ -43,7 +43,7 @@ pub(crate) struct Relay {
 impl Relay {
     pub(crate) async fn start() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_on(any, tempfile::tempdir().unwrap()).await
+        Self::start_on(any, directory()).await
     }
 
     pub(crate) async fn start_on(listen: SocketAddr, directory: tempfile::TempDir) -> Self {

@@ -1,12 +1,7 @@
 //! The embedded broker against cameras that keep to their place and cameras that do not. The
 //! clients are rumqttc, over TLS.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod camera;
 mod relay;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::time::Duration;
 
@@ -24,9 +19,9 @@ use tokio::{
     net::TcpStream,
 };
 
+use self::relay::{Relay, token_of};
 use crate::{
-    camera::{Connection, last_will, presence, up_event},
-    relay::{Relay, token_of},
+    mqtt_client::{Connection, last_will, presence, up_event},
     support::{PATIENCE, within},
 };
 

@@ -1,9 +1,5 @@
 //! The accept loop against clients that are slow, many, or stay too long.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{
@@ -27,7 +23,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::support::{PATIENCE, within};
+use crate::support::{self, PATIENCE, client, within};
 
 struct Server {
     address: SocketAddr,
@@ -86,6 +82,10 @@ fn patient() -> ServerLimits {
     ServerLimits::default()
 }
 
+async fn get(server: &Server) -> reqwest::Response {
+    client().build().unwrap().get(server.url("/")).send().await.unwrap()
+}
+
 /// Everything the server still says until it closes the connection.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut said = Vec::new();
@@ -103,7 +103,7 @@ async fn a_head_that_drips_is_cut_off_while_others_are_served() {
         stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
         slow.push(stream);
     }
-    let answer = reqwest::get(server.url("/")).await.unwrap();
+    let answer = get(&server).await;
     assert_eq!(answer.status(), 200);
     for stream in &mut slow {
         // Each further byte must not earn further time.
@@ -156,7 +156,7 @@ async fn a_body_that_drips_for_ever_is_given_up() {
 #[tokio::test]
 async fn a_body_in_time_is_read_whole() {
     let server = Server::start(patient()).await;
-    let client = reqwest::Client::new();
+    let client = client().build().unwrap();
     let answer = client.post(server.url("/length")).body(vec![0_u8; 100_000]).send().await.unwrap();
     assert_eq!(answer.text().await.unwrap(), "100000");
     server.stop().await;
@@ -207,7 +207,7 @@ async fn connections_above_the_limit_are_closed_at_once() {
         server.metrics.render().contains("nightjar_http_connections{listener=\"test\"} 1")
     })
     .await;
-    assert_eq!(reqwest::get(server.url("/")).await.unwrap().status(), 200);
+    assert_eq!(get(&server).await.status(), 200);
     server.stop().await;
 }
 
@@ -226,7 +226,7 @@ async fn shutdown_does_not_wait_for_a_request_without_end() {
 
 #[tokio::test]
 async fn with_tls_a_client_that_trusts_the_relays_authority_is_served() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let certificates = Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
     let tls = Some(certificates.server.clone());
     let server = Server::start_with(ServerOptions { name: "test", tls, limits: patient() }).await;
@@ -241,7 +241,7 @@ async fn with_tls_a_client_that_trusts_the_relays_authority_is_served() {
 
 #[tokio::test]
 async fn a_tls_handshake_that_never_begins_is_cut_off() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = support::directory();
     let certificates = Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
     let tls = Some(certificates.server);
     let server = Server::start_with(ServerOptions {

@@ -1,21 +1,17 @@
 //! What both databases have in common, and what nobody may have to know about them.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-#[path = "http/database.rs"]
-mod database;
-
 use nightjar_relay::{
     config::DatabaseConfig,
     engines::db::{Db, Executor, Value, accounts, accounts::AccountRow},
 };
 use nightjar_shared::{ids::AccountId, role::AccountRole, time::UnixMillis};
-use tempfile::TempDir;
+
+use crate::{databases, support};
 
 async fn on_every_database(test: impl AsyncFn(&Db)) {
-    for engine in database::engines() {
-        let directory = TempDir::new().unwrap();
-        let config = DatabaseConfig { url: database::fresh(engine) };
+    for engine in databases::engines() {
+        let directory = support::directory();
+        let config = DatabaseConfig { url: databases::fresh(engine).await };
         let db = Db::open(&config, directory.path()).await.unwrap();
         db.migrate().await.unwrap();
         test(&db).await;

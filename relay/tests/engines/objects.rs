@@ -1,10 +1,6 @@
 //! The embedded object store, by its HTTP origin: what a presigned URL permits, and everything
 //! that it does not.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod support;
-
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -31,7 +27,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::support::{PATIENCE, until, within};
+use crate::support::{PATIENCE, client, directory, until, within};
 
 const APP: &str = "http://localhost:8080";
 const MINUTE: Duration = Duration::from_mins(1);
@@ -47,7 +43,7 @@ struct Store {
 
 impl Store {
     async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap()).await
+        Self::start_in(directory()).await
     }
 
     async fn start_in(directory: tempfile::TempDir) -> Self {
@@ -75,7 +71,7 @@ impl Store {
         let metrics = Metrics::default();
         server::serve(listener, handler, options, &metrics, &tracker, cancel.clone());
         let objects = Objects::new(store);
-        Self { objects, origin, directory, client: Client::new(), tracker, cancel }
+        Self { objects, origin, directory, client: client().build().unwrap(), tracker, cancel }
     }
 
     fn presign(&self, key: &str, content: &[u8]) -> SignedUpload {

@@ -1,0 +1,14 @@
+//! The relay's engines, each by itself: broker, object store, database, certificates.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod database;
+#[path = "../support/databases.rs"]
+mod databases;
+mod mqtt;
+#[path = "../support/mqtt_client.rs"]
+mod mqtt_client;
+mod objects;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;
