@@ -34,6 +34,8 @@ pub struct Config {
     /// Port 0 takes any free port; `public_url` then gets it too.
     pub listen: SocketAddr,
     pub data_dir: PathBuf,
+    /// Where the source of this relay is offered. Without it the relay offers what it was built from.
+    pub source_url: Option<String>,
     pub registration: Registration,
     pub database: DatabaseConfig,
     pub mqtt: MqttConfig,
@@ -162,6 +164,7 @@ impl Default for Config {
             public_url: "http://localhost:8080".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("/var/lib/nightjar-relay"),
+            source_url: None,
             registration: Registration::Invitation,
             database: DatabaseConfig::default(),
             mqtt: MqttConfig::default(),
@@ -243,6 +246,10 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         web_url("public_url", &self.public_url)?;
         web_url("store.public_url", &self.store.public_url)?;
+        if let Some(url) = self.source_url.as_ref().filter(|url| !is_link(url)) {
+            let remedy = "write an address like https://git.example.org/nightjar";
+            return Err(ConfigError::value("source_url", url, remedy));
+        }
         let database = &self.database.url;
         if database != "sqlite" && !is_postgres(database) {
             return Err(ConfigError::value(
@@ -325,6 +332,12 @@ fn web_url(key: &'static str, url: &str) -> Result<(), ConfigError> {
     }
 }
 
+/// Whether people can follow `url` from a page.
+fn is_link(url: &str) -> bool {
+    let is_web = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+    is_web && !url.contains(|character: char| character.is_whitespace() || character.is_control())
+}
+
 fn host_of(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => host,
@@ -383,6 +396,15 @@ mod tests {
     #[test]
     fn a_public_url_with_a_path_is_refused() {
         parse("public_url = \"https://example.org/cameras\"").unwrap_err();
+    }
+
+    #[test]
+    fn a_source_that_no_link_can_lead_to_is_refused() {
+        parse("source_url = \"https://git.example.org/?p=nightjar\"").unwrap();
+        for url in ["javascript:alert(1)", "git@example.org:nightjar", "https://a b"] {
+            let message = parse(&format!("source_url = \"{url}\"")).unwrap_err().to_string();
+            assert!(message.starts_with("source_url = "), "{message}");
+        }
     }
 
     #[test]

@@ -121,7 +121,11 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
         )
         .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
-        .merge(web::router(&app.config.public_url, &app.config.store.public_url)?)
+        .merge(web::router(
+            &app.config.public_url,
+            &app.config.store.public_url,
+            app.config.source_url.as_deref(),
+        )?)
         .layer(middleware::from_fn_with_state(app.clone(), around))
         .with_state(app.clone());
     Ok(router)

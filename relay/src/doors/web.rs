@@ -21,6 +21,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::Error;
 
+mod source;
+
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/web");
 
 const PAGE: &str = "index.html";
@@ -30,6 +32,8 @@ const BUILD_MARK: &str = "{{build}}";
 /// Stands in the page for the links that make a browser fetch every module at once, instead of one
 /// floor of imports after the other.
 const MODULES_MARK: &str = "<!-- modules -->";
+/// Stands in the page for its version, its licence and its source.
+const NOTICE_MARK: &str = "<!-- notice -->";
 
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Kept, but asked for anew: this is how a browser learns of a new build.
@@ -44,20 +48,27 @@ const PROGRAM_ROOTS: [&str; 6] = ["api", "assets", "internal", "healthz", "ready
 /// with routers that have no fallback of their own.
 ///
 /// `public_url` is where browsers reach the relay, `store_url` the object store's own origin:
-/// both go into the content security policy.
+/// both go into the content security policy. `source_url` is where the operator offers the source of
+/// this relay; without it the relay offers what it was built from.
 ///
 /// # Errors
 ///
 /// When one of the addresses cannot stand in a header.
-pub fn router<S>(public_url: &str, store_url: &str) -> anyhow::Result<Router<S>>
+pub fn router<S>(
+    public_url: &str,
+    store_url: &str,
+    source_url: Option<&str>,
+) -> anyhow::Result<Router<S>>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let app = Arc::new(WebApp::new(public_url, store_url)?);
+    let app = Arc::new(WebApp::new(public_url, store_url, &source::notice(source_url))?);
     let router = Router::new()
         .route("/", get(page))
         .route("/s", get(shared_page))
         .route("/assets/{build}/{*path}", get(asset))
+        .route(source::ARCHIVE_PATH, get(source::archive))
+        .route(source::LICENCE_PATH, get(source::licence))
         .fallback(elsewhere)
         .with_state(app);
     Ok(router)
@@ -127,17 +138,17 @@ fn not_found() -> Response {
 }
 
 impl WebApp {
-    fn new(public_url: &str, store_url: &str) -> anyhow::Result<Self> {
+    fn new(public_url: &str, store_url: &str, notice: &str) -> anyhow::Result<Self> {
         let mut files = Vec::new();
         collect(&FILES, &mut files);
         files.sort_unstable_by_key(|(path, _)| *path);
         let build = build_of(&files);
-        let source = FILES
+        let page = FILES
             .get_file(PAGE)
             .and_then(|file| file.contents_utf8())
             .context("the embedded web app has no page")?;
-        let source = source.replace(MODULES_MARK, &module_links(&files));
-        let page = Asset::new(PAGE, source.replace(BUILD_MARK, &build).into())?;
+        let page = page.replace(MODULES_MARK, &module_links(&files)).replace(NOTICE_MARK, notice);
+        let page = Asset::new(PAGE, page.replace(BUILD_MARK, &build).into())?;
         let assets = files
             .into_iter()
             .filter(|(path, _)| *path != PAGE)

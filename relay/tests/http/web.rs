@@ -1,6 +1,6 @@
 //! The web app's door: what a browser gets, and what it is allowed to do with it.
 
-use std::{collections::BTreeSet, io::Read as _, sync::LazyLock};
+use std::{collections::BTreeSet, fs, io::Read as _, path::Path, process::Command, sync::LazyLock};
 
 use axum::{Router, body::Body};
 use http::{Request, Response, StatusCode, header};
@@ -13,7 +13,7 @@ const STORE: &str = "http://localhost:8081";
 /// Made once for all tests of this process: it packs all files.
 fn app() -> Router {
     static APP: LazyLock<Router> =
-        LazyLock::new(|| web::router("http://localhost:8080", STORE).unwrap());
+        LazyLock::new(|| web::router("http://localhost:8080", STORE, None).unwrap());
     APP.clone()
 }
 
@@ -156,6 +156,44 @@ async fn programs_get_an_error_for_programs() {
     }
     let post = Request::post("/events").header("accept", "text/html").body(Body::empty()).unwrap();
     assert_eq!(app().oneshot(post).await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn everyone_finds_version_licence_and_the_source_that_the_relay_was_built_from() {
+    // The page of the shared clip is for people without an account.
+    for path in ["/", "/sign-in", "/s"] {
+        let page = text(navigate(path).await).await;
+        assert!(page.contains(concat!("Nightjar ", env!("CARGO_PKG_VERSION"))), "{path}: {page}");
+        assert!(page.contains("href=\"/licence.txt\""), "{path}: {page}");
+        assert!(page.contains("href=\"/source.tar.gz\""), "{path}: {page}");
+    }
+    let licence = text(get("/licence.txt", &[]).await).await;
+    assert!(licence.contains("GNU AFFERO GENERAL PUBLIC LICENSE"), "{licence}");
+
+    let response = get("/source.tar.gz", &[]).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(header(&response, &header::CONTENT_TYPE), "application/gzip");
+    let unpacked = unpacked(&response.into_body().collect().await.unwrap().to_bytes());
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for file in [
+        "LICENSE",
+        "Cargo.lock",
+        "relay/src/doors/web.rs",
+        "relay/web/main.js",
+        "shared/src/lib.rs",
+    ] {
+        let packed = fs::read(unpacked.path().join("nightjar").join(file)).unwrap();
+        assert_eq!(packed, fs::read(here.join(file)).unwrap(), "{file} is not what was built");
+    }
+}
+
+fn unpacked(archive: &[u8]) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("source.tar.gz");
+    fs::write(&file, archive).unwrap();
+    let tar = Command::new("tar").arg("-xzf").arg(&file).arg("-C").arg(directory.path()).status();
+    assert!(tar.unwrap().success());
+    directory
 }
 
 #[tokio::test]
