@@ -41,7 +41,8 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// The source comes first: nothing leaves it in privacy mode, whatever the others do.
+    /// Switches all parts. The source comes first: in privacy mode nothing leaves it, whatever the
+    /// others do.
     pub(super) fn switch(&self, switches: Switches) {
         self.media.set_privacy(switches.privacy);
         self.live.set_privacy(switches.privacy);
@@ -61,8 +62,8 @@ impl Parts {
 }
 
 impl Parts {
-    /// The detector hears of it first, so that no mask is taken for something that moved; what was
-    /// seen before is forgotten, as far as it lies in memory.
+    /// Sets the privacy masks. The detector learns of it first, so that it does not take a mask for
+    /// something that moved; what was seen before is forgotten, as far as it lies in memory.
     fn cover(&self, masks: &[PrivacyMask]) {
         if self.media.masks() == masks {
             return;
@@ -77,13 +78,13 @@ impl Parts {
 pub(super) struct Control {
     pub(super) kept: Kept,
     pub(super) parts: Parts,
-    /// As running now.
+    /// The configuration as it runs now.
     pub(super) config: Config,
     pub(super) configuration: Configuration,
     /// What the relay is told of the settings.
     pub(super) told: watch::Sender<Configuration>,
     pub(super) switches: watch::Sender<Switches>,
-    /// For the uploads, whenever they begin.
+    /// What the uploads go by, from when they begin.
     pub(super) upload: watch::Sender<UploadConfig>,
     pub(super) shutdown: Shutdown,
     pub(super) tracker: TaskTracker,
@@ -99,7 +100,7 @@ impl Control {
             let kind = request.command.kind();
             let execution = self.execute(request.command, &cancel).await;
             tracing::info!(kind, ?execution, "command carried out");
-            // Nobody waits any more when the command has timed out meanwhile.
+            // When the command has timed out meanwhile, nothing waits for the answer any more.
             drop(request.reply.send(execution));
         }
     }
@@ -125,7 +126,8 @@ impl Control {
         }
     }
 
-    /// Kept first: what an owner switched off must stay off whatever happens next.
+    /// Keeps the switches, then switches: what an owner switched off must stay off whatever happens
+    /// next.
     async fn switch(&mut self, switches: Switches) -> Execution {
         let configuration = self.configuration.clone();
         if let Err(error) = self.kept.keep(OwnersWill { switches, configuration }).await {
@@ -160,7 +162,7 @@ impl Control {
     }
 }
 
-/// Lets the detector know when the camera changes its own picture.
+/// Tells the detector when the camera changes its own picture.
 pub(super) async fn tell_disturbances(
     mut changes: watch::Receiver<Option<MonotonicNanos>>,
     motion: Motion,

@@ -25,11 +25,12 @@ use crate::{
     store::Store,
 };
 
+/// How often health is reported.
 const EVERY: Duration = Duration::from_secs(30);
-/// Changes that come together are told together.
+/// How long changes are gathered, so that those that come together are reported together.
 const SETTLE: Duration = Duration::from_millis(200);
 
-/// Where health is read.
+/// The parts that health is read from.
 pub(super) struct HealthSources {
     pub(super) clock: Clock,
     pub(super) boot_id: BootId,
@@ -69,7 +70,7 @@ impl HealthSources {
         }
     }
 
-    /// False when a part has ended: then only the clock is left.
+    /// Waits for a change. Returns false when a part has ended: then only the clock is left.
     async fn changed(&mut self) -> bool {
         let changed = tokio::select! {
             changed = self.capture.changed() => changed,
@@ -82,7 +83,7 @@ impl HealthSources {
         changed.is_ok()
     }
 
-    /// Whether more than measurements changed.
+    /// Returns whether more than measurements changed since the last report.
     fn differs(&self, told: &watch::Sender<Option<Health>>) -> bool {
         let told = told.borrow();
         let Some(told) = told.as_ref() else { return true };
@@ -147,7 +148,7 @@ impl HealthSources {
         }
     }
 
-    /// What is wrong now, one sentence each.
+    /// Lists what is wrong now, in one sentence each.
     fn errors(&self) -> Vec<String> {
         let capture = self.capture.borrow().problem.clone();
         let sfu = self.sfu.borrow().as_ref().and_then(|sfu| sfu.problem.clone());
@@ -160,7 +161,7 @@ impl HealthSources {
             .map_or(0, |space| space.f_blocks.saturating_mul(space.f_frsize))
     }
 
-    /// At the pace of the recordings that are there, how far back they will reach.
+    /// Forecasts how far back the recordings will reach at the pace of those that are there.
     fn retention_horizon_days(&self, retention: &RetentionStatus) -> Option<f32> {
         let budget = self.configuration.borrow().max_bytes?;
         let reach_days = self.days_since(retention.oldest_at?);
@@ -177,7 +178,7 @@ impl HealthSources {
     }
 }
 
-/// A pace that was measured for less than that says nothing.
+/// The shortest time over which a pace says anything.
 const PACE_DAYS_MIN: f32 = 1.0 / 24.0;
 
 #[expect(clippy::cast_precision_loss, reason = "a forecast needs no more digits")]

@@ -1,4 +1,4 @@
-//! `identify`: the board's activity light blinks, so that a person finds the camera.
+//! `identify`: lets the board's activity light blink, so that a person finds the camera.
 
 use std::{
     fs, io,
@@ -47,7 +47,8 @@ fn activity_light(lights: &Path) -> Option<PathBuf> {
     triggers.find(|path| path.exists())
 }
 
-/// Gives the trigger of before, which the kernel shows in brackets among all others.
+/// Begins to blink. Returns the trigger of before, which the kernel shows in brackets among all
+/// others.
 fn begin(trigger: &Path) -> io::Result<String> {
     let known = fs::read_to_string(trigger)?;
     let chosen = known.split_whitespace().find_map(|it| it.strip_prefix('[')?.strip_suffix(']'));

@@ -1,5 +1,6 @@
 //! What an owner switched and set, kept twice: in the index, and in a small file beside it. A damaged
-//! index is begun anew, and the camera must not film then what its owner had switched off or covered.
+//! index is replaced by an empty one, and even then the camera must not film what its owner had
+//! switched off or covered.
 
 use std::{
     fs, io,
@@ -33,7 +34,7 @@ pub(super) struct Switches {
 
 impl Switches {
     const AT_FIRST: Self = Self { armed: true, privacy: false };
-    /// Of a camera that no longer knows what its owner wants.
+    /// Returns the switches of a camera that no longer knows what its owner wants.
     const UNKNOWN: Self = Self { armed: true, privacy: true };
 }
 
@@ -75,8 +76,8 @@ impl Kept {
         Self { store, copy: data_dir.join(COPY_FILE) }
     }
 
-    /// What was kept last; at first armed, without privacy. Where it was kept and can be read nowhere
-    /// the camera starts in privacy mode, and its owner decides.
+    /// Reads what was kept last; at first it is armed, without privacy. Where it was kept and can no
+    /// longer be read, the camera starts in privacy mode, and its owner decides.
     pub(super) async fn load(&self) -> Result<OwnersWill, StoreError> {
         let path = self.copy.clone();
         let copy = spawn_blocking(move || read_copy(&path)).await.unwrap_or(Place::Unreadable);
@@ -109,7 +110,8 @@ impl Kept {
         })
     }
 
-    /// The index counts; a copy that cannot be written, as on a full disk, changes nothing of that.
+    /// Keeps what the owner wants. The index counts: it does not matter when the copy cannot be
+    /// written, as on a full disk.
     pub(super) async fn keep(&self, will: OwnersWill) -> Result<(), StoreError> {
         self.store.set_setting(SWITCHES, &will.switches).await?;
         self.store.set_setting(CONFIGURATION, &will.configuration).await?;

@@ -51,7 +51,8 @@ pub async fn run(config: Config, data_dir: &Path) -> anyhow::Result<Ending> {
     let stages = start(config, data_dir, &guards, &shutdown).await?;
     shutdown::notify_ready();
     let ending = shutdown.requested().await;
-    // systemd kills after a while what once said that it stops, its next run in the same process too.
+    // A program that told systemd that it stops is killed after a while, even if it has been replaced
+    // by its next run in the same process.
     if ending != Ending::Restart {
         shutdown::notify_stopping();
     }
@@ -253,7 +254,7 @@ impl Stages {
         self.observers.tracker.spawn(task);
     }
 
-    /// Lets the agent end when a part ends early. Uploads and uplink begin with the pairing.
+    /// Ends the agent when a part ends early. Uploads and uplink begin with the pairing.
     fn guard(&self, guards: &TaskTracker, shutdown: &Shutdown) {
         let Self { control, observers, live, detection, recording, capture, .. } = self;
         for stage in [control, observers, live, detection, recording, capture] {
@@ -261,8 +262,8 @@ impl Stages {
         }
     }
 
-    /// The uplink comes late, to tell what the others said while they stopped; the source comes
-    /// last, because others read from it.
+    /// Lists the parts in the order in which they stop. The uplink comes late, so that it sends what
+    /// the others said while they stopped; the source comes last, because others read from it.
     fn in_order_of_their_end(self) -> Vec<Stage> {
         let Self { control, observers, live, detection, recording, uploads, uplink, capture } =
             self;

@@ -40,7 +40,7 @@ const TIME_FLOOR: &str = "time_floor";
 const SAVE_TIME_FIRST: Duration = Duration::from_mins(1);
 const SAVE_TIME_EVERY: Duration = Duration::from_hours(1);
 
-/// The latest time that the relay told. Another pairing begins anew.
+/// The latest time that the relay told. It does not hold for another pairing.
 #[derive(Serialize, Deserialize)]
 struct KeptTime {
     camera_id: CameraId,
@@ -150,7 +150,8 @@ impl RelaySide {
     }
 }
 
-/// A board without a battery begins its next run not before the time that the relay told last.
+/// Keeps the time floor, so that a board without a battery does not begin its next run before the
+/// time that the relay told last.
 async fn keep_time_floor(store: &Store, camera_id: CameraId, floor: &TimeFloor) {
     // By then the relay has told its time, if it is there.
     let mut pause = SAVE_TIME_FIRST;

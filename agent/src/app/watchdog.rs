@@ -21,11 +21,11 @@ use crate::{
     shutdown,
 };
 
-/// Recording without anything written for this long is a hang: continuous footage is synced every
+/// How long recording may go on without anything written before it counts as a hang: continuous footage is synced every
 /// 10 s, all other every second.
 const LONGEST_WRITE: Duration = Duration::from_secs(25);
 
-/// Until cancelled; ends at once where nobody asked for a watchdog.
+/// Reports to systemd until cancelled. Where no watchdog is wanted it only waits.
 pub(super) async fn run(
     media: Media,
     recorder: Recorder,
@@ -60,7 +60,7 @@ pub(super) async fn run(
     }
 }
 
-/// Whether anything came since the last look.
+/// Empties the queue and returns whether anything was in it.
 fn drain<T: Clone>(frames: &mut broadcast::Receiver<T>) -> bool {
     let mut any = false;
     loop {
@@ -71,13 +71,15 @@ fn drain<T: Clone>(frames: &mut broadcast::Receiver<T>) -> bool {
     }
 }
 
-/// A missing or broken camera is known and waited for: a restart would not bring it back.
-/// Silence without a reason is a hang, and so is a driver that does not come back.
+/// Returns whether capturing works. A missing or broken camera is known and waited for: a restart
+/// would not bring it back. Silence without a reason is a hang, and so is a driver that does not
+/// come back.
 fn works(captured: bool, status: &CaptureStatus, switches: Switches) -> bool {
     !status.hangs && (captured || switches.privacy || status.problem.is_some())
 }
 
-/// A disk that refuses is known and tried again; one that never answers is a hang. (A camera that
+/// Returns whether writing works. A disk that refuses is known and tried again; one that never
+/// answers is a hang. (A camera that
 /// gives no picture while it records is not the disk's fault: its clip is closed soon.)
 fn writes(status: &RecordStatus, last_written: MonotonicNanos, now: MonotonicNanos) -> bool {
     let known = status.problem.is_some() || status.retention.problem.is_some();

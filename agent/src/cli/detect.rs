@@ -31,7 +31,7 @@ pub(super) struct DetectArguments {
     /// The file holds raw grey pictures, one byte a pixel, for instance 320x180@10
     #[arg(long, value_name = "WxH@FPS")]
     raw: Option<RawFormat>,
-    /// 0.0 (only large, clear motion) to 1.0 (the slightest); 0.5 unless the configuration tells
+    /// 0.0 (only large, clear motion) to 1.0 (the slightest); 0.5 unless the configuration says otherwise
     #[arg(long)]
     sensitivity: Option<f32>,
     /// An agent's configuration, to go by its zones and its sensitivity
@@ -121,7 +121,7 @@ impl Drawings {
     }
 }
 
-/// A binary PGM: white where something moves.
+/// Writes a binary PGM: white where something moves.
 fn write_mask(path: &Path, frame: &LumaFrame, mask: &[u8]) -> io::Result<()> {
     let mut file = io::BufWriter::new(fs::File::create(path)?);
     write!(file, "P5\n{} {}\n255\n", frame.width, frame.height)?;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const ASK_RELAY_WITHIN: Duration = Duration::from_secs(10);
-/// Less free space than this leaves no room for a day's clips.
+/// With less free space there is no room for a day's clips.
 const LITTLE_SPACE_BYTES: u64 = 1_000_000_000;
 
 #[derive(Serialize)]
@@ -89,7 +89,7 @@ fn show(check: &Check) {
     }
 }
 
-/// Without a configuration that can be used, the rest is judged by the defaults.
+/// Checks the configuration. Without one that can be used, the rest is judged by the defaults.
 fn configuration(path: &Path) -> (Check, Config) {
     match Config::load(path) {
         Ok(config) => (Check::good("configuration", path.display().to_string()), config),
@@ -201,7 +201,7 @@ fn relay(data_dir: &Path) -> Check {
     }
 }
 
-/// A token proves address, certificate and key at once.
+/// Asks the relay for a token, which proves address, certificate and key at once.
 fn ask_for_token(data_dir: &Path, pairing: &Pairing) -> Result<(), (String, &'static str)> {
     let broken = |error: String| (error, "pair the camera again");
     if !data_dir.join(KEY_FILE).exists() {

@@ -30,7 +30,7 @@ pub(super) struct ExportArguments {
     out: PathBuf,
 }
 
-/// May run beside a working agent.
+/// Writes the footage of a span of time into one file. May run beside a working agent.
 pub(super) fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     let ExportArguments { data, from, to, out } = arguments;
     if from >= to {

@@ -70,17 +70,17 @@ enum Verb {
     Probe {
         #[command(flatten)]
         config: ConfigFile,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
-    /// Tell what is missing, and the next step
+    /// Say what is missing, and what to do next
     Doctor {
         #[command(flatten)]
         config: ConfigFile,
         #[command(flatten)]
         data: DataDir,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
@@ -93,7 +93,7 @@ enum Verb {
         /// Mend what can be mended; the agent must not run
         #[arg(long)]
         repair: bool,
-        /// For programs
+        /// Print JSON, for programs
         #[arg(long)]
         json: bool,
     },
@@ -208,7 +208,7 @@ fn check(path: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// May run beside a working agent.
+/// Protects a clip, or no longer. May run beside a working agent.
 fn protect(data_dir: &Path, clip_id: ClipId, protected: bool) -> Result<ExitCode, Failure> {
     let store = open_store(data_dir)?;
     let known = small_runtime()?
@@ -220,7 +220,7 @@ fn protect(data_dir: &Path, clip_id: ClipId, protected: bool) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// The index of a data directory; one that has none is not an agent's.
+/// Opens the index of a data directory; a directory without one is not an agent's.
 fn open_store(data_dir: &Path) -> Result<Store, Failure> {
     let index = data_dir.join(INDEX_FILE);
     if !index.exists() {
@@ -232,7 +232,7 @@ fn open_store(data_dir: &Path) -> Result<Store, Failure> {
     Ok(Store::open(&index).map_err(anyhow::Error::new)?)
 }
 
-/// Works without a configuration: it is what one is written after.
+/// Lists cameras and encoders. It needs no configuration, since one is written by what it shows.
 fn probe(config: &Path, json: bool) -> Result<ExitCode, Failure> {
     let source =
         Config::load(config).map_or_else(|_| SourceConfig::default(), |config| config.source);
@@ -251,7 +251,7 @@ fn live_worker() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// An error with its causes, without those that it tells itself.
+/// Writes an error with its causes, without those that its own text names already.
 fn in_one_line(error: &anyhow::Error) -> String {
     error.chain().map(ToString::to_string).fold(String::new(), |text, cause| {
         match text.contains(&cause) {
@@ -262,7 +262,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
     })
 }
 
-/// A runtime for commands that ask the network.
+/// Makes a runtime for commands that ask the network.
 fn small_runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -24,7 +24,7 @@ use crate::{
     uplink::claim::{Introduction, Ticket, claim, claim_with_file},
 };
 
-/// A typed line that is longer holds no code.
+/// How much of a typed line is read; a longer one holds no code.
 const LONGEST_LINE: u64 = 256;
 
 #[derive(Args)]
@@ -75,7 +75,7 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// People copy hashes with colons, spaces and capital letters.
+/// Brings a hash into the usual form: people copy it with colons, spaces and capital letters.
 fn parse_sha256(text: &str) -> Result<String, String> {
     let digits: String = text.chars().filter(|it| !matches!(it, ':' | ' ')).collect();
     let complete = digits.len() == 64 && digits.bytes().all(|it| it.is_ascii_hexdigit());
@@ -84,7 +84,7 @@ fn parse_sha256(text: &str) -> Result<String, String> {
         .ok_or_else(|| "a SHA-256 has 64 hexadecimal digits; copy it from the app".to_owned())
 }
 
-/// The configured name; before there is a configuration, the default one.
+/// Returns the configured name; before there is a configuration, the default one.
 fn name(arguments: &PairArguments) -> Result<String, Failure> {
     let path = &arguments.config.path;
     Ok(if path.exists() { Config::load(path)?.name } else { Config::default().name })

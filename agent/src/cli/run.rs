@@ -13,13 +13,13 @@ use anyhow::Context;
 use super::Failure;
 use crate::{app, config::Config, data_dir::DataDir, logging, shutdown::Ending};
 
-/// Disk writes and pictures wait on these threads; more would only wait for the same disk.
+/// How many threads disk writes and pictures wait on; more would only wait for the same disk.
 const BLOCKING_THREADS: usize = 8;
-/// For what still runs on them when all parts have stopped.
+/// How long is waited for what still runs on them when all parts have stopped.
 const LINGER: Duration = Duration::from_millis(300);
 
 pub(super) fn run(config: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
-    // The path of this moment: after an upgrade it leads to the new program.
+    // After an upgrade this path leads to the new program.
     let program = env::current_exe().context("cannot tell where the agent's program lies")?;
     let config = Config::load(config)?;
     let data_dir = DataDir::open(data_dir)?;

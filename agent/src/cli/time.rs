@@ -2,7 +2,7 @@
 
 use nightjar_shared::time::UnixMillis;
 
-/// `2026-11-20T13:00:00Z`; seconds, `Z` and the time of day may be left out, a space may stand
+/// Reads a time such as `2026-11-20T13:00:00Z`; seconds, `Z` and the time of day may be left out, a space may stand
 /// for the `T`.
 pub(super) fn parse_time(text: &str) -> Result<UnixMillis, String> {
     let hint = || format!("`{text}` is not a time like 2026-11-20T13:00:00Z");
@@ -32,7 +32,7 @@ pub(super) fn show_time(time: UnixMillis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}Z")
 }
 
-/// Days of the Gregorian calendar, counted in years that begin in March: leap days come last.
+/// Counts the days of the Gregorian calendar in years that begin in March: leap days come last.
 fn days_since_1970(year: u32, month: u32, day: u32) -> i64 {
     let (year, month, day) = (i64::from(year), i64::from(month), i64::from(day));
     let year = if month <= 2 { year - 1 } else { year };

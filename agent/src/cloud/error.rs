@@ -4,7 +4,7 @@ use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
 use nightjar_shared::{api::Problem, problem::ProblemCode};
 
-/// `door` is the method and path of the request, or what was being fetched: never a query,
+/// Why a request failed. `door` is the method and path of the request, or what was being fetched: never a query,
 /// which may be signed.
 #[derive(Debug, thiserror::Error)]
 pub enum CloudError {
@@ -35,11 +35,11 @@ pub enum CloudError {
 /// What a caller does about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// Try again, with a growing delay.
+    /// Tries again, with a growing delay.
     TryAgain,
-    /// The same request will never succeed.
+    /// Gives up: the same request will never succeed.
     Never,
-    /// Only a new pairing helps.
+    /// Waits for a new pairing: nothing else helps.
     Unauthorized,
 }
 

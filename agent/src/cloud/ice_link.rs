@@ -2,7 +2,7 @@
 
 use nightjar_shared::signal::IceServer;
 
-/// The servers of one header, which may hold several links.
+/// Reads the servers of one header, which may hold several links.
 pub(super) fn ice_servers(header: &str) -> Vec<IceServer> {
     let mut servers = Vec::new();
     let mut rest = header;
@@ -23,7 +23,7 @@ pub(super) fn ice_servers(header: &str) -> Vec<IceServer> {
     servers
 }
 
-/// `; key="value"; key=value, …`: the parameters, and what follows them.
+/// Reads the parameters `; key="value"; key=value`; returns what follows them, too.
 fn parameters(mut text: &str) -> (Vec<(String, String)>, &str) {
     let mut found = Vec::new();
     loop {
@@ -47,7 +47,7 @@ fn parameters(mut text: &str) -> (Vec<(String, String)>, &str) {
     }
 }
 
-/// Up to the quote that ends it; a backslash lets the next character stand for itself.
+/// Reads up to the quote that ends a value; a backslash lets the next character stand for itself.
 fn quoted_value(text: &str) -> (String, &str) {
     let mut value = String::new();
     let mut characters = text.char_indices();

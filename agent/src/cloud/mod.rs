@@ -1,7 +1,7 @@
 //! HTTP to the relay, the PUTs that it signs, and WHIP to an SFU.
 //!
 //! Plain http goes to loopback only. Every request has a time-out, every answer a size limit,
-//! redirects are refused but for WHIP's, and every error says whether trying again can help.
+//! redirects are refused except by WHIP, and every error says whether trying again can help.
 
 mod error;
 mod ice_link;
@@ -45,9 +45,9 @@ use crate::{
     tls::{CaCertificate, TimeFloor, Trust},
 };
 
-/// Shortest throughput that an upload is waited for.
+/// The slowest throughput that an upload is waited for.
 const SLOWEST_UPLOAD_BYTES_PER_S: u64 = 16 * 1024;
-/// A token is renewed when less than a tenth of its life, or this, is left.
+/// How little of its life may be left of a token, or a tenth of it, before it is renewed.
 const LEAST_TOKEN_LIFE: Duration = Duration::from_mins(1);
 
 /// What anyone may ask of a relay: a challenge, and to claim a pairing.
@@ -60,7 +60,7 @@ pub struct Visitor {
 }
 
 impl Visitor {
-    /// For a relay that is not known yet. With `ca_sha256`, the relay's certificate authority is
+    /// Prepares to talk to a relay that is not known yet. With `ca_sha256`, the relay's certificate authority is
     /// fetched first and must have that hash; nothing is sent before. Without, https trusts the
     /// system's authorities.
     pub async fn meet(
@@ -81,7 +81,7 @@ impl Visitor {
         Ok(Self { http: client(&trust, &floor, Some(IDLE_TIMEOUT))?, relay, ca, floor })
     }
 
-    /// The certificate authority that HTTPS is pinned to.
+    /// Returns the certificate authority that HTTPS is pinned to.
     pub fn ca(&self) -> Option<&CaCertificate> {
         self.ca.as_ref()
     }
@@ -151,7 +151,7 @@ async fn fetch_ca(
 #[derive(Clone, PartialEq, Eq)]
 pub struct DeviceToken {
     pub value: String,
-    /// From then on a fresh one is asked for.
+    /// When a fresh one is asked for.
     pub renew_at: MonotonicNanos,
 }
 
@@ -159,7 +159,7 @@ pub struct DeviceToken {
 #[derive(Clone)]
 pub struct Cloud {
     visitor: Visitor,
-    /// For presigned URLs: the store may have another certificate than the relay.
+    /// The client for presigned URLs: the store may have another certificate than the relay.
     objects: Client,
     camera_id: CameraId,
     identity: Arc<Identity>,
@@ -187,7 +187,7 @@ impl Cloud {
         })
     }
 
-    /// What the relay's answers say of the time.
+    /// Returns the time floor that the relay's answers raise.
     pub fn floor(&self) -> TimeFloor {
         self.visitor.floor.clone()
     }
@@ -208,8 +208,8 @@ impl Cloud {
         self.visitor.claim(claim).await
     }
 
-    /// The current token, or a fresh one near the end of its life. Callers that ask at the same
-    /// time share one request.
+    /// Returns the current token, or a fresh one near the end of its life. Callers that ask at the
+    /// same time share one request.
     pub async fn token(&self) -> Result<DeviceToken, CloudError> {
         let mut current = self.token.lock().await;
         if let Some(token) = current.as_ref()
@@ -232,7 +232,7 @@ impl Cloud {
         Ok(token)
     }
 
-    /// After a refusal of `token`: the next caller gets a fresh one.
+    /// Forgets a token that was refused: the next caller gets a fresh one.
     pub async fn forget_token(&self, token: &DeviceToken) {
         let mut current = self.token.lock().await;
         if current.as_ref() == Some(token) {
@@ -240,12 +240,12 @@ impl Cloud {
         }
     }
 
-    /// Idempotent on the clip's id.
+    /// Announces a clip. Idempotent on the clip's id.
     pub async fn announce_clip(&self, clip: &ClipAnnouncement) -> Result<(), CloudError> {
         self.post("POST agent/clips", "agent/clips", clip).await.map(drop)
     }
 
-    /// Where the parts go, in the order of `parts`.
+    /// Asks where parts go. The answers come in the order of `parts`.
     pub async fn request_parts(
         &self,
         clip_id: ClipId,
@@ -286,7 +286,7 @@ impl Cloud {
         body(door, response).await.map(drop)
     }
 
-    /// Tells that parts were sent; the answer is what the relay finds of them in the store.
+    /// Reports that parts were sent; returns what the relay finds of them in the store.
     pub async fn confirm_parts(
         &self,
         clip_id: ClipId,
@@ -328,7 +328,8 @@ impl Cloud {
         body(door, response).await
     }
 
-    /// A token may have been revoked or outlived a suspended board: one fresh one is tried.
+    /// Sends a request with the token. It may have been revoked, or have expired while the board
+    /// slept: one fresh token is tried.
     async fn authorized<B: Serialize>(
         &self,
         door: &str,

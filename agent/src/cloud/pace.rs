@@ -16,9 +16,9 @@ use tokio::{
 
 use crate::clock::Clock;
 
-/// What is read and sent at a time.
+/// How many bytes are read and sent at a time.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;
-/// A pause is made up for, but not for long: a burst must not fill a household's uplink.
+/// How long a pause may be that is made up for: a burst must not fill a household's uplink.
 const BURST: Duration = Duration::from_millis(250);
 
 /// Bytes a second, or as fast as it goes.
@@ -30,7 +30,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// Takes bytes that are sent now. Gives how long to wait before the next ones.
+    /// Takes bytes that are sent now. Returns how long to wait before the next ones.
     fn take(&mut self, bytes: usize, now: MonotonicNanos) -> Duration {
         let Some(bytes_per_s) = self.bytes_per_s else { return Duration::ZERO };
         let nanos = u128::from(bytes as u64) * 1_000_000_000 / u128::from(bytes_per_s.max(1));
@@ -53,7 +53,7 @@ impl Pace {
         Self { clock, bucket: Arc::default() }
     }
 
-    /// No faster than this from now on, kbit/s; as fast as it goes when absent.
+    /// Sets the cap from now on, kbit/s; without one it goes as fast as it can.
     pub fn set_max_kbps(&self, max_kbps: Option<u32>) {
         let mut bucket = self.bucket();
         bucket.bytes_per_s = max_kbps.map(|kbps| u64::from(kbps) * 1_000 / 8);
@@ -64,7 +64,7 @@ impl Pace {
         self.bucket().take(bytes, self.clock.monotonic())
     }
 
-    /// The slowest throughput to wait for: `floor`, or half of the cap where that is less, as
+    /// Returns the slowest throughput to wait for: `floor`, or half of the cap where that is less, as
     /// two uploads share it.
     pub(super) fn slowest(&self, floor: u64) -> u64 {
         self.bucket().bytes_per_s.map_or(floor, |cap| floor.min(cap / 4))

@@ -9,13 +9,14 @@ use super::CloudError;
 use crate::tls::{TimeFloor, Trust, client_config};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest silence before or within an answer. It counts from a request's first byte, so that
-/// it does not suit those with long bodies.
+/// The longest silence before or within an answer. It counts from a request's first byte, so it
+/// does not suit requests with long bodies.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// For a whole exchange with the relay; uploads reckon their own by their length.
+/// The longest exchange with the relay; uploads have a limit by their length.
 pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
+/// Makes an HTTP client that trusts only `trust`.
 pub(super) fn client(
     trust: &Trust,
     floor: &TimeFloor,
@@ -27,7 +28,8 @@ pub(super) fn client(
         .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::none())
-        // A camera talks to its relay and its store, not to whom an environment variable names.
+        // A camera talks to its relay and its store, never to a proxy that an environment variable
+        // names.
         .no_proxy()
         .user_agent(concat!("nightjar-agent/", env!("CARGO_PKG_VERSION")));
     let builder = match idle_timeout {
@@ -37,7 +39,7 @@ pub(super) fn client(
     builder.build().map_err(|error| broken(error.to_string()))
 }
 
-/// A URL that may be asked: https anywhere, http on loopback.
+/// Checks that a URL may be asked: https anywhere, http on loopback.
 pub(super) fn checked_url(text: &str) -> Result<Url, CloudError> {
     let refused = |reason| CloudError::Address {
         // A query may be a signature.
@@ -68,7 +70,7 @@ pub(super) async fn send(door: &str, request: RequestBuilder) -> Result<Response
     request.send().await.map_err(|error| CloudError::from_transport(door, error))
 }
 
-/// The body of a successful answer; any other status becomes an error.
+/// Reads the body of a successful answer; any other status becomes an error.
 pub(super) async fn body(door: &str, mut response: Response) -> Result<Vec<u8>, CloudError> {
     let status = response.status();
     let retry_after = response
@@ -96,7 +98,7 @@ pub(super) async fn body(door: &str, mut response: Response) -> Result<Vec<u8>, 
     }
 }
 
-/// The JSON of a successful answer.
+/// Reads the JSON of a successful answer.
 pub(super) async fn json<T: DeserializeOwned>(
     door: &str,
     response: Response,

@@ -27,13 +27,14 @@ use crate::{
 const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
-/// An SFU sends a publisher on to one of its machines, hardly to more.
+/// How many redirects are followed. An SFU sends a publisher on to one of its machines, hardly to
+/// more.
 const MAX_REDIRECTS: usize = 3;
 
-/// Tokens are shorter.
+/// How much of a token file is read; tokens are shorter.
 const MAX_TOKEN_BYTES: u64 = 8 * 1024;
 
-/// More ICE servers than these help nobody.
+/// How many ICE servers are taken; more help nobody.
 const MAX_ICE_SERVERS: usize = 8;
 
 /// Why nothing is published.
@@ -75,8 +76,8 @@ impl WhipClient {
         Ok(Self { http, endpoint: checked_url(whip_url)?, token_file })
     }
 
-    /// Offers a publication. The token is read anew each time, so that another can be put in its
-    /// place while the agent runs.
+    /// Offers a publication. The token is read each time, so that it can be replaced while the agent
+    /// runs.
     pub async fn publish(&self, offer: String) -> Result<Resource, WhipError> {
         let door = "POST to the WHIP endpoint";
         let token = self.token_file.as_deref().map(Token::read).transpose()?;
@@ -99,7 +100,7 @@ impl WhipClient {
         Err(WhipError::Unusable("with one redirect after the other"))
     }
 
-    /// Tells of more candidates of the camera. Not every SFU wants to hear of them.
+    /// Sends more candidates of the camera. Not every SFU takes them.
     pub async fn trickle(&self, resource: &Resource, fragment: String) -> Result<(), WhipError> {
         let door = "PATCH to the WHIP session";
         let request = self.request(Method::PATCH, &resource.url, resource.token.as_ref());
@@ -157,7 +158,7 @@ async fn accepted(
     Ok(Resource { url, etag, token, answer, ice_servers: servers })
 }
 
-/// Where an answer points to; relative to where it came from.
+/// Resolves where an answer points to, relative to where it came from.
 fn location(from: &Url, headers: &HeaderMap) -> Option<Url> {
     let text = headers.get(LOCATION)?.to_str().ok()?;
     let url = from.join(text).ok()?;

@@ -7,7 +7,9 @@ use gstreamer_video::UpstreamForceKeyUnitEvent;
 
 use crate::capture::Geometry;
 
-/// The encoders that the agent knows, best first.
+/// The encoders that the agent knows, in the order in which they are tried. Software comes first,
+/// although it costs more, because no hardware encoder has been tested on a board yet: see decision
+/// 0016.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncoderKind {
     /// x264 in software.
@@ -30,7 +32,7 @@ impl EncoderKind {
         }
     }
 
-    /// Those that this machine has, best first.
+    /// Lists those that this machine has, in the order in which they are tried.
     pub fn available() -> Vec<Self> {
         let exists = |kind: &Self| gst::ElementFactory::find(kind.element()).is_some();
         Self::ALL.into_iter().filter(exists).collect()

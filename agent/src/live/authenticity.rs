@@ -1,5 +1,5 @@
-//! Who may watch, judged by the camera itself, and the camera's proof of who answers. The keys
-//! stay in the agent: the live worker, which talks to strangers, signs nothing.
+//! Judges who may watch, and proves who answers. The keys stay in the agent: the live worker, which
+//! talks to strangers, signs nothing.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -18,10 +18,10 @@ use crate::{
     identity::{Identity, verify},
 };
 
-/// Proofs older than this, or from further ahead, are refused while the camera's clock is set.
+/// How old a proof may be, or how far ahead, while the camera's clock is set.
 const PROOF_AGE_MS: u64 = 10 * 60 * 1_000;
 
-/// Proofs and sessions that are remembered; beyond it the oldest are forgotten.
+/// How many proofs and sessions are remembered; beyond it the oldest are forgotten.
 const MEMORY: usize = 1_024;
 
 /// Why an offer is refused.
@@ -41,7 +41,7 @@ pub(super) enum ProofError {
     Stale,
 }
 
-/// Whom a camera trusts.
+/// Whose viewers a camera lets in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ViewerTrust {
     pub camera_id: Option<CameraId>,
@@ -49,13 +49,14 @@ pub struct ViewerTrust {
     pub owner_keys: Vec<String>,
 }
 
+/// The camera's judgement of viewers.
 pub(super) struct Authenticity {
     mode: AuthenticityMode,
     identity: Arc<Identity>,
     trust: ViewerTrust,
     /// Signatures of viewers that were accepted.
     seen: VecDeque<String>,
-    /// Whose fingerprint each session was offered with.
+    /// The fingerprint that each session was offered with.
     sessions: VecDeque<(SessionId, String)>,
 }
 
@@ -150,7 +151,7 @@ impl Authenticity {
             && verify(&pass.owner_key, &text, &pass.signature)
     }
 
-    /// The answer with the camera's proof, where the mode wants one.
+    /// Adds the camera's proof to an answer, where the mode wants one.
     pub(super) fn sign(&self, session_id: SessionId, answer: String) -> String {
         let viewer = self.sessions.iter().rev().find(|(id, _)| *id == session_id);
         let (Some((_, viewer)), Some(camera)) = (viewer, fingerprint(&answer)) else {

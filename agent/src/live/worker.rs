@@ -39,10 +39,10 @@ const INPUT_QUEUE: usize = 16;
 /// Reports on their way; when full, those that may be lost are.
 const REPORT_QUEUE: usize = 256;
 
-/// What the connections tell; when full, an event is lost, and silence still ends the session.
+/// What happens to the connections; when full, an event is lost, and silence still ends the session.
 const EVENT_QUEUE: usize = 256;
 
-/// Connections close within milliseconds, unless the media engine hangs.
+/// How long closing may take: milliseconds, unless the media engine hangs.
 const CLOSING_LIMIT: Duration = Duration::from_secs(1);
 
 const TICK: Duration = Duration::from_millis(250);
@@ -101,7 +101,7 @@ async fn serve() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The agent's end of the socket pair is this process' standard input.
+/// Takes the worker's end of the socket pair, which is this process' standard input.
 fn agent_stream() -> anyhow::Result<UnixStream> {
     let descriptor = io::stdin().as_fd().try_clone_to_owned().context("no standard input")?;
     let stream = StdUnixStream::from(descriptor);

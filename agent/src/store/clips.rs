@@ -20,7 +20,7 @@ use super::{
 /// oldest are forgotten; a camera that was never paired must not grow its index for ever.
 const REMEMBERED_GONE_CLIPS: i64 = 1_000;
 
-/// Gives an enum its words in the index.
+/// Gives an enum its words in the index, and reads them back.
 macro_rules! words {
     ($name:ty { $($variant:path => $word:literal),+ $(,)? }) => {
         impl $name {
@@ -228,16 +228,17 @@ impl Store {
         Ok(())
     }
 
+    /// Looks up a clip with its parts.
     pub async fn clip(&self, clip_id: ClipId) -> Result<Option<Clip>> {
         self.read(move |connection| clip_by_id(connection, clip_id)).await
     }
 
-    /// All clips in the order in which they began.
+    /// Lists all clips in the order in which they began.
     pub async fn clips(&self) -> Result<Vec<Clip>> {
         self.read(all_clips).await
     }
 
-    /// The closed clips, oldest first.
+    /// Lists the closed clips, oldest first.
     pub async fn stored_clips(&self) -> Result<Vec<StoredClip>> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
@@ -265,7 +266,7 @@ impl Store {
         .await
     }
 
-    /// Has a clip deleted last, or like any other again. False when there is no such clip.
+    /// Protects a clip from being deleted before others, or no longer. Returns whether it exists.
     pub async fn protect_clip(&self, clip_id: ClipId, protected: bool) -> Result<bool> {
         self.write(move |transaction| {
             let changed = transaction.execute(

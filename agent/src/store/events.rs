@@ -29,7 +29,7 @@ impl Store {
         Ok(())
     }
 
-    /// The events that have begun and not ended, oldest first.
+    /// Lists the events that have begun and not ended, oldest first.
     pub async fn open_events(&self) -> Result<Vec<OpenEvent>> {
         self.read(open_events).await
     }

@@ -1,6 +1,6 @@
-//! What of clips that are still being written is on disk for good.
+//! Clips that are still being written: how much of each is on disk and will not change.
 //!
-//! Kept in memory alone: after a restart no clip is open, and a closed file says all of it.
+//! This is kept in memory alone: after a restart no clip is open, and a closed file says it all.
 
 use std::{
     collections::HashMap,
@@ -40,7 +40,7 @@ impl Growing {
 }
 
 impl Store {
-    /// A clip's file has its initialisation segment.
+    /// Notes that a clip's file has its initialisation segment.
     pub fn clip_grows(
         &self,
         clip_id: ClipId,
@@ -53,7 +53,7 @@ impl Store {
         self.inner.uploads_wake.notify_one();
     }
 
-    /// A clip's file has one more segment.
+    /// Notes that a clip's file has one more segment.
     pub fn clip_grew(&self, clip_id: ClipId, segment: Segment) {
         if let Some(growth) = self.inner.growing.clips().get_mut(&clip_id) {
             growth.segments.push(segment);
@@ -61,12 +61,12 @@ impl Store {
         self.inner.uploads_wake.notify_one();
     }
 
-    /// Nothing more is written of a clip, and nobody will close it before the next start.
+    /// Notes that no more is written of a clip, although it will not be closed before the next start.
     pub fn clip_stops_growing(&self, clip_id: ClipId) {
         self.inner.growing.ended(clip_id);
     }
 
-    /// Nothing for a clip that is not being written by this process.
+    /// Returns how far a clip is; `None` for one that this process does not write.
     pub fn growth(&self, clip_id: ClipId) -> Option<Growth> {
         self.inner.growing.clips().get(&clip_id).cloned()
     }

@@ -56,7 +56,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the disk is full: writing succeeds again once space is free.
+    /// Returns whether the disk is full: writing succeeds again once space is free.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Sqlite(error)
             if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
@@ -68,6 +68,7 @@ type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// Name of the index below the data directory.
 pub const INDEX_FILE: &str = "agent.db";
 
+/// The index. A cheap clone.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -112,28 +113,28 @@ impl Store {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Notified when a message joins the outbox. For one waiter: the uplink.
+    /// Returns what is notified when a message joins the outbox. For one waiter: the uplink.
     pub fn outbox_wake(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.outbox_wake)
     }
 
-    /// Notified when there is something to upload. For one waiter: the upload task.
+    /// Returns what is notified when there is something to upload. For one waiter: the upload task.
     pub fn uploads_wake(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.uploads_wake)
     }
 
-    /// Notified when waiting after a failure is to end: something urgent came, or the relay is
-    /// there again. For one waiter: the upload task.
+    /// Returns what is notified when waiting after a failure is to end: something urgent came, or
+    /// the relay is back. For one waiter: the upload task.
     pub fn uploads_retry(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.uploads_retry)
     }
 
-    /// Notified when [`Store::boots`] has changed. For one waiter: the uplink.
+    /// Returns what is notified when [`Store::boots`] has changed. For one waiter: the uplink.
     pub fn clock_set(&self) -> Arc<Notify> {
         Arc::clone(&self.inner.clock_set)
     }
 
-    /// The uplink has just reached the relay.
+    /// Wakes the uploads, since the uplink has just reached the relay.
     pub fn relay_is_back(&self) {
         self.wake_uploads_at_once();
     }
@@ -143,7 +144,7 @@ impl Store {
         self.inner.uploads_wake.notify_one();
     }
 
-    /// How much the relay must still learn: messages and uploads that wait.
+    /// Counts what the relay must still learn: messages and uploads that wait.
     pub async fn queue_length(&self) -> Result<u64> {
         self.read(|connection| {
             Ok(connection.query_row(
@@ -156,7 +157,7 @@ impl Store {
         .await
     }
 
-    /// Since when the oldest of them waits.
+    /// Returns since when the oldest of them waits.
     pub async fn oldest_in_queue(&self) -> Result<Option<UnixMillis>> {
         self.read(|connection| {
             let oldest: Option<i64> = connection.query_row(
@@ -210,8 +211,8 @@ impl Store {
     }
 }
 
-/// Opens an index of which every page is sound, and all that the start-up scan reads makes sense.
-/// Gives the number of this run too.
+/// Opens an index, and checks that every page is sound and that all the start-up scan reads makes
+/// sense. Returns the number of this run, too.
 fn open_whole(path: &Path) -> Result<(Connection, i64)> {
     let connection = schema::open(path)?;
     schema::check(&connection)?;
@@ -230,7 +231,7 @@ fn is_corrupt(error: &rusqlite::Error) -> bool {
         || matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
 }
 
-/// Keeps the damaged file for whoever wants to look at it; an older one is replaced.
+/// Keeps the damaged file, in case somebody wants to look at it; an older one is replaced.
 fn move_aside(path: &Path, error: &rusqlite::Error) -> Result<()> {
     let aside = path.with_extension("db.damaged");
     tracing::error!(%error, aside = %aside.display(), "the index is damaged: a new one is begun");

@@ -26,6 +26,7 @@ pub enum OutboxKind {
 }
 
 impl OutboxKind {
+    /// Returns the topic that such messages go to.
     pub fn channel(self) -> Channel {
         match self {
             Self::Event => Channel::UpEvent,
@@ -63,7 +64,7 @@ pub struct OutboxMessage {
 }
 
 impl Store {
-    /// The messages whose turn it is, at most `limit`, but for those that are on their way.
+    /// Lists the messages whose turn it is, at most `limit`, without those that are on their way.
     pub async fn next_messages(
         &self,
         on_the_way: &[MessageId],
@@ -124,7 +125,7 @@ pub(super) fn enqueue_event(
     make_room(connection, MAX_MESSAGES)
 }
 
-/// What still waits of the event comes forward with its newest message.
+/// Inserts a message about an event; what still waits of that event comes forward with it.
 fn insert_event(
     connection: &Connection,
     event_id: EventId,

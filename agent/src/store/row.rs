@@ -4,7 +4,7 @@ use std::{error::Error, str::FromStr};
 
 use rusqlite::{Row, types::Type};
 
-/// A text column parsed into an id or an enum.
+/// Parses a text column into an id or an enum.
 pub(super) fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
 where
     T: FromStr,
@@ -14,7 +14,7 @@ where
     text.parse().map_err(|error| conversion(row, column, error))
 }
 
-/// A text column that may be null.
+/// Parses a text column that may be null.
 pub(super) fn parsed_option<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
 where
     T: FromStr,

@@ -13,6 +13,7 @@ const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/0003_priorities.sql"),
 ];
 
+/// Opens the index and brings its schema up to date.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     // `fsck` may look while the agent runs.
@@ -22,14 +23,14 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     // last commits with the power: then a command could run twice, or a recorded event would
     // never be told. Commits are few, so the price is some syncs for each event.
     connection.pragma_update(None, "synchronous", "full")?;
-    // A migration that makes a table anew must not take along what refers to it.
+    // A migration that replaces a table must not delete the rows that refer to it.
     connection.pragma_update(None, "foreign_keys", false)?;
     migrate(&mut connection, &MIGRATIONS)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
 }
 
-/// An index that nothing but its tests sees.
+/// Makes a migrated in-memory database for tests.
 #[cfg(test)]
 pub(super) fn in_memory() -> Connection {
     let mut connection = Connection::open_in_memory().unwrap();
@@ -54,7 +55,7 @@ fn migrate(connection: &mut Connection, migrations: &[&str]) -> Result<(), Store
     }
 }
 
-/// Looks at every page and every row, but not at what the tables' indexes hold.
+/// Checks every page and every row, but not what the tables' indexes hold.
 pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
     let found: String = connection.query_row("pragma quick_check(1)", [], |row| row.get(0))?;
     if found == "ok" {
@@ -64,7 +65,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
     Err(rusqlite::Error::SqliteFailure(code, Some(found)).into())
 }
 
-/// Notes that the index was opened, and gives the number of this run.
+/// Notes that the index was opened, and returns the number of this run.
 pub(super) fn begin_run(connection: &Connection) -> Result<i64, StoreError> {
     connection.execute("insert into runs (schema_version) values (?1)", [MIGRATIONS.len()])?;
     Ok(connection.last_insert_rowid())

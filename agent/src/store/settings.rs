@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Result, Store};
 
 impl Store {
-    /// The setting's value, or nothing where it was never set or has another shape now.
+    /// Reads a setting; `None` where it was never set, or has another shape now.
     pub async fn setting<T: DeserializeOwned>(&self, key: &'static str) -> Result<Option<T>> {
         let text: Option<String> = self
             .read(move |connection| {
@@ -18,6 +18,7 @@ impl Store {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
+    /// Keeps a setting.
     pub async fn set_setting<T: Serialize>(&self, key: &'static str, value: &T) -> Result<()> {
         let text = serde_json::to_string(value)?;
         self.write(move |transaction| {

@@ -1,4 +1,4 @@
-//! Times that a wall clock which was set late makes right.
+//! Corrects times once the wall clock has been set.
 
 use nightjar_shared::{event::BootTime, ids::BootId, time::UnixMillis};
 use rusqlite::{OptionalExtension, Transaction, params};
@@ -13,10 +13,9 @@ const REMEMBERED_BOOTS: usize = 8;
 const BOOTS: &str = "boots";
 
 impl Store {
-    /// Gives the clips of a boot, and what the relay must still learn of it, the times that they have
-    /// by a wall clock which has been set since: `boot_at` is when it says that the boot began. What
-    /// the relay has learnt already is corrected there by [`Store::boots`]. Gives how many clips were
-    /// wrong.
+    /// Corrects the times of a boot's clips, and of what the relay must still learn of it, by a wall
+    /// clock that has been set since: `boot_at` is when it says that the boot began. What the relay
+    /// has learnt already is corrected there by [`Store::boots`]. Returns how many clips were wrong.
     pub async fn correct_times(&self, boot_id: BootId, boot_at: UnixMillis) -> Result<usize> {
         let (corrected, news) = self
             .write(move |transaction| {
@@ -34,7 +33,7 @@ impl Store {
         Ok(corrected)
     }
 
-    /// The boots whose times are known, the newest last.
+    /// Lists the boots whose times are known, the newest last.
     pub async fn boots(&self) -> Result<Vec<BootTime>> {
         Ok(self.setting(BOOTS).await?.unwrap_or_default())
     }
@@ -71,7 +70,7 @@ fn correct_messages(
     Ok(())
 }
 
-/// Notes when a boot began. False when that was known.
+/// Notes when a boot began. Returns false when that was known.
 fn remember(transaction: &Transaction<'_>, boot: BootTime) -> Result<bool> {
     let known: Option<String> = transaction
         .query_row("select value from settings where key = ?1", [BOOTS], |row| row.get(0))

@@ -20,14 +20,14 @@ pub struct UploadCandidate {
 /// What must wait now, however urgent it is otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct Held {
-    /// They failed a moment ago.
+    /// Clips that failed a moment ago.
     pub delayed: Vec<ClipId>,
     /// The footage of closed clips that began earlier.
     pub older_than: Option<UnixMillis>,
 }
 
 impl Store {
-    /// What waits to be uploaded, the most urgent first: pictures before footage, then what was
+    /// Lists what waits to be uploaded, the most urgent first: pictures before footage, then what was
     /// tried least, then the newest, so that what just happened does not wait for a backlog. Behind
     /// them comes what is held. Clips that are being written are among them, continuous footage is
     /// not.
@@ -80,12 +80,12 @@ impl Store {
         .await
     }
 
-    /// The relay has verified the clip, or its owner deleted it there.
+    /// Ends an upload: the relay has verified the clip, or its owner deleted it there.
     pub async fn upload_done(&self, clip_id: ClipId) -> Result<()> {
         self.end_upload(clip_id, "done", None).await
     }
 
-    /// A try went wrong and another may go well: others come first.
+    /// Notes that a try went wrong and another may go well: other clips come first.
     pub async fn upload_delayed(&self, clip_id: ClipId, error: String) -> Result<()> {
         self.write(move |transaction| {
             transaction.execute(
@@ -97,12 +97,12 @@ impl Store {
         .await
     }
 
-    /// The relay will never have this clip.
+    /// Gives an upload up: the relay will never have this clip.
     pub async fn upload_failed(&self, clip_id: ClipId, reason: String) -> Result<()> {
         self.end_upload(clip_id, "failed", Some(reason)).await
     }
 
-    /// A clip whose files are gone is forgotten now.
+    /// Ends an upload. A clip whose files are gone is forgotten now.
     async fn end_upload(
         &self,
         clip_id: ClipId,

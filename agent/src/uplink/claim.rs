@@ -35,7 +35,7 @@ pub struct Introduction {
 }
 
 impl Introduction {
-    /// The model is what the board or its firmware calls itself.
+    /// Introduces this machine. Its model is what the board or its firmware calls itself.
     pub fn of_this_machine(name: String) -> Self {
         let model = ["/proc/device-tree/model", "/sys/class/dmi/id/product_name"]
             .into_iter()
@@ -165,8 +165,8 @@ fn accept(
     })
 }
 
-/// Claims with the file that an installer dropped on the camera, then wipes its secret.
-/// The flag tells whether the wiping succeeded: the file may lie on a read-only partition.
+/// Claims with the file that an installer put on the camera, then wipes its secret. Returns with the
+/// pairing whether the wiping succeeded: the file may lie on a read-only partition.
 pub async fn claim_with_file(
     data_dir: &Path,
     path: &Path,

@@ -20,7 +20,7 @@ use crate::{
     store::{CommandHistory, Store, StoreError},
 };
 
-/// The longest that a command may take; none needs more than a picture or the end of a clip.
+/// How long a command may take; none needs more than a picture or the end of a clip.
 const LONGEST_EXECUTION: Duration = Duration::from_secs(30);
 
 /// A command as it came from the broker.
@@ -34,8 +34,8 @@ pub(super) struct ArrivedCommand {
 }
 
 impl ArrivedCommand {
-    /// Milliseconds since boot after which the command must not run. The camera's wall clock has
-    /// no say in it.
+    /// Returns the milliseconds since boot after which the command must not run. The camera's wall
+    /// clock has no say in it.
     fn deadline_ms(&self, message: &CommandMessage) -> u64 {
         let left_ms = self
             .message_expiry

@@ -19,18 +19,18 @@ use tokio_util::sync::CancellationToken;
 use super::mqtt::{LinkError, MAX_PACKET_BYTES, PacketKind, Progress, Publisher};
 use crate::store::{MessageId, OutboxMessage, Store};
 
-/// Messages that the broker has not acknowledged yet: enough to fill a slow link, few enough to
+/// How many messages may be unacknowledged: enough to fill a slow link, few enough to
 /// repeat after a broken one.
 pub(super) const WINDOW: usize = 16;
 
-/// What is left of [`MAX_PACKET_BYTES`] beside topic and properties.
+/// The largest message: what is left of [`MAX_PACKET_BYTES`] beside topic and properties.
 const MAX_PAYLOAD_BYTES: usize = MAX_PACKET_BYTES as usize - 1024;
 
-/// Messages that have arrived and that the index cannot forget. With more, no other is sent until
-/// it can.
+/// How many messages may have arrived that the index cannot forget. With more, no other is sent
+/// until it can.
 const MAX_UNFORGOTTEN: usize = 1_000;
 
-/// At shutdown: for the last messages, then for the farewell.
+/// How long shutdown waits for the last messages, then for the farewell.
 const FLUSH_WITHIN: Duration = Duration::from_millis(800);
 const FAREWELL_WITHIN: Duration = Duration::from_millis(400);
 
@@ -129,7 +129,7 @@ impl<'a> Drain<'a> {
                     more = true;
                 }
                 Ok(()) = self.sources.configuration.changed() => self.send_configuration().await?,
-                // What was told before has its time by this.
+                // It gives what the relay was told before its right time.
                 () = clock_set.notified() => {
                     presence.boots = self.sources.store.boots().await?;
                     self.publish(Channel::UpPresence, true, presence, PacketKind::Other).await?;
@@ -138,7 +138,7 @@ impl<'a> Drain<'a> {
         }
     }
 
-    /// Hands over the next messages of the outbox. Tells whether more may wait behind them.
+    /// Hands over the next messages of the outbox. Returns whether more may wait behind them.
     async fn fill_window(&mut self) -> Result<bool, LinkError> {
         let room = self.window.room();
         if room == 0 {
@@ -176,7 +176,8 @@ impl<'a> Drain<'a> {
         }
     }
 
-    /// On a full disk the index cannot forget. The connection must not suffer from that, because
+    /// Forgets the messages that have arrived. On a full disk the index cannot. The connection must
+    /// not suffer from that, because
     /// it is how the owner hears of the disk: what stays is forgotten later, and after a lost
     /// connection arrives twice, which the relay does not mind.
     async fn forget_arrived(&mut self) {
@@ -203,8 +204,8 @@ impl<'a> Drain<'a> {
         }
     }
 
-    /// On every connection and after every change: the relay knows what the camera goes by, not
-    /// what it was once told.
+    /// Sends the settings, on every connection and after every change: the relay knows what the
+    /// camera goes by, not what it was once told.
     async fn send_configuration(&mut self) -> Result<(), LinkError> {
         let configuration = self.sources.configuration.borrow_and_update().clone();
         self.publish(Channel::UpConfiguration, false, &configuration, PacketKind::Other).await
@@ -235,7 +236,7 @@ impl<'a> Drain<'a> {
         self.publisher.publish(channel, retain, payload, kind).await
     }
 
-    /// What the features said while they stopped: the last signals, and the outbox as far as
+    /// Sends what the features said while they stopped: the last signals, and the outbox as far as
     /// the time allows; the rest keeps.
     async fn flush(&mut self) -> Result<(), LinkError> {
         while let Ok((replica, signal)) = self.sources.signals.try_recv() {
@@ -259,17 +260,17 @@ impl<'a> Drain<'a> {
     }
 }
 
-/// What this connection has done with the outbox. Begins empty with every connection: what was not
+/// What this connection has done with the outbox. It is empty when a connection begins: what was not
 /// acknowledged is sent again, in order.
 #[derive(Debug, Default)]
 struct Window {
     on_the_way: Vec<MessageId>,
-    /// The broker has them, the index has not forgotten them yet.
+    /// Messages that the broker has, and the index has not forgotten yet.
     arrived: Vec<MessageId>,
 }
 
 impl Window {
-    /// How many more messages may be handed over.
+    /// Returns how many more messages may be handed over.
     fn room(&self) -> usize {
         let unforgotten = self.arrived.len() + self.on_the_way.len();
         WINDOW
@@ -281,7 +282,7 @@ impl Window {
         self.on_the_way.is_empty()
     }
 
-    /// Those that are not to be sent again.
+    /// Lists the messages that are not to be sent again.
     fn messages(&self) -> Vec<MessageId> {
         self.on_the_way.iter().chain(&self.arrived).copied().collect()
     }

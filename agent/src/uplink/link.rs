@@ -32,9 +32,9 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 const RECONNECT_AFTER_AT_MOST: Duration = Duration::from_secs(30);
 /// A connection that lasted this long was a good one: the next failure begins small again.
 const STABLE_AFTER: Duration = Duration::from_mins(1);
-/// A camera that was removed at the relay asks seldom.
+/// How often a camera asks that was removed at the relay.
 const ASK_AGAIN_WHEN_REMOVED: Duration = Duration::from_mins(1);
-/// For the disconnection to reach the wire.
+/// How long the disconnection may take to reach the wire.
 const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 
 /// Keeps one connection to the broker.

@@ -22,8 +22,8 @@ pub use self::{
 use self::{drain::DrainSources, link::Link, mqtt::Broker};
 use crate::{clock::Clock, cloud::Cloud, pairing::Pairing, store::Store};
 
-/// Commands that wait for their turn. When full, a further one is dropped: it expires, and
-/// whoever sent it is told so by the relay.
+/// Commands that wait for their turn. When full, a further one is dropped: it expires, and the
+/// relay tells its sender so.
 const WAITING_COMMANDS: usize = 32;
 
 /// The ends that the uplink needs of the rest of the agent.
@@ -32,14 +32,14 @@ pub struct Ends {
     pub cloud: Cloud,
     pub clock: Clock,
     pub boot_id: BootId,
-    /// Who carries commands out, one at a time.
+    /// Where commands are carried out, one at a time.
     pub commands: mpsc::Sender<CommandRequest>,
     /// Signals for live sessions. When full, a further one is dropped: its session times out.
     pub signals_in: mpsc::Sender<Signal>,
     /// Signals from live sessions, with the replica that waits for them. Read at all times:
     /// without a connection they are dropped, because a session does not outlive it.
     pub signals_out: mpsc::Receiver<(String, Signal)>,
-    /// What to tell of the camera's health; published on every change.
+    /// The camera's health; published on every change.
     pub health: watch::Receiver<Option<Health>>,
     /// The settings that the camera goes by; published on every connection and every change.
     pub configuration: watch::Receiver<Configuration>,

@@ -1,4 +1,4 @@
-//! SHA-256 of a stretch of a file, without holding it in memory.
+//! Hashes a stretch of a file without holding it in memory.
 
 use std::{
     fs::File,
@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Lower-case hexadecimal. A file that ends before the stretch does is an error. Blocks.
+/// Computes the SHA-256 of a stretch, in lower-case hexadecimal. A file that ends before the stretch
+/// does is an error. Blocks.
 pub(super) fn sha256_of(path: &Path, offset: u64, length: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;

@@ -9,11 +9,12 @@ use crate::{
     store::StoreError,
 };
 
-/// After a refusal of the camera's key, only a new pairing helps: ask rarely.
+/// The pause after the relay refused the camera's key: only a new pairing helps, so ask rarely.
 const UNPAIRED_DELAY: Duration = Duration::from_mins(5);
 
 pub(super) const FILE_DELETED: &str = "its file was deleted from the camera's disk";
 
+/// Why a step failed.
 #[derive(Debug)]
 pub(super) enum UploadFailure {
     /// The relay or the store cannot be reached or has no time: nothing else would get through
@@ -56,7 +57,8 @@ impl UploadFailure {
         Self::Later { cause: format!("part {index} was sent, but the relay does not find it") }
     }
 
-    /// A signature that expired while others were sent is refused: a fresh one may not be.
+    /// Judges a failed PUT. A signature that expired while others were sent is refused: a fresh one
+    /// may not be.
     pub(super) fn of_put(error: CloudError) -> Self {
         match error {
             CloudError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {

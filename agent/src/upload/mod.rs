@@ -3,8 +3,8 @@
 //!
 //! Every step is idempotent on ids that the camera made. The index keeps which clips wait; which
 //! of their parts the relay has is asked of the relay, and how a file is cut into parts follows
-//! from the file. So a restart at any moment loses nothing and sends nothing twice, but for the
-//! part that was on its way.
+//! from the file. So a restart at any moment loses nothing, and sends nothing twice except the part
+//! that was on its way.
 
 mod digest;
 mod failure;
@@ -38,11 +38,11 @@ use crate::{
 
 const SHORTEST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_mins(5);
-/// Uploads at a time: one may wait for the relay's answer while another sends.
+/// How many uploads run at a time: one may wait for the relay's answer while another sends.
 const AT_ONCE: usize = 2;
 /// How many clips are considered at a time, the most urgent ones.
 const CONSIDERED: usize = 64;
-/// Quiet hours and clips that wait for their picture are looked at this often.
+/// How often quiet hours, and clips that wait for their picture, are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Uploads until `cancel`. `recordings` is the directory that the index's paths are relative to.
@@ -77,9 +77,9 @@ struct Uploader {
     config: watch::Receiver<UploadConfig>,
     quiet: Option<DailyHours>,
     queue: Queue,
-    /// Of clips that wait and are not being worked on.
+    /// What is known of clips that wait and are not being worked on.
     known: HashMap<ClipId, Known>,
-    /// Ends with this task.
+    /// The steps under way. They end with this task.
     steps: JoinSet<EndedStep>,
     paused_until: Instant,
     backoff: Backoff,
@@ -125,7 +125,7 @@ impl Uploader {
         self.quiet = config.quiet_hours.as_ref().and_then(|hours| DailyHours::new(hours).ok());
     }
 
-    /// Begins what may begin now. True when time alone may change what that is.
+    /// Begins what may begin now. Returns whether time alone may change what that is.
     async fn begin_steps(&mut self) -> Result<bool, StoreError> {
         if Instant::now() < self.paused_until {
             return Ok(true);

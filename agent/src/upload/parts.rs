@@ -29,7 +29,7 @@ pub(super) struct Cut {
     segments: Vec<Segment>,
 }
 
-/// Cuts a closed file; nothing for one that is no fragmented MP4 of ours. Blocks.
+/// Cuts a closed file into segments; `None` for one that is no fragmented MP4 of ours. Blocks.
 pub(super) fn cut(path: &Path) -> io::Result<Option<Cut>> {
     let file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -53,7 +53,7 @@ fn read_at(file: &File, offset: u64, wanted: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The picture of a clip: its thumbnail, or the snapshot that it is.
+/// Returns the picture of a clip: its thumbnail, or the snapshot that it is.
 pub(super) fn picture(clip: &Clip) -> Option<Stretch> {
     let is_picture = |kind| matches!(kind, PartKind::Thumbnail | PartKind::Snapshot);
     clip.parts.iter().find(|part| is_picture(part.kind)).map(|part| Stretch {
@@ -67,12 +67,12 @@ pub(super) fn picture(clip: &Clip) -> Option<Stretch> {
     })
 }
 
-/// The footage of a clip that is still being written, as far as it is safe.
+/// Lists the parts of a clip that is still being written, as far as they are on disk for good.
 pub(super) fn grown(growth: &Growth) -> Vec<Stretch> {
     segmented(&growth.path, growth.init_length, &growth.segments)
 }
 
-/// The footage of a closed clip; `cut` is that of its file.
+/// Lists the parts of a closed clip's footage; `cut` is that of its file.
 pub(super) fn closed(clip: &Clip, cut: Option<&Cut>) -> Vec<Stretch> {
     let Some(file) = clip.parts.iter().find(|part| part.kind == PartKind::File) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Which clip's turn it is: a pure core over what the index says waits.
+//! Decides which clip's turn it is. Pure: the index says what waits.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,7 +15,7 @@ const SHORTEST_DELAY: Duration = Duration::from_secs(2);
 const LONGEST_DELAY: Duration = Duration::from_mins(10);
 /// How many failed clips are remembered. Beyond it the one whose time comes first is tried at once.
 const DELAYED_MAX: usize = 256;
-/// Footage of a clip that has just begun lets its picture go first.
+/// How long the footage of a clip that has just begun lets its picture go first.
 const PICTURE_PATIENCE: Duration = Duration::from_secs(1);
 /// What happened since then goes to the relay in quiet hours too: a camera that is stolen takes
 /// everything else with it.
@@ -30,12 +30,14 @@ pub(super) struct Now {
     pub(super) quiet: bool,
 }
 
+/// Whether it is a clip's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
+    /// A step may begin.
     Begin(Load),
-    /// Its time will come by itself.
+    /// Not yet; its time will come by itself.
     Wait,
-    /// Until the index has something new of it.
+    /// Not before the index has something new of it.
     Nothing,
 }
 
@@ -62,7 +64,8 @@ struct Delayed {
 }
 
 impl Queue {
-    /// `grown` is there for an open clip that is being written.
+    /// Decides whether a clip's next step may begin. `grown` is there for an open clip that is being
+    /// written.
     pub(super) fn judge(
         &self,
         candidate: &UploadCandidate,
@@ -93,7 +96,7 @@ impl Queue {
         }
     }
 
-    /// What [`Self::judge`] would let wait, so that it does not hide what it would not.
+    /// Lists what [`Self::judge`] would let wait, so that the index offers other clips first.
     pub(super) fn held(&self, now: Now) -> Held {
         let waits = |(_, delayed): &(_, &Delayed)| now.monotonic < delayed.until;
         Held {
@@ -102,15 +105,17 @@ impl Queue {
         }
     }
 
+    /// Notes that a step of a clip has begun.
     pub(super) fn began(&mut self, clip_id: ClipId) {
         self.busy.insert(clip_id);
     }
 
+    /// Notes that a step of a clip has ended.
     pub(super) fn ended(&mut self, clip_id: ClipId) {
         self.busy.remove(&clip_id);
     }
 
-    /// A clip failed, and others may go well: each time it waits longer.
+    /// Lets a clip that failed wait, each time longer; others may go well.
     pub(super) fn delay(&mut self, clip_id: ClipId, now: MonotonicNanos, chance: f64) {
         let delayed = self.delayed.entry(clip_id).or_insert_with(|| Delayed {
             backoff: Backoff::new(SHORTEST_DELAY, LONGEST_DELAY),
@@ -124,14 +129,14 @@ impl Queue {
         }
     }
 
-    /// The relay will not have it. The index can note that of a closed clip alone: once more it is
-    /// offered then.
+    /// Gives a clip up that the relay refuses. The index notes that of closed clips alone: when an
+    /// open one is closed, it is offered once more.
     pub(super) fn give_up(&mut self, clip_id: ClipId) {
         self.given_up.insert(clip_id);
     }
 
-    /// Forgets those that wait no longer, as far as that can be told: what is held is not always
-    /// offered.
+    /// Forgets the clips that wait no longer. What is held is not always offered, so delayed clips
+    /// stay until their time has come.
     pub(super) fn retain(&mut self, now: MonotonicNanos, waits: impl Fn(ClipId) -> bool) {
         self.delayed.retain(|clip_id, delayed| now < delayed.until || waits(*clip_id));
         self.given_up.retain(|clip_id| waits(*clip_id));

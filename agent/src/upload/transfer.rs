@@ -1,5 +1,5 @@
-//! One step of a clip's way to the relay: announce, ask where parts go, PUT them, tell of them,
-//! complete. A step is short, so that something more urgent never waits for long.
+//! One step of a clip's way to the relay: announce it, ask where parts go, PUT them, report them,
+//! complete it. A step is short, so that something more urgent never waits for long.
 
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -25,10 +25,10 @@ use crate::{
     store::{Clip, ClipState, Store},
 };
 
-/// Parts that are asked for at a time. Their permissions hold for minutes: more would run out
+/// How many parts are asked for at a time. Their permissions hold for minutes: more would run out
 /// on a slow link.
 const PARTS_AT_ONCE: usize = 8;
-/// No further part is begun in a step that has taken longer.
+/// How long a step may take before no further part is begun.
 const LONGEST_STEP: Duration = Duration::from_secs(4);
 
 /// What a step is to bring.
@@ -74,7 +74,7 @@ impl Known {
         self.verified.contains_key(&index)
     }
 
-    /// The relay misses what it had: all of it is offered again.
+    /// Forgets what the relay has: it misses something, so all of it is offered again.
     pub(super) fn forget(&mut self) {
         *self = Self { cut: std::mem::take(&mut self.cut), ..Self::default() };
     }
@@ -91,6 +91,7 @@ pub(super) struct Carrier {
 }
 
 impl Carrier {
+    /// Carries out one step.
     pub(super) async fn step(
         &self,
         clip: &Clip,
@@ -147,7 +148,7 @@ impl Carrier {
         Ok(())
     }
 
-    /// A clip does without its thumbnail, but a snapshot is its picture.
+    /// Brings a clip's picture. A clip does without its thumbnail, but a snapshot is its picture.
     async fn bring_picture(
         &self,
         clip_id: ClipId,
@@ -167,8 +168,8 @@ impl Carrier {
         Ok(())
     }
 
-    /// What is left of a clip whose footage is gone: without its row it would be taken for a
-    /// snapshot when the agent starts again.
+    /// Deletes the thumbnail of a clip whose footage is gone: without its row it would be taken for
+    /// a snapshot when the agent starts again.
     pub(super) async fn remove_thumbnail(&self, clip: &Clip) {
         let thumbnail = clip.parts.iter().find(|part| part.kind == PartKind::Thumbnail);
         let Some(path) = thumbnail.map(|part| self.recordings.join(&part.path)) else { return };
@@ -178,7 +179,7 @@ impl Carrier {
         }
     }
 
-    /// The parts of the clip's footage that are on disk for good.
+    /// Lists the parts of the clip's footage that are on disk for good.
     async fn footage(&self, clip: &Clip, known: &mut Known) -> Result<Vec<Stretch>, UploadFailure> {
         if clip.state == ClipState::Open {
             let growth = self.store.growth(clip.clip_id);
@@ -202,7 +203,7 @@ impl Carrier {
         Ok(parts::closed(clip, cut.as_deref()))
     }
 
-    /// Sends parts for as long as a step may take. True when the relay has all of them.
+    /// Sends parts for as long as a step may take. Returns whether the relay has all of them.
     async fn bring(
         &self,
         clip_id: ClipId,
@@ -268,7 +269,7 @@ impl Carrier {
         sent.map_err(UploadFailure::of_put)
     }
 
-    /// Only what the relay itself has seen in the store counts as uploaded.
+    /// Reports parts that were sent. Only what the relay itself has seen in the store counts.
     async fn confirm(
         &self,
         clip_id: ClipId,

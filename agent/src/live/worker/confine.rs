@@ -1,5 +1,5 @@
-//! What the worker may touch of the disk: libraries and what libraries read, to read. The keys and the
-//! footage are the agent's own, and the worker, which talks to strangers, has the agent's user.
+//! Confines the worker to what libraries need to read. The worker talks to strangers and runs as the
+//! agent's user, to whom keys and footage belong.
 
 use std::{env, path::PathBuf};
 
@@ -39,12 +39,12 @@ const READABLE: &[&str] = &[
     "/run/resolvconf",
 ];
 
-/// What may be listed and not opened: `GStreamer` looks whether there are other devices than when it
-/// made its list of plugins, and would make it anew.
+/// What may be listed and not opened: where `GStreamer` sees other devices than when it made its
+/// list of plugins, it makes the list again.
 const LISTED: &str = "/dev";
 
 /// Leaves nothing else readable, and nothing writable, to this thread and all that it starts from
-/// now on. False where the kernel has no Landlock, or it is not switched on.
+/// now on. Returns false where the kernel has no Landlock, or it is not switched on.
 pub(super) fn confine() -> Result<bool, RulesetError> {
     let readable = READABLE.iter().map(PathBuf::from).chain(plugin_lists());
     let status = Ruleset::default()
@@ -56,8 +56,8 @@ pub(super) fn confine() -> Result<bool, RulesetError> {
     Ok(status.ruleset != RulesetStatus::NotEnforced)
 }
 
-/// Where `GStreamer` keeps what it knows of its plugins, and looks for more of them: without these
-/// it would look at every plugin anew at each start.
+/// Lists where `GStreamer` keeps what it knows of its plugins, and looks for more of them: without
+/// these it would look at every plugin at each start.
 fn plugin_lists() -> impl Iterator<Item = PathBuf> {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache =

@@ -10,17 +10,18 @@ use crate::{
     webrtc::{measure::Meter, peer::Peer},
 };
 
-/// A viewer that was heard once and then not for this long is gone, if it tells of every packet,
-/// as browsers do many times a second.
+/// How long a viewer may be silent that reports every packet, as browsers do many times a second.
+/// One that was heard once, and then not for this long, is gone.
 const SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Others, an SFU among them, may report as seldom as RTCP says: every five seconds, give or take
-/// half.
+/// How long others may be silent, an SFU among them: they may report as seldom as RTCP says, every
+/// five seconds, give or take half.
 const RARE_SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connecting, perhaps through a relay, may take this long.
+/// How long connecting may take, perhaps through a relay.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 
+/// A viewer, or an SFU, and its connection.
 pub(super) struct Viewer {
     offered_at: MonotonicNanos,
     pub(super) connection: Connection,
@@ -29,13 +30,14 @@ pub(super) struct Viewer {
     pub(super) meter: Meter,
 }
 
+/// How far a connection is.
 pub(super) enum Connection {
-    /// The answer, or the camera's own offer, is being made.
+    /// The answer, or the camera's own offer, is being made; the candidates that came meanwhile.
     Negotiating(Vec<(String, Option<String>)>),
     Open(Box<Peer>),
 }
 
-/// The peers of those that have their descriptions.
+/// Lists the peers that have their descriptions.
 pub(super) fn open(viewers: &mut HashMap<SessionId, Viewer>) -> impl Iterator<Item = &mut Peer> {
     viewers.values_mut().filter_map(|viewer| match &mut viewer.connection {
         Connection::Open(peer) => Some(peer.as_mut()),
@@ -53,6 +55,7 @@ impl Viewer {
         }
     }
 
+    /// Returns the layer that is sent now.
     pub(super) fn layer(&self) -> Option<Layer> {
         match &self.connection {
             Connection::Open(peer) => Some(peer.layer()),
@@ -60,6 +63,7 @@ impl Viewer {
         }
     }
 
+    /// Returns whether it has been silent for too long.
     pub(super) fn is_gone(&self, now: MonotonicNanos) -> bool {
         match &self.connection {
             Connection::Negotiating(_) => false,

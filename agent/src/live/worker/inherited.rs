@@ -1,5 +1,6 @@
-//! What this process was born with. `v4l` and `GStreamer` open cameras without `O_CLOEXEC`: the worker would
-//! hold the camera itself, unmasked and in privacy mode, and keep the number of one that was unplugged.
+//! Closes what this process inherited. `v4l` and `GStreamer` open cameras without `O_CLOEXEC`: the
+//! worker would hold the camera itself, unmasked even in privacy mode, and keep the number of one
+//! that was unplugged.
 
 use std::{fs, io};
 

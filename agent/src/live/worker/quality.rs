@@ -1,4 +1,4 @@
-//! What all viewers together need of the encoders, and which layer each of them gets.
+//! Decides what all viewers together need of the encoders, and which layer each of them gets.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use nightjar_core::{
 
 use crate::{live::wire::Wishes, webrtc::peer::Peer};
 
-/// The low layer outlasts its last viewer by this much: one who comes and goes starts it once.
+/// How long the low layer outlasts its last viewer: one who comes and goes starts it once.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// The bitrates and layers that viewers get.
 pub(super) struct Quality {
     bounds: Bounds,
     main_kbps: u32,
@@ -26,12 +27,13 @@ impl Quality {
         Self { bounds, main_kbps, low_wanted_at: None, told: Wishes::default() }
     }
 
+    /// Sets what the main layer's bitrate may be.
     pub(super) fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
         self.main_kbps = bounds.most_kbps;
     }
 
-    /// Gives each viewer its layer. Tells of which layers key frames are needed now.
+    /// Assigns each viewer a layer and returns the layers that need a key frame now.
     pub(super) fn assign<'a>(
         &mut self,
         peers: impl Iterator<Item = &'a mut Peer>,
@@ -57,7 +59,7 @@ impl Quality {
         changed
     }
 
-    /// What the agent does not know yet.
+    /// Returns what the viewers need, if the agent does not know it yet.
     pub(super) fn news(&mut self, now: MonotonicNanos) -> Option<Wishes> {
         let low = self.low_wanted_at.is_some_and(|at| now.since(at) < LINGER);
         let less = self.main_kbps < self.bounds.most_kbps;
