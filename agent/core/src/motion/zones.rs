@@ -137,9 +137,12 @@ impl Least {
     /// What a sensitivity asks beyond what the detector, which is at least as sensitive, asks
     /// already.
     fn of(sensitivity: f32, detector: &Tuning) -> Self {
-        let Tuning { area_min, travel, .. } = Tuning::of(sensitivity);
+        let asked = Tuning::of(sensitivity).journey;
         let beyond = |value: f32, asked: f32| if value > asked { value } else { 0.0 };
-        Self { area: beyond(area_min, detector.area_min), travel: beyond(travel, detector.travel) }
+        Self {
+            area: beyond(asked.area_min, detector.journey.area_min),
+            travel: beyond(asked.travel, detector.journey.travel),
+        }
     }
 
     fn is_met(self, blob: &Blob, strictness: f32) -> bool {

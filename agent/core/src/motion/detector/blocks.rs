@@ -1,7 +1,12 @@
 //! The second look at the few blocks that voted for a change: is it an object, or light, sway,
 //! shake and noise?
 
-use super::{BLOCK, background::Background, reduce::Geometry, tuning::Tuning};
+use super::{
+    BLOCK,
+    background::Background,
+    reduce::Geometry,
+    tuning::{BlockTuning, LearningTuning},
+};
 
 const PIXELS: usize = BLOCK * BLOCK;
 
@@ -77,7 +82,7 @@ impl Block {
     }
 
     /// Catches up with the time since it was last looked at.
-    pub(super) fn settle(&mut self, now_ms: u32, tuning: &Tuning) {
+    pub(super) fn settle(&mut self, now_ms: u32, tuning: &LearningTuning) {
         let passed_s = now_ms.wrapping_sub(self.settled_ms) as f32 / 1_000.0;
         self.settled_ms = now_ms;
         self.bias = (self.bias - tuning.bias_fall * passed_s).max(0.0);
@@ -114,7 +119,7 @@ pub(super) struct Look<'a> {
     pub(super) before: &'a [u8],
     pub(super) earlier: &'a [u8],
     pub(super) background: &'a Background,
-    pub(super) tuning: &'a Tuning,
+    pub(super) tuning: &'a BlockTuning,
     /// Pixels by which the background may have shifted to any side.
     pub(super) tolerance: usize,
     /// Variance of a pixel's noise, in square levels.
@@ -128,7 +133,7 @@ impl Look<'_> {
         let tolerance = if sharp { 0 } else { self.tolerance };
         let patch = self.patch(column, row, tolerance);
         block.changed = patch.changed(block.bias as u8, tolerance > 0);
-        let enough = block.changed.count_ones() as f32 >= self.tuning.neighbour_votes;
+        let enough = block.changed.count_ones() >= self.tuning.neighbour_votes;
         block.stray = patch.stray();
         block.cover = if enough { patch.cover(self.noise, self.tuning) } else { Cover::Nothing };
         // What shows the background again moved there a moment ago, but does no longer.
@@ -138,7 +143,7 @@ impl Look<'_> {
 
     /// Pixels of a block that differ from those of another picture.
     fn moved(&self, now: &[u8; PIXELS], column: usize, row: usize, other: &[u8]) -> u32 {
-        let (width, floor) = (self.geometry.width(), self.tuning.contrast_floor as u8);
+        let (width, floor) = (self.geometry.width(), self.tuning.contrast_floor);
         let corner = row * BLOCK * width + column * BLOCK;
         let rows = now.as_chunks::<BLOCK>().0.iter().zip(other[corner..].chunks(width));
         let moved = |(now, other): (&u8, &u8)| u32::from(now.abs_diff(*other) > floor);
@@ -251,7 +256,7 @@ impl Patch {
     }
 
     /// Compares structure: the same up to gain and offset is light.
-    fn cover(&self, noise: f32, tuning: &Tuning) -> Cover {
+    fn cover(&self, noise: f32, tuning: &BlockTuning) -> Cover {
         let (mut sum, mut sum_level) = (0_i32, 0_i32);
         let (mut square, mut square_level, mut product) = (0_i32, 0_i32, 0_i32);
         let mut spread = 0_u32;
@@ -315,7 +320,7 @@ mod tests {
         let level: [u8; PIXELS] = std::array::from_fn(|at| if at % 4 < 2 { 90 } else { 130 });
         let picture = std::array::from_fn(picture);
         let patch = Patch { picture, level, spread: [16; PIXELS], low: level, high: level };
-        patch.cover(1.0, &Tuning::default())
+        patch.cover(1.0, &BlockTuning::default())
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::{
     BLOCK,
     blocks::{Block, Cover},
     reduce::Geometry,
-    tuning::Tuning,
+    tuning::{BlockTuning, JourneyTuning},
 };
 
 /// Components beyond these many are dropped, the later found first.
@@ -61,7 +61,7 @@ pub(super) struct Component {
 }
 
 impl Component {
-    fn add(&mut self, column: usize, row: usize, block: &Block, tuning: &Tuning) {
+    fn add(&mut self, column: usize, row: usize, block: &Block, tuning: &BlockTuning) {
         let (x, y) = (column as i32, row as i32);
         let here = Span { left: x, top: y, right: x, bottom: y };
         self.span = if self.blocks > 0.0 { self.span.join(here) } else { here };
@@ -72,7 +72,8 @@ impl Component {
         self.blocks += 1.0;
         self.object_blocks += f32::from(u8::from(block.cover == Cover::Object));
         self.moving_blocks += f32::from(u8::from(block.moving));
-        let strays = (f32::from(block.stray) - tuning.contrast_floor) / tuning.stray_restless;
+        let strays =
+            (f32::from(block.stray) - f32::from(tuning.contrast_floor)) / tuning.stray_restless;
         self.restless += block.restless.max(strays).min(1.0);
     }
 
@@ -97,7 +98,7 @@ impl Component {
     }
 
     /// Enough of its blocks have structure of their own: light has none.
-    pub(super) fn is_structured(&self, tuning: &Tuning) -> bool {
+    pub(super) fn is_structured(&self, tuning: &JourneyTuning) -> bool {
         self.object_blocks >= (tuning.structure_share * self.blocks).max(1.0)
     }
 
@@ -148,7 +149,7 @@ impl Components {
         geometry: &Geometry,
         blocks: &mut [Block],
         awake: &[u32],
-        tuning: &Tuning,
+        tuning: &BlockTuning,
     ) {
         self.found.clear();
         for start in awake.iter().map(|at| *at as usize) {
@@ -168,7 +169,7 @@ impl Components {
         blocks: &mut [Block],
         start: usize,
         label: u16,
-        tuning: &Tuning,
+        tuning: &BlockTuning,
     ) -> Component {
         let mut component = Component::default();
         blocks[start].component = label;

@@ -1,6 +1,6 @@
 //! The pictures of late that the newest one is compared with: buffers that take turns.
 
-use super::{reduce::Geometry, tuning::Tuning};
+use super::{reduce::Geometry, tuning::BlockTuning};
 
 /// Seconds between pictures that are kept, at least.
 const SPACING_S: f32 = 0.02;
@@ -36,7 +36,7 @@ impl History {
     }
 
     /// Time passes; [`Self::now_mut`] is to be filled with the next picture.
-    pub(super) fn advance(&mut self, dt_s: f32, tuning: &Tuning) {
+    pub(super) fn advance(&mut self, dt_s: f32, tuning: &BlockTuning) {
         self.ages_s.iter_mut().for_each(|age_s| *age_s += dt_s);
         self.before = self.now;
         let last_s = self.ages_s[self.now];
@@ -103,7 +103,7 @@ mod tests {
 
     /// How old the earlier picture is, and the one before, after a while at a frame rate.
     fn ages(fps: f32) -> (f32, f32) {
-        let tuning = Tuning::default();
+        let tuning = BlockTuning::default();
         let mut history = History::new(&Geometry::of(16, 16));
         history.begin();
         for frame in 1..100 {

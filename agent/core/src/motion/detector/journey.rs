@@ -1,6 +1,6 @@
 //! What a track has shown of itself since it began, and whether that makes it an object.
 
-use super::{BLOCK, components::Component, likeness::Trace, tuning::Tuning};
+use super::{BLOCK, components::Component, likeness::Trace, tuning::JourneyTuning};
 
 /// Evidence for and against an object. Lengths are in blocks.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,7 +87,7 @@ impl Journey {
         (x, y, pixels): (f32, f32, f32),
         seen: &Component,
         dt_s: f32,
-        tuning: &Tuning,
+        tuning: &JourneyTuning,
     ) {
         self.hits += 1.0;
         let ratio = (seen.pixels / pixels.max(1.0)).max(0.05);
@@ -113,13 +113,13 @@ impl Journey {
     }
 
     /// So many blocks around it stir that no believed thing explains.
-    pub(super) fn feel_unrest(&mut self, stirring: f32, seen: &Component, tuning: &Tuning) {
+    pub(super) fn feel_unrest(&mut self, stirring: f32, seen: &Component, tuning: &JourneyTuning) {
         let blend = tuning.unrest_blend.max(1.0 / self.hits);
         self.unrest += blend * (stirring / seen.blocks.max(1.0) - self.unrest);
     }
 
     /// Its looks were traced to where they were a while before.
-    pub(super) fn trace(&mut self, trace: &Trace, tuning: &Tuning) {
+    pub(super) fn trace(&mut self, trace: &Trace, tuning: &JourneyTuning) {
         self.flow = self.flow_with(trace);
         let (dx, dy) = blocks(trace);
         self.recent = (RECENT * self.recent.0 + dx, RECENT * self.recent.1 + dy);
@@ -130,14 +130,14 @@ impl Journey {
     }
 
     /// It goes one way, and its looks with it.
-    pub(super) fn is_coherent(&self, tuning: &Tuning) -> bool {
+    pub(super) fn is_coherent(&self, tuning: &JourneyTuning) -> bool {
         self.stretches >= 3
             && self.recent.0.hypot(self.recent.1) >= tuning.coherence * self.recent_path.max(0.5)
             && self.novelty.is_some_and(|novelty| novelty <= tuning.novelty)
     }
 
     /// Its looks have not been traced yet, or moved in the last stretches.
-    pub(super) fn flows(&self, tuning: &Tuning) -> bool {
+    pub(super) fn flows(&self, tuning: &JourneyTuning) -> bool {
         self.stretches < 2 || self.recent.0.hypot(self.recent.1) >= tuning.flow_min
     }
 
@@ -156,7 +156,7 @@ impl Journey {
         &self,
         seen: &Component,
         around: &Surroundings,
-        tuning: &Tuning,
+        tuning: &JourneyTuning,
     ) -> f32 {
         let outline = self.net(seen) / tuning.net_share;
         let looks = self.flow.0.hypot(self.flow.1) / tuning.flow_share;
@@ -164,7 +164,7 @@ impl Journey {
     }
 
     /// Blocks it must travel to be believed.
-    fn required(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> f32 {
+    fn required(&self, seen: &Component, around: &Surroundings, tuning: &JourneyTuning) -> f32 {
         let steadiness = tuning.flutter + tuning.flutter_per_s * around.dt_s;
         let unsteady = tuning.travel_flutter * (self.flutter - steadiness).max(0.0);
         let crowd = (around.alike - tuning.clutter_free).max(0.0) / tuning.clutter_free;
@@ -185,9 +185,9 @@ impl Journey {
         &self,
         seen: &Component,
         around: &Surroundings,
-        tuning: &Tuning,
+        tuning: &JourneyTuning,
     ) -> Standing {
-        let steady = self.hits >= tuning.hits
+        let steady = self.hits >= f32::from(tuning.hits)
             && self.age_s >= tuning.age_s
             && self.hits >= tuning.sighted_share * self.frames;
         let large = seen.pixels >= tuning.area_min * around.all_pixels;
@@ -216,34 +216,34 @@ impl Journey {
     }
 
     /// A large thing that comes into view need not cross the picture first.
-    fn enters(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> bool {
-        seen.pixels >= tuning.area_large * around.all_pixels
-            && seen.density() >= tuning.density_large
+    fn enters(&self, seen: &Component, around: &Surroundings, tuning: &JourneyTuning) -> bool {
+        seen.pixels >= tuning.entry.area_large * around.all_pixels
+            && seen.density() >= tuning.entry.density_large
             && seen.sparseness() <= tuning.sparse
-            && seen.slenderness() <= tuning.slender
-            && seen.mean_restless() < tuning.restless_calm
+            && seen.slenderness() <= tuning.entry.slender
+            && seen.mean_restless() < tuning.entry.restless_calm
             && around.alike <= tuning.clutter_free
-            && self.unrest <= tuning.unrest_large
-            && seen.moving_blocks >= tuning.share_large * seen.blocks
-            && seen.object_blocks >= tuning.share_large * seen.blocks
-            && seen.pixels >= tuning.growth_large * self.first_pixels
+            && self.unrest <= tuning.entry.unrest_large
+            && seen.moving_blocks >= tuning.entry.share_large * seen.blocks
+            && seen.object_blocks >= tuning.entry.share_large * seen.blocks
+            && seen.pixels >= tuning.entry.growth_large * self.first_pixels
     }
 
     /// What comes towards the camera, or goes away from it, grows or shrinks instead of travelling.
-    fn approaches(&self, seen: &Component, around: &Surroundings, tuning: &Tuning) -> bool {
+    fn approaches(&self, seen: &Component, around: &Surroundings, tuning: &JourneyTuning) -> bool {
         let grown = (self.scale - self.first_scale).abs();
         self.stretches >= 3
-            && seen.pixels >= tuning.area_approach * around.all_pixels
-            && grown >= tuning.approach * (1.0 + around.alike / tuning.clutter_free)
+            && seen.pixels >= tuning.entry.area_approach * around.all_pixels
+            && grown >= tuning.entry.approach * (1.0 + around.alike / tuning.clutter_free)
             && grown >= tuning.straightness * self.scale_path
-            && self.unrest <= tuning.unrest_large
+            && self.unrest <= tuning.entry.unrest_large
             && self.hits >= tuning.presence * self.frames
-            && seen.mean_restless() < tuning.restless_calm
+            && seen.mean_restless() < tuning.entry.restless_calm
             && seen.moving_blocks >= tuning.moving_share * seen.blocks
-            && seen.density() >= tuning.density_large
+            && seen.density() >= tuning.entry.density_large
             && seen.sparseness() <= tuning.sparse
-            && seen.slenderness() <= tuning.slender
-            && seen.object_blocks >= tuning.share_large * seen.blocks
+            && seen.slenderness() <= tuning.entry.slender
+            && seen.object_blocks >= tuning.entry.share_large * seen.blocks
     }
 
     /// Whether its looks travelled as far as its outline had to, the last stretch included.
@@ -252,7 +252,7 @@ impl Journey {
         trace: &Trace,
         seen: &Component,
         around: &Surroundings,
-        tuning: &Tuning,
+        tuning: &JourneyTuning,
     ) -> bool {
         let (x, y) = self.flow_with(trace);
         let (away_x, away_y) = (seen.x - self.origin.0, seen.y - self.origin.1);
@@ -263,8 +263,8 @@ impl Journey {
     }
 
     /// 0.0 ..= 1.0: how near it is to being believed.
-    pub(super) fn progress(&self, x: f32, y: f32, tuning: &Tuning) -> f32 {
-        let hits = (self.hits / tuning.hits).min(1.0);
+    pub(super) fn progress(&self, x: f32, y: f32, tuning: &JourneyTuning) -> f32 {
+        let hits = (self.hits / f32::from(tuning.hits)).min(1.0);
         let travel = ((x - self.origin.0).hypot(y - self.origin.1) / tuning.travel).min(1.0);
         hits * travel
     }

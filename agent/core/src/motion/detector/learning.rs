@@ -34,7 +34,7 @@ impl Ground<'_> {
     pub(super) fn learn_blocks(&mut self) {
         let (dt_s, tuning) = (self.dt_s, self.tuning);
         let (columns, width) = (self.geometry.columns, self.geometry.width());
-        let rise = (dt_s / tuning.restless_rise_s).min(1.0);
+        let rise = (dt_s / tuning.learning.restless_rise_s).min(1.0);
         for at in self.awake.iter().map(|at| *at as usize) {
             let block = &mut self.blocks[at];
             let claimed = block.claimed_s > 0.0;
@@ -45,8 +45,8 @@ impl Ground<'_> {
             block.travelled = false;
             match block.cover {
                 Cover::Object | Cover::Flat if !claimed => {
-                    let bias = block.bias + tuning.bias_rise * dt_s;
-                    block.bias = bias.min(tuning.bias_max);
+                    let bias = block.bias + tuning.learning.bias_rise * dt_s;
+                    block.bias = bias.min(tuning.learning.bias_max);
                 }
                 Cover::Light if !claimed && !block.moving => {
                     pull_block(&mut self.background.level, self.picture, width, at, columns);
@@ -62,8 +62,9 @@ impl Ground<'_> {
             match verdict {
                 Verdict::Keep => {}
                 Verdict::Doubt => each_block(geometry, span, 0, |at| {
-                    blocks[at].settle(*now_ms, tuning);
-                    blocks[at].bias = (blocks[at].bias + tuning.bias_doubt).min(tuning.bias_max);
+                    blocks[at].settle(*now_ms, &tuning.learning);
+                    blocks[at].bias = (blocks[at].bias + tuning.learning.bias_doubt)
+                        .min(tuning.learning.bias_max);
                     blocks[at].claimed_s = 0.0;
                 }),
                 Verdict::Absorb => each_block(geometry, span, 0, |at| {
@@ -83,18 +84,18 @@ impl Ground<'_> {
             }
             if !track.confirmed {
                 each_block(geometry, track.span, 0, |at| {
-                    blocks[at].settle(*now_ms, tuning);
+                    blocks[at].settle(*now_ms, &tuning.learning);
                     blocks[at].travelled = true;
                 });
                 continue;
             }
-            let lingers = track.lingers_s > tuning.residue_s * 2.0;
+            let lingers = track.lingers_s > tuning.tracks.residue_s * 2.0;
             each_block(geometry, track.span, i32::from(!lingers), |at| {
-                blocks[at].settle(*now_ms, tuning);
-                if !lingers || blocks[at].restless < tuning.restless_high {
-                    blocks[at].claimed_s = tuning.lost_s + 0.1;
+                blocks[at].settle(*now_ms, &tuning.learning);
+                if !lingers || blocks[at].restless < tuning.learning.restless_high {
+                    blocks[at].claimed_s = tuning.tracks.lost_s + 0.1;
                     blocks[at].sharp = !lingers;
-                    blocks[at].travelled = track.lingers_s < tuning.linger_s;
+                    blocks[at].travelled = track.lingers_s < tuning.learning.linger_s;
                 }
             });
         }
@@ -105,7 +106,7 @@ impl Ground<'_> {
         let (columns, width) = (self.geometry.columns, self.geometry.width());
         let (picture, tuning) = (self.picture, self.tuning);
         let mut outlines = [Outline::default(); COMPONENTS_MAX];
-        let still = |block: &Block| block.component > 0 && block.still_s >= tuning.ghost_s;
+        let still = |block: &Block| block.component > 0 && block.still_s >= tuning.learning.ghost_s;
         let (blocks, level) = (&mut self.blocks, &mut self.background.level);
         for at in self.awake.iter().map(|at| *at as usize) {
             let block = &blocks[at];
@@ -117,7 +118,8 @@ impl Ground<'_> {
         }
         for at in self.awake.iter().map(|at| *at as usize) {
             let block = &mut blocks[at];
-            let young = self.age_s < tuning.young_s && block.still_s >= tuning.young_still_s;
+            let young = self.age_s < tuning.learning.young_s
+                && block.still_s >= tuning.learning.young_still_s;
             if young || still(block) && outlines[usize::from(block.component) - 1].is_ghost() {
                 block.still_s = 0.0;
                 copy_block(level, picture, width, at, columns);
@@ -148,13 +150,14 @@ impl Learning {
         let (dt_s, tuning, pull) = (ground.dt_s, ground.tuning, ground.pull);
         self.since_update_s += dt_s;
         self.since_slow_update_s += dt_s;
-        let warm = ground.age_s < tuning.warm_up_s * 2.0;
+        let warm = ground.age_s < tuning.learning.warm_up_s * 2.0;
         // Half an interval of leeway keeps the rate whatever the frame rate is.
-        if self.since_update_s + 0.5 * dt_s < tuning.update_period_s && !warm && !pull {
+        if self.since_update_s + 0.5 * dt_s < tuning.learning.update_period_s && !warm && !pull {
             return;
         }
-        let slow = self.since_slow_update_s >= tuning.slow_period_s || warm;
-        let steps = (self.since_update_s * tuning.levels_per_s).round().clamp(1.0, 8.0) as u8;
+        let slow = self.since_slow_update_s >= tuning.learning.slow_period_s || warm;
+        let steps =
+            (self.since_update_s * tuning.learning.levels_per_s).round().clamp(1.0, 8.0) as u8;
         self.since_update_s = 0.0;
         if slow {
             self.since_slow_update_s = 0.0;
@@ -186,7 +189,7 @@ impl Learning {
             }
         }
         for (band, paces) in self.paces.chunks_exact(columns).enumerate() {
-            let floor = tuning.contrast_floor as u8;
+            let floor = tuning.blocks.contrast_floor;
             ground.background.follow(band, ground.picture, paces, floor);
         }
     }

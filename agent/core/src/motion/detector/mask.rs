@@ -80,7 +80,7 @@ impl Drawing<'_> {
             let block = at / width / BLOCK * columns + at % width / BLOCK;
             if near[block] {
                 let difference = self.picture[at].abs_diff(self.level[at]);
-                let threshold = f32::from(self.spread[at]) * self.tuning.mask_threshold;
+                let threshold = f32::from(self.spread[at]) * self.tuning.mask.threshold;
                 *out = u8::from(f32::from(difference) > threshold);
             }
         }
@@ -99,7 +99,7 @@ impl Drawing<'_> {
                     let row = &changed[row * width..][..width];
                     count += row[left..=right].iter().map(|on| u32::from(*on)).sum::<u32>();
                 }
-                out[y * width + x] = u8::from(count as f32 >= self.tuning.mask_majority);
+                out[y * width + x] = u8::from(count >= self.tuning.mask.majority);
             }
         }
         out

@@ -55,7 +55,7 @@ impl Scene {
             reducer: Reducer::new(geometry),
             pictures: History::new(&geometry),
             reference_age_s: 0.0,
-            background: Background::new(&geometry, tuning.contrast_floor as u8),
+            background: Background::new(&geometry, tuning.blocks.contrast_floor),
             tone: Tone::new(),
             votes: vec![0; geometry.blocks()],
             blocks: vec![Block::default(); geometry.blocks()],
@@ -76,7 +76,7 @@ impl Scene {
     }
 
     pub(super) fn observe(&mut self, plane: LumaPlane<'_>, dt_s: f32, held: bool, tuning: &Tuning) {
-        self.pictures.advance(dt_s, tuning);
+        self.pictures.advance(dt_s, &tuning.blocks);
         self.take_picture(plane);
         if self.frames == 0 {
             self.background.level.copy_from_slice(self.pictures.now());
@@ -87,7 +87,7 @@ impl Scene {
         let active = self.judge(tuning);
         self.judge_scene(active, dt_s, held, tuning);
         self.ground(dt_s, tuning).0.learn_blocks();
-        self.components.find(&self.geometry, &mut self.blocks, &self.awake, tuning);
+        self.components.find(&self.geometry, &mut self.blocks, &self.awake, &tuning.blocks);
         self.follow_tracks(dt_s, tuning);
         let (mut ground, tracks, learning) = self.ground(dt_s, tuning);
         ground.act_on_verdicts(tracks);
@@ -150,22 +150,23 @@ impl Scene {
     /// Bends the background along when exposure, gain or filter changed the whole picture.
     fn follow_tone(&mut self, dt_s: f32, tuning: &Tuning) {
         let level = &mut self.background.level;
-        let curve = self.tone.curve(self.pictures.now(), level, self.geometry.width(), tuning);
-        let blend = (dt_s / tuning.flicker_s).min(1.0);
+        let curve =
+            self.tone.curve(self.pictures.now(), level, self.geometry.width(), &tuning.tone);
+        let blend = (dt_s / tuning.tone.flicker_s).min(1.0);
         self.flicker += blend * (f32::from(u8::from(curve.is_some())) - self.flicker);
         let Some(curve) = curve else { return };
         for level in level {
             *level = curve[usize::from(*level)];
         }
         self.vote();
-        if self.flicker < tuning.flicker_share {
-            self.pull_s = tuning.pull_s;
+        if self.flicker < tuning.tone.flicker_share {
+            self.pull_s = tuning.tone.pull_s;
         }
     }
 
     fn follow_tracks(&mut self, dt_s: f32, tuning: &Tuning) {
         self.reference_age_s += dt_s;
-        let refreshes = self.reference_age_s >= tuning.trace_s;
+        let refreshes = self.reference_age_s >= tuning.journey.trace_s;
         let columns = self.geometry.columns;
         let stirring =
             self.awake.iter().map(|at| *at as usize).filter(|at| self.blocks[*at].stirs());
@@ -179,13 +180,13 @@ impl Scene {
                 reference: self.pictures.reference(),
                 level: &self.background.level,
                 width: self.geometry.width(),
-                floor: tuning.contrast_floor as u8,
+                floor: tuning.blocks.contrast_floor,
             },
             refreshes,
             noise: self.tone.noise,
             all_pixels: self.geometry.seen_pixels(),
             dt_s,
-            muted: self.age_s < tuning.warm_up_s || self.hold_s > 0.0 || self.pull_s > 0.0,
+            muted: self.age_s < tuning.learning.warm_up_s || self.hold_s > 0.0 || self.pull_s > 0.0,
         };
         self.tracks.follow(&sighting, tuning);
         if refreshes {
@@ -196,12 +197,12 @@ impl Scene {
 
     /// Gives the blocks that voted a second look; answers the share that stays covered.
     fn judge(&mut self, tuning: &Tuning) -> f32 {
-        let votes_min = tuning.block_votes as u8;
+        let votes_min = tuning.blocks.block_votes;
         let raw = self.votes.iter().filter(|votes| **votes >= votes_min).count();
         let total = self.blocks.len() as f32;
         let tolerance = match raw as f32 / total {
-            share if share > tuning.quake_share => 3,
-            share if share > tuning.shake_share => 2,
+            share if share > tuning.blocks.quake_share => 3,
+            share if share > tuning.blocks.shake_share => 2,
             _ => 1,
         };
         let look = Look {
@@ -210,7 +211,7 @@ impl Scene {
             before: self.pictures.before(),
             earlier: self.pictures.earlier(),
             background: &self.background,
-            tuning,
+            tuning: &tuning.blocks,
             tolerance,
             noise: self.tone.noise_variance(),
         };
@@ -221,7 +222,7 @@ impl Scene {
         for (at, _) in self.votes.iter().enumerate().filter(|(_, votes)| **votes >= votes_min) {
             self.awake.push(at as u32);
             let block = &mut self.blocks[at];
-            block.settle(self.now_ms, tuning);
+            block.settle(self.now_ms, &tuning.learning);
             look.judge(at % self.geometry.columns, at / self.geometry.columns, block);
             covered += usize::from(block.cover != Cover::Nothing);
         }
@@ -231,15 +232,15 @@ impl Scene {
     /// A jump of the whole picture is a switch of light: begin anew from this frame.
     fn judge_scene(&mut self, active: f32, dt_s: f32, held: bool, tuning: &Tuning) {
         let confirmed = self.tracks.all.iter().any(|track| track.confirmed);
-        let jumped = active - self.active_share > tuning.jump_share && !confirmed;
+        let jumped = active - self.active_share > tuning.scene.jump_share && !confirmed;
         self.active_share = active;
         self.since_switch_s += dt_s;
         // What still moves right after a switch is motion, and no further switch.
-        let settled = self.since_switch_s > tuning.switch_s;
-        let switched = settled && (jumped || active > tuning.scene_share);
+        let settled = self.since_switch_s > tuning.scene.switch_s;
+        let switched = settled && (jumped || active > tuning.scene.scene_share);
         if switched {
             self.since_switch_s = 0.0;
-            self.hold_s = tuning.hold_s.max(dt_s * 1.5);
+            self.hold_s = tuning.scene.hold_s.max(dt_s * 1.5);
             self.pull_s = self.pull_s.max(self.hold_s);
         }
         if held {
@@ -247,7 +248,7 @@ impl Scene {
             self.hold_s = self.hold_s.max(dt_s * 1.5);
             self.tracks.clear_unconfirmed();
         }
-        if switched || held && active > tuning.held_share {
+        if switched || held && active > tuning.scene.held_share {
             self.begin_anew(held && !switched);
         }
     }

@@ -1,7 +1,7 @@
 //! The tone curve: what auto-exposure, gain and the infrared filter do to every pixel alike.
 //! A sparse sample tells how each band of brightness shifted; the background is bent along.
 
-use super::tuning::Tuning;
+use super::tuning::ToneTuning;
 
 /// Bands of brightness, each with a shift of its own.
 const BANDS: usize = 4;
@@ -44,7 +44,7 @@ impl Tone {
         picture: &[u8],
         level: &[u8],
         width: usize,
-        tuning: &Tuning,
+        tuning: &ToneTuning,
     ) -> Option<[u8; 256]> {
         self.sample(picture, level, width);
         let all: u32 = self.totals.iter().sum();
@@ -63,16 +63,16 @@ impl Tone {
             let levels = median as i32 - 128;
             *shift = Some(levels);
             let size = levels.abs() as f32;
-            if size >= tuning.tone_shift {
+            if size >= tuning.shift {
                 moved += total;
                 widest = widest.max(size);
             }
         }
         self.noise += NOISE_BLEND * (self.stray(&shifts, all) - self.noise);
         let share = |count: u32| count as f32 / all.max(1) as f32;
-        let changed = widest >= tuning.tone_shift
-            && share(moved) >= tuning.tone_share
-            && share(agreeing) >= tuning.tone_agreement;
+        let changed = widest >= tuning.shift
+            && share(moved) >= tuning.share
+            && share(agreeing) >= tuning.agreement;
         changed.then(|| curve_through(shifts))
     }
 

@@ -76,34 +76,35 @@ impl Track {
 
     /// Blocks it may be away from where it was, after `dt_s`.
     fn reach(&self, dt_s: f32, tuning: &Tuning) -> f32 {
-        let speed = self.speed.0.hypot(self.speed.1) * tuning.reach_speed;
+        let speed = self.speed.0.hypot(self.speed.1) * tuning.tracks.reach_speed;
         let length = self.pixels.sqrt() / BLOCK as f32;
         let young = self.journey.age_s < 3.0 * dt_s;
-        let guess = if young { length * tuning.reach_lengths } else { 0.0 };
-        tuning.reach_blocks + speed.max(guess) * dt_s
+        let guess = if young { length * tuning.tracks.reach_lengths } else { 0.0 };
+        tuning.tracks.reach_blocks + speed.max(guess) * dt_s
     }
 
     fn sighted(&mut self, seen: &Component, dt_s: f32, tuning: &Tuning) {
         let (dx, dy) = (seen.x - self.x, seen.y - self.y);
-        self.journey.step((self.x, self.y, self.pixels), seen, dt_s, tuning);
-        self.speed.0 += tuning.speed_blend * (dx / dt_s - self.speed.0);
-        self.speed.1 += tuning.speed_blend * (dy / dt_s - self.speed.1);
+        self.journey.step((self.x, self.y, self.pixels), seen, dt_s, &tuning.journey);
+        self.speed.0 += tuning.tracks.speed_blend * (dx / dt_s - self.speed.0);
+        self.speed.1 += tuning.tracks.speed_blend * (dy / dt_s - self.speed.1);
         let ratio = seen.pixels / self.pixels.max(1.0);
-        let same = dx.hypot(dy) < tuning.still_travel && (ratio - 1.0).abs() < tuning.still_change;
+        let same = dx.hypot(dy) < tuning.tracks.still_travel
+            && (ratio - 1.0).abs() < tuning.tracks.still_change;
         self.still_s =
             if same { self.still_s + dt_s } else { (self.still_s - 3.0 * dt_s).max(0.0) };
         self.quiet_s = if seen.moving_blocks >= 1.0 { 0.0 } else { self.quiet_s + dt_s };
         (self.x, self.y, self.pixels, self.span) = (seen.x, seen.y, seen.pixels, seen.span);
-        self.size = seen.pixels.max(self.size * (1.0 - tuning.size_fall * dt_s).max(0.0));
-        self.peak = seen.pixels.max(self.peak * (1.0 - tuning.peak_fall * dt_s).max(0.0));
+        self.size = seen.pixels.max(self.size * (1.0 - tuning.tracks.size_fall * dt_s).max(0.0));
+        self.peak = seen.pixels.max(self.peak * (1.0 - tuning.tracks.peak_fall * dt_s).max(0.0));
         self.lingers_s += dt_s;
         let carried = self.journey.carried;
         let away = (carried.0 - self.linger.0).hypot(carried.1 - self.linger.1);
-        if away >= tuning.travel && self.journey.flows(tuning) {
+        if away >= tuning.journey.travel && self.journey.flows(&tuning.journey) {
             (self.linger, self.lingers_s) = (carried, 0.0);
         }
         self.restless = seen.mean_restless();
-        self.structured = seen.is_structured(tuning);
+        self.structured = seen.is_structured(&tuning.journey);
         self.unseen_s = 0.0;
     }
 
@@ -127,25 +128,26 @@ impl Track {
     }
 
     fn review(&mut self, tuning: &Tuning) -> Verdict {
-        if !self.confirmed && self.journey.age_s > tuning.patience_s {
+        if !self.confirmed && self.journey.age_s > tuning.tracks.patience_s {
             self.begin_anew();
         }
-        let remainder =
-            self.lingers_s > tuning.residue_s && self.pixels < tuning.residue * self.peak;
-        let foliage =
-            self.lingers_s > tuning.residue_s * 2.0 && self.restless > tuning.restless_high;
+        let remainder = self.lingers_s > tuning.tracks.residue_s
+            && self.pixels < tuning.tracks.residue * self.peak;
+        let foliage = self.lingers_s > tuning.tracks.residue_s * 2.0
+            && self.restless > tuning.learning.restless_high;
         let unlike = self
             .journey
             .novelty
-            .is_some_and(|novelty| novelty > tuning.novelty * tuning.novelty_doubt);
-        let light = self.lingers_s > tuning.residue_s && !self.structured;
+            .is_some_and(|novelty| novelty > tuning.journey.novelty * tuning.tracks.novelty_doubt);
+        let light = self.lingers_s > tuning.tracks.residue_s && !self.structured;
         if self.confirmed && (remainder || foliage || unlike || light) {
             self.doubt();
             return Verdict::Doubt;
         }
-        let still = if self.confirmed { tuning.absorb_confirmed_s } else { tuning.absorb_s };
+        let still =
+            if self.confirmed { tuning.tracks.absorb_confirmed_s } else { tuning.tracks.absorb_s };
         let quiet = self.quiet_s > 1.0 || !self.confirmed || self.still_s > 5.0 * still;
-        if self.still_s > still && quiet || self.quiet_s > 2.0 * tuning.absorb_s {
+        if self.still_s > still && quiet || self.quiet_s > 2.0 * tuning.tracks.absorb_s {
             self.gone = true;
             return Verdict::Absorb;
         }
@@ -154,16 +156,16 @@ impl Track {
 
     /// What moves in its blocks is explained by it.
     pub(super) fn explains(&self, tuning: &Tuning) -> bool {
-        self.confirmed || self.journey.is_coherent(tuning)
+        self.confirmed || self.journey.is_coherent(&tuning.journey)
     }
 
     /// Whether it makes an alarm now, in a picture of `all_pixels`.
     pub(super) fn alarms(&self, all_pixels: f32, tuning: &Tuning) -> bool {
-        let large = self.pixels >= tuning.area_keep * tuning.area_min * all_pixels;
+        let large = self.pixels >= tuning.tracks.area_keep * tuning.journey.area_min * all_pixels;
         self.confirmed
             && !self.gone
             && self.unseen_s == 0.0
-            && self.quiet_s <= tuning.quiet_s
+            && self.quiet_s <= tuning.tracks.quiet_s
             && large
     }
 
@@ -174,7 +176,11 @@ impl Track {
 
     /// 0.0 ..= 1.0: how much of what makes it an object has been seen.
     pub(super) fn confidence(&self, tuning: &Tuning) -> f32 {
-        if self.confirmed { 1.0 } else { 0.9 * self.journey.progress(self.x, self.y, tuning) }
+        if self.confirmed {
+            1.0
+        } else {
+            0.9 * self.journey.progress(self.x, self.y, &tuning.journey)
+        }
     }
 }
 
@@ -228,7 +234,7 @@ impl Tracks {
         for (track, seen) in self.all.iter_mut().take(known).zip(&self.seen) {
             track.journey.pass(sighting.dt_s);
             match seen {
-                Some(seen) if seen.pixels >= tuning.collapse * track.size => {
+                Some(seen) if seen.pixels >= tuning.tracks.collapse * track.size => {
                     track.sighted(seen, sighting.dt_s, tuning);
                     judge(track, seen, sighting, &mut self.clutter, &mut budget, tuning);
                 }
@@ -249,13 +255,13 @@ impl Tracks {
 
     /// Drops tracks that were not seen for too long.
     fn forget(&mut self, dt_s: f32, tuning: &Tuning) {
-        let patience_s = tuning.lost_s.max(1.5 * dt_s);
+        let patience_s = tuning.tracks.lost_s.max(1.5 * dt_s);
         for track in self.all.iter().filter(|track| track.unseen_s > patience_s) {
             if !track.was_confirmed {
                 self.clutter.add(track.x, track.y, track.peak, 1.0);
             }
         }
-        self.clutter.fade(dt_s, tuning.clutter_s);
+        self.clutter.fade(dt_s, tuning.tracks.clutter_s);
         self.all.retain(|track| !track.gone && track.unseen_s <= patience_s);
     }
 
@@ -317,12 +323,12 @@ fn judge(
         dt_s: sighting.dt_s,
     };
     if !track.confirmed {
-        let reach = tuning.unrest_reach as i32;
+        let reach = tuning.journey.unrest_reach;
         let beside = |at: &&(i32, i32)| seen.span.is_beside(at.0, at.1, reach);
         let stirring = sighting.stirring.iter().filter(beside).count() as f32;
-        track.journey.feel_unrest(stirring, seen, tuning);
+        track.journey.feel_unrest(stirring, seen, &tuning.journey);
     }
-    let standing = track.journey.standing(seen, &around, tuning);
+    let standing = track.journey.standing(seen, &around, &tuning.journey);
     let needs = matches!(standing, Standing::NeedsTrace | Standing::NeedsLikeness);
     let undecided = !track.confirmed && needs && *budget > 0;
     let mut believed = standing == Standing::Object;
@@ -330,18 +336,19 @@ fn judge(
         let stretch = track.trace(sighting.pictures, sighting.noise);
         *budget -= usize::from(undecided && !sighting.refreshes);
         believed |= standing == Standing::NeedsTrace
-            && track.journey.is_carried(&stretch, seen, &around, tuning);
-        believed |= standing == Standing::NeedsLikeness && stretch.novelty <= tuning.novelty;
+            && track.journey.is_carried(&stretch, seen, &around, &tuning.journey);
+        believed |=
+            standing == Standing::NeedsLikeness && stretch.novelty <= tuning.journey.novelty;
         if sighting.refreshes {
-            track.journey.trace(&stretch, tuning);
-            if !track.confirmed && stretch.novelty > tuning.novelty {
-                clutter.add(track.x, track.y, track.pixels, tuning.clutter_trace);
+            track.journey.trace(&stretch, &tuning.journey);
+            if !track.confirmed && stretch.novelty > tuning.journey.novelty {
+                clutter.add(track.x, track.y, track.pixels, tuning.tracks.clutter_trace);
             }
         }
     }
     let travelled = match standing {
         Standing::Object | Standing::NeedsLikeness if believed => f32::INFINITY,
-        _ => track.journey.travelled(seen, &around, tuning),
+        _ => track.journey.travelled(seen, &around, &tuning.journey),
     };
     track.travelled = track.travelled.max(travelled);
     if believed && !track.confirmed {
