@@ -28,7 +28,7 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// What can be changed while it runs.
 #[derive(Debug, Clone, PartialEq)]
-struct Controls {
+struct MotionControls {
     config: MotionConfig,
     armed: bool,
     private: bool,
@@ -38,7 +38,7 @@ struct Controls {
 #[derive(Debug, Clone)]
 pub struct Motion {
     changes: broadcast::Sender<MotionChange>,
-    controls: Arc<watch::Sender<Controls>>,
+    controls: Arc<watch::Sender<MotionControls>>,
     scheduled_off: watch::Receiver<bool>,
     disturbances: Arc<watch::Sender<MonotonicNanos>>,
 }
@@ -53,11 +53,11 @@ pub fn start(
     cancel: CancellationToken,
 ) -> Motion {
     let changes = broadcast::Sender::new(CHANGES);
-    let first = Controls { config: config.clone(), armed: true, private: false };
+    let first = MotionControls { config: config.clone(), armed: true, private: false };
     let (controls, receiver) = watch::channel(first);
     let (scheduled_off_in, scheduled_off) = watch::channel(false);
     let (disturbances, disturbed) = watch::channel(MonotonicNanos::default());
-    let task = Task::new(changes.clone(), clock, receiver, scheduled_off_in, disturbed);
+    let task = MotionTask::new(changes.clone(), clock, receiver, scheduled_off_in, disturbed);
     tracker.spawn(task.run(frames, cancel));
     Motion {
         changes,
@@ -96,24 +96,24 @@ impl Motion {
     }
 }
 
-struct Task {
+struct MotionTask {
     detector: Detector,
     gate: Gate,
     enabled: bool,
     event_id: Option<EventId>,
     changes: broadcast::Sender<MotionChange>,
     clock: Clock,
-    controls: watch::Receiver<Controls>,
+    controls: watch::Receiver<MotionControls>,
     scheduled_off: watch::Sender<bool>,
     disturbed: watch::Receiver<MonotonicNanos>,
     hold: Hold,
 }
 
-impl Task {
+impl MotionTask {
     fn new(
         changes: broadcast::Sender<MotionChange>,
         clock: Clock,
-        controls: watch::Receiver<Controls>,
+        controls: watch::Receiver<MotionControls>,
         scheduled_off: watch::Sender<bool>,
         disturbed: watch::Receiver<MonotonicNanos>,
     ) -> Self {
@@ -191,7 +191,7 @@ impl Task {
     }
 
     fn adopt(&mut self) {
-        let Controls { config, armed, private } = self.controls.borrow_and_update().clone();
+        let MotionControls { config, armed, private } = self.controls.borrow_and_update().clone();
         self.detector.tune(Tuning::of(detector_sensitivity(&config)));
         self.gate.set_rules(Rules::of(&config));
         self.enabled = config.enabled;

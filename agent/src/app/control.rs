@@ -75,7 +75,7 @@ impl Parts {
 }
 
 /// The task that owns switches and settings.
-pub(super) struct Control {
+pub(super) struct Controller {
     pub(super) kept: Kept,
     pub(super) parts: Parts,
     /// The configuration as it runs now.
@@ -90,7 +90,7 @@ pub(super) struct Control {
     pub(super) tracker: TaskTracker,
 }
 
-impl Control {
+impl Controller {
     pub(super) async fn run(
         mut self,
         mut commands: mpsc::Receiver<CommandRequest>,

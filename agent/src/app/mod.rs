@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::{
-    control::{Control, Parts},
+    control::{Controller, Parts},
     health::HealthSources,
     kept::{Kept, OwnersWill, Switches},
     relay::RelaySide,
@@ -90,7 +90,7 @@ async fn start(
     let ground = Ground { store: &store, clock: &clock, data_dir, identity: &identity };
     let signals = (signals_for_live, signals_from_live);
     let parts = stages.start_parts(&config, switches, ground, signals).await?;
-    let control = Control {
+    let control = Controller {
         kept,
         parts: parts.clone(),
         config: config.clone(),

@@ -130,7 +130,7 @@ impl RelaySide {
             &uploads.tracker,
             uploads.cancel.clone(),
         );
-        let ends = uplink::Ends {
+        let ends = uplink::UplinkEnds {
             store: self.store,
             cloud,
             clock: self.clock,

@@ -82,8 +82,8 @@ impl Mode {
         self.fps.map(|(frames, seconds)| f64::from(frames) / f64::from(seconds.max(1)))
     }
 
-    /// Whether it is the same as `other` but for the frame rate.
-    pub fn differs_in_pace(&self, other: &Self) -> bool {
+    /// Returns whether it is the same as `other` except for the frame rate.
+    pub fn same_but_for_pace(&self, other: &Self) -> bool {
         (self.format, self.width, self.height) == (other.format, other.width, other.height)
     }
 }

@@ -7,9 +7,9 @@ pub(crate) mod feeder;
 pub(crate) mod reel;
 pub mod scene;
 pub(crate) mod source;
+pub mod stall;
 pub mod stamp;
 mod v4l2;
-pub mod watchdog;
 
 pub(crate) use source::Source;
 

@@ -72,7 +72,7 @@ impl fmt::Display for ProbedCamera {
         if let Some(problem) = problem {
             writeln!(formatter, "  {problem}")?;
         }
-        for modes in modes.chunk_by(Mode::differs_in_pace) {
+        for modes in modes.chunk_by(Mode::same_but_for_pace) {
             writeln!(formatter, "  {}", one_line(modes))?;
         }
         match &self.choice {

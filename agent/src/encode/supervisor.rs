@@ -14,7 +14,7 @@ use super::{Bitrate, low::LowLayer, pipeline::Pipeline, taps::Taps};
 use crate::{
     capture::{
         Geometry,
-        watchdog::{STALL_LIMIT, Verdict, Watchdog},
+        stall::{STALL_LIMIT, StallDetector},
     },
     clock::monotonic_now,
     config::SourceConfig,
@@ -50,9 +50,9 @@ enum End {
 
 impl Supervisor {
     pub(crate) async fn run(mut self) {
-        let mut watchdog = Watchdog::new(monotonic_now());
+        let mut stall = StallDetector::new(monotonic_now());
         while self.wait_for_openness().await {
-            match self.run_once(&mut watchdog).await {
+            match self.run_once(&mut stall).await {
                 End::Cancelled => break,
                 End::Private => self.status.send_modify(|status| {
                     *status = CaptureStatus {
@@ -62,7 +62,7 @@ impl Supervisor {
                 }),
                 End::Failed(problem) => {
                     self.report_failure(problem);
-                    self.pause(watchdog.pause_before_restart()).await;
+                    self.pause(stall.pause_before_restart()).await;
                 }
             }
         }
@@ -77,7 +77,7 @@ impl Supervisor {
     }
 
     /// One pipeline, from start to stop.
-    async fn run_once(&mut self, watchdog: &mut Watchdog) -> End {
+    async fn run_once(&mut self, stall: &mut StallDetector) -> End {
         let bitrate_kbps = self.bitrate.borrow_and_update().kbps();
         let (config, taps) = (self.config.clone(), Arc::clone(&self.taps));
         let mut start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, &taps));
@@ -89,9 +89,9 @@ impl Supervisor {
             Ok(Err(error)) => return End::Failed(format!("{error:#}")),
             Err(panic) => return End::Failed(format!("starting the source: {panic}")),
         };
-        watchdog.started(monotonic_now());
+        stall.started(monotonic_now());
         let mut low = Low::default();
-        let end = self.watch(&pipeline, failures, &mut low, watchdog).await;
+        let end = self.watch(&pipeline, failures, &mut low, stall).await;
         let mut stop = spawn_blocking(move || drop((low, pipeline)));
         let stopped = match end {
             End::Cancelled => None,
@@ -131,7 +131,7 @@ impl Supervisor {
         pipeline: &Pipeline,
         mut failures: mpsc::Receiver<String>,
         low: &mut Low,
-        watchdog: &mut Watchdog,
+        stall: &mut StallDetector,
     ) -> End {
         self.low_wanted.mark_changed();
         let mut checks = time::interval(CHECK_INTERVAL);
@@ -154,7 +154,7 @@ impl Supervisor {
                 }
                 failure = low.failed() => low.give_up(&failure).await,
                 _ = checks.tick() => {
-                    if watchdog.check(self.taps.last_frame_at(), monotonic_now()) == Verdict::Stalled {
+                    if stall.is_stalled(self.taps.last_frame_at(), monotonic_now()) {
                         let limit = STALL_LIMIT.as_secs();
                         return End::Failed(format!("the source gave no picture for {limit} s"));
                     }

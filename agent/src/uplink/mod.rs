@@ -27,7 +27,7 @@ use crate::{clock::Clock, cloud::Cloud, pairing::Pairing, store::Store};
 const WAITING_COMMANDS: usize = 32;
 
 /// The ends that the uplink needs of the rest of the agent.
-pub struct Ends {
+pub struct UplinkEnds {
     pub store: Store,
     pub cloud: Cloud,
     pub clock: Clock,
@@ -48,7 +48,7 @@ pub struct Ends {
 /// Connects a paired camera, and keeps it connected until cancelled.
 pub fn start(
     pairing: &Pairing,
-    ends: Ends,
+    ends: UplinkEnds,
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) -> Result<(), AddressError> {
