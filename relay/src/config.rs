@@ -233,7 +233,7 @@ impl Config {
         Self::parse(&text, path)
     }
 
-    /// `path` names the text's origin in errors.
+    /// Reads and checks a text. `path` names its origin in errors.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
@@ -278,7 +278,8 @@ impl Config {
         self.turn.validate(self.turn_engine())
     }
 
-    /// On localhost nobody is in another network.
+    /// Returns the TURN engine in use: without a setting, none on localhost, where all are in one
+    /// network.
     pub fn turn_engine(&self) -> TurnEngine {
         let off_localhost = !is_localhost(self.host());
         self.turn.engine.unwrap_or(if off_localhost {
@@ -288,18 +289,19 @@ impl Config {
         })
     }
 
-    /// The host of `public_url`; an IPv6 address has no brackets.
+    /// Returns the host of `public_url`; an IPv6 address has no brackets.
     pub fn host(&self) -> &str {
         let (_, authority) = self.public_url.split_once("://").unwrap_or_default();
         host_of(authority).trim_matches(['[', ']'])
     }
 
-    /// Whether browsers reach the relay by https.
+    /// Returns whether browsers reach the relay by https.
     pub fn is_https(&self) -> bool {
         self.public_url.starts_with("https://")
     }
 
-    /// `__Host-` cookies need https, which a browser does not ask of localhost.
+    /// Returns the cookie's name. `__Host-` cookies need https, which a browser does not ask of
+    /// localhost.
     pub fn cookie_name(&self) -> &'static str {
         if self.is_https() { "__Host-session" } else { "session" }
     }
@@ -317,8 +319,8 @@ pub fn with_port(url: &str, port: u16) -> String {
     }
 }
 
-/// An origin: scheme, host and maybe a port, nothing after it. http on localhost alone: elsewhere
-/// passwords and pictures would travel in the clear.
+/// Checks for an origin: scheme, host and maybe a port, nothing after it. http is for localhost
+/// alone: elsewhere passwords and pictures would travel in the clear.
 fn web_url(key: &'static str, url: &str) -> Result<(), ConfigError> {
     let (scheme, authority) = url.split_once("://").unwrap_or_default();
     let host = host_of(authority);
@@ -332,7 +334,7 @@ fn web_url(key: &'static str, url: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Whether people can follow `url` from a page.
+/// Returns whether people can follow `url` from a page.
 fn is_link(url: &str) -> bool {
     let is_web = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
     is_web && !url.contains(|character: char| character.is_whitespace() || character.is_control())
@@ -353,7 +355,7 @@ fn not_yet(key: &'static str, value: &str, instead: &str) -> ConfigError {
     ConfigError::value(key, value, format!("not yet supported; use \"{instead}\""))
 }
 
-/// A TOML error on one line, with the line number and the text it points at.
+/// Writes a TOML error on one line, with the line number and the text it points at.
 fn one_line(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().replace('\n', " ");
     match error.span() {

@@ -47,7 +47,7 @@ impl Error {
         Self::refused(403, code, title)
     }
 
-    /// The answer for an object that does not exist and for one that the caller may not see.
+    /// Answers for an object that does not exist and for one that the caller may not see.
     pub fn not_found() -> Self {
         Self::refused(404, ProblemCode::NotFound, "There is nothing here that you may see.")
     }
@@ -89,7 +89,7 @@ impl Error {
         }
     }
 
-    /// The refusal's code, or `internal`.
+    /// Returns the refusal's code, or `internal`.
     pub fn code(&self) -> ProblemCode {
         match self {
             Self::Refused(refusal) => refusal.code,

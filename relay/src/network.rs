@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network that an address stands for: a household has one IPv4 address, or one IPv6 network of
-/// 64 bits.
+/// Returns the network that an address stands for: a household has one IPv4 address, or one IPv6
+/// network of 64 bits.
 pub fn of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {

@@ -49,7 +49,7 @@ fn notify(state: NotifyState<'_>) {
     }
 }
 
-/// How often systemd wants to hear that the relay is alive; nothing without a watchdog.
+/// Returns how often systemd wants to hear that the relay is alive: nothing without a watchdog.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled().map(|limit| limit / 3)
 }

@@ -146,7 +146,7 @@ async fn bind(
     Ok(listener)
 }
 
-/// The names by which the relay is reached, for its certificate.
+/// Returns the names by which the relay is reached, for its certificate.
 fn hosts(config: &Config) -> Vec<String> {
     [&config.public_url, &config.store.public_url, &config.mqtt.public_url]
         .into_iter()
@@ -252,7 +252,7 @@ async fn start_turn(
     }
 }
 
-/// Where others reach what is relayed.
+/// Returns where others reach what is relayed.
 async fn turn_address(config: &Config, listen: SocketAddr) -> anyhow::Result<IpAddr> {
     if let Some(address) = config.turn.address {
         return Ok(address);

@@ -111,7 +111,7 @@ pub struct ClipAnnouncement {
 pub const INIT_PART: u32 = 0;
 /// Index of a clip's thumbnail.
 pub const THUMBNAIL_PART: u32 = 1;
-/// Index of the first segment; the others follow without a gap, in the order of their footage.
+/// Index of the first segment. The others follow without a gap, in the order of their footage.
 pub const FIRST_SEGMENT: u32 = 2;
 
 /// One part of `POST agent/clips/{id}/parts`, whose body is a list of them.
@@ -191,7 +191,7 @@ pub struct ManifestPart<'a> {
     pub sha256: &'a str,
 }
 
-/// What a clip consists of, as camera and relay write it down each for itself: a line for each
+/// Writes what a clip consists of, as camera and relay do each for itself: a line for each
 /// part in the order of the indexes, `index kind length duration_ms sha256`, with `-` where a
 /// part has no duration.
 pub fn manifest<'a>(parts: impl IntoIterator<Item = ManifestPart<'a>>) -> String {

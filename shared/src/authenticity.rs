@@ -1,6 +1,6 @@
 //! Proofs that viewer and camera give each other past the relay, in attributes of their session
 //! descriptions. Each signs, with a key of its own, the DTLS fingerprint by which the other side
-//! will recognise it: whoever stands in between cannot put in another.
+//! will recognise it: a relay in between cannot put in another.
 //!
 //! Keys and signatures are Ed25519, in base64 (standard, padded). An attribute's value is the
 //! base64 of the proof as JSON.
@@ -34,7 +34,7 @@ pub struct ViewerProof {
     pub pass: Option<ViewerPass>,
 }
 
-/// With it, an owner lets another key watch the owner's cameras.
+/// Lets another key watch the cameras of the owner who signed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ViewerPass {
     pub owner_key: String,
@@ -53,7 +53,7 @@ pub struct CameraProof {
     pub signature: String,
 }
 
-/// What a viewer signs: who it is on the wire, and which camera it wants.
+/// Writes what a viewer signs: who it is on the wire, and which camera it wants.
 pub fn viewer_text(
     camera_id: CameraId,
     viewer_fingerprint: &str,
@@ -64,12 +64,12 @@ pub fn viewer_text(
     format!("nightjar live viewer v1\n{camera_id}\n{viewer_fingerprint}\n{role}\n{issued_at}")
 }
 
-/// What an owner signs for another viewer.
+/// Writes what an owner signs for another viewer.
 pub fn pass_text(viewer_key: &str, role: &str, expires_at: UnixMillis) -> String {
     format!("nightjar live pass v1\n{viewer_key}\n{role}\n{}", expires_at.0)
 }
 
-/// What a camera signs: the session, and both ends of it.
+/// Writes what a camera signs: the session, and both ends of it.
 pub fn camera_text(
     session_id: SessionId,
     camera_fingerprint: &str,
@@ -78,15 +78,15 @@ pub fn camera_text(
     format!("nightjar live camera v1\n{session_id}\n{camera_fingerprint}\n{viewer_fingerprint}")
 }
 
-/// The one DTLS fingerprint of a description, as in `a=fingerprint:` with the algorithm in lower
+/// Returns the one DTLS fingerprint of a description, as in `a=fingerprint:` with the algorithm in lower
 /// and the digest in upper case; nothing when there is none, or when there are two.
 pub fn fingerprint(sdp: &str) -> Option<String> {
     let first = first_fingerprint(sdp)?;
     fingerprints(sdp).all(|other| normal(other).as_ref() == Some(&first)).then_some(first)
 }
 
-/// The first DTLS fingerprint of a description, in the same form. Others are of the same certificate
-/// by other algorithms, and one that fits is enough (RFC 8122, section 5).
+/// Returns the first DTLS fingerprint of a description, as [`fingerprint`] writes it. Others are of
+/// the same certificate by other algorithms, and one that fits is enough (RFC 8122, section 5).
 pub fn first_fingerprint(sdp: &str) -> Option<String> {
     normal(fingerprints(sdp).next()?)
 }
@@ -100,7 +100,7 @@ fn normal(fingerprint: &str) -> Option<String> {
     Some(format!("{} {}", algorithm.to_ascii_lowercase(), digest.to_ascii_uppercase()))
 }
 
-/// The value of an attribute, wherever in the description it stands.
+/// Finds the value of an attribute, anywhere in the description.
 pub fn attribute<'a>(sdp: &'a str, name: &str) -> Option<&'a str> {
     sdp.lines()
         .find_map(|line| line.strip_prefix("a=")?.strip_prefix(name)?.strip_prefix(':'))

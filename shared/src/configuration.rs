@@ -71,7 +71,7 @@ words! {
     RecordingMode {
         /// Clips of motion.
         Event = "event",
-        /// Everything, in pieces of a minute that stay on the camera; motion is told without a clip.
+        /// Everything, in pieces of a minute that stay on the camera; events of motion have no clip.
         Continuous = "continuous",
         /// Clips of motion, and everything between them.
         Both = "both",
@@ -80,12 +80,12 @@ words! {
 }
 
 impl RecordingMode {
-    /// Whether motion gets clips of its own.
+    /// Returns whether motion gets clips of its own.
     pub fn records_events(self) -> bool {
         matches!(self, Self::Event | Self::Both)
     }
 
-    /// Whether what happens between events is recorded too.
+    /// Returns whether what happens between events is recorded, too.
     pub fn records_all(self) -> bool {
         matches!(self, Self::Continuous | Self::Both)
     }
@@ -103,7 +103,7 @@ pub struct QuietHours {
 }
 
 impl QuietHours {
-    /// Whether a minute of the day, counted from midnight, is among them.
+    /// Returns whether a minute of the day, counted from midnight, is in the span.
     pub fn cover(&self, minute: u16) -> bool {
         let (from, until) = (self.from_minute, self.until_minute);
         if from <= until {
@@ -155,7 +155,7 @@ words! {
     } or Unknown
 }
 
-/// A polygon that nobody sees: the camera fills it before anything else sees the picture.
+/// A polygon that stays hidden: the camera fills it before anything else sees the picture.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PrivacyMask {
     #[serde(default)]
@@ -198,7 +198,7 @@ pub enum Weekday {
 }
 
 impl Configuration {
-    /// These settings, but for what `newer` sets.
+    /// Returns these settings with what `newer` sets in the place of the old values.
     #[must_use]
     pub fn changed_by(self, newer: Self) -> Self {
         Self {

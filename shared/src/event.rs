@@ -76,7 +76,7 @@ words! {
         Schedule = "schedule",
         /// Privacy mode was switched on.
         Privacy = "privacy",
-        /// Somebody stopped the recording, or the agent.
+        /// A person stopped the recording, or the agent stopped.
         Stopped = "stopped",
         /// The camera gave no pictures.
         NoPicture = "no_picture",
@@ -106,9 +106,9 @@ pub struct Health {
     #[serde(default)]
     pub scheduled_off: bool,
     pub privacy: bool,
-    /// Footage is being written, for whatever reason.
+    /// Footage is being written, for any reason.
     pub recording: bool,
-    /// Footage is being written because somebody asked for it: `record_stop` would end it.
+    /// Footage is being written because a person asked for it: `record_stop` would end it.
     #[serde(default)]
     pub manual_recording: bool,
     pub disk_free_bytes: u64,
@@ -121,7 +121,7 @@ pub struct Health {
     /// How many days back the oldest recording reaches.
     pub retention_days: f32,
     /// How many days back recordings will reach once the room for them is full, at the pace so
-    /// far; absent while that cannot be told.
+    /// far; absent while that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention_horizon_days: Option<f32>,
     /// Messages and uploads the relay must still learn.
@@ -177,7 +177,7 @@ pub struct Presence {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_version: Option<String>,
     /// The last boots whose times the camera knows, because its clock was set while they lasted:
-    /// what it told before gets its time by them.
+    /// what it sent before gets its time by them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub boots: Vec<BootTime>,
 }

@@ -1,5 +1,5 @@
-//! Identifiers. All are UUIDv7, so that they sort by the time they were made, but a live session's: that
-//! is a capability, 128 random bits.
+//! Identifiers. All are UUIDv7, so that they sort by the time they were made. A live session's is an
+//! exception: it is a capability, 128 random bits.
 
 use std::{fmt, str::FromStr};
 
@@ -22,7 +22,7 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new identifier, stamped with the system clock's time.
+            /// Makes a new identifier, stamped with the system clock's time.
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
             }

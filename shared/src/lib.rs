@@ -25,7 +25,7 @@ pub mod word;
 /// Version of the wire protocol. Every hello (claim, presence) and every message carries it.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The default of the `protocol` field: messages written before it existed were version 1.
+/// Returns the default of the `protocol` field: messages written before it existed were version 1.
 pub(crate) fn first_protocol() -> u32 {
     1
 }

@@ -32,7 +32,7 @@ pub struct JoinCode(String);
 pub struct InvalidJoinCode;
 
 impl JoinCode {
-    /// A code made from random bytes. Bytes of 240 and above are skipped, so that every letter
+    /// Makes a code from random bytes. Bytes of 240 and above are skipped, so that every letter
     /// is equally likely; gives nothing when too few bytes remain.
     pub fn from_random(bytes: impl IntoIterator<Item = u8>) -> Option<Self> {
         let letters: String = bytes
@@ -44,7 +44,7 @@ impl JoinCode {
         (letters.len() == CODE_LENGTH).then_some(Self(letters))
     }
 
-    /// The eight letters, without the hyphen.
+    /// Returns the eight letters, without the hyphen.
     pub fn letters(&self) -> &str {
         &self.0
     }
@@ -67,7 +67,7 @@ impl fmt::Debug for JoinCode {
 impl FromStr for JoinCode {
     type Err = InvalidJoinCode;
 
-    /// Case, hyphens and spaces do not matter: people type this.
+    /// Reads a code as people type it: case, hyphens and spaces do not matter.
     fn from_str(text: &str) -> Result<Self, InvalidJoinCode> {
         let letters: String = text
             .chars()
@@ -92,7 +92,7 @@ pub struct ProvisioningFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_sha256: Option<String>,
     /// The key of the browser that opened the pairing: Ed25519, base64 (standard, padded). The
-    /// browser writes it into the file itself: the relay has no part in it.
+    /// browser writes it into the file itself, so the relay has no part in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner_key: Option<String>,
 }
@@ -107,12 +107,12 @@ impl fmt::Debug for ProvisioningFile {
     }
 }
 
-/// The text a camera signs when it claims a pairing. `public_key` is base64 (standard, padded).
+/// Writes the text a camera signs when it claims a pairing. `public_key` is base64 (standard, padded).
 pub fn claim_proof(nonce: &str, public_key: &str) -> String {
     format!("nightjar claim v1\n{nonce}\n{public_key}")
 }
 
-/// The text a camera signs to get a device token.
+/// Writes the text a camera signs to get a device token.
 pub fn token_proof(nonce: &str, camera_id: CameraId) -> String {
     format!("nightjar token v1\n{nonce}\n{camera_id}")
 }

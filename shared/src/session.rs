@@ -53,7 +53,7 @@ words! {
 }
 
 impl SessionEndReason {
-    /// What cameras say. The relay says `viewer_gone`, `no_answer`, and all the others.
+    /// The reasons that cameras give. The relay gives `viewer_gone`, `no_answer`, and all the others.
     pub const OF_CAMERAS: [Self; 10] = [
         Self::Busy,
         Self::PrivacyMode,

@@ -48,7 +48,7 @@ impl Topic {
         Self { camera_id, channel }
     }
 
-    /// Whether `camera_id` may publish to this topic: only below its own `up/`.
+    /// Returns whether `camera_id` may publish to this topic: only below its own `up/`.
     pub fn may_be_published_by(&self, camera_id: CameraId) -> bool {
         self.camera_id == camera_id && self.channel.is_up()
     }
@@ -94,18 +94,18 @@ impl FromStr for Topic {
     }
 }
 
-/// A replica's name is one topic level without wildcards, at most 64 bytes.
+/// Checks a replica's name: one topic level without wildcards, at most 64 bytes.
 fn is_replica(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// The filter a camera subscribes to: all that is sent to it.
+/// Writes the filter a camera subscribes to: all that is sent to it.
 pub fn down_filter(camera_id: CameraId) -> String {
     format!("{ROOT}{camera_id}/down/+")
 }
 
-/// Whether `camera_id` may subscribe to `filter`: its own `down/` topics, by name or by the
+/// Returns whether `camera_id` may subscribe to `filter`: its own `down/` topics, by name or by the
 /// one wildcard that covers just them.
 pub fn may_subscribe(camera_id: CameraId, filter: &str) -> bool {
     filter == down_filter(camera_id)

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Longer addresses are nobody's.
+/// Longer than any real address, and short enough for a header.
 const MAX_LENGTH: usize = 2_048;
 
 /// Why an address is refused.
@@ -43,7 +43,7 @@ pub fn check(text: &str) -> Result<(), InvalidAddress> {
     }
 }
 
-/// Without the port, and without the brackets of an IPv6 address.
+/// Cuts off the port, and the brackets of an IPv6 address.
 fn host_of(authority: &str) -> Option<&str> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {

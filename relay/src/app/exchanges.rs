@@ -140,7 +140,7 @@ fn entry(
 }
 
 impl Exchange {
-    /// Whether nobody listens any more.
+    /// Returns whether nobody listens any more.
     fn is_idle(&self) -> bool {
         let waits = self.answer.as_ref().is_some_and(|answer| !answer.is_closed());
         let listens = self.viewer.as_ref().is_some_and(|viewer| !viewer.is_closed());
@@ -156,7 +156,7 @@ pub(crate) struct Expected<'a> {
 }
 
 impl Expected<'_> {
-    /// `None` when nobody will answer any more.
+    /// Waits for the answer: `None` when none will come any more.
     pub(crate) async fn arrives(&mut self) -> Option<Answer> {
         (&mut self.answer).await.ok()
     }

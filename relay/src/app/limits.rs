@@ -116,7 +116,7 @@ impl Limit {
     }
 }
 
-/// What counts as one address.
+/// Returns what counts as one address.
 pub fn address_key(address: IpAddr) -> String {
     network::of(address).to_string()
 }

@@ -77,7 +77,8 @@ impl Hasher {
         self.run(move || hash(password.as_bytes(), params)).await
     }
 
-    /// `stored` is absent for an unknown account: that is always wrong, and takes as long.
+    /// Checks a password. `stored` is absent for an unknown account: that is always wrong, and takes
+    /// as long.
     pub(crate) async fn verify(&self, password: String, stored: Option<String>) -> Result<bool> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.clone());

@@ -24,7 +24,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 const LOOK_EVERY: Duration = Duration::from_secs(15);
 const LOOKS_AT_ONCE: u32 = 50;
 
-/// Something of an open clip has just arrived.
+/// Notes that something of an open clip has just arrived.
 pub(super) fn progress(now: UnixMillis) -> Progress {
     Progress { at: now, look_at: now.plus(OFFLINE_PATIENCE) }
 }

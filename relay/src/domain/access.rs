@@ -47,13 +47,14 @@ pub enum Right {
 }
 
 impl Right {
-    /// Seeing that a thing exists; without it, it does not.
+    /// Returns whether the right is to see that a thing exists: for a caller without it, it does
+    /// not exist.
     fn is_sight(self) -> bool {
         matches!(self, Self::SeeCameras | Self::SeePictures)
     }
 }
 
-/// The whole policy.
+/// Decides what a role may do: the whole policy.
 pub fn allows(role: Role, right: Right) -> bool {
     use Right::{Control, Manage, Pair, SeeCameras, SeePictures};
     match role {
@@ -64,12 +65,12 @@ pub fn allows(role: Role, right: Right) -> bool {
     }
 }
 
-/// The roles that have a right, for a statement's `in (…)`.
+/// Returns the roles that have a right, for a statement's `in (…)`.
 pub(super) fn roles_with(right: Right) -> Roles {
     std::array::from_fn(|index| Role::ALL.get(index).copied().filter(|role| allows(*role, right)))
 }
 
-/// Who asks for a list of what takes this right to see.
+/// Returns who asks for a list of what takes this right to see.
 pub(super) fn reader(caller: Caller, right: Right) -> Reader {
     Reader { account_id: caller.account_id, roles: roles_with(right) }
 }
@@ -117,7 +118,7 @@ pub async fn pairing(app: &App, caller: Caller, pairing_id: PairingId) -> Result
     Ok(found)
 }
 
-/// Whatever the refusal, the object does not exist for this caller.
+/// Turns any refusal into "not found": the object does not exist for this caller.
 fn hide<T>(answer: Result<T>) -> Result<T> {
     answer.map_err(|error| match error {
         Error::Refused(_) => Error::not_found(),
@@ -130,13 +131,13 @@ pub async fn command(app: &App, caller: Caller, command_id: CommandId) -> Result
     decide(found, Right::SeeCameras, Right::SeeCameras)
 }
 
-/// A session that the caller may look at.
+/// Finds a session that the caller may look at.
 pub async fn session(app: &App, caller: Caller, session_id: SessionId) -> Result<SessionRow> {
     let found = live::for_member(&app.db, session_id, caller.account_id).await?;
     decide(found, Right::SeePictures, Right::SeePictures)
 }
 
-/// A session that the caller may steer: nobody but who opened it.
+/// Finds a session that the caller may steer, because the caller opened it.
 pub async fn own_session(app: &App, caller: Caller, session_id: SessionId) -> Result<SessionRow> {
     let session = session(app, caller, session_id).await?;
     if session.account_id == caller.account_id { Ok(session) } else { Err(Error::not_found()) }
@@ -153,20 +154,22 @@ pub async fn clip(app: &App, caller: Caller, clip_id: ClipId, right: Right) -> R
     decide(found, sight, right)
 }
 
-/// A share that the caller may end, and its clip. Who may not share the clip, may not know of it.
+/// Finds a share that the caller may end, and its clip. It does not exist for a caller who may not
+/// share the clip.
 pub async fn share(app: &App, caller: Caller, share_id: ShareId) -> Result<(ShareRow, ClipRow)> {
     let found = shares::by_id(&app.db, share_id).await?.ok_or_else(Error::not_found)?;
     let clip = hide(clip(app, caller, found.clip_id, Right::Manage).await)?;
     Ok((found, clip))
 }
 
-/// The clip of a share, for whoever has its link: for as long as who made the link may share it.
+/// Finds the clip of a share for anyone who has its link, as long as the maker of the link may
+/// share it.
 pub(super) async fn shared_clip(app: &App, share: &ShareRow) -> Result<ClipRow> {
     let sharer = Caller { account_id: share.created_by };
     hide(clip(app, sharer, share.clip_id, Right::Manage).await)
 }
 
-/// The right without which a clip of this visibility does not exist.
+/// Returns the right without which a clip of this visibility does not exist.
 pub(super) fn right_to_see(visibility: Visibility) -> Right {
     match visibility {
         Visibility::Private => Right::Manage,
@@ -174,7 +177,7 @@ pub(super) fn right_to_see(visibility: Visibility) -> Right {
     }
 }
 
-/// Who at a site may see something now: computed when it is sent, never kept.
+/// Finds who at a site may see something now: computed when it is sent, never kept.
 pub(super) async fn recipients(app: &App, site_id: SiteId, right: Right) -> Result<Vec<AccountId>> {
     let mut recipients = Vec::new();
     for (account_id, role) in sites::members(&app.db, site_id).await? {

@@ -245,7 +245,7 @@ pub async fn logout(app: &App, caller: Caller, credential: &Credential) -> Resul
     Ok(())
 }
 
-/// Whose credential this is; nothing when it is unknown, expired or ended.
+/// Finds whose credential this is: nothing when it is unknown, expired or ended.
 pub async fn authenticate(app: &App, credential: &Credential) -> Result<Option<Caller>> {
     let now = app.now();
     let account = match credential {
@@ -274,7 +274,7 @@ pub async fn me(app: &App, caller: Caller) -> Result<Me> {
     })
 }
 
-/// A ticket opens one WebSocket within 30 s.
+/// Issues a ticket, which opens one WebSocket within 30 s.
 pub async fn issue_ticket(app: &App, caller: Caller) -> Result<Ticket> {
     let ticket = secrets::token()?;
     let expires_at = app.now().plus(TICKET_LIFETIME);
@@ -282,13 +282,13 @@ pub async fn issue_ticket(app: &App, caller: Caller) -> Result<Ticket> {
     Ok(Ticket { ticket, expires_in_s: TICKET_LIFETIME.as_secs() })
 }
 
-/// Whose ticket this is; it works once.
+/// Finds whose ticket this is, and spends it.
 pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<Caller>> {
     let account_id = accounts::take_ticket(&app.db, &secrets::hash(ticket), app.now()).await?;
     Ok(account_id.map(|account_id| Caller { account_id }))
 }
 
-/// One spelling for each address. Whether mail arrives there is another question.
+/// Gives each address one spelling. Whether mail arrives there is another question.
 fn normalize_email(email: &str) -> Result<String> {
     let email = email.trim().to_lowercase();
     let valid = email.len() <= EMAIL_BYTES_MAX

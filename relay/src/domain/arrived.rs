@@ -59,13 +59,13 @@ pub(super) async fn tell_all(app: &App, camera_id: CameraId, clip_id: ClipId) ->
     }
 }
 
-/// A clip of this camera; another's is not there.
+/// Finds a clip of this camera: another camera's does not exist for it.
 pub(super) async fn own(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<ClipRow> {
     clips::of_camera(&app.db, clip_id, camera_id).await?.ok_or_else(Error::not_found)
 }
 
-/// Whether the object is there in full length. Its checksum is in its key, and the store refused
-/// any other content for it.
+/// Returns whether the object is there in full length. Its checksum is in its key, and the store
+/// refused any other content for it.
 pub(super) async fn is_in_store(app: &App, part: &PartRow) -> Result<bool> {
     let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
     let found = app.objects.head(&key).await.map_err(anyhow::Error::from)?;

@@ -151,7 +151,7 @@ pub async fn last_configuration(
     Ok(ReceivedConfiguration { configuration, received_at })
 }
 
-/// A camera says what it goes by.
+/// Keeps the settings that a camera says it goes by.
 pub async fn configuration(
     app: &App,
     camera_id: CameraId,
@@ -169,13 +169,13 @@ pub async fn configuration(
     Ok(())
 }
 
-/// A camera's MQTT connection stands, and it has subscribed: what waited for it is sent.
+/// Sends what waited for a camera whose connection stands and has subscribed.
 pub async fn ready(app: &App, camera_id: CameraId) -> Result<()> {
     seen(app, camera_id).await?;
     commands::deliver_waiting(app, camera_id).await
 }
 
-/// A camera's MQTT connection ended, by whatever cause.
+/// Notes that a camera's MQTT connection ended, for any reason.
 pub async fn disconnected(app: &App, camera_id: CameraId) -> Result<()> {
     // It may have connected anew before the old connection's end was noticed.
     if app.broker.online(camera_id) {
@@ -184,7 +184,7 @@ pub async fn disconnected(app: &App, camera_id: CameraId) -> Result<()> {
     left(app, camera_id).await
 }
 
-/// A camera said that it is there, or its last will that it is not.
+/// Notes that a camera said it is there, or its last will that it is not.
 pub async fn presence(app: &App, camera_id: CameraId, presence: Presence) -> Result<()> {
     check_protocol(presence.protocol)?;
     for boot in presence.boots.iter().take(BOOTS_MAX) {
@@ -193,7 +193,7 @@ pub async fn presence(app: &App, camera_id: CameraId, presence: Presence) -> Res
     if presence.online { seen(app, camera_id).await } else { left(app, camera_id).await }
 }
 
-/// A camera's clock was set after it had told of events and clips: they get their times.
+/// Gives events and clips their times, once the clock of a camera that reported them was set.
 async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result<()> {
     let BootTime { boot_id, began_at } = boot;
     if !(UnixMillis(0)..BOOT_AT_MAX).contains(&began_at) {
@@ -207,7 +207,7 @@ async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result
     Ok(())
 }
 
-/// A camera's health arrived, over MQTT or over HTTP.
+/// Takes a camera's health, over MQTT or HTTP.
 pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Result<()> {
     check_protocol(health.protocol)?;
     health.errors.truncate(ERRORS_MAX);
@@ -256,7 +256,7 @@ async fn left(app: &App, camera_id: CameraId) -> Result<()> {
     Ok(cameras::mark_leaving(&app.db, camera_id, due_at).await?)
 }
 
-/// After a start no connection stands any more: cameras must be heard from again.
+/// Expects every camera to be heard from again: after a start no connection stands any more.
 pub async fn expect_all(app: &App) -> Result<()> {
     let due_at = presence::restarted_due_at(app.now());
     Ok(cameras::mark_all_leaving(&app.db, due_at).await?)

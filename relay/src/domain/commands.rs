@@ -212,8 +212,8 @@ pub async fn get(app: &App, caller: Caller, command_id: CommandId) -> Result<Com
     Ok(access::command(app, caller, command_id).await?.into())
 }
 
-/// A camera says what became of a command. Only its own commands listen, and only to the first
-/// answer; one that was on its way while the command expired is late, and true.
+/// Takes a camera's answer to a command. Only a command of its own takes it, and only the first
+/// one; an answer that was on its way while the command expired is late, and true.
 pub async fn acknowledge(app: &App, camera_id: CameraId, ack: CommandAck) -> Result<()> {
     check_protocol(ack.protocol)?;
     let answer = Answer {

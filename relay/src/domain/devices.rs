@@ -30,7 +30,7 @@ pub struct Device {
     pub expires_at: UnixMillis,
 }
 
-/// Something new to sign, so that no signature is ever good twice.
+/// Makes something new to sign, so that no signature is good twice.
 pub async fn challenge(app: &App, address: IpAddr) -> Result<Challenge> {
     let now = app.now();
     app.limits.challenge.take(&address_key(address), now)?;
@@ -39,7 +39,7 @@ pub async fn challenge(app: &App, address: IpAddr) -> Result<Challenge> {
     Ok(Challenge { nonce, server_time: now })
 }
 
-/// A token for the camera that signed the challenge with its key.
+/// Issues a token to the camera that signed the challenge with its key.
 pub async fn issue_token(app: &App, request: TokenRequest) -> Result<TokenResponse> {
     let now = app.now();
     let proof = token_proof(&request.nonce, request.camera_id);
@@ -54,7 +54,7 @@ pub async fn issue_token(app: &App, request: TokenRequest) -> Result<TokenRespon
     Ok(TokenResponse { token, expires_in_s: TOKEN_LIFETIME.as_secs(), server_time: now })
 }
 
-/// Whose token this is; nothing when it is unknown, expired or revoked.
+/// Finds whose token this is: nothing when it is unknown, expired or revoked.
 pub async fn verify_token(app: &App, token: &str) -> Result<Option<Device>> {
     let device = devices::by_token(&app.db, &secrets::hash(token), app.now()).await?;
     Ok(device.map(|(camera_id, expires_at)| Device { camera_id, expires_at }))
@@ -78,7 +78,7 @@ pub(super) async fn verify(
         .map_err(|_| invalid_proof())
 }
 
-/// The one spelling of a key, if it is one.
+/// Gives a key its one spelling, if it is a key.
 pub(super) fn normalize_key(public_key: &str) -> Option<String> {
     read_key(public_key).map(|key| STANDARD.encode(key.as_bytes()))
 }

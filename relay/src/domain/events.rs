@@ -109,8 +109,8 @@ pub async fn get(app: &App, caller: Caller, event_id: EventId) -> Result<Event> 
     Ok(Event::new(app, access::event(app, caller, event_id).await?))
 }
 
-/// A camera reports that something began or ended. The same message twice, or the end before the
-/// beginning, give the same event.
+/// Takes a camera's report that something began or ended. The same message twice, or the end before
+/// the beginning, give the same event.
 pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Result<()> {
     check_protocol(message.protocol)?;
     if message.kind == EventKind::Unknown {
@@ -162,7 +162,7 @@ pub(super) async fn tell(app: &App, event_id: EventId) -> Result<()> {
     Ok(())
 }
 
-/// A clip of this camera is ready; its event, if it is the camera's too, has a thumbnail now.
+/// Announces that the event of a clip has a thumbnail now, if both are the camera's.
 pub(super) async fn tell_of_clip(app: &App, camera_id: CameraId, event_id: EventId) -> Result<()> {
     match events::by_id(&app.db, event_id).await? {
         Some(row) if row.camera_id == camera_id => tell(app, event_id).await,
@@ -172,7 +172,7 @@ pub(super) async fn tell_of_clip(app: &App, camera_id: CameraId, event_id: Event
 
 const MILLION: f64 = 1e6;
 
-/// Nothing when it is no share of anything.
+/// Converts a share; gives nothing when it is no share.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

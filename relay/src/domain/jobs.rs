@@ -90,7 +90,7 @@ async fn forget_expired(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// A removed camera leaves tens of thousands of objects: batch follows batch until none is due.
+/// Deletes what is due in batches: a removed camera leaves tens of thousands of objects.
 async fn delete_objects(app: Arc<App>) {
     let mut ticks = tokio::time::interval(SLOW);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -113,7 +113,7 @@ async fn delete_objects(app: Arc<App>) {
     }
 }
 
-/// What fails is tried again by the next sweep, and stops none that come after it.
+/// Logs a failure. The next sweep tries again, and what comes after it goes on.
 fn note(sweep: &'static str, swept: Result<()>) {
     if let Err(error) = swept {
         tracing::warn!(sweep, %error, "a sweep failed; the next one tries again");

@@ -29,7 +29,7 @@ pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
     Some(app.objects.presign_get(&key, PLAYBACK_LIFETIME).url)
 }
 
-/// When objects that are given up now are deleted.
+/// Returns when objects that are given up now are deleted.
 pub(super) fn deletion_due(now: UnixMillis) -> Due {
     Due { first_at: now, last_at: now.plus(UPLOADS_OVER) }
 }
@@ -73,8 +73,8 @@ async fn delete_objects(
         .await
 }
 
-/// What becomes of it is written down without waiting for the disk: after a power cut an object is
-/// deleted again, which changes nothing.
+/// Deletes an object. The outcome is written without waiting for the disk: after a power cut the
+/// object is deleted again, which changes nothing.
 async fn delete_object(
     app: &App,
     text: &str,

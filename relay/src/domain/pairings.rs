@@ -141,8 +141,8 @@ pub async fn delete(app: &App, caller: Caller, pairing_id: PairingId) -> Result<
     Ok(pairings::delete(&app.db, pairing_id).await?)
 }
 
-/// A camera takes a pairing by its code or secret. The same key may ask again: an answer that got
-/// lost on its way strands nobody.
+/// Gives a camera the pairing of its code or secret. The same key may ask again, so an answer that
+/// is lost on its way locks no camera out.
 pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<ClaimResponse> {
     if request.protocol > PROTOCOL_VERSION {
         return Err(Error::refused(
@@ -167,7 +167,7 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
     })
 }
 
-/// Nothing when there is no such pairing.
+/// Claims a pairing; gives nothing when there is no such pairing.
 async fn claim_once(
     app: &App,
     shown: &Claim,
@@ -199,7 +199,7 @@ async fn claim_once(
     }))
 }
 
-/// The camera that this key is, made if it is new.
+/// Finds the camera of this key, or makes it.
 async fn camera_of(
     app: &App,
     transaction: &Transaction,

@@ -60,7 +60,7 @@ pub struct PlaybackQuery {
     pub after: Option<u32>,
 }
 
-/// Where the parts of a clip are.
+/// Finds where the parts of a clip are.
 pub async fn get(
     app: &App,
     caller: Caller,
@@ -71,7 +71,7 @@ pub async fn get(
     of_clip(app, &row, query.after, PLAYBACK_LIFETIME).await
 }
 
-/// The same as an HLS playlist, for players that know nothing else.
+/// Writes the parts of a clip as an HLS playlist, for players that know nothing else.
 pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<String> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
     let playback = of_clip(app, &row, None, PLAYBACK_LIFETIME).await?;
@@ -84,7 +84,7 @@ pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<Stri
     Ok(hls(&playback))
 }
 
-/// For a caller who may see the clip, for so long.
+/// Signs the parts of a clip for a caller who may see it, for this long.
 pub(super) async fn of_clip(
     app: &App,
     row: &ClipRow,
@@ -117,7 +117,7 @@ pub(super) struct Footage<'a> {
 }
 
 impl<'a> Footage<'a> {
-    /// Of parts in the order of their indexes; nothing when none of them can be played.
+    /// Judges parts in the order of their indexes; gives nothing when none of them can be played.
     pub(super) fn of(parts: &'a [PartRow]) -> Option<Self> {
         let stored = |kind| move |part: &&PartRow| part.stored && part.kind == kind;
         let whole = parts
@@ -138,7 +138,7 @@ impl<'a> Footage<'a> {
             .then(|| Self { parts: std::iter::once(init).chain(segments).collect() })
     }
 
-    /// How long its segments play.
+    /// Adds up how long its segments play.
     pub(super) fn duration_ms(&self) -> u64 {
         self.parts.iter().filter_map(|part| part.duration_ms).sum()
     }
@@ -148,7 +148,8 @@ impl<'a> Footage<'a> {
 /// grows.
 const SEGMENT_MS: u64 = 4_000;
 
-/// A playlist of fragmented MP4 (RFC 8216). While the clip grows, a player asks again for more.
+/// Writes a playlist of fragmented MP4 (RFC 8216). While the clip grows, a player asks again for
+/// more.
 fn hls(playback: &Playback) -> String {
     let longest = playback.parts.iter().filter_map(|part| part.duration_ms);
     let longest = longest.max().unwrap_or(0).max(SEGMENT_MS);

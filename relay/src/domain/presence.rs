@@ -11,18 +11,19 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// Health comes every 30 s; one may get lost.
 const HEALTH_AGE_MAX: Duration = Duration::from_secs(90);
 
-/// When a camera that was just heard from becomes offline, if nothing else happens: never, while
-/// its connection stands; the broker notices its end.
+/// Returns when a camera that was just heard from becomes offline, if nothing else happens: never,
+/// while its connection stands, because the broker notices its end.
 pub(super) fn offline_due_at(connected: bool, now: UnixMillis) -> Option<UnixMillis> {
     (!connected).then(|| now.plus(SILENCE_MAX))
 }
 
-/// When a camera that left becomes offline.
+/// Returns when a camera that left becomes offline.
 pub(super) fn left_due_at(now: UnixMillis) -> UnixMillis {
     now.plus(DEBOUNCE)
 }
 
-/// When cameras that were online before the relay's restart become offline, unless they are back.
+/// Returns when cameras that were online before the relay's restart become offline, unless they are
+/// back.
 pub(super) fn restarted_due_at(now: UnixMillis) -> UnixMillis {
     now.plus(SILENCE_MAX)
 }
@@ -45,7 +46,8 @@ pub(super) fn status(
     if well && fresh { CameraStatus::Online } else { CameraStatus::Degraded }
 }
 
-/// In privacy mode nothing is captured, and that is right.
+/// Returns whether pictures come, or need not: in privacy mode nothing is captured, and that is
+/// right.
 fn is_capturing(health: &Health) -> bool {
     health.privacy || (health.capture.running && health.capture.problem.is_none())
 }

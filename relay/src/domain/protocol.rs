@@ -4,7 +4,7 @@ use nightjar_shared::PROTOCOL_VERSION;
 
 use crate::error::{Error, ProblemCode, Result};
 
-/// A message from a newer camera may mean something else than it seems to.
+/// Refuses messages of a newer camera: they may mean something else than they seem to.
 pub(super) fn check_protocol(protocol: u32) -> Result<()> {
     if protocol <= PROTOCOL_VERSION {
         return Ok(());

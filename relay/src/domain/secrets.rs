@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use crate::error::Result;
 
-/// 256 random bits as text, for tokens.
+/// Makes 256 random bits as text, for tokens.
 pub(super) fn token() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
 }
 
-/// 128 random bits as text, for pairing secrets, nonces and links that people send each other.
+/// Makes 128 random bits as text, for pairing secrets, nonces and links that people send each
+/// other.
 pub(super) fn short_token() -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(random::<16>()?))
 }
@@ -25,12 +26,12 @@ pub(super) fn join_code() -> Result<JoinCode> {
     }
 }
 
-/// 128 random bits, not even the time in them: whoever knows the id of a session was told it.
+/// Makes 128 random bits without the time in them: who knows a session's id was given it.
 pub(super) fn session_id() -> Result<SessionId> {
     Ok(Uuid::from_bytes(random::<16>()?).into())
 }
 
-/// How a secret is stored. It needs no salt: nobody guesses 128 bits, and a code is gone in
+/// Hashes a secret for storage. It needs no salt: 128 bits cannot be guessed, and a code is gone in
 /// minutes.
 pub(super) fn hash(secret: &str) -> String {
     hex::encode(Sha256::digest(secret.as_bytes()))

@@ -104,7 +104,7 @@ pub async fn create(
     Ok(CreatedShare { share_id: share.share_id, token, url, expires_at: share.expires_at })
 }
 
-/// The open links of a clip, newest first: there are at most 16.
+/// Lists the open links of a clip, newest first: there are at most 16.
 pub async fn list(app: &App, caller: Caller, clip_id: ClipId) -> Result<List<Share>> {
     access::clip(app, caller, clip_id, Right::Manage).await?;
     let rows = shares::of_clip(&app.db, clip_id, app.now()).await?;
@@ -126,7 +126,8 @@ pub async fn revoke(app: &App, caller: Caller, share_id: ShareId) -> Result<()> 
     Ok(transaction.commit().await?)
 }
 
-/// How the clip of a link is played. A link that ended, was revoked or never was: all the same.
+/// Finds how the clip of a link is played. A link that ended, was revoked or never was: the answer
+/// is the same.
 pub async fn open(app: &App, opening: ShareOpening, address: IpAddr) -> Result<Playback> {
     let now = app.now();
     app.limits.share_opening.take(&address_key(address), now)?;

@@ -29,7 +29,7 @@ impl From<SiteRow> for Site {
     }
 }
 
-/// All of them: there are at most 50.
+/// Lists all of the caller's sites: there are at most 50.
 pub async fn list(app: &App, caller: Caller) -> Result<List<Site>> {
     let rows = sites::of_account(&app.db, caller.account_id).await?;
     let items = rows.into_iter().rev().map(Site::from).collect();

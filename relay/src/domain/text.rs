@@ -5,7 +5,7 @@ use crate::error::{Error, ProblemCode, Result};
 const NAME_CHARS_MAX: usize = 80;
 const REPORT_CHARS_MAX: usize = 300;
 
-/// A name that a person gave: trimmed, on one line, 1 to 80 characters.
+/// Checks a name that a person gave: trimmed, on one line, 1 to 80 characters.
 pub(super) fn name(text: &str) -> Result<String> {
     let text = text.trim();
     let length = text.chars().count();
@@ -18,13 +18,13 @@ pub(super) fn name(text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// The name that a camera gives itself: shortened where a person would be asked again.
+/// Shortens the name that a camera gives itself, where a person would be asked again.
 pub(super) fn camera_name(text: &str) -> String {
     let name: String = report(text.trim()).chars().take(NAME_CHARS_MAX).collect();
     if name.is_empty() { "camera".to_owned() } else { name }
 }
 
-/// What a program says about itself or about a failure: shortened, control characters dropped.
+/// Shortens what a program says about itself or a failure, and drops control characters.
 pub(super) fn report(text: &str) -> String {
     text.chars().filter(|letter| !letter.is_control()).take(REPORT_CHARS_MAX).collect()
 }

@@ -136,12 +136,12 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
     Ok(Timeline { from, to, recordings, gaps: gaps(&known, from, to), truncated })
 }
 
-/// What a camera says of itself makes its timeline.
+/// Adds what a camera says of itself to its timeline.
 pub(super) async fn heard(app: &App, camera_id: CameraId, health: &Health) -> Result<()> {
     remember(app, camera_id, activity(health), app.now()).await
 }
 
-/// Nothing was heard of a camera for too long, as was decided at `now`.
+/// Notes that a camera was silent for too long, as was decided at `now`.
 pub(super) async fn lost(app: &App, camera_id: CameraId, now: UnixMillis) -> Result<()> {
     remember(app, camera_id, CameraActivity::Offline, now).await
 }

@@ -44,8 +44,9 @@ const PARTS_AT_ONCE: usize = 64;
 const INDEX_MAX: u32 = 9_999;
 const UPLOAD_LIFETIME: Duration = Duration::from_mins(15);
 
-/// A camera announces a clip. It makes the id: announcing it again changes nothing but its time,
-/// which a clock that was set since may have corrected. What an owner deleted stays deleted.
+/// Takes a camera's announcement of a clip. The camera makes the id, so announcing again changes
+/// nothing but the time, which a clock that was set since may have corrected. What an owner deleted
+/// stays deleted.
 pub async fn announce(
     app: &App,
     camera_id: CameraId,
@@ -88,7 +89,7 @@ async fn insert(app: &App, new: &NewClip) -> Result<bool> {
     Ok(is_new)
 }
 
-/// A clip that the relay closed without its camera is open again: the camera is back.
+/// Opens a clip again that the relay closed without its camera: the camera is back.
 async fn reopen(app: &App, row: ClipRow, state: ClipState) -> Result<ClipRow> {
     let ClipRow { clip_id, camera_id, .. } = row;
     clips::mark_open(&app.db, clip_id, state, abandoned::progress(app.now())).await?;
@@ -139,8 +140,8 @@ pub async fn permit(
     Ok(uploads)
 }
 
-/// Who has a camera's key must not take back with it what the camera has sent: footage does not
-/// become a picture.
+/// Refuses to let footage become a picture: who has a camera's key must not take back what the
+/// camera has sent.
 fn check_kind(known: &[PartRow], requests: &[PartRequest]) -> Result<()> {
     let is_picture = |kind| matches!(kind, PartKind::Thumbnail | PartKind::Snapshot);
     let has_footage = known.iter().any(|part| part.stored && !is_picture(part.kind));
@@ -206,7 +207,7 @@ pub async fn confirm(
     Ok(PartsStored { stored, missing })
 }
 
-/// All parts are uploaded: the clip is ready once the store has shown every one of them.
+/// Completes a clip: it is ready once the store has shown every part.
 pub async fn complete(
     app: &App,
     camera_id: CameraId,
@@ -236,7 +237,7 @@ pub async fn complete(
     Ok(Clip::new(app, own(app, camera_id, clip_id).await?))
 }
 
-/// Whether these stored parts are the clip that its camera means.
+/// Checks that these stored parts are the clip that its camera means.
 fn check_footage(parts: &[PartRow], completion: &ClipCompletion) -> Result<()> {
     if parts.iter().all(|part| part.kind == PartKind::Thumbnail) {
         return Err(Error::conflict(ProblemCode::PartMissing, "A clip has more than a thumbnail."));
@@ -269,7 +270,7 @@ fn check_footage(parts: &[PartRow], completion: &ClipCompletion) -> Result<()> {
     Ok(())
 }
 
-/// The footage is gone and will never come.
+/// Takes a camera's word that the footage is gone and will never come.
 pub async fn fail(
     app: &App,
     camera_id: CameraId,
@@ -294,7 +295,7 @@ pub async fn fail(
     Ok(())
 }
 
-/// The rest is gone, but what is here plays.
+/// Keeps what is here and plays, when the rest is gone.
 async fn keep_what_arrived(
     app: &App,
     camera_id: CameraId,

@@ -47,7 +47,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
     }
 }
 
-/// 201 with a JSON body.
+/// Answers 201 with a JSON body.
 pub(super) fn created<T: Serialize>(body: T) -> Response {
     (StatusCode::CREATED, Json(body)).into_response()
 }
@@ -81,7 +81,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A session description or a piece of one, of the content type that the door wants.
+/// Reads a session description or a piece of one, of the content type that the door wants.
 pub(super) async fn sdp(
     headers: &HeaderMap,
     body: Body,
@@ -134,7 +134,7 @@ fn require_content_type(headers: &HeaderMap, expected: &'static str) -> Result<(
     .with_detail(expected))
 }
 
-/// The value of a header, if it is text.
+/// Returns the value of a header, if it is text.
 pub(super) fn text_of<'a>(headers: &'a HeaderMap, name: &http::HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

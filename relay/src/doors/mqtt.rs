@@ -136,7 +136,8 @@ impl Door {
         }
     }
 
-    /// What a camera got wrong will be wrong the next time too: it must not send it for ever.
+    /// Decides what a camera's mistake means: it would be one the next time, too, so the camera
+    /// must not send it for ever.
     fn judge(&self, camera_id: CameraId, channel: &Channel, outcome: Result<()>) -> Handled {
         let channel = name(channel);
         self.count(channel, &outcome);
@@ -194,7 +195,7 @@ fn malformed() -> Error {
     Error::bad_request(ProblemCode::Malformed, "The message is not what its topic says.")
 }
 
-/// A label for metrics and logs.
+/// Returns a label for metrics and logs.
 fn name(channel: &Channel) -> &'static str {
     match channel {
         Channel::DownCommand | Channel::DownSignal => "down",

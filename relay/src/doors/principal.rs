@@ -89,7 +89,7 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     }
 }
 
-/// What a caller shows: a token before a cookie, since only programs send tokens.
+/// Returns what a caller shows: a token before a cookie, because only programs send tokens.
 fn credential_of(headers: &HeaderMap, config: &Config) -> Option<Credential> {
     if headers.contains_key(header::AUTHORIZATION) {
         return bearer(headers).map(|token| Credential::AccessToken(token.to_owned()));
@@ -110,7 +110,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// Whether a browser says that the request came from one of our own pages.
+/// Returns whether a browser says that the request came from one of our own pages.
 pub(super) fn is_same_origin(headers: &HeaderMap, config: &Config) -> bool {
     text_of(headers, &SEC_FETCH_SITE) == Some("same-origin")
         || text_of(headers, &header::ORIGIN) == Some(origin(&config.public_url))

@@ -35,7 +35,7 @@ use crate::{
 
 type Routes = OpenApiRouter<Arc<App>>;
 
-/// Whoever calls.
+/// Routes for anyone, signed in or not.
 fn anybody() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(accounts::register))
@@ -49,8 +49,8 @@ fn anybody() -> Routes {
         .routes(routes!(sockets::connect))
 }
 
-/// An account, by its cookie or its access token. What it may do to which object is decided in
-/// `domain::access`.
+/// Routes for an account, by its cookie or its access token. What it may do to which object is
+/// decided in `domain::access`.
 fn accounts_only() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(accounts::logout))
@@ -78,7 +78,7 @@ fn accounts_only() -> Routes {
         .routes(routes!(sockets::issue_ticket))
 }
 
-/// WHEP's doors, open to pages of other origins too.
+/// Routes of WHEP, open to pages of other origins, too.
 fn watching() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(whep::open, whep::describe, whep::head))
@@ -86,7 +86,7 @@ fn watching() -> Routes {
         .layer(middleware::from_fn(whep::share))
 }
 
-/// A camera, by its device token.
+/// Routes for a camera, by its device token.
 fn cameras_only() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(agent::announce_clip))
@@ -100,7 +100,8 @@ fn cameras_only() -> Routes {
         .routes(routes!(agent::acknowledge))
 }
 
-/// Whoever reaches the listener; nothing here tells of accounts or cameras.
+/// Routes for anyone who reaches the listener; nothing here says anything about accounts or
+/// cameras.
 fn operators() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(ops::healthz))
@@ -109,7 +110,7 @@ fn operators() -> Routes {
         .routes(routes!(ops::ca_pem))
 }
 
-/// All doors over HTTP.
+/// Builds all doors over HTTP.
 pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let (api, description) = documented().split_for_parts();
     let description = description.to_json().context("cannot write openapi.json")?;
@@ -131,7 +132,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     Ok(router)
 }
 
-/// The contents of `openapi.json`.
+/// Writes the contents of `openapi.json`.
 pub fn description() -> openapi::OpenApi {
     documented().into_openapi()
 }
@@ -183,8 +184,8 @@ impl Modify for SecuritySchemes {
     }
 }
 
-/// Any one of the schemes opens these routes. `OPTIONS` answers strangers too, as preflights come
-/// without credentials; it tells them less.
+/// Lets any one of the schemes open these routes. `OPTIONS` answers strangers, too, because
+/// preflights come without credentials; it says less to them.
 fn secured(mut routes: Routes, schemes: &[&str]) -> Routes {
     for operation in operations(routes.get_openapi_mut()) {
         let requirements = schemes

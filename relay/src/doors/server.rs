@@ -87,7 +87,8 @@ impl Default for ServerLimits {
 }
 
 impl ServerLimits {
-    /// For the object store: clips are long to send, and a paused player reads nothing.
+    /// Returns limits for the object store: clips take long to send, and a paused player reads
+    /// nothing.
     pub fn for_objects() -> Self {
         Self {
             body_total: Duration::from_mins(15),
@@ -304,7 +305,7 @@ where
     }
 }
 
-/// An error of the one connection that was about to be accepted.
+/// Returns whether an error is of the one connection that was about to be accepted.
 fn is_connection_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -44,8 +44,8 @@ const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 /// First segments that belong to programs. Whoever goes there gets an error for programs.
 const PROGRAM_ROOTS: [&str; 6] = ["api", "assets", "internal", "healthz", "readyz", "metrics"];
 
-/// A router with the app, and with the answer for every address that nobody else serves: merge it
-/// with routers that have no fallback of their own.
+/// Builds a router with the app, and with the answer for every address that nothing else serves:
+/// merge it with routers that have no fallback of their own.
 ///
 /// `public_url` is where browsers reach the relay, `store_url` the object store's own origin:
 /// both go into the content security policy. `source_url` is where the operator offers the source of
@@ -93,8 +93,8 @@ async fn page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
     app.answer(&app.page, REVALIDATE, &headers)
 }
 
-/// The page that a link to a clip leads to. It is nobody's to find, and what it fetches does not
-/// hear where it was fetched from.
+/// Serves the page that a link to a clip leads to. Search engines must not list it, and what it
+/// fetches does not hear where it was fetched from.
 async fn shared_page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
     let mut response = app.answer(&app.page, REVALIDATE, &headers);
     let headers = response.headers_mut();
@@ -114,7 +114,7 @@ async fn asset(
     }
 }
 
-/// A browser on its way to a page gets the app; anything else is a mistake, and told so.
+/// Serves the app to a browser on its way to a page; anything else is a mistake, and gets an error.
 async fn elsewhere(
     State(app): State<Arc<WebApp>>,
     method: Method,
@@ -208,7 +208,7 @@ impl Asset {
     }
 }
 
-/// Compressed once, at start: all of them together are smaller than one picture.
+/// Compresses a file, once at start: all of them together are smaller than one picture.
 fn gzip(plain: &[u8]) -> std::io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(plain)?;
@@ -256,7 +256,7 @@ fn collect(directory: &Dir<'static>, files: &mut Vec<(&'static str, &'static [u8
     }
 }
 
-/// Sixteen hexadecimal digits that change with any file.
+/// Makes sixteen hexadecimal digits that change with any file.
 fn build_of(files: &[(&str, &[u8])]) -> String {
     let mut hash = Sha256::new();
     for (path, content) in files {
@@ -281,8 +281,8 @@ fn content_type(path: &str) -> anyhow::Result<HeaderValue> {
     Ok(HeaderValue::from_static(text))
 }
 
-/// What a page of the app may load and who may hold it: nothing but its own files, the relay's
-/// doors, and pictures and clips from the object store.
+/// Writes what a page of the app may load and who may hold it: nothing but its own files, the
+/// relay's doors, and pictures and clips from the object store.
 fn security_headers(
     public_url: &str,
     store_url: &str,

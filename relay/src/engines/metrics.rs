@@ -39,8 +39,8 @@ enum Series {
 pub type Labels<'a> = &'a [(&'static str, &'a str)];
 
 impl Metrics {
-    /// The counter of that name and labels, made on first use. By convention the name ends in
-    /// `_total`.
+    /// Returns the counter of that name and labels, made on first use. By convention the name ends
+    /// in `_total`.
     pub fn counter(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Counter {
         self.series(
             name,
@@ -57,7 +57,7 @@ impl Metrics {
         )
     }
 
-    /// The gauge of that name and labels, made on first use.
+    /// Returns the gauge of that name and labels, made on first use.
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: Labels<'_>) -> Gauge {
         self.series(
             name,
@@ -74,7 +74,7 @@ impl Metrics {
         )
     }
 
-    /// Everything, in the Prometheus text format 0.0.4.
+    /// Writes everything in the Prometheus text format 0.0.4.
     pub fn render(&self) -> String {
         let families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();

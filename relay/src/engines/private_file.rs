@@ -24,7 +24,7 @@ pub fn write(path: &Path, content: &[u8]) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}: check its owner and free space", path.display()))
 }
 
-/// The file's text, or nothing when there is no such file.
+/// Reads the file's text: nothing when there is no such file.
 pub fn read(path: &Path) -> anyhow::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),

@@ -121,7 +121,7 @@ impl Realtime {
         }
     }
 
-    /// Whether anyone of them listens here.
+    /// Returns whether anyone of them listens here.
     pub fn has_sockets(&self, account_id: AccountId) -> bool {
         self.sockets().get(&account_id).is_some_and(|own| !own.is_empty())
     }
@@ -132,7 +132,7 @@ impl Realtime {
 }
 
 impl Subscription {
-    /// The next message. Safe to cancel.
+    /// Waits for the next message. Safe to cancel.
     pub async fn next(&mut self) -> Result<Arc<str>, Closed> {
         tokio::select! {
             biased;

@@ -129,7 +129,7 @@ impl Certificates {
         })
     }
 
-    /// Whether the end of the server certificate has come near. Asking costs nothing.
+    /// Returns whether the end of the server certificate has come near. Asking costs nothing.
     pub fn is_due(&self, now: UnixMillis) -> bool {
         now >= *self.renewal_at()
     }
@@ -162,7 +162,7 @@ fn all_names(names: &[String]) -> BTreeSet<String> {
         .collect()
 }
 
-/// A URL writes an IPv6 address in brackets, a certificate does not.
+/// Cuts off the brackets in which a URL writes an IPv6 address, and a certificate does not.
 fn plain_name(name: &str) -> String {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
     bare.parse::<IpAddr>().map_or_else(|_| bare.to_ascii_lowercase(), |address| address.to_string())
@@ -170,7 +170,7 @@ fn plain_name(name: &str) -> String {
 
 type Authority = (String, Issuer<'static, KeyPair>);
 
-/// Nothing when there has never been one here.
+/// Loads the authority: nothing when there has never been one here.
 fn load_authority(directory: &Path) -> anyhow::Result<Option<Authority>> {
     let (certificate_path, key_path) = authority_paths(directory);
     match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
@@ -232,7 +232,7 @@ fn read_record(directory: &Path) -> anyhow::Result<Option<ServerRecord>> {
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
-/// When the certificate that is in use is to be replaced.
+/// Returns when the certificate that is in use is to be replaced.
 fn renewal_at(directory: &Path, now: UnixMillis) -> anyhow::Result<UnixMillis> {
     Ok(read_record(directory)?.map_or(now, |record| record.not_after.minus(RENEWAL_MARGIN)))
 }

@@ -2,7 +2,7 @@
 
 use super::{MAX_CANDIDATE_LENGTH, MAX_NAME_LENGTH};
 
-/// Whether `GStreamer` gets to see an attribute.
+/// Returns whether `GStreamer` gets to see an attribute.
 pub(super) fn is_known(key: &str, value: &str) -> bool {
     match key {
         "mid" => is_token(value, 1, MAX_NAME_LENGTH),
@@ -64,7 +64,7 @@ fn is_token(text: &str, least: usize, most: usize) -> bool {
     (least..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// `NAME/RATE` or `NAME/RATE/CHANNELS`, as in an `rtpmap`.
+/// Returns whether this is `NAME/RATE` or `NAME/RATE/CHANNELS`, as in an `rtpmap`.
 pub(super) fn is_codec(text: &str) -> bool {
     let parts: Vec<&str> = text.split('/').collect();
     let (name, rate, channels) = match parts.as_slice() {
@@ -77,7 +77,7 @@ pub(super) fn is_codec(text: &str) -> bool {
         && channels.parse::<u8>().is_ok_and(|channels| (1..=8).contains(&channels))
 }
 
-/// One `key=value` of a format's parameters.
+/// Finds one `key=value` of a format's parameters.
 pub(super) fn parameter<'a>(format: &'a str, key: &str) -> Option<&'a str> {
     format.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;

@@ -49,7 +49,7 @@ impl Choice {
     }
 }
 
-/// The less, the better; none where our packets would be refused.
+/// Ranks a mode: the less, the better; none where our packets would be refused.
 fn mode_rank(mode: Option<&str>) -> Option<u8> {
     match mode {
         Some("1") => Some(0),

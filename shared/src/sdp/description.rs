@@ -103,13 +103,13 @@ impl<'a> Description<'a> {
         setup.map(drop).ok_or(InvalidOffer::Missing("setup"))
     }
 
-    /// An attribute of a section's transport, its own or that of the whole description.
+    /// Finds an attribute of a section's transport, its own or that of the whole description.
     fn transport(&self, section: &Section<'a>, key: &str) -> Option<&'a str> {
         let value = section.get(key).or_else(|| find(&self.attributes, key));
         value.filter(|value| is_known(key, value))
     }
 
-    /// One viewer has one certificate, and bundled sections share their transport.
+    /// Checks that there is one certificate and that bundled sections share their transport.
     fn check_agreement(&self) -> Result<(), InvalidOffer> {
         let all = |key| self.sections.iter().filter_map(move |section| section.get(key));
         let mut fingerprints = all("fingerprint").chain(find(&self.attributes, "fingerprint"));
@@ -150,7 +150,7 @@ impl<'a> Description<'a> {
     }
 }
 
-/// `name session version IN IP4|IP6 address`.
+/// Returns whether this is `name session version IN IP4|IP6 address`.
 fn is_origin(text: &str) -> bool {
     let words: Vec<&str> = text.split(' ').collect();
     let [_, session, version, "IN", "IP4" | "IP6", address] = words.as_slice() else {
@@ -217,7 +217,7 @@ fn write_codecs(text: &mut String, section: &Section<'_>) {
     }
 }
 
-/// The section's `m=` line with this payload type only.
+/// Writes the section's `m=` line with this payload type only.
 fn write_chosen_header(text: &mut String, section: &Section<'_>, choice: &Choice) {
     let _ = write!(text, "m={} {}", section.transport(), choice.payload_type);
     if let Some(payload) = choice.retransmissions {
@@ -226,7 +226,7 @@ fn write_chosen_header(text: &mut String, section: &Section<'_>, choice: &Choice
     text.push_str("\r\n");
 }
 
-/// The attributes of this payload type.
+/// Writes the attributes of this payload type.
 fn write_chosen_codec(text: &mut String, section: &Section<'_>, choice: &Choice) {
     let payload = choice.payload_type;
     let _ = write!(text, "a=rtpmap:{payload} H264/90000\r\n");

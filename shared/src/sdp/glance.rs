@@ -40,7 +40,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// One candidate by itself, as a socket brings it.
+    /// Reads one candidate by itself, as a socket brings it.
     pub fn new(text: String, sdp_mid: Option<String>) -> Result<Self> {
         let bytes = text.len() + sdp_mid.as_ref().map_or(0, String::len);
         let text_is_one = text.is_empty() || text.starts_with("candidate:");
@@ -56,8 +56,8 @@ impl Candidate {
     }
 }
 
-/// What of a description, or of a piece of one, belongs to ICE, as a fragment (RFC 8840): user and
-/// password, and the candidates of the first medium, on which everything else is bundled.
+/// Writes what belongs to ICE of a description, or of a piece of one, as a fragment (RFC 8840): user
+/// and password, and the candidates of the first medium, on which everything else is bundled.
 pub fn ice_fragment(description: &str) -> Result<String> {
     check_lines(description)?;
     let first = |attribute: &str| description.lines().find(|line| line.starts_with(attribute));
@@ -78,7 +78,7 @@ pub fn ice_fragment(description: &str) -> Result<String> {
     Ok(fragment.join("\r\n") + "\r\n")
 }
 
-/// The candidates of an SDP fragment (RFC 8840), each with the medium it stands under.
+/// Reads the candidates of an SDP fragment (RFC 8840), each with the medium it stands under.
 pub fn read_fragment(fragment: &str) -> Result<Vec<Candidate>> {
     check_lines(fragment)?;
     let mut candidates = Vec::new();

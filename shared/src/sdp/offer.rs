@@ -43,7 +43,7 @@ impl Offer {
         }
     }
 
-    /// The same with the names of the sections of the description that was made of it.
+    /// Returns the offer with the names of the sections of the description that was made of it.
     #[must_use]
     pub fn described_by(self, description: &str) -> Self {
         let mids = description.lines().filter_map(|line| line.strip_prefix("a=mid:"));
@@ -72,7 +72,7 @@ impl Offer {
         &self.text
     }
 
-    /// The same offer with the ICE user, the password and the candidates that a fragment names, for
+    /// Returns the offer with the ICE user, the password and the candidates that a fragment names, for
     /// a viewer whose network has changed.
     pub fn restarted(&self, fragment: &str) -> Result<Self, InvalidOffer> {
         if fragment.len() > MAX_LENGTH || fragment.lines().count() > MAX_LINES {
@@ -113,12 +113,12 @@ impl Offer {
         Ok(Self { text, ..self.clone() })
     }
 
-    /// The name of a section, as a candidate says to which one it belongs.
+    /// Returns the name of a section, as a candidate says to which one it belongs.
     pub fn mid_of(&self, section: u32) -> Option<&str> {
         self.mids.get(usize::try_from(section).ok()?).map(String::as_str)
     }
 
-    /// The section that a candidate belongs to. Without a `mid` it is the first: everything is
+    /// Finds the section that a candidate belongs to. Without a `mid` it is the first: everything is
     /// bundled there.
     pub fn section_of(&self, mid: Option<&str>) -> Option<u32> {
         let Some(mid) = mid else { return Some(0) };

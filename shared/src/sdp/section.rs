@@ -66,7 +66,7 @@ impl<'a> Section<'a> {
         self.kind == "video" && self.get("sendonly").is_none() && self.get("inactive").is_none()
     }
 
-    /// The codecs of a section that is not ours, so that the answer can name one.
+    /// Returns the codecs of a section that is not ours, so that the answer can name one.
     pub(super) fn codecs(&self) -> impl Iterator<Item = (u8, &'a str)> {
         self.by_payload("rtpmap")
             .filter(|(payload, codec)| self.has_format(*payload) && is_codec(codec))
@@ -76,18 +76,18 @@ impl<'a> Section<'a> {
         self.kind == "application" || self.codecs().next().is_some()
     }
 
-    /// More than one direction is none.
+    /// Returns whether there is one direction: more than one is none.
     pub(super) fn has_one_direction(&self) -> bool {
         self.attributes.iter().filter(|(key, _)| DIRECTIONS.contains(key)).count() <= 1
     }
 
-    /// Whether its receiver gives this kind of feedback on a payload type.
+    /// Returns whether its receiver gives this kind of feedback on a payload type.
     pub(super) fn gives_feedback(&self, payload: u8, feedback: &str) -> bool {
         self.by_payload("rtcp-fb").any(|offered| offered == (payload, feedback))
     }
 }
 
-/// The first attribute of this name.
+/// Finds the first attribute of this name.
 pub(super) fn find<'a>(attributes: &[Attribute<'a>], key: &str) -> Option<&'a str> {
     attributes.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
 }

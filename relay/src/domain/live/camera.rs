@@ -25,8 +25,8 @@ use crate::{
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
 const CANDIDATE_BYTES_MAX: usize = 1024;
 
-/// A camera speaks. It is known from its connection: it reaches the sessions it was asked for, no
-/// others.
+/// Takes a camera's signal. The camera is known from its connection, and reaches only the sessions
+/// it was asked for.
 pub async fn signal_from_camera(
     app: &App,
     camera_id: CameraId,
@@ -135,7 +135,7 @@ async fn reported(
     }
 }
 
-/// A camera that has no viewer has ended what the relay believes to be open.
+/// Ends what the relay believes to be open at a camera that says it has no viewer.
 pub(in crate::domain) async fn end_forgotten(app: &App, camera_id: CameraId) -> Result<()> {
     let now = app.now();
     let before = now.minus(FORGOTTEN_AFTER);
@@ -145,8 +145,8 @@ pub(in crate::domain) async fn end_forgotten(app: &App, camera_id: CameraId) -> 
     Ok(())
 }
 
-/// What an offline camera had open has failed, as far as the relay can tell. Media may flow on all
-/// the same, and is relayed until the camera was away for too long.
+/// Fails what an offline camera had open, as far as the relay can tell. Media may flow on all the
+/// same, and is relayed until the camera was away for too long.
 pub(in crate::domain) async fn fail_of_offline_camera(
     app: &App,
     camera_id: CameraId,
@@ -164,7 +164,7 @@ pub(in crate::domain) async fn fail_of_offline_camera(
     Ok(())
 }
 
-/// Nobody watches a camera that is removed. It is told while it is still connected.
+/// Ends the sessions of a camera that is removed, and tells it while it is still connected.
 pub(in crate::domain) async fn end_of_removed_camera(app: &App, camera_id: CameraId) -> Result<()> {
     for row in live::fail_of_camera(
         &app.db.unsynced(),

@@ -26,7 +26,8 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 /// relay, and most cameras are back long before; but nobody tells of the end of those that are not.
 const RELAYED_WITHOUT_CAMERA_MAX: Duration = Duration::from_hours(1);
 
-/// The ICE servers of one session, for either side. A site that has used up its day gets no TURN.
+/// Makes the ICE servers of one session, for either side. A site that has used up its day gets no
+/// TURN.
 pub(super) async fn mint(
     app: &App,
     camera: &CameraRow,
@@ -47,7 +48,7 @@ async fn mint_for(app: &App, holder: Holder) -> Result<Vec<IceServer>> {
     Ok(app.turn.ice_servers(holder, may_relay, now))
 }
 
-/// The ICE servers for somebody who asks before there is a session.
+/// Makes the ICE servers for a viewer who asks before there is a session.
 pub async fn advertised(app: &App, caller: Caller, camera_id: CameraId) -> Result<Vec<IceServer>> {
     let camera = access::camera(app, caller, camera_id, Right::SeePictures).await?;
     app.limits.live.take(&caller.account_id.to_string(), app.now())?;

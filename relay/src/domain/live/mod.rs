@@ -163,7 +163,7 @@ async fn finish(
     Ok(changed)
 }
 
-/// A session that is over needs no relay of its media, and everybody hears of it.
+/// Stops relaying media of a session that is over, and announces its end.
 async fn ended(app: &App, row: SessionRow) -> Result<()> {
     app.turn.end(row.session_id);
     tell_end(app, row).await

@@ -119,7 +119,7 @@ pub async fn answer_offer(
     connect(app, &camera, &session, Offer { sdp, trickle: true }, answer).await
 }
 
-/// Whether this caller may watch this camera now.
+/// Checks whether this caller may watch this camera now.
 async fn ask(app: &App, caller: Caller, camera_id: CameraId) -> Result<CameraRow> {
     let camera = access::camera(app, caller, camera_id, Right::SeePictures).await?;
     app.limits.live.take(&caller.account_id.to_string(), app.now())?;
@@ -225,7 +225,7 @@ impl Waiting {
         Self { app: Arc::clone(app), session: Some(session.clone()) }
     }
 
-    /// It has waited long enough, whatever came of it.
+    /// Ends the wait, with any outcome.
     fn end(mut self) {
         self.session = None;
     }
@@ -273,7 +273,7 @@ async fn exchange(
     }
 }
 
-/// Why a camera does not want a viewer, in the words of the door.
+/// Turns a camera's reason not to take a viewer into the door's refusal.
 fn refusal(reason: &str) -> Error {
     use SessionEndReason as Reason;
 
@@ -424,7 +424,7 @@ pub async fn restart(
     Ok(Opened { session_id, answer: sdp::ice_fragment(&answer)?, etag, ice_servers })
 }
 
-/// The viewer hangs up. Hanging up twice is no error.
+/// Ends the session of a viewer who hangs up. Hanging up twice is no error.
 pub async fn close(app: &App, caller: Caller, session_id: SessionId) -> Result<()> {
     let session = access::own_session(app, caller, session_id).await?;
     hang_up(app, session).await

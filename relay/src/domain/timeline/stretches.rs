@@ -16,7 +16,7 @@ const HOLDS: Duration = Duration::from_secs(90);
 /// A camera that changes its mind faster than that makes no row of each change.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// What a camera does, as its health says.
+/// Reads what a camera does from its health.
 pub(super) fn activity(health: &Health) -> CameraActivity {
     if health.privacy {
         CameraActivity::Privacy
@@ -31,7 +31,7 @@ pub(super) fn activity(health: &Health) -> CameraActivity {
     }
 }
 
-/// The rows to write when this is learned now.
+/// Returns the rows to write when this is learned now.
 pub(super) fn note(last: Option<Stretch>, news: CameraActivity, now: UnixMillis) -> Vec<Stretch> {
     let begin = |began_at: UnixMillis| Stretch { began_at, until_at: now, state: news };
     // A clock that was set back begins anew.
@@ -62,7 +62,7 @@ pub(super) struct Known<'a> {
     pub(super) now: UnixMillis,
 }
 
-/// Where nothing may have been recorded between two times, oldest first.
+/// Finds where nothing may have been recorded between two times, oldest first.
 pub(super) fn gaps(known: &Known<'_>, from: UnixMillis, to: UnixMillis) -> Vec<Gap> {
     let (from, to) = (from.max(known.paired_at), to.min(known.now));
     let mut gaps = Vec::new();
@@ -90,7 +90,7 @@ pub(super) fn gaps(known: &Known<'_>, from: UnixMillis, to: UnixMillis) -> Vec<G
     joined(gaps)
 }
 
-/// The newest stretch lasts until something else is heard.
+/// Returns the end of a stretch: the newest one lasts until something else is heard.
 fn end_of(stretch: &Stretch, known: &Known<'_>) -> UnixMillis {
     let is_newest = known.stretches.last() == Some(stretch);
     let holds =

@@ -112,7 +112,7 @@ pub async fn logout(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<
     Ok(response)
 }
 
-/// Who I am.
+/// Shows who is signed in.
 #[utoipa::path(get, path = "/auth/me", tag = "accounts", responses((status = 200, body = Me)))]
 pub async fn me(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json<Me>> {
     Ok(Json(accounts::me(&app, signed_in.caller).await?))

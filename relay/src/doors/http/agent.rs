@@ -25,7 +25,7 @@ use crate::{
     error::{Error, ProblemCode, Result},
 };
 
-/// Something to sign. Works once, for 60 s.
+/// Gives something to sign, which works once, for 60 s.
 #[utoipa::path(get, path = "/agent/challenge", tag = "camera",
     responses((status = 200, body = serde_json::Value)))]
 pub async fn challenge(
@@ -35,7 +35,7 @@ pub async fn challenge(
     Ok(Json(devices::challenge(&app, address).await?))
 }
 
-/// A device token for a signed challenge.
+/// Gives a device token for a signed challenge.
 #[utoipa::path(post, path = "/agent/token", tag = "camera", request_body = serde_json::Value,
     responses((status = 200, body = serde_json::Value)))]
 pub async fn token(
@@ -69,7 +69,7 @@ pub async fn permit_parts(
     Ok(Json(uploads::permit(&app, device.camera_id, clip_id, requests).await?))
 }
 
-/// These parts were sent: says which of them the store has.
+/// Takes notice of sent parts, and says which of them the store has.
 #[utoipa::path(post, path = "/agent/clips/{id}/stored", tag = "camera",
     params(("id" = String, Path)), request_body = serde_json::Value,
     responses((status = 200, body = serde_json::Value)))]
@@ -82,7 +82,7 @@ pub async fn confirm_parts(
     Ok(Json(uploads::confirm(&app, device.camera_id, clip_id, sent).await?))
 }
 
-/// All parts are uploaded.
+/// Completes a clip whose parts are all uploaded.
 #[utoipa::path(post, path = "/agent/clips/{id}/complete", tag = "camera",
     params(("id" = String, Path)), request_body = serde_json::Value,
     responses((status = 200, body = Clip)))]
@@ -95,7 +95,7 @@ pub async fn complete_clip(
     Ok(Json(uploads::complete(&app, device.camera_id, clip_id, completion).await?))
 }
 
-/// The footage is gone and will never come.
+/// Takes the camera's word that the footage is gone and will never come.
 #[utoipa::path(post, path = "/agent/clips/{id}/failed", tag = "camera",
     params(("id" = String, Path)), request_body = serde_json::Value, responses((status = 204)))]
 pub async fn fail_clip(
@@ -108,7 +108,7 @@ pub async fn fail_clip(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// An event, where MQTT is blocked.
+/// Takes an event, where MQTT is blocked.
 #[utoipa::path(post, path = "/agent/events", tag = "camera", request_body = serde_json::Value,
     responses((status = 204)))]
 pub async fn report_event(
@@ -120,7 +120,7 @@ pub async fn report_event(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Health, where MQTT is blocked.
+/// Takes a camera's health, where MQTT is blocked.
 #[utoipa::path(post, path = "/agent/heartbeat", tag = "camera", request_body = serde_json::Value,
     responses((status = 204)))]
 pub async fn heartbeat(
@@ -132,7 +132,7 @@ pub async fn heartbeat(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The settings that the camera goes by, where MQTT is blocked.
+/// Takes the settings that the camera goes by, where MQTT is blocked.
 #[utoipa::path(post, path = "/agent/configuration", tag = "camera",
     request_body = serde_json::Value, responses((status = 204)))]
 pub async fn configuration(
@@ -144,7 +144,7 @@ pub async fn configuration(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What became of a command, where MQTT is blocked.
+/// Takes the outcome of a command, where MQTT is blocked.
 #[utoipa::path(post, path = "/agent/commands/{id}/ack", tag = "camera",
     params(("id" = String, Path)), request_body = serde_json::Value, responses((status = 204)))]
 pub async fn acknowledge(

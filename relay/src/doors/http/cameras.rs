@@ -27,7 +27,7 @@ pub struct CameraChange {
     name: String,
 }
 
-/// The cameras of all my sites.
+/// Lists the cameras of all the caller's sites.
 #[utoipa::path(get, path = "/cameras", tag = "cameras", params(PageRequest),
     responses((status = 200, body = List<Camera>)))]
 pub async fn list(
@@ -38,7 +38,7 @@ pub async fn list(
     Ok(Json(cameras::list(&app, signed_in.caller, &page).await?))
 }
 
-/// One camera.
+/// Shows one camera.
 #[utoipa::path(get, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path)),
     responses((status = 200, body = Camera)))]
 pub async fn get(
@@ -73,7 +73,7 @@ pub async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What a camera last said about itself: its `Health`, plus `received_at`.
+/// Shows what a camera last said about itself: its `Health`, plus `received_at`.
 #[utoipa::path(get, path = "/cameras/{id}/health", tag = "cameras",
     params(("id" = String, Path)), responses((status = 200, body = serde_json::Value)))]
 pub async fn health(
@@ -88,8 +88,8 @@ pub async fn health(
     Ok(Json(body))
 }
 
-/// The settings that a camera goes by, as it said last: its `Configuration`, plus `received_at`.
-/// They are changed by the command `configure`.
+/// Shows the settings that a camera goes by, as it said last: its `Configuration`, plus
+/// `received_at`. They are changed by the command `configure`.
 #[utoipa::path(get, path = "/cameras/{id}/configuration", tag = "cameras",
     params(("id" = String, Path)), responses((status = 200, body = serde_json::Value)))]
 pub async fn configuration(
@@ -104,7 +104,7 @@ pub async fn configuration(
     Ok(Json(body))
 }
 
-/// What a camera recorded, and why there is nothing where there is nothing.
+/// Shows what a camera recorded, and why there is nothing where there is nothing.
 #[utoipa::path(get, path = "/cameras/{id}/timeline", tag = "cameras",
     params(("id" = String, Path), Span), responses((status = 200, body = Timeline)))]
 pub async fn timeline(

@@ -40,7 +40,7 @@ pub async fn list(
     Ok(Json(clips::list(&app, signed_in.caller, &selection, &page).await?))
 }
 
-/// One clip.
+/// Shows one clip.
 #[utoipa::path(get, path = "/clips/{id}", tag = "clips", params(("id" = String, Path)),
     responses((status = 200, body = Clip)))]
 pub async fn get(
@@ -51,7 +51,7 @@ pub async fn get(
     Ok(Json(clips::get(&app, signed_in.caller, clip_id).await?))
 }
 
-/// Who else may see a clip.
+/// Sets who else may see a clip.
 #[utoipa::path(patch, path = "/clips/{id}", tag = "clips", params(("id" = String, Path)),
     request_body = ClipChange, responses((status = 200, body = Clip)))]
 pub async fn change(
@@ -76,7 +76,8 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Where the parts of a clip are, for 5 minutes; of a clip that still grows, those that are there.
+/// Shows where the parts of a clip are, for 5 minutes; of a clip that still grows, those that are
+/// there.
 #[utoipa::path(get, path = "/clips/{id}/playback", tag = "clips",
     params(("id" = String, Path), PlaybackQuery), responses((status = 200, body = Playback)))]
 pub async fn playback(
@@ -88,7 +89,7 @@ pub async fn playback(
     Ok(Json(playback::get(&app, signed_in.caller, clip_id, query).await?))
 }
 
-/// The same as an HLS playlist.
+/// Shows the parts of a clip as an HLS playlist.
 #[utoipa::path(get, path = "/clips/{id}/playback.m3u8", tag = "clips",
     params(("id" = String, Path)),
     responses((status = 200, content_type = "application/vnd.apple.mpegurl", body = String)))]

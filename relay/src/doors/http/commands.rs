@@ -36,7 +36,7 @@ pub async fn issue(
     Ok((StatusCode::ACCEPTED, Json(command)).into_response())
 }
 
-/// What a camera was told, newest first.
+/// Lists a camera's commands, newest first.
 #[utoipa::path(get, path = "/cameras/{id}/commands", tag = "commands",
     params(("id" = String, Path), PageRequest), responses((status = 200, body = List<Command>)))]
 pub async fn list(
@@ -48,7 +48,7 @@ pub async fn list(
     Ok(Json(commands::list(&app, signed_in.caller, camera_id, &page).await?))
 }
 
-/// What became of a command.
+/// Shows how far a command is.
 #[utoipa::path(get, path = "/commands/{id}", tag = "commands", params(("id" = String, Path)),
     responses((status = 200, body = Command)))]
 pub async fn get(

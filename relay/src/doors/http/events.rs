@@ -30,7 +30,7 @@ pub async fn list(
     Ok(Json(events::list(&app, signed_in.caller, &selection, &page).await?))
 }
 
-/// One event.
+/// Shows one event.
 #[utoipa::path(get, path = "/events/{id}", tag = "events", params(("id" = String, Path)),
     responses((status = 200, body = Event)))]
 pub async fn get(

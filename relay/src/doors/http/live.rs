@@ -18,7 +18,7 @@ use crate::{
     error::Result,
 };
 
-/// A session: how it fares, or how it ended.
+/// Shows a session: how it fares, or how it ended.
 #[utoipa::path(get, path = "/live/{session}", tag = "live", params(("session" = String, Path)),
     responses((status = 200, body = Session)))]
 pub async fn get(
@@ -29,7 +29,7 @@ pub async fn get(
     Ok(Json(live::get(&app, signed_in.caller, session_id).await?))
 }
 
-/// Who watched a camera, newest first.
+/// Lists who watched a camera, newest first.
 #[utoipa::path(get, path = "/cameras/{id}/live", tag = "live",
     params(("id" = String, Path), PageRequest), responses((status = 200, body = List<Session>)))]
 pub async fn list(

@@ -26,14 +26,14 @@ pub struct Parts {
     store: bool,
 }
 
-/// The process is alive.
+/// Answers that the process is alive.
 #[utoipa::path(get, path = "/healthz", tag = "operations",
     responses((status = 200, body = String)))]
 pub async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Every part can do its work: 200, or 503.
+/// Answers 200 when every part can do its work, else 503.
 #[utoipa::path(get, path = "/readyz", tag = "operations",
     responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
@@ -44,7 +44,8 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     (status, Json(body)).into_response()
 }
 
-/// The relay's certificate authority: a camera checks it against `ca_sha256`, a phone trusts it.
+/// Serves the relay's certificate authority: a camera checks it against `ca_sha256`, a phone trusts
+/// it.
 #[utoipa::path(get, path = "/ca.pem", tag = "operations",
     responses((status = 200, body = String, content_type = "application/x-pem-file")))]
 pub async fn ca_pem(State(app): State<Arc<App>>) -> Response {

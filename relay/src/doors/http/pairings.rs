@@ -30,7 +30,7 @@ pub async fn open(
     Ok(created(pairings::open(&app, signed_in.caller, site_id).await?))
 }
 
-/// What became of a pairing.
+/// Shows how far a pairing is.
 #[utoipa::path(get, path = "/pairings/{id}", tag = "pairings", params(("id" = String, Path)),
     responses((status = 200, body = Pairing)))]
 pub async fn get(
@@ -53,7 +53,7 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// A camera takes a pairing. Asking again with the same key gives the same answer.
+/// Gives a camera its pairing. Asking again with the same key gives the same answer.
 #[utoipa::path(post, path = "/pairings/claim", tag = "camera",
     request_body = serde_json::Value, responses((status = 200, body = serde_json::Value)))]
 pub async fn claim(

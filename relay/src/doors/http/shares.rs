@@ -20,7 +20,7 @@ use crate::{
     error::Result,
 };
 
-/// The open links of a clip, newest first.
+/// Lists the open links of a clip, newest first.
 #[utoipa::path(get, path = "/clips/{id}/shares", tag = "clips", params(("id" = String, Path)),
     responses((status = 200, body = List<Share>)))]
 pub async fn list(
@@ -55,7 +55,7 @@ pub async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// How the clip of a link is played, for whoever has the link.
+/// Shows how the clip of a link is played, to anyone who has the link.
 #[utoipa::path(post, path = "/shares/open", tag = "clips", request_body = ShareOpening,
     responses((status = 200, body = Playback)))]
 pub async fn open(

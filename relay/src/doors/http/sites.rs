@@ -24,13 +24,13 @@ pub struct NewSite {
     name: String,
 }
 
-/// My sites.
+/// Lists the caller's sites.
 #[utoipa::path(get, path = "/sites", tag = "sites", responses((status = 200, body = List<Site>)))]
 pub async fn list(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json<List<Site>>> {
     Ok(Json(sites::list(&app, signed_in.caller).await?))
 }
 
-/// A new site, which I own.
+/// Makes a new site, which the caller owns.
 #[utoipa::path(post, path = "/sites", tag = "sites", request_body = NewSite,
     responses((status = 201, body = Site)))]
 pub async fn create(

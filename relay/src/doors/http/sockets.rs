@@ -22,7 +22,7 @@ use crate::{
     error::{Error, ProblemCode, Result},
 };
 
-/// A ticket opens one WebSocket within 30 s.
+/// Issues a ticket, which opens one WebSocket within 30 s.
 #[utoipa::path(post, path = "/ws/tickets", tag = "websocket",
     responses((status = 200, body = Ticket)))]
 pub async fn issue_ticket(

@@ -46,8 +46,8 @@ pub async fn share(request: Request, next: Next) -> Response {
     response
 }
 
-/// What a browser asks before it lets a foreign page act. The answer is the same whatever is
-/// there, and costs nothing.
+/// Answers what a browser asks before it lets a foreign page act. The answer is the same for every
+/// address, and costs nothing.
 fn preflight(methods: &'static str) -> Response {
     let headers = [
         (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
@@ -84,7 +84,7 @@ pub async fn head(state: State<Arc<App>>, id: Id<CameraId>, request: Request) ->
     describe(state, id, request).await
 }
 
-/// The same for a session.
+/// Says what the door of a session takes.
 #[utoipa::path(options, path = "/live/{session}", tag = "live",
     params(("session" = String, Path)), responses((status = 204)))]
 pub async fn describe_session() -> Response {
@@ -130,8 +130,8 @@ pub async fn open(
     Ok(response)
 }
 
-/// More ICE candidates of the viewer, when `If-Match` names the session's ICE session; with
-/// `If-Match: *` a new ICE user and password, which begin ICE anew.
+/// Takes more ICE candidates of the viewer, when `If-Match` names the session's ICE session; with
+/// `If-Match: *` takes a new ICE user and password, which restart ICE.
 #[utoipa::path(patch, path = "/live/{session}", tag = "live", params(("session" = String, Path)),
     request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
     responses((status = 200, body = String, content_type = "application/trickle-ice-sdpfrag"),
@@ -178,7 +178,7 @@ pub async fn close(
     Ok(StatusCode::OK)
 }
 
-/// One `Link` for each URL, as WHIP (RFC 9725) writes ICE servers.
+/// Adds one `Link` for each URL, as WHIP (RFC 9725) writes ICE servers.
 fn add_links(response: &mut Response, servers: &[IceServer]) {
     for server in servers {
         for url in &server.urls {
@@ -197,7 +197,7 @@ fn add_links(response: &mut Response, servers: &[IceServer]) {
     }
 }
 
-/// A caller that cannot read the answer should not be told it was a success.
+/// Refuses a caller that cannot read the answer: it should not hear of a success.
 fn require_acceptable(headers: &HeaderMap, content_type: &str) -> Result<()> {
     let accepted = |value: &HeaderValue| {
         let ranges = value.to_str().unwrap_or_default().split(',');

@@ -74,7 +74,8 @@ impl State {
         }
     }
 
-    /// The rest of a response goes out after its request has ended: that is no idleness.
+    /// Notes bytes that were written: the rest of a response goes out after its request has ended,
+    /// and that is no idleness.
     fn written(&mut self, now: Instant) {
         self.write_blocked_since = None;
         if matches!(self.phase, Phase::Idle(_)) {

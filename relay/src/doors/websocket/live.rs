@@ -114,7 +114,7 @@ impl Sessions {
         queue.try_send(request).map_err(|_| refused(ProblemCode::Busy))
     }
 
-    /// The next thing to tell the viewer. Safe to cancel.
+    /// Waits for the next thing to say to the viewer. Safe to cancel.
     pub(super) async fn next(&mut self) -> Option<Reply> {
         tokio::select! {
             reply = self.replies.recv() => reply,
@@ -186,7 +186,7 @@ async fn perform(
 }
 
 impl Request {
-    /// What an answer to it is about.
+    /// Returns what an answer to it is about.
     fn subject(&self) -> (Option<CameraId>, Option<SessionId>) {
         match self {
             Self::Join { camera_id } => (Some(*camera_id), None),

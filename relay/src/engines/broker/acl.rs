@@ -21,7 +21,7 @@ pub enum Refusal {
     Subscribe,
 }
 
-/// The camera that a client claims to be. Client id and user name must both be its id: another
+/// Reads which camera a client claims to be. Client id and user name must both be its id: another
 /// client id would let a camera take over a session that is not its own.
 pub fn claimed_identity(client_id: &str, user_name: Option<&str>) -> Result<CameraId, Refusal> {
     if user_name == Some(client_id) {
@@ -31,8 +31,8 @@ pub fn claimed_identity(client_id: &str, user_name: Option<&str>) -> Result<Came
     }
 }
 
-/// A last will bypasses the checks of ordinary messages, so it is judged when the camera connects:
-/// its own presence, and nothing else.
+/// Judges a last will when the camera connects, because it bypasses the checks of ordinary
+/// messages: its own presence, and nothing else.
 pub fn check_last_will(camera_id: CameraId, topic: &str) -> Result<(), Refusal> {
     match topic.parse::<Topic>() {
         Ok(topic) if topic == Topic::new(camera_id, Channel::UpPresence) => Ok(()),
@@ -40,7 +40,7 @@ pub fn check_last_will(camera_id: CameraId, topic: &str) -> Result<(), Refusal> 
     }
 }
 
-/// A camera publishes below its own `up/`; only its presence is retained.
+/// Lets a camera publish below its own `up/`; only its presence is retained.
 pub fn check_publish(camera_id: CameraId, topic: &str, retain: bool) -> Result<Channel, Refusal> {
     let topic: Topic = topic.parse().map_err(|_| Refusal::Publish)?;
     if topic.may_be_published_by(camera_id) && (!retain || topic.channel == Channel::UpPresence) {
@@ -50,7 +50,7 @@ pub fn check_publish(camera_id: CameraId, topic: &str, retain: bool) -> Result<C
     }
 }
 
-/// A camera subscribes below its own `down/`.
+/// Lets a camera subscribe below its own `down/`.
 pub fn check_subscribe(camera_id: CameraId, filter: &str) -> Result<(), Refusal> {
     if topic::may_subscribe(camera_id, filter) { Ok(()) } else { Err(Refusal::Subscribe) }
 }

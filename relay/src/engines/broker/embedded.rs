@@ -185,7 +185,8 @@ async fn disconnect(context: &ServerContext, session: Id) {
     }
 }
 
-/// Nobody else has the port, so that what fails here, for want of descriptors, works again soon.
+/// Listens again and again: no other program has the port, so a failure, for want of descriptors,
+/// passes soon.
 async fn listen_until_it_works(config: &EmbeddedBrokerConfig) -> Listener {
     loop {
         match listen(config) {

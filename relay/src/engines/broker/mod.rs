@@ -164,7 +164,7 @@ impl Broker {
         }
     }
 
-    /// Where cameras connect.
+    /// Returns where cameras connect.
     pub fn address(&self) -> SocketAddr {
         match self {
             Self::Embedded(broker) => broker.address(),
@@ -195,7 +195,7 @@ impl Broker {
         }
     }
 
-    /// Whether the camera is connected now.
+    /// Returns whether the camera is connected now.
     pub fn online(&self, camera_id: CameraId) -> bool {
         match self {
             Self::Embedded(broker) => broker.online(camera_id),

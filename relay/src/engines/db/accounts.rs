@@ -50,7 +50,7 @@ pub async fn by_id(
     .await
 }
 
-/// The account and its password hash.
+/// Finds the account and its password hash.
 pub async fn by_email(
     db: &impl Executor,
     email: &str,

@@ -86,7 +86,7 @@ pub async fn insert(
     Ok(inserted == 1)
 }
 
-/// The camera that has this key, and its site.
+/// Finds the camera that has this key, and its site.
 pub async fn by_key(
     db: &impl Executor,
     public_key: &str,
@@ -118,7 +118,7 @@ pub async fn by_id(db: &impl Executor, camera_id: CameraId) -> Result<Option<Cam
     .await
 }
 
-/// The camera and the account's role at its site, if it has one.
+/// Finds the camera and the account's role at its site, if it has one.
 pub async fn for_member(
     db: &impl Executor,
     camera_id: CameraId,
@@ -137,7 +137,7 @@ pub async fn for_member(
     .await
 }
 
-/// The cameras of all sites of an account.
+/// Lists the cameras of all sites of an account.
 pub async fn list_for_member(
     db: &impl Executor,
     page: &Page,
@@ -165,13 +165,13 @@ pub async fn rename(db: &impl Executor, camera_id: CameraId, name: &str) -> Resu
     .map(drop)
 }
 
-/// Its tokens, commands, sessions, events and clips go with it.
+/// Deletes a camera; its tokens, commands, sessions, events and clips go with it.
 pub async fn delete(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
     db.execute("delete from cameras where camera_id = $1", vec![camera_id.into()]).await.map(drop)
 }
 
-/// The camera was heard from. `offline_due_at` is absent while its connection stands. Says
-/// whether it was offline before.
+/// Notes that the camera was heard from. `offline_due_at` is absent while its connection stands.
+/// Says whether it was offline before.
 pub async fn mark_seen(
     db: &impl Executor,
     camera_id: CameraId,
@@ -197,7 +197,7 @@ pub async fn mark_seen(
     Ok(came == 1)
 }
 
-/// The camera will be offline at `due_at`, unless it is heard from before.
+/// Lets the camera be offline at `due_at`, unless it is heard from before.
 pub async fn mark_leaving(
     db: &impl Executor,
     camera_id: CameraId,
@@ -213,7 +213,7 @@ pub async fn mark_leaving(
     .map(drop)
 }
 
-/// After a restart no connection stands any more: every camera must be heard from again.
+/// Expects every camera to be heard from again: after a restart no connection stands any more.
 pub async fn mark_all_leaving(db: &impl Executor, due_at: UnixMillis) -> Result<(), DbError> {
     db.execute(
         "update cameras set offline_due_at = $1 where online = 1 and offline_due_at is null",
@@ -223,7 +223,7 @@ pub async fn mark_all_leaving(db: &impl Executor, due_at: UnixMillis) -> Result<
     .map(drop)
 }
 
-/// Those whose time has come are offline now; of several replicas, one gets each.
+/// Takes those offline whose time has come; of several replicas, one gets each.
 pub async fn take_offline(db: &impl Executor, now: UnixMillis) -> Result<Vec<CameraId>, DbError> {
     let rows = db
         .query(
@@ -266,7 +266,7 @@ pub async fn set_health(
     .map(drop)
 }
 
-/// What a camera says that it goes by, in JSON, and when that arrived.
+/// Finds the settings that a camera says it goes by, in JSON, and when they arrived.
 pub async fn configuration(
     db: &impl Executor,
     camera_id: CameraId,

@@ -81,7 +81,7 @@ pub struct NewClip {
     pub state: ClipState,
 }
 
-/// Announcing a clip again does not change what it is. Says whether it is new.
+/// Inserts a clip. Announcing it again does not change what it is. Says whether it is new.
 pub async fn insert(
     db: &impl Executor,
     clip: &NewClip,
@@ -111,8 +111,8 @@ pub async fn insert(
     Ok(inserted == 1)
 }
 
-/// A clip began at another time than its camera first said, because its clock was set since.
-/// Says whether that changed anything.
+/// Corrects when a clip began: its camera's clock was set since. Says whether that changed
+/// anything.
 pub async fn correct_start(
     db: &impl Executor,
     clip_id: ClipId,
@@ -170,7 +170,7 @@ pub async fn of_camera(
     .await
 }
 
-/// The clip and the account's role at its site, if it has one.
+/// Finds the clip and the account's role at its site, if it has one.
 pub async fn for_member(
     db: &impl Executor,
     clip_id: ClipId,
@@ -189,7 +189,7 @@ pub async fn for_member(
     .await
 }
 
-/// Private clips are listed for members in one of the roles `private_to`.
+/// Lists clips; private ones for members in one of the roles `private_to`.
 pub async fn list(
     db: &impl Executor,
     page: &Page,
@@ -242,7 +242,7 @@ pub struct Progress {
     pub look_at: UnixMillis,
 }
 
-/// A clip that its camera has not ended gets more: it is open (again), in `state`.
+/// Opens a clip (again), in `state`: its camera has not ended it, and more comes.
 pub async fn mark_open(
     db: &impl Executor,
     clip_id: ClipId,
@@ -258,7 +258,7 @@ pub async fn mark_open(
     .map(drop)
 }
 
-/// How much of an open clip can be played.
+/// Sets how much of an open clip can be played.
 pub async fn set_duration(
     db: &impl Executor,
     clip_id: ClipId,
@@ -273,7 +273,7 @@ pub async fn set_duration(
     .map(drop)
 }
 
-/// Its camera says that a clip is complete. Says whether it was not before.
+/// Marks a clip ready that its camera says is complete. Says whether it was not before.
 pub async fn mark_ready(
     db: &impl Executor,
     clip_id: ClipId,
@@ -291,7 +291,8 @@ pub async fn mark_ready(
     Ok(changed == 1)
 }
 
-/// Its camera will not send the rest of a clip, or any of it. Says whether it was awaited.
+/// Marks a clip failed of which its camera will not send the rest, or anything. Says whether it was
+/// awaited.
 pub async fn mark_failed(
     db: &impl Executor,
     clip_id: ClipId,
@@ -307,8 +308,8 @@ pub async fn mark_failed(
     Ok(changed == 1)
 }
 
-/// The relay ends an open clip without its camera, unless something has arrived since it
-/// looked. `state` is `ready` or `failed`. Says whether it did.
+/// Ends an open clip without its camera, unless something has arrived since the relay looked.
+/// `state` is `ready` or `failed`. Says whether it did.
 pub async fn mark_truncated(
     db: &impl Executor,
     clip_id: ClipId,
@@ -385,7 +386,7 @@ pub async fn delete(db: &impl Executor, clip: &ClipRow, due: parts::Due) -> Resu
     db.execute("delete from clips where clip_id = $1", vec![clip.clip_id.into()]).await.map(drop)
 }
 
-/// Whether somebody deleted this camera's clip.
+/// Returns whether a person deleted this camera's clip.
 pub async fn was_deleted(
     db: &impl Executor,
     clip_id: ClipId,

@@ -67,7 +67,7 @@ pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbEr
     .map(drop)
 }
 
-/// The command and the account's role at its site, if it has one.
+/// Finds the command and the account's role at its site, if it has one.
 pub async fn for_member(
     db: &impl Executor,
     command_id: CommandId,
@@ -88,7 +88,7 @@ pub async fn for_member(
     .await
 }
 
-/// The commands of a camera.
+/// Lists the commands of a camera.
 pub async fn list(
     db: &impl Executor,
     page: &Page,
@@ -107,8 +107,8 @@ pub async fn list(
     .await
 }
 
-/// What a camera still may run, oldest first: also what was sent and not answered, since the
-/// camera may have missed it. It tells repeats by their id.
+/// Lists what a camera may still run, oldest first: also what was sent and not answered, because
+/// the camera may have missed it. It knows repeats by their id.
 pub async fn unanswered(
     db: &impl Executor,
     camera_id: CameraId,

@@ -179,7 +179,7 @@ pub async fn by_id(db: &impl Executor, event_id: EventId) -> Result<Option<Event
     .await
 }
 
-/// The event and the account's role at its site, if it has one.
+/// Finds the event and the account's role at its site, if it has one.
 pub async fn for_member(
     db: &impl Executor,
     event_id: EventId,

@@ -75,7 +75,7 @@ pub struct Open {
 
 from_row!(Open { of_camera, of_account, unconnected });
 
-/// How many sessions camera and account have open now.
+/// Counts the sessions that camera and account have open now.
 pub async fn count_open(
     db: &impl Executor,
     camera_id: CameraId,
@@ -97,7 +97,7 @@ pub async fn count_open(
     Ok(open.unwrap_or_default())
 }
 
-/// Whether this session of this camera streams.
+/// Returns whether this session of this camera streams.
 pub async fn is_streaming(
     db: &impl Executor,
     session_id: SessionId,
@@ -113,7 +113,7 @@ pub async fn is_streaming(
     Ok(row.is_some())
 }
 
-/// Whether a session goes on: it has not ended, or its camera was lost after `lost_after`.
+/// Returns whether a session goes on: it has not ended, or its camera was lost after `lost_after`.
 pub async fn may_be_relayed(
     db: &impl Executor,
     session_id: SessionId,
@@ -131,7 +131,7 @@ pub async fn may_be_relayed(
     Ok(row.is_some())
 }
 
-/// The same of any session of an account.
+/// Returns whether any session of an account goes on, in the same sense.
 pub async fn may_any_be_relayed(
     db: &impl Executor,
     account_id: AccountId,
@@ -150,7 +150,7 @@ pub async fn may_any_be_relayed(
     Ok(row.is_some())
 }
 
-/// The session and the account's role at the camera's site, if it has one.
+/// Finds the session and the account's role at the camera's site, if it has one.
 pub async fn for_member(
     db: &impl Executor,
     session_id: SessionId,
@@ -171,7 +171,7 @@ pub async fn for_member(
     .await
 }
 
-/// The sessions of a camera.
+/// Lists the sessions of a camera.
 pub async fn list(
     db: &impl Executor,
     page: &Page,
@@ -383,7 +383,7 @@ pub async fn add_relayed_bytes(
     row.map_or(Ok(0), |row| row.get("bytes"))
 }
 
-/// What TURN carried for a site on a day.
+/// Returns what TURN carried for a site on a day.
 pub async fn relayed_bytes(db: &impl Executor, site_id: SiteId, day: i64) -> Result<u64, DbError> {
     let row = db
         .query_one(

@@ -19,13 +19,13 @@ pub(super) const ALL: &[Migration] = &[
 pub(super) const CREATE_VERSIONS: &str =
     "create table if not exists schema_migrations (version bigint primary key)";
 
-/// The newest step this program knows.
+/// Returns the newest step this program knows.
 pub(super) fn newest(migrations: &[Migration]) -> i64 {
     migrations.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
-/// SQLite's strict tables call a 64-bit integer `integer` and want to be told that they are
-/// strict; nothing else differs.
+/// Adapts a step to SQLite, whose strict tables call a 64-bit integer `integer` and must say that
+/// they are strict; nothing else differs.
 pub(super) fn for_sqlite(sql: &str) -> String {
     sql.replace(" bigint", " integer").replace("\n);", "\n) strict;")
 }

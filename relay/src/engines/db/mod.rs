@@ -141,14 +141,14 @@ impl Db {
         })
     }
 
-    /// For what nobody needs to know after a power cut, and what somebody waits for now. SQLite does
-    /// not wait for the disk: a statement may be lost, with all unsynced ones after it, and the
-    /// database stays whole. Of PostgreSQL, the server's own settings decide.
+    /// Writes what can be lost in a power cut and is waited for now. SQLite does not wait for the
+    /// disk: a statement may be lost, with all unsynced ones after it, and the database stays
+    /// whole. Of PostgreSQL, the server's own settings decide.
     pub fn unsynced(&self) -> Unsynced<'_> {
         Unsynced(self)
     }
 
-    /// Whether the database answers.
+    /// Returns whether the database answers.
     pub async fn ping(&self) -> Result<(), DbError> {
         self.query("select 1", Vec::new()).await.map(drop)
     }

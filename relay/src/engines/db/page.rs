@@ -62,7 +62,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Five values: the account and the roles.
+    /// Returns five values: the account and the roles.
     pub(super) fn values(self) -> impl Iterator<Item = Value> {
         std::iter::once(self.account_id.into()).chain(self.roles.map(Value::from))
     }
@@ -82,7 +82,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Four values: site, camera, from when and until when.
+    /// Returns four values: site, camera, from when and until when.
     pub(super) fn values(&self) -> [Value; 4] {
         [
             self.site_id.into(),

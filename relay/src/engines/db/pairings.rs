@@ -116,7 +116,8 @@ pub async fn delete(db: &impl Executor, pairing_id: PairingId) -> Result<(), DbE
         .map(drop)
 }
 
-/// A camera that left must not come back by the answer of its old claim.
+/// Deletes the pairings of a camera that left: it must not come back by the answer of its old
+/// claim.
 pub async fn delete_of_camera(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
     db.execute("delete from pairings where camera_id = $1", vec![camera_id.into()]).await.map(drop)
 }

@@ -38,7 +38,7 @@ impl FromRow for PartRow {
     }
 }
 
-/// In the order of their indexes.
+/// Lists the parts of a clip in the order of their indexes.
 pub async fn of_clip(db: &impl Executor, clip_id: ClipId) -> Result<Vec<PartRow>, DbError> {
     db.all(
         "select part_index, kind, length, sha256, content_type, object_key, stored,
@@ -99,7 +99,7 @@ pub async fn upsert(
     .map(drop)
 }
 
-/// `object_key` tells that the part is still the one that was looked at.
+/// Marks a part stored. `object_key` makes sure that the part is still the one that was looked at.
 pub async fn mark_stored(
     db: &impl Executor,
     clip_id: ClipId,
@@ -157,7 +157,7 @@ pub async fn delete_all(db: &impl Executor, clip_id: ClipId, due: Due) -> Result
     db.execute("delete from clip_parts where clip_id = $1", vec![clip_id.into()]).await.map(drop)
 }
 
-/// The objects of a camera that is about to be deleted are due for deletion.
+/// Lets the objects of a camera that is about to be deleted be due for deletion.
 pub async fn delete_all_of_camera(
     db: &impl Executor,
     camera_id: CameraId,

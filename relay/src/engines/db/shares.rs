@@ -39,7 +39,7 @@ pub async fn insert(
     .map(drop)
 }
 
-/// The open shares of a clip, newest first.
+/// Lists the open shares of a clip, newest first.
 pub async fn of_clip(
     db: &impl Executor,
     clip_id: ClipId,
@@ -63,7 +63,7 @@ pub async fn by_id(db: &impl Executor, share_id: ShareId) -> Result<Option<Share
     .await
 }
 
-/// The open share whose link has this token.
+/// Finds the open share whose link has this token.
 pub async fn by_token(
     db: &impl Executor,
     token_hash: &str,

@@ -18,7 +18,7 @@ pub struct SiteRow {
 
 from_row!(SiteRow { site_id, name, role });
 
-/// A new site with its first member.
+/// Inserts a new site with its first member.
 pub async fn insert(
     db: &impl Executor,
     site: &SiteRow,
@@ -38,7 +38,7 @@ pub async fn insert(
     .map(drop)
 }
 
-/// The sites of an account, oldest first.
+/// Lists the sites of an account, oldest first.
 pub async fn of_account(
     db: &impl Executor,
     account_id: AccountId,
@@ -62,7 +62,7 @@ pub async fn count_of_account(db: &impl Executor, account_id: AccountId) -> Resu
     row.map_or(Ok(0), |row| row.get("count"))
 }
 
-/// The site, if the account is a member of it.
+/// Finds the site, if the account is a member of it.
 pub async fn for_member(
     db: &impl Executor,
     site_id: SiteId,
@@ -77,7 +77,7 @@ pub async fn for_member(
     .await
 }
 
-/// Who belongs to a site now, and as what.
+/// Lists who belongs to a site now, and as what.
 pub async fn members(
     db: &impl Executor,
     site_id: SiteId,

@@ -101,7 +101,7 @@ impl Sqlite {
         blocking(move || changes(prepare(&writer, sql, values)?)).await
     }
 
-    /// A statement that writes, and is not waited for until it is on the disk.
+    /// Runs a statement that writes, without waiting until it is on the disk.
     pub(super) async fn query_unsynced(
         &self,
         sql: &'static str,
@@ -211,7 +211,8 @@ fn unsynced<T>(
     answer
 }
 
-/// SQLite numbers `$1`, `$2`, … by their first appearance, so they are bound by name.
+/// Prepares a statement and binds its values by name: SQLite numbers `$1`, `$2`, … by their first
+/// appearance.
 fn prepare<'connection>(
     connection: &'connection Connection,
     sql: &str,

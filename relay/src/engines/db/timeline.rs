@@ -19,7 +19,7 @@ pub struct Stretch {
 
 from_row!(Stretch { began_at, until_at, state });
 
-/// The newest stretch of a camera.
+/// Finds the newest stretch of a camera.
 pub async fn last(db: &impl Executor, camera_id: CameraId) -> Result<Option<Stretch>, DbError> {
     db.one(
         "select began_at, until_at, state from camera_states
@@ -29,7 +29,7 @@ pub async fn last(db: &impl Executor, camera_id: CameraId) -> Result<Option<Stre
     .await
 }
 
-/// The stretches that touch a time, oldest first, at most `limit`.
+/// Lists the stretches that touch a time, oldest first, at most `limit`.
 pub async fn between(
     db: &impl Executor,
     camera_id: CameraId,
@@ -83,8 +83,8 @@ pub struct FootageRow {
 
 from_row!(FootageRow { clip_id, event_id, state, started_at, ended_at, duration_ms });
 
-/// The clips of a camera that begin in a time, newest first, as far as the account may see them;
-/// private ones in one of the roles `private_to`.
+/// Lists the clips of a camera that begin in a time, newest first, as far as the account may see
+/// them; private ones in one of the roles `private_to`.
 pub async fn footage(
     db: &impl Executor,
     camera_id: CameraId,

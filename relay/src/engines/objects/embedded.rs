@@ -133,8 +133,8 @@ impl EmbeddedStore {
         response
     }
 
-    /// Uploaded bytes must never run as anything, be guessed at, be framed, or be read by other
-    /// sites' scripts.
+    /// Adds headers so that uploaded bytes can never run as anything, be guessed at, be framed, or
+    /// be read by other sites' scripts.
     fn protect(&self, headers: &mut HeaderMap, from_app: bool) {
         let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
         set(X_CONTENT_TYPE_OPTIONS, "nosniff");
@@ -184,7 +184,7 @@ fn load_or_create_credentials(data_dir: &std::path::Path) -> anyhow::Result<Stor
     Ok(credentials)
 }
 
-/// The app may read; nobody uploads from a page.
+/// Answers a preflight: the app may read, and no page may upload.
 fn preflight(headers: &HeaderMap, from_app: bool) -> Response<StoreBody> {
     let reads = headers
         .get(ACCESS_CONTROL_REQUEST_METHOD)

@@ -30,7 +30,7 @@ impl ContentType {
         }
     }
 
-    /// How keys of this type end, without the dot.
+    /// Returns how keys of this type end, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Mp4 => "mp4",
@@ -64,7 +64,7 @@ pub struct ObjectKey {
 pub struct InvalidKey(pub String);
 
 impl ObjectKey {
-    /// The key `segments[0]/segments[1]/….extension`.
+    /// Makes the key `segments[0]/segments[1]/….extension`.
     pub fn new(segments: &[&str], content_type: ContentType) -> Result<Self, InvalidKey> {
         format!("{}.{}", segments.join("/"), content_type.extension()).parse()
     }

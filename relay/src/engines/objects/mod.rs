@@ -89,7 +89,7 @@ impl Objects {
         SignedPlayback { url: get.sign(expires_in).into(), expires_in }
     }
 
-    /// What is stored under `key`, if anything.
+    /// Looks at what is stored under `key`, if anything.
     pub async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectsError> {
         self.store.head(key).await
     }
@@ -99,13 +99,13 @@ impl Objects {
         self.store.delete(key).await
     }
 
-    /// Whether the store can take an object now.
+    /// Checks that the store can take an object now.
     pub async fn check(&self) -> Result<(), ObjectsError> {
         self.store.check().await
     }
 }
 
-/// The bucket `name` at `endpoint`, addressed by path.
+/// Describes the bucket `name` at `endpoint`, addressed by path.
 fn bucket(endpoint: &str, name: &str, region: &str) -> anyhow::Result<Bucket> {
     let endpoint = endpoint.parse().map_err(|error| {
         anyhow::anyhow!("the object store's address \"{endpoint}\" is no URL: {error}")

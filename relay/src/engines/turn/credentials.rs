@@ -26,7 +26,7 @@ impl Secret {
         Self(hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret))
     }
 
-    /// `{seconds since 1970}:{site}.{session}`, which coturn understands.
+    /// Writes the user name `{seconds since 1970}:{site}.{session}`, which coturn understands.
     #[expect(clippy::unused_self, reason = "a user is one of this secret")]
     pub(super) fn user(
         &self,
@@ -41,7 +41,7 @@ impl Secret {
         STANDARD.encode(hmac::sign(&self.0, user.as_bytes()))
     }
 
-    /// Whom a user name was made for, if it is one of ours and still good. Whether the caller
+    /// Reads for whom a user name was made, if it is one of ours and still good. Whether the caller
     /// knows the password is for the protocol to find out.
     pub(super) fn read(user: &str, now: UnixMillis) -> Option<Grant> {
         let (expires_at, subject) = user.split_once(':')?;

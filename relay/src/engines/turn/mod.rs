@@ -45,12 +45,12 @@ pub enum Turn {
 }
 
 impl Turn {
-    /// Whether sessions get ICE servers at all.
+    /// Returns whether sessions get ICE servers at all.
     pub fn is_offered(&self) -> bool {
         !matches!(self, Self::None)
     }
 
-    /// The servers of one session, for either side: STUN, then TURN over UDP, TCP and TLS.
+    /// Lists the servers of one session, for either side: STUN, then TURN over UDP, TCP and TLS.
     pub fn ice_servers(&self, holder: Holder, may_relay: bool, now: UnixMillis) -> Vec<IceServer> {
         let (urls, secret) = match self {
             Self::None => return Vec::new(),
@@ -84,7 +84,8 @@ impl Turn {
         }
     }
 
-    /// Who has allocations and was not asked after for a while: they may have ended unseen.
+    /// Takes the owners of allocations that were not asked after for a while: they may have ended
+    /// unseen.
     pub fn take_unseen(&self, now: UnixMillis) -> Vec<Holder> {
         match self {
             Self::Embedded(embedded) => embedded.take_unseen(now),
@@ -119,7 +120,7 @@ impl External {
     }
 }
 
-/// An address as it stands in a URL.
+/// Writes an address as it stands in a URL.
 fn in_url(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),

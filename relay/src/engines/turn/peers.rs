@@ -40,7 +40,7 @@ impl Network {
     }
 }
 
-/// IPv4 as the IPv6 that means the same.
+/// Returns IPv4 as the IPv6 that means the same.
 fn as_bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
@@ -86,7 +86,7 @@ pub struct PeerPolicy {
 }
 
 impl PeerPolicy {
-    /// `allowed` are exceptions, for a relay inside a private network.
+    /// Makes the rules. `allowed` are exceptions, for a relay inside a private network.
     pub fn new(allowed: Vec<Network>) -> Self {
         let denied = DENIED.iter().chain(&DENIED_ABOVE).filter_map(|text| text.parse().ok());
         Self { allowed, denied: denied.collect() }
@@ -104,8 +104,9 @@ impl PeerPolicy {
     }
 }
 
-/// Whether an address is one of this machine's own, which change while it runs: what is sent there
-/// is sent from there. Nothing is sent to find that out.
+/// Returns whether an address is one of this machine's own, which change while it runs. What is
+/// sent there is sent from there, so asking the system which address it would use finds out, and
+/// nothing is sent.
 fn is_of_this_machine(address: IpAddr) -> bool {
     let any: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

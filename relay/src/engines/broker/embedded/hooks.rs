@@ -125,12 +125,13 @@ impl State {
         }
     }
 
-    /// The session that speaks for a camera.
+    /// Finds the session that speaks for a camera.
     pub(super) fn session(&self, camera_id: CameraId) -> Option<Id> {
         self.online().get(&camera_id).cloned()
     }
 
-    /// From now on wills and disconnects are the relay's own doing. Gives the open sessions.
+    /// Closes the door: from now on wills and disconnects are the relay's own doing. Gives the open
+    /// sessions.
     pub(super) fn close(&self) -> Vec<Id> {
         self.closing.store(true, Ordering::Relaxed);
         self.online().values().cloned().collect()
@@ -207,8 +208,8 @@ impl State {
         }
     }
 
-    /// A will counts only while its session speaks for the camera: one that was taken over must
-    /// not declare offline a camera that is back already.
+    /// Takes a last will, which counts only while its session speaks for the camera: one that was
+    /// taken over must not declare a camera offline that is back already.
     async fn receive_last_will(&self, from: &Id, publish: &Publish) {
         if let Some(camera_id) = self.speaks_for(from)
             && !self.closing.load(Ordering::Relaxed)
@@ -263,7 +264,7 @@ impl State {
         let _ = self.arrivals.send(arrival).await;
     }
 
-    /// The camera whose current session this is.
+    /// Finds the camera whose current session this is.
     pub(super) fn speaks_for(&self, session: &Id) -> Option<CameraId> {
         let camera_id = camera_of(session)?;
         (self.online().get(&camera_id) == Some(session)).then_some(camera_id)
@@ -281,7 +282,7 @@ impl State {
     }
 }
 
-/// The camera of an authenticated session: its client id was checked against its credential.
+/// Finds the camera of an authenticated session: its client id was checked against its credential.
 fn camera_of(session: &Id) -> Option<CameraId> {
     let client_id: &ClientId = &session.client_id;
     client_id.parse().ok()

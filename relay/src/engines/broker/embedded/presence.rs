@@ -29,7 +29,8 @@ impl RetainStorage for PresenceStorage {
         true
     }
 
-    /// rmqtt would let a retained message expire after minutes; presence holds until it changes.
+    /// Keeps a camera's presence until it changes; rmqtt would let a retained message expire after
+    /// minutes.
     async fn set(
         &self,
         topic: &TopicName,

@@ -81,7 +81,7 @@ impl Files {
         }
     }
 
-    /// The object and its length.
+    /// Opens the object and returns its length.
     pub(super) async fn read(&self, key: &ObjectKey) -> io::Result<(tokio::fs::File, u64)> {
         let file = tokio::fs::File::open(self.path(key)).await?;
         let length = file.metadata().await?.len();

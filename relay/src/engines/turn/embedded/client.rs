@@ -61,7 +61,7 @@ impl Way {
         }
     }
 
-    /// The next message; `None` when the client is gone. Safe to cancel.
+    /// Waits for the next message: `None` when the client is gone. Safe to cancel.
     async fn next(&mut self) -> Option<Vec<u8>> {
         match self {
             Self::Udp { inbox, .. } => inbox.recv().await,
@@ -90,7 +90,7 @@ impl Way {
     }
 }
 
-/// A STUN message whose class is request.
+/// Returns whether this is a STUN message whose class is request.
 fn is_request(message: &[u8]) -> bool {
     message.len() >= 2 && message[0] & 0xC1 == 0 && message[1] & 0x10 == 0
 }
@@ -172,7 +172,8 @@ impl Client {
         }
     }
 
-    /// Whoever has an allocation makes room in the lobby, and waits there again without it.
+    /// Keeps a client's place in the lobby: one with an allocation makes room, and waits there
+    /// again without it.
     fn has_place(&mut self) -> bool {
         if self.relay.is_some() {
             self.seat = None;
@@ -344,7 +345,8 @@ impl Client {
         Ok(())
     }
 
-    /// Whether this is a socket of ours, or a peer that is allowed: mostly the one before.
+    /// Returns whether this is a socket of ours, or a peer that is allowed: mostly the same peer as
+    /// before.
     fn may_reach(&mut self, peer: SocketAddr) -> bool {
         if self.shared.ports.has(peer) {
             return true;

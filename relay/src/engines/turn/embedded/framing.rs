@@ -12,12 +12,12 @@ const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 /// Media packets are smaller; who announces more is no client of ours.
 const FRAME_BYTES_MAX: usize = 8 * 1024;
 
-/// Whether this can be the first message of a client.
+/// Returns whether this can be the first message of a client.
 pub(super) fn begins_like_stun(bytes: &[u8]) -> bool {
     bytes.len() >= STUN_HEADER_BYTES && bytes[0] & 0xC0 == 0 && bytes[4..8] == STUN_COOKIE
 }
 
-/// A message as it goes over a stream: channel data is padded to four bytes there.
+/// Pads a message for a stream, where channel data is padded to four bytes.
 pub(super) fn padded(message: &[u8]) -> Cow<'_, [u8]> {
     let missing = message.len().next_multiple_of(4) - message.len();
     if missing == 0 {
@@ -37,7 +37,7 @@ impl Frames {
         Self { stream: Box::new(stream), buffer: BytesMut::new() }
     }
 
-    /// The next message without its padding; `None` at the end. Safe to cancel.
+    /// Waits for the next message without its padding: `None` at the end. Safe to cancel.
     pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
             if let Some(length) = frame_length(&self.buffer)? {
@@ -56,7 +56,8 @@ impl Frames {
     }
 }
 
-/// How long the message at the beginning is without padding, once enough of it is there to tell.
+/// Returns how long the message at the beginning is without padding, once enough of it is there to
+/// know.
 fn frame_length(bytes: &[u8]) -> io::Result<Option<usize>> {
     let Some(header) = bytes.first_chunk::<CHANNEL_HEADER_BYTES>() else { return Ok(None) };
     let announced = usize::from(u16::from_be_bytes([header[2], header[3]]));

@@ -44,7 +44,7 @@ pub(super) struct Seat {
 }
 
 impl Lobby {
-    /// `None` when the client's network has as many places as it may.
+    /// Gives a client a place: `None` when its network has as many as it may.
     pub(super) fn enter(&self, client: IpAddr) -> Option<Seat> {
         let network = network::of(client);
         let mut inner = self.lock();

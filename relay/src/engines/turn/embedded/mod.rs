@@ -157,7 +157,7 @@ impl Embedded {
     }
 }
 
-/// One port for UDP and TCP, so that one rule of a firewall serves both.
+/// Binds one port for UDP and TCP, so that one rule of a firewall serves both.
 async fn bind(listen: SocketAddr) -> anyhow::Result<(Arc<UdpSocket>, TcpListener)> {
     let mut attempts = if listen.port() == 0 { 16 } else { 1 };
     loop {
@@ -223,7 +223,7 @@ async fn serve_udp(
     }
 }
 
-/// Where a socket that listens everywhere is reached from this machine.
+/// Returns where a socket that listens everywhere is reached from this machine.
 fn reachable(listen: IpAddr) -> IpAddr {
     match listen {
         IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -114,7 +114,7 @@ impl Registry {
         true
     }
 
-    /// Also forgets whose credentials are no longer good for anything.
+    /// Takes what was used, and forgets those whose credentials are no longer good for anything.
     pub(super) fn take_usage(&self, now: UnixMillis) -> Vec<(SiteId, u64)> {
         let mut inner = self.lock();
         inner.sessions.retain(|_, session| session.allocations > 0 || session.expires_at > now);
@@ -128,8 +128,8 @@ impl Registry {
         usage
     }
 
-    /// Those of sessions that exist, and those from ahead of one when their credentials are over:
-    /// until then they may wait for it.
+    /// Takes those of sessions that exist, and those from ahead of one when their credentials are
+    /// over: until then they may wait for it.
     pub(super) fn take_unseen(&self, now: UnixMillis) -> Vec<Holder> {
         let before = now.minus(UNSEEN_MAX);
         let is_due = |session: &Session| {
@@ -166,7 +166,8 @@ impl Registry {
 }
 
 impl Place {
-    /// `None` when the session is over, its credential is, or there are as many as there may be.
+    /// Takes a place: `None` when the session is over, its credential is, or there are as many as
+    /// there may be.
     pub(super) fn take(shared: &Arc<super::Shared>, grant: Grant) -> Option<Self> {
         let registry = &shared.registry;
         let mut inner = registry.lock();

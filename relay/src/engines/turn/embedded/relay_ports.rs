@@ -56,7 +56,7 @@ impl RelayPorts {
         Err(io::ErrorKind::AddrInUse.into())
     }
 
-    /// Whether this is one of our own sockets: both sides of a session may be relayed.
+    /// Returns whether this is one of our own sockets: both sides of a session may be relayed.
     pub(super) fn has(&self, peer: SocketAddr) -> bool {
         peer.ip() == self.far && lock(&self.open).contains(&peer.port())
     }
@@ -68,7 +68,7 @@ impl RelaySocket {
         self.socket.send_to(data, self.nearer(peer)).await
     }
 
-    /// The next datagram, from where its sender is known to be.
+    /// Waits for the next datagram, with where its sender is known to be.
     pub(super) async fn receive(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         let (length, peer) = self.socket.recv_from(buffer).await?;
         let is_ours = peer.ip() == self.near && lock(&self.open).contains(&peer.port());
