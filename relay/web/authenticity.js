@@ -11,7 +11,7 @@ const PASS = "pass";
 const ROLE = "viewer";
 const ED25519 = { name: "Ed25519" };
 
-/** The camera's proof is missing or wrong: somebody may be in the middle. */
+/** The camera's proof is missing or wrong: the connection may be intercepted. */
 export class NotAuthentic extends Error {
   constructor(message) {
     super(message);
@@ -57,7 +57,7 @@ export async function checkAnswer({ cameraId, sessionId, offer, answer }) {
   }
   const text = `nightjar live camera v1\n${sessionId}\n${fingerprint(answer)}\n${fingerprint(offer)}`;
   if (!(await verify(proof.key, text, proof.signature))) {
-    throw new NotAuthentic("The camera's proof is wrong: somebody may be in the middle.");
+    throw new NotAuthentic("The camera's proof is wrong: the connection may be intercepted.");
   }
   if (known === undefined) {
     // A browser that keeps nothing sees every camera for the first time.
@@ -75,7 +75,7 @@ export async function knownKey(cameraId) {
 
 /** As an owner: lets another browser, known by its public key, watch until a time. */
 export async function issuePass(viewerKey, expiresAt) {
-  if (!/^[A-Za-z0-9+/]{43}=$/.test(viewerKey)) throw new Error("This is no key: copy it from the other browser.");
+  if (!/^[A-Za-z0-9+/]{43}=$/.test(viewerKey)) throw new Error("This is not a key: copy it from the other browser.");
   const key = await ownKey();
   const text = `nightjar live pass v1\n${viewerKey}\n${ROLE}\n${expiresAt}`;
   const signature = await sign(key, text);

@@ -30,7 +30,7 @@ const REASONS = {
   [SessionEndReason.busy]: "The camera has as many viewers as it can serve.",
   [SessionEndReason.noAnswer]: "The camera did not answer.",
   [ProblemCode.rateLimited]: "Too many attempts.",
-  [SessionEndReason.workerRestarted]: "The camera begins the picture anew.",
+  [SessionEndReason.workerRestarted]: "The camera restarts its live picture.",
   [SessionEndReason.shuttingDown]: "The camera is restarting.",
   [ProblemCode.notFound]: "This camera is not there any more.",
   [SessionEndReason.redirected]: "Viewers of this camera are served by another server, which this app does not open. Watch it with a WHEP player.",

@@ -14,7 +14,7 @@ pub enum CloudError {
     Untrusted { door: String, cause: String },
     #[error(
         "the relay's certificate authority has SHA-256 {found}, but {expected} was expected: this \
-         is another relay, or somebody sits in between"
+         is another relay, or the connection is intercepted"
     )]
     ForeignCa { expected: String, found: String },
     /// No answer, a wrong one, or one that says "later".

@@ -118,7 +118,7 @@ impl Supervisor {
             return Some(done);
         }
         self.report_failure(format!(
-            "the camera's driver does not {what}; plug the camera in anew"
+            "the camera's driver does not {what}; unplug the camera and plug it in again"
         ));
         self.status.send_modify(|status| status.hangs = true);
         let done = self.cancel.run_until_cancelled(task).await?;

@@ -255,7 +255,7 @@ pub(super) async fn find_missing(
     };
     let missing = spawn_blocking(look).await.unwrap_or_default();
     for clip_id in &missing {
-        tracing::warn!(clip.id = %clip_id, "a clip's file is gone: somebody else deleted it");
+        tracing::warn!(clip.id = %clip_id, "a clip's file is gone: it was deleted from outside");
         store.clip_gone(*clip_id, DELETED_BEHIND).await?;
     }
     Ok(missing.len() as u64)

@@ -115,8 +115,8 @@ impl RecordStatus {
     /// What is wrong now, one sentence each.
     pub fn problems(&self) -> Vec<String> {
         let missing = self.retention.missing_clips;
-        let missing = (missing > 0)
-            .then(|| format!("{missing} clips are missing: somebody deleted their files"));
+        let missing =
+            (missing > 0).then(|| format!("{missing} clips are missing: their files were deleted"));
         let RetentionStatus { problem: full, crowded, .. } = self.retention.clone();
         [self.problem.clone(), full, crowded, missing].into_iter().flatten().collect()
     }

@@ -43,7 +43,7 @@ class SharePanel {
       element(
         "p",
         { class: "quiet" },
-        "Whoever has the link can watch and download this clip, without an account, until the link ends or you revoke it.",
+        "Anyone who has the link can watch and download this clip, without an account, until the link ends or you revoke it.",
       ),
       this.#form(),
       this.#outcome,

@@ -26,7 +26,7 @@ export async function show({ root, parameters, signal }) {
     ),
   );
   if (configuration === null) {
-    root.append(notice("info", "This camera has not told its settings yet. They appear once it has been online with a current agent."));
+    root.append(notice("info", "This camera has not sent its settings yet. They appear once it has been online with a current agent."));
     return "Motion and recording";
   }
   new SettingsPage(root, camera, configuration, signal);
@@ -160,7 +160,7 @@ class SettingsPage {
     if (command.state !== CommandState.acked) return notice("bad", outcomeText(command));
     this.#base = { ...this.#base, ...changes };
     for (const name of Object.keys(changes)) this.#own.add(name);
-    return notice("good", this.#tellUnsaved() ? "Saved on the camera, but for what was changed since." : "Saved on the camera.");
+    return notice("good", this.#tellUnsaved() ? "Saved on the camera, without what you changed since." : "Saved on the camera.");
   }
 
   async #takePicture(button) {
@@ -178,7 +178,7 @@ class SettingsPage {
 
 function overtaken(showAnew) {
   const button = element("button", { class: "button", type: "button", "data-testid": "settings-anew", onclick: showAnew }, "Show theirs");
-  return notice("bad", "Somebody else has changed the same meanwhile. What you changed here is not saved.", button);
+  return notice("bad", "Another person has changed the same settings meanwhile. Your changes are not saved.", button);
 }
 
 function section(title, ...content) {

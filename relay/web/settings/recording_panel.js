@@ -13,8 +13,8 @@ const MODES = [
 const HINTS = {
   [RecordingMode.event]: "Clips of motion are sent to you.",
   [RecordingMode.both]: "Clips of motion are sent to you. Everything in between stays on the camera.",
-  [RecordingMode.continuous]: "What is recorded stays on the camera. You are told of motion, without a clip.",
-  [RecordingMode.off]: "You are told of motion, without a clip.",
+  [RecordingMode.continuous]: "What is recorded stays on the camera. Motion is shown as an event, without a clip.",
+  [RecordingMode.off]: "Motion is shown as an event, without a clip.",
 };
 
 export class RecordingPanel {

@@ -11,7 +11,7 @@ export const MASKS_MAX = 8;
 const KINDS = {
   [ZoneKind.include]: "Motion counts here",
   [ZoneKind.ignore]: "Motion is ignored here",
-  mask: "Nobody sees this: privacy mask",
+  mask: "Hidden from everyone: privacy mask",
 };
 const SENSITIVITIES = [
   [null, "As the camera"],

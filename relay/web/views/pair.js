@@ -103,7 +103,7 @@ function ways(pairing, remaining, signal, onDownload) {
       "section",
       { class: "card" },
       element("h2", {}, "With a file"),
-      element("p", {}, "Take this file to the camera and hand it to the agent. It works once, for 24 hours."),
+      element("p", {}, "Copy this file to the camera and give it to the agent. It works once, within 24 hours."),
       commandLine(`sudo nightjar-agent pair --file ${FILE_NAME}`),
       element(
         "a",

@@ -46,7 +46,7 @@ function ended() {
     "div",
     { "data-testid": "share-ended" },
     element("h1", { class: "visually-hidden" }, "A link that has ended"),
-    emptyState("This link is no longer good", "It has ended, or was taken back. Ask whoever sent it for a new one."),
+    emptyState("This link is no longer good", "It has expired or was revoked. Ask the person who sent it for a new one."),
   );
 }
 

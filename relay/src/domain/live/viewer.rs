@@ -306,7 +306,7 @@ fn refusal(reason: &str) -> Error {
         }
         Some(Reason::WorkerRestarted) => Error::unavailable(
             ProblemCode::WorkerRestarted,
-            "The camera begins the picture anew; try again.",
+            "The camera restarts its live picture: try again.",
         ),
         Some(Reason::ShuttingDown) => {
             Error::unavailable(ProblemCode::ShuttingDown, "The camera is restarting; try again.")
@@ -351,7 +351,7 @@ pub async fn add_candidates(
         return Err(Error::refused(
             412,
             ProblemCode::PreconditionFailed,
-            "This is not the name of the session's ICE session; it may have begun anew.",
+            "This is not the name of the session's ICE session: ICE may have been restarted.",
         ));
     }
     pass_on(app, caller, &session, sdp::read_fragment(fragment)?).await

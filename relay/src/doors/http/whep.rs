@@ -148,7 +148,7 @@ pub async fn change(
         return Err(Error::refused(
             428,
             ProblemCode::PreconditionRequired,
-            "Name the ICE session in If-Match, or write * to begin it anew.",
+            "Name the ICE session in If-Match, or write * to restart ICE.",
         ));
     };
     if matching != "*" {

@@ -191,7 +191,7 @@ async fn listen_until_it_works(config: &EmbeddedBrokerConfig) -> Listener {
     loop {
         match listen(config) {
             Ok(listener) => return listener,
-            Err(error) => tracing::error!(error = format!("{error:#}"), "cannot listen anew"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "cannot listen again"),
         }
         sleep(LISTEN_RETRY).await;
     }
