@@ -42,12 +42,13 @@ done
 sleep 3
 clips mp4 && echo "an event of a control"
 
+# It has to stand still for a while for a movement to be one.
 tries=0
 while ! clips mp4 && [ $tries -lt 12 ]; do
+    sleep 6
     moving
-    within 6 clips mp4 || true
+    within 4 clips mp4 || true
     still
-    clips mp4 >/dev/null || sleep 4
     tries=$((tries + 1))
 done
 within 60 no_clip_is_open || echo "the clip does not end"
