@@ -4,7 +4,7 @@ import { ProblemCode, SessionEndReason } from "./words.js";
 
 const ROOT = "/api/v1";
 
-/** Enough for a slow network; what has no answer by then was lost on the way, which nobody tells the browser. */
+/** Enough for a slow network; what has no answer by then was lost on the way, which the browser does not learn. */
 const PATIENCE_MS = 20_000;
 /** The message socket is to be back soon, and asks again by itself. */
 const TICKET_PATIENCE_MS = 10_000;
@@ -21,7 +21,7 @@ export class Problem extends Error {
 
 const unauthorized = new EventTarget();
 
-/** Calls `handler` whenever the relay says that nobody is signed in. */
+/** Calls `handler` whenever the relay says that no one is signed in. */
 export function onUnauthorized(handler) {
   unauthorized.addEventListener("unauthorized", handler);
 }

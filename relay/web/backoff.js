@@ -4,7 +4,7 @@
 /**
  * The wait before attempt `attempt` (0 for the first retry), in milliseconds. The ceiling doubles
  * from `firstMs` to `longestMs`; the wait lies in its upper half, so that a fleet of browsers
- * spreads out after an outage and yet nobody hammers.
+ * spreads out after an outage and yet none hammers.
  *
  * @param {number} attempt
  * @param {{firstMs: number, longestMs: number}} limits
@@ -15,7 +15,7 @@ export function waitMs(attempt, { firstMs, longestMs }, random) {
   return Math.round(ceiling / 2 + (ceiling / 2) * random);
 }
 
-/** Counts failures. A connection that lasted `steadyMs` proves health and starts the count anew. */
+/** Counts failures. A connection that lasted `steadyMs` proves health and starts the count again. */
 export class Backoff {
   #limits;
   #steadyMs;

@@ -5,7 +5,7 @@ import { Router } from "./router.js";
 import { currentPerson, realtime, resume } from "./session.js";
 
 const OPEN_PATHS = ["/sign-in", "/sign-up"];
-/** For whoever has a link, with an account or without. */
+/** For anyone who has a link, with an account or without. */
 const SHARED_PATH = "/s";
 
 const routes = [
@@ -48,7 +48,7 @@ function showBar(signedIn, path) {
   }
 }
 
-/** Says that the page may be out of date; a short gap is nobody's business. */
+/** Says that the page may be out of date; a short gap is not worth a word. */
 function watchConnection() {
   let timer = null;
   realtime.subscribe("open", () => {

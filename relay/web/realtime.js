@@ -12,7 +12,7 @@ const SILENCE_LIMIT_MS = 45_000;
 /**
  * One socket for the page, opened again whenever it closes. Besides the relay's own message types
  * subscribers may ask for `open` (fired at every connect: whatever was missed must be fetched
- * anew) and `closed`.
+ * again) and `closed`.
  */
 export class Realtime {
   #subscribers = new EventTarget();

@@ -19,7 +19,7 @@ function mediaSourceClass() {
   return globalThis.ManagedMediaSource ?? globalThis.MediaSource;
 }
 
-/** `avc1.64001f` and the like, from the avcC box of an initialisation segment. */
+/** Reads a codec's name like `avc1.64001f` from the avcC box of an initialisation segment. */
 export function codecOf(init) {
   const bytes = new Uint8Array(init);
   for (let at = 0; at + 8 < bytes.length; at += 1) {
@@ -187,7 +187,7 @@ export class SegmentPlayer {
     if (this.#source.readyState === "open") this.#source.duration = total;
   }
 
-  /** Whether the last segment is in the buffer; before it, some that nobody watches may be missing. */
+  /** Whether the last segment is in the buffer; before it, some that are not watched may be missing. */
   #isAllThere() {
     const last = this.#segments.at(-1);
     return last !== undefined && this.#appended.has(last.index);

@@ -9,7 +9,7 @@ const CONNECT_LIMIT_MS = 10_000;
 /** On a connection that died unnoticed an answer would never come. The relay itself waits 5 s for the camera. */
 const ANSWER_LIMIT_MS = 5500;
 const RESTART_ANSWER_LIMIT_MS = 2500;
-/** ICE often recovers by itself within this time; then it begins anew. */
+/** ICE often recovers by itself within this time; then it is restarted. */
 const DISCONNECTED_LIMIT_MS = 700;
 /** So long a session tries to find a new way before another one is opened. */
 const RESTART_LIMIT_MS = 6000;
@@ -65,7 +65,7 @@ export function candidateFragment(sdp, candidates, complete) {
 }
 
 /**
- * The camera's description after ICE began anew: the old one with the user, the password and the
+ * The camera's description after an ICE restart: the old one with the user, the password and the
  * candidates of the fragment that the relay answered with.
  */
 export function restartedDescription(sdp, fragment) {
@@ -246,7 +246,7 @@ export class WhepSession {
     let triedAt = this.#movedAt;
     const look = async () => {
       const decoded = await this.#framesDecoded();
-      // A hidden page may decode nothing, and nobody is looking.
+      // A hidden page may decode nothing, and is not looked at.
       const now = performance.now();
       if (decoded !== frames || document.visibilityState === "hidden") this.#movedAt = triedAt = now;
       frames = decoded;

@@ -16,7 +16,7 @@ const REASONS = {
 /** Why an event ended, as a person would say it; null while it goes on. */
 export function endWords({ kind, state, reason }) {
   if (state !== EventState.ended || !reason) return null;
-  // By the camera's agent or by whoever had begun it.
+  // By the camera's agent or by the person who had begun it.
   if (kind === EventKind.manual && reason === EventEndReason.stopped) return "The recording was stopped";
   return REASONS[reason] ?? reason;
 }
@@ -26,7 +26,7 @@ export function zoneWords({ zones }) {
   return zones?.length > 0 ? zones.join(", ") : null;
 }
 
-/** "3 % of the picture"; null when nobody measured. */
+/** "3 % of the picture"; null when it was not measured. */
 export function areaWords({ peak_area }) {
   if (peak_area === undefined || peak_area === null) return null;
   const percent = peak_area * 100;

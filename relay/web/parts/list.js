@@ -28,7 +28,7 @@ export class LiveList {
     this.#more.addEventListener("click", () => this.#loadOlder());
   }
 
-  /** Fetches the newest page anew; what was loaded further down stays, unless something between the two is missing. */
+  /** Fetches the newest page again; what was loaded further down stays, unless something between the two is missing. */
   async reload() {
     const { fetchPage, signal } = this.#options;
     try {
@@ -75,7 +75,7 @@ export class LiveList {
     const cursor = this.#cursor;
     try {
       const page = await this.#options.fetchPage({ limit: PAGE_LENGTH, cursor }, this.#options.signal);
-      // The list began anew meanwhile: this page is further down.
+      // The list started over meanwhile: this page is further down.
       if (this.#cursor !== cursor) return;
       this.#cursor = page.next_cursor;
       this.#take(page.items);

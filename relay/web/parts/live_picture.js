@@ -117,7 +117,7 @@ export class LivePanel {
     this.#facts.textContent = facts.join(" · ");
   }
 
-  /** For whoever compares it with what the camera itself said. */
+  /** For people who compare it with what the camera itself said. */
   async #showKey() {
     const key = await knownKey(this.#cameraId);
     this.#badge.title = key === null ? "" : `Camera key ${key}`;

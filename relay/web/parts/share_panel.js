@@ -82,7 +82,7 @@ class SharePanel {
     }
   }
 
-  /** Shows a new link: the relay will not tell it again. */
+  /** Shows a new link: the relay will not send it again. */
   #show({ share_id: shareId, url, expires_at: expiresAt }) {
     const link = new URL(url, location.origin).href;
     const field = element("input", { type: "text", readonly: true, value: link, "aria-label": "The link", "data-testid": "share-link" });

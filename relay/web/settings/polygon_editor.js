@@ -112,7 +112,7 @@ export class PolygonEditor {
       if (next.pointerId === held) this.#change(moved(this.#points, index, this.#placeOf(next)));
     };
     const end = (last) => last.pointerId === held && moving.abort();
-    // The handle is drawn anew with every step: the window follows the finger.
+    // The handle is drawn again with every step: the window follows the finger.
     addEventListener("pointermove", follow, { signal: moving.signal });
     addEventListener("pointerup", end, { signal: moving.signal });
     addEventListener("pointercancel", end, { signal: moving.signal });

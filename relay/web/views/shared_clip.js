@@ -1,4 +1,4 @@
-// A clip for whoever has its link. The token stands in the address's fragment, which the browser keeps to itself.
+// A clip for anyone who has its link. The token stands in the address's fragment, which the browser keeps to itself.
 
 import { api } from "../api.js";
 import { element, emptyState } from "../dom.js";
