@@ -25,6 +25,8 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
         let browser = Browser::start(&directory).await?;
         let page = browser.open(&stack.relay.url()).await?;
 
+        page.shows(&test_id("sign-in-form"), SOON).await?;
+        the_source_is_offered(&page).await?;
         page.fill(&test_id("sign-in-email"), EMAIL).await?;
         page.fill(&test_id("sign-in-password"), "not the password").await?;
         page.tap(&test_id("sign-in-submit")).await?;
@@ -81,6 +83,24 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
         page.screenshot("6-offline").await
     })
     .await
+}
+
+/// Section 13 of the licence: who uses the relay gets its source, before signing in too.
+async fn the_source_is_offered(page: &Page) -> Result<()> {
+    let version = page.text(&test_id("version")).await?;
+    ensure!(version.starts_with("Nightjar "), "{version}");
+    for link in ["licence", "source"] {
+        let bytes: usize = page
+            .evaluate(&format!(
+                "fetch(document.querySelector('{}').href)\
+                 .then((answer) => answer.ok ? answer.arrayBuffer() : new ArrayBuffer(0))\
+                 .then((body) => body.byteLength)",
+                test_id(link)
+            ))
+            .await?;
+        ensure!(bytes > 10_000, "{link}: {bytes} bytes");
+    }
+    Ok(())
 }
 
 async fn play_to_its_end(page: &Page) -> Result<()> {
