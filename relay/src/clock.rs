@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nightjar_shared::time::UnixMillis;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock that others take `now` from")]
 pub fn now() -> UnixMillis {
@@ -13,12 +13,32 @@ pub fn now() -> UnixMillis {
 /// The relay's clock. A test moves it forward to see things expire without waiting.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
+    source: Source,
     ahead_ms: watch::Sender<i64>,
 }
 
+#[derive(Debug, Clone, Default)]
+enum Source {
+    #[default]
+    Machine,
+    /// Says the first when the timers stand at the second, and goes as they go.
+    Timers(UnixMillis, Instant),
+}
+
 impl Clock {
+    /// Makes a clock that says `at` and goes with tokio's timers, which jump where a simulation
+    /// has paused them.
+    pub fn with_timers(at: UnixMillis) -> Self {
+        let source = Source::Timers(at, Instant::now());
+        Self { source, ahead_ms: watch::Sender::default() }
+    }
+
     pub fn now(&self) -> UnixMillis {
-        UnixMillis(now().0 + *self.ahead_ms.borrow())
+        let now = match self.source {
+            Source::Machine => now(),
+            Source::Timers(at, since) => at.plus(since.elapsed()),
+        };
+        UnixMillis(now.0 + *self.ahead_ms.borrow())
     }
 
     pub fn advance(&self, duration: Duration) {

@@ -62,17 +62,9 @@ pub struct DatabaseConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MqttConfig {
-    pub engine: MqttEngine,
     pub listen: SocketAddr,
     /// What cameras are told at their pairing.
     pub public_url: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MqttEngine {
-    Embedded,
-    External,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -183,7 +175,6 @@ impl Default for DatabaseConfig {
 impl Default for MqttConfig {
     fn default() -> Self {
         Self {
-            engine: MqttEngine::Embedded,
             listen: SocketAddr::from(([127, 0, 0, 1], 8883)),
             public_url: "mqtts://localhost:8883".to_owned(),
         }
@@ -272,9 +263,6 @@ impl Config {
                 "cameras use MQTT over TLS: write mqtts://HOST:PORT",
             ));
         }
-        if self.mqtt.engine == MqttEngine::External {
-            return Err(not_yet("mqtt.engine", "external", "embedded"));
-        }
         self.turn.validate(self.turn_engine())
     }
 
@@ -351,10 +339,6 @@ fn is_localhost(host: &str) -> bool {
     matches!(host, "localhost" | "127.0.0.1" | "[::1]" | "::1")
 }
 
-fn not_yet(key: &'static str, value: &str, instead: &str) -> ConfigError {
-    ConfigError::value(key, value, format!("not yet supported; use \"{instead}\""))
-}
-
 /// Writes a TOML error on one line, with the line number and the text it points at.
 fn one_line(error: &toml::de::Error, text: &str) -> String {
     let message = error.message().replace('\n', " ");
@@ -411,8 +395,6 @@ mod tests {
 
     #[test]
     fn engines_that_are_not_there_yet_say_so() {
-        let broker = parse("[mqtt]\nengine = \"external\"").unwrap_err().to_string();
-        assert!(broker.contains("external") && broker.contains("not yet supported"), "{broker}");
         let store = parse("[store]\nengine = \"s3\"").unwrap_err().to_string();
         assert!(store.contains("s3") && store.contains("expected `embedded`"), "{store}");
     }

@@ -3,6 +3,7 @@
 //! import which.
 
 pub mod app;
+pub mod blocking;
 pub mod cli;
 pub mod clock;
 pub mod config;

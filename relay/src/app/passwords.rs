@@ -39,6 +39,7 @@ const WAITING_MAX: usize = 64;
 const CHARS_MIN: usize = 10;
 const CHARS_MAX: usize = 256;
 
+#[derive(Clone)]
 pub struct Hasher {
     params: Params,
     turns: Arc<Semaphore>,

@@ -113,7 +113,7 @@ pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()
         .await?;
     transaction.commit().await?;
     app.deletions_due.notify_one();
-    app.broker.kick(camera_id);
+    app.broker.kick(camera_id).await;
     Ok(())
 }
 

@@ -51,7 +51,8 @@ async fn quickly(app: Arc<App>) {
     }
 }
 
-async fn sweep_quick(app: &App) {
+/// Does once what is done every second.
+pub async fn sweep_quick(app: &App) {
     note("cameras", cameras::sweep(app).await);
     note("commands", commands::sweep(app).await);
     note("relayed bytes", live::meter(app).await);
@@ -69,12 +70,13 @@ async fn renew_certificate(app: &App) -> Result<()> {
     let certificates = app.certificates.clone();
     let renewal = tokio::task::spawn_blocking(move || certificates.renew(now));
     renewal.await.map_err(anyhow::Error::from)??;
-    app.broker.listen_anew();
+    app.broker.listen_anew().await;
     tracing::info!("the relay's certificate is renewed");
     Ok(())
 }
 
-async fn sweep_slow(app: &App) {
+/// Does once what is done every minute.
+pub async fn sweep_slow(app: &App) {
     note("old credentials", forget_expired(app).await);
     note("old commands", commands::forget_old(app).await);
     note("old sessions", live::forget_old(app).await);

@@ -115,21 +115,29 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let (api, description) = documented().split_for_parts();
     let description = description.to_json().context("cannot write openapi.json")?;
     let description = bytes::Bytes::from(description);
-    let router = api
-        .route(
-            "/openapi.json",
-            get(async move || ([(header::CONTENT_TYPE, "application/json")], description.clone())),
-        )
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
-        .merge(web::router(
-            &app.config.public_url,
-            &app.config.store.public_url,
-            app.config.source_url.as_deref(),
-        )?)
-        .layer(middleware::from_fn_with_state(app.clone(), around))
-        .with_state(app.clone());
-    Ok(router)
+    let describe =
+        async move || ([(header::CONTENT_TYPE, "application/json")], description.clone());
+    let app_files = web::router(
+        &app.config.public_url,
+        &app.config.store.public_url,
+        app.config.source_url.as_deref(),
+    )?;
+    let api = limited(api.route("/openapi.json", get(describe)));
+    Ok(served(api.merge(app_files), app))
+}
+
+/// The API alone, without the app and a description of itself.
+pub fn api(app: &Arc<App>) -> Router {
+    let (api, _) = documented().split_for_parts();
+    served(limited(api), app)
+}
+
+fn limited(api: Router<Arc<App>>) -> Router<Arc<App>> {
+    api.method_not_allowed_fallback(method_not_allowed).layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
+}
+
+fn served(doors: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    doors.layer(middleware::from_fn_with_state(app.clone(), around)).with_state(app.clone())
 }
 
 /// Writes the contents of `openapi.json`.

@@ -264,7 +264,7 @@ async fn a_kicked_camera_is_disconnected_and_may_come_back() {
     let relay = Relay::start().await;
     let id = CameraId::generate();
     let mut camera = relay.connect(id).await;
-    relay.broker.kick(id);
+    relay.broker.kick(id).await;
     camera.until_closed().await;
     relay.until_logged(&format!("{id} disconnected")).await;
     assert!(!relay.broker.online(id));
@@ -306,7 +306,7 @@ async fn the_broker_listens_anew_while_cameras_are_connected_and_they_stay() {
     let mut camera = relay.connect(id).await;
     for round in ["first", "second"] {
         let before = relay.shown().await;
-        relay.renew();
+        relay.renew().await;
         within(PATIENCE, async {
             // For a moment nobody listens.
             while [&before, &None].contains(&&relay.shown().await) {

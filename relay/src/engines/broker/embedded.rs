@@ -33,7 +33,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::hooks::State;
-use super::{BrokerError, BrokerInbox, Delivery, EmbeddedBrokerConfig};
+use super::{Broker, BrokerError, BrokerInbox, Connected, Delivery, EmbeddedBrokerConfig, Order};
 use crate::{clock, engines::metrics::Metrics};
 
 /// Cameras whose credentials wait to be verified. When full, a camera waits for its turn until
@@ -50,8 +50,46 @@ const LISTEN_RETRY: Duration = Duration::from_millis(500);
 /// How long the farewell to all cameras may take at shutdown.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// Starts the broker. Its orders are served until `cancel` is cancelled.
+pub(super) async fn start(
+    mut config: EmbeddedBrokerConfig,
+    metrics: &Metrics,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) -> anyhow::Result<(Broker, BrokerInbox)> {
+    let (authentications, authentications_in) = mpsc::channel(AUTHENTICATION_QUEUE);
+    let (arrivals, arrivals_in) = mpsc::channel(ARRIVAL_QUEUE);
+    let limits = config.limits.clone();
+    let connected = Connected::default();
+    let state = State::new(authentications, arrivals, limits, connected.clone(), metrics);
+    let state = Arc::new(state);
+    let context = ServerContext::new()
+        .mqtt_max_sessions(isize::try_from(config.limits.sessions).unwrap_or(isize::MAX))
+        .busy_check_enable(false)
+        .build()
+        .await;
+    hooks::install(&context, &state).await;
+    presence::keep(&context, &state).await;
+    let listener = listen(&config)?;
+    let address = listener.local_addr().map_err(|error| anyhow!("{error}"))?;
+    config.listen = address;
+    let (broker, orders) = Broker::new(address, connected);
+    let server = Server {
+        context,
+        state,
+        address,
+        tracker: tracker.clone(),
+        to_listen_anew: Arc::new(Notify::new()),
+    };
+    tracker.spawn(server.clone().serve(orders, cancel.clone()));
+    tracker.spawn(server.run(listener, config, cancel));
+    let inbox = BrokerInbox { authentications: authentications_in, arrivals: arrivals_in };
+    Ok((broker, inbox))
+}
+
+/// rmqtt, and what it takes to serve the relay's orders.
 #[derive(Clone)]
-pub struct EmbeddedBroker {
+struct Server {
     context: ServerContext,
     state: Arc<State>,
     address: SocketAddr,
@@ -59,35 +97,7 @@ pub struct EmbeddedBroker {
     to_listen_anew: Arc<Notify>,
 }
 
-impl EmbeddedBroker {
-    pub(super) async fn start(
-        mut config: EmbeddedBrokerConfig,
-        metrics: &Metrics,
-        tracker: &TaskTracker,
-        cancel: CancellationToken,
-    ) -> anyhow::Result<(Self, BrokerInbox)> {
-        let (authentications, authentications_in) = mpsc::channel(AUTHENTICATION_QUEUE);
-        let (arrivals, arrivals_in) = mpsc::channel(ARRIVAL_QUEUE);
-        let limits = config.limits.clone();
-        let state = Arc::new(State::new(authentications, arrivals, limits, metrics));
-        let context = ServerContext::new()
-            .mqtt_max_sessions(isize::try_from(config.limits.sessions).unwrap_or(isize::MAX))
-            .busy_check_enable(false)
-            .build()
-            .await;
-        hooks::install(&context, &state).await;
-        presence::keep(&context, &state).await;
-        let listener = listen(&config)?;
-        let address = listener.local_addr().map_err(|error| anyhow!("{error}"))?;
-        config.listen = address;
-        let to_listen_anew = Arc::new(Notify::new());
-        let tracker = tracker.clone();
-        let broker = Self { context, state, address, tracker, to_listen_anew };
-        broker.tracker.spawn(broker.clone().run(listener, config, cancel));
-        let inbox = BrokerInbox { authentications: authentications_in, arrivals: arrivals_in };
-        Ok((broker, inbox))
-    }
-
+impl Server {
     async fn run(
         self,
         mut listener: Listener,
@@ -117,6 +127,21 @@ impl EmbeddedBroker {
         }
     }
 
+    /// Carries the relay's orders out one after the other: what is sent to a camera keeps its order.
+    async fn serve(self, mut orders: mpsc::Receiver<Order>, cancel: CancellationToken) {
+        while let Some(Some(order)) = cancel.run_until_cancelled(orders.recv()).await {
+            match order {
+                Order::Publish { topic, payload, expires_in, delivery } => {
+                    let delivered = self.publish(&topic, payload, expires_in).await;
+                    // Who gave the order may have given up.
+                    let _ = delivery.send(delivered);
+                }
+                Order::Kick(camera_id) => self.kick(camera_id),
+                Order::ListenAnew => self.to_listen_anew.notify_one(),
+            }
+        }
+    }
+
     fn server(&self, listener: Listener) -> MqttServer {
         // rmqtt panics when it knows the listener already, and does not forget one that is gone.
         let id = self.address.port();
@@ -124,28 +149,16 @@ impl EmbeddedBroker {
         MqttServer::new(self.context.clone()).listener_by_id(listener, id).build()
     }
 
-    pub(super) fn listen_anew(&self) {
-        self.to_listen_anew.notify_one();
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub(super) fn online(&self, camera_id: CameraId) -> bool {
-        self.state.session(camera_id).is_some()
-    }
-
-    pub(super) fn kick(&self, camera_id: CameraId) {
+    fn kick(&self, camera_id: CameraId) {
         if let Some(session) = self.state.session(camera_id) {
             let context = self.context.clone();
-            // Not awaited by the caller: the session may be waiting for that caller to handle one
-            // of its messages.
+            // Not awaited: the session may be waiting for the relay to handle one of its messages,
+            // and the relay for its next order.
             self.tracker.spawn(async move { disconnect(&context, session).await });
         }
     }
 
-    pub(super) async fn publish(
+    async fn publish(
         &self,
         topic: &Topic,
         payload: Bytes,

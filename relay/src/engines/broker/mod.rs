@@ -1,12 +1,19 @@
 //! The MQTT broker by which relay and cameras talk.
 //!
-//! One enum, chosen by configuration. Whatever is behind it, the relay sees the same: requests to
-//! verify a camera's credential, arrivals from cameras, and a way to publish to one.
+//! The relay holds two ends of it and does not know what is between them: [`Broker`] gives orders
+//! and knows who is connected, [`BrokerInbox`] brings what comes from cameras. The broker of this
+//! process serves them in `embedded`; the simulated world of the tests serves them, too.
 
 pub mod acl;
 mod embedded;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::HashSet,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use nightjar_shared::{
@@ -17,6 +24,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::metrics::Metrics;
+
+/// Orders that wait for the broker, which carries each out in moments. When full, who gives the
+/// next one waits.
+const ORDER_QUEUE: usize = 256;
 
 /// Bounds of the embedded broker.
 #[derive(Debug, Clone)]
@@ -128,6 +139,8 @@ pub enum BrokerError {
     NotDown(Topic),
     #[error("the broker could not route a message: {0}")]
     Routing(String),
+    #[error("the broker has stopped")]
+    Stopped,
 }
 
 /// The receiving ends that the relay's doors serve.
@@ -137,12 +150,61 @@ pub struct BrokerInbox {
     pub arrivals: mpsc::Receiver<Arrival>,
 }
 
-#[derive(Clone)]
-pub enum Broker {
-    Embedded(embedded::EmbeddedBroker),
+/// What the relay wants of its broker.
+#[derive(Debug)]
+pub enum Order {
+    /// Send `payload` to the camera of `topic`, at least once, unless `expires_in` has passed
+    /// before.
+    Publish {
+        topic: Topic,
+        payload: Bytes,
+        expires_in: Duration,
+        delivery: oneshot::Sender<Result<Delivery, BrokerError>>,
+    },
+    /// End the camera's connection, if it has one.
+    Kick(CameraId),
+    /// Show the certificate that its files hold now to who connects from now on.
+    ListenAnew,
+}
+
+/// The cameras that are connected now, as the broker knows them. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Connected(Arc<Mutex<HashSet<CameraId>>>);
+
+impl Connected {
+    pub fn insert(&self, camera_id: CameraId) {
+        self.cameras().insert(camera_id);
+    }
+
+    pub fn remove(&self, camera_id: CameraId) {
+        self.cameras().remove(&camera_id);
+    }
+
+    fn contains(&self, camera_id: CameraId) -> bool {
+        self.cameras().contains(&camera_id)
+    }
+
+    fn cameras(&self) -> MutexGuard<'_, HashSet<CameraId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The relay's way to its broker. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    orders: mpsc::Sender<Order>,
+    connected: Connected,
+    address: SocketAddr,
 }
 
 impl Broker {
+    /// Makes the relay's end of a broker that listens at `address`. Who serves the orders keeps
+    /// `connected` true.
+    pub fn new(address: SocketAddr, connected: Connected) -> (Self, mpsc::Receiver<Order>) {
+        let (orders, to_serve) = mpsc::channel(ORDER_QUEUE);
+        (Self { orders, connected, address }, to_serve)
+    }
+
     /// Starts the broker in this process. It listens when this returns, and stops when `cancel`
     /// is cancelled; its port is free again once `tracker` has been waited for.
     pub async fn start_embedded(
@@ -151,24 +213,18 @@ impl Broker {
         tracker: &TaskTracker,
         cancel: CancellationToken,
     ) -> anyhow::Result<(Self, BrokerInbox)> {
-        let (broker, inbox) =
-            embedded::EmbeddedBroker::start(config, metrics, tracker, cancel).await?;
-        Ok((Self::Embedded(broker), inbox))
+        embedded::start(config, metrics, tracker, cancel).await
     }
 
     /// Shows the certificate that its files hold now to who connects from now on: it listens anew at
-    /// the same address. Who is connected stays. Returns at once.
-    pub fn listen_anew(&self) {
-        match self {
-            Self::Embedded(broker) => broker.listen_anew(),
-        }
+    /// the same address. Who is connected stays.
+    pub async fn listen_anew(&self) {
+        self.order(Order::ListenAnew).await;
     }
 
     /// Returns where cameras connect.
     pub fn address(&self) -> SocketAddr {
-        match self {
-            Self::Embedded(broker) => broker.address(),
-        }
+        self.address
     }
 
     /// Sends `payload` to a camera, at least once, unless `expires_in` has passed before (rounded
@@ -182,23 +238,26 @@ impl Broker {
         if topic.channel.is_up() {
             return Err(BrokerError::NotDown(topic.clone()));
         }
-        match self {
-            Self::Embedded(broker) => broker.publish(topic, payload, expires_in).await,
-        }
+        let (delivery, delivered) = oneshot::channel();
+        let topic = topic.clone();
+        self.order(Order::Publish { topic, payload, expires_in, delivery }).await;
+        delivered.await.unwrap_or(Err(BrokerError::Stopped))
     }
 
-    /// Ends the camera's connection, if it has one. Returns at once; the camera is gone within
-    /// moments, and comes back unless its credential is refused.
-    pub fn kick(&self, camera_id: CameraId) {
-        match self {
-            Self::Embedded(broker) => broker.kick(camera_id),
-        }
+    /// Has the camera's connection ended, if it has one: it is gone within moments, and comes back
+    /// unless its credential is refused.
+    pub async fn kick(&self, camera_id: CameraId) {
+        self.order(Order::Kick(camera_id)).await;
     }
 
     /// Returns whether the camera is connected now.
     pub fn online(&self, camera_id: CameraId) -> bool {
-        match self {
-            Self::Embedded(broker) => broker.online(camera_id),
-        }
+        self.connected.contains(camera_id)
+    }
+
+    async fn order(&self, order: Order) {
+        // A broker that has stopped has no connections, and its readers are told by what they wait
+        // for.
+        let _ = self.orders.send(order).await;
     }
 }

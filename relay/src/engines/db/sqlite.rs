@@ -262,7 +262,7 @@ fn changes(mut statement: CachedStatement<'_>) -> Result<u64, DbError> {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DbError> + Send + 'static,
 ) -> Result<T, DbError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| DbError::Cancelled)?
+    crate::blocking::blocking(work).await.map_err(|_| DbError::Cancelled)?
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

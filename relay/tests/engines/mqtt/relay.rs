@@ -95,9 +95,9 @@ impl Relay {
     }
 
     /// Makes a new certificate, and has the broker show it.
-    pub(crate) fn renew(&self) {
+    pub(crate) async fn renew(&self) {
         self.certificates.renew(clock::now()).unwrap();
-        self.broker.listen_anew();
+        self.broker.listen_anew().await;
     }
 
     /// The certificate that who connects is shown; nothing while nobody listens.

@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::engines::{
     broker::{
-        Arrival, AuthenticationRequest, BrokerLimits, Handled, Message,
+        Arrival, AuthenticationRequest, BrokerLimits, Connected, Handled, Message,
         acl::{self, Refusal},
     },
     metrics::{Gauge, Metrics},
@@ -42,10 +42,12 @@ pub(super) struct State {
     /// The session that speaks for each connected camera. A session that was taken over is not
     /// in here any more, and what it still says is ignored.
     online: Mutex<HashMap<CameraId, Id>>,
+    /// Its cameras, for the relay.
+    connected: Connected,
     closing: AtomicBool,
     limits: BrokerLimits,
     metrics: Metrics,
-    connected: Gauge,
+    count: Gauge,
 }
 
 pub(super) async fn install(context: &ServerContext, state: &Arc<State>) {
@@ -112,6 +114,7 @@ impl State {
         authentications: mpsc::Sender<AuthenticationRequest>,
         arrivals: mpsc::Sender<Arrival>,
         limits: BrokerLimits,
+        connected: Connected,
         metrics: &Metrics,
     ) -> Self {
         Self {
@@ -121,7 +124,8 @@ impl State {
             closing: AtomicBool::new(false),
             limits,
             metrics: metrics.clone(),
-            connected: metrics.gauge("nightjar_mqtt_cameras", "Connected cameras.", &[]),
+            connected,
+            count: metrics.gauge("nightjar_mqtt_cameras", "Connected cameras.", &[]),
         }
     }
 
@@ -145,7 +149,7 @@ impl State {
         match self.verify(connect).await {
             Ok(()) => AuthResult::Allow(false, None),
             Err(refusal) => {
-                self.count(refusal);
+                self.count_refusal(refusal);
                 AuthResult::BadUsernameOrPassword
             }
         }
@@ -181,7 +185,7 @@ impl State {
         match allowed {
             Ok(()) => SubscribeAclResult::new_success(qos, None),
             Err(refusal) => {
-                self.count(refusal);
+                self.count_refusal(refusal);
                 SubscribeAclResult::new_failure(SubscribeAckReason::NotAuthorized)
             }
         }
@@ -194,7 +198,7 @@ impl State {
         let (camera_id, channel) = match allowed {
             Ok(allowed) => allowed,
             Err(refusal) => {
-                self.count(refusal);
+                self.count_refusal(refusal);
                 return PublishAclResult::rejected(false, None);
             }
         };
@@ -234,9 +238,10 @@ impl State {
         let count = {
             let mut online = self.online();
             online.insert(camera_id, session.clone());
+            self.connected.insert(camera_id);
             online.len()
         };
-        self.connected.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.count.set(i64::try_from(count).unwrap_or(i64::MAX));
         self.tell(Arrival::Connected { camera_id }).await;
     }
 
@@ -251,9 +256,10 @@ impl State {
         let count = {
             let mut online = self.online();
             online.remove(&camera_id);
+            self.connected.remove(camera_id);
             online.len()
         };
-        self.connected.set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.count.set(i64::try_from(count).unwrap_or(i64::MAX));
         if !self.closing.load(Ordering::Relaxed) {
             self.tell(Arrival::Disconnected { camera_id }).await;
         }
@@ -270,7 +276,7 @@ impl State {
         (self.online().get(&camera_id) == Some(session)).then_some(camera_id)
     }
 
-    fn count(&self, refusal: Refusal) {
+    fn count_refusal(&self, refusal: Refusal) {
         let rule = refusal.to_string();
         self.metrics
             .counter(

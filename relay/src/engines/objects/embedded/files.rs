@@ -12,10 +12,7 @@ use anyhow::Context;
 use futures::TryStreamExt;
 use s3s::dto::StreamingBlob;
 use sha2::{Digest, Sha256};
-use tokio::{
-    io::{AsyncSeekExt, AsyncWriteExt},
-    task::spawn_blocking,
-};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
 use crate::engines::{objects::ObjectKey, private_file};
@@ -214,7 +211,7 @@ where
     T: Send + 'static,
     E: From<io::Error> + Send + 'static,
 {
-    spawn_blocking(work).await.map_err(|error| E::from(io::Error::other(error)))?
+    crate::blocking::blocking(work).await.map_err(|error| E::from(io::Error::other(error)))?
 }
 
 /// A file that is gone when this is, whatever became of the upload.
