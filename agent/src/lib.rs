@@ -3,7 +3,6 @@
 
 pub mod app;
 pub mod capture;
-mod chance;
 pub mod cli;
 pub mod clock;
 pub mod cloud;
@@ -15,6 +14,7 @@ pub mod identity;
 pub mod live;
 mod lock;
 pub mod logging;
+pub mod machine;
 pub mod motion;
 pub mod motion_change;
 pub mod pairing;

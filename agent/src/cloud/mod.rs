@@ -6,10 +6,16 @@
 mod error;
 mod ice_link;
 mod pace;
+mod simulated;
 mod transport;
 mod whip;
 
-use std::{io::SeekFrom, path::Path, sync::Arc, time::Duration};
+use std::{
+    io::{self, SeekFrom},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
@@ -20,7 +26,7 @@ use nightjar_shared::{
     ids::{CameraId, ClipId},
     pairing::token_proof,
 };
-use reqwest::{Body, Client, Method, Response, Url, header::CONTENT_LENGTH};
+use reqwest::{Body, Response, Url, header::CONTENT_LENGTH};
 use serde::Serialize;
 use tokio::{
     fs::File,
@@ -32,15 +38,17 @@ use tokio_util::codec::{BytesCodec, FramedRead};
 pub use self::{
     error::{CloudError, Disposition},
     pace::Pace,
+    simulated::{Exchange, Wire},
     whip::{Resource, WhipClient, WhipError},
 };
 use self::{
     pace::Paced,
-    transport::{EXCHANGE_TIMEOUT, IDLE_TIMEOUT, body, checked_url, client, json, send},
+    transport::{EXCHANGE_TIMEOUT, Http, IDLE_TIMEOUT, body, checked_url, client, json, send},
 };
 use crate::{
     clock::Clock,
     identity::Identity,
+    machine::blocking,
     pairing::Pairing,
     tls::{CaCertificate, TimeFloor, Trust},
 };
@@ -53,7 +61,7 @@ const LEAST_TOKEN_LIFE: Duration = Duration::from_mins(1);
 /// What anyone may ask of a relay: a challenge, and to claim a pairing.
 #[derive(Clone)]
 pub struct Visitor {
-    http: Client,
+    http: Http,
     relay: Url,
     ca: Option<CaCertificate>,
     floor: TimeFloor,
@@ -73,12 +81,25 @@ impl Visitor {
             Some(expected) => Some(fetch_ca(&relay, expected, &floor).await?),
             None => None,
         };
-        Self::new(relay, ca, floor)
+        Self::new(relay, ca, floor, None)
     }
 
-    fn new(relay: Url, ca: Option<CaCertificate>, floor: TimeFloor) -> Result<Self, CloudError> {
+    /// For a relay that is simulated too, behind `wire`.
+    pub fn simulated(relay_url: &str, floor: TimeFloor, wire: Wire) -> Result<Self, CloudError> {
+        let relay = checked_url(relay_url)?;
+        let http = Http::new(&Trust::Anyone, &floor, Some(IDLE_TIMEOUT), Some(wire))?;
+        Ok(Self { http, relay, ca: None, floor })
+    }
+
+    fn new(
+        relay: Url,
+        ca: Option<CaCertificate>,
+        floor: TimeFloor,
+        wire: Option<Wire>,
+    ) -> Result<Self, CloudError> {
         let trust = ca.clone().map_or(Trust::Public, Trust::Pinned);
-        Ok(Self { http: client(&trust, &floor, Some(IDLE_TIMEOUT))?, relay, ca, floor })
+        let http = Http::new(&trust, &floor, Some(IDLE_TIMEOUT), wire)?;
+        Ok(Self { http, relay, ca, floor })
     }
 
     /// Returns the certificate authority that HTTPS is pinned to.
@@ -89,7 +110,7 @@ impl Visitor {
     pub async fn challenge(&self) -> Result<Challenge, CloudError> {
         let door = "GET agent/challenge";
         let request = self.http.get(self.door("agent/challenge")?).timeout(EXCHANGE_TIMEOUT);
-        let challenge: Challenge = json(door, send(door, request).await?).await?;
+        let challenge: Challenge = json(door, self.http.send(door, request).await?).await?;
         self.floor.hear(challenge.server_time);
         Ok(challenge)
     }
@@ -97,13 +118,13 @@ impl Visitor {
     pub async fn claim(&self, claim: &ClaimRequest) -> Result<ClaimResponse, CloudError> {
         let door = "POST pairings/claim";
         let request = self.http.post(self.door("pairings/claim")?).timeout(EXCHANGE_TIMEOUT);
-        json(door, send(door, request.json(claim)).await?).await
+        json(door, self.http.send(door, request.json(claim)).await?).await
     }
 
     async fn token(&self, request: &TokenRequest) -> Result<TokenResponse, CloudError> {
         let door = "POST agent/token";
         let post = self.http.post(self.door("agent/token")?).timeout(EXCHANGE_TIMEOUT);
-        let response = send(door, post.json(request)).await?;
+        let response = self.http.send(door, post.json(request)).await?;
         if response.status().as_u16() == 401 {
             return Err(CloudError::Unauthorized { door: door.to_owned() });
         }
@@ -160,7 +181,7 @@ pub struct DeviceToken {
 pub struct Cloud {
     visitor: Visitor,
     /// The client for presigned URLs: the store may have another certificate than the relay.
-    objects: Client,
+    objects: Http,
     camera_id: CameraId,
     identity: Arc<Identity>,
     token: Arc<Mutex<Option<DeviceToken>>>,
@@ -176,15 +197,21 @@ impl Cloud {
         let ca =
             pairing.ca().map_err(|error| CloudError::unavailable("pairing", error.to_string()))?;
         floor.hear(pairing.server_time);
-        let objects = client(&Trust::PublicOr(ca.clone()), &floor, None)?;
+        let objects = Http::new(&Trust::PublicOr(ca.clone()), &floor, None, None)?;
         let pinned = pairing.ca_sha256.is_some().then_some(ca);
         Ok(Self {
-            visitor: Visitor::new(relay, pinned, floor)?,
+            visitor: Visitor::new(relay, pinned, floor, None)?,
             objects,
             camera_id: pairing.camera_id,
             identity,
             token: Arc::default(),
         })
+    }
+
+    /// Makes what a simulated camera asks its relay and its store by.
+    pub fn simulated(visitor: Visitor, camera_id: CameraId, identity: Arc<Identity>) -> Self {
+        let objects = visitor.http.clone();
+        Self { visitor, objects, camera_id, identity, token: Arc::default() }
     }
 
     /// Returns the time floor that the relay's answers raise.
@@ -268,8 +295,7 @@ impl Cloud {
     ) -> Result<(), CloudError> {
         let door = "PUT of a part";
         let unreadable = |source| CloudError::File { path: path.to_owned(), source };
-        let mut file = File::open(path).await.map_err(unreadable)?;
-        file.seek(SeekFrom::Start(offset)).await.map_err(unreadable)?;
+        let content = self.content(path, (offset, length), pace).await.map_err(unreadable)?;
         let slowest = pace.slowest(SLOWEST_UPLOAD_BYTES_PER_S).max(1);
         let longest = EXCHANGE_TIMEOUT + Duration::from_secs(length / slowest);
         let mut request = self.objects.put(checked_url(&upload.url)?).timeout(longest);
@@ -280,10 +306,33 @@ impl Cloud {
         if !upload.headers.keys().any(is_length) {
             request = request.header(CONTENT_LENGTH, length);
         }
+        let response = self.objects.send(door, request.body(content)).await?;
+        body(door, response).await.map(drop)
+    }
+
+    /// A stretch of a file as a body: a paced stream, or whole for a simulation.
+    async fn content(
+        &self,
+        path: &Path,
+        (offset, length): (u64, u64),
+        pace: &Pace,
+    ) -> io::Result<Body> {
+        if self.objects.is_simulated() {
+            let path = path.to_owned();
+            let read = blocking(move || {
+                let mut file = std::fs::File::open(path)?;
+                io::Seek::seek(&mut file, SeekFrom::Start(offset))?;
+                let mut content = Vec::new();
+                io::Read::read_to_end(&mut io::Read::take(file, length), &mut content)?;
+                Ok(Body::from(content))
+            });
+            return read.await.map_err(io::Error::other)?;
+        }
+        let mut file = File::open(path).await?;
+        file.seek(SeekFrom::Start(offset)).await?;
         let paced = Paced::new(file.take(length), pace.clone());
         let stream = FramedRead::with_capacity(paced, BytesCodec::new(), pace::CHUNK_BYTES);
-        let response = send(door, request.body(Body::wrap_stream(stream))).await?;
-        body(door, response).await.map(drop)
+        Ok(Body::wrap_stream(stream))
     }
 
     /// Reports that parts were sent; returns what the relay finds of them in the store.
@@ -342,11 +391,11 @@ impl Cloud {
             let request = self
                 .visitor
                 .http
-                .request(Method::POST, url.clone())
+                .post(url.clone())
                 .timeout(EXCHANGE_TIMEOUT)
                 .bearer_auth(&token.value)
                 .json(content);
-            let response = send(door, request).await?;
+            let response = self.visitor.http.send(door, request).await?;
             if response.status().as_u16() != 401 {
                 return Ok(response);
             }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, time::Duration};
 use reqwest::{Client, RequestBuilder, Response, Url, header::RETRY_AFTER, redirect};
 use serde::de::DeserializeOwned;
 
-use super::CloudError;
+use super::{CloudError, simulated::Wire};
 use crate::tls::{TimeFloor, Trust, client_config};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,6 +63,54 @@ fn is_loopback(url: &Url) -> bool {
         let address = host.trim_start_matches('[').trim_end_matches(']');
         host == "localhost" || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     })
+}
+
+/// A client, and how its requests travel. A cheap clone.
+#[derive(Clone)]
+pub(super) struct Http {
+    client: Client,
+    /// None for the network.
+    wire: Option<Wire>,
+}
+
+impl Http {
+    pub(super) fn new(
+        trust: &Trust,
+        floor: &TimeFloor,
+        idle_timeout: Option<Duration>,
+        wire: Option<Wire>,
+    ) -> Result<Self, CloudError> {
+        Ok(Self { client: client(trust, floor, idle_timeout)?, wire })
+    }
+
+    pub(super) fn get(&self, url: Url) -> RequestBuilder {
+        self.client.get(url)
+    }
+
+    pub(super) fn post(&self, url: Url) -> RequestBuilder {
+        self.client.post(url)
+    }
+
+    pub(super) fn put(&self, url: Url) -> RequestBuilder {
+        self.client.put(url)
+    }
+
+    /// Whether bodies are handed over whole instead of as streams.
+    pub(super) fn is_simulated(&self) -> bool {
+        self.wire.is_some()
+    }
+
+    /// Sends a request; any HTTP status is an answer.
+    pub(super) async fn send(
+        &self,
+        door: &str,
+        request: RequestBuilder,
+    ) -> Result<Response, CloudError> {
+        match &self.wire {
+            None => send(door, request).await,
+            Some(wire) => wire.carry(door, request, EXCHANGE_TIMEOUT).await,
+        }
+    }
 }
 
 /// Sends a request; any HTTP status is an answer.

@@ -42,10 +42,13 @@ use nightjar_shared::{event::SfuHealth, signal::Signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{
-    authenticity::Authenticity, sessions::Sessions, settings::LiveSettings, task::LiveTask,
+use self::{authenticity::Authenticity, settings::LiveSettings, task::LiveTask};
+pub use self::{
+    authenticity::ViewerTrust,
+    process::WorkerCommand,
+    sessions::{Effect, Sessions},
+    wire::{Sdp, Wishes, WorkerOrder, WorkerReport, WorkerStatistics},
 };
-pub use self::{authenticity::ViewerTrust, process::WorkerCommand};
 use crate::{config::LiveConfig, encode::Media, identity::Identity};
 
 /// The handle of live viewing. Dropping it changes nothing; the token ends live viewing.

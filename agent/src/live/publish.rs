@@ -24,9 +24,9 @@ use super::{
     wire::{Sdp, WorkerOrder, WorkerReport},
 };
 use crate::{
-    chance::chance,
     cloud::{Resource, WhipClient, WhipError},
     config::SfuConfig,
+    machine::chance,
 };
 
 /// What goes between publisher and worker. When the reports' queue is full the worker's are

@@ -20,7 +20,7 @@ const MAX_CANDIDATES: u32 = 64;
 
 /// What the task is to do.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Sends a signal to the replica `to`.
     Reply { to: String, signal: Box<Signal> },
     /// Sends the worker an order.
@@ -56,7 +56,7 @@ struct LiveSession {
 
 /// All sessions of this camera.
 #[derive(Debug)]
-pub(crate) struct Sessions {
+pub struct Sessions {
     by_id: HashMap<SessionId, LiveSession>,
     max_viewers: u32,
     private: bool,
@@ -64,33 +64,33 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(max_viewers: u32) -> Self {
+    pub fn new(max_viewers: u32) -> Self {
         Self { by_id: HashMap::new(), max_viewers, private: false, has_worker: false }
     }
 
     /// Returns how many watch, or are about to.
-    pub(crate) fn viewers(&self) -> u32 {
+    pub fn viewers(&self) -> u32 {
         u32::try_from(self.by_id.len()).unwrap_or(u32::MAX)
     }
 
     /// Sets how many may watch. Those who watch already stay.
-    pub(crate) fn set_max_viewers(&mut self, max_viewers: u32) {
+    pub fn set_max_viewers(&mut self, max_viewers: u32) {
         self.max_viewers = max_viewers;
     }
 
     /// Switches privacy mode, which ends all sessions.
-    pub(crate) fn set_private(&mut self, private: bool) -> Vec<Effect> {
+    pub fn set_private(&mut self, private: bool) -> Vec<Effect> {
         self.private = private;
         if private { self.end_all(SessionEndReason::PrivacyMode) } else { Vec::new() }
     }
 
     /// Ends all sessions, since the agent stops.
-    pub(crate) fn shut_down(&mut self) -> Vec<Effect> {
+    pub fn shut_down(&mut self) -> Vec<Effect> {
         self.end_all(SessionEndReason::ShuttingDown)
     }
 
     /// Takes what a viewer says.
-    pub(crate) fn on_signal(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
+    pub fn on_signal(&mut self, signal: Signal, now: MonotonicNanos) -> Vec<Effect> {
         match signal.kind {
             SignalKind::Offer => self.on_offer(signal, now),
             SignalKind::Candidate => self.on_candidate(signal),
@@ -104,7 +104,7 @@ impl Sessions {
     }
 
     /// Refuses an offer whose viewer may not watch.
-    pub(crate) fn refuse(signal: Signal, reason: SessionEndReason) -> Vec<Effect> {
+    pub fn refuse(signal: Signal, reason: SessionEndReason) -> Vec<Effect> {
         let reply_to = signal.reply_to.into_iter();
         reply_to.map(|to| bye(signal.session_id, to, reason)).collect()
     }
@@ -187,7 +187,7 @@ impl Sessions {
     }
 
     /// Takes what the worker reports.
-    pub(crate) fn on_report(&mut self, report: WorkerReport) -> Vec<Effect> {
+    pub fn on_report(&mut self, report: WorkerReport) -> Vec<Effect> {
         match report {
             WorkerReport::Answer { session_id, sdp } => {
                 let Some(session) = self.by_id.get_mut(&session_id) else {
@@ -233,7 +233,7 @@ impl Sessions {
     }
 
     /// Gives a worker that takes orders now the offers that waited for it.
-    pub(crate) fn worker_started(&mut self) -> Vec<Effect> {
+    pub fn worker_started(&mut self) -> Vec<Effect> {
         self.has_worker = true;
         let mut effects = Vec::new();
         for session in self.by_id.values_mut() {
@@ -247,7 +247,7 @@ impl Sessions {
 
     /// Ends the sessions of a worker that is gone. An offer that it had is not tried again: it may
     /// be what killed it.
-    pub(crate) fn worker_lost(&mut self) -> Vec<Effect> {
+    pub fn worker_lost(&mut self) -> Vec<Effect> {
         self.has_worker = false;
         let lost = |session: &LiveSession| !matches!(session.phase, Phase::Waiting(_));
         self.by_id
@@ -258,7 +258,7 @@ impl Sessions {
     }
 
     /// Forgets the offers whose answer would come too late.
-    pub(crate) fn expire(&mut self, now: MonotonicNanos) -> Vec<Effect> {
+    pub fn expire(&mut self, now: MonotonicNanos) -> Vec<Effect> {
         let expired = |session: &LiveSession| {
             matches!(session.phase, Phase::Waiting(_) | Phase::Offered) && session.expires_at <= now
         };

@@ -39,7 +39,7 @@ pub(crate) enum ToWorker {
 /// What the worker is to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum WorkerOrder {
+pub enum WorkerOrder {
     /// Answers a viewer's offer. With `trickle` the answer does not wait for candidates.
     Offer {
         session_id: SessionId,
@@ -79,7 +79,7 @@ pub(crate) enum WorkerOrder {
 /// What the worker reports.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(crate) enum WorkerReport {
+pub enum WorkerReport {
     /// The media engine is warm.
     Ready,
     Answer {
@@ -118,26 +118,26 @@ pub(crate) enum WorkerReport {
 
 /// What the viewers need of the encoders; sent when it changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wishes {
+pub struct Wishes {
     /// The main layer's bitrate; without it nobody asks for less than is configured.
-    pub(crate) main_kbps: Option<u32>,
+    pub main_kbps: Option<u32>,
     /// Whether somebody needs the low layer.
-    pub(crate) low: bool,
+    pub low: bool,
 }
 
 /// What the worker counts, since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct WorkerStatistics {
-    pub(crate) viewers: u32,
-    pub(crate) frames_received: u64,
+pub struct WorkerStatistics {
+    pub viewers: u32,
+    pub frames_received: u64,
     /// Frames that a viewer's connection was too slow for.
-    pub(crate) frames_skipped: u64,
+    pub frames_skipped: u64,
 }
 
 /// A session description: names addresses and fingerprints, so it stays out of logs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Sdp(pub(crate) String);
+pub struct Sdp(pub String);
 
 impl std::fmt::Debug for Sdp {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -34,7 +34,7 @@ pub use self::{
     outbox::{MAX_MESSAGES, MessageId, OutboxKind, OutboxMessage},
     uploads::{Held, UploadCandidate},
 };
-use crate::lock::lock;
+use crate::{lock::lock, machine::blocking};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -201,7 +201,7 @@ impl Store {
         work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        tokio::task::spawn_blocking(move || {
+        blocking(move || {
             // A call that panicked has rolled its transaction back: the connection is sound.
             let mut connection = lock(&inner.connection);
             work(&mut connection)

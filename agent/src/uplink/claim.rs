@@ -107,10 +107,21 @@ pub async fn claim(
     ticket: Ticket,
     introduction: Introduction,
 ) -> Result<Pairing, ClaimError> {
+    let floor = TimeFloor::new(Clock::default(), UnixMillis(0));
+    let visitor = Visitor::meet(relay_url, ca_sha256, floor).await?;
+    claim_as(&visitor, data_dir, relay_url, ca_sha256, ticket, introduction).await
+}
+
+/// Claims a place at the relay that `visitor` has met.
+pub async fn claim_as(
+    visitor: &Visitor,
+    data_dir: &Path,
+    relay_url: &str,
+    ca_sha256: Option<&str>,
+    ticket: Ticket,
+    introduction: Introduction,
+) -> Result<Pairing, ClaimError> {
     let identity = Identity::open(data_dir)?;
-    let visitor =
-        Visitor::meet(relay_url, ca_sha256, TimeFloor::new(Clock::default(), UnixMillis(0)))
-            .await?;
     let challenge = visitor.challenge().await?;
     let (code, secret) = match ticket {
         Ticket::Code(code) => (Some(code.to_string()), None),

@@ -83,6 +83,7 @@ impl<'a> Drain<'a> {
         // The relay sends waiting commands as soon as it learns of the camera: it must be able
         // to hear them by then.
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return Ok(()),
             subscribed = self.progress.recv() => drop(subscribed.ok_or(LinkError::Ended)?),
             () = self.sources.discard_signals() => {}
@@ -114,6 +115,7 @@ impl<'a> Drain<'a> {
                 more = self.fill_window().await?;
             }
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return Ok(()),
                 () = wake.notified() => more = true,
                 Some(progress) = self.progress.recv() => {

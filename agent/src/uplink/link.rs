@@ -23,9 +23,9 @@ use super::{
     mqtt::{Arrivals, Broker, LinkError},
 };
 use crate::{
-    chance::chance,
     clock::Clock,
     cloud::{Cloud, DeviceToken},
+    machine::chance,
 };
 
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
@@ -75,6 +75,7 @@ impl Link {
                 told = text;
             }
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return,
                 () = self.sources.discard_signals() => {}
                 () = sleep(delay) => {}
@@ -90,6 +91,7 @@ impl Link {
         cancel: &CancellationToken,
     ) -> Result<(), LinkError> {
         let token = tokio::select! {
+            biased;
             () = cancel.cancelled() => return Ok(()),
             () = self.sources.discard_signals() => return Ok(()),
             token = self.cloud.token() => token?,
@@ -116,12 +118,13 @@ impl Link {
             commands: self.commands.clone(),
             signals: self.signals.clone(),
         };
-        let (publisher, receiver) = self.broker.connect(token, &farewell, arrivals)?;
+        let (publisher, receiver) = self.broker.connect(token, &farewell, arrivals).await?;
         let boots = self.sources.store.boots().await?;
         let presence = Presence { boots, ..self.presence(true) };
         let drain = Drain::new(&mut self.sources, publisher, progress, connected);
         let mut receiving = pin!(receiver.run());
         tokio::select! {
+            biased;
             ended = &mut receiving => return ended,
             sent = drain.run(presence, &farewell, cancel) => sent?,
         }

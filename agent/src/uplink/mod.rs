@@ -11,13 +11,18 @@ mod drain;
 mod link;
 mod mqtt;
 
-use nightjar_shared::{configuration::Configuration, event::Health, ids::BootId, signal::Signal};
+use nightjar_shared::{
+    configuration::Configuration,
+    event::Health,
+    ids::{BootId, CameraId},
+    signal::Signal,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     commands::{CommandRequest, Execution},
-    mqtt::AddressError,
+    mqtt::{AddressError, simulated},
 };
 use self::{drain::DrainSources, link::Link, mqtt::Broker};
 use crate::{clock::Clock, cloud::Cloud, pairing::Pairing, store::Store};
@@ -52,10 +57,32 @@ pub fn start(
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) -> Result<(), AddressError> {
+    let broker = Broker::new(pairing, ends.cloud.floor())?;
+    keep_connected(broker, ends, tracker, cancel);
+    Ok(())
+}
+
+/// Connects a simulated camera to the broker behind `dial`, and keeps it connected until cancelled.
+pub fn start_simulated(
+    camera_id: CameraId,
+    dial: simulated::Dial,
+    ends: UplinkEnds,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) {
+    keep_connected(Broker::simulated(camera_id, dial), ends, tracker, cancel);
+}
+
+fn keep_connected(
+    broker: Broker,
+    ends: UplinkEnds,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) {
     let (commands_in, commands_out) = mpsc::channel(WAITING_COMMANDS);
     let runner = commands::Runner::new(ends.store.clone(), ends.commands, ends.clock.clone());
     let link = Link {
-        broker: Broker::new(pairing, ends.cloud.floor())?,
+        broker,
         cloud: ends.cloud,
         clock: ends.clock,
         boot_id: ends.boot_id,
@@ -70,5 +97,4 @@ pub fn start(
     };
     tracker.spawn(runner.run(commands_out, cancel.clone()));
     tracker.spawn(link.run(cancel));
-    Ok(())
 }

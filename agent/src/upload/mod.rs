@@ -29,10 +29,10 @@ use self::{
     transfer::{Carrier, Known, Load, Outcome},
 };
 use crate::{
-    chance::chance,
     clock::Clock,
     cloud::{Cloud, Pace},
     config::UploadConfig,
+    machine::chance,
     store::{Clip, ClipState, Store, StoreError},
 };
 
@@ -108,6 +108,7 @@ impl Uploader {
             };
             let look_at = self.paused_until.max(Instant::now() + LOOK_EVERY);
             tokio::select! {
+                biased;
                 Some(step) = self.steps.join_next() => self.settle(step).await,
                 () = wake.notified() => {}
                 () = retry.notified() => self.paused_until = Instant::now(),

@@ -12,7 +12,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 use sha2::{Digest, Sha256};
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     digest::sha256_of,
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     cloud::{Cloud, Pace},
+    machine::blocking,
     store::{Clip, ClipState, Store},
 };
 
@@ -173,7 +174,7 @@ impl Carrier {
     pub(super) async fn remove_thumbnail(&self, clip: &Clip) {
         let thumbnail = clip.parts.iter().find(|part| part.kind == PartKind::Thumbnail);
         let Some(path) = thumbnail.map(|part| self.recordings.join(&part.path)) else { return };
-        let removed = spawn_blocking(move || std::fs::remove_file(path)).await;
+        let removed = blocking(move || std::fs::remove_file(path)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(clip.id = %clip.clip_id, %error, "a clip's picture cannot be deleted");
         }
@@ -192,7 +193,7 @@ impl Carrier {
             Looked::Found(cut) => cut.clone(),
             Looked::NotYet => {
                 let path = self.recordings.join(&file.path);
-                let looked = spawn_blocking(move || parts::cut(&path)).await;
+                let looked = blocking(move || parts::cut(&path)).await;
                 let looked = looked.unwrap_or_else(|panicked| Err(io::Error::other(panicked)));
                 let cut = looked.map_err(|error| UploadFailure::from_file(&file.path, &error))?;
                 let cut = cut.map(Arc::new);
@@ -248,7 +249,7 @@ impl Carrier {
     async fn measured(&self, part: &Stretch) -> Result<PartRequest, UploadFailure> {
         let path = self.recordings.join(&part.path);
         let (offset, length) = (part.offset, part.length);
-        let read = spawn_blocking(move || sha256_of(&path, offset, length)).await;
+        let read = blocking(move || sha256_of(&path, offset, length)).await;
         let sha256 = read
             .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
             .map_err(|error| UploadFailure::from_file(&part.path, &error))?;

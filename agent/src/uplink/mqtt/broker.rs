@@ -14,12 +14,14 @@ use rumqttc::{
         mqttbytes::{QoS, v5::LastWill},
     },
 };
+use rustls::ClientConfig;
 
 use super::{
     error::{AddressError, LinkError},
     in_flight::InFlight,
-    publisher::{MAX_PACKET_BYTES, Publisher},
-    receiver::{Arrivals, Receiver},
+    publisher::{Client, MAX_PACKET_BYTES, Publisher},
+    receiver::{Arrivals, Events, Receiver},
+    simulated::Dial,
 };
 use crate::{
     cloud::DeviceToken,
@@ -37,11 +39,14 @@ const MAX_IN_FLIGHT: u16 = 64;
 
 /// The broker of the relay that this camera is paired with.
 pub(in crate::uplink) struct Broker {
-    host: String,
-    port: u16,
-    trust: Trust,
-    floor: TimeFloor,
+    way: Way,
     camera_id: CameraId,
+}
+
+/// How the broker is reached.
+enum Way {
+    Network { host: String, port: u16, trust: Trust, floor: TimeFloor },
+    Simulated(Dial),
 }
 
 impl Broker {
@@ -53,44 +58,66 @@ impl Broker {
         let wrong = || AddressError(pairing.mqtt.url.chars().take(200).collect());
         let (host, port) = broker_address(&pairing.mqtt.url).ok_or_else(wrong)?;
         let trust = Trust::Pinned(pairing.ca().map_err(|_| wrong())?);
-        Ok(Self { host, port, trust, floor, camera_id: pairing.camera_id })
+        let way = Way::Network { host, port, trust, floor };
+        Ok(Self { way, camera_id: pairing.camera_id })
+    }
+
+    /// Reaches a simulated broker.
+    pub(in crate::uplink) fn simulated(camera_id: CameraId, dial: Dial) -> Self {
+        Self { way: Way::Simulated(dial), camera_id }
     }
 
     /// Makes a client and an event loop for one connection. It comes about while the receiver runs.
     /// The broker publishes `will` when the connection breaks.
-    pub(in crate::uplink) fn connect(
+    pub(in crate::uplink) async fn connect(
         &self,
         token: &DeviceToken,
         will: &Presence,
         arrivals: Arrivals,
     ) -> Result<(Publisher, Receiver), LinkError> {
-        let (client, events) = AsyncClient::new(self.options(token, will)?, REQUESTS);
+        let (client, events) = self.dial(token, will).await?;
         let (camera_id, in_flight) = (self.camera_id, InFlight::default());
         let publisher = Publisher { client, camera_id, in_flight: in_flight.clone() };
         Ok((publisher, Receiver { camera_id, in_flight, events, arrivals }))
     }
 
-    fn options(&self, token: &DeviceToken, will: &Presence) -> Result<MqttOptions, LinkError> {
+    async fn dial(
+        &self,
+        token: &DeviceToken,
+        will: &Presence,
+    ) -> Result<(Client, Events), LinkError> {
         let id = self.camera_id.to_string();
-        let mut options = MqttOptions::new(&id, &self.host, self.port);
-        let tls = Arc::new(client_config(&self.trust, &self.floor)?);
-        let mut network = NetworkOptions::new();
-        network.set_tcp_nodelay(true);
-        network.set_connection_timeout(CONNECT_TIMEOUT_S);
-        let presence = Topic::new(self.camera_id, Channel::UpPresence).to_string();
-        let will = serde_json::to_vec(will).unwrap_or_default();
-        options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)))
-            .set_network_options(network)
-            .set_connection_timeout(CONNECT_TIMEOUT_S)
-            .set_credentials(id, &token.value)
-            .set_keep_alive(KEEP_ALIVE)
-            .set_clean_start(true)
-            .set_max_packet_size(Some(MAX_PACKET_BYTES))
-            .set_outgoing_inflight_upper_limit(MAX_IN_FLIGHT)
-            .set_last_will(LastWill::new(presence, will, QoS::AtLeastOnce, true, None));
-        Ok(options)
+        let topic = Topic::new(self.camera_id, Channel::UpPresence).to_string();
+        let will = (topic, serde_json::to_vec(will).unwrap_or_default());
+        match &self.way {
+            Way::Network { host, port, trust, floor } => {
+                let mut options = MqttOptions::new(&id, host, *port);
+                options.set_credentials(id, &token.value);
+                set_up(&mut options, client_config(trust, floor)?, will);
+                let (client, events) = AsyncClient::new(options, REQUESTS);
+                Ok((Client::Network(client), Events::Network(Box::new(events))))
+            }
+            Way::Simulated(dial) => {
+                let (packets, events) = dial.connect(id, token.value.clone(), will).await;
+                Ok((Client::Simulated(packets), Events::Simulated(events)))
+            }
+        }
     }
+}
+
+fn set_up(options: &mut MqttOptions, tls: ClientConfig, (topic, will): (String, Vec<u8>)) {
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    network.set_connection_timeout(CONNECT_TIMEOUT_S);
+    options
+        .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls))))
+        .set_network_options(network)
+        .set_connection_timeout(CONNECT_TIMEOUT_S)
+        .set_keep_alive(KEEP_ALIVE)
+        .set_clean_start(true)
+        .set_max_packet_size(Some(MAX_PACKET_BYTES))
+        .set_outgoing_inflight_upper_limit(MAX_IN_FLIGHT)
+        .set_last_will(LastWill::new(topic, will, QoS::AtLeastOnce, true, None));
 }
 
 /// Splits `mqtts://host:port` into host and port.

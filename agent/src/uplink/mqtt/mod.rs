@@ -6,6 +6,7 @@ mod error;
 mod in_flight;
 mod publisher;
 mod receiver;
+pub mod simulated;
 
 pub use self::error::AddressError;
 pub(super) use self::{

@@ -10,7 +10,7 @@ use nightjar_shared::{
 use rumqttc::{
     Outgoing,
     v5::{
-        Event, EventLoop, Incoming,
+        ConnectionError, Event, EventLoop, Incoming,
         mqttbytes::v5::{PubAck, PubAckReason, Publish, SubAck, SubscribeReasonCode},
     },
 };
@@ -40,11 +40,26 @@ pub(in crate::uplink) struct Arrivals {
     pub(in crate::uplink) signals: mpsc::Sender<Signal>,
 }
 
+/// What comes from the broker, and what became of what was sent to it.
+pub(super) enum Events {
+    Network(Box<EventLoop>),
+    Simulated(mpsc::Receiver<Result<Event, ConnectionError>>),
+}
+
+impl Events {
+    async fn next(&mut self) -> Result<Event, LinkError> {
+        match self {
+            Self::Network(events) => Ok(events.poll().await?),
+            Self::Simulated(events) => Ok(events.recv().await.ok_or(LinkError::Ended)??),
+        }
+    }
+}
+
 /// Turns the client's events into messages for the rest of the agent.
 pub(in crate::uplink) struct Receiver {
     pub(super) camera_id: CameraId,
     pub(super) in_flight: InFlight,
-    pub(super) events: EventLoop,
+    pub(super) events: Events,
     pub(super) arrivals: Arrivals,
 }
 
@@ -52,7 +67,7 @@ impl Receiver {
     /// Receives until the connection ends. Returns `Ok` after a disconnection by the publisher.
     pub(in crate::uplink) async fn run(mut self) -> Result<(), LinkError> {
         loop {
-            match self.events.poll().await? {
+            match self.events.next().await? {
                 Event::Incoming(Incoming::Publish(publish)) => self.forward(&publish),
                 Event::Incoming(Incoming::SubAck(ack)) => self.subscribed(ack)?,
                 Event::Incoming(Incoming::PubAck(ack)) => self.acknowledged(&ack)?,
