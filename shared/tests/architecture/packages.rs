@@ -3,7 +3,7 @@
 
 use crate::rules::{Package, Passage};
 
-pub(crate) const PACKAGES: [Package; 6] = [SHARED, CORE, AGENT, RELAY, DEMO, E2E];
+pub(crate) const PACKAGES: [Package; 7] = [SHARED, CORE, AGENT, RELAY, DEMO, E2E, WORLD];
 
 const SHARED: Package = Package {
     folder: "shared",
@@ -13,7 +13,13 @@ const SHARED: Package = Package {
     owners: &[],
     // No tokio, no HTTP, no SQL, no GStreamer.
     vocabulary: &["serde", "serde_json", "thiserror", "uuid"],
-    strangers: &["nightjar_core", "nightjar_agent", "nightjar_relay", "nightjar_e2e"],
+    strangers: &[
+        "nightjar_core",
+        "nightjar_agent",
+        "nightjar_relay",
+        "nightjar_e2e",
+        "nightjar_world",
+    ],
     permitted_circles: &[],
     sql: &[],
 };
@@ -40,7 +46,7 @@ const CORE: Package = Package {
         ("std::thread", &[]),
     ],
     vocabulary: &["nightjar_shared", "bytes", "serde", "thiserror"],
-    strangers: &["nightjar_agent", "nightjar_relay", "nightjar_e2e"],
+    strangers: &["nightjar_agent", "nightjar_relay", "nightjar_e2e", "nightjar_world"],
     permitted_circles: &[],
     sql: &[],
 };
@@ -59,7 +65,7 @@ const AGENT: Package = Package {
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
         &["motion_change", "config", "logging"],
-        &["clock", "chance", "lock", "stills"],
+        &["clock", "machine", "lock", "stills"],
     ],
     passages: &[],
     owners: &[
@@ -73,6 +79,7 @@ const AGENT: Package = Package {
         ("rumqttc", &["uplink/mqtt"]),
         ("rusqlite", &["store/"]),
         ("reqwest", &["cloud/"]),
+        ("http", &["cloud/simulated.rs"]),
         ("clap", &["cli", "main.rs"]),
         ("ed25519_dalek", &["identity.rs"]),
         ("rustls", &["tls.rs", "cloud/error.rs", "uplink/mqtt"]),
@@ -101,7 +108,7 @@ const AGENT: Package = Package {
         "tracing",
         "uuid",
     ],
-    strangers: &["nightjar_relay", "nightjar_e2e"],
+    strangers: &["nightjar_relay", "nightjar_e2e", "nightjar_world"],
     permitted_circles: &[],
     sql: &["store/"],
 };
@@ -118,7 +125,7 @@ const RELAY: Package = Package {
         &["error"],
         &["engines"],
         &["config", "shutdown"],
-        &["clock", "network"],
+        &["blocking", "clock", "network"],
     ],
     passages: &[
         // A door knows the engine that brings it its traffic; for everything else it asks the domain.
@@ -188,7 +195,7 @@ const RELAY: Package = Package {
         "tracing",
         "uuid",
     ],
-    strangers: &["nightjar_agent", "nightjar_core", "nightjar_e2e"],
+    strangers: &["nightjar_agent", "nightjar_core", "nightjar_e2e", "nightjar_world"],
     permitted_circles: &[],
     sql: &["engines/db/"],
 };
@@ -214,7 +221,37 @@ const E2E: Package = Package {
     passages: &[],
     owners: &[],
     vocabulary: &[],
-    strangers: &["nightjar_agent", "nightjar_core", "nightjar_relay"],
+    strangers: &["nightjar_agent", "nightjar_core", "nightjar_relay", "nightjar_world"],
     permitted_circles: &[],
     sql: &[],
+};
+
+/// The one package that knows both sides: it is what is between them, and looks at their databases
+/// from aside.
+const WORLD: Package = Package {
+    folder: "e2e/world",
+    library: "nightjar_world",
+    rows: &[],
+    passages: &[],
+    owners: &[],
+    vocabulary: &[],
+    strangers: &["nightjar_e2e"],
+    // The world holds its parts, and they act on it.
+    permitted_circles: &[
+        ("broker.rs", "world.rs"),
+        ("camera.rs", "broker.rs"),
+        ("camera.rs", "http.rs"),
+        ("camera.rs", "live.rs"),
+        ("camera.rs", "recorder.rs"),
+        ("camera.rs", "world.rs"),
+        ("faults.rs", "camera.rs"),
+        ("http.rs", "world.rs"),
+        ("live.rs", "world.rs"),
+        ("recorder.rs", "camera.rs"),
+        ("recorder.rs", "world.rs"),
+        ("world.rs", "broker.rs"),
+        ("world.rs", "camera.rs"),
+        ("world.rs", "faults.rs"),
+    ],
+    sql: &["check.rs", "faults.rs"],
 };
