@@ -28,8 +28,6 @@ use self::table::{Figure, describe_machine, table};
 const BEGIN: &str = "<!-- make bench-motion writes below this line -->";
 const END: &str = "<!-- make bench-motion writes above this line -->";
 
-const EVERYTHING: corpus::Choice = corpus::Choice { events: "", masks: "office,highway,fall,sbi_" };
-
 fn main() -> Result<()> {
     // `cargo test --benches` runs it too; there is nothing to test here.
     if !std::env::args().any(|argument| argument == "--bench") {
@@ -51,14 +49,15 @@ fn main() -> Result<()> {
 
 /// Nothing where there is no corpus, which is said.
 fn judge_corpus() -> Result<Vec<Figure>> {
-    let score = match corpus::score(Path::new(env!("CARGO_BIN_EXE_nightjar-agent")), &EVERYTHING) {
-        Ok(score) => score,
-        Err(corpus::Unscored::Skipped(why)) => {
-            say(&format!("SKIPPED: the corpus: {why}"));
-            return Ok(Vec::new());
-        }
-        Err(corpus::Unscored::Failed(error)) => return Err(error),
-    };
+    let score =
+        match corpus::score(Path::new(env!("CARGO_BIN_EXE_nightjar-agent")), &corpus::EVERYTHING) {
+            Ok(score) => score,
+            Err(corpus::Unscored::Skipped(why)) => {
+                say(&format!("SKIPPED: the corpus: {why}"));
+                return Ok(Vec::new());
+            }
+            Err(corpus::Unscored::Failed(error)) => return Err(error),
+        };
     let missed = (score.events - score.detected) as f64;
     Ok(vec![
         Figure::new(format!("corpus: events missed, of {}", score.events), missed, "").at_most(0.0),

@@ -16,13 +16,13 @@ use nightjar_shared::{
 };
 use tokio::task::spawn_blocking;
 
-use self::graph::Graph;
 pub use self::graph::Spare;
+use self::{graph::Graph, publication::Publication};
 pub use super::packets::SharedFrame;
 use super::{
     ice::IceServers,
     measure::{self, Sample},
-    negotiation::{self, Candidates, Gathering, Offered},
+    negotiation::{self, Candidates, Gathering},
     packets::Packets,
 };
 use crate::{clock::monotonic_now, lock::lock};
@@ -83,15 +83,27 @@ pub async fn warm_up() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Starts a connection's pipeline.
+async fn start(
+    spare: Option<Spare>,
+    offer: Offer,
+    servers: IceServers,
+    on_event: OnEvent,
+) -> Result<Graph, PeerError> {
+    spawn_blocking(move || Graph::start(spare, &offer, &servers, &on_event))
+        .await
+        .map_err(|panic| PeerError::Engine(panic.into()))?
+        .map_err(PeerError::Engine)
+}
+
 /// A connection that was answered, or offered by the camera. Dropping it closes it, which blocks
 /// for some milliseconds.
 pub struct Peer {
     graph: Graph,
     packets: Packets,
     offer: Offer,
-    /// The camera's own offer, until it has its answer.
-    offered: Option<Offered>,
-    is_publication: bool,
+    /// Of a connection that the camera itself offered.
+    publication: Option<Publication>,
     /// Whether frames are held back up to the next key frame.
     starting: bool,
     /// Which layer is sent, and which is to be sent from its next key frame on.
@@ -119,11 +131,7 @@ impl Peer {
     ) -> Result<(Self, String), PeerError> {
         let servers = IceServers::new(servers);
         let gathering = if trickle { Gathering::None } else { Gathering::with(&servers) };
-        let parsed = offer.clone();
-        let graph = spawn_blocking(move || Graph::start(spare, &parsed, &servers, &on_event))
-            .await
-            .map_err(|panic| PeerError::Engine(panic.into()))?
-            .map_err(PeerError::Engine)?;
+        let graph = start(spare, offer.clone(), servers, on_event).await?;
         let candidates = Candidates::watch(graph.webrtc(), gathering);
         let answer = negotiation::answer(graph.webrtc(), &offer, candidates.clone()).await;
         match answer {
@@ -139,13 +147,55 @@ impl Peer {
         }
     }
 
+    /// Offers the camera's picture. With `complete` the offer carries the candidates that are
+    /// found soon, for those who want to hear of no more.
+    pub async fn offer(
+        servers: &[IceServer],
+        complete: bool,
+        on_event: OnEvent,
+    ) -> Result<(Self, String), PeerError> {
+        let offer = Offer::of_the_camera();
+        let servers = IceServers::new(servers);
+        let gathering = if complete { Gathering::with(&servers) } else { Gathering::None };
+        let graph = start(None, offer.clone(), servers, on_event).await?;
+        let candidates = Candidates::watch(graph.webrtc(), gathering);
+        match Publication::offer(graph.webrtc(), &offer, candidates.clone()).await {
+            Ok((publication, text)) => {
+                let peer = Self::new(graph, offer.described_by(&text), candidates);
+                Ok((Self { publication: Some(publication), ..peer }, text))
+            }
+            Err(error) => {
+                // Closing blocks.
+                let _ = spawn_blocking(move || drop(graph)).await;
+                Err(PeerError::Engine(error))
+            }
+        }
+    }
+
+    /// Takes the answer to [`Self::offer`], and gathers what the offer did not carry.
+    pub fn accept(
+        &mut self,
+        answer: String,
+        servers: &[IceServer],
+    ) -> impl Future<Output = Result<(), PeerError>> + Send + use<> {
+        let (webrtc, certificate) = (self.graph.webrtc().clone(), self.graph.certificate.clone());
+        let servers = IceServers::new(servers);
+        let publication = self.publication.as_mut();
+        let accepted = publication.map(|it| it.accept(webrtc, certificate, answer, servers));
+        async move {
+            match accepted {
+                Some(accepted) => accepted.await.map_err(PeerError::Refused),
+                None => Ok(()),
+            }
+        }
+    }
+
     fn new(graph: Graph, offer: Offer, candidates: Candidates) -> Self {
         Self {
             packets: Packets::new(offer.payload_type, graph.stream, offer.transport_cc),
             graph,
             offer,
-            offered: None,
-            is_publication: false,
+            publication: None,
             starting: true,
             layer: Layer::Main,
             choice: LayerChoice::new(monotonic_now()),
@@ -271,7 +321,7 @@ impl Peer {
     /// Whether the viewer tells of every packet, many times a second, as browsers do. An SFU was
     /// offered that, but need not do it.
     pub fn gives_feedback(&self) -> bool {
-        self.offer.transport_cc.is_some() && !self.is_publication
+        self.offer.transport_cc.is_some() && self.publication.is_none()
     }
 
     /// When something last arrived from the viewer; nothing tells of one that vanished but its

@@ -44,6 +44,9 @@ pub(crate) struct Choice {
     pub(crate) masks: &'static str,
 }
 
+/// The whole corpus, which takes minutes.
+pub(crate) const EVERYTHING: Choice = Choice { events: "", masks: "office,highway,fall,sbi_" };
+
 /// Runs `program detect` over the corpus.
 pub(crate) fn score(program: &Path, choice: &Choice) -> Result<Score, Unscored> {
     let beside = Beside::look()?;
