@@ -13,9 +13,9 @@ use nightjar_shared::{
 };
 
 use super::{
-    preroll::Preroll,
-    retention::{Limits, Now, to_delete},
-    space::DiskSpace,
+    clip::preroll::Preroll,
+    room::retention::{Limits, Now, to_delete},
+    room::space::DiskSpace,
 };
 use crate::store::{ClipKind, StoredClip};
 

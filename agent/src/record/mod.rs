@@ -1,31 +1,17 @@
 //! Recording: the seconds before an event, its footage, and the few after, into files that
 //! survive a power cut at any byte.
 //!
-//! The recorder's task decides (`preroll`, `session`: pure), the disk thread writes (`writer`)
-//! and tells the index, the keeper makes room (`retention`: pure) and notices what is missing.
-//! On start-up `adopt` closes what the last run left open.
+//! The recorder's task (`task`) decides what becomes a clip, and `clip` makes it: the disk thread
+//! writes and tells the index. `room` deletes the oldest when space runs out and notices what is
+//! missing. `mend` closes on start-up what the last run left open, and checks and joins footage.
 
-mod account;
-mod adopt;
-mod ballast;
-mod disk;
-mod durable;
-mod export;
+mod clip;
 pub mod figures;
 mod files;
-mod fragmenter;
-mod fsck;
-mod growth;
-mod keeper;
-mod notes;
-mod preroll;
+mod mend;
 mod problem;
-mod retention;
-mod session;
-mod space;
+mod room;
 mod task;
-mod thumbnail;
-mod writer;
 
 use std::{
     fs,
@@ -43,13 +29,13 @@ use nightjar_shared::{
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::{clip::durable::LastWritten, room::ballast::Ballast};
 pub use self::{
-    adopt::{AdoptError, Adopted, adopt},
-    ballast::make_room_for_index,
-    export::{ExportError, Exported, export},
-    fsck::{Damage, DamageKind, FsckReport, fsck, repair},
+    mend::adopt::{AdoptError, Adopted, adopt},
+    mend::export::{ExportError, Exported, export},
+    mend::fsck::{Damage, DamageKind, FsckReport, fsck, repair},
+    room::ballast::make_room_for_index,
 };
-use self::{ballast::Ballast, durable::LastWritten};
 use crate::{
     clock::{Clock, boot_id},
     config::RecordingConfig,
@@ -192,9 +178,9 @@ pub async fn start(
     let keeper_wake = Arc::new(Notify::new());
     let last_written = LastWritten::default();
     let (requests, requests_receiver) = mpsc::channel(REQUEST_QUEUE);
-    let (disk_sender, disk_receiver) = mpsc::channel(disk::QUEUE);
+    let (disk_sender, disk_receiver) = mpsc::channel(clip::disk::QUEUE);
 
-    let disk = disk::Disk::new(disk::Context {
+    let disk = clip::disk::Disk::new(clip::disk::Context {
         directory: directory.clone(),
         store: store.clone(),
         stills: stills.clone(),
@@ -206,7 +192,7 @@ pub async fn start(
         last_written: last_written.clone(),
     });
     tracker.spawn_blocking(move || disk.run(disk_receiver));
-    let keeper = keeper::Keeper {
+    let keeper = room::keeper::Keeper {
         directory: directory.clone(),
         ballast: Ballast::below(data_dir),
         boot_id,

@@ -1,6 +1,6 @@
 //! Why a clip ended early, for the owner.
 
-use super::{space::DISK_FULL, writer::WriteError};
+use super::{clip::writer::WriteError, room::space::DISK_FULL};
 use crate::store::StoreError;
 
 pub(super) struct Problem {

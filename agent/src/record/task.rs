@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Controls, RecordError,
-    disk::{Begin, DiskCommand, Slot},
-    preroll::Preroll,
-    session::{End, Event, Session, Step, Tick},
+    clip::disk::{Begin, DiskCommand, Slot},
+    clip::preroll::Preroll,
+    clip::session::{End, Event, Session, Step, Tick},
 };
 use crate::{
     clock::Clock,

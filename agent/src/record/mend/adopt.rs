@@ -17,10 +17,10 @@ use nightjar_shared::{
 };
 use tokio::task::spawn_blocking;
 
-use super::{
+use crate::record::{
+    clip::writer::{FinishedFile, WriteError, is_continuous, repair},
     files::{self, Kind, picture_part, video_part},
-    keeper::find_missing,
-    writer::{FinishedFile, WriteError, is_continuous, repair},
+    room::keeper::find_missing,
 };
 use crate::{
     clock::Clock,
@@ -52,9 +52,9 @@ pub struct Adopted {
 
 /// The files of one clip.
 #[derive(Debug, Default)]
-pub(super) struct Files {
-    pub(super) video: Option<PathBuf>,
-    pub(super) picture: Option<PathBuf>,
+pub(in crate::record) struct Files {
+    pub(in crate::record) video: Option<PathBuf>,
+    pub(in crate::record) picture: Option<PathBuf>,
 }
 
 /// Brings index and disk together. Nothing may be recording into `directory`.
@@ -164,7 +164,7 @@ async fn remove_file(path: PathBuf) {
 
 /// Closes a clip from what is left of it. Gives its end, or nothing when nothing is left: then
 /// its picture goes too.
-pub(super) async fn close(
+pub(in crate::record) async fn close(
     store: &Store,
     directory: &Path,
     clip_id: ClipId,

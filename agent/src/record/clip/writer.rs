@@ -28,9 +28,9 @@ use nightjar_core::{
 };
 use nightjar_shared::{ids::ClipId, time::UnixMillis};
 
-use super::{
+use crate::record::{
+    clip::fragmenter::Fragmenter,
     files::{self, sync_directory, unfinished_video_name, video_name},
-    fragmenter::Fragmenter,
 };
 
 /// Fragments that the index in front has room for, beyond one for each second of the clip.
@@ -41,7 +41,7 @@ const SPARE_INDEX_ENTRIES: usize = 8;
 const CONTINUOUS_MARK: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum WriteError {
+pub(in crate::record) enum WriteError {
     #[error("cannot write {path}: {source}", path = path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the encoder's stream cannot be recorded: {0}")]
@@ -50,14 +50,14 @@ pub(super) enum WriteError {
 
 impl WriteError {
     /// Whether the file system is full: writing succeeds again once space is free.
-    pub(super) fn is_disk_full(&self) -> bool {
+    pub(in crate::record) fn is_disk_full(&self) -> bool {
         matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull)
     }
 }
 
 /// A clip being written.
 #[derive(Debug)]
-pub(super) struct ClipFile {
+pub(in crate::record) struct ClipFile {
     file: File,
     directory: PathBuf,
     clip_id: ClipId,
@@ -74,22 +74,22 @@ pub(super) struct ClipFile {
 
 /// A clip's file under its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FinishedFile {
+pub(in crate::record) struct FinishedFile {
     /// Bytes.
-    pub(super) length: u64,
-    pub(super) duration_ms: u64,
+    pub(in crate::record) length: u64,
+    pub(in crate::record) duration_ms: u64,
     /// The initialisation segment is the file's bytes `0 .. init_length`.
-    pub(super) init_length: u64,
+    pub(in crate::record) init_length: u64,
     /// The fragments that closing made durable; all of them when it was not this process that
     /// wrote the file.
-    pub(super) last_fragments: Vec<FragmentEntry>,
+    pub(in crate::record) last_fragments: Vec<FragmentEntry>,
 }
 
 impl ClipFile {
     /// Makes the file and syncs all that comes before the first fragment. `first` is the key
     /// frame that the clip begins with; `longest` is the clip's expected length. Continuous footage
     /// alone is not synced with every fragment.
-    pub(super) fn create(
+    pub(in crate::record) fn create(
         directory: &Path,
         clip_id: ClipId,
         first: &EncodedFrame,
@@ -134,14 +134,14 @@ impl ClipFile {
         })
     }
 
-    pub(super) fn init_length(&self) -> u64 {
+    pub(in crate::record) fn init_length(&self) -> u64 {
         self.reserve.0
     }
 
     /// Takes frames; writes the fragments that they complete, and syncs once, when it is time.
     /// Gives the fragments that have become durable. After an error the file takes no more
     /// frames: it is to be closed.
-    pub(super) fn append(
+    pub(in crate::record) fn append(
         &mut self,
         frames: impl IntoIterator<Item = Arc<EncodedFrame>>,
     ) -> Result<&[FragmentEntry], WriteError> {
@@ -176,7 +176,7 @@ impl ClipFile {
     /// Closes the file; nothing, and no file, when it holds no footage. When not even the last
     /// fragment or the indexes fit the disk, the clip ends before them. After an error it may be
     /// tried again with [`close_again`].
-    pub(super) fn close(mut self) -> Result<Option<FinishedFile>, WriteError> {
+    pub(in crate::record) fn close(mut self) -> Result<Option<FinishedFile>, WriteError> {
         let durable = self.durable;
         let last = self.fragmenter.finish().map_or(Ok(()), |bytes| self.write_fragment(&bytes));
         if let Err(error) = last.and_then(|()| self.sync()) {
@@ -215,7 +215,7 @@ impl ClipFile {
 }
 
 /// Tries again to close a file that could not be closed.
-pub(super) fn close_again(
+pub(in crate::record) fn close_again(
     directory: &Path,
     clip_id: ClipId,
 ) -> Result<Option<FinishedFile>, WriteError> {
@@ -238,7 +238,7 @@ pub(super) fn close_again(
 /// final name. In one that was closed, what lies behind a garbled stretch is kept; one that is whole is
 /// measured only. Nothing when no footage is found:
 /// then an unfinished file is removed, but one that was closed held footage once, and is set aside.
-pub(super) fn repair(
+pub(in crate::record) fn repair(
     directory: &Path,
     path: &Path,
     clip_id: ClipId,
@@ -273,14 +273,14 @@ pub(super) fn repair(
 }
 
 /// Whether a file is a piece of continuous footage. Blocks.
-pub(super) fn is_continuous(path: &Path) -> io::Result<bool> {
+pub(in crate::record) fn is_continuous(path: &Path) -> io::Result<bool> {
     let mut head = [0; mp4::MARK_END];
     File::open(path)?.read_exact(&mut head)?;
     Ok(mp4::mark(&head) == CONTINUOUS_MARK)
 }
 
 /// What a clip's file holds.
-pub(super) fn scan_file(file: &File) -> io::Result<Option<mp4::Scan>> {
+pub(in crate::record) fn scan_file(file: &File) -> io::Result<Option<mp4::Scan>> {
     mp4::scan(file.metadata()?.len(), |offset, wanted| read_at(file, offset, wanted))
 }
 

@@ -6,22 +6,22 @@ use nightjar_shared::{api::PartKind, ids::ClipId};
 use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
 use tokio_util::task::TaskTracker;
 
-use super::files::{self, picture_name, picture_part};
+use crate::record::files::{self, picture_name, picture_part};
 use crate::{
     stills::{StillSize, Stills},
     store::{NewPart, Store},
 };
 
 /// Where the picture goes.
-pub(super) struct Place {
-    pub(super) directory: PathBuf,
-    pub(super) store: Store,
-    pub(super) clip_id: ClipId,
+pub(in crate::record) struct Place {
+    pub(in crate::record) directory: PathBuf,
+    pub(in crate::record) store: Store,
+    pub(in crate::record) clip_id: ClipId,
 }
 
 /// Begins to take it; the receiver's sender is dropped when there is none. The index has it
 /// before the clip ends, so that it can be seen while the event lasts.
-pub(super) fn take(
+pub(in crate::record) fn take(
     stills: Stills,
     place: Place,
     tracker: &TaskTracker,

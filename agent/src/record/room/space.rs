@@ -5,22 +5,22 @@ use std::path::Path;
 const GB: u64 = 1_000_000_000;
 
 /// Told while recording waits for space.
-pub(super) const DISK_FULL: &str =
+pub(in crate::record) const DISK_FULL: &str =
     "the disk for recordings is full; recording goes on when space is free";
 
 /// What the file system says, whoever filled it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct DiskSpace {
-    pub(super) total_bytes: u64,
+pub(in crate::record) struct DiskSpace {
+    pub(in crate::record) total_bytes: u64,
     /// Free for the agent.
-    pub(super) free_bytes: u64,
+    pub(in crate::record) free_bytes: u64,
     /// The owner's wish, 0 for "whatever recording can do with".
-    pub(super) min_free_percent: u32,
+    pub(in crate::record) min_free_percent: u32,
 }
 
 impl DiskSpace {
     /// Asks the file system; all zero when it does not answer.
-    pub(super) fn of(directory: &Path, min_free_percent: u32) -> Self {
+    pub(in crate::record) fn of(directory: &Path, min_free_percent: u32) -> Self {
         match rustix::fs::statvfs(directory) {
             Ok(found) => Self {
                 total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
@@ -37,7 +37,7 @@ impl DiskSpace {
     /// Free space that recording must leave to everybody else: the owner's share of the disk, and
     /// 1 GB at least, but no more than a tenth of a small disk. Without such a share, what recording
     /// itself needs, twice.
-    pub(super) fn floor_bytes(self) -> u64 {
+    pub(in crate::record) fn floor_bytes(self) -> u64 {
         if self.min_free_percent == 0 {
             return self.least_bytes() * 2;
         }
@@ -46,7 +46,7 @@ impl DiskSpace {
     }
 
     /// What retention aims at: above the floor by more than is recorded until it looks again.
-    pub(super) fn target_bytes(self) -> u64 {
+    pub(in crate::record) fn target_bytes(self) -> u64 {
         const HEADROOM: u64 = 64_000_000;
         self.floor_bytes() + HEADROOM.min(self.total_bytes / 100)
     }
@@ -54,24 +54,24 @@ impl DiskSpace {
     /// How much footage that exists nowhere else may stand on a disk that somebody else has filled
     /// beyond the floor: deleting it would give back next to nothing, and cost every clip before
     /// its upload.
-    pub(super) fn allowance_bytes(self) -> u64 {
+    pub(in crate::record) fn allowance_bytes(self) -> u64 {
         GB.min(self.total_bytes / 100)
     }
 
     /// Free space that even that footage makes way for, so that recording goes on.
-    pub(super) fn least_bytes(self) -> u64 {
+    pub(in crate::record) fn least_bytes(self) -> u64 {
         const LEAST: u64 = 100_000_000;
         LEAST.min(self.total_bytes / 25)
     }
 
     /// With less than this free, recording stops: the index needs the rest to say so.
-    pub(super) fn reserve_bytes(self) -> u64 {
+    pub(in crate::record) fn reserve_bytes(self) -> u64 {
         const RESERVE: u64 = 16_000_000;
         RESERVE.min(self.total_bytes / 50)
     }
 
     /// Whether recording has to wait for space.
-    pub(super) fn is_full(self) -> bool {
+    pub(in crate::record) fn is_full(self) -> bool {
         self.total_bytes > 0 && self.free_bytes < self.reserve_bytes()
     }
 }

@@ -14,7 +14,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::space::DiskSpace;
+use crate::record::room::space::DiskSpace;
 
 const FILE: &str = "ballast";
 const BALLAST_BYTES: u64 = 2 * 1024 * 1024;
@@ -41,19 +41,19 @@ pub fn make_room_for_index(data_dir: &Path) {
     }
 }
 
-pub(super) struct Ballast {
+pub(in crate::record) struct Ballast {
     path: PathBuf,
     /// The file system cannot set space aside.
     unsupported: bool,
 }
 
 impl Ballast {
-    pub(super) fn below(data_dir: &Path) -> Self {
+    pub(in crate::record) fn below(data_dir: &Path) -> Self {
         Self { path: data_dir.join(FILE), unsupported: false }
     }
 
     /// Sets the space aside, again where it was used up, once the disk has enough for everybody.
-    pub(super) fn restore(&mut self) {
+    pub(in crate::record) fn restore(&mut self) {
         let Some(data_dir) = self.path.parent() else { return };
         let space = DiskSpace::of(data_dir, 0);
         if self.unsupported || self.is_there() || space.free_bytes < space.floor_bytes() {

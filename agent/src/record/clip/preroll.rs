@@ -7,7 +7,7 @@ use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
 /// Frames that reach back at least `span`, as far as they fit into `max_bytes`. Begins with a
 /// key frame, always: the oldest group leaves as a whole.
 #[derive(Debug)]
-pub(super) struct Preroll {
+pub(in crate::record) struct Preroll {
     frames: VecDeque<Arc<EncodedFrame>>,
     bytes: usize,
     span: Duration,
@@ -15,16 +15,16 @@ pub(super) struct Preroll {
 }
 
 impl Preroll {
-    pub(super) fn new(span: Duration, max_bytes: usize) -> Self {
+    pub(in crate::record) fn new(span: Duration, max_bytes: usize) -> Self {
         Self { frames: VecDeque::new(), bytes: 0, span, max_bytes }
     }
 
     /// A longer span fills up as frames come.
-    pub(super) fn set_span(&mut self, span: Duration) {
+    pub(in crate::record) fn set_span(&mut self, span: Duration) {
         self.span = span;
     }
 
-    pub(super) fn push(&mut self, frame: Arc<EncodedFrame>) {
+    pub(in crate::record) fn push(&mut self, frame: Arc<EncodedFrame>) {
         let goes_on = self
             .frames
             .back()
@@ -54,7 +54,7 @@ impl Preroll {
     }
 
     /// The frames from the last key frame at or before `at`, or all where none is that old.
-    pub(super) fn since(&self, at: MonotonicNanos) -> Vec<Arc<EncodedFrame>> {
+    pub(in crate::record) fn since(&self, at: MonotonicNanos) -> Vec<Arc<EncodedFrame>> {
         let start = self
             .frames
             .iter()
@@ -63,7 +63,7 @@ impl Preroll {
         self.frames.iter().skip(start).cloned().collect()
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(in crate::record) fn clear(&mut self) {
         self.frames.clear();
         self.bytes = 0;
     }

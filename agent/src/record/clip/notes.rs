@@ -12,7 +12,7 @@ use crate::store::{NewPart, Store, StoreError};
 const MAX_OWED: usize = 256;
 
 /// A note that the index has yet to take.
-pub(super) enum Note {
+pub(in crate::record) enum Note {
     Tell(Box<EventMessage>),
     Close {
         clip_id: ClipId,
@@ -27,19 +27,19 @@ pub(super) enum Note {
 }
 
 /// The notes that wait, in order. Used by a thread that may block.
-pub(super) struct Notes {
+pub(in crate::record) struct Notes {
     store: Store,
     runtime: Handle,
     owed: VecDeque<Note>,
 }
 
 impl Notes {
-    pub(super) fn new(store: Store, runtime: Handle) -> Self {
+    pub(in crate::record) fn new(store: Store, runtime: Handle) -> Self {
         Self { store, runtime, owed: VecDeque::new() }
     }
 
     /// Writes a note, after those that still wait.
-    pub(super) fn write(&mut self, note: Note) {
+    pub(in crate::record) fn write(&mut self, note: Note) {
         self.owed.push_back(note);
         if self.owed.len() > MAX_OWED {
             self.owed.pop_front();
@@ -48,12 +48,12 @@ impl Notes {
     }
 
     /// Some still wait, for [`Self::pay`] to be called again.
-    pub(super) fn are_owed(&self) -> bool {
+    pub(in crate::record) fn are_owed(&self) -> bool {
         !self.owed.is_empty()
     }
 
     /// Writes as much as the index takes.
-    pub(super) fn pay(&mut self) {
+    pub(in crate::record) fn pay(&mut self) {
         while let Some(note) = self.owed.front() {
             if let Err(error) = self.runtime.block_on(take(&self.store, note)) {
                 tracing::warn!(%error, "the index could not take a note; it will be tried again");

@@ -12,21 +12,21 @@ use nightjar_shared::ids::ClipId;
 /// what comes after them is written. (The space between the initialisation segment and the first
 /// fragment belongs to neither: an index takes it when the file is closed.)
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Durable<'a> {
-    pub(super) clip_id: ClipId,
+pub(in crate::record) struct Durable<'a> {
+    pub(in crate::record) clip_id: ClipId,
     /// The initialisation segment is the file's bytes `0 .. init_length`.
-    pub(super) init_length: u64,
+    pub(in crate::record) init_length: u64,
     /// What has become durable since the last report, in order and without a gap. Empty in the
     /// first report of a file, which tells that its initialisation segment is.
-    pub(super) fragments: &'a [FragmentEntry],
+    pub(in crate::record) fragments: &'a [FragmentEntry],
 }
 
 /// When footage was last written for good. Clones share one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastWritten(Arc<AtomicU64>);
+pub(in crate::record) struct LastWritten(Arc<AtomicU64>);
 
 impl LastWritten {
-    pub(super) fn note(&self, durable: &Durable<'_>, now: MonotonicNanos) {
+    pub(in crate::record) fn note(&self, durable: &Durable<'_>, now: MonotonicNanos) {
         tracing::trace!(
             clip.id = %durable.clip_id,
             init_length = durable.init_length,
@@ -36,7 +36,7 @@ impl LastWritten {
         self.0.store(now.0, Ordering::Relaxed);
     }
 
-    pub(super) fn at(&self) -> MonotonicNanos {
+    pub(in crate::record) fn at(&self) -> MonotonicNanos {
         MonotonicNanos(self.0.load(Ordering::Relaxed))
     }
 }

@@ -19,7 +19,7 @@ use nightjar_core::mp4::{
 use nightjar_shared::time::UnixMillis;
 use tokio::task::spawn_blocking;
 
-use super::{files, writer::scan_file};
+use crate::record::{clip::writer::scan_file, files};
 use crate::store::{Clip, ClipKind, ClipState, Store, StoreError};
 
 /// Pieces that lie closer together than this play on as if there were no gap: the clocks of two

@@ -20,12 +20,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Controls, RecordStatus, RetentionStatus,
-    ballast::Ballast,
-    files,
-    retention::{Limits, Now, to_delete},
-    space::{DISK_FULL, DiskSpace},
+use crate::record::{
+    Controls, RecordStatus, RetentionStatus, files,
+    room::ballast::Ballast,
+    room::retention::{Limits, Now, to_delete},
+    room::space::{DISK_FULL, DiskSpace},
 };
 use crate::{
     clock::Clock,
@@ -43,22 +42,22 @@ const MAX_PASSES: usize = 3;
 /// How often every clip's files are looked for.
 const INSPECTION_INTERVAL: Duration = Duration::from_hours(1);
 
-pub(super) const DELETED_BEHIND: &str = "its file was deleted from the camera's disk";
+pub(in crate::record) const DELETED_BEHIND: &str = "its file was deleted from the camera's disk";
 const MADE_ROOM: &str = "it was deleted to make room before it could be uploaded";
 
-pub(super) struct Keeper {
-    pub(super) directory: PathBuf,
-    pub(super) ballast: Ballast,
-    pub(super) boot_id: BootId,
-    pub(super) clock: Clock,
-    pub(super) store: Store,
-    pub(super) controls: watch::Receiver<Controls>,
-    pub(super) status: Arc<watch::Sender<RecordStatus>>,
-    pub(super) wake: Arc<Notify>,
+pub(in crate::record) struct Keeper {
+    pub(in crate::record) directory: PathBuf,
+    pub(in crate::record) ballast: Ballast,
+    pub(in crate::record) boot_id: BootId,
+    pub(in crate::record) clock: Clock,
+    pub(in crate::record) store: Store,
+    pub(in crate::record) controls: watch::Receiver<Controls>,
+    pub(in crate::record) status: Arc<watch::Sender<RecordStatus>>,
+    pub(in crate::record) wake: Arc<Notify>,
 }
 
 impl Keeper {
-    pub(super) async fn run(mut self, cancel: CancellationToken) {
+    pub(in crate::record) async fn run(mut self, cancel: CancellationToken) {
         let mut ticks = interval(SPACE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut inspected = self.clock.monotonic();
@@ -232,7 +231,7 @@ fn crowded(space: DiskSpace, used_bytes: u64, full: bool) -> Option<String> {
 
 /// Marks closed clips whose footage is no longer on disk, and removes what is left of them: a
 /// picture without its row would be taken for a snapshot. Gives their number.
-pub(super) async fn find_missing(
+pub(in crate::record) async fn find_missing(
     store: &Store,
     directory: &Path,
     clips: Vec<Clip>,

@@ -15,16 +15,16 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::{
+use crate::record::{
     RecordStatus,
-    durable::{Durable, LastWritten},
+    clip::durable::{Durable, LastWritten},
+    clip::growth::GrowthReports,
+    clip::notes::{Note, Notes},
+    clip::thumbnail,
+    clip::writer::{ClipFile, FinishedFile, WriteError, close_again},
     files::{self, video_part},
-    growth::GrowthReports,
-    notes::{Note, Notes},
     problem::Problem,
-    space::DiskSpace,
-    thumbnail,
-    writer::{ClipFile, FinishedFile, WriteError, close_again},
+    room::space::DiskSpace,
 };
 use crate::{
     clock::Clock,
@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// Commands that may wait: some seconds of frames.
-pub(super) const QUEUE: usize = 256;
+pub(in crate::record) const QUEUE: usize = 256;
 /// A snapshot that takes longer leaves its clip without a thumbnail.
 const THUMBNAIL_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -49,19 +49,20 @@ const MAX_UNCLOSED: usize = 16;
 
 /// Which session a clip belongs to. The first two may record at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(in crate::record) enum Slot {
     Motion,
     Manual,
     Continuous,
 }
 
 impl Slot {
-    pub(super) const ALL: [Self; Self::COUNT] = [Self::Motion, Self::Manual, Self::Continuous];
-    pub(super) const COUNT: usize = 3;
+    pub(in crate::record) const ALL: [Self; Self::COUNT] =
+        [Self::Motion, Self::Manual, Self::Continuous];
+    pub(in crate::record) const COUNT: usize = 3;
 }
 
 #[derive(Debug)]
-pub(super) enum DiskCommand {
+pub(in crate::record) enum DiskCommand {
     /// Opens a clip, after the slot's open one is closed.
     Begin(Box<Begin>),
     Append {
@@ -78,18 +79,18 @@ pub(super) enum DiskCommand {
 }
 
 #[derive(Debug)]
-pub(super) struct Begin {
-    pub(super) slot: Slot,
-    pub(super) clip: NewClip,
+pub(in crate::record) struct Begin {
+    pub(in crate::record) slot: Slot,
+    pub(in crate::record) clip: NewClip,
     /// The event that the clip begins.
-    pub(super) message: Option<EventMessage>,
+    pub(in crate::record) message: Option<EventMessage>,
     /// Begins with a key frame.
-    pub(super) frames: Vec<Arc<EncodedFrame>>,
+    pub(in crate::record) frames: Vec<Arc<EncodedFrame>>,
     /// The clip's expected length.
-    pub(super) longest: Duration,
+    pub(in crate::record) longest: Duration,
 }
 
-pub(super) struct Disk {
+pub(in crate::record) struct Disk {
     context: Context,
     runtime: Handle,
     open: [Option<OpenClip>; Slot::COUNT],
@@ -111,24 +112,24 @@ struct Ended {
 }
 
 /// What the disk thread works with.
-pub(super) struct Context {
-    pub(super) directory: PathBuf,
-    pub(super) store: Store,
-    pub(super) stills: Stills,
-    pub(super) clock: Clock,
-    pub(super) tracker: TaskTracker,
-    pub(super) status: Arc<watch::Sender<RecordStatus>>,
+pub(in crate::record) struct Context {
+    pub(in crate::record) directory: PathBuf,
+    pub(in crate::record) store: Store,
+    pub(in crate::record) stills: Stills,
+    pub(in crate::record) clock: Clock,
+    pub(in crate::record) tracker: TaskTracker,
+    pub(in crate::record) status: Arc<watch::Sender<RecordStatus>>,
     /// The clip of each slot that could not be written (any further), for the recorder.
-    pub(super) failed: watch::Sender<[Option<ClipId>; Slot::COUNT]>,
+    pub(in crate::record) failed: watch::Sender<[Option<ClipId>; Slot::COUNT]>,
     /// Wakes retention: a clip was closed, or the disk is full.
-    pub(super) keeper: Arc<Notify>,
+    pub(in crate::record) keeper: Arc<Notify>,
     /// For the watchdog.
-    pub(super) last_written: LastWritten,
+    pub(in crate::record) last_written: LastWritten,
 }
 
 impl Disk {
     /// Must be called inside a Tokio runtime.
-    pub(super) fn new(context: Context) -> Self {
+    pub(in crate::record) fn new(context: Context) -> Self {
         let runtime = Handle::current();
         let notes = Notes::new(context.store.clone(), runtime.clone());
         let growth = GrowthReports::new(context.store.clone(), context.clock.clone());
@@ -145,7 +146,7 @@ impl Disk {
     }
 
     /// Works until the recorder drops its end of the queue; then closes what is open.
-    pub(super) fn run(mut self, mut commands: mpsc::Receiver<DiskCommand>) {
+    pub(in crate::record) fn run(mut self, mut commands: mpsc::Receiver<DiskCommand>) {
         loop {
             // While something is owed, no command need come for it to be tried again.
             let owes = self.notes.are_owed() || !self.unclosed.is_empty();

@@ -15,7 +15,7 @@ const LONGEST_FRAGMENT: Duration = Duration::from_secs(1);
 const LONE_FRAME: u64 = mp4::TIMESCALE as u64 / 10;
 
 #[derive(Debug)]
-pub(super) struct Fragmenter {
+pub(in crate::record) struct Fragmenter {
     first_captured_at: MonotonicNanos,
     /// Frames of the open fragment with their decoding times, in ticks.
     pending: Vec<(Arc<EncodedFrame>, u64)>,
@@ -29,7 +29,7 @@ pub(super) struct Fragmenter {
 
 impl Fragmenter {
     /// `offset` is where the first fragment will stand in the file.
-    pub(super) fn new(first_captured_at: MonotonicNanos, offset: u64) -> Self {
+    pub(in crate::record) fn new(first_captured_at: MonotonicNanos, offset: u64) -> Self {
         Self {
             first_captured_at,
             pending: Vec::new(),
@@ -40,7 +40,7 @@ impl Fragmenter {
     }
 
     /// Takes a frame. Gives the bytes of the fragment before it when this frame begins a new one.
-    pub(super) fn push(&mut self, frame: Arc<EncodedFrame>) -> Option<Vec<u8>> {
+    pub(in crate::record) fn push(&mut self, frame: Arc<EncodedFrame>) -> Option<Vec<u8>> {
         let since_first = frame.captured_at.since(self.first_captured_at).as_nanos();
         let time = mp4::ticks(u64::try_from(since_first).unwrap_or(u64::MAX));
         let Some((_, newest_time)) = self.pending.last() else {
@@ -58,7 +58,7 @@ impl Fragmenter {
     }
 
     /// The last fragment; nothing when no frame waits.
-    pub(super) fn finish(&mut self) -> Option<Vec<u8>> {
+    pub(in crate::record) fn finish(&mut self) -> Option<Vec<u8>> {
         let (_, newest_time) = self.pending.last()?;
         let end = newest_time + self.last_interval;
         Some(self.cut(end))
@@ -66,7 +66,7 @@ impl Fragmenter {
 
     /// Forgets all but the first `count` fragments, and the frames that wait. Gives where the
     /// fragments end in the file.
-    pub(super) fn cut_to(&mut self, count: usize) -> u64 {
+    pub(in crate::record) fn cut_to(&mut self, count: usize) -> u64 {
         if let Some(first_gone) = self.fragments.get(count) {
             self.offset = first_gone.offset;
         }
@@ -76,7 +76,7 @@ impl Fragmenter {
     }
 
     /// All fragments so far.
-    pub(super) fn fragments(&self) -> &[FragmentEntry] {
+    pub(in crate::record) fn fragments(&self) -> &[FragmentEntry] {
         &self.fragments
     }
 

@@ -13,29 +13,29 @@ use nightjar_shared::{
     time::{ClockState, UnixMillis},
 };
 
-use super::space::DiskSpace;
+use crate::record::room::space::DiskSpace;
 use crate::store::{ClipKind, StoredClip};
 
 /// Ages beyond this come from a clock that was set wrong: nobody knows such a clip's age.
 const OLDEST_BELIEVED: Duration = Duration::from_hours(400 * 24);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(in crate::record) struct Limits {
     /// All recordings together.
-    pub(super) max_bytes: u64,
+    pub(in crate::record) max_bytes: u64,
     /// Clips and snapshots.
-    pub(super) max_age: Option<Duration>,
-    pub(super) continuous_max_age: Option<Duration>,
-    pub(super) disk: DiskSpace,
+    pub(in crate::record) max_age: Option<Duration>,
+    pub(in crate::record) continuous_max_age: Option<Duration>,
+    pub(in crate::record) disk: DiskSpace,
 }
 
 /// What the clocks say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Now {
-    pub(super) wall: UnixMillis,
-    pub(super) clock: ClockState,
-    pub(super) boot_id: BootId,
-    pub(super) uptime_ms: u64,
+pub(in crate::record) struct Now {
+    pub(in crate::record) wall: UnixMillis,
+    pub(in crate::record) clock: ClockState,
+    pub(in crate::record) boot_id: BootId,
+    pub(in crate::record) uptime_ms: u64,
 }
 
 /// Classes in the order in which they make room.
@@ -63,7 +63,11 @@ impl Class {
 }
 
 /// The clips to delete; `clips` come oldest first.
-pub(super) fn to_delete(clips: &[StoredClip], limits: Limits, now: Now) -> HashSet<ClipId> {
+pub(in crate::record) fn to_delete(
+    clips: &[StoredClip],
+    limits: Limits,
+    now: Now,
+) -> HashSet<ClipId> {
     let mut doomed = HashSet::new();
     let mut used: u64 = clips.iter().map(|clip| clip.bytes).sum();
     let mut free = limits.disk.free_bytes;

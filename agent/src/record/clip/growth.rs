@@ -3,10 +3,10 @@
 use nightjar_core::mp4::SegmentCutter;
 use nightjar_shared::ids::ClipId;
 
-use super::{durable::Durable, files::unfinished_video_name};
+use crate::record::{clip::durable::Durable, files::unfinished_video_name};
 use crate::{clock::Clock, store::Store};
 
-pub(super) struct GrowthReports {
+pub(in crate::record) struct GrowthReports {
     store: Store,
     clock: Clock,
     /// Those of the clips that are open.
@@ -14,11 +14,11 @@ pub(super) struct GrowthReports {
 }
 
 impl GrowthReports {
-    pub(super) fn new(store: Store, clock: Clock) -> Self {
+    pub(in crate::record) fn new(store: Store, clock: Clock) -> Self {
         Self { store, clock, cutters: Vec::new() }
     }
 
-    pub(super) fn note(&mut self, durable: &Durable<'_>) {
+    pub(in crate::record) fn note(&mut self, durable: &Durable<'_>) {
         let Durable { clip_id, init_length, fragments } = *durable;
         let Some((_, cutter)) = self.cutters.iter_mut().find(|(open, _)| *open == clip_id) else {
             self.cutters.push((clip_id, SegmentCutter::default()));
@@ -32,7 +32,7 @@ impl GrowthReports {
 
     /// Nothing more is written of a clip. A long one outlasts many others: only its own end takes
     /// its cutter away.
-    pub(super) fn ended(&mut self, clip_id: ClipId) {
+    pub(in crate::record) fn ended(&mut self, clip_id: ClipId) {
         self.cutters.retain(|(open, _)| *open != clip_id);
     }
 }

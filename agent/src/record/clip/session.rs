@@ -10,7 +10,7 @@ use nightjar_shared::{
     ids::{ClipId, EventId},
 };
 
-use super::account::Account;
+use crate::record::clip::account::Account;
 
 /// After this long without a frame the clip is closed: it is played as it is, and what comes
 /// later opens the next one.
@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// What to do with a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(in crate::record) enum Step {
     /// Not part of any clip.
     Skip,
     /// It opens a clip, after the open one, if any, is closed.
@@ -34,7 +34,7 @@ pub(super) enum Step {
 
 /// What a clock tick asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tick {
+pub(in crate::record) enum Tick {
     Nothing,
     /// No frames come: close the clip, keep the session.
     CloseClip,
@@ -43,28 +43,28 @@ pub(super) enum Tick {
 
 /// Why and when a session's event ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct End {
-    pub(super) at: MonotonicNanos,
-    pub(super) reason: EventEndReason,
+pub(in crate::record) struct End {
+    pub(in crate::record) at: MonotonicNanos,
+    pub(in crate::record) reason: EventEndReason,
 }
 
 /// What a session records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) event_id: EventId,
-    pub(super) kind: EventKind,
+pub(in crate::record) struct Event {
+    pub(in crate::record) event_id: EventId,
+    pub(in crate::record) kind: EventKind,
 }
 
 #[derive(Debug)]
-pub(super) struct Session {
+pub(in crate::record) struct Session {
     /// Nothing for what is recorded all the time: it has no beginning and no end to tell of.
-    pub(super) event: Option<Event>,
+    pub(in crate::record) event: Option<Event>,
     /// The first clip of the event: what its messages point to.
-    pub(super) first_clip: ClipId,
+    pub(in crate::record) first_clip: ClipId,
     /// The newest clip of the event.
-    pub(super) last_clip: ClipId,
+    pub(in crate::record) last_clip: ClipId,
     /// What its motion came to so far.
-    pub(super) account: Account,
+    pub(in crate::record) account: Account,
     max_clip: Duration,
     records: bool,
     /// Opened so far.
@@ -84,7 +84,7 @@ struct OpenClip {
 }
 
 impl Session {
-    pub(super) fn new(event: Option<Event>, max_clip: Duration) -> Self {
+    pub(in crate::record) fn new(event: Option<Event>, max_clip: Duration) -> Self {
         let first_clip = ClipId::generate();
         Self {
             event,
@@ -102,26 +102,26 @@ impl Session {
     }
 
     /// The event ends at `end.at`, the footage `post_roll` later, unless it is extended.
-    pub(super) fn end(&mut self, end: End, post_roll: Duration) {
+    pub(in crate::record) fn end(&mut self, end: End, post_roll: Duration) {
         self.ends_at = Some(end.at.plus(post_roll));
         self.end = Some(end);
     }
 
     /// Motion has resumed within the post-roll: the event goes on.
-    pub(super) fn extend(&mut self) {
+    pub(in crate::record) fn extend(&mut self) {
         self.ends_at = None;
         self.end = None;
     }
 
-    pub(super) fn ending(&self) -> Option<End> {
+    pub(in crate::record) fn ending(&self) -> Option<End> {
         self.end
     }
 
-    pub(super) fn set_max_clip(&mut self, max_clip: Duration) {
+    pub(in crate::record) fn set_max_clip(&mut self, max_clip: Duration) {
         self.max_clip = max_clip;
     }
 
-    pub(super) fn step(&self, frame: &EncodedFrame) -> Step {
+    pub(in crate::record) fn step(&self, frame: &EncodedFrame) -> Step {
         if self.ends_at.is_some_and(|ends_at| frame.captured_at >= ends_at) {
             return Step::Finish;
         }
@@ -138,7 +138,7 @@ impl Session {
     }
 
     /// Judged by the monotonic clock, for when no frame comes.
-    pub(super) fn tick(&self, now: MonotonicNanos) -> Tick {
+    pub(in crate::record) fn tick(&self, now: MonotonicNanos) -> Tick {
         if self.ends_at.is_some_and(|ends_at| now >= ends_at.plus(GRACE)) {
             return Tick::Finish;
         }
@@ -149,7 +149,7 @@ impl Session {
     }
 
     /// A clip begins with frames captured from `begun_at` to `last_frame_at`. Gives its id.
-    pub(super) fn next_clip(
+    pub(in crate::record) fn next_clip(
         &mut self,
         begun_at: MonotonicNanos,
         last_frame_at: MonotonicNanos,
@@ -163,31 +163,31 @@ impl Session {
 
     /// An event that is told but not recorded.
     #[must_use]
-    pub(super) fn without_footage(self) -> Self {
+    pub(in crate::record) fn without_footage(self) -> Self {
         Self { records: false, ..self }
     }
 
-    pub(super) fn has_footage(&self) -> bool {
+    pub(in crate::record) fn has_footage(&self) -> bool {
         self.records
     }
 
-    pub(super) fn frame_appended(&mut self, captured_at: MonotonicNanos) {
+    pub(in crate::record) fn frame_appended(&mut self, captured_at: MonotonicNanos) {
         if let Some(clip) = &mut self.clip {
             clip.last_frame_at = clip.last_frame_at.max(captured_at);
         }
     }
 
-    pub(super) fn clip_closed(&mut self) {
+    pub(in crate::record) fn clip_closed(&mut self) {
         self.clip = None;
     }
 
     /// The clip could not be written (any further).
-    pub(super) fn clip_failed(&mut self, now: MonotonicNanos) {
+    pub(in crate::record) fn clip_failed(&mut self, now: MonotonicNanos) {
         self.clip = None;
         self.retry_at = now.plus(RETRY);
     }
 
-    pub(super) fn open_clip(&self) -> Option<ClipId> {
+    pub(in crate::record) fn open_clip(&self) -> Option<ClipId> {
         self.clip.as_ref().map(|clip| clip.clip_id)
     }
 }

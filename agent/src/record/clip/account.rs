@@ -9,7 +9,7 @@ use nightjar_shared::event::{EventMessage, EventState};
 use crate::motion_change::MotionChange;
 
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Account {
+pub(in crate::record) struct Account {
     /// When the first stretch began.
     began: Option<MonotonicNanos>,
     /// When the stretch that goes on, or went on last, began.
@@ -26,7 +26,7 @@ struct Moved {
 }
 
 impl Account {
-    pub(super) fn note(&mut self, change: &MotionChange) {
+    pub(in crate::record) fn note(&mut self, change: &MotionChange) {
         for zone in &change.zones {
             if !self.zones.contains(zone) {
                 self.zones.push(zone.clone());
@@ -49,7 +49,7 @@ impl Account {
     }
 
     /// Completes the message that the event has ended.
-    pub(super) fn tell(&self, message: &mut EventMessage) {
+    pub(in crate::record) fn tell(&self, message: &mut EventMessage) {
         message.zones.clone_from(&self.zones);
         message.peak_area = self.moved.map(|moved| moved.peak_area);
         message.duration_ms =

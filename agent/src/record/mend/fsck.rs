@@ -10,10 +10,10 @@ use nightjar_shared::ids::{BootId, ClipId};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
-use super::{
-    adopt::{AdoptError, Files, adopt, close},
+use crate::record::{
+    clip::writer::scan_file,
     files::{self, Kind},
-    writer::scan_file,
+    mend::adopt::{AdoptError, Files, adopt, close},
 };
 use crate::{
     clock::Clock,
