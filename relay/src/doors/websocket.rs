@@ -119,7 +119,16 @@ impl Connection {
             Err(End::Close(code, reason)) => CloseFrame { code, reason: reason.into() },
         };
         // A client that does not read hears no goodbye either; the rest is TCP's.
-        let _ = timeout(CLOSE_MAX, self.socket.send(Message::Close(Some(end)))).await;
+        let _ = timeout(CLOSE_MAX, self.say_goodbye(end)).await;
+    }
+
+    /// Closes the socket and reads on until the client has closed it, too (RFC 6455, 7.1.1). A pong
+    /// that meets a closed socket is answered by a reset, which takes what is on its way, the reason
+    /// included, from the client.
+    async fn say_goodbye(&mut self, end: CloseFrame) {
+        if self.socket.send(Message::Close(Some(end))).await.is_ok() {
+            while let Some(Ok(_)) = self.socket.recv().await {}
+        }
     }
 
     async fn converse(&mut self, account_id: AccountId, cancel: CancellationToken) -> Step {
