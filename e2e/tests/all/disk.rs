@@ -208,8 +208,12 @@ async fn a_clip_deleted_behind_the_agents_back_is_noticed_and_reported() -> Resu
         .await?;
         stack.agent.check_running()?;
         stack.owner.camera_is(&stack.camera_id, "online", HEALTH_LIMIT).await?;
-        // What came after it is not held up.
-        let stopped = stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await?;
+        // What came after it is not held up. After 15 s without a relay the camera may wait for
+        // longer than a command waits for it.
+        let stopped = wait::until("the recording stops", HEALTH_LIMIT, async || {
+            stack.owner.command_done(&stack.camera_id, "record_stop", json!({})).await.map(Some)
+        })
+        .await?;
         let next = text(&stopped, "clip_id").context("a recording without its clip")?;
         footage::ready(&stack.owner, &next).await?;
         Ok(())
