@@ -8,6 +8,7 @@ use nightjar_relay::{
         passwords::{Cost, Hasher},
     },
     config::{Config, Registration},
+    domain::jobs,
     wiring::Relay,
 };
 use tempfile::TempDir;
@@ -94,6 +95,12 @@ impl TestRelay {
     /// Lets the relay believe that time has passed.
     pub(crate) fn pass(&self, duration: Duration) {
         self.app().clock.advance(duration);
+    }
+
+    /// Does at once what the time that has passed has made due: the sweep that `pass` brings about may
+    /// come late, and upon what a test does next.
+    pub(crate) async fn sweep(&self) {
+        jobs::sweep_quick(self.app()).await;
     }
 
     /// Somebody without an account.

@@ -108,6 +108,7 @@ async fn what_is_allocated_before_the_offer_lasts_as_long_as_its_viewer_watches(
         relay.pass(Duration::from_secs(30));
         camera.signal(&report(offer.session_id)).await;
     }
+    relay.sweep().await;
     held.refresh(600).await.unwrap();
     has_allocations(&relay, 2).await;
 
