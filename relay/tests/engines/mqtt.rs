@@ -5,6 +5,7 @@ mod relay;
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use nightjar_relay::engines::broker::{Delivery, Handled};
 use nightjar_shared::{
     ids::CameraId,
@@ -269,6 +270,28 @@ async fn a_kicked_camera_is_disconnected_and_may_come_back() {
     relay.until_logged(&format!("{id} disconnected")).await;
     assert!(!relay.broker.online(id));
     relay.connect(id).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_kicked_camera_hears_first_what_was_sent_to_it_before() {
+    let relay = Relay::start().await;
+    let id = CameraId::generate();
+    let mut camera = relay.connect(id).await;
+    camera.subscribe(&topic::down_filter(id)).await;
+    let signal = Topic::new(id, Channel::DownSignal);
+    // More than are on their way at once, and the kick right behind them.
+    let sent = (0..60).map(|number| {
+        let broker = relay.broker.clone();
+        let signal = signal.clone();
+        async move { broker.publish(&signal, number.to_string().into(), PATIENCE).await }
+    });
+    let (sent, ()) = tokio::join!(join_all(sent), relay.broker.kick(id));
+    assert!(sent.iter().all(|sent| matches!(sent, Ok(Delivery::Sent))), "{sent:?}");
+    for number in 0..60 {
+        assert_eq!(camera.message().await.payload, number.to_string());
+    }
+    camera.until_closed().await;
     relay.stop().await;
 }
 

@@ -47,6 +47,10 @@ const ARRIVAL_QUEUE: usize = 256;
 const SESSION_EXPIRY: Duration = Duration::from_secs(1);
 /// How soon it is tried again to listen anew.
 const LISTEN_RETRY: Duration = Duration::from_millis(500);
+/// How long a camera that is to go may take to acknowledge what was sent to it before: why it must go
+/// is part of that. One that acknowledges nothing stays for so long, and its credential is refused
+/// meanwhile.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long the farewell to all cameras may take at shutdown.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -151,10 +155,14 @@ impl Server {
 
     fn kick(&self, camera_id: CameraId) {
         if let Some(session) = self.state.session(camera_id) {
-            let context = self.context.clone();
+            let server = self.clone();
             // Not awaited: the session may be waiting for the relay to handle one of its messages,
             // and the relay for its next order.
-            self.tracker.spawn(async move { disconnect(&context, session).await });
+            self.tracker.spawn(async move {
+                // rmqtt ends a session before it has sent what waits for it.
+                let _ = timeout(LAST_WORDS, server.state.all_heard(camera_id)).await;
+                disconnect(&server.context, session).await;
+            });
         }
     }
 
@@ -180,13 +188,18 @@ impl Server {
         };
         let publish = Publish::from(publish).create_time(clock::now().0);
         let shared = self.context.extends.shared().await;
-        match shared.forwards(None, Sender::from_admin(from), publish).await {
+        self.state.sending(topic.camera_id);
+        let sent = match shared.forwards(None, Sender::from_admin(from), publish).await {
             Ok(0) => Ok(Delivery::NotConnected),
             Ok(_) => Ok(Delivery::Sent),
             Err((_, failures)) => Err(BrokerError::Routing(
                 failures.into_iter().map(|(.., reason)| reason.to_string()).collect(),
             )),
+        };
+        if !matches!(sent, Ok(Delivery::Sent)) {
+            self.state.not_sent(topic.camera_id);
         }
+        sent
     }
 }
 

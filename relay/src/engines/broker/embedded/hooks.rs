@@ -21,7 +21,7 @@ use rmqtt::{
     },
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 
@@ -41,13 +41,20 @@ pub(super) struct State {
     arrivals: mpsc::Sender<Arrival>,
     /// The session that speaks for each connected camera. A session that was taken over is not
     /// in here any more, and what it still says is ignored.
-    online: Mutex<HashMap<CameraId, Id>>,
+    online: Mutex<HashMap<CameraId, Speaker>>,
     /// Its cameras, for the relay.
     connected: Connected,
     closing: AtomicBool,
     limits: BrokerLimits,
     metrics: Metrics,
     count: Gauge,
+}
+
+/// The session that speaks for a camera.
+struct Speaker {
+    session: Id,
+    /// How many messages were sent to it that it has not acknowledged.
+    unheard: watch::Sender<usize>,
 }
 
 pub(super) async fn install(context: &ServerContext, state: &Arc<State>) {
@@ -60,6 +67,7 @@ pub(super) async fn install(context: &ServerContext, state: &Arc<State>) {
         Type::SessionSubscribed,
         Type::MessagePublishCheckAcl,
         Type::MessagePublish,
+        Type::MessageAcked,
     ] {
         register.add(kind, Box::new(Hooks(state.clone()))).await;
     }
@@ -99,6 +107,10 @@ impl Handler for Hooks {
                 self.0.ready(&session.id).await;
                 return (true, result);
             }
+            Parameter::MessageAcked(session, ..) => {
+                self.0.heard(&session.id);
+                return (true, result);
+            }
             Parameter::ClientDisconnected(session, _) => {
                 self.0.disconnected(&session.id).await;
                 return (true, result);
@@ -131,17 +143,48 @@ impl State {
 
     /// Finds the session that speaks for a camera.
     pub(super) fn session(&self, camera_id: CameraId) -> Option<Id> {
-        self.online().get(&camera_id).cloned()
+        self.online().get(&camera_id).map(|speaker| speaker.session.clone())
+    }
+
+    /// Counts a message that is about to be sent to a camera.
+    pub(super) fn sending(&self, camera_id: CameraId) {
+        self.count_unheard(camera_id, |unheard| unheard.saturating_add(1));
+    }
+
+    /// Takes back what [`Self::sending`] counted: the message found no session.
+    pub(super) fn not_sent(&self, camera_id: CameraId) {
+        self.count_unheard(camera_id, |unheard| unheard.saturating_sub(1));
+    }
+
+    fn heard(&self, session: &Id) {
+        if let Some(camera_id) = self.speaks_for(session) {
+            self.count_unheard(camera_id, |unheard| unheard.saturating_sub(1));
+        }
+    }
+
+    fn count_unheard(&self, camera_id: CameraId, count: impl FnOnce(usize) -> usize) {
+        if let Some(speaker) = self.online().get(&camera_id) {
+            speaker.unheard.send_modify(|unheard| *unheard = count(*unheard));
+        }
+    }
+
+    /// Waits until a camera has acknowledged all that was sent to it, or is gone.
+    pub(super) async fn all_heard(&self, camera_id: CameraId) {
+        let unheard = self.online().get(&camera_id).map(|speaker| speaker.unheard.subscribe());
+        if let Some(mut unheard) = unheard {
+            // An error says that the session is gone.
+            drop(unheard.wait_for(|unheard| *unheard == 0).await);
+        }
     }
 
     /// Closes the door: from now on wills and disconnects are the relay's own doing. Gives the open
     /// sessions.
     pub(super) fn close(&self) -> Vec<Id> {
         self.closing.store(true, Ordering::Relaxed);
-        self.online().values().cloned().collect()
+        self.online().values().map(|speaker| speaker.session.clone()).collect()
     }
 
-    fn online(&self) -> MutexGuard<'_, HashMap<CameraId, Id>> {
+    fn online(&self) -> MutexGuard<'_, HashMap<CameraId, Speaker>> {
         self.online.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -237,7 +280,8 @@ impl State {
         let Some(camera_id) = camera_of(session) else { return };
         let count = {
             let mut online = self.online();
-            online.insert(camera_id, session.clone());
+            let speaker = Speaker { session: session.clone(), unheard: watch::Sender::new(0) };
+            online.insert(camera_id, speaker);
             self.connected.insert(camera_id);
             online.len()
         };
@@ -273,7 +317,7 @@ impl State {
     /// Finds the camera whose current session this is.
     pub(super) fn speaks_for(&self, session: &Id) -> Option<CameraId> {
         let camera_id = camera_of(session)?;
-        (self.online().get(&camera_id) == Some(session)).then_some(camera_id)
+        (self.session(camera_id).as_ref() == Some(session)).then_some(camera_id)
     }
 
     fn count_refusal(&self, refusal: Refusal) {
