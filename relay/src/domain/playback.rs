@@ -68,13 +68,13 @@ pub async fn get(
     query: PlaybackQuery,
 ) -> Result<Playback> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    of_clip(app, &row, query.after, PLAYBACK_LIFETIME).await
+    of_clip(app, &row, query.after, None).await
 }
 
 /// Writes the parts of a clip as an HLS playlist, for players that know nothing else.
 pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<String> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    let playback = of_clip(app, &row, None, PLAYBACK_LIFETIME).await?;
+    let playback = of_clip(app, &row, None, None).await?;
     if playback.parts.iter().all(|part| part.kind != PartKind::Segment) {
         return Err(Error::conflict(
             ProblemCode::NotSegmented,
@@ -84,17 +84,24 @@ pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<Stri
     Ok(hls(&playback))
 }
 
-/// Signs the parts of a clip for a caller who may see it, for this long.
+/// Signs the parts of a clip for a caller who may see it, or may until a time: no address outlives it.
 pub(super) async fn of_clip(
     app: &App,
     row: &ClipRow,
     after: Option<u32>,
-    lifetime: Duration,
+    until: Option<UnixMillis>,
 ) -> Result<Playback> {
     let stored = parts::of_clip(&app.db, row.clip_id).await?;
     let footage = Footage::of(&stored).ok_or_else(|| {
         Error::conflict(ProblemCode::NotReady, "Nothing of this clip can be played yet.")
     })?;
+    let now = app.now();
+    // Whole seconds, as addresses are signed for.
+    let left = until.map(|until| Duration::from_secs(until.since(now).as_secs()));
+    let lifetime = left.map_or(PLAYBACK_LIFETIME, |left| left.min(PLAYBACK_LIFETIME));
+    if lifetime.is_zero() {
+        return Err(Error::not_found());
+    }
     let mut parts = Vec::new();
     for part in footage.parts.into_iter().filter(|part| after.is_none_or(|it| part.index > it)) {
         let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
@@ -108,7 +115,7 @@ pub(super) async fn of_clip(
             sha256: part.sha256.clone(),
         });
     }
-    Ok(Playback { parts, ended: !row.state.is_open(), expires_at: app.now().plus(lifetime) })
+    Ok(Playback { parts, ended: !row.state.is_open(), expires_at: now.plus(lifetime) })
 }
 
 /// The stored parts of a clip that can be played.

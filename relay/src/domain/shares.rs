@@ -15,7 +15,6 @@ use utoipa::ToSchema;
 use super::{
     List,
     access::{self, Caller, Right},
-    objects::PLAYBACK_LIFETIME,
     playback::{self, Playback},
     record, secrets,
 };
@@ -134,7 +133,5 @@ pub async fn open(app: &App, opening: ShareOpening, address: IpAddr) -> Result<P
     let found = shares::by_token(&app.db, &secrets::hash(&opening.token), now).await?;
     let share = found.ok_or_else(Error::not_found)?;
     let clip = access::shared_clip(app, &share).await?;
-    // Whole seconds, as addresses are signed for.
-    let left = Duration::from_secs(share.expires_at.since(now).as_secs().max(1));
-    playback::of_clip(app, &clip, opening.after, PLAYBACK_LIFETIME.min(left)).await
+    playback::of_clip(app, &clip, opening.after, Some(share.expires_at)).await
 }
