@@ -29,7 +29,7 @@ demo:
 	@build/install-packages build run
 	@$(if $(filter v4l2 synthetic,$(DEMO_CAMERA)),,build/fetch-street-scene $(TARGET)/media)
 	@[ -e $(TARGET)/demo/nightjar-demo ] || echo \
-		'The first build compiles some 450 crates: about 10 minutes on two cores, 2 GB of memory and 2 GB of disk.'
+		'The first build compiles some 450 crates: about 7 minutes on two cores, 2 GB of memory and 2 GB of disk.'
 	$(CARGO) build --profile demo --bins --package nightjar-relay --package nightjar-agent --package nightjar-demo
 	@$(TARGET)/demo/nightjar-demo
 
