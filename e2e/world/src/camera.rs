@@ -3,7 +3,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -56,6 +56,8 @@ pub(crate) struct Camera {
     pub(crate) hands: SimulatedClock,
     pub(crate) to_relay: Way,
     pub(crate) to_store: Way,
+    /// Read once: a paired camera keeps its identifier.
+    id: OnceLock<CameraId>,
     state: Mutex<State>,
 }
 
@@ -89,6 +91,7 @@ impl Camera {
             hands: SimulatedClock::with_timers(BEGINNING),
             to_relay: Way::default(),
             to_store: Way::default(),
+            id: OnceLock::new(),
             state: Mutex::default(),
         }
     }
@@ -101,12 +104,17 @@ impl Camera {
         self.state.lock().unwrap().process.clone()
     }
 
-    pub(crate) fn pairing(&self) -> Option<Pairing> {
+    fn pairing(&self) -> Option<Pairing> {
         Pairing::load(&self.directory).unwrap()
     }
 
     pub(crate) fn camera_id(&self) -> Option<CameraId> {
-        self.pairing().map(|pairing| pairing.camera_id)
+        if self.id.get().is_none()
+            && let Some(pairing) = self.pairing()
+        {
+            self.id.get_or_init(|| pairing.camera_id);
+        }
+        self.id.get().copied()
     }
 
     /// Cancelled when the process that runs now is killed.
