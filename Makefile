@@ -18,7 +18,7 @@ help:
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
-	@echo 'make lint       format and lints alone'
+	@echo 'make lint       format, lints, and licences and advisories of what is depended on'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
