@@ -80,6 +80,18 @@ function query(values) {
 
 const id = encodeURIComponent;
 
+/** Asks for a long playback until its last part; the relay gives it in pieces. */
+async function whole(ask, after) {
+  const playback = await ask(after);
+  while (playback.more && playback.parts.length > 0) {
+    const next = await ask(playback.parts.at(-1).index);
+    playback.parts.push(...next.parts);
+    playback.ended = next.ended;
+    playback.more = next.more;
+  }
+  return playback;
+}
+
 export const api = {
   register: (account) => call("POST", "/auth/register", account),
   login: (credentials) => call("POST", "/auth/login", credentials),
@@ -107,13 +119,15 @@ export const api = {
   clips: (filter, signal) => get(`/clips${query(filter)}`, signal),
   clip: (clipId, signal) => get(`/clips/${id(clipId)}`, signal),
   removeClip: (clipId) => call("DELETE", `/clips/${id(clipId)}`),
-  playback: (clipId, after, signal) => get(`/clips/${id(clipId)}/playback${query({ after })}`, signal),
+  playback: (clipId, after, signal) =>
+    whole((from) => get(`/clips/${id(clipId)}/playback${query({ after: from })}`, signal), after),
   playlistUrl: (clipId) => `${ROOT}/clips/${id(clipId)}/playback.m3u8`,
 
   shares: (clipId, signal) => get(`/clips/${id(clipId)}/shares`, signal),
   share: (clipId, lifetimeS) => call("POST", `/clips/${id(clipId)}/shares`, { expires_in_s: lifetimeS }),
   revokeShare: (shareId) => call("DELETE", `/shares/${id(shareId)}`),
-  openShare: (token, after, signal) => call("POST", "/shares/open", { token, after }, signal),
+  openShare: (token, after, signal) =>
+    whole((from) => call("POST", "/shares/open", { token, after: from }, signal), after),
 
   socketTicket: () => call("POST", "/ws/tickets", undefined, undefined, TICKET_PATIENCE_MS),
 };

@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{
     access::{self, Caller, Right},
     objects::PLAYBACK_LIFETIME,
+    page::{PAGE_BYTES_MAX, fitting},
 };
 use crate::{
     app::App,
@@ -35,6 +36,9 @@ pub struct Playback {
     pub parts: Vec<PlaybackPart>,
     /// No further part is expected now: these are all there are.
     pub ended: bool,
+    /// There are further parts now, which this answer had no room for: ask for those after its last.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
     #[schema(value_type = i64)]
     pub expires_at: UnixMillis,
 }
@@ -68,7 +72,7 @@ pub async fn get(
     query: PlaybackQuery,
 ) -> Result<Playback> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    of_clip(app, &row, query.after, None).await
+    Ok(of_clip(app, &row, query.after, None).await?.page())
 }
 
 /// Writes the parts of a clip as an HLS playlist, for players that know nothing else.
@@ -82,6 +86,16 @@ pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<Stri
         ));
     }
     Ok(hls(&playback))
+}
+
+impl Playback {
+    /// Leaves out what is too much for one answer.
+    pub(super) fn page(self) -> Self {
+        let found = self.parts.len();
+        let parts = fitting(self.parts, PAGE_BYTES_MAX);
+        let more = parts.len() < found;
+        Self { ended: self.ended && !more, parts, more, ..self }
+    }
 }
 
 /// Signs the parts of a clip for a caller who may see it, or may until a time: no address outlives it.
@@ -115,7 +129,7 @@ pub(super) async fn of_clip(
             sha256: part.sha256.clone(),
         });
     }
-    Ok(Playback { parts, ended: !row.state.is_open(), expires_at: now.plus(lifetime) })
+    Ok(Playback { parts, ended: !row.state.is_open(), more: false, expires_at: now.plus(lifetime) })
 }
 
 /// The stored parts of a clip that can be played.
@@ -245,6 +259,7 @@ mod tests {
                 part(3, PartKind::Segment, Some(980)),
             ],
             ended: true,
+            more: false,
             expires_at: UnixMillis(0),
         };
         assert_eq!(

@@ -133,5 +133,6 @@ pub async fn open(app: &App, opening: ShareOpening, address: IpAddr) -> Result<P
     let found = shares::by_token(&app.db, &secrets::hash(&opening.token), now).await?;
     let share = found.ok_or_else(Error::not_found)?;
     let clip = access::shared_clip(app, &share).await?;
-    playback::of_clip(app, &clip, opening.after, Some(share.expires_at)).await
+    let until = Some(share.expires_at);
+    Ok(playback::of_clip(app, &clip, opening.after, until).await?.page())
 }

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use self::stretches::{Known, activity, gaps, note};
-use super::access::{self, Caller, Right, right_to_see, roles_with};
+use super::{
+    access::{self, Caller, Right, right_to_see, roles_with},
+    page::{PAGE_BYTES_MAX, fitting},
+};
 use crate::{
     app::App,
     engines::db::timeline::{self, FootageRow},
@@ -128,12 +131,19 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
     )
     .await?;
     let full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|count| count >= most);
-    let truncated = full(stretches.len(), STRETCHES_MAX) || full(rows.len(), RECORDINGS_MAX);
+    let full = full(stretches.len(), STRETCHES_MAX) || full(rows.len(), RECORDINGS_MAX);
     let mut recordings: Vec<Recording> = rows.into_iter().map(Recording::from).collect();
     recordings.retain(|recording| recording.ended_at.is_none_or(|ended_at| ended_at > from));
-    recordings.reverse();
     let known = Known { stretches: &stretches, paired_at: camera.paired_at, now };
-    Ok(Timeline { from, to, recordings, gaps: gaps(&known, from, to), truncated })
+    let gaps = gaps(&known, from, to);
+    let found = (recordings.len(), gaps.len());
+    // Newest first, as what is left out is the oldest.
+    let mut recordings = fitting(recordings, PAGE_BYTES_MAX * 3 / 4);
+    let mut gaps = fitting(gaps.into_iter().rev(), PAGE_BYTES_MAX / 4);
+    let truncated = full || found != (recordings.len(), gaps.len());
+    recordings.reverse();
+    gaps.reverse();
+    Ok(Timeline { from, to, recordings, gaps, truncated })
 }
 
 /// Adds what a camera says of itself to its timeline.

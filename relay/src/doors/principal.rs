@@ -8,8 +8,9 @@ use std::{
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{HeaderMap, HeaderName, Method, header, request::Parts};
+use uuid::Uuid;
 
-use super::extract::text_of;
+use super::{extract::text_of, server::Asker};
 use crate::{
     app::App,
     config::Config,
@@ -43,6 +44,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         }
         let caller = accounts::authenticate(app, &credential).await?;
         let caller = caller.ok_or_else(unauthenticated)?;
+        tell_asker(parts, caller.account_id.as_uuid());
         Ok(Self { caller, credential })
     }
 }
@@ -55,8 +57,16 @@ impl FromRequestParts<Arc<App>> for FromCamera {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         let token = bearer(&parts.headers).ok_or_else(unauthenticated)?;
-        let device = devices::verify_token(app, token).await?;
-        device.map(Self).ok_or_else(unauthenticated)
+        let device = devices::verify_token(app, token).await?.ok_or_else(unauthenticated)?;
+        tell_asker(parts, device.camera_id.as_uuid());
+        Ok(Self(device))
+    }
+}
+
+/// Tells the listener whose answers count together.
+fn tell_asker(parts: &Parts, id: Uuid) {
+    if let Some(asker) = parts.extensions.get::<Asker>() {
+        asker.is(id);
     }
 }
 

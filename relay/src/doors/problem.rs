@@ -1,6 +1,9 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use http::{HeaderValue, StatusCode, header};
 use nightjar_shared::api::Problem;
 
@@ -8,23 +11,28 @@ use crate::error::{Error, ProblemCode, Refusal};
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        match self {
-            Self::Refused(refusal) => respond(*refusal),
-            Self::Internal(cause) => {
-                tracing::error!(error = format!("{cause:#}"), "a request failed");
-                respond(Refusal {
-                    status: 500,
-                    code: ProblemCode::Internal,
-                    title: "Something went wrong here; it has been written down.",
-                    detail: None,
-                    retry_after_s: None,
-                })
-            }
+        written(self).map(Body::from)
+    }
+}
+
+/// Writes an error as a response.
+pub(super) fn written(error: Error) -> http::Response<Vec<u8>> {
+    match error {
+        Error::Refused(refusal) => respond(*refusal),
+        Error::Internal(cause) => {
+            tracing::error!(error = format!("{cause:#}"), "a request failed");
+            respond(Refusal {
+                status: 500,
+                code: ProblemCode::Internal,
+                title: "Something went wrong here; it has been written down.",
+                detail: None,
+                retry_after_s: None,
+            })
         }
     }
 }
 
-fn respond(refusal: Refusal) -> Response {
+fn respond(refusal: Refusal) -> http::Response<Vec<u8>> {
     let problem = Problem {
         code: refusal.code.into(),
         title: refusal.title.to_owned(),
@@ -32,15 +40,15 @@ fn respond(refusal: Refusal) -> Response {
         detail: refusal.detail.map(Into::into),
     };
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let content_type = [(header::CONTENT_TYPE, "application/problem+json")];
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    let mut response = (status, content_type, body).into_response();
+    let mut response = http::Response::new(serde_json::to_vec(&problem).unwrap_or_default());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if let Some(seconds) = refusal.retry_after_s {
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        headers.insert(header::RETRY_AFTER, seconds.into());
     }
     if status == StatusCode::UNAUTHORIZED {
-        let bearer = HeaderValue::from_static("Bearer");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }

@@ -4,6 +4,7 @@
 //! for whatever it is doing, and there is a limit to how many there are.
 
 mod activity;
+mod answers;
 mod body;
 mod connections;
 
@@ -35,13 +36,21 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-pub use self::body::{BodyTooSlow, RequestBody};
 use self::{
     activity::{Activity, Watched},
+    answers::{Answer, UnderWay},
     body::GuardedBody,
     connections::Connections,
 };
-use crate::engines::metrics::{Counter, Metrics};
+pub use self::{
+    answers::Asker,
+    body::{BodyTooSlow, RequestBody},
+};
+use super::problem;
+use crate::{
+    engines::metrics::{Counter, Metrics},
+    error::Error,
+};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,7 +65,8 @@ pub struct ServerLimits {
     pub body_total: Duration,
     /// Between two requests.
     pub keep_alive: Duration,
-    /// How long a client may take nothing of a response.
+    /// How long a client may take nothing of a response: no byte from the socket, and of an answer
+    /// no piece of 16 KB.
     pub write_stall: Duration,
     /// At shutdown, for what is under way.
     pub drain: Duration,
@@ -67,7 +77,23 @@ pub struct ServerLimits {
     pub head_bytes: usize,
     /// HTTP/2 requests at a time on one connection.
     pub streams: u32,
+    /// What one answer is counted as at most, of those that are under way.
+    pub answer_bytes: u64,
+    /// Of all answers that one account or camera has not taken yet.
+    pub answer_bytes_per_asker: u64,
+    /// Of all answers to one network, with the same exemption as connections.
+    pub answer_bytes_per_network: u64,
+    /// Of all answers.
+    pub answer_bytes_total: u64,
 }
+
+const MEBIBYTE: u64 = 1 << 20;
+/// What HTTP/2 may take of an answer before the client does.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// What an answer of unknown length is counted as.
+const UNKNOWN_BYTES: u64 = 64 * 1024;
+/// When who asks for too much at once may ask again.
+const ANSWERS_RETRY_S: u64 = 2;
 
 impl Default for ServerLimits {
     fn default() -> Self {
@@ -76,12 +102,18 @@ impl Default for ServerLimits {
             body_idle: Duration::from_secs(30),
             body_total: Duration::from_mins(5),
             keep_alive: Duration::from_secs(75),
-            write_stall: Duration::from_secs(30),
+            // With what it takes to notice, within 30 s.
+            write_stall: Duration::from_secs(25),
             drain: Duration::from_secs(3),
             connections: 4096,
             connections_per_network: 256,
             head_bytes: 32 * 1024,
-            streams: 64,
+            streams: 16,
+            // An answer of the app's doors is in memory as a whole. A page has 256 KB at most.
+            answer_bytes: 4 * MEBIBYTE,
+            answer_bytes_per_asker: 4 * MEBIBYTE,
+            answer_bytes_per_network: 8 * MEBIBYTE,
+            answer_bytes_total: 16 * MEBIBYTE,
         }
     }
 }
@@ -93,6 +125,10 @@ impl ServerLimits {
         Self {
             body_total: Duration::from_mins(15),
             write_stall: Duration::from_mins(5),
+            // Read from the disk as it is sent.
+            answer_bytes: 128 * 1024,
+            answer_bytes_per_network: 32 * MEBIBYTE,
+            answer_bytes_total: 256 * MEBIBYTE,
             ..Self::default()
         }
     }
@@ -162,6 +198,12 @@ pub fn serve<H, F, B>(
             "Connections closed because the client was too slow.",
             &[("listener", options.name)],
         ),
+        refused: metrics.counter(
+            "nightjar_http_answers_refused_total",
+            "Answers that were not sent because too much was under way.",
+            &[("listener", options.name)],
+        ),
+        under_way: UnderWay::new(&options.limits),
         acceptor: options.tls.map(TlsAcceptor::from),
         name: options.name,
         limits: Arc::new(options.limits),
@@ -176,6 +218,8 @@ struct Server<H> {
     handler: H,
     connections: Connections,
     timed_out: Counter,
+    refused: Counter,
+    under_way: UnderWay,
     acceptor: Option<TlsAcceptor>,
     name: &'static str,
     limits: Arc<ServerLimits>,
@@ -236,13 +280,10 @@ where
     {
         let builder = self.protocol();
         let service = service_fn(|request: Request<Incoming>| {
-            let activity = activity.clone();
-            activity.request_started(request.version() == Version::HTTP_2);
+            let is_http2 = request.version() == Version::HTTP_2;
             // Made before the handler runs: a request that is dropped half-way ends as well.
-            let guard = activity::Request::new(activity);
-            let request = self.receive(request, peer);
-            let response = (self.handler)(request);
-            async move { Ok::<_, Infallible>(response.await.map(|body| GuardedBody::new(body, guard))) }
+            let guard = activity::Request::start(activity.clone(), is_http2);
+            self.answer(request, peer, guard)
         });
         let mut connection =
             pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
@@ -262,6 +303,42 @@ where
             // The client's doing: it hung up or sent no HTTP.
             tracing::debug!(error, listener = self.name, "connection ended");
         }
+    }
+
+    /// Has a request answered, if its answer would be sent, and sends the answer, if there is room
+    /// for it: an answer is made first and is weighed then. In a box, which is gone when the answer
+    /// is there: the rest of the request's memory stays until the client has taken it.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        guard: activity::Request,
+    ) -> Boxed<
+        impl Future<Output = Result<Response<GuardedBody<B>>, Infallible>> + Send + use<H, F, B>,
+    > {
+        let asker = Asker::default();
+        let mut request = self.receive(request, peer);
+        request.extensions_mut().insert(asker.clone());
+        let (under_way, refused) = (self.under_way.clone(), self.refused.clone());
+        let response = under_way.has_room(peer.ip()).then(|| (self.handler)(request));
+        Box::pin(async move {
+            let response = match response {
+                Some(response) => Some(response.await),
+                None => None,
+            };
+            let admitted = response.and_then(|response| {
+                let bytes = response.body().size_hint();
+                let bytes = bytes.exact().unwrap_or_else(|| bytes.lower().max(UNKNOWN_BYTES));
+                Some((under_way.admit(bytes, peer.ip(), &asker)?, response))
+            });
+            let Some((share, response)) = admitted else {
+                refused.increment();
+                let refusal = problem::written(Error::rate_limited(ANSWERS_RETRY_S));
+                return Ok(refusal.map(|text| GuardedBody::of_text(text, Answer::new(guard, None))));
+            };
+            let answer = Answer::new(guard, Some(share));
+            Ok(response.map(|body| GuardedBody::new(body, answer)))
+        })
     }
 
     fn receive(&self, request: Request<Incoming>, peer: SocketAddr) -> Request<RequestBody> {
@@ -285,6 +362,7 @@ where
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .keep_alive_interval(limits.body_idle)
             .keep_alive_timeout(limits.head);

@@ -15,6 +15,8 @@ mod databases;
 mod device;
 mod events;
 mod growing_clips;
+#[path = "../support/hostile_http2.rs"]
+mod hostile_http2;
 mod live;
 mod live_life;
 mod live_limits;
@@ -39,6 +41,7 @@ mod times;
 mod turn;
 mod turn_client;
 mod turn_limits;
+mod unread;
 mod upkeep;
 mod uplink;
 mod web;

@@ -25,15 +25,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::support::{self, PATIENCE, client, within};
 
-struct Server {
-    address: SocketAddr,
-    metrics: Metrics,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Metrics,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
 
 impl Server {
-    async fn start(limits: ServerLimits) -> Self {
+    pub(crate) async fn start(limits: ServerLimits) -> Self {
         Self::start_with(ServerOptions { name: "test", tls: None, limits }).await
     }
 
@@ -49,21 +49,24 @@ impl Server {
                 routing::get(|peer: ConnectInfo<SocketAddr>| async move { peer.0.to_string() }),
             )
             .route("/length", routing::post(|body: Bytes| async move { body.len().to_string() }))
+            .route("/page", routing::get(|| async { vec![b'x'; PAGE_BYTES] }))
             .route("/endless", routing::get(|| async { Body::from_stream(endless()) }))
             .route("/never", routing::get(|| async { std::future::pending::<()>().await }));
         server::serve_router(listener, router, options, &metrics, &tracker, cancel.clone());
         Self { address, metrics, tracker, cancel }
     }
 
-    async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+    pub(crate) async fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream
     }
 
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.cancel.cancel();
         self.tracker.close();
         within(PATIENCE, self.tracker.wait()).await;
@@ -75,10 +78,12 @@ fn endless() -> impl Stream<Item = Result<Bytes, Infallible>> {
     futures::stream::repeat(Ok(Bytes::from_static(&[0; 4096])))
 }
 
-const SHORT: Duration = Duration::from_millis(300);
+pub(crate) const SHORT: Duration = Duration::from_millis(300);
+/// What `/page` answers with, each time in memory of its own.
+pub(crate) const PAGE_BYTES: usize = 20_000;
 
 /// Patient in everything that a test is not about.
-fn patient() -> ServerLimits {
+pub(crate) fn patient() -> ServerLimits {
     ServerLimits::default()
 }
 

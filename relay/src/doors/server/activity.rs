@@ -1,6 +1,7 @@
 //! What a connection is doing, and until when it may go on doing it.
 
 use std::{
+    collections::HashMap,
     io::{self, IoSlice},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -25,16 +26,36 @@ pub(super) struct Activity {
 
 struct State {
     phase: Phase,
-    requests: usize,
+    requests: HashMap<u64, Progress>,
+    last_request: u64,
     http2: bool,
     write_blocked_since: Option<Instant>,
+}
+
+/// How far the client has taken the answer to one request.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Pieces that wait in HTTP's buffers.
+    pieces: usize,
+    /// The body has more.
+    more: bool,
+    /// When the client last took something, or could begin to.
+    taken_at: Option<Instant>,
+}
+
+impl Progress {
+    /// Since when something waits for the client; nothing while the relay has nothing for it.
+    fn waits_since(&self) -> Option<Instant> {
+        self.taken_at.filter(|_| self.pieces > 0 || self.more)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Phase {
     /// A request's head is coming since then.
     Head(Instant),
-    /// At least one request is being served; its body has deadlines of its own.
+    /// At least one request is being served; its body has deadlines of its own, and so has its
+    /// answer.
     Serving,
     /// Nothing comes and nothing is asked for since then.
     Idle(Instant),
@@ -44,7 +65,8 @@ impl Default for State {
     fn default() -> Self {
         Self {
             phase: Phase::Head(Instant::now()),
-            requests: 0,
+            requests: HashMap::new(),
+            last_request: 0,
             http2: false,
             write_blocked_since: None,
         }
@@ -61,16 +83,38 @@ impl State {
         begins
     }
 
-    fn request_started(&mut self, http2: bool) {
+    fn request_started(&mut self, http2: bool) -> u64 {
         self.http2 = http2;
-        self.requests += 1;
+        self.last_request += 1;
+        self.requests.insert(self.last_request, Progress::default());
         self.phase = Phase::Serving;
+        self.last_request
     }
 
-    fn request_ended(&mut self, now: Instant) {
-        self.requests = self.requests.saturating_sub(1);
-        if self.requests == 0 {
+    fn request_ended(&mut self, request: u64, now: Instant) {
+        self.requests.remove(&request);
+        if self.requests.is_empty() {
             self.phase = Phase::Idle(now);
+        }
+    }
+
+    /// Changes how far an answer is; what waits from now on waits since `now`. Says whether it waits
+    /// only from now on.
+    fn progress(&mut self, request: u64, now: Instant, change: impl FnOnce(&mut Progress)) -> bool {
+        let Some(progress) = self.requests.get_mut(&request) else { return false };
+        let waited = progress.waits_since().is_some();
+        change(progress);
+        if !waited {
+            progress.taken_at = Some(now);
+        }
+        !waited && progress.waits_since().is_some()
+    }
+
+    /// Notes that the client has taken a piece of an answer.
+    fn taken(&mut self, request: u64, now: Instant) {
+        if let Some(progress) = self.requests.get_mut(&request) {
+            progress.pieces = progress.pieces.saturating_sub(1);
+            progress.taken_at = Some(now);
         }
     }
 
@@ -89,15 +133,18 @@ impl State {
             Phase::Idle(since) => Some(since + limits.keep_alive),
             Phase::Serving => None,
         };
-        let write = self.write_blocked_since.map(|since| since + limits.write_stall);
-        phase.into_iter().chain(write).min()
+        let waits = self.requests.values().filter_map(Progress::waits_since);
+        let stalled = self.write_blocked_since.into_iter().chain(waits).min();
+        let stalled = stalled.map(|since| since + limits.write_stall);
+        phase.into_iter().chain(stalled).min()
     }
 }
 
 impl Activity {
-    pub(super) fn request_started(&self, http2: bool) {
-        self.state().request_started(http2);
+    fn request_started(&self, http2: bool) -> u64 {
+        let request = self.state().request_started(http2);
         self.changed.notify_one();
+        request
     }
 
     /// Ends when the connection has overstayed.
@@ -123,9 +170,15 @@ impl Activity {
         }
     }
 
-    fn request_ended(&self) {
-        self.state().request_ended(Instant::now());
+    fn request_ended(&self, request: u64) {
+        self.state().request_ended(request, Instant::now());
         self.changed.notify_one();
+    }
+
+    fn progress(&self, request: u64, change: impl FnOnce(&mut Progress)) {
+        if self.state().progress(request, Instant::now(), change) {
+            self.changed.notify_one();
+        }
     }
 
     fn received(&self) {
@@ -152,17 +205,41 @@ impl Activity {
 }
 
 /// A request that is being served, until its response has gone out or was given up.
-pub(super) struct Request(Arc<Activity>);
+pub(super) struct Request {
+    activity: Arc<Activity>,
+    number: u64,
+}
 
 impl Request {
-    pub(super) fn new(activity: Arc<Activity>) -> Self {
-        Self(activity)
+    pub(super) fn start(activity: Arc<Activity>, http2: bool) -> Self {
+        let number = activity.request_started(http2);
+        Self { activity, number }
+    }
+
+    /// The answer is there: its client may begin to take it.
+    pub(super) fn answering(&self) {
+        self.offers(true);
+    }
+
+    /// Notes whether the answer's body has more to give.
+    pub(super) fn offers(&self, more: bool) {
+        self.activity.progress(self.number, |progress| progress.more = more);
+    }
+
+    /// Notes that a piece of the answer waits for the client.
+    pub(super) fn piece_waits(&self) {
+        self.activity.progress(self.number, |progress| progress.pieces += 1);
+    }
+
+    /// Notes that a piece of the answer is on its way, or was given up.
+    pub(super) fn piece_left(&self) {
+        self.activity.state().taken(self.number, Instant::now());
     }
 }
 
 impl Drop for Request {
     fn drop(&mut self) {
-        self.0.request_ended();
+        self.activity.request_ended(self.number);
     }
 }
 
@@ -258,9 +335,9 @@ mod tests {
     fn between_requests_there_are_75_seconds_until_the_next_head_begins() {
         let mut state = State::default();
         let now = Instant::now();
-        state.request_started(false);
+        let request = state.request_started(false);
         assert_eq!(state.deadline(&limits()), None);
-        state.request_ended(now);
+        state.request_ended(request, now);
         assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(75)));
         state.received(now + Duration::from_mins(1));
         assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(70)));
@@ -270,8 +347,8 @@ mod tests {
     fn pings_do_not_keep_an_idle_http2_connection() {
         let mut state = State::default();
         let now = Instant::now();
-        state.request_started(true);
-        state.request_ended(now);
+        let request = state.request_started(true);
+        state.request_ended(request, now);
         state.received(now + Duration::from_mins(1));
         assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(75)));
     }
@@ -281,8 +358,8 @@ mod tests {
         let mut state = State::default();
         let now = Instant::now();
         state.request_started(true);
-        state.request_started(true);
-        state.request_ended(now);
+        let request = state.request_started(true);
+        state.request_ended(request, now);
         assert_eq!(state.deadline(&limits()), None);
     }
 
@@ -290,20 +367,42 @@ mod tests {
     fn a_response_that_still_goes_out_is_no_idleness() {
         let mut state = State::default();
         let now = Instant::now();
-        state.request_started(false);
-        state.request_ended(now);
+        let request = state.request_started(false);
+        state.request_ended(request, now);
         state.written(now + Duration::from_secs(70));
         assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(145)));
     }
 
     #[test]
-    fn a_client_that_takes_nothing_of_a_response_has_30_seconds() {
+    fn a_client_that_takes_nothing_of_a_response_has_25_seconds() {
         let mut state = State::default();
         let now = Instant::now();
         state.request_started(false);
         state.write_blocked_since = Some(now);
-        assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(30)));
-        state.written(now + Duration::from_secs(29));
+        assert_eq!(state.deadline(&limits()), Some(now + Duration::from_secs(25)));
+        state.written(now + Duration::from_secs(24));
         assert_eq!(state.deadline(&limits()), None);
+    }
+
+    #[test]
+    fn each_piece_that_is_taken_earns_its_answer_25_seconds_and_no_other() {
+        let mut state = State::default();
+        let now = Instant::now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let (slow, quick) = (state.request_started(true), state.request_started(true));
+        for request in [slow, quick] {
+            state.progress(request, now, |progress| progress.pieces += 1);
+        }
+        assert_eq!(state.deadline(&limits()), Some(at(25)));
+        state.taken(quick, at(20));
+        assert_eq!(state.deadline(&limits()), Some(at(25)));
+        state.progress(slow, at(20), |progress| progress.more = true);
+        assert_eq!(state.deadline(&limits()), Some(at(25)), "more to take is no progress");
+        state.taken(slow, at(21));
+        assert_eq!(state.deadline(&limits()), Some(at(46)));
+        state.progress(slow, at(22), |progress| progress.more = false);
+        assert_eq!(state.deadline(&limits()), None, "the relay has nothing for them");
+        state.progress(slow, at(90), |progress| progress.pieces += 1);
+        assert_eq!(state.deadline(&limits()), Some(at(115)));
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -11,7 +12,10 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Boxed, activity::Request};
+use super::{
+    Boxed,
+    answers::{self, Answer},
+};
 
 /// A request's body. It fails when it pauses or lasts for too long.
 pub struct RequestBody {
@@ -70,34 +74,61 @@ impl Body for RequestBody {
     }
 }
 
-/// A response's body; when it is dropped, its request is over.
+/// A response's body, cut into pieces. Its request is over when all of it has left, or was given up.
 pub(super) struct GuardedBody<B> {
-    body: Boxed<B>,
-    _request: Request,
+    /// Absent where all there is, is the rest.
+    body: Option<Boxed<B>>,
+    /// What the body gave and is not cut yet.
+    rest: Bytes,
+    answer: Arc<Answer>,
 }
 
 impl<B> GuardedBody<B> {
-    pub(super) fn new(body: B, request: Request) -> Self {
-        Self { body: Box::pin(body), _request: request }
+    pub(super) fn new(body: B, answer: Answer) -> Self {
+        Self { body: Some(Box::pin(body)), rest: Bytes::new(), answer: Arc::new(answer) }
+    }
+
+    pub(super) fn of_text(text: Vec<u8>, answer: Answer) -> Self {
+        Self { body: None, rest: text.into(), answer: Arc::new(answer) }
     }
 }
 
-impl<B: Body> Body for GuardedBody<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes>> Body for GuardedBody<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.body.as_mut().poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        while this.rest.is_empty() {
+            let Some(body) = &mut this.body else { return Poll::Ready(None) };
+            let polled = body.as_mut().poll_frame(context);
+            this.answer.offers(matches!(polled, Poll::Ready(Some(_))));
+            match ready!(polled).map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(data))) => this.rest = data,
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        let piece = answers::cut(&mut this.rest, &this.answer);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let rest = self.rest.len() as u64;
+        let body = self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        let mut hint = SizeHint::new();
+        hint.set_lower(body.lower() + rest);
+        if let Some(upper) = body.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
     }
 }
