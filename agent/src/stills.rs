@@ -7,7 +7,9 @@ use bytes::Bytes;
 /// How large a still is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StillSize {
-    Thumbnail,
+    /// At most 640 pixels wide: what shows the beginning of a clip.
+    Medium,
+    /// As it is seen.
     Full,
 }
 
@@ -28,7 +30,8 @@ impl Stills {
         Self { take: Arc::new(move |size| Box::pin(take(size))) }
     }
 
-    /// Takes a still of what the camera sees now, as a JPEG.
+    /// Takes a still of what the camera sees now, as a JPEG that carries its thumbnail
+    /// (`nightjar_core::picture::jpeg`).
     pub async fn take(&self, size: StillSize) -> anyhow::Result<Bytes> {
         (self.take)(size).await
     }

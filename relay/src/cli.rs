@@ -15,12 +15,12 @@ use nightjar_shared::role::AccountRole;
 use crate::{
     app::passwords::{Cost, Hasher},
     clock::now,
-    config::Config,
+    config::{Config, StoreEngine},
     domain::accounts::{self, SignUp},
     doors::router,
-    engines::{db::Db, private_file},
+    engines::{db::Db, private_file, tls},
     shutdown::{self, Signals},
-    wiring::Relay,
+    wiring::{Relay, s3_store},
 };
 
 const CONFIG_DEFAULT: &str = "/etc/nightjar/relay.toml";
@@ -47,6 +47,11 @@ enum Task {
         #[command(subcommand)]
         task: AdminTask,
     },
+    /// Looks after an external object store.
+    Store {
+        #[command(subcommand)]
+        task: StoreTask,
+    },
     /// Writes the description of the HTTP doors.
     Openapi,
 }
@@ -59,6 +64,13 @@ enum AdminTask {
         #[arg(long, value_parser = role_parser(), default_value = AccountRole::User.as_str())]
         role: AccountRole,
     },
+}
+
+#[derive(Subcommand)]
+enum StoreTask {
+    /// Makes the bucket, its CORS rule and its lifecycle, and says what the store does not enforce.
+    /// May be done again.
+    Prepare,
 }
 
 /// Reads a role, and lists all of them in the help.
@@ -85,6 +97,7 @@ impl Arguments {
             Task::Admin { task: AdminTask::CreateAccount { email, role } } => {
                 create_account(&config, email, role).await
             }
+            Task::Store { task: StoreTask::Prepare } => prepare_store(&config).await,
             Task::Openapi => {
                 let description = router::description().to_pretty_json()?;
                 Ok(writeln!(std::io::stdout(), "{description}")?)
@@ -134,6 +147,19 @@ async fn open_database(config: &Config) -> anyhow::Result<Db> {
     let db = Db::open(&config.database, &config.data_dir).await?;
     db.migrate().await.context("cannot bring the database's schema up to date")?;
     Ok(db)
+}
+
+async fn prepare_store(config: &Config) -> anyhow::Result<()> {
+    config.validate()?;
+    let mut output = std::io::stdout();
+    if config.store.engine == StoreEngine::Embedded {
+        return Ok(writeln!(output, "the embedded store needs no preparation")?);
+    }
+    tls::install_crypto_provider();
+    for line in s3_store(config).await?.prepare().await? {
+        writeln!(output, "{line}")?;
+    }
+    Ok(())
 }
 
 async fn create_account(config: &Config, email: String, role: AccountRole) -> anyhow::Result<()> {

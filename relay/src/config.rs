@@ -1,5 +1,7 @@
 //! `relay.toml`: every key has a default, an unknown key is an error.
 
+mod store;
+
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
@@ -7,6 +9,8 @@ use std::{
 };
 
 use serde::Deserialize;
+
+pub use self::store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -65,22 +69,6 @@ pub struct MqttConfig {
     pub listen: SocketAddr,
     /// What cameras are told at their pairing.
     pub public_url: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct StoreConfig {
-    pub engine: StoreEngine,
-    /// Its own origin: an uploaded object can never run as the app.
-    pub listen: SocketAddr,
-    /// The host that presigned URLs are signed for.
-    pub public_url: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StoreEngine {
-    Embedded,
 }
 
 /// How media crosses networks that let nothing in. Keys that an engine has no use for are ignored.
@@ -181,16 +169,6 @@ impl Default for MqttConfig {
     }
 }
 
-impl Default for StoreConfig {
-    fn default() -> Self {
-        Self {
-            engine: StoreEngine::Embedded,
-            listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
-            public_url: "http://localhost:8081".to_owned(),
-        }
-    }
-}
-
 impl Default for TurnConfig {
     fn default() -> Self {
         Self {
@@ -226,17 +204,18 @@ impl Config {
 
     /// Reads and checks a text. `path` names its origin in errors.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+        let mut config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
             message: one_line(&error, text),
         })?;
+        config.store.settle();
         config.validate()?;
         Ok(config)
     }
 
     pub fn validate(&self) -> Result<(), ConfigError> {
         web_url("public_url", &self.public_url)?;
-        web_url("store.public_url", &self.store.public_url)?;
+        self.store.validate()?;
         if let Some(url) = self.source_url.as_ref().filter(|url| !is_link(url)) {
             let remedy = "write an address like https://git.example.org/nightjar";
             return Err(ConfigError::value("source_url", url, remedy));
@@ -395,8 +374,8 @@ mod tests {
 
     #[test]
     fn engines_that_are_not_there_yet_say_so() {
-        let store = parse("[store]\nengine = \"s3\"").unwrap_err().to_string();
-        assert!(store.contains("s3") && store.contains("expected `embedded`"), "{store}");
+        let store = parse("[store]\nengine = \"ftp\"").unwrap_err().to_string();
+        assert!(store.contains("ftp") && store.contains("`embedded`"), "{store}");
     }
 
     #[test]

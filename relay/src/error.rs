@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 pub use nightjar_shared::problem::ProblemCode;
 
-use crate::engines::db::DbError;
+use crate::engines::{db::DbError, objects::ObjectsError};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -101,6 +101,19 @@ impl Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))
+    }
+}
+
+/// A store that is away comes back; what its disk says is for the log.
+impl From<ObjectsError> for Error {
+    fn from(error: ObjectsError) -> Self {
+        match error {
+            ObjectsError::Disk(_) => Self::Internal(error.into()),
+            ObjectsError::Away(_) | ObjectsError::Refused { .. } => Self::unavailable(
+                ProblemCode::StoreUnavailable,
+                "The object store does not answer; try again.",
+            ),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         passwords::{Cost, Hasher},
     },
     clock::Clock,
-    config::{Config, TurnEngine, with_port},
+    config::{Config, StoreCredentials, StoreEngine, TurnEngine, with_port},
     domain::{cameras, jobs, uploads},
     doors::{
         mqtt, router,
@@ -32,7 +32,9 @@ use crate::{
         broker::{Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig},
         db::Db,
         metrics::Metrics,
-        objects::{EmbeddedStore, EmbeddedStoreConfig, Objects},
+        objects::{
+            EmbeddedStore, EmbeddedStoreConfig, Encryption, Objects, S3Store, S3StoreConfig,
+        },
         private_file,
         realtime::Realtime,
         tls::Certificates,
@@ -82,15 +84,26 @@ impl Relay {
         private_file::create_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let doors = bind(config.listen, "listen", &mut config.public_url).await?;
-        let store = &mut config.store;
-        let objects_door = bind(store.listen, "store.listen", &mut store.public_url).await?;
+        let objects_door = match config.store.engine {
+            StoreEngine::Embedded => {
+                let store = &mut config.store;
+                Some(bind(store.listen, "store.listen", &mut store.public_url).await?)
+            }
+            StoreEngine::S3 => None,
+        };
         let certificates =
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
         let db = Db::open(&config.database, &config.data_dir).await?;
         db.migrate().await.context("cannot bring the database's schema up to date")?;
 
         let engines = Stage::default();
-        let objects = start_store(&config, objects_door, &certificates, &metrics, &engines)?;
+        let objects: Objects = if let Some(door) = objects_door {
+            start_store(&config, door, &certificates, &metrics, &engines)?.into()
+        } else {
+            let store = s3_store(&config).await?;
+            store.watch(&engines.tracker, engines.cancel.clone());
+            store.into()
+        };
         let (broker, inbox) = start_broker(&mut config, &certificates, &metrics, &engines).await?;
         let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
         let app = Arc::new(App {
@@ -99,7 +112,7 @@ impl Relay {
             clock,
             db,
             broker,
-            objects: Objects::new(objects),
+            objects,
             realtime: Realtime::new(&metrics),
             metrics,
             certificates,
@@ -148,8 +161,10 @@ async fn bind(
 
 /// Returns the names by which the relay is reached, for its certificate.
 fn hosts(config: &Config) -> Vec<String> {
-    [&config.public_url, &config.store.public_url, &config.mqtt.public_url]
+    let store = (config.store.engine == StoreEngine::Embedded).then_some(&config.store.public_url);
+    [&config.public_url, &config.mqtt.public_url]
         .into_iter()
+        .chain(store)
         .filter_map(|url| url.parse::<http::Uri>().ok()?.host().map(str::to_owned))
         .collect()
 }
@@ -183,6 +198,46 @@ fn start_store(
     };
     server::serve(listener, handler, options, metrics, &engines.tracker, engines.cancel.clone());
     Ok(store)
+}
+
+/// Makes the external store of the configuration. Nothing is asked of it yet.
+pub async fn s3_store(config: &Config) -> anyhow::Result<S3Store> {
+    let store = &config.store;
+    let path = store.credentials_file.display();
+    let remedy = || {
+        format!(
+            "store.credentials_file = \"{path}\": write aws_access_key_id = … and \
+             aws_secret_access_key = … into it"
+        )
+    };
+    let text = tokio::fs::read_to_string(&store.credentials_file).await.with_context(remedy)?;
+    let credentials = StoreCredentials::parse(&text).with_context(remedy)?;
+    let ca_pem =
+        match &store.ca_file {
+            None => None,
+            Some(path) => Some(tokio::fs::read(path).await.with_context(|| {
+                format!("store.ca_file = \"{}\": cannot read it", path.display())
+            })?),
+        };
+    let encryption = store.server_side_encryption.map(|algorithm| Encryption {
+        algorithm: algorithm.as_str().to_owned(),
+        key_id: store.kms_key_id.clone(),
+    });
+    S3Store::new(&S3StoreConfig {
+        endpoint: store.endpoint.clone(),
+        public_url: store.public_url.clone(),
+        region: store.region.clone(),
+        bucket: store.bucket.clone(),
+        path_style: store.path_style,
+        access_key: credentials.access_key,
+        secret_key: credentials.secret_key,
+        ca_pem,
+        connect_timeout: Duration::from_millis(store.connect_timeout_ms),
+        timeout: Duration::from_millis(store.timeout_ms),
+        encryption,
+        app_origin: config.public_url.clone(),
+        keep_days: store.keep_days,
+    })
 }
 
 async fn start_broker(

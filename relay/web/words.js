@@ -125,6 +125,7 @@ export const PartKind = Object.freeze({
   init: "init",
   segment: "segment",
   thumbnail: "thumbnail",
+  still: "still",
   snapshot: "snapshot",
 });
 
@@ -150,6 +151,7 @@ export const ProblemCode = Object.freeze({
   invalidJson: "invalid_json",
   invalidLifetime: "invalid_lifetime",
   invalidLocation: "invalid_location",
+  invalidMd5: "invalid_md5",
   invalidName: "invalid_name",
   invalidProof: "invalid_proof",
   invalidQuery: "invalid_query",
@@ -160,6 +162,7 @@ export const ProblemCode = Object.freeze({
   invalidVisibility: "invalid_visibility",
   malformed: "malformed",
   manifestMismatch: "manifest_mismatch",
+  md5Required: "md5_required",
   methodNotAllowed: "method_not_allowed",
   noAnswer: "no_answer",
   notASnapshot: "not_a_snapshot",
@@ -180,6 +183,7 @@ export const ProblemCode = Object.freeze({
   restartedTwice: "restarted_twice",
   sessionEnded: "session_ended",
   shuttingDown: "shutting_down",
+  storeUnavailable: "store_unavailable",
   tooLarge: "too_large",
   tooManyPairings: "too_many_pairings",
   tooManyShares: "too_many_shares",

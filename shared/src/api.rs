@@ -111,6 +111,8 @@ pub struct ClipAnnouncement {
 pub const INIT_PART: u32 = 0;
 /// Index of a clip's thumbnail.
 pub const THUMBNAIL_PART: u32 = 1;
+/// Index of the still that a thumbnail was made of: behind all segments.
+pub const STILL_PART: u32 = 9_999;
 /// Index of the first segment. The others follow without a gap, in the order of their footage.
 pub const FIRST_SEGMENT: u32 = 2;
 
@@ -122,6 +124,9 @@ pub struct PartRequest {
     pub length: u64,
     /// Lower-case hexadecimal.
     pub sha256: String,
+    /// Lower-case hexadecimal, beside SHA-256: there are stores that check this one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub md5: Option<String>,
     pub content_type: String,
     /// Of a segment: how long it plays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,8 +140,18 @@ words! {
         /// Initialisation segment of a clip in several parts.
         Init = "init",
         Segment = "segment",
+        /// A picture for lists: at most 320 pixels wide and 15,000 bytes; of older agents, 640 pixels.
         Thumbnail = "thumbnail",
+        /// The picture that the thumbnail was made of.
+        Still = "still",
         Snapshot = "snapshot",
+    }
+}
+
+impl PartKind {
+    /// Returns whether the part only shows what its clip is about: a clip is complete without it.
+    pub fn is_illustration(self) -> bool {
+        matches!(self, Self::Thumbnail | Self::Still)
     }
 }
 

@@ -47,7 +47,7 @@ use crate::{
 /// A snapshot waits this long for the next picture.
 const SNAPSHOT_PATIENCE: Duration = Duration::from_secs(2);
 
-const THUMBNAIL_WIDTH: u32 = 640;
+const MEDIUM_WIDTH: u32 = 640;
 
 /// What the camera sees. Clones share one pipeline, which restarts by itself when the source
 /// stalls, fails or is missing: consumers see a gap, then frames that begin with a key frame.
@@ -183,10 +183,10 @@ impl Media {
         })
     }
 
-    /// Takes a still of what the camera sees now, as a JPEG.
+    /// Takes a still of what the camera sees now, as a JPEG that carries its thumbnail.
     pub async fn still(&self, size: StillSize) -> anyhow::Result<Bytes> {
         let max_width = match size {
-            StillSize::Thumbnail => THUMBNAIL_WIDTH,
+            StillSize::Medium => MEDIUM_WIDTH,
             StillSize::Full => u32::MAX,
         };
         if self.shared.taps.is_private() {
@@ -197,7 +197,7 @@ impl Media {
             .await
             .context("no picture: the source gives none")?
             .context("no picture: privacy mode is on, or too many are asked for at once")?;
-        spawn_blocking(move || jpeg::encode(picture, max_width))
+        spawn_blocking(move || jpeg::encode(&picture, max_width))
             .await
             .context("the JPEG encoder panicked")?
     }

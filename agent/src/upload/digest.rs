@@ -6,29 +6,38 @@ use std::{
     path::Path,
 };
 
+use md5::Md5;
 use sha2::{Digest, Sha256};
 
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Computes the SHA-256 of a stretch, in lower-case hexadecimal. A file that ends before the stretch
-/// does is an error. Blocks.
-pub(super) fn sha256_of(path: &Path, offset: u64, length: u64) -> io::Result<String> {
+/// The checksums of a stretch, in lower-case hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checksums {
+    pub(super) sha256: String,
+    /// For stores that do not check SHA-256.
+    pub(super) md5: String,
+}
+
+/// Computes the checksums of a stretch. A file that ends before the stretch does is an error. Blocks.
+pub(super) fn checksums_of(path: &Path, offset: u64, length: u64) -> io::Result<Checksums> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut stretch = file.take(length);
-    let mut hasher = Sha256::new();
+    let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         let read = stretch.read(&mut chunk)?;
         if read == 0 {
             break;
         }
-        hasher.update(&chunk[..read]);
+        sha256.update(&chunk[..read]);
+        md5.update(&chunk[..read]);
     }
     if stretch.limit() > 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(hex::encode(hasher.finalize()))
+    Ok(Checksums { sha256: hex::encode(sha256.finalize()), md5: hex::encode(md5.finalize()) })
 }
 
 #[cfg(test)]
@@ -43,9 +52,13 @@ mod tests {
         content.extend(vec![b'a'; 1_000_000]);
         content.extend(b"after");
         std::fs::write(&path, content).unwrap();
-        let sha256 = sha256_of(&path, 6, 1_000_000).unwrap();
-        assert_eq!(sha256, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-        let error = sha256_of(&path, 6, 1_000_006).unwrap_err();
+        let found = checksums_of(&path, 6, 1_000_000).unwrap();
+        assert_eq!(found.md5, "7707d6ae4e027c70eea2a935c2296f21");
+        assert_eq!(
+            found.sha256,
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+        );
+        let error = checksums_of(&path, 6, 1_000_006).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -2,8 +2,11 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
-use nightjar_core::mp4::{self, Segment};
-use nightjar_shared::api::{FIRST_SEGMENT, INIT_PART, PartKind, THUMBNAIL_PART};
+use nightjar_core::{
+    mp4::{self, Segment},
+    picture::jpeg,
+};
+use nightjar_shared::api::{FIRST_SEGMENT, INIT_PART, PartKind, STILL_PART, THUMBNAIL_PART};
 
 use crate::store::{Clip, Growth};
 
@@ -53,18 +56,53 @@ fn read_at(file: &File, offset: u64, wanted: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Returns the picture of a clip: its thumbnail, or the snapshot that it is.
-pub(super) fn picture(clip: &Clip) -> Option<Stretch> {
+/// The picture of a clip, as one file, and what it is sent as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Picture {
+    /// Of its row in the index.
+    pub(super) index: u32,
+    /// The first is for lists.
+    pub(super) parts: Vec<Stretch>,
+}
+
+/// Returns the picture of a clip: the one of its beginning, or the snapshot that it is. `thumbnail` is
+/// where its file carries a smaller one.
+pub(super) fn picture(clip: &Clip, thumbnail: Option<(u64, u64)>) -> Option<Picture> {
     let is_picture = |kind| matches!(kind, PartKind::Thumbnail | PartKind::Snapshot);
-    clip.parts.iter().find(|part| is_picture(part.kind)).map(|part| Stretch {
-        index: if part.kind == PartKind::Thumbnail { THUMBNAIL_PART } else { part.index },
-        kind: part.kind,
+    let part = clip.parts.iter().find(|part| is_picture(part.kind))?;
+    let stretch = |index, kind, (offset, length)| Stretch {
+        index,
+        kind,
         path: part.path.clone(),
         content_type: part.content_type.clone(),
-        offset: 0,
-        length: part.length,
+        offset,
+        length,
         duration_ms: None,
-    })
+    };
+    let whole = (0, part.length);
+    let parts = match (part.kind, thumbnail) {
+        (PartKind::Snapshot, None) => vec![stretch(part.index, PartKind::Snapshot, whole)],
+        (PartKind::Snapshot, Some(thumbnail)) => vec![
+            stretch(THUMBNAIL_PART, PartKind::Thumbnail, thumbnail),
+            stretch(part.index, PartKind::Snapshot, whole),
+        ],
+        // An agent that was older when it took the picture put none inside.
+        (_, None) => vec![stretch(THUMBNAIL_PART, PartKind::Thumbnail, whole)],
+        (_, Some(thumbnail)) => vec![
+            stretch(THUMBNAIL_PART, PartKind::Thumbnail, thumbnail),
+            stretch(STILL_PART, PartKind::Still, whole),
+        ],
+    };
+    Some(Picture { index: part.index, parts })
+}
+
+/// Finds the thumbnail that a picture's file carries: its offset and its length. Blocks.
+pub(super) fn thumbnail(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    let file = File::open(path)?;
+    let head = read_at(&file, 0, jpeg::THUMBNAIL_HEAD_BYTES)?;
+    let length = file.metadata()?.len();
+    let range = jpeg::thumbnail(&head).map(|range| (range.start as u64, range.end as u64));
+    Ok(range.filter(|(_, end)| *end <= length).map(|(start, end)| (start, end - start)))
 }
 
 /// Lists the parts of a clip that is still being written, as far as they are on disk for good.

@@ -15,9 +15,9 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::{
-    digest::sha256_of,
+    digest::checksums_of,
     failure::{FILE_DELETED, UploadFailure},
-    parts::{self, Cut, Stretch},
+    parts::{self, Cut, Picture, Stretch},
 };
 use crate::{
     clock::Clock,
@@ -56,18 +56,22 @@ pub(super) enum Outcome {
 pub(super) struct Known {
     /// What the relay was told of the clip: whether it is being written, and when it began.
     announced: Option<(bool, UnixMillis)>,
-    /// How the closed file is cut, once that was looked at.
-    cut: Looked,
+    /// How the closed file is cut into segments: not at all where it is no fragmented MP4 of ours.
+    cut: Looked<Option<Arc<Cut>>>,
+    /// The thumbnail that the picture's file carries.
+    thumbnail: Looked<Option<(u64, u64)>>,
+    /// The relay knows no stills.
+    still_refused: bool,
     /// The parts that the relay has verified, by their indexes.
     verified: BTreeMap<u32, PartRequest>,
 }
 
+/// What a look into a file has found.
 #[derive(Debug, Default, Clone)]
-enum Looked {
+enum Looked<T> {
     #[default]
     NotYet,
-    /// Into segments; not at all where it is no fragmented MP4 of ours.
-    Found(Option<Arc<Cut>>),
+    Found(T),
 }
 
 impl Known {
@@ -77,7 +81,11 @@ impl Known {
 
     /// Forgets what the relay has: it misses something, so all of it is offered again.
     pub(super) fn forget(&mut self) {
-        *self = Self { cut: std::mem::take(&mut self.cut), ..Self::default() };
+        *self = Self {
+            cut: std::mem::take(&mut self.cut),
+            thumbnail: std::mem::take(&mut self.thumbnail),
+            ..Self::default()
+        };
     }
 }
 
@@ -105,9 +113,8 @@ impl Carrier {
             self.cloud.fail_clip(clip.clip_id, &ClipFailure { reason }).await?;
             return Ok(Outcome::ToldGone);
         }
-        let picture = parts::picture(clip);
-        if let Some(picture) = &picture {
-            self.bring_picture(clip.clip_id, picture, known).await?;
+        if let Some(picture) = self.picture(clip, known).await {
+            self.bring_picture(clip.clip_id, &picture, known).await?;
         }
         let has_footage = clip.parts.iter().any(|part| part.kind == PartKind::File);
         // A snapshot is complete with its picture.
@@ -149,21 +156,49 @@ impl Carrier {
         Ok(())
     }
 
-    /// Brings a clip's picture. A clip does without its thumbnail, but a snapshot is its picture.
+    /// Looks what a clip's picture is sent as. A file that cannot be read says so when it is sent.
+    async fn picture(&self, clip: &Clip, known: &mut Known) -> Option<Picture> {
+        let whole = parts::picture(clip, None)?;
+        if let Looked::Found(thumbnail) = known.thumbnail {
+            return parts::picture(clip, thumbnail);
+        }
+        let path = self.recordings.join(&whole.parts.first()?.path);
+        let Ok(Ok(thumbnail)) = blocking(move || parts::thumbnail(&path)).await else {
+            return Some(whole);
+        };
+        known.thumbnail = Looked::Found(thumbnail);
+        parts::picture(clip, thumbnail)
+    }
+
+    /// Brings a clip's picture. A clip does without its thumbnail and its still, but a snapshot is its
+    /// picture.
     async fn bring_picture(
         &self,
         clip_id: ClipId,
-        picture: &Stretch,
+        picture: &Picture,
         known: &mut Known,
     ) -> Result<(), UploadFailure> {
-        if !known.has(picture.index) {
-            match self.bring(clip_id, &[picture], known).await {
-                Err(UploadFailure::FileGone { .. }) if picture.kind == PartKind::Thumbnail => {
-                    self.store.drop_part(clip_id, picture.index).await?;
-                    return Ok(());
+        for part in &picture.parts {
+            if known.has(part.index) || (part.kind == PartKind::Still && known.still_refused) {
+                continue;
+            }
+            match self.bring(clip_id, &[part], known).await {
+                // Also where a snapshot has a thumbnail: the snapshot itself says that it is gone.
+                Err(UploadFailure::FileGone { .. }) if part.kind.is_illustration() => {
+                    if picture.parts.iter().all(|part| part.kind.is_illustration()) {
+                        self.store.drop_part(clip_id, picture.index).await?;
+                        return Ok(());
+                    }
                 }
-                brought => brought?,
-            };
+                // The relay is older than this agent.
+                Err(UploadFailure::Never { cause }) if part.kind == PartKind::Still => {
+                    tracing::debug!(clip.id = %clip_id, %cause, "the relay takes no still");
+                    known.still_refused = true;
+                }
+                brought => {
+                    brought?;
+                }
+            }
         }
         self.store.part_uploaded(clip_id, picture.index, self.clock.unix()).await?;
         Ok(())
@@ -249,15 +284,16 @@ impl Carrier {
     async fn measured(&self, part: &Stretch) -> Result<PartRequest, UploadFailure> {
         let path = self.recordings.join(&part.path);
         let (offset, length) = (part.offset, part.length);
-        let read = blocking(move || sha256_of(&path, offset, length)).await;
-        let sha256 = read
+        let read = blocking(move || checksums_of(&path, offset, length)).await;
+        let checksums = read
             .unwrap_or_else(|panicked| Err(io::Error::other(panicked)))
             .map_err(|error| UploadFailure::from_file(&part.path, &error))?;
         Ok(PartRequest {
             index: part.index,
             kind: part.kind,
             length,
-            sha256,
+            sha256: checksums.sha256,
+            md5: Some(checksums.md5),
             content_type: part.content_type.clone(),
             duration_ms: part.duration_ms,
         })

@@ -8,7 +8,10 @@ use nightjar_agent::{
     encode::Media,
     stills::StillSize,
 };
-use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    picture::{EncodedFrame, jpeg},
+};
 use tokio::{sync::broadcast, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -94,8 +97,12 @@ async fn a_synthetic_source_gives_frames_luma_and_a_snapshot() {
     assert_eq!((small.width, small.height), (320, 240));
     assert_eq!(small.data.len(), small.stride * small.height);
 
-    let jpeg = camera.media.still(StillSize::Thumbnail).await.unwrap();
+    let jpeg = camera.media.still(StillSize::Medium).await.unwrap();
     assert!(jpeg.starts_with(&[0xFF, 0xD8]) && jpeg.ends_with(&[0xFF, 0xD9]), "a whole JPEG");
+    let thumbnail = jpeg::thumbnail(&jpeg[..jpeg::THUMBNAIL_HEAD_BYTES]).unwrap();
+    let thumbnail = &jpeg[thumbnail];
+    assert!(thumbnail.len() <= 15_000, "{} bytes are too many for a list", thumbnail.len());
+    assert!(thumbnail.starts_with(&[0xFF, 0xD8]) && thumbnail.ends_with(&[0xFF, 0xD9]));
 
     let mut status = camera.media.status();
     let seen = time::timeout(PATIENCE, status.wait_for(|status| status.running)).await;
@@ -133,7 +140,7 @@ async fn in_privacy_mode_nothing_leaves_and_afterwards_a_key_frame_comes_first()
     let mut status = camera.media.status();
     time::timeout(PATIENCE, status.wait_for(|status| status.running)).await.unwrap().unwrap();
     camera.media.set_privacy(true);
-    let refused = camera.media.still(StillSize::Thumbnail).await.unwrap_err();
+    let refused = camera.media.still(StillSize::Medium).await.unwrap_err();
     assert!(refused.to_string().contains("privacy"), "{refused}");
     time::timeout(PATIENCE, status.wait_for(|status| !status.running)).await.unwrap().unwrap();
     frames = frames.resubscribe();

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use nightjar_shared::{api::PartKind, clip::ClipState, time::UnixMillis};
+use nightjar_shared::{clip::ClipState, time::UnixMillis};
 
 use super::{arrived, objects, playback::Footage};
 use crate::{
@@ -92,8 +92,8 @@ async fn give_up(app: &App, clip: &OpenClip, parts: &[PartRow], now: UnixMillis)
     if !clips::mark_truncated(&transaction, clip_id, progress_at, ClipState::Failed, None).await? {
         return Ok(false);
     }
-    // The picture of the event is worth keeping without its footage.
-    for part in parts.iter().filter(|part| part.kind != PartKind::Thumbnail) {
+    // The pictures of the event are worth keeping without its footage.
+    for part in parts.iter().filter(|part| !part.kind.is_illustration()) {
         parts::delete(&transaction, clip_id, part, objects::deletion_due(now)).await?;
     }
     transaction.commit().await?;

@@ -64,10 +64,13 @@ pub(super) async fn own(app: &App, camera_id: CameraId, clip_id: ClipId) -> Resu
     clips::of_camera(&app.db, clip_id, camera_id).await?.ok_or_else(Error::not_found)
 }
 
-/// Returns whether the object is there in full length. Its checksum is in its key, and the store
-/// refused any other content for it.
+/// Returns whether the object is there, in full length and of its type. Its checksum is in its key, and
+/// the store refused any other content for it; a store that names what it has is believed.
 pub(super) async fn is_in_store(app: &App, part: &PartRow) -> Result<bool> {
     let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
-    let found = app.objects.head(&key).await.map_err(anyhow::Error::from)?;
-    Ok(found.is_some_and(|found| found.length == part.length))
+    let found = app.objects.head(&key).await?;
+    Ok(found.is_some_and(|found| {
+        let other_bytes = found.sha256.is_some_and(|sha256| hex::encode(sha256) != part.sha256);
+        found.length == part.length && found.content_type == key.content_type() && !other_bytes
+    }))
 }

@@ -57,9 +57,12 @@ pub struct Clip {
     /// Bytes of all parts that are stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub length: Option<u64>,
-    /// Good for 5 minutes.
+    /// For lists. Good for 2.5 to 5 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
+    /// The picture that the thumbnail was made of. Good as long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub still_url: Option<String>,
     /// `private` (owners and managers) or `site` (all members who may see pictures).
     #[schema(value_type = String)]
     pub visibility: Visibility,
@@ -81,6 +84,7 @@ impl Clip {
             duration_ms: row.duration_ms,
             length: row.length,
             thumbnail_url: row.thumbnail_key.and_then(|key| objects::signed_url(app, &key)),
+            still_url: row.still_key.and_then(|key| objects::signed_url(app, &key)),
             visibility: row.visibility,
         }
     }

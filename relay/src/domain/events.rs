@@ -53,7 +53,7 @@ pub struct Event {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub clip_id: Option<ClipId>,
-    /// Where it moved when it began, as the thumbnail shows it, in relative coordinates.
+    /// Where it moved when it began, as thumbnail and still show it, in relative coordinates.
     #[schema(value_type = Vec<Object>)]
     pub boxes: Vec<BoundingBox>,
     pub zones: Vec<String>,
@@ -65,9 +65,12 @@ pub struct Event {
     /// From the first to the last movement, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// Good for 5 minutes.
+    /// For lists. Good for 2.5 to 5 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
+    /// The picture that the thumbnail was made of. Good as long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub still_url: Option<String>,
 }
 
 impl Event {
@@ -88,6 +91,7 @@ impl Event {
             peak_area: row.peak_area_ppm.map(share),
             duration_ms: row.duration_ms,
             thumbnail_url: row.thumbnail_key.and_then(|key| objects::signed_url(app, &key)),
+            still_url: row.still_key.and_then(|key| objects::signed_url(app, &key)),
         }
     }
 }

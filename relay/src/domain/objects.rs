@@ -7,15 +7,14 @@ use nightjar_shared::time::UnixMillis;
 
 use crate::{
     app::App,
+    clock,
     engines::{
         db::parts::{self, Due},
-        objects::ObjectKey,
+        objects::{ObjectKey, PLAYBACK_EXPIRY_MAX, ReadWindow},
     },
     error::Result,
 };
 
-/// A revoked viewer may still read for this long.
-pub(super) const PLAYBACK_LIFETIME: Duration = Duration::from_mins(5);
 /// Permissions to upload last 15 minutes, and an upload takes a while.
 const UPLOADS_OVER: Duration = Duration::from_mins(45);
 const DELETIONS_PER_BATCH: u32 = 100;
@@ -26,7 +25,9 @@ const DELETION_RETRY: Duration = Duration::from_mins(10);
 /// Signs an address by which the object is read.
 pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
     let key: ObjectKey = key.parse().ok()?;
-    Some(app.objects.presign_get(&key, PLAYBACK_LIFETIME).url)
+    // The store goes by the machine's clock.
+    let window = ReadWindow::new(clock::now(), PLAYBACK_EXPIRY_MAX);
+    Some(app.objects.presign_get(&key, window))
 }
 
 /// Returns when objects that are given up now are deleted.

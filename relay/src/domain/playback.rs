@@ -3,7 +3,7 @@
 //! A clip is one file, one picture, or an initialisation segment and segments. Of the last kind
 //! everything up to the first segment that is missing plays, also while the clip still grows.
 
-use std::{fmt::Write as _, time::Duration};
+use std::fmt::Write as _;
 
 use nightjar_shared::{
     api::{FIRST_SEGMENT, PartKind},
@@ -15,17 +15,17 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     access::{self, Caller, Right},
-    objects::PLAYBACK_LIFETIME,
     page::{PAGE_BYTES_MAX, fitting},
 };
 use crate::{
     app::App,
+    clock,
     engines::{
         db::{
             clips::ClipRow,
             parts::{self, PartRow},
         },
-        objects::ObjectKey,
+        objects::{ObjectKey, PLAYBACK_EXPIRY_MAX, ReadWindow},
     },
     error::{Error, ProblemCode, Result},
 };
@@ -109,11 +109,12 @@ pub(super) async fn of_clip(
     let footage = Footage::of(&stored).ok_or_else(|| {
         Error::conflict(ProblemCode::NotReady, "Nothing of this clip can be played yet.")
     })?;
-    let now = app.now();
-    // Whole seconds, as addresses are signed for.
-    let left = until.map(|until| Duration::from_secs(until.since(now).as_secs()));
-    let lifetime = left.map_or(PLAYBACK_LIFETIME, |left| left.min(PLAYBACK_LIFETIME));
-    if lifetime.is_zero() {
+    // The store goes by the machine's clock; read first, it ends no address later than the other.
+    let (signing_at, now) = (clock::now(), app.now());
+    let lifetime = until.map_or(PLAYBACK_EXPIRY_MAX, |until| until.since(now));
+    let window = ReadWindow::new(signing_at, lifetime);
+    let left = window.left(signing_at);
+    if left.is_zero() {
         return Err(Error::not_found());
     }
     let mut parts = Vec::new();
@@ -123,13 +124,13 @@ pub(super) async fn of_clip(
         parts.push(PlaybackPart {
             index: part.index,
             kind: part.kind,
-            url: app.objects.presign_get(&key, lifetime).url,
+            url: app.objects.presign_get(&key, window),
             length: part.length,
             duration_ms: part.duration_ms.or(whole),
             sha256: part.sha256.clone(),
         });
     }
-    Ok(Playback { parts, ended: !row.state.is_open(), more: false, expires_at: now.plus(lifetime) })
+    Ok(Playback { parts, ended: !row.state.is_open(), more: false, expires_at: now.plus(left) })
 }
 
 /// The stored parts of a clip that can be played.

@@ -32,7 +32,7 @@ use crate::{
             clips::{self, ClipRow, NewClip},
             parts::{self, PartRow},
         },
-        objects::{ContentType, ObjectKey},
+        objects::{Content, ContentType, ObjectKey},
     },
     error::{Error, ProblemCode, Result},
 };
@@ -143,7 +143,7 @@ pub async fn permit(
 /// Refuses to let footage become a picture: who has a camera's key must not take back what the
 /// camera has sent.
 fn check_kind(known: &[PartRow], requests: &[PartRequest]) -> Result<()> {
-    let is_picture = |kind| matches!(kind, PartKind::Thumbnail | PartKind::Snapshot);
+    let is_picture = |kind: PartKind| kind.is_illustration() || kind == PartKind::Snapshot;
     let has_footage = known.iter().any(|part| part.stored && !is_picture(part.kind));
     if has_footage && requests.iter().any(|request| request.kind == PartKind::Snapshot) {
         return Err(Error::conflict(ProblemCode::NotASnapshot, "This clip has footage already."));
@@ -167,8 +167,18 @@ async fn permit_one(
             parts::mark_stored(&app.db, clip.clip_id, part.index, &part.object_key).await?;
         }
     }
-    let sha256 = read_sha256(&request.sha256)?;
-    let signed = app.objects.presign_put(&key, part.length, &sha256, UPLOAD_LIFETIME);
+    let content = Content {
+        length: part.length,
+        sha256: read_sha256(&request.sha256)?,
+        md5: request.md5.as_deref().map(read_md5).transpose()?,
+    };
+    if content.md5.is_none() && app.objects.needs_md5() {
+        return Err(Error::invalid(
+            ProblemCode::Md5Required,
+            "The store does not check SHA-256: a part needs an MD5 too. Update the camera's agent.",
+        ));
+    }
+    let signed = app.objects.presign_put(&key, &content, UPLOAD_LIFETIME);
     Ok(PartUpload {
         index: part.index,
         url: signed.url,
@@ -239,11 +249,14 @@ pub async fn complete(
 
 /// Checks that these stored parts are the clip that its camera means.
 fn check_footage(parts: &[PartRow], completion: &ClipCompletion) -> Result<()> {
-    if parts.iter().all(|part| part.kind == PartKind::Thumbnail) {
-        return Err(Error::conflict(ProblemCode::PartMissing, "A clip has more than a thumbnail."));
+    if parts.iter().all(|part| part.kind.is_illustration()) {
+        return Err(Error::conflict(
+            ProblemCode::PartMissing,
+            "A clip has more than a thumbnail and a still.",
+        ));
     }
     let playable = Footage::of(parts).map_or(0, |footage| footage.parts.len());
-    let footage = parts.iter().filter(|part| part.kind != PartKind::Thumbnail).count();
+    let footage = parts.iter().filter(|part| !part.kind.is_illustration()).count();
     if playable != footage {
         return Err(Error::conflict(
             ProblemCode::PartMissing,
@@ -329,7 +342,9 @@ fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Resu
     let content_type: ContentType = request.content_type.parse().map_err(|_| unsupported())?;
     let (expected, length_max) = match request.kind {
         PartKind::File | PartKind::Init | PartKind::Segment => (ContentType::Mp4, PART_BYTES_MAX),
-        PartKind::Thumbnail | PartKind::Snapshot => (ContentType::Jpeg, PICTURE_BYTES_MAX),
+        PartKind::Thumbnail | PartKind::Still | PartKind::Snapshot => {
+            (ContentType::Jpeg, PICTURE_BYTES_MAX)
+        }
     };
     if content_type != expected {
         return Err(unsupported());
@@ -364,6 +379,13 @@ fn read_sha256(text: &str) -> Result<[u8; 32]> {
         Error::invalid(ProblemCode::InvalidSha256, "sha256 is 64 hexadecimal digits.")
     })?;
     Ok(sha256)
+}
+
+fn read_md5(text: &str) -> Result<[u8; 16]> {
+    let mut md5 = [0; 16];
+    hex::decode_to_slice(text, &mut md5)
+        .map_err(|_| Error::invalid(ProblemCode::InvalidMd5, "md5 is 32 hexadecimal digits."))?;
+    Ok(md5)
 }
 
 fn part_missing(index: u32) -> Error {

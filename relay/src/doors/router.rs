@@ -119,7 +119,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
         async move || ([(header::CONTENT_TYPE, "application/json")], description.clone());
     let app_files = web::router(
         &app.config.public_url,
-        &app.config.store.public_url,
+        &app.config.store.origin(),
         app.config.source_url.as_deref(),
     )?;
     let api = limited(api.route("/openapi.json", get(describe)));

@@ -184,7 +184,7 @@ pub(crate) fn announcement(clip_id: ClipId, event_id: Option<EventId>, at: i64) 
 
 /// A request for the upload of `content`.
 pub(crate) fn part(index: u32, kind: &str, content: &[u8]) -> Value {
-    let picture = matches!(kind, "thumbnail" | "snapshot");
+    let picture = matches!(kind, "thumbnail" | "still" | "snapshot");
     json!({
         "index": index, "kind": kind, "length": content.len(),
         "sha256": hex::encode(Sha256::digest(content)),

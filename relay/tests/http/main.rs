@@ -29,10 +29,12 @@ mod mutation;
 mod operations;
 mod pairings;
 mod person;
+mod pictures;
 mod relay;
 mod renewal;
 mod server;
 mod shares;
+mod store_away;
 #[path = "../support/mod.rs"]
 mod support;
 mod tenancy;

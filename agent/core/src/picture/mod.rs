@@ -1,6 +1,7 @@
 //! Pictures as plain bytes, and what is decided about each of them.
 
 mod frame;
+pub mod jpeg;
 pub mod key_frames;
 pub mod luma;
 

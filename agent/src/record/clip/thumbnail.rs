@@ -50,7 +50,7 @@ pub(in crate::record) fn take(
 }
 
 async fn picture(stills: &Stills, directory: PathBuf, clip_id: ClipId) -> anyhow::Result<NewPart> {
-    let jpeg = stills.take(StillSize::Thumbnail).await?;
+    let jpeg = stills.take(StillSize::Medium).await?;
     let length = jpeg.len() as u64;
     spawn_blocking(move || files::write_whole(&directory, &picture_name(clip_id), &jpeg)).await??;
     Ok(picture_part(clip_id, PartKind::Thumbnail, length))

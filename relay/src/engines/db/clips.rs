@@ -28,8 +28,10 @@ pub struct ClipRow {
     pub visibility: Visibility,
     /// Bytes of all stored parts together.
     pub length: Option<u64>,
-    /// The stored thumbnail; of a snapshot, the picture itself.
+    /// The smallest stored picture: of older cameras the still, or the snapshot itself.
     pub thumbnail_key: Option<String>,
+    /// The largest stored picture; it may be the same.
+    pub still_key: Option<String>,
     /// The relay ended it without its camera: more may still come.
     pub truncated: bool,
 }
@@ -45,9 +47,16 @@ macro_rules! clip_columns {
             ),
             ", (select cast(sum(p.length) as bigint) from clip_parts p
                 where p.clip_id = c.clip_id and p.stored = 1) as length,
-               (select min(p.object_key) from clip_parts p
-                where p.clip_id = c.clip_id and p.kind in ('thumbnail', 'snapshot') and p.stored = 1
-               ) as thumbnail_key"
+               (select p.object_key from clip_parts p
+                where p.clip_id = c.clip_id and p.stored = 1
+                    and p.kind in ('thumbnail', 'still', 'snapshot')
+                order by case p.kind when 'thumbnail' then 0 when 'still' then 1 else 2 end,
+                    p.object_key limit 1) as thumbnail_key,
+               (select p.object_key from clip_parts p
+                where p.clip_id = c.clip_id and p.stored = 1
+                    and p.kind in ('thumbnail', 'still', 'snapshot')
+                order by case p.kind when 'thumbnail' then 2 when 'still' then 1 else 0 end,
+                    p.object_key limit 1) as still_key"
         )
     };
 }
@@ -66,6 +75,7 @@ from_row!(ClipRow {
     visibility,
     length,
     thumbnail_key,
+    still_key,
     truncated
 });
 

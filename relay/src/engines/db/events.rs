@@ -30,11 +30,13 @@ pub struct EventRow {
     /// Parts per million of the picture.
     pub peak_area_ppm: Option<u32>,
     pub duration_ms: Option<u64>,
-    /// The stored thumbnail of its clip.
+    /// The stored thumbnail of its clip, or else the still.
     pub thumbnail_key: Option<String>,
+    /// The stored still of its clip, or else the thumbnail.
+    pub still_key: Option<String>,
 }
 
-/// The columns of an [`EventRow`], of `events e`. Its thumbnail is that of its camera's clip, unless
+/// The columns of an [`EventRow`], of `events e`. Its pictures are those of its camera's clip, unless
 /// the clip is private.
 macro_rules! event_columns {
     () => {
@@ -44,11 +46,20 @@ macro_rules! event_columns {
                 event_id, camera_id, site_id, kind, state, started_at, ended_at, clock, clip_id,
                 boxes, zones, reason, peak_area_ppm, duration_ms
             ),
-            ", (select min(p.object_key)
+            ", (select p.object_key
                 from clip_parts p join clips v on v.clip_id = p.clip_id
                 where p.clip_id = e.clip_id and v.camera_id = e.camera_id
-                    and v.visibility <> 'private' and p.kind = 'thumbnail' and p.stored = 1
-               ) as thumbnail_key"
+                    and v.visibility <> 'private' and p.kind in ('thumbnail', 'still')
+                    and p.stored = 1
+                order by case p.kind when 'thumbnail' then 0 else 1 end, p.object_key limit 1
+               ) as thumbnail_key,
+               (select p.object_key
+                from clip_parts p join clips v on v.clip_id = p.clip_id
+                where p.clip_id = e.clip_id and v.camera_id = e.camera_id
+                    and v.visibility <> 'private' and p.kind in ('thumbnail', 'still')
+                    and p.stored = 1
+                order by case p.kind when 'thumbnail' then 1 else 0 end, p.object_key limit 1
+               ) as still_key"
         )
     };
 }
@@ -68,7 +79,8 @@ from_row!(EventRow {
     reason,
     peak_area_ppm,
     duration_ms,
-    thumbnail_key
+    thumbnail_key,
+    still_key
 });
 
 /// One message of a camera, ready to be merged with what is known.

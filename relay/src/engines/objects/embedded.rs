@@ -5,8 +5,13 @@
 //! `docs/decisions/0012-object-store-backend.md`.
 
 mod files;
+mod refusals;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::Context;
 use async_trait::async_trait;
@@ -18,11 +23,11 @@ use http::{
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
         ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD,
-        CACHE_CONTROL, CONTENT_SECURITY_POLICY, ORIGIN, REFERRER_POLICY, VARY,
+        CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, VARY,
         X_CONTENT_TYPE_OPTIONS,
     },
 };
-use rusty_s3::{Bucket, Credentials};
+use rusty_s3::{Bucket, Credentials, UrlStyle};
 use s3s::{
     S3, S3Request, S3Response, S3Result,
     access::{S3Access, S3AccessContext},
@@ -38,8 +43,11 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio_util::codec::{BytesCodec, FramedRead};
 
-use self::files::{Files, StoreFailure};
-use super::{ObjectInfo, ObjectKey, ObjectsError, bucket};
+use self::{
+    files::{Files, StoreFailure},
+    refusals::{Asked, Lines},
+};
+use super::{CACHED, Content, ObjectInfo, ObjectKey, ObjectsError, bucket, origin};
 use crate::engines::{
     metrics::{Counter, Metrics},
     private_file,
@@ -57,7 +65,8 @@ const PREFLIGHT_AGE: Duration = Duration::from_mins(10);
 pub struct EmbeddedStoreConfig {
     /// Objects lie in `objects/` below it, the credentials in `store-credentials.json`.
     pub data_dir: PathBuf,
-    /// The origin that URLs are signed for, for instance `http://localhost:8081`.
+    /// The origin that URLs are signed for, for instance `http://localhost:8081`. Signatures are checked
+    /// against it, whatever host a proxy names.
     pub public_url: String,
     /// The app's origin: the only one whose scripts may read objects.
     pub app_origin: String,
@@ -74,6 +83,9 @@ pub struct EmbeddedStore {
     credentials: Credentials,
     service: S3Service,
     app_origin: HeaderValue,
+    /// The host that URLs are signed for.
+    host: HeaderValue,
+    refusals: Arc<Mutex<Lines>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,13 +108,16 @@ impl EmbeddedStore {
         let mut builder = S3ServiceBuilder::new(Backend { files: files.clone(), received });
         builder.set_auth(SimpleAuth::from_single(&stored.access_key, stored.secret_key.as_str()));
         builder.set_access(OnlyObjects);
-        let app_origin = config
-            .app_origin
+        let app_origin = origin(&config.app_origin)?
             .parse()
             .with_context(|| format!("public_url = \"{}\": it is no origin", config.app_origin))?;
+        let signed_for = origin(&config.public_url)?;
+        let host = signed_for.split_once("://").map_or("", |(_, host)| host);
         Ok(Self {
             files,
-            bucket: bucket(&config.public_url, BUCKET, REGION)?,
+            host: HeaderValue::from_str(host)?,
+            refusals: Arc::default(),
+            bucket: bucket(&config.public_url, UrlStyle::Path, BUCKET, REGION)?,
             credentials: Credentials::new(stored.access_key, stored.secret_key),
             service: builder.build(),
             app_origin,
@@ -119,27 +134,63 @@ impl EmbeddedStore {
         let mut response = match *request.method() {
             Method::OPTIONS => preflight(request.headers(), from_app),
             // Everything else that S3 knows is not parsed, let alone served.
-            Method::GET | Method::HEAD | Method::PUT => {
-                self.service.call(request.map(StoreBody::http_body_unsync)).await.unwrap_or_else(
-                    |error| {
-                        tracing::error!(?error, "the object store failed to answer");
-                        empty(StatusCode::INTERNAL_SERVER_ERROR)
-                    },
-                )
-            }
+            Method::GET | Method::HEAD | Method::PUT => self.serve(request).await,
             _ => empty(StatusCode::METHOD_NOT_ALLOWED),
         };
-        self.protect(response.headers_mut(), from_app);
+        self.protect(&mut response, from_app);
         response
+    }
+
+    async fn serve<B>(&self, mut request: Request<B>) -> Response<StoreBody>
+    where
+        B: hyper::body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let asked = Asked {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        };
+        // There is one store, at one address: that is what was signed for, however a proxy in front
+        // spells the host, or names its own.
+        request.headers_mut().insert(HOST, self.host.clone());
+        let served = self.service.call(request.map(StoreBody::http_body_unsync)).await;
+        let response = served.unwrap_or_else(|error| {
+            tracing::error!(?error, "the object store failed to answer");
+            empty(StatusCode::INTERNAL_SERVER_ERROR)
+        });
+        if refusals::is_worth_a_line(response.status()) {
+            self.log_refusal(&asked, &response);
+        }
+        response
+    }
+
+    fn log_refusal(&self, asked: &Asked, response: &Response<StoreBody>) {
+        let now = crate::clock::now();
+        let room = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).next(now);
+        let Some(left_out) = room else { return };
+        let body = response.body().bytes().unwrap_or_default();
+        let code = refusals::code_of(&body).unwrap_or("no_code");
+        tracing::warn!(
+            method = %asked.method,
+            path = asked.uri.path(),
+            status = response.status().as_u16(),
+            code,
+            why = refusals::explain(asked, code, now),
+            left_out,
+            "the object store refused a request"
+        );
     }
 
     /// Adds headers so that uploaded bytes can never run as anything, be guessed at, be framed, or
     /// be read by other sites' scripts.
-    fn protect(&self, headers: &mut HeaderMap, from_app: bool) {
+    fn protect(&self, response: &mut Response<StoreBody>, from_app: bool) {
+        let is_object = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+        let headers = response.headers_mut();
         let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
         set(X_CONTENT_TYPE_OPTIONS, "nosniff");
         set(CONTENT_SECURITY_POLICY, "sandbox; default-src 'none'; frame-ancestors 'none'");
-        set(CACHE_CONTROL, "private, no-store");
+        set(CACHE_CONTROL, if is_object { CACHED } else { "private, no-store" });
         set(REFERRER_POLICY, "no-referrer");
         set(VARY, "Origin");
         if from_app {
@@ -150,7 +201,9 @@ impl EmbeddedStore {
 
     pub(super) async fn head(&self, key: &ObjectKey) -> Result<Option<ObjectInfo>, ObjectsError> {
         let length = self.files.length(key).await?;
-        Ok(length.map(|length| ObjectInfo { length, content_type: key.content_type() }))
+        // What is there has the checksum that was promised: nothing else is stored.
+        let info = |length| ObjectInfo { length, content_type: key.content_type(), sha256: None };
+        Ok(length.map(info))
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
@@ -245,8 +298,10 @@ impl S3 for Backend {
             .checksum_sha256
             .and_then(|text| <[u8; 32]>::try_from(STANDARD.decode(text).ok()?).ok())
             .ok_or_else(|| s3_error!(InvalidRequest, "x-amz-checksum-sha256 is missing"))?;
+        let md5 = input.content_md5.map(|text| read_md5(&text)).transpose()?;
         let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
-        self.files.put(&key, length, sha256, body).await.map_err(|failure| match failure {
+        let content = Content { length, sha256, md5 };
+        self.files.put(&key, content, body).await.map_err(|failure| match failure {
             StoreFailure::TooLarge => s3_error!(EntityTooLarge),
             StoreFailure::Incomplete => s3_error!(IncompleteBody),
             StoreFailure::WrongDigest => s3_error!(BadDigest),
@@ -304,6 +359,11 @@ impl S3 for Backend {
             ..HeadObjectOutput::default()
         }))
     }
+}
+
+fn read_md5(text: &str) -> S3Result<[u8; 16]> {
+    let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| s3_error!(InvalidDigest))
 }
 
 fn parse_key(text: &str) -> S3Result<ObjectKey> {

@@ -10,12 +10,16 @@ use std::{
 
 use anyhow::Context;
 use futures::TryStreamExt;
+use md5::Md5;
 use s3s::dto::StreamingBlob;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
-use crate::engines::{objects::ObjectKey, private_file};
+use crate::engines::{
+    objects::{Content, ObjectKey},
+    private_file,
+};
 
 /// Uploads that are not complete yet. No key begins with a dot.
 const INCOMING: &str = ".incoming";
@@ -32,7 +36,7 @@ pub(super) enum StoreFailure {
     TooLarge,
     #[error("the body ended early or went on too long")]
     Incomplete,
-    #[error("the bytes do not have the promised SHA-256")]
+    #[error("the bytes do not have the promised checksums")]
     WrongDigest,
     #[error("other bytes are stored under this key")]
     Exists,
@@ -57,17 +61,16 @@ impl Files {
     pub(super) async fn put(
         &self,
         key: &ObjectKey,
-        length: u64,
-        sha256: [u8; 32],
+        content: Content,
         body: StreamingBlob,
     ) -> Result<(), StoreFailure> {
-        if length > self.object_bytes_max {
+        if content.length > self.object_bytes_max {
             return Err(StoreFailure::TooLarge);
         }
         let incoming = Incoming(self.root.join(INCOMING).join(Uuid::now_v7().to_string()));
-        receive(&incoming.0, length, sha256, body).await?;
+        receive(&incoming.0, content, body).await?;
         let (files, key) = (self.clone(), key.clone());
-        blocking(move || files.publish(&incoming, &key, sha256)).await
+        blocking(move || files.publish(&incoming, &key, content.sha256)).await
     }
 
     pub(super) async fn length(&self, key: &ObjectKey) -> io::Result<Option<u64>> {
@@ -161,26 +164,30 @@ impl Files {
 
 async fn receive(
     path: &Path,
-    length: u64,
-    sha256: [u8; 32],
+    content: Content,
     mut body: StreamingBlob,
 ) -> Result<(), StoreFailure> {
     let mut file = tokio::fs::File::create_new(path).await?;
     let mut digest = Sha256::new();
+    let mut md5 = content.md5.map(|promised| (promised, Md5::new()));
     let mut received = 0;
     // An error of the body is the sender's: it hung up, or was too slow.
     while let Some(chunk) = body.try_next().await.map_err(|_| StoreFailure::Incomplete)? {
         received += chunk.len() as u64;
-        if received > length {
+        if received > content.length {
             return Err(StoreFailure::Incomplete);
         }
         digest.update(&chunk);
+        if let Some((_, md5)) = &mut md5 {
+            md5.update(&chunk);
+        }
         file.write_all(&chunk).await?;
     }
-    if received != length {
+    if received != content.length {
         return Err(StoreFailure::Incomplete);
     }
-    if <[u8; 32]>::from(digest.finalize()) != sha256 {
+    let other_md5 = md5.is_some_and(|(promised, md5)| <[u8; 16]>::from(md5.finalize()) != promised);
+    if other_md5 || <[u8; 32]>::from(digest.finalize()) != content.sha256 {
         return Err(StoreFailure::WrongDigest);
     }
     file.sync_all().await?;
