@@ -25,8 +25,18 @@ words! {
         /// The camera has no room for another viewer.
         Busy = "busy",
         PrivacyMode = "privacy_mode",
-        /// The camera cannot use the viewer's description.
+        /// The viewer's description cannot be read.
         InvalidOffer = "invalid_offer",
+        /// The viewer's description has more sections or lines than the camera reads.
+        OfferTooLarge = "offer_too_large",
+        /// The viewer's description lacks what a connection begins with.
+        IncompleteOffer = "incomplete_offer",
+        /// The viewer's description asks for a transport that the camera does not speak.
+        UnsupportedOffer = "unsupported_offer",
+        /// The viewer's description has no video section that wants to receive.
+        NoVideoSection = "no_video_section",
+        /// The viewer knows no H.264 that the camera could send.
+        NoCommonCodec = "no_common_codec",
         /// The viewer did not prove that it may watch.
         NotAuthentic = "not_authentic",
         /// The viewer hung up or vanished, or the camera has no such session.
@@ -54,10 +64,15 @@ words! {
 
 impl SessionEndReason {
     /// The reasons that cameras give. The relay gives `viewer_gone`, `no_answer`, and all the others.
-    pub const OF_CAMERAS: [Self; 10] = [
+    pub const OF_CAMERAS: [Self; 15] = [
         Self::Busy,
         Self::PrivacyMode,
         Self::InvalidOffer,
+        Self::OfferTooLarge,
+        Self::IncompleteOffer,
+        Self::UnsupportedOffer,
+        Self::NoVideoSection,
+        Self::NoCommonCodec,
         Self::NotAuthentic,
         Self::ViewerGone,
         Self::WorkerRestarted,

@@ -36,7 +36,7 @@ async fn bad_offers_are_refused_and_the_session_beside_them_goes_on() -> Result<
         for (what, content_type, body, status, code) in [
             ("garbage", SDP, "\u{0}\u{7f}not sdp at all".repeat(50), 422, "invalid_sdp"),
             ("nothing", SDP, String::new(), 422, "invalid_sdp"),
-            ("half an offer", SDP, half.to_owned(), 422, "invalid_sdp"),
+            ("half an offer", SDP, half.to_owned(), 422, "incomplete_offer"),
             ("1 MB", SDP, format!("v=0\r\n{}", "a=x\r\n".repeat(200_000)), 413, "too_large"),
             ("JSON", "application/json", "{}".to_owned(), 415, "unsupported_media_type"),
             ("text", "text/plain", "v=0\r\n".to_owned(), 415, "unsupported_media_type"),

@@ -93,6 +93,11 @@ async fn why_a_camera_refuses_is_told() {
             ("busy", 503, "busy"),
             ("privacy_mode", 409, "privacy_mode"),
             ("invalid_offer", 422, "invalid_sdp"),
+            ("no_common_codec: the offer has no H.264", 422, "no_common_codec"),
+            ("no_video_section", 422, "no_video_section"),
+            ("incomplete_offer: `setup` is missing", 422, "incomplete_offer"),
+            ("unsupported_offer: RTP without DTLS", 422, "unsupported_offer"),
+            ("offer_too_large", 413, "too_large"),
             ("not_authentic", 403, "not_authentic"),
             ("worker_restarted", 503, "worker_restarted"),
             ("something new: it rains", 503, "busy"),
@@ -113,7 +118,19 @@ async fn why_a_camera_refuses_is_told() {
         let reasons: Vec<String> = ends.collect();
         assert_eq!(
             reasons,
-            ["busy", "worker_restarted", "not_authentic", "invalid_sdp", "privacy_mode", "busy"]
+            [
+                "busy",
+                "worker_restarted",
+                "not_authentic",
+                "too_large",
+                "unsupported_offer",
+                "incomplete_offer",
+                "no_video_section",
+                "no_common_codec",
+                "invalid_sdp",
+                "privacy_mode",
+                "busy"
+            ]
         );
     })
     .await;

@@ -4,6 +4,7 @@
 use super::{
     MAX_CANDIDATES, MAX_LENGTH, MAX_LINES, MAX_SECTIONS, attribute::is_known, invalid::InvalidSdp,
 };
+use crate::problem::ProblemCode;
 
 type Result<T> = std::result::Result<T, InvalidSdp>;
 
@@ -11,21 +12,24 @@ const MAX_LINE_LENGTH: usize = 4 * 1024;
 
 /// Refuses what cannot be a viewer's offer.
 pub fn check_offer(offer: &str) -> Result<()> {
-    let invalid = |title| Err(InvalidSdp(title));
+    let refused = |code, title| Err(InvalidSdp { code, title });
     check_lines(offer)?;
     if !offer.starts_with("v=0") {
-        return invalid("A session description begins with v=0.");
+        return Err(InvalidSdp::unreadable("A session description begins with v=0."));
     }
     let media = offer.lines().filter(|line| line.starts_with("m=")).count();
     if media > MAX_SECTIONS {
-        return invalid("A session description has at most 16 media.");
+        return refused(ProblemCode::TooLarge, "A session description has at most 16 media.");
     }
     if !offer.lines().any(|line| line.starts_with("m=video ")) {
-        return invalid("A viewer offers to receive video.");
+        return refused(ProblemCode::NoVideoSection, "A viewer offers to receive video.");
     }
     for attribute in ["a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:"] {
         if !offer.lines().any(|line| line.starts_with(attribute)) {
-            return invalid("A viewer's offer names its ICE user and its DTLS fingerprint.");
+            return refused(
+                ProblemCode::IncompleteOffer,
+                "A viewer's offer names its ICE user and its DTLS fingerprint.",
+            );
         }
     }
     Ok(())
@@ -50,7 +54,7 @@ impl Candidate {
             || controls(&text)
             || sdp_mid.as_deref().is_some_and(controls)
         {
-            return Err(InvalidSdp("This is no ICE candidate."));
+            return Err(InvalidSdp::unreadable("This is no ICE candidate."));
         }
         Ok(Self { text, sdp_mid })
     }
@@ -67,7 +71,7 @@ pub fn ice_fragment(description: &str) -> Result<String> {
     };
     let (user, password) = (secret("ice-ufrag"), secret("ice-pwd"));
     let (Some(user), Some(password)) = (user, password) else {
-        return Err(InvalidSdp("ICE begins with a user and a password."));
+        return Err(InvalidSdp::unreadable("ICE begins with a user and a password."));
     };
     let medium = "m=video 9 UDP/TLS/RTP/SAVPF 0";
     let mut fragment = vec![user, password, medium, first("a=mid:").unwrap_or("a=mid:0")];
@@ -93,7 +97,7 @@ pub fn read_fragment(fragment: &str) -> Result<Vec<Candidate>> {
         }
     }
     if candidates.len() > MAX_CANDIDATES {
-        return Err(InvalidSdp("A fragment has at most 64 candidates."));
+        return Err(InvalidSdp::unreadable("A fragment has at most 64 candidates."));
     }
     Ok(candidates)
 }
@@ -116,7 +120,7 @@ fn check_lines(text: &str) -> Result<()> {
     {
         Ok(())
     } else {
-        Err(InvalidSdp("This is no session description."))
+        Err(InvalidSdp::unreadable("This is no session description."))
     }
 }
 

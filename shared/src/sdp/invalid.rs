@@ -1,6 +1,7 @@
 //! Why a description is refused.
 
 use super::{MAX_LENGTH, MAX_LINES, MAX_SECTIONS};
+use crate::{problem::ProblemCode, session::SessionEndReason};
 
 /// Why an offer is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +22,31 @@ pub enum InvalidOffer {
     Missing(&'static str),
 }
 
-/// Why the relay passes a description, a fragment or a candidate on to nobody, as a sentence.
+impl InvalidOffer {
+    /// Returns the word that its viewer is told; the sentence goes with it.
+    pub fn reason(&self) -> SessionEndReason {
+        match self {
+            Self::TooLarge => SessionEndReason::OfferTooLarge,
+            Self::NotSdp(_) | Self::Sections | Self::Names => SessionEndReason::InvalidOffer,
+            Self::NoVideo => SessionEndReason::NoVideoSection,
+            Self::NoH264 => SessionEndReason::NoCommonCodec,
+            Self::Missing("rtcp-mux") => SessionEndReason::UnsupportedOffer,
+            Self::Missing(_) => SessionEndReason::IncompleteOffer,
+        }
+    }
+}
+
+/// Why the relay passes a description, a fragment or a candidate on to nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidSdp(pub &'static str);
+#[error("{title}")]
+pub struct InvalidSdp {
+    pub code: ProblemCode,
+    /// A sentence for people.
+    pub title: &'static str,
+}
+
+impl InvalidSdp {
+    pub(super) fn unreadable(title: &'static str) -> Self {
+        Self { code: ProblemCode::InvalidSdp, title }
+    }
+}

@@ -46,8 +46,9 @@ use crate::{
 };
 
 impl From<InvalidSdp> for Error {
-    fn from(InvalidSdp(title): InvalidSdp) -> Self {
-        Self::invalid(ProblemCode::InvalidSdp, title)
+    fn from(InvalidSdp { code, title }: InvalidSdp) -> Self {
+        let status = if code == ProblemCode::TooLarge { 413 } else { 422 };
+        Self::refused(status, code, title)
     }
 }
 

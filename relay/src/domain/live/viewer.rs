@@ -281,10 +281,14 @@ fn refusal(reason: &str) -> Error {
         Some(Reason::PrivacyMode) => privacy_mode(),
         Some(Reason::CameraOffline) => camera_offline(),
         Some(Reason::NoAnswer) => no_answer(),
-        Some(Reason::InvalidOffer) => Error::invalid(
-            ProblemCode::InvalidSdp,
-            "The camera cannot use this session description.",
-        ),
+        Some(
+            offer @ (Reason::InvalidOffer
+            | Reason::OfferTooLarge
+            | Reason::IncompleteOffer
+            | Reason::UnsupportedOffer
+            | Reason::NoVideoSection
+            | Reason::NoCommonCodec),
+        ) => refused_offer(offer, reason),
         // Its viewer hung up elsewhere, or the camera has no session of that name: one that ended
         // while nobody could be told.
         Some(Reason::ViewerGone) => session_ended(),
@@ -315,6 +319,37 @@ fn refusal(reason: &str) -> Error {
             let title = "The camera cannot show its picture now; try again.";
             Error::unavailable(ProblemCode::Busy, title).with_detail(text::report(reason))
         }
+    }
+}
+
+/// Says what is wrong with an offer that the camera cannot take: its word, then its own sentence.
+fn refused_offer(word: SessionEndReason, reason: &str) -> Error {
+    use SessionEndReason as Reason;
+
+    let (status, code, title) = match word {
+        Reason::NoCommonCodec => {
+            (422, ProblemCode::NoCommonCodec, "The camera sends H.264, which is not offered.")
+        }
+        Reason::NoVideoSection => {
+            (422, ProblemCode::NoVideoSection, "A viewer offers to receive video.")
+        }
+        Reason::IncompleteOffer => {
+            (422, ProblemCode::IncompleteOffer, "The offer lacks what a connection begins with.")
+        }
+        Reason::UnsupportedOffer => (
+            422,
+            ProblemCode::UnsupportedOffer,
+            "The offer asks for a transport that the camera does not speak.",
+        ),
+        Reason::OfferTooLarge => {
+            (413, ProblemCode::TooLarge, "The camera reads no description of this length.")
+        }
+        _ => (422, ProblemCode::InvalidSdp, "The camera cannot read this session description."),
+    };
+    let refused = Error::refused(status, code, title);
+    match reason.split_once(": ") {
+        Some((_, sentence)) => refused.with_detail(text::report(sentence)),
+        None => refused,
     }
 }
 
