@@ -13,8 +13,13 @@ use chromiumoxide::{
     cdp::{
         browser_protocol::{
             browser::{SetDownloadBehaviorBehavior, SetDownloadBehaviorParams},
+            emulation::{
+                MediaFeature, SetDeviceMetricsOverrideParams, SetEmulatedMediaParams,
+                SetTimezoneOverrideParams,
+            },
             input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
             log::EventEntryAdded,
+            page::{EventJavascriptDialogOpening, HandleJavaScriptDialogParams},
         },
         js_protocol::runtime::EvaluateParams,
     },
@@ -27,7 +32,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio_util::task::TaskTracker;
 
-use crate::{process::Process, wait};
+use crate::{process::Process, traffic::Traffic, wait};
 
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// A clip plays for up to a minute inside one evaluation.
@@ -38,6 +43,9 @@ const TAP_LIMIT: Duration = Duration::from_secs(10);
 /// A phone held upright.
 const WIDTH: u32 = 412;
 const HEIGHT: u32 = 860;
+
+/// Wider and higher than this is no phone.
+const PHONE_BELOW: u32 = 500;
 
 /// A browser with a profile of its own.
 pub struct Browser {
@@ -260,6 +268,50 @@ impl Page {
         Ok(Point { x, y })
     }
 
+    /// Gives the page another size, in its own pixels.
+    pub async fn resize(&self, width: u32, height: u32) -> Result<()> {
+        let size = SetDeviceMetricsOverrideParams::builder()
+            .width(width)
+            .height(height)
+            .device_scale_factor(1.0)
+            .mobile(width.min(height) < PHONE_BELOW)
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        self.inner.execute(size).await.context("the page cannot be resized")?;
+        Ok(())
+    }
+
+    /// Moves the page to another time zone; what it has drawn by then stays as it is.
+    pub async fn move_to(&self, time_zone: &str) -> Result<()> {
+        let zone = SetTimezoneOverrideParams::new(time_zone);
+        self.inner.execute(zone).await.with_context(|| format!("no time zone {time_zone}"))?;
+        Ok(())
+    }
+
+    /// Has the person prefer `light` or `dark`.
+    pub async fn prefer(&self, scheme: &str) -> Result<()> {
+        let feature = MediaFeature::new("prefers-color-scheme", scheme);
+        let media = SetEmulatedMediaParams::builder().feature(feature).build();
+        self.inner.execute(media).await.context("the page has no colour schemes")?;
+        Ok(())
+    }
+
+    /// Notes from now on what the page asks of the network.
+    pub async fn traffic(&self) -> Result<Traffic> {
+        Traffic::of(&self.inner).await
+    }
+
+    /// Reloads a page that asks whether to leave it, and stays.
+    pub async fn reload_and_stay(&self) -> Result<()> {
+        let mut questions = self.inner.event_listener::<EventJavascriptDialogOpening>().await?;
+        // Its answer would come from the page that was reloaded.
+        self.evaluate::<bool>("(setTimeout(() => location.reload()), true)").await?;
+        tokio::time::timeout(TAP_LIMIT, questions.next()).await.context("the page did not ask")?;
+        let stay = HandleJavaScriptDialogParams::new(false);
+        self.inner.execute(stay).await.context("the question cannot be answered")?;
+        Ok(())
+    }
+
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) -> Result<()> {
         self.tap(selector).await?;
@@ -271,6 +323,12 @@ impl Page {
     /// What the browser complained of so far.
     pub fn console(&self) -> Vec<String> {
         self.console.lock().map(|lines| lines.clone()).unwrap_or_default()
+    }
+
+    /// Goes to another address.
+    pub async fn go(&self, url: &str) -> Result<()> {
+        self.inner.goto(url).await.with_context(|| format!("cannot load {url}"))?;
+        Ok(())
     }
 
     pub async fn reload(&self) -> Result<()> {

@@ -13,5 +13,6 @@ pub mod network;
 pub mod players;
 pub mod sfu;
 pub mod shaper;
+pub mod traffic;
 pub mod turn;
 pub mod viewer;

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nightjar_shared::role::Registration;
 use serde::Deserialize;
 
 pub use self::store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine};
@@ -45,15 +46,6 @@ pub struct Config {
     pub mqtt: MqttConfig,
     pub store: StoreConfig,
     pub turn: TurnConfig,
-}
-
-/// Who may make an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Registration {
-    Closed,
-    Invitation,
-    Open,
 }
 
 #[derive(Clone, PartialEq, Deserialize)]

@@ -1,5 +1,6 @@
 // The relay's HTTP doors. Every failure is a `Problem`, whatever went wrong on the way.
 
+import { withSteadyAddresses } from "./addresses.js";
 import { ProblemCode, SessionEndReason } from "./words.js";
 
 const ROOT = "/api/v1";
@@ -67,9 +68,14 @@ async function call(method, path, body, signal, patienceMs = PATIENCE_MS) {
   const ends = signal && AbortSignal.any ? AbortSignal.any([signal, limit]) : (signal ?? limit);
   const response = await send(path, { method, headers, body: text, signal: ends });
   if (response.status === 204) return null;
-  return response.json().catch((error) => {
+  const answer = await response.text().catch((error) => {
     throw unreachable(error);
   });
+  try {
+    return JSON.parse(answer, withSteadyAddresses);
+  } catch {
+    throw new Problem({ code: "unexpected", status: response.status, message: "The relay's answer cannot be read." });
+  }
 }
 
 /** A query string of the given values, without those that are absent. */
@@ -93,6 +99,7 @@ async function whole(ask, after) {
 }
 
 export const api = {
+  registration: (signal) => get("/auth/registration", signal),
   register: (account) => call("POST", "/auth/register", account),
   login: (credentials) => call("POST", "/auth/login", credentials),
   logout: () => call("POST", "/auth/logout"),

@@ -1,6 +1,8 @@
 // Building pages from elements. Text only ever becomes text nodes, never markup: there is no way
 // for a camera's name to become HTML.
 
+import { isFinal } from "./refusals.js";
+
 /**
  * @param {string} tag
  * @param {Record<string, unknown>} attributes `null`, `undefined` and `false` leave one out; `true`
@@ -35,6 +37,18 @@ export function icon(path) {
   return svg;
 }
 
+/** Makes `nodes` the children of `parent`, and moves only what is not in its place: what stays is not drawn again. */
+export function arrange(parent, nodes) {
+  const staying = new Set(nodes);
+  for (const child of [...parent.children]) {
+    if (!staying.has(child)) child.remove();
+  }
+  nodes.forEach((node, at) => {
+    const there = parent.children[at];
+    if (there !== node) parent.insertBefore(node, there ?? null);
+  });
+}
+
 /** Tells a screen reader what a sighted person sees change. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;
@@ -57,14 +71,15 @@ export function emptyState(title, text, ...rest) {
   );
 }
 
-/** A failure with its way out. */
+/** A failure with its way out, where trying again is one. */
 export function failure(error, retry) {
+  if (isFinal(error)) return notice("bad", error.message);
   const again = element("button", { class: "button", type: "button", onclick: retry }, "Try again");
   return notice("bad", error.message, again);
 }
 
 /** Asks before something that cannot be taken back. Resolves to whether the person agreed. */
-export function confirmWith({ title, text, action }) {
+export function confirmWith({ title, text, action, otherwise = "Cancel" }) {
   const dialog = element(
     "dialog",
     { class: "dialog", "aria-labelledby": "dialog-title" },
@@ -73,7 +88,7 @@ export function confirmWith({ title, text, action }) {
     element(
       "form",
       { method: "dialog", class: "dialog-actions" },
-      element("button", { class: "button", value: "cancel" }, "Cancel"),
+      element("button", { class: "button", value: "cancel", "data-testid": "confirm-not" }, otherwise),
       element("button", { class: "button danger", value: "agree", "data-testid": "confirm" }, action),
     ),
   );

@@ -1,26 +1,25 @@
 // Times and lengths as people read them, in their own language and time zone.
 
+import { clocksChange, startOfDay } from "./day.js";
+
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clockWithZone = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short" });
 const date = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const dateWithYear = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
 
-/** 14:03:21 */
+/** 14:03:21; with the zone on days on which clocks change, as 02:30 may come twice. */
 export function timeOfDay(atMs) {
-  return clock.format(atMs);
+  return (clocksChange(atMs) ? clockWithZone : clock).format(atMs);
 }
 
 /** "Today", "Yesterday", or the date. */
 export function dayName(atMs, nowMs) {
-  const daysAgo = Math.round((startOfDay(nowMs) - startOfDay(atMs)) / 86_400_000);
-  if (daysAgo === 0) return "Today";
-  if (daysAgo === 1) return "Yesterday";
+  const day = startOfDay(atMs);
+  if (day === startOfDay(nowMs)) return "Today";
+  if (day === startOfDay(nowMs, -1)) return "Yesterday";
   const sameYear = new Date(atMs).getFullYear() === new Date(nowMs).getFullYear();
   return (sameYear ? date : dateWithYear).format(atMs);
-}
-
-function startOfDay(atMs) {
-  return new Date(atMs).setHours(0, 0, 0, 0);
 }
 
 /** "12 sec. ago", "3 hr. ago". A time ahead of this device's clock counts as now. */

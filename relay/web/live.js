@@ -1,8 +1,9 @@
 // Keeps a live picture going: one session after the other, with a reason and a wait in between.
 
 import { Backoff, waitMs } from "./backoff.js";
+import { isFinal, liveSentence } from "./refusals.js";
 import { SessionEnded, WhepSession } from "./whep.js";
-import { CameraStatus, ProblemCode, SessionEndReason, SessionState } from "./words.js";
+import { CameraStatus, SessionEndReason, SessionState } from "./words.js";
 
 /** A hidden page gives its place at the camera back after this time. */
 const HIDDEN_LIMIT_MS = 30_000;
@@ -14,32 +15,14 @@ const LOOK_AGAIN_MS = 4000;
 
 /** Endings that time alone does not mend: the page waits for news of the camera instead. */
 const WAITS_FOR_CAMERA = new Set([SessionEndReason.cameraOffline, SessionEndReason.privacyMode]);
-const FINAL = new Set([
-  ProblemCode.notFound,
-  ProblemCode.forbidden,
-  ProblemCode.unauthenticated,
-  ProblemCode.notAuthentic,
-  SessionEndReason.redirected,
-]);
 
 const ENDED = new Set([SessionState.completed, SessionState.cancelled, SessionState.failed, SessionState.expired]);
-
-const REASONS = {
-  [SessionEndReason.cameraOffline]: "The camera is offline.",
-  [SessionEndReason.privacyMode]: "Privacy mode is on: the camera shows and records nothing.",
-  [SessionEndReason.busy]: "The camera has as many viewers as it can serve.",
-  [SessionEndReason.noAnswer]: "The camera did not answer.",
-  [ProblemCode.rateLimited]: "Too many attempts.",
-  [SessionEndReason.workerRestarted]: "The camera restarts its live picture.",
-  [SessionEndReason.shuttingDown]: "The camera is restarting.",
-  [ProblemCode.notFound]: "This camera is not there any more.",
-  [SessionEndReason.redirected]: "Viewers of this camera are served by another server, which this app does not open. Watch it with a WHEP player.",
-};
 
 /**
  * States, as handed to `onState`:
  * `connecting` · `live` {route, authenticity} · `retrying` {reason, waitMs} · `waiting` {reason} until the camera
- * changes · `rerouting`: the network has changed · `hidden`: goes on when the page is looked at · `stopped` {reason}: only `retry` goes on.
+ * changes · `rerouting`: the network has changed · `hidden`: goes on when the page is looked at · `stopped` {reason, code}:
+ * trying again cannot help.
  */
 export class LivePicture {
   #cameraId;
@@ -54,7 +37,7 @@ export class LivePicture {
   /**
    * @param {string} cameraId
    * @param {HTMLVideoElement} video
-   * @param {(state: {name: string, reason?: string, waitMs?: number, route?: string, authenticity?: string}) => void} onState
+   * @param {(state: {name: string, reason?: string, code?: string, waitMs?: number, route?: string, authenticity?: string}) => void} onState
    * @param {AbortSignal} signal ends the picture
    */
   constructor(cameraId, video, onState, signal) {
@@ -139,9 +122,9 @@ export class LivePicture {
   #failed(session, error) {
     if (this.#session !== session) return;
     this.#pause();
-    const reason = REASONS[error.code] ?? error.message;
-    if (FINAL.has(error.code)) {
-      this.#tell({ name: "stopped", reason });
+    const reason = liveSentence(error);
+    if (isFinal(error)) {
+      this.#tell({ name: "stopped", reason, code: error.code });
     } else if (WAITS_FOR_CAMERA.has(error.code)) {
       this.#schedule(LOOK_AGAIN_MS);
       this.#tell({ name: "waiting", reason });

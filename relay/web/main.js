@@ -2,24 +2,27 @@
 
 import { failure } from "./dom.js";
 import { Router } from "./router.js";
-import { currentPerson, realtime, resume } from "./session.js";
+import { currentPerson, realtime, resume, sitesWhere } from "./session.js";
+import { Right } from "./words.js";
 
+/** For those who may see what cameras saw. */
+const PICTURE_TABS = ["/events", "/clips"];
 const OPEN_PATHS = ["/sign-in", "/sign-up"];
 /** For anyone who has a link, with an account or without. */
 const SHARED_PATH = "/s";
 
 const routes = [
   { pattern: "/sign-in", load: () => import("./views/sign_in.js") },
-  { pattern: "/sign-up", load: () => import("./views/sign_up.js") },
+  { pattern: "/sign-up", load: () => import("./account/sign_up.js") },
   { pattern: "/", load: () => import("./views/cameras.js") },
   { pattern: "/cameras/:cameraId", load: () => import("./views/camera.js") },
   { pattern: "/cameras/:cameraId/settings", load: () => import("./settings/camera_settings.js") },
-  { pattern: "/pair", load: () => import("./views/pair.js") },
+  { pattern: "/pair", load: () => import("./pairing/pair.js") },
   { pattern: "/events", load: () => import("./views/events.js") },
   { pattern: "/clips", load: () => import("./views/clips.js") },
   { pattern: "/clips/:clipId", load: () => import("./views/clip.js") },
-  { pattern: SHARED_PATH, load: () => import("./views/shared_clip.js") },
-  { pattern: "/account", load: () => import("./views/account.js") },
+  { pattern: SHARED_PATH, load: () => import("./sharing/shared_clip.js") },
+  { pattern: "/account", load: () => import("./account/account.js") },
   { pattern: "", load: () => import("./views/not_found.js") },
 ];
 
@@ -40,9 +43,11 @@ function detour(path) {
 
 function showBar(signedIn, path) {
   bar.hidden = !signedIn;
+  const seesPictures = signedIn && sitesWhere(Right.seePictures).length > 0;
   const section = `/${path.split("/")[1] ?? ""}`;
   for (const tab of bar.querySelectorAll("[data-tab]")) {
     const current = tab.dataset.tab === section || (tab.dataset.tab === "/" && ["/cameras", "/pair"].includes(section));
+    tab.hidden = PICTURE_TABS.includes(tab.dataset.tab) && !seesPictures;
     if (current) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
@@ -68,7 +73,7 @@ function watchConnection() {
 async function start() {
   watchConnection();
   const router = new Router(routes, main, detour);
-  addEventListener("signedout", () => router.show());
+  addEventListener("signedout", () => router.leave());
   try {
     await resume();
   } catch (error) {

@@ -1,5 +1,6 @@
 // What the relay tells an open page: events, cameras, clips, commands, as they change.
 
+import { withSteadyAddresses } from "./addresses.js";
 import { api, socketUrl } from "./api.js";
 import { Backoff } from "./backoff.js";
 
@@ -88,7 +89,7 @@ export class Realtime {
   #received(data) {
     this.#heardAt = performance.now();
     try {
-      const message = JSON.parse(data);
+      const message = JSON.parse(data, withSteadyAddresses);
       this.#publish(message.type, message);
     } catch (error) {
       console.warn("a message from the relay could not be handled", error);

@@ -1,7 +1,7 @@
 // From an address to a view. A view is a module with `show(page)`; what it starts, it ties to
 // `page.signal`, which aborts when the person goes elsewhere.
 
-import { announce, failure } from "./dom.js";
+import { announce, confirmWith, failure } from "./dom.js";
 
 /**
  * The parameters of `path` when it matches `pattern` ("/cameras/:id"), else null.
@@ -37,6 +37,13 @@ export class Router {
   #main;
   #beforeShow;
   #leave = new AbortController();
+  /** Each says whether the page holds what would be lost. */
+  #guards = new Set();
+  #asking = false;
+  /** Where the page that is shown stands in the browser's history. */
+  #at = history.state?.at ?? 0;
+  /** A step back in the history that this router takes itself. */
+  #returning = false;
 
   /**
    * @param {{pattern: string, load: () => Promise<{show: Function}>}[]} routes first match wins;
@@ -48,20 +55,79 @@ export class Router {
     this.#routes = routes;
     this.#main = main;
     this.#beforeShow = beforeShow;
-    addEventListener("popstate", () => this.show());
+    history.replaceState({ at: this.#at }, "");
+    addEventListener("popstate", (event) => this.#moved(event));
+    addEventListener("beforeunload", (event) => this.#isUnsaved() && event.preventDefault());
     document.addEventListener("click", (event) => this.#follow(event));
   }
 
-  /** Goes to a path of the app. */
-  go(path, { replace = false } = {}) {
-    history[replace ? "replaceState" : "pushState"](null, "", path);
-    return this.show();
+  /** Goes to a path of the app, unless the person stays for what is not saved. `force`: there is nothing left to save. */
+  async go(path, { replace = false, force = false } = {}) {
+    if (!force && !(await this.#mayLeave())) return;
+    this.#at += replace ? 0 : 1;
+    history[replace ? "replaceState" : "pushState"]({ at: this.#at }, "", path);
+    await this.show();
+  }
+
+  /** Shows what the address leads to by now, unless the person stays for what is not saved. */
+  async leave() {
+    if (await this.#mayLeave()) await this.show();
+  }
+
+  /** As long as `isUnsaved` says so, nothing leads away from the view without a question; ends with `signal`. */
+  guard(isUnsaved, signal) {
+    this.#guards.add(isUnsaved);
+    signal.addEventListener("abort", () => this.#guards.delete(isUnsaved));
+  }
+
+  #isUnsaved() {
+    return [...this.#guards].some((isUnsaved) => isUnsaved());
+  }
+
+  async #mayLeave() {
+    if (!this.#isUnsaved()) return true;
+    if (this.#asking) return false;
+    this.#asking = true;
+    const agreed = await confirmWith({
+      title: "Leave without saving?",
+      text: "What you changed on this page is not saved yet.",
+      action: "Leave",
+      otherwise: "Stay",
+    });
+    this.#asking = false;
+    return agreed;
+  }
+
+  /** The browser's own buttons have moved already: the address is put back while the person is asked. */
+  async #moved({ state }) {
+    if (this.#returning) {
+      this.#returning = false;
+      return;
+    }
+    // A jump within the page is an entry of the browser's own.
+    if (state === null) {
+      this.#at += 1;
+      history.replaceState({ at: this.#at }, "");
+      if (this.#isUnsaved()) return;
+    }
+    const to = history.state.at;
+    const steps = to - this.#at;
+    if (!this.#isUnsaved()) {
+      this.#at = to;
+      await this.show();
+      return;
+    }
+    this.#returning = true;
+    history.go(-steps);
+    if (!(await this.#mayLeave())) return;
+    this.#guards.clear();
+    history.go(steps);
   }
 
   /** Shows the view of the current address. */
   async show() {
     const detour = this.#beforeShow(location.pathname);
-    if (detour !== null) return this.go(detour, { replace: true });
+    if (detour !== null) return this.go(detour, { replace: true, force: true });
     const { route, parameters } = this.#find(location.pathname);
     const signal = this.#begin();
     try {
@@ -78,6 +144,10 @@ export class Router {
   /** Ends the view that was shown; gives the signal of the one to come. */
   #begin() {
     this.#leave.abort();
+    // Pictures that are on their way would hold up what comes.
+    for (const image of this.#main.querySelectorAll("img")) {
+      if (!image.complete) image.removeAttribute("src");
+    }
     this.#leave = new AbortController();
     return this.#leave.signal;
   }

@@ -1,6 +1,7 @@
 // Plays a clip that lies in the store as an initialisation segment and segments, by Media Source:
 // only what is watched is fetched, any moment can be sought, and the clip may still be growing.
 
+import { isFinal } from "./refusals.js";
 import { PartKind } from "./words.js";
 
 const AHEAD_S = 20;
@@ -110,8 +111,9 @@ export class SegmentPlayer {
       if (last === undefined) this.#adopt(playback);
       else this.#adoptMore(playback, last);
       this.#run();
-    } catch {
-      // The next time does it.
+    } catch (error) {
+      // Otherwise the next time does it.
+      if (isFinal(error)) this.#fail(error);
     }
   }
 

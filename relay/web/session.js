@@ -2,7 +2,6 @@
 
 import { api, onUnauthorized } from "./api.js";
 import { Realtime } from "./realtime.js";
-import { Role } from "./words.js";
 
 export const realtime = new Realtime();
 
@@ -32,15 +31,14 @@ export function end() {
   realtime.stop();
 }
 
-/** Sites in which this person may add cameras. */
-export function sitesToInstallIn() {
-  return me.sites.filter(({ role }) => role !== Role.viewer);
+/** Sites at which this person may do something: the relay says what, for each. */
+export function sitesWhere(right) {
+  return me.sites.filter(({ may }) => may.includes(right));
 }
 
-/** Whether this person may send a camera of that site the commands that change what it records. */
-export function mayControl(siteId) {
-  const site = me.sites.find(({ site_id }) => site_id === siteId);
-  return site?.role === Role.owner || site?.role === Role.manager;
+/** Whether this person may do something at that site. */
+export function may(right, siteId) {
+  return sitesWhere(right).some(({ site_id }) => site_id === siteId);
 }
 
 onUnauthorized(() => {

@@ -2,6 +2,7 @@
 
 import { problemFrom, send } from "./api.js";
 import { checkAnswer, proveOffer } from "./authenticity.js";
+import { NO_COMMON_CODEC, NO_WEBRTC, isFinal } from "./refusals.js";
 import { Truth } from "./truth.js";
 import { ProblemCode } from "./words.js";
 
@@ -19,10 +20,12 @@ const SILENCE_LIMIT_MS = 2000;
 /** A way that ICE finds is used at once, or never: the camera keeps to its old one after some changes of address. */
 const STALL_LIMIT_MS = 3500;
 const STATISTICS_EVERY_MS = 500;
-/** What the relay says of a session that cannot go on. */
-const GONE = new Set([ProblemCode.sessionEnded, ProblemCode.notFound]);
 /** Candidates found close together travel in one request. */
 const TRICKLE_EVERY_MS = 30;
+
+/** Answers and candidates are small and waited for; pictures are neither. */
+const PRIORITY = "high";
+const H264 = /^a=rtpmap:\d+ H264\/90000\s*$/im;
 
 /** Why a session ended: `code` is the relay's or the camera's, or one of `no_route`, `lost`, `stalled`. */
 export class SessionEnded extends Error {
@@ -97,7 +100,7 @@ export class WhepSession {
   #cameraId;
   #video;
   #onEnded;
-  #peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  #peer = null;
   #path = null;
   /** Names the ICE session at the relay. */
   #etag = "";
@@ -128,7 +131,9 @@ export class WhepSession {
 
   /** Resolves when the first picture is on the screen. */
   async open() {
-    const peer = this.#peer;
+    if (globalThis.RTCPeerConnection === undefined) throw new SessionEnded(NO_WEBRTC, "This browser has no WebRTC.");
+    const peer = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    this.#peer = peer;
     peer.addEventListener("track", ({ track, receiver }) => this.#attach(track, receiver));
     peer.addEventListener("icecandidate", ({ candidate }) => this.#found(candidate));
     peer.addEventListener("connectionstatechange", () => this.#connectionChanged());
@@ -152,7 +157,7 @@ export class WhepSession {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
     this.#truth?.stop();
-    this.#peer.close();
+    this.#peer?.close();
     this.#video.srcObject = null;
     this.#sayBye();
   }
@@ -195,7 +200,12 @@ export class WhepSession {
       body: sdp,
       // The page's policy lets it follow nowhere else.
       redirect: "manual",
+      priority: PRIORITY,
       signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+    }).catch((error) => {
+      // A camera's agent from before there was a code for it.
+      if (error.code === ProblemCode.invalidSdp && !H264.test(sdp)) throw new SessionEnded(NO_COMMON_CODEC, error.message);
+      throw error;
     });
     this.#path = sessionPath(response.headers.get("location") ?? "");
     this.#etag = response.headers.get("etag") ?? "";
@@ -309,7 +319,7 @@ export class WhepSession {
       await this.#beginAnew();
     } catch (error) {
       // The camera knows the session no more; another one is quicker.
-      if (GONE.has(error.code)) this.#end(new SessionEnded("lost", "The session had ended."));
+      if (error.code === ProblemCode.sessionEnded || isFinal(error)) this.#end(new SessionEnded("lost", "The session had ended."));
     }
     // Tried again until the picture moves: a way that was found may lead nowhere.
     this.#after(RESTART_EVERY_MS, () => this.#tryRestart());
@@ -329,6 +339,7 @@ export class WhepSession {
       method: "PATCH",
       headers: { "content-type": "application/trickle-ice-sdpfrag", "if-match": "*" },
       body: candidateFragment(peer.localDescription.sdp, [], false),
+      priority: PRIORITY,
       signal: AbortSignal.timeout(RESTART_ANSWER_LIMIT_MS),
     });
     if (response.status !== 200) throw await problemFrom(response);
@@ -357,7 +368,7 @@ export class WhepSession {
     const body = candidateFragment(this.#peer.localDescription.sdp, this.#candidates.splice(0), this.#gathered);
     const headers = { "content-type": "application/trickle-ice-sdpfrag", "if-match": this.#etag };
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
-    send(this.#path, { method: "PATCH", headers, body, signal }).catch(() => {
+    send(this.#path, { method: "PATCH", headers, body, priority: PRIORITY, signal }).catch(() => {
       // The camera learns this side's address from its connectivity checks too.
     });
   }

@@ -209,6 +209,20 @@ export const RecordingMode = Object.freeze({
   off: "off",
 });
 
+export const Registration = Object.freeze({
+  closed: "closed",
+  invitation: "invitation",
+  open: "open",
+});
+
+export const Right = Object.freeze({
+  seeCameras: "see_cameras",
+  seePictures: "see_pictures",
+  control: "control",
+  manage: "manage",
+  pair: "pair",
+});
+
 export const Role = Object.freeze({
   owner: "owner",
   manager: "manager",

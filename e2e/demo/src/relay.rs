@@ -48,6 +48,8 @@ pub struct Place {
     pub listen: IpAddr,
     pub scheme: &'static str,
     pub host: String,
+    /// Who may make an account.
+    pub registration: &'static str,
     /// The section `[turn]` of its configuration.
     pub turn: String,
 }
@@ -56,7 +58,14 @@ impl Place {
     /// Plain http on loopback; a browser treats localhost as secure.
     pub fn loopback(ports: Ports) -> Self {
         let listen = IpAddr::from(Ipv4Addr::LOCALHOST);
-        Self { ports, listen, scheme: "http", host: "localhost".to_owned(), turn: String::new() }
+        Self {
+            ports,
+            listen,
+            scheme: "http",
+            host: "localhost".to_owned(),
+            registration: "open",
+            turn: String::new(),
+        }
     }
 
     fn url(&self, scheme: &str, port: u16) -> String {
@@ -70,7 +79,7 @@ impl Place {
             "public_url = \"{web_url}\"\n\
              listen = \"{listen}:{web}\"\n\
              data_dir = \"{data_dir}\"\n\
-             registration = \"open\"\n\
+             registration = \"{registration}\"\n\
              [mqtt]\n\
              listen = \"{listen}:{mqtt}\"\n\
              public_url = \"{mqtt_url}\"\n\
@@ -78,6 +87,7 @@ impl Place {
              listen = \"{listen}:{store}\"\n\
              public_url = \"{store_url}\"\n\
              {turn}",
+            registration = self.registration,
             turn = self.turn,
             web_url = self.url(self.scheme, web),
             store_url = self.url(self.scheme, store),

@@ -2,7 +2,14 @@
 //! a browser client of its own.
 
 mod app;
+mod app_axe;
+mod app_days;
+mod app_leaving;
+mod app_refusals;
+mod app_roles;
 mod app_settings;
+mod app_shapes;
+mod app_traffic;
 mod authenticity;
 mod bad_input;
 mod bad_networks;

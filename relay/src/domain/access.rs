@@ -9,6 +9,8 @@ use nightjar_shared::{
     role::Role,
 };
 
+pub use nightjar_shared::role::Right;
+
 use crate::{
     app::App,
     engines::db::{
@@ -31,27 +33,10 @@ pub struct Caller {
     pub account_id: AccountId,
 }
 
-/// What somebody wants to do at a site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    /// Cameras: that they are there, their health, what they were told.
-    SeeCameras,
-    /// Live pictures, events and clips.
-    SeePictures,
-    /// Commands that record, arm or configure.
-    Control,
-    /// Names of cameras; visibility, links and end of clips.
-    Manage,
-    /// Cameras come and go.
-    Pair,
-}
-
-impl Right {
-    /// Returns whether the right is to see that a thing exists: for a caller without it, it does
-    /// not exist.
-    fn is_sight(self) -> bool {
-        matches!(self, Self::SeeCameras | Self::SeePictures)
-    }
+/// Returns whether the right is to see that a thing exists: for a caller without it, it does not
+/// exist.
+fn is_sight(right: Right) -> bool {
+    matches!(right, Right::SeeCameras | Right::SeePictures)
 }
 
 /// Decides what a role may do: the whole policy.
@@ -63,6 +48,11 @@ pub fn allows(role: Role, right: Right) -> bool {
         Role::Viewer => matches!(right, SeeCameras | SeePictures),
         Role::Installer => matches!(right, SeeCameras | Pair),
     }
+}
+
+/// Returns what a role may do, for the app, which shows what is allowed and nothing else.
+pub(super) fn rights_of(role: Role) -> Vec<Right> {
+    Right::ALL.iter().copied().filter(|right| allows(role, *right)).collect()
 }
 
 /// Returns the roles that have a right, for a statement's `in (…)`.
@@ -83,7 +73,7 @@ fn decide<T>(found: Option<(T, Role)>, sight: Right, right: Right) -> Result<T> 
         return Err(Error::not_found());
     }
     if !allows(role, right) {
-        return Err(if right.is_sight() {
+        return Err(if is_sight(right) {
             Error::not_found()
         } else {
             Error::forbidden(ProblemCode::Forbidden, "Your role at this site does not allow this.")

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use nightjar_shared::{
     ids::{AccountId, SiteId},
-    role::{AccountRole, Role},
+    role::{AccountRole, Registration, Role},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 use super::{access::Caller, record, secrets, sites::Site, text};
 use crate::{
     app::{App, limits::address_key, passwords::Hasher},
-    config::Registration,
     engines::db::{
         Db,
         accounts::{self, AccountRow, NewTokens, Refresh},
@@ -56,6 +55,14 @@ pub struct Me {
     pub sites: Vec<Site>,
 }
 
+/// What a stranger is told before signing up.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RegistrationState {
+    /// `open`, or `invitation` or `closed`: then signing up is refused.
+    #[schema(value_type = String)]
+    pub registration: Registration,
+}
+
 /// For the cookie.
 pub struct Session {
     pub token: String,
@@ -82,6 +89,11 @@ pub struct Ticket {
 pub enum Credential {
     Session(String),
     AccessToken(String),
+}
+
+/// Says who may make an account.
+pub fn registration(app: &App) -> RegistrationState {
+    RegistrationState { registration: app.config.registration }
 }
 
 /// Makes an account and its first site, where the relay is open to all.

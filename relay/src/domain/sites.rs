@@ -4,7 +4,11 @@ use nightjar_shared::{ids::SiteId, role::Role};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{List, access::Caller, record, text};
+use super::{
+    List,
+    access::{self, Caller, Right},
+    record, text,
+};
 use crate::{
     app::App,
     engines::db::sites::{self, SiteRow},
@@ -21,11 +25,19 @@ pub struct Site {
     /// What the caller is to it: `owner`, `manager`, `viewer` or `installer`.
     #[schema(value_type = String)]
     pub role: Role,
+    /// What that role may do here: `see_cameras`, `see_pictures`, `control`, `manage`, `pair`.
+    #[schema(value_type = Vec<String>)]
+    pub may: Vec<Right>,
 }
 
 impl From<SiteRow> for Site {
     fn from(row: SiteRow) -> Self {
-        Self { site_id: row.site_id, role: row.role, name: row.name }
+        Self {
+            site_id: row.site_id,
+            role: row.role,
+            name: row.name,
+            may: access::rights_of(row.role),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ type Routes = OpenApiRouter<Arc<App>>;
 fn anybody() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(accounts::register))
+        .routes(routes!(accounts::registration))
         .routes(routes!(accounts::login))
         .routes(routes!(accounts::refresh))
         .routes(routes!(pairings::claim))

@@ -3,8 +3,17 @@
 //! Files live below `/assets/{build}/`, where `build` is a hash over all of them. So they may be
 //! cached for ever, modules of two versions never meet in one page, and no build step is needed.
 //! Any other address that a browser navigates to gets the page itself: the app routes on.
+//!
+//! A debug build reads the files when it starts, where they are: what was edited is a restart away.
 
-use std::{collections::BTreeMap, io::Write as _, path, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fs,
+    io::{self, Write as _},
+    path,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use axum::{
@@ -25,6 +34,9 @@ mod source;
 
 static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/web");
 
+/// Where a debug build finds the files, when it runs on the machine that made it.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
+
 const PAGE: &str = "index.html";
 
 /// Stands in the page for the current build.
@@ -38,6 +50,16 @@ const NOTICE_MARK: &str = "<!-- notice -->";
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 /// Kept, but asked for anew: this is how a browser learns of a new build.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// What a browser must know of a file. What a page may do stands at the page alone: on each of some
+/// fifty files it would weigh more than half of what they are.
+const FILE_HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
 
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
@@ -77,9 +99,12 @@ where
 struct WebApp {
     build: String,
     page: Asset,
-    assets: BTreeMap<&'static str, Asset>,
+    assets: BTreeMap<String, Asset>,
     security_headers: Vec<(HeaderName, HeaderValue)>,
 }
+
+/// A file's path from the app's root, and what is in it.
+type File = (String, Cow<'static, [u8]>);
 
 struct Asset {
     plain: Bytes,
@@ -90,13 +115,13 @@ struct Asset {
 }
 
 async fn page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
-    app.answer(&app.page, REVALIDATE, &headers)
+    app.answer_page(&headers)
 }
 
 /// Serves the page that a link to a clip leads to. Search engines must not list it, and what it
 /// fetches does not hear where it was fetched from.
 async fn shared_page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
-    let mut response = app.answer(&app.page, REVALIDATE, &headers);
+    let mut response = app.answer_page(&headers);
     let headers = response.headers_mut();
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(ROBOTS, HeaderValue::from_static("noindex, nofollow, noarchive"));
@@ -109,7 +134,7 @@ async fn asset(
     headers: HeaderMap,
 ) -> Response {
     match app.assets.get(path.as_str()) {
-        Some(asset) if build == app.build => app.answer(asset, FOR_EVER, &headers),
+        Some(asset) if build == app.build => answer(asset, FOR_EVER, &headers),
         _ => not_found(),
     }
 }
@@ -127,7 +152,7 @@ async fn elsewhere(
         .and_then(|accept| accept.to_str().ok())
         .is_some_and(|accept| accept.contains("text/html"));
     if method == Method::GET && wants_page && !PROGRAM_ROOTS.contains(&root) {
-        app.answer(&app.page, REVALIDATE, &headers)
+        app.answer_page(&headers)
     } else {
         not_found()
     }
@@ -139,38 +164,45 @@ fn not_found() -> Response {
 
 impl WebApp {
     fn new(public_url: &str, store_url: &str, notice: &str) -> anyhow::Result<Self> {
-        let mut files = Vec::new();
-        collect(&FILES, &mut files);
-        files.sort_unstable_by_key(|(path, _)| *path);
+        let mut files = files()?;
+        files.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let build = build_of(&files);
-        let page = FILES
-            .get_file(PAGE)
-            .and_then(|file| file.contents_utf8())
-            .context("the embedded web app has no page")?;
+        let page = files.iter().find(|(path, _)| path == PAGE);
+        let page = page.and_then(|(_, content)| str::from_utf8(content).ok());
+        let page = page.context("the web app has no page")?;
         let page = page.replace(MODULES_MARK, &module_links(&files)).replace(NOTICE_MARK, notice);
         let page = Asset::new(PAGE, page.replace(BUILD_MARK, &build).into())?;
         let assets = files
             .into_iter()
-            .filter(|(path, _)| *path != PAGE)
-            .map(|(path, content)| Ok((path, Asset::new(path, Bytes::from_static(content))?)))
+            .filter(|(path, _)| path != PAGE)
+            .map(|(path, content)| {
+                let asset = Asset::new(&path, content.into_owned().into())?;
+                Ok((path, asset))
+            })
             .collect::<anyhow::Result<_>>()?;
         let security_headers = security_headers(public_url, store_url)?;
         Ok(Self { build, page, assets, security_headers })
     }
 
-    fn answer(&self, asset: &Asset, caching: HeaderValue, request: &HeaderMap) -> Response {
-        let mut response = if asset.is_known_to(request) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            asset.body_for(request)
-        };
-        let headers = response.headers_mut();
-        headers.insert(header::ETAG, asset.etag.clone());
-        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-        headers.insert(header::CACHE_CONTROL, caching);
-        headers.extend(self.security_headers.iter().cloned());
+    fn answer_page(&self, request: &HeaderMap) -> Response {
+        let mut response = answer(&self.page, REVALIDATE, request);
+        response.headers_mut().extend(self.security_headers.iter().cloned());
         response
     }
+}
+
+fn answer(asset: &Asset, caching: HeaderValue, request: &HeaderMap) -> Response {
+    let mut response = if asset.is_known_to(request) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        asset.body_for(request)
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, asset.etag.clone());
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    headers.insert(header::CACHE_CONTROL, caching);
+    headers.extend(FILE_HEADERS);
+    response
 }
 
 impl Asset {
@@ -209,7 +241,7 @@ impl Asset {
 }
 
 /// Compresses a file, once at start: all of them together are smaller than one picture.
-fn gzip(plain: &[u8]) -> std::io::Result<Bytes> {
+fn gzip(plain: &[u8]) -> io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(plain)?;
     encoder.finish().map(Bytes::from)
@@ -231,11 +263,12 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// Pages for a quiet hour: their modules are fetched when they are opened.
-const LATER: &str = "settings/";
+const LATER: [&str; 4] = ["account/", "pairing/", "settings/", "sharing/"];
 
-fn module_links(files: &[(&str, &[u8])]) -> String {
-    let first = |path: &&str| is_module(path) && !path.starts_with(LATER);
-    let modules = files.iter().map(|(path, _)| *path).filter(first);
+fn module_links(files: &[File]) -> String {
+    let is_first = |path: &str| !LATER.iter().any(|folder| path.starts_with(folder));
+    let modules = files.iter().map(|(path, _)| path.as_str());
+    let modules = modules.filter(|path| is_module(path) && is_first(path));
     modules.fold(String::new(), |links, path| {
         links + "<link rel=\"modulepreload\" href=\"/assets/" + BUILD_MARK + "/" + path + "\">\n"
     })
@@ -245,22 +278,46 @@ fn is_module(path: &str) -> bool {
     path::Path::new(path).extension().is_some_and(|extension| extension == "js")
 }
 
-fn collect(directory: &Dir<'static>, files: &mut Vec<(&'static str, &'static [u8])>) {
+fn files() -> io::Result<Vec<File>> {
+    let mut files = Vec::new();
+    let folder = path::Path::new(FOLDER);
+    if cfg!(debug_assertions) && folder.join(PAGE).exists() {
+        read(folder, "", &mut files)?;
+    } else {
+        collect(&FILES, &mut files);
+    }
+    Ok(files)
+}
+
+fn collect(directory: &Dir<'static>, files: &mut Vec<File>) {
     for entry in directory.entries() {
         match entry {
             DirEntry::Dir(below) => collect(below, files),
-            DirEntry::File(file) => {
-                files.extend(file.path().to_str().map(|path| (path, file.contents())));
-            }
+            DirEntry::File(file) => files
+                .extend(file.path().to_str().map(|path| (path.to_owned(), file.contents().into()))),
         }
     }
 }
 
+/// Reads all files below a folder; `prefix` is its path from the app's root, with a slash behind it.
+fn read(folder: &path::Path, prefix: &str, files: &mut Vec<File>) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let path = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
+            read(&entry.path(), &format!("{path}/"), files)?;
+        } else {
+            files.push((path, fs::read(entry.path())?.into()));
+        }
+    }
+    Ok(())
+}
+
 /// Makes sixteen hexadecimal digits that change with any file.
-fn build_of(files: &[(&str, &[u8])]) -> String {
+fn build_of(files: &[File]) -> String {
     let mut hash = Sha256::new();
     for (path, content) in files {
-        for part in [path.as_bytes(), content] {
+        for part in [path.as_bytes(), content.as_ref()] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
@@ -297,11 +354,9 @@ fn security_headers(
     let policy = HeaderValue::try_from(policy)
         .context("public_url and store.public_url must be plain addresses")?;
     let fixed = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
         (
             HeaderName::from_static("permissions-policy"),
             "camera=(), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()",

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use http::header;
-use nightjar_relay::config::Registration;
+use nightjar_shared::role::Registration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -47,6 +47,8 @@ async fn a_closed_relay_takes_no_accounts() {
     .await;
     let answer = relay.stranger().post("auth/register", credentials("a@b.c", PASSWORD)).await;
     answer.is_problem(403, "registration_closed");
+    let told = relay.stranger().get("auth/registration").await.body(200);
+    assert_eq!(told, json!({"registration": "closed"}));
     relay.stop().await;
 }
 

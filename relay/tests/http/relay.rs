@@ -7,10 +7,11 @@ use nightjar_relay::{
         App,
         passwords::{Cost, Hasher},
     },
-    config::{Config, Registration},
+    config::Config,
     domain::jobs,
     wiring::Relay,
 };
+use nightjar_shared::role::Registration;
 use tempfile::TempDir;
 
 use crate::{

@@ -13,7 +13,7 @@ const MESSAGES = {
   [ProblemCode.emailTaken]: "There is an account with this e-mail already. Sign in instead.",
   [ProblemCode.weakPassword]: "Choose a password of at least 10 characters.",
   [ProblemCode.invalidEmail]: "That does not look like an e-mail address.",
-  [ProblemCode.registrationClosed]: "This relay takes no new accounts. Ask its owner for an invitation.",
+  [ProblemCode.registrationClosed]: "This relay takes no new accounts. Ask the person who runs it.",
 };
 
 /** A labelled input. */

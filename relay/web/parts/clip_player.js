@@ -1,7 +1,9 @@
 // One clip on a stage: a file, a picture, or segments, also while it is being recorded.
 
+import { largest, objectOf } from "../addresses.js";
 import { element, failure, notice } from "../dom.js";
 import { SegmentPlayer, canPlaySegments } from "../segments.js";
+import { fillWhenTurned, followShape, shape } from "./stage.js";
 import { ClipState, PartKind } from "../words.js";
 
 /** Plays one clip from addresses that run out: it asks for new ones and goes on where it was. */
@@ -15,7 +17,7 @@ export class ClipPlayer {
   #expiresAt = 0;
 
   /**
-   * @param {object} clip of which `state`, `duration_ms` and `thumbnail_url` matter here
+   * @param {object} clip of which `state`, `duration_ms` and its pictures matter here
    * @param {{playback: (after?: number) => Promise<object>, playlistUrl?: string}} source says where
    *   the parts are, or those after one of them; the playlist is for browsers without Media Source
    * @param {HTMLElement} stage
@@ -27,6 +29,7 @@ export class ClipPlayer {
     this.#stage = stage;
     this.#signal = signal;
     signal.addEventListener("abort", () => this.#segments?.close());
+    fillWhenTurned(stage, signal);
   }
 
   update(clip) {
@@ -69,10 +72,12 @@ export class ClipPlayer {
     const url = (kind) => playback.parts.find((part) => part.kind === kind)?.url;
     if (url(PartKind.snapshot)) {
       const picture = element("img", { class: "picture", src: url(PartKind.snapshot), alt: "The snapshot", "data-testid": "clip-picture" });
+      picture.addEventListener("load", () => shape(this.#stage, picture.naturalWidth, picture.naturalHeight));
       this.#stage.replaceChildren(picture);
       return;
     }
-    if (this.#clip.thumbnail_url) this.#video.poster = this.#clip.thumbnail_url;
+    const poster = largest(this.#clip);
+    if (poster && positionS === 0 && objectOf(poster) !== objectOf(this.#video.poster)) this.#video.poster = poster;
     if (url(PartKind.init) && canPlaySegments()) this.#playSegments(playback, positionS);
     else if (url(PartKind.init) && this.#source.playlistUrl) this.#video.src = this.#source.playlistUrl;
     else if (url(PartKind.file)) this.#video.src = url(PartKind.file);
@@ -95,8 +100,13 @@ export class ClipPlayer {
       "aria-label": "The clip",
       "data-testid": "clip-video",
     });
+    followShape(this.#stage, video);
     video.addEventListener("error", () => this.#playbackFailed(), { signal: this.#signal });
-    this.#signal.addEventListener("abort", () => video.removeAttribute("src"));
+    this.#signal.addEventListener("abort", () => {
+      video.removeAttribute("src");
+      // What was on its way is not waited for any more.
+      video.load();
+    });
     return video;
   }
 

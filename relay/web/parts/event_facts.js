@@ -5,7 +5,11 @@ import { duration } from "../format.js";
 import { areaWords, endWords, zoneWords } from "./event_words.js";
 import { still } from "./still.js";
 
-export function eventFacts(event) {
+/**
+ * @param {object} event whose `still_url` is the picture to show, if there is one
+ * @param {Element} [before] what was shown of the same event
+ */
+export function eventFacts(event, before) {
   const rows = {
     Zones: zoneWords(event),
     "Moved for": event.duration_ms === undefined ? null : duration(event.duration_ms),
@@ -17,7 +21,7 @@ export function eventFacts(event) {
     "section",
     { class: "card", "data-testid": "event-facts", dataset: { reason: event.reason ?? "" } },
     element("h2", {}, "What moved"),
-    event.thumbnail_url ? still(event.thumbnail_url, { text: "Where it moved, when it began", boxes: event.boxes }) : null,
+    event.still_url ? still(event.still_url, { text: "Where it moved, when it began", boxes: event.boxes, before, shaped: true }) : null,
     element("dl", { class: "facts" }, ...known.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
   );
 }

@@ -9,7 +9,7 @@ const REASONS = {
   [EventEndReason.privacy]: "Privacy mode was switched on",
   [EventEndReason.stopped]: "The camera's agent was stopped",
   [EventEndReason.noPicture]: "The camera gave no picture",
-  [EventEndReason.interrupted]: "The camera lost its power",
+  [EventEndReason.interrupted]: "The camera was cut off: by its power, or its program",
   [EventEndReason.timeLimit]: "The longest recording was reached",
 };
 

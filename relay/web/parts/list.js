@@ -1,6 +1,7 @@
 // A list that grows page by page and follows the relay's messages. Newest first.
 
-import { element, emptyState, failure } from "../dom.js";
+import { arrange, element, emptyState, failure } from "../dom.js";
+import { startOfDay } from "../day.js";
 import { dayName } from "../format.js";
 
 const PAGE_LENGTH = 50;
@@ -10,13 +11,18 @@ const PAGE_LENGTH = 50;
  * @param {string} options.testid
  * @param {(query: object, signal: AbortSignal) => Promise<{items: object[], next_cursor?: string}>} options.fetchPage
  * @param {(item: object) => string} options.key
- * @param {(item: object, before?: Element) => HTMLElement} options.row is given the row of the same item as it was
+ * @param {(item: object, name: string, before?: Element) => HTMLElement} options.row is given the row of the same item as it was
+ * @param {(item: object) => string} [options.nameOf] what is said of an item that is not in it, and may change
  * @param {{title: string, text: string}} options.empty
  * @param {AbortSignal} options.signal
  */
 export class LiveList {
   #options;
   #items = new Map();
+  /** By key: the row, and what it shows. */
+  #rows = new Map();
+  /** By the day's begin. */
+  #sections = new Map();
   #cursor;
   #loaded = false;
   #body = element("div", {});
@@ -26,6 +32,16 @@ export class LiveList {
     this.#options = options;
     this.node = element("div", { "data-testid": options.testid }, this.#body, this.#more);
     this.#more.addEventListener("click", () => this.#loadOlder());
+    this.#drawAtMidnight();
+  }
+
+  /** What was today is yesterday then. */
+  #drawAtMidnight() {
+    const timer = setTimeout(() => {
+      this.#draw();
+      this.#drawAtMidnight();
+    }, startOfDay(Date.now(), 1) - Date.now() + 1000);
+    this.#options.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
   }
 
   /** Fetches the newest page again; what was loaded further down stays, unless something between the two is missing. */
@@ -97,28 +113,50 @@ export class LiveList {
       this.#body.replaceChildren(emptyState(this.#options.empty.title, this.#options.empty.text));
       return;
     }
-    const focused = document.activeElement?.closest?.("[data-key]")?.dataset.key;
     const items = [...this.#items.values()].sort((a, b) => b.started_at - a.started_at);
-    this.#body.replaceChildren(...this.#days(items));
-    if (focused) this.#body.querySelector(`[data-key="${CSS.escape(focused)}"] a`)?.focus();
+    arrange(this.#body, this.#days(items));
   }
 
   #days(items) {
-    const now = Date.now();
-    const before = new Map([...this.#body.querySelectorAll("[data-key]")].map((row) => [row.dataset.key, row]));
-    const sections = [];
-    let current = null;
-    for (const item of items) {
-      const day = dayName(item.started_at, now);
-      if (day !== current?.day) {
-        current = { day, list: element("ul", { class: "rows" }) };
-        sections.push(element("section", {}, element("h2", { class: "day" }, day), current.list));
-      }
-      const key = this.#options.key(item);
-      const row = this.#options.row(item, before.get(key));
-      row.dataset.key = key;
-      current.list.append(row);
-    }
-    return sections;
+    const days = grouped(items);
+    const before = this.#sections;
+    this.#sections = new Map([...days.keys()].map((day) => [day, before.get(day) ?? section()]));
+    const rows = new Map(items.map((item) => [this.#options.key(item), this.#row(item)]));
+    this.#rows = rows;
+    return [...this.#sections].map(([day, { node, heading, list }]) => {
+      const name = dayName(day, Date.now());
+      if (heading.textContent !== name) heading.textContent = name;
+      arrange(list, days.get(day).map((item) => rows.get(this.#options.key(item)).node));
+      return node;
+    });
   }
+
+  /** What shows the same stays: a picture on it is not fetched again, nor does it lose the keyboard or the finger. */
+  #row(item) {
+    const { key, row, nameOf = () => "" } = this.#options;
+    const before = this.#rows.get(key(item));
+    const shows = JSON.stringify([item, nameOf(item)]);
+    if (before?.shows === shows) return before;
+    const node = row(item, nameOf(item), before?.node);
+    node.dataset.key = key(item);
+    if (before?.node.contains(document.activeElement)) setTimeout(() => node.querySelector("a")?.focus());
+    return { node, shows };
+  }
+}
+
+/** Items by the begin of their day, in their order. */
+function grouped(items) {
+  const days = new Map();
+  for (const item of items) {
+    const day = startOfDay(item.started_at);
+    if (!days.has(day)) days.set(day, []);
+    days.get(day).push(item);
+  }
+  return days;
+}
+
+function section() {
+  const heading = element("h2", { class: "day" });
+  const list = element("ul", { class: "rows" });
+  return { heading, list, node: element("section", {}, heading, list) };
 }

@@ -1,8 +1,11 @@
 // The live picture with its badge: what is happening, and when it does not work, why and what next.
 
+import { objectOf } from "../addresses.js";
 import { knownKey } from "../authenticity.js";
-import { element } from "../dom.js";
+import { element, icon } from "../dom.js";
 import { LivePicture } from "../live.js";
+import { NO_COMMON_CODEC } from "../refusals.js";
+import { fillWhenTurned, followShape, shape } from "./stage.js";
 
 const WORDS = {
   connecting: "Connecting…",
@@ -20,6 +23,16 @@ const OLDEST_MS = 30_000;
 /** A spinner that flashes up for a moment is worse than none. */
 const SPINNER_AFTER_MS = 500;
 
+/** What lies over the picture leaves it to itself. */
+const IDLE_AFTER_MS = 3000;
+/** Pictures of the past wait for the live one, but not for ever. */
+const OTHERS_WAIT_MS = 5000;
+/** There is room for facts beside the picture's subject. */
+const HAS_ROOM = matchMedia("(min-width: 48rem) and (min-height: 30.01rem)");
+
+const INFO = "M12 11v6M12 7.5v.5M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18z";
+const ENLARGE = "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5";
+
 export class LivePanel {
   #cameraId;
   #picture;
@@ -34,7 +47,15 @@ export class LivePanel {
   #cover = element("div", { class: "cover", hidden: true });
   #spinner = element("span", { class: "spinner", "aria-hidden": "true", hidden: true });
   #spinnerTimer = null;
-  #facts = element("span", { class: "badge facts-line", "data-testid": "live-facts", hidden: true });
+  #facts = element("span", { class: "badge", "data-testid": "live-facts", hidden: true });
+  #wantsFacts = HAS_ROOM.matches;
+  #info = overlayButton("live-info", "Facts about the picture", INFO, () => this.#toggleFacts());
+  #idleTimer = null;
+  #poster = null;
+  #begin;
+  #begun = new Promise((resolve) => {
+    this.#begin = resolve;
+  });
 
   /**
    * @param {string} cameraId
@@ -43,11 +64,8 @@ export class LivePanel {
   constructor(cameraId, signal) {
     this.#cameraId = cameraId;
     this.#picture = new LivePicture(cameraId, this.#video, (state) => this.#show(state), signal);
-    const fullScreen = element(
-      "button",
-      { class: "button overlay-button", type: "button", "data-testid": "full-screen", onclick: () => this.#enlarge() },
-      "Full screen",
-    );
+    const fullScreen = overlayButton("full-screen", "Full screen", ENLARGE, () => this.#enlarge());
+    this.#info.setAttribute("aria-pressed", String(this.#wantsFacts));
     this.node = element(
       "div",
       { class: "stage", "data-testid": "live-panel" },
@@ -55,8 +73,16 @@ export class LivePanel {
       this.#spinner,
       this.#cover,
       element("div", { class: "stage-top" }, this.#badge),
-      element("div", { class: "stage-bottom" }, this.#facts, fullScreen),
+      element("div", { class: "stage-bottom" }, this.#facts, element("div", { class: "stage-controls" }, this.#info, fullScreen)),
     );
+    followShape(this.node, this.#video);
+    fillWhenTurned(this.node, signal);
+    for (const type of ["pointerdown", "pointermove", "focusin"]) this.node.addEventListener(type, () => this.#wake());
+    const others = setTimeout(this.#begin, OTHERS_WAIT_MS);
+    signal.addEventListener("abort", () => {
+      clearTimeout(others);
+      clearTimeout(this.#idleTimer);
+    });
     const looking = setInterval(() => this.#look(), LOOK_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(looking));
   }
@@ -73,13 +99,48 @@ export class LivePanel {
     this.#picture.sessionChanged(session);
   }
 
-  /** The last still, until the first picture comes. */
+  /** Resolves when the live picture is there, or will not be at once: what else the page shows may be fetched from then on. */
+  get begun() {
+    return this.#begun;
+  }
+
+  /** The last still, for as long as there is no live picture: a video that plays fetches none. */
   setPoster(url) {
-    this.#video.poster = url;
+    this.#poster = url;
+    this.#showPoster();
+  }
+
+  /** The shape of the picture, as the camera tells it, until a picture does. */
+  setShape(width, height) {
+    if (this.#video.videoWidth === 0) shape(this.node, width, height);
+  }
+
+  #showPoster() {
+    const { state } = this.node.dataset;
+    if (this.#poster === null || state === "live" || state === "rerouting") return;
+    if (objectOf(this.#poster) !== objectOf(this.#video.poster)) this.#video.poster = this.#poster;
+  }
+
+  #wake() {
+    clearTimeout(this.#idleTimer);
+    this.node.dataset.idle = "false";
+    if (this.node.dataset.state !== "live") return;
+    this.#idleTimer = setTimeout(() => {
+      this.node.dataset.idle = "true";
+    }, IDLE_AFTER_MS);
+  }
+
+  #toggleFacts() {
+    this.#wantsFacts = !this.#wantsFacts;
+    this.#info.setAttribute("aria-pressed", String(this.#wantsFacts));
+    this.#look();
   }
 
   #show(state) {
     this.node.dataset.state = state.name;
+    if (state.name !== "connecting") this.#begin();
+    this.#wake();
+    this.#showPoster();
     this.#badge.dataset.state = state.name;
     this.#badge.dataset.route = state.route ?? "";
     this.#badge.dataset.session = this.#picture.sessionId ?? "";
@@ -101,14 +162,15 @@ export class LivePanel {
     if (state.reason === undefined) return;
     const explanation = this.#explanation(state);
     // The button stays where a finger is just now.
-    const words = explanation.map((part) => part.textContent).join("");
+    const words = explanation.map((part) => part.textContent ?? part).join("");
     if (this.#cover.textContent !== words) this.#cover.replaceChildren(...explanation);
   }
 
   async #look() {
     const truth = await this.#picture.look();
-    this.#facts.hidden = truth === null || truth === undefined || truth.width === 0;
-    if (this.#facts.hidden) return;
+    const isKnown = truth !== null && truth !== undefined && truth.width > 0;
+    this.#facts.hidden = !isKnown || !this.#wantsFacts;
+    if (!isKnown) return;
     const { width, height, fps, kbps, ageMs } = truth;
     const facts = [`${width} × ${height}`];
     if (fps !== null) facts.push(`${Math.round(fps)} fps`, `${Math.round(kbps)} kbit/s`);
@@ -123,16 +185,16 @@ export class LivePanel {
     this.#badge.title = key === null ? "" : `Camera key ${key}`;
   }
 
-  #explanation({ reason, waitMs }) {
+  #explanation({ reason, code, waitMs }) {
+    // A codec may be installed meanwhile; nothing else that stops a picture for good changes by a button.
+    const helps = code === undefined || code === NO_COMMON_CODEC;
     const next = waitMs === undefined ? null : `Next attempt in ${Math.max(1, Math.round(waitMs / 1000))} s.`;
     return [
       element("p", { "data-testid": "live-reason" }, reason),
       element("p", { class: "quiet" }, next ?? ""),
-      element(
-        "button",
-        { class: "button", type: "button", "data-testid": "live-retry", onclick: () => this.#picture.retry() },
-        "Try now",
-      ),
+      helps
+        ? element("button", { class: "button", type: "button", "data-testid": "live-retry", onclick: () => this.#picture.retry() }, "Try now")
+        : "",
     ];
   }
 
@@ -142,4 +204,8 @@ export class LivePanel {
     // iPhones enlarge nothing but the video itself.
     else this.#video.webkitEnterFullscreen?.();
   }
+}
+
+function overlayButton(testid, label, path, onclick) {
+  return element("button", { class: "button overlay-button", type: "button", "aria-label": label, title: label, "data-testid": testid, onclick }, icon(path));
 }

@@ -1,6 +1,8 @@
-// A thumbnail, or a quiet placeholder where there is none or its address has run out.
+// A thumbnail, whole, or a quiet placeholder where there is none or its address has run out.
 
+import { forget, objectOf } from "../addresses.js";
 import { element, icon } from "../dom.js";
+import { shape } from "./stage.js";
 
 const CAMERA = "M4 7h11v10H4zM15 11l5-3v8l-5-3";
 const SVG = "http://www.w3.org/2000/svg";
@@ -17,28 +19,32 @@ const frames = new WeakMap();
  * @param {Element|null} [options.before] what was drawn here before: its frame is taken over if it shows the same, as each
  *   new address would fetch the same picture again
  * @param {() => Promise<string|null|undefined>} [options.renew] gives another address, asked when the first has run out
+ * @param {boolean} [options.shaped] whether the frame takes the picture's shape
  */
-export function still(url, { text = "", boxes = [], before = null, renew = async () => null } = {}) {
-  const shows = JSON.stringify([url?.split("?")[0], boxes]);
+export function still(url, { text = "", boxes = [], before = null, renew = async () => null, shaped = false } = {}) {
+  const shows = JSON.stringify([objectOf(url), boxes]);
   const earlier = before?.querySelector(".still");
   const known = frames.get(earlier);
   if (known?.shows === shows && (known.lost === null || known.lost === url)) return earlier;
 
-  const frame = element("span", { class: "still" }, icon(CAMERA));
+  const frame = element("span", { class: shaped ? "still shaped" : "still" }, icon(CAMERA));
   const state = { shows, lost: null };
   frames.set(frame, state);
   if (!url) return frame;
-  const image = element("img", { src: url, alt: text, loading: "lazy", decoding: "async" });
+  // "src" last: what is known of it counts from the first byte on.
+  const image = element("img", { alt: text, loading: "lazy", fetchpriority: "low", decoding: "async", src: url });
   const giveUp = () => {
     state.lost = url;
     image.remove();
   };
   image.addEventListener("error", async () => {
+    forget(url);
     const fresh = await renew().catch(() => null);
     image.addEventListener("error", giveUp, { once: true });
     if (fresh) image.src = fresh;
     else giveUp();
   }, { once: true });
+  if (shaped) image.addEventListener("load", () => shape(frame, image.naturalWidth, image.naturalHeight), { once: true });
   if (boxes.length > 0) {
     image.addEventListener("load", () => frame.append(drawing(boxes, image.naturalWidth, image.naturalHeight)), { once: true });
   }
@@ -46,10 +52,10 @@ export function still(url, { text = "", boxes = [], before = null, renew = async
   return frame;
 }
 
-/** "slice" crops as `object-fit: cover` does: the boxes stay on what they mark. */
+/** "meet" fits as `object-fit: contain` does: the boxes stay on what they mark. */
 function drawing(boxes, width, height) {
   const svg = document.createElementNS(SVG, "svg");
-  const attributes = { class: "boxes", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMidYMid slice", "aria-hidden": "true", "data-testid": "event-boxes" };
+  const attributes = { class: "boxes", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "xMidYMid meet", "aria-hidden": "true", "data-testid": "event-boxes" };
   for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, value);
   for (const box of boxes) {
     const rectangle = document.createElementNS(SVG, "rect");

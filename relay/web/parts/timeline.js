@@ -2,6 +2,7 @@
 
 import { api } from "../api.js";
 import { element, failure } from "../dom.js";
+import { hoursOfDay, startOfDay } from "../day.js";
 import { dayName, duration, timeOfDay } from "../format.js";
 import { GapReason } from "../words.js";
 
@@ -12,6 +13,8 @@ const HEIGHT = 40;
 /** A short clip must still be seen. */
 const MARK_MIN = 6;
 const RELOAD_EVERY_MS = 60_000;
+/** Of the clock, below the bar between the day's ends. */
+const HOURS = [6, 12, 18];
 
 const REASONS = {
   [GapReason.offline]: "Offline: could not be reached",
@@ -29,11 +32,13 @@ export function reasonWords(reason) {
 export class TimelinePanel {
   #cameraId;
   #signal;
-  #daysAgo = 0;
+  /** The begin of the day that is shown; null for today, whichever day that is. */
+  #day = null;
   #bar = document.createElementNS(SVG, "svg");
   #heading = element("strong", { "data-testid": "timeline-day" });
   #earlier = element("button", { class: "button", type: "button", "data-testid": "timeline-earlier" }, "Earlier");
   #later = element("button", { class: "button", type: "button", "data-testid": "timeline-later" }, "Later");
+  #hours = element("div", { class: "timeline-hours quiet", "aria-hidden": "true", "data-testid": "timeline-hours" });
   #list = element("ul", { class: "gaps", "data-testid": "timeline-gaps" });
 
   /**
@@ -47,36 +52,55 @@ export class TimelinePanel {
     this.#bar.setAttribute("preserveAspectRatio", "none");
     this.#bar.setAttribute("class", "timeline-bar");
     this.#bar.setAttribute("role", "img");
-    this.#earlier.addEventListener("click", () => this.#go(1));
-    this.#later.addEventListener("click", () => this.#go(-1));
+    this.#earlier.addEventListener("click", () => this.#go(-1));
+    this.#later.addEventListener("click", () => this.#go(1));
     this.node = element(
       "section",
       { class: "card timeline", "data-testid": "timeline" },
       element("h2", {}, "Timeline"),
       element("div", { class: "timeline-head" }, this.#earlier, this.#heading, this.#later),
       this.#bar,
-      element("div", { class: "timeline-hours quiet", "aria-hidden": "true" }, ...["00", "06", "12", "18", "24"].map((hour) => element("span", {}, hour))),
+      this.#hours,
       this.#list,
     );
-    const timer = setInterval(() => this.#daysAgo === 0 && this.reload(), RELOAD_EVERY_MS);
+    const timer = setInterval(() => this.#day === null && this.reload(), RELOAD_EVERY_MS);
     signal.addEventListener("abort", () => clearInterval(timer));
   }
 
   async reload() {
-    const from = startOfDay(this.#daysAgo);
-    const to = startOfDay(this.#daysAgo - 1);
-    this.#later.disabled = this.#daysAgo === 0;
+    const today = startOfDay(Date.now());
+    const from = this.#day ?? today;
+    const to = startOfDay(from, 1);
+    this.#later.disabled = from === today;
     this.#heading.textContent = dayName(from, Date.now());
+    this.#drawHours(from, to);
     try {
-      this.#draw(await api.timeline(this.#cameraId, { from, to }, this.#signal), from, to);
+      const timeline = await api.timeline(this.#cameraId, { from, to }, this.#signal);
+      // Another day was chosen meanwhile.
+      if (from === (this.#day ?? today)) this.#draw(timeline, from, to);
     } catch (error) {
       if (!this.#signal.aborted) this.#list.replaceChildren(element("li", {}, failure(error, () => this.reload())));
     }
   }
 
   #go(days) {
-    this.#daysAgo = Math.max(0, this.#daysAgo + days);
+    const today = startOfDay(Date.now());
+    const day = startOfDay(this.#day ?? today, days);
+    this.#day = day >= today ? null : day;
     this.reload();
+  }
+
+  /** At their places on a day of any length; its ends say where it begins and ends. */
+  #drawHours(from, to) {
+    const begin = { hour: new Date(from).getHours(), share: 0 };
+    const ticks = [begin, ...hoursOfDay(from, to, HOURS), { hour: 24, share: 1 }];
+    this.#hours.replaceChildren(
+      ...ticks.map(({ hour, share }) => {
+        const label = element("span", { dataset: { hour } }, String(hour).padStart(2, "0"));
+        label.style.setProperty("--share", share.toFixed(5));
+        return label;
+      }),
+    );
   }
 
   #draw({ recordings, gaps }, from, to) {
@@ -110,12 +134,4 @@ function gapRow({ from, to, reason }) {
     element("span", {}, reasonWords(reason)),
     element("span", { class: "quiet" }, `${timeOfDay(from)} to ${timeOfDay(to)}, ${duration(to - from)}`),
   );
-}
-
-/** Midnight in this browser's time zone; days differ in length when clocks change. */
-function startOfDay(daysAgo) {
-  const day = new Date();
-  day.setHours(0, 0, 0, 0);
-  day.setDate(day.getDate() - daysAgo);
-  return day.getTime();
 }

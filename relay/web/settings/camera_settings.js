@@ -1,14 +1,14 @@
 import { api } from "../api.js";
 import { element, failure, notice } from "../dom.js";
 import { outcomeText } from "../parts/commands.js";
-import { lastPicture, newPicture } from "../parts/last_picture.js";
+import { lastPicture, newPicture } from "./last_picture.js";
 import { RecordingPanel } from "./recording_panel.js";
-import { runCommand } from "../parts/run_command.js";
+import { runCommand } from "./run_command.js";
 import { ARMED, SchedulePanel } from "./schedule_panel.js";
 import { ZonePanel } from "./zone_panel.js";
 import { CameraStatus, CommandState } from "../words.js";
 
-export async function show({ root, parameters, signal }) {
+export async function show({ root, parameters, signal, router }) {
   const { cameraId } = parameters;
   const [camera, configuration] = await Promise.all([
     api.camera(cameraId, signal),
@@ -29,7 +29,8 @@ export async function show({ root, parameters, signal }) {
     root.append(notice("info", "This camera has not sent its settings yet. They appear once it has been online with a current agent."));
     return "Motion and recording";
   }
-  new SettingsPage(root, camera, configuration, signal);
+  const page = new SettingsPage(root, camera, configuration, signal);
+  router.guard(() => page.isUnsaved, signal);
   return "Motion and recording";
 }
 
@@ -130,8 +131,13 @@ class SettingsPage {
     if (!this.#sending) this.#outcome.replaceChildren();
   }
 
+  /** Whether something would be lost with the page, be it on its way to the camera. */
+  get isUnsaved() {
+    return Object.keys(this.#changes()).length > 0;
+  }
+
   #tellUnsaved() {
-    const unsaved = Object.keys(this.#changes()).length > 0;
+    const unsaved = this.isUnsaved;
     this.#save.disabled = this.#sending || !unsaved;
     this.#save.dataset.state = unsaved ? "unsaved" : "saved";
     return unsaved;

@@ -1,6 +1,7 @@
 // Polygons over a picture, drawn with a finger, a mouse or the keyboard.
 
 import { element } from "../dom.js";
+import { shape as shapeOf } from "../parts/stage.js";
 import { moved, POINTS_MIN, split, without, withPoint } from "./polygon.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -9,6 +10,9 @@ const LONG_STEP = 0.05;
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** Of the picture until it is known. */
 const USUAL_SIZE = [1280, 720];
+/** On the screen: a finger needs more room than the eye. */
+const TOUCH_RADIUS_PX = 22;
+const DOT_RADIUS_PX = 6;
 
 function shape(tag, attributes, ...children) {
   const node = document.createElementNS(SVG, tag);
@@ -35,11 +39,14 @@ export class PolygonEditor {
     this.#image.addEventListener("load", () => {
       this.#size = [this.#image.naturalWidth, this.#image.naturalHeight];
       this.#image.hidden = false;
+      shapeOf(this.node, ...this.#size);
       this.#draw();
     });
     this.#image.addEventListener("error", () => (this.#image.hidden = true));
     this.#drawing.addEventListener("pointerdown", (event) => this.#pressed(event));
     this.node = element("div", { class: "editor", "data-testid": "zone-editor" }, this.#image, this.#drawing);
+    // Handles keep their size on the screen, whatever the picture's.
+    new ResizeObserver(() => this.#draw()).observe(this.node);
   }
 
   /** Behind the polygons from now on. */
@@ -74,6 +81,7 @@ export class PolygonEditor {
 
   #handle([x, y], index, points) {
     const [width, height] = this.#size;
+    const scale = width / (this.node.clientWidth || width);
     const place = { cx: x * width, cy: y * height };
     const { name } = this.#shapes[this.#selected];
     const label =
@@ -82,9 +90,8 @@ export class PolygonEditor {
     const handle = shape(
       "g",
       { class: "editor-point", tabindex: 0, role: "button", "aria-label": label, "data-testid": "zone-point" },
-      // A finger needs more room than the eye.
-      shape("circle", { ...place, r: width / 16, class: "editor-touch" }),
-      shape("circle", { ...place, r: width / 60, class: "editor-dot" }),
+      shape("circle", { ...place, r: TOUCH_RADIUS_PX * scale, class: "editor-touch" }),
+      shape("circle", { ...place, r: DOT_RADIUS_PX * scale, class: "editor-dot" }),
     );
     handle.dataset.point = index;
     handle.addEventListener("pointerdown", (event) => this.#drag(event, index));

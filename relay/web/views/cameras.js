@@ -1,8 +1,9 @@
 import { api } from "../api.js";
-import { element, emptyState } from "../dom.js";
+import { arrange, element, emptyState } from "../dom.js";
 import { keepAges } from "../parts/age.js";
 import { CameraCard } from "../parts/camera_card.js";
-import { realtime, sitesToInstallIn } from "../session.js";
+import { may, realtime, sitesWhere } from "../session.js";
+import { Right } from "../words.js";
 
 export async function show({ root, signal }) {
   const cameras = new Map();
@@ -16,7 +17,7 @@ export async function show({ root, signal }) {
     cameras.clear();
     for (const camera of items) cameras.set(camera.camera_id, camera);
     draw();
-    await Promise.all(items.map(loadStill));
+    await Promise.all(items.filter(({ site_id }) => may(Right.seePictures, site_id)).map(loadStill));
   }
 
   async function loadStill({ camera_id }) {
@@ -27,7 +28,7 @@ export async function show({ root, signal }) {
   }
 
   root.append(
-    element("div", { class: "view-head" }, element("h1", {}, "Cameras"), sitesToInstallIn().length > 0 && addLink()),
+    element("div", { class: "view-head" }, element("h1", {}, "Cameras"), mayAdd() && addLink()),
     grid,
   );
   keepAges(root, signal);
@@ -45,6 +46,10 @@ export async function show({ root, signal }) {
   return "Cameras";
 }
 
+function mayAdd() {
+  return sitesWhere(Right.pair).length > 0;
+}
+
 function addLink() {
   return element("a", { class: "button primary", href: "/pair", "data-testid": "add-camera" }, "Add a camera");
 }
@@ -55,8 +60,8 @@ function drawCards(grid, cameras, latestClips, cards) {
     grid.replaceChildren(
       element("li", { class: "whole-row" }, emptyState(
         "No camera yet",
-        "Put Nightjar on a board with a camera, then add it here. It takes a minute.",
-        sitesToInstallIn().length > 0 && addLink(),
+        mayAdd() ? "Put Nightjar on a board with a camera, then add it here." : "The owner of the site, or an installer, adds cameras.",
+        mayAdd() && addLink(),
       )),
     );
     return;
@@ -68,9 +73,5 @@ function drawCards(grid, cameras, latestClips, cards) {
     card.show(camera, latestClips.get(cameraId));
     return card.node;
   });
-  // What stays where it is keeps its picture, the keyboard's focus and the finger on it.
-  if (nodes.length === grid.children.length && nodes.every((node, at) => node === grid.children[at])) return;
-  const focused = document.activeElement;
-  grid.replaceChildren(...nodes);
-  if (grid.contains(focused)) focused.focus();
+  arrange(grid, nodes);
 }

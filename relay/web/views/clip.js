@@ -1,3 +1,4 @@
+import { largest } from "../addresses.js";
 import { api } from "../api.js";
 import { confirmWith, element, failure, notice } from "../dom.js";
 import { bytes, dayName, duration, timeOfDay } from "../format.js";
@@ -5,9 +6,8 @@ import { downloadButton, fileName } from "../parts/clip_download.js";
 import { ClipPlayer } from "../parts/clip_player.js";
 import { clipTitle } from "../parts/clip_row.js";
 import { eventFacts } from "../parts/event_facts.js";
-import { sharePanel } from "../parts/share_panel.js";
-import { mayControl, realtime } from "../session.js";
-import { ClipState } from "../words.js";
+import { may, realtime } from "../session.js";
+import { ClipState, Right } from "../words.js";
 
 export async function show({ root, parameters, signal, router }) {
   const { clipId } = parameters;
@@ -43,18 +43,39 @@ export async function show({ root, parameters, signal, router }) {
   update(clip);
   const download = downloadButton(() => playback(), () => fileName(camera?.name ?? "Camera", clip), signal);
   root.append(download);
-  if (mayControl(clip.site_id)) root.append(sharePanel(clipId, signal));
+  if (may(Right.manage, clip.site_id)) root.append(shareButton(clipId, signal));
   if (clip.event_id) showEvent(clip, root, signal);
   if (camera) root.append(element("p", {}, element("a", { class: "link", href: `/cameras/${camera.camera_id}` }, `See ${camera.name} live`)));
-  if (mayControl(clip.site_id)) root.append(removeButton(clip, router));
+  if (may(Right.manage, clip.site_id)) root.append(removeButton(clip, router));
   return title;
+}
+
+/** Few clips are shared: how is fetched when it is wanted. */
+function shareButton(clipId, signal) {
+  const button = element("button", { class: "button", type: "button", "data-testid": "share-open" }, "Share…");
+  const place = element("div", {}, button);
+  button.addEventListener("click", async () => {
+    try {
+      const { openSharePanel } = await import("../sharing/share_panel.js");
+      openSharePanel(place, clipId, signal);
+    } catch (error) {
+      place.replaceChildren(button, failure(error, () => button.click()));
+    }
+  });
+  return place;
 }
 
 /** Beside the clip, as soon as it is known and whenever it changes. */
 function showEvent(clip, root, signal) {
   const place = element("div", {});
   root.append(place);
-  const show = (event) => place.replaceChildren(eventFacts({ ...event, thumbnail_url: event.thumbnail_url ?? clip.thumbnail_url }));
+  let shown = "";
+  const show = (event) => {
+    const now = JSON.stringify(event);
+    if (now === shown) return;
+    shown = now;
+    place.replaceChildren(eventFacts({ ...event, still_url: largest(event) ?? largest(clip) }, place));
+  };
   realtime.subscribe("event", ({ event }) => event.event_id === clip.event_id && show(event), signal);
   api.event(clip.event_id, signal).then(show, () => {});
 }

@@ -3,19 +3,27 @@ import { element } from "../dom.js";
 import { cameraNames } from "../parts/camera_names.js";
 import { eventRow, withClip } from "../parts/event_row.js";
 import { LiveList } from "../parts/list.js";
-import { realtime } from "../session.js";
+import { noPictures } from "../parts/rights.js";
+import { realtime, sitesWhere } from "../session.js";
+import { Right } from "../words.js";
 
 export async function show({ root, signal }) {
+  const head = element("div", { class: "view-head" }, element("h1", {}, "Events"));
+  if (sitesWhere(Right.seePictures).length === 0) {
+    root.append(head, noPictures());
+    return "Events";
+  }
   const nameOf = await cameraNames(signal);
   const events = new LiveList({
     testid: "event-list",
     fetchPage: (page, abort) => api.events(page, abort),
     key: ({ event_id }) => event_id,
-    row: (event, before) => eventRow(event, nameOf(event.camera_id), before),
+    row: eventRow,
+    nameOf: ({ camera_id }) => nameOf(camera_id),
     empty: { title: "All quiet", text: "When something moves in front of a camera, it shows up here." },
     signal,
   });
-  root.append(element("div", { class: "view-head" }, element("h1", {}, "Events")), events.node);
+  root.append(head, events.node);
   realtime.subscribe("open", () => events.reload(), signal);
   realtime.subscribe("event", ({ event }) => events.put(event), signal);
   realtime.subscribe("clip", ({ clip }) => {

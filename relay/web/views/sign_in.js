@@ -1,6 +1,7 @@
 import { api } from "../api.js";
 import { element } from "../dom.js";
 import { accountForm, field } from "../parts/account_form.js";
+import { Registration } from "../words.js";
 
 export function show({ root, router }) {
   const email = field("E-mail", {
@@ -17,12 +18,11 @@ export function show({ root, router }) {
     required: true,
     "data-testid": "sign-in-password",
   });
-  const instead = element(
-    "p",
-    {},
-    "New here? ",
-    element("a", { class: "link", href: `/sign-up${location.search}`, "data-testid": "go-to-sign-up" }, "Create an account"),
-  );
+  const instead = element("p", { "data-testid": "sign-up-offer" });
+  api.registration().then(({ registration }) => {
+    if (registration === Registration.open) instead.append("New here? ", signUpLink());
+    else instead.append("This relay takes no new accounts. Ask the person who runs it.");
+  }, () => instead.append("New here? ", signUpLink()));
   root.append(
     accountForm({
       name: "sign-in",
@@ -35,4 +35,8 @@ export function show({ root, router }) {
     }),
   );
   return "Sign in";
+}
+
+function signUpLink() {
+  return element("a", { class: "link", href: `/sign-up${location.search}`, "data-testid": "go-to-sign-up" }, "Create an account");
 }

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     domain::{
         access::Caller,
-        accounts::{self, Account, Credential, Me, SignUp, Tokens},
+        accounts::{self, Account, Credential, Me, RegistrationState, SignUp, Tokens},
         sites::Site,
     },
     doors::{
@@ -49,6 +49,13 @@ pub struct LoginAnswer {
 #[derive(Deserialize, ToSchema)]
 pub struct RefreshRequest {
     refresh_token: String,
+}
+
+/// Says who may make an account, so that a form that is refused is not offered.
+#[utoipa::path(get, path = "/auth/registration", tag = "accounts",
+    responses((status = 200, body = RegistrationState)))]
+pub async fn registration(State(app): State<Arc<App>>) -> Json<RegistrationState> {
+    Json(accounts::registration(&app))
 }
 
 /// Makes an account and a site named "Home", and signs in.

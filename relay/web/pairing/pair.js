@@ -1,21 +1,22 @@
 import { api } from "../api.js";
 import { publicKey } from "../authenticity.js";
 import { element, failure, notice } from "../dom.js";
-import { realtime, sitesToInstallIn } from "../session.js";
-import { PairingState } from "../words.js";
+import { isFinal } from "../refusals.js";
+import { realtime, sitesWhere } from "../session.js";
+import { PairingState, Right } from "../words.js";
 
 const POLL_EVERY_MS = 3000;
 const FILE_NAME = "nightjar.toml";
 
 export function show({ root, signal }) {
-  const sites = sitesToInstallIn();
+  const sites = sitesWhere(Right.pair);
   const body = element("div", { class: "steps", "data-testid": "pairing", dataset: { state: "idle" } });
   root.append(
     element("div", { class: "view-head" }, element("a", { class: "back", href: "/" }, "Cameras"), element("h1", {}, "Add a camera")),
     body,
   );
   if (sites.length === 0) {
-    body.append(notice("info", "You may watch here, but not add cameras. Ask the owner of the site."));
+    body.append(notice("info", "Your role does not add cameras. The owner of the site does, or an installer."));
   } else {
     body.append(startForm(sites, (siteId) => begin(body, siteId, signal)));
   }
@@ -137,7 +138,7 @@ async function waitForClaim(opened, remaining, signal) {
   showRemaining(remaining, opened.code_expires_at);
   try {
     while (!signal.aborted) {
-      const pairing = await api.pairing(opened.pairing_id, signal).catch(({ status }) => ({ state: status === 404 ? PairingState.expired : PairingState.open }));
+      const pairing = await api.pairing(opened.pairing_id, signal).catch((error) => ({ state: isFinal(error) ? PairingState.expired : PairingState.open }));
       if (pairing.state !== PairingState.open) return pairing;
       if (signal.aborted) break;
       await new Promise((resolve) => {

@@ -1,5 +1,6 @@
 // What a camera saw last, as the address of a picture.
 
+import { largest } from "../addresses.js";
 import { api } from "../api.js";
 import { runCommand } from "./run_command.js";
 import { ClipKind, ClipState, CommandKind, PartKind } from "../words.js";
@@ -13,7 +14,7 @@ export async function lastPicture(cameraId, signal) {
   const { items } = await api.clips({ camera_id: cameraId, limit: LOOK_BACK }, signal);
   for (const clip of items) {
     if (clip.kind === ClipKind.snapshot && clip.state === ClipState.ready) return pictureOf(clip, signal);
-    if (clip.thumbnail_url) return clip.thumbnail_url;
+    if (largest(clip)) return largest(clip);
   }
   return null;
 }

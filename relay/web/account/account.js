@@ -1,9 +1,9 @@
 import { api } from "../api.js";
 import { element, failure } from "../dom.js";
-import { passesCard } from "../parts/passes.js";
+import { rightsSentence, roleName } from "../parts/rights.js";
 import { currentPerson, end } from "../session.js";
-
-const ROLES = { owner: "Owner", manager: "Manager", viewer: "Viewer", installer: "Installer" };
+import { AccountRole } from "../words.js";
+import { passesCard } from "./passes.js";
 
 export function show({ root, router }) {
   const { account, sites } = currentPerson();
@@ -25,6 +25,7 @@ export function show({ root, router }) {
       { class: "card" },
       element("p", {}, element("strong", {}, account.name || account.email)),
       account.name ? element("p", { class: "quiet" }, account.email) : null,
+      account.role === AccountRole.admin ? ADMIN() : null,
       button,
       outcome,
     ),
@@ -35,8 +36,13 @@ export function show({ root, router }) {
       element(
         "dl",
         { class: "facts" },
-        ...sites.map(({ name, role }) =>
-          element("div", {}, element("dt", {}, name), element("dd", {}, ROLES[role] ?? role)),
+        ...sites.map(({ name, role, may }) =>
+          element(
+            "div",
+            { "data-testid": "account-site", dataset: { role } },
+            element("dt", {}, name),
+            element("dd", {}, element("strong", {}, roleName(role)), element("p", { class: "quiet" }, rightsSentence(may))),
+          ),
         ),
       ),
     ),
@@ -44,3 +50,7 @@ export function show({ root, router }) {
   );
   return "Account";
 }
+
+/** The relay gives the role no door yet: see docs/operations.md. */
+const ADMIN = () =>
+  element("p", { class: "quiet", "data-testid": "account-admin" }, "Administrator of this relay. In the app that allows nothing more: accounts are made on the relay's command line.");

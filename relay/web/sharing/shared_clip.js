@@ -15,7 +15,7 @@ let token = null;
 export async function show({ root, signal }) {
   const given = TOKEN.exec(location.hash);
   if (given !== null) [, token] = given;
-  else if (token !== null) history.replaceState(null, "", `/s#${token}`);
+  else if (token !== null) history.replaceState(history.state, "", `/s#${token}`);
 
   const watching = new AbortController();
   signal.addEventListener("abort", () => watching.abort());

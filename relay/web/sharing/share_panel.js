@@ -12,17 +12,12 @@ const LIFETIMES = [
   { words: "30 days", lifetimeS: 30 * 24 * HOUR_S },
 ];
 
-/** @returns {HTMLElement} a button that opens the links of a clip */
-export function sharePanel(clipId, signal) {
-  const button = element("button", { class: "button", type: "button", "data-testid": "share-open" }, "Share…");
-  const place = element("div", {}, button);
-  button.addEventListener("click", () => {
-    const panel = new SharePanel(clipId, signal);
-    place.replaceChildren(panel.node);
-    panel.node.querySelector("select").focus();
-    panel.reload();
-  });
-  return place;
+/** Shows the links of a clip in the place of what opened them. */
+export function openSharePanel(place, clipId, signal) {
+  const panel = new SharePanel(clipId, signal);
+  place.replaceChildren(panel.node);
+  panel.node.querySelector("select").focus();
+  panel.reload();
 }
 
 class SharePanel {

@@ -1,8 +1,14 @@
 import { api } from "../api.js";
-import { element } from "../dom.js";
+import { element, notice } from "../dom.js";
 import { accountForm, field } from "../parts/account_form.js";
+import { Registration } from "../words.js";
 
-export function show({ root, router }) {
+export async function show({ root, router, signal }) {
+  const { registration } = await api.registration(signal);
+  if (registration !== Registration.open) {
+    root.append(closed());
+    return "Create account";
+  }
   const name = field("Your name", {
     name: "name",
     autocomplete: "name",
@@ -46,4 +52,14 @@ export function show({ root, router }) {
     }),
   );
   return "Create account";
+}
+
+function closed() {
+  return element(
+    "div",
+    { class: "welcome", "data-testid": "sign-up-closed" },
+    element("h1", {}, "Create your account"),
+    notice("info", "This relay takes no new accounts. Ask the person who runs it."),
+    element("a", { class: "button", href: `/sign-in${location.search}`, "data-testid": "go-to-sign-in" }, "Sign in"),
+  );
 }
