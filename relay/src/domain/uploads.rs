@@ -290,13 +290,19 @@ pub async fn fail(
     clip_id: ClipId,
     failure: &ClipFailure,
 ) -> Result<()> {
-    own(app, camera_id, clip_id).await?;
+    let row = own(app, camera_id, clip_id).await?;
+    let reason = text::report(&failure.reason);
     let known = parts::of_clip(&app.db, clip_id).await?;
     if let Some(footage) = Footage::of(&known) {
-        return keep_what_arrived(app, camera_id, clip_id, footage.duration_ms()).await;
+        let duration_ms = footage.duration_ms();
+        let end = row.started_at.plus(Duration::from_millis(duration_ms));
+        if clips::mark_given_up(&app.db, clip_id, end, duration_ms, &reason).await? {
+            tell_all(app, camera_id, clip_id).await?;
+        }
+        return Ok(());
     }
     let transaction = app.db.begin().await?;
-    let changed = clips::mark_failed(&transaction, clip_id, &text::report(&failure.reason)).await?;
+    let changed = clips::mark_failed(&transaction, clip_id, &reason).await?;
     if changed {
         let due = objects::deletion_due(app.now());
         parts::delete_all(&transaction, clip_id, due).await?;
@@ -306,22 +312,6 @@ pub async fn fail(
         clip_domain::tell(app, own(app, camera_id, clip_id).await?).await;
     }
     Ok(())
-}
-
-/// Keeps what is here and plays, when the rest is gone.
-async fn keep_what_arrived(
-    app: &App,
-    camera_id: CameraId,
-    clip_id: ClipId,
-    duration_ms: u64,
-) -> Result<()> {
-    let row = own(app, camera_id, clip_id).await?;
-    let end = row.started_at.plus(Duration::from_millis(duration_ms));
-    let progress = abandoned::progress(app.now());
-    clips::mark_open(&app.db, clip_id, ClipState::Announced, progress).await?;
-    let end = Some((end, duration_ms));
-    clips::mark_truncated(&app.db, clip_id, progress.at, ClipState::Ready, end).await?;
-    tell_all(app, camera_id, clip_id).await
 }
 
 fn is_same(known: &PartRow, asked: &PartRow) -> bool {

@@ -306,6 +306,11 @@ async fn footage_that_is_lost_later_leaves_what_arrived() {
         let clip = growing.seen_by(&alice).await;
         assert_eq!((&clip["state"], &clip["truncated"]), (&json!("ready"), &json!(true)));
         assert_eq!(indexes(&growing.playback(&alice).await), [0, 2]);
+        // What the network kept back.
+        for recording in [true, false] {
+            let clip = growing.announce(recording).await;
+            assert_eq!((&clip["state"], &clip["truncated"]), (&json!("ready"), &json!(true)));
+        }
     })
     .await;
 }

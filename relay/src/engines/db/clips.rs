@@ -252,7 +252,8 @@ pub struct Progress {
     pub look_at: UnixMillis,
 }
 
-/// Opens a clip (again), in `state`: its camera has not ended it, and more comes.
+/// Opens a clip (again), in `state`: its camera has not ended it, and more comes. What a camera has
+/// given up stays as it is: such a word was late.
 pub async fn mark_open(
     db: &impl Executor,
     clip_id: ClipId,
@@ -260,8 +261,9 @@ pub async fn mark_open(
     progress: Progress,
 ) -> Result<(), DbError> {
     db.execute(
-        "update clips set state = $2, truncated = 0, reason = null, progress_at = $3, look_at = $4
-         where clip_id = $1 and (state in ('recording', 'announced') or truncated = 1)",
+        "update clips set state = $2, truncated = 0, progress_at = $3, look_at = $4
+         where clip_id = $1 and (state in ('recording', 'announced')
+             or (truncated = 1 and reason is null))",
         vec![clip_id.into(), state.into(), progress.at.into(), progress.look_at.into()],
     )
     .await
@@ -313,6 +315,27 @@ pub async fn mark_failed(
             "update clips set state = 'failed', truncated = 0, reason = $2, look_at = null
              where clip_id = $1 and state in ('recording', 'announced')",
             vec![clip_id.into(), reason.into()],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Marks a clip ready with what has arrived of it: its camera has given up the rest, for `reason`.
+/// Says whether it was awaited.
+pub async fn mark_given_up(
+    db: &impl Executor,
+    clip_id: ClipId,
+    ended_at: UnixMillis,
+    duration_ms: u64,
+    reason: &str,
+) -> Result<bool, DbError> {
+    let changed = db
+        .execute(
+            "update clips set state = 'ready', truncated = 1, reason = $2, ended_at = $3,
+                 duration_ms = $4, look_at = null
+             where clip_id = $1 and (state in ('recording', 'announced')
+                 or (truncated = 1 and reason is null))",
+            vec![clip_id.into(), reason.into(), ended_at.into(), duration_ms.into()],
         )
         .await?;
     Ok(changed == 1)
