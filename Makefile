@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak
+.PHONY: help demo test test-v4l2 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -16,9 +16,12 @@ help:
 	@echo '                PART="relay shared"        parts of it: lint, guest, or a package by its name'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
+	@echo 'make test-suites  what others wrote, against our programs: schemathesis'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
 	@echo 'make lint       format, lints, and licences and advisories of what is depended on'
+	@echo 'make attack     attacks a relay on loopback, prints a table and writes it into docs/benchmarks.md'
+	@echo 'make sbom       writes what relay and agent consist of into target/sbom (CycloneDX)'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
@@ -53,6 +56,23 @@ test-v4l2:
 soak:
 	@build/install-packages build run test
 	CARGO=$(CARGO) NIGHTJAR_SOAK=1 NIGHTJAR_SEEDS=10000 build/test --profile soak
+
+# Suites that others wrote, against our own programs; says SKIPPED of one that cannot be had.
+test-suites:
+	@build/install-packages build run test
+	$(CARGO) build --workspace --bins --test docs
+	@CARGO_TARGET_DIR=$(TARGET) build/test-suites
+
+# What each program consists of: crates, libraries, GStreamer's packages.
+sbom:
+	@build/install-packages build run test
+	@$$(build/install-tool cyclonedx-python-lib $(TARGET)) build/sbom $(TARGET)/sbom
+
+# Loopback alone, bounded in count and time: about ten minutes.
+attack:
+	@build/install-packages build run test
+	$(CARGO) build --release --workspace --bins
+	$(TARGET)/release/nightjar-e2e attack
 
 lint:
 	@$(MAKE) --no-print-directory test PART=lint

@@ -99,7 +99,7 @@ impl Arguments {
             }
             Task::Store { task: StoreTask::Prepare } => prepare_store(&config).await,
             Task::Openapi => {
-                let description = router::description().to_pretty_json()?;
+                let description = serde_json::to_string_pretty(&router::description()?)?;
                 Ok(writeln!(std::io::stdout(), "{description}")?)
             }
         }

@@ -1,5 +1,6 @@
 //! `relay.toml`: every key has a default, an unknown key is an error.
 
+mod security;
 mod store;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 use nightjar_shared::role::Registration;
 use serde::Deserialize;
 
+pub use self::security::SecurityConfig;
 pub use self::store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
@@ -41,6 +43,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Where the source of this relay is offered. Without it the relay offers what it was built from.
     pub source_url: Option<String>,
+    pub security: SecurityConfig,
     pub registration: Registration,
     pub database: DatabaseConfig,
     pub mqtt: MqttConfig,
@@ -137,6 +140,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data_dir: PathBuf::from("/var/lib/nightjar-relay"),
             source_url: None,
+            security: SecurityConfig::default(),
             registration: Registration::Invitation,
             database: DatabaseConfig::default(),
             mqtt: MqttConfig::default(),
@@ -234,6 +238,7 @@ impl Config {
                 "cameras use MQTT over TLS: write mqtts://HOST:PORT",
             ));
         }
+        self.security.validate()?;
         self.turn.validate(self.turn_engine())
     }
 

@@ -11,6 +11,7 @@ use axum::{
     routing::get,
 };
 use http::{HeaderValue, header};
+use serde_json::Value;
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -23,8 +24,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, cameras, clips, commands, events, live, ops, pairings, shares, sites,
-        sockets, whep,
+        accounts, agent, cameras, clips, commands, events, live, notices, ops, pairings, shares,
+        sites, sockets, whep,
     },
     web,
 };
@@ -111,11 +112,16 @@ fn operators() -> Routes {
         .routes(routes!(ops::ca_pem))
 }
 
+/// Routes for strangers who look for somebody to tell.
+fn notices() -> Routes {
+    OpenApiRouter::new().routes(routes!(notices::security_txt))
+}
+
 /// Builds all doors over HTTP.
 pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     let (api, description) = documented().split_for_parts();
-    let description = description.to_json().context("cannot write openapi.json")?;
-    let description = bytes::Bytes::from(description);
+    let description = bounded(&description).context("cannot write openapi.json")?;
+    let description = bytes::Bytes::from(description.to_string());
     let describe =
         async move || ([(header::CONTENT_TYPE, "application/json")], description.clone());
     let app_files = web::router(
@@ -142,16 +148,46 @@ fn served(doors: Router<Arc<App>>, app: &Arc<App>) -> Router {
 }
 
 /// Writes the contents of `openapi.json`.
-pub fn description() -> openapi::OpenApi {
-    documented().into_openapi()
+pub fn description() -> serde_json::Result<Value> {
+    bounded(documented().get_openapi())
+}
+
+/// Says of each whole number without a sign how large it can be, in the place of utoipa's name for its
+/// type, which no reader of such documents knows.
+fn bounded(description: &openapi::OpenApi) -> serde_json::Result<Value> {
+    let mut description = serde_json::to_value(description)?;
+    bound(&mut description);
+    Ok(description)
+}
+
+fn bound(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(bound),
+        Value::Object(fields) => {
+            let maximum = match fields.get("format").and_then(Value::as_str) {
+                Some("u-int16") => Some(u64::from(u16::MAX)),
+                Some("u-int32") => Some(u64::from(u32::MAX)),
+                Some("u-int64") => Some(u64::MAX),
+                _ => None,
+            };
+            if let Some(maximum) = maximum {
+                fields.remove("format");
+                fields.entry("maximum").or_insert_with(|| maximum.into());
+            }
+            fields.values_mut().for_each(bound);
+        }
+        _ => {}
+    }
 }
 
 fn documented() -> Routes {
     let api = anybody()
         .merge(secured(accounts_only(), &["cookie", "access_token"]))
         .merge(secured(cameras_only(), &["device_token"]));
-    let mut routes =
-        OpenApiRouter::with_openapi(Description::openapi()).nest("/api/v1", api).merge(operators());
+    let mut routes = OpenApiRouter::with_openapi(Description::openapi())
+        .nest("/api/v1", api)
+        .merge(operators())
+        .merge(notices());
     add_problems(routes.get_openapi_mut());
     routes
 }

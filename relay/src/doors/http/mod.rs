@@ -7,6 +7,7 @@ pub mod clips;
 pub mod commands;
 pub mod events;
 pub mod live;
+pub mod notices;
 pub mod ops;
 pub mod pairings;
 pub mod shares;
