@@ -25,6 +25,7 @@ pub struct Problem {
 
 /// `GET agent/challenge`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Challenge {
     /// Works once, for 60 s.
     pub nonce: String,
@@ -34,6 +35,7 @@ pub struct Challenge {
 
 /// `POST agent/token`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TokenRequest {
     pub camera_id: CameraId,
     pub nonce: String,
@@ -42,6 +44,7 @@ pub struct TokenRequest {
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TokenResponse {
     /// Bearer token for HTTP, password for MQTT.
     pub token: String,
@@ -51,6 +54,7 @@ pub struct TokenResponse {
 
 /// `POST pairings/claim`. Exactly one of `code` and `secret` is given.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimRequest {
     #[serde(default = "first_protocol")]
     pub protocol: u32,
@@ -69,6 +73,7 @@ pub struct ClaimRequest {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClaimResponse {
     #[serde(default = "first_protocol")]
     pub protocol: u32,
@@ -81,6 +86,7 @@ pub struct ClaimResponse {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MqttEndpoint {
     /// `mqtts://host:port`.
     pub url: String,
@@ -90,6 +96,7 @@ pub struct MqttEndpoint {
 
 /// `POST agent/clips`: the camera announces a clip. Idempotent on `clip_id`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClipAnnouncement {
     pub clip_id: ClipId,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,6 +125,7 @@ pub const FIRST_SEGMENT: u32 = 2;
 
 /// One part of `POST agent/clips/{id}/parts`, whose body is a list of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PartRequest {
     pub index: u32,
     pub kind: PartKind,
@@ -157,6 +165,7 @@ impl PartKind {
 
 /// Where one part goes: a `PUT` to `url` with exactly these headers.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PartUpload {
     pub index: u32,
     pub url: String,
@@ -169,12 +178,14 @@ pub struct PartUpload {
 
 /// `POST agent/clips/{id}/stored`: these parts were sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PartsSent {
     pub parts: Vec<u32>,
 }
 
 /// What the relay found of them in the object store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PartsStored {
     /// There, with the announced length and checksum.
     pub stored: Vec<u32>,
@@ -184,6 +195,7 @@ pub struct PartsStored {
 
 /// `POST agent/clips/{id}/complete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClipCompletion {
     /// The indexes of all parts.
     pub parts: Vec<u32>,
@@ -220,6 +232,7 @@ pub fn manifest<'a>(parts: impl IntoIterator<Item = ManifestPart<'a>>) -> String
 
 /// `POST agent/clips/{id}/failed`: the footage is gone and will never come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ClipFailure {
     pub reason: String,
 }

@@ -18,6 +18,7 @@ const MINUTES_A_DAY: u16 = 24 * 60;
 /// In a command: what is to change; an absent field leaves the setting as it is. From a camera:
 /// all that it goes by, each field present that it knows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Configuration {
     #[serde(default = "first_protocol")]
     pub protocol: u32,
@@ -93,6 +94,7 @@ impl RecordingMode {
 
 /// The same hours every day, over midnight where they end before they begin.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct QuietHours {
     /// A name of the IANA time zone database, for instance `Europe/Zurich`.
     pub time_zone: String,
@@ -130,9 +132,11 @@ pub type Point = (f32, f32);
 
 /// A polygon in which motion counts, or does not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Zone {
     /// Unlike that of any other zone of the camera.
     pub name: String,
+    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::points))]
     pub points: Vec<Point>,
     #[serde(default)]
     pub kind: ZoneKind,
@@ -157,15 +161,18 @@ words! {
 
 /// A polygon that stays hidden: the camera fills it before anything else sees the picture.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PrivacyMask {
     #[serde(default)]
     pub name: String,
+    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::points))]
     pub points: Vec<Point>,
 }
 
 /// Hours of a week, in the time of the place where the camera hangs: those in which motion opens
 /// events, or those in which continuous footage is recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Schedule {
     /// A name of the IANA time zone database, for instance `Europe/Zurich`.
     pub time_zone: String,
@@ -177,6 +184,7 @@ pub struct Schedule {
 /// From the beginning of one minute to the beginning of another of the same local day. What goes
 /// on over midnight is two periods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Period {
     pub day: Weekday,
     /// 0 to 1439.
@@ -187,6 +195,7 @@ pub struct Period {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Weekday {
     Monday,
     Tuesday,

@@ -11,6 +11,7 @@ use crate::{
 
 /// Something began or ended at a camera (`up/event`). The relay upserts it by camera and id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EventMessage {
     #[serde(default = "first_protocol")]
     pub protocol: u32,
@@ -44,6 +45,7 @@ pub struct EventMessage {
 
 /// A rectangle in relative coordinates, all in 0.0 ..= 1.0.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BoundingBox {
     pub x: f32,
     pub y: f32,
@@ -90,6 +92,7 @@ words! {
 /// Sent every 30 s (`up/health`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch or a state of its own")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Health {
     #[serde(default = "first_protocol")]
     pub protocol: u32,
@@ -143,6 +146,7 @@ pub struct Health {
 
 /// How a camera's publication at an SFU fares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SfuHealth {
     pub publishing: bool,
     /// Where viewers find it.
@@ -153,6 +157,7 @@ pub struct SfuHealth {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CaptureHealth {
     pub running: bool,
     /// The source's kind, as in agent.toml.

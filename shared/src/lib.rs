@@ -14,6 +14,8 @@ pub mod ids;
 pub mod pairing;
 pub mod problem;
 pub mod role;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod sdp;
 pub mod session;
 pub mod signal;

@@ -46,6 +46,15 @@ impl From<SystemTime> for UnixMillis {
     }
 }
 
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for UnixMillis {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        crate::schema::unix_millis()
+    }
+}
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for UnixMillis {}
+
 impl fmt::Display for UnixMillis {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)

@@ -65,6 +65,17 @@ macro_rules! words {
             }
         }
 
+        #[cfg(feature = "schema")]
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                let unknown: &[&str] = &[$(stringify!($unknown))?];
+                let words = Self::ALL.iter().map(|word| word.as_str());
+                $crate::schema::word(words, !unknown.is_empty())
+            }
+        }
+        #[cfg(feature = "schema")]
+        impl utoipa::ToSchema for $name {}
+
         impl From<$name> for String {
             fn from(word: $name) -> Self {
                 word.as_str().to_owned()

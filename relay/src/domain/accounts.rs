@@ -30,8 +30,10 @@ const EMAIL_BYTES_MAX: usize = 254;
 /// What somebody signs up with.
 #[derive(Clone, Deserialize, ToSchema)]
 pub struct SignUp {
+    #[schema(format = "email", max_length = 254)]
     pub email: String,
     /// At least 10 characters.
+    #[schema(min_length = 10)]
     pub password: String,
     #[serde(default)]
     pub name: Option<String>,

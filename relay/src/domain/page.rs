@@ -32,6 +32,7 @@ pub struct List<T> {
 #[into_params(parameter_in = Query)]
 pub struct PageRequest {
     /// `next_cursor` of the page before.
+    #[param(pattern = "^-?[0-9]{1,18}[.][0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
     pub cursor: Option<String>,
     /// 1 to 200, by default 50.
     #[param(minimum = 1, maximum = 200)]
@@ -42,7 +43,9 @@ pub struct PageRequest {
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub struct Selection {
+    #[param(format = "uuid")]
     pub site_id: Option<String>,
+    #[param(format = "uuid")]
     pub camera_id: Option<String>,
     /// Of events: `motion` or `manual`.
     pub kind: Option<String>,

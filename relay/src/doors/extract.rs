@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::whole_numbers;
 use crate::error::{Error, ProblemCode, Result};
 
 pub(super) const JSON_BYTES_MAX: usize = 64 * 1024;
@@ -28,7 +29,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         let (parts, body) = request.into_parts();
         require_content_type(&parts.headers, "application/json")?;
         let bytes = read(body, JSON_BYTES_MAX).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+        whole_numbers::from_slice(&bytes).map(Self).map_err(|error| {
             Error::bad_request(
                 ProblemCode::InvalidJson,
                 "The body is not the JSON that belongs here.",

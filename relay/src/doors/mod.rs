@@ -9,3 +9,4 @@ pub mod router;
 pub mod server;
 pub mod web;
 pub mod websocket;
+mod whole_numbers;

@@ -1,10 +1,14 @@
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use http::header;
+use nightjar_relay::config::Config;
+use nightjar_shared::ids::EventId;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    databases::Engine,
+    device::event,
     person::Answer,
     relay::{TestRelay, on_every_database, on_sqlite},
 };
@@ -24,6 +28,36 @@ async fn the_relay_tells_how_it_is() {
         assert!(ca.text.starts_with("-----BEGIN CERTIFICATE-----"));
     })
     .await;
+}
+
+#[tokio::test]
+async fn strangers_learn_whom_to_tell_of_a_fault_until_that_expires() {
+    const PATH: &str = "/.well-known/security.txt";
+    let nobody = TestRelay::start(Engine::Sqlite, |_| {}).await;
+    nobody.stranger().get(PATH).await.is_problem(404, "not_found");
+    nobody.stop().await;
+
+    let settings = "public_url = \"http://localhost:0\"\n[security]\n\
+        contact = [\"mailto:security@example.org\", \"https://example.org/report\"]\n\
+        expires = 2100-01-01T00:00:00Z\npolicy = \"https://example.org/policy\"\n\
+        preferred_languages = \"en, de\"\n";
+    let told = Config::parse(settings, Path::new("relay.toml")).unwrap().security;
+    let relay = TestRelay::start(Engine::Sqlite, |config| config.security = told).await;
+    let answer = relay.stranger().get(PATH).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "text/plain; charset=utf-8");
+    let canonical = format!("Canonical: {}{PATH}\n", relay.app().config.public_url);
+    assert_eq!(
+        answer.text,
+        "Contact: mailto:security@example.org\nContact: https://example.org/report\n\
+         Expires: 2100-01-01T00:00:00Z\n"
+            .to_owned()
+            + &canonical
+            + "Policy: https://example.org/policy\nPreferred-Languages: en, de\n"
+    );
+    relay.pass(Duration::from_hours(80 * 366 * 24));
+    relay.stranger().get(PATH).await.is_problem(404, "not_found");
+    relay.stop().await;
 }
 
 #[tokio::test]
@@ -134,6 +168,27 @@ async fn the_description_the_page_and_the_doors_agree() {
             assert_ne!(answer.status, 405, "{door}");
             assert!(answer.status < 500, "{door}: {}", answer.text);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_camera_sends_is_described_with_its_limits_and_taken_however_it_is_spelled() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let description = alice.get("/openapi.json").await.body(200);
+        let messages = &description["components"]["schemas"];
+        assert_eq!(messages["PartRequest"]["properties"]["index"]["maximum"], u32::MAX);
+        let required = messages["EventMessage"]["required"].as_array().unwrap();
+        assert!(required.contains(&json!("event_id")) && !required.contains(&json!("clock")));
+        assert!(!description.to_string().contains("u-int"), "utoipa's own names of types are left");
+
+        let camera = relay.camera_of(&alice).await;
+        let mut event = event(EventId::generate(), "started", 5);
+        event["uptime_ms"] = json!(5_000.0);
+        camera.caller.post("agent/events", event.clone()).await.body(204);
+        event["uptime_ms"] = json!(5_000.5);
+        camera.caller.post("agent/events", event).await.is_problem(400, "invalid_json");
     })
     .await;
 }

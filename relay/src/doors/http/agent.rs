@@ -27,7 +27,7 @@ use crate::{
 
 /// Gives something to sign, which works once, for 60 s.
 #[utoipa::path(get, path = "/agent/challenge", tag = "camera",
-    responses((status = 200, body = serde_json::Value)))]
+    responses((status = 200, body = Challenge)))]
 pub async fn challenge(
     State(app): State<Arc<App>>,
     Peer(address): Peer,
@@ -36,8 +36,8 @@ pub async fn challenge(
 }
 
 /// Gives a device token for a signed challenge.
-#[utoipa::path(post, path = "/agent/token", tag = "camera", request_body = serde_json::Value,
-    responses((status = 200, body = serde_json::Value)))]
+#[utoipa::path(post, path = "/agent/token", tag = "camera", request_body = TokenRequest,
+    responses((status = 200, body = TokenResponse)))]
 pub async fn token(
     State(app): State<Arc<App>>,
     Json(request): Json<TokenRequest>,
@@ -46,7 +46,7 @@ pub async fn token(
 }
 
 /// Announces a clip.
-#[utoipa::path(post, path = "/agent/clips", tag = "camera", request_body = serde_json::Value,
+#[utoipa::path(post, path = "/agent/clips", tag = "camera", request_body = ClipAnnouncement,
     responses((status = 200, body = Clip)))]
 pub async fn announce_clip(
     State(app): State<Arc<App>>,
@@ -58,8 +58,8 @@ pub async fn announce_clip(
 
 /// Permits the upload of parts.
 #[utoipa::path(post, path = "/agent/clips/{id}/parts", tag = "camera",
-    params(("id" = String, Path)), request_body = serde_json::Value,
-    responses((status = 200, body = serde_json::Value)))]
+    params(("id" = String, Path)), request_body = Vec<PartRequest>,
+    responses((status = 200, body = Vec<PartUpload>)))]
 pub async fn permit_parts(
     State(app): State<Arc<App>>,
     FromCamera(device): FromCamera,
@@ -71,8 +71,8 @@ pub async fn permit_parts(
 
 /// Takes notice of sent parts, and says which of them the store has.
 #[utoipa::path(post, path = "/agent/clips/{id}/stored", tag = "camera",
-    params(("id" = String, Path)), request_body = serde_json::Value,
-    responses((status = 200, body = serde_json::Value)))]
+    params(("id" = String, Path)), request_body = PartsSent,
+    responses((status = 200, body = PartsStored)))]
 pub async fn confirm_parts(
     State(app): State<Arc<App>>,
     FromCamera(device): FromCamera,
@@ -84,7 +84,7 @@ pub async fn confirm_parts(
 
 /// Completes a clip whose parts are all uploaded.
 #[utoipa::path(post, path = "/agent/clips/{id}/complete", tag = "camera",
-    params(("id" = String, Path)), request_body = serde_json::Value,
+    params(("id" = String, Path)), request_body = ClipCompletion,
     responses((status = 200, body = Clip)))]
 pub async fn complete_clip(
     State(app): State<Arc<App>>,
@@ -97,7 +97,7 @@ pub async fn complete_clip(
 
 /// Takes the camera's word that the footage is gone and will never come.
 #[utoipa::path(post, path = "/agent/clips/{id}/failed", tag = "camera",
-    params(("id" = String, Path)), request_body = serde_json::Value, responses((status = 204)))]
+    params(("id" = String, Path)), request_body = ClipFailure, responses((status = 204)))]
 pub async fn fail_clip(
     State(app): State<Arc<App>>,
     FromCamera(device): FromCamera,
@@ -109,7 +109,7 @@ pub async fn fail_clip(
 }
 
 /// Takes an event, where MQTT is blocked.
-#[utoipa::path(post, path = "/agent/events", tag = "camera", request_body = serde_json::Value,
+#[utoipa::path(post, path = "/agent/events", tag = "camera", request_body = EventMessage,
     responses((status = 204)))]
 pub async fn report_event(
     State(app): State<Arc<App>>,
@@ -121,7 +121,7 @@ pub async fn report_event(
 }
 
 /// Takes a camera's health, where MQTT is blocked.
-#[utoipa::path(post, path = "/agent/heartbeat", tag = "camera", request_body = serde_json::Value,
+#[utoipa::path(post, path = "/agent/heartbeat", tag = "camera", request_body = Health,
     responses((status = 204)))]
 pub async fn heartbeat(
     State(app): State<Arc<App>>,
@@ -134,7 +134,7 @@ pub async fn heartbeat(
 
 /// Takes the settings that the camera goes by, where MQTT is blocked.
 #[utoipa::path(post, path = "/agent/configuration", tag = "camera",
-    request_body = serde_json::Value, responses((status = 204)))]
+    request_body = Configuration, responses((status = 204)))]
 pub async fn configuration(
     State(app): State<Arc<App>>,
     FromCamera(device): FromCamera,
@@ -146,7 +146,7 @@ pub async fn configuration(
 
 /// Takes the outcome of a command, where MQTT is blocked.
 #[utoipa::path(post, path = "/agent/commands/{id}/ack", tag = "camera",
-    params(("id" = String, Path)), request_body = serde_json::Value, responses((status = 204)))]
+    params(("id" = String, Path)), request_body = CommandAck, responses((status = 204)))]
 pub async fn acknowledge(
     State(app): State<Arc<App>>,
     FromCamera(device): FromCamera,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
-use nightjar_shared::ids::CameraId;
+use nightjar_shared::{configuration::Configuration, event::Health, ids::CameraId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -75,7 +75,7 @@ pub async fn remove(
 
 /// Shows what a camera last said about itself: its `Health`, plus `received_at`.
 #[utoipa::path(get, path = "/cameras/{id}/health", tag = "cameras",
-    params(("id" = String, Path)), responses((status = 200, body = serde_json::Value)))]
+    params(("id" = String, Path)), responses((status = 200, body = Health)))]
 pub async fn health(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
@@ -91,7 +91,7 @@ pub async fn health(
 /// Shows the settings that a camera goes by, as it said last: its `Configuration`, plus
 /// `received_at`. They are changed by the command `configure`.
 #[utoipa::path(get, path = "/cameras/{id}/configuration", tag = "cameras",
-    params(("id" = String, Path)), responses((status = 200, body = serde_json::Value)))]
+    params(("id" = String, Path)), responses((status = 200, body = Configuration)))]
 pub async fn configuration(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,

@@ -55,7 +55,7 @@ pub async fn delete(
 
 /// Gives a camera its pairing. Asking again with the same key gives the same answer.
 #[utoipa::path(post, path = "/pairings/claim", tag = "camera",
-    request_body = serde_json::Value, responses((status = 200, body = serde_json::Value)))]
+    request_body = ClaimRequest, responses((status = 200, body = ClaimResponse)))]
 pub async fn claim(
     State(app): State<Arc<App>>,
     Peer(address): Peer,

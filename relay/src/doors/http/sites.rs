@@ -21,6 +21,7 @@ use crate::{
 
 #[derive(Deserialize, ToSchema)]
 pub struct NewSite {
+    #[schema(min_length = 1, max_length = 80)]
     name: String,
 }
 
