@@ -3,16 +3,20 @@
 
 pub use nightjar_demo::{agent, api, process, programs, relay, stack, wait};
 
+pub mod attack;
 pub mod bench;
 pub mod browser;
 pub mod clip_page;
+pub mod fake_camera;
 pub mod feed;
 pub mod footage;
 pub mod hls;
 pub mod network;
 pub mod players;
+pub mod schemathesis;
 pub mod sfu;
 pub mod shaper;
+pub mod small_disk;
 pub mod traffic;
 pub mod turn;
 pub mod viewer;

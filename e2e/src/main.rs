@@ -1,10 +1,11 @@
-//! What `make bench` runs.
+//! What `make bench`, `make attack` and `make test-suites` run.
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use nightjar_e2e::bench;
+use nightjar_e2e::{attack, bench, schemathesis};
+use tokio::runtime::Builder;
 
 /// Runs the whole of Nightjar on this machine.
 #[derive(Parser)]
@@ -31,13 +32,38 @@ enum Task {
         #[arg(default_value = "docs/pictures")]
         pictures: PathBuf,
     },
+    /// Attacks a relay of its own on loopback, prints a table and writes it into the document.
+    Attack {
+        #[arg(default_value = "docs/benchmarks.md")]
+        document: PathBuf,
+        /// One of: windows, lists, slow, floods, disk. Writes nothing.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Lets schemathesis hold the API's description against the doors.
+    Schemathesis {
+        /// What `build/install-tool schemathesis` printed.
+        program: PathBuf,
+    },
 }
 
-// One thread: the kernel kills a child when the thread that started it ends.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+fn main() -> Result<()> {
+    // The kernel kills a child when the thread that started it ends: this one starts them all.
     match Arguments::parse().task {
-        Task::Bench { document, only } => bench::run(&document, only.as_deref()).await,
+        Task::Bench { document, only } => Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(async { bench::run(&document, only.as_deref()).await }),
         Task::Charts { document, pictures } => bench::charts::write(&document, &pictures),
+        // Attackers on threads of their own do not delay what is measured beside them.
+        Task::Attack { document, only } => Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("cannot start threads")?
+            .block_on(attack::run(&document, only.as_deref())),
+        Task::Schemathesis { program } => Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(schemathesis::run(&program)),
     }
 }

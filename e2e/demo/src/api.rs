@@ -1,6 +1,6 @@
 //! The relay's HTTP doors, as a script knocks at them.
 
-use std::{path::Path, time::Duration};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Certificate, Client, Method, RequestBuilder, StatusCode};
@@ -52,8 +52,17 @@ pub struct Api {
 impl Api {
     /// `ca`: the relay's own authority, where it is reached by https.
     pub fn new(base: &str, ca: Option<&Path>) -> Result<Self> {
+        Self::build(base, ca, None)
+    }
+
+    /// One that calls from an address of its own: the relay counts each of 127.0.0.0/8 as a network.
+    pub fn calling_from(base: &str, address: IpAddr) -> Result<Self> {
+        Self::build(base, None, Some(address))
+    }
+
+    fn build(base: &str, ca: Option<&Path>, from: Option<IpAddr>) -> Result<Self> {
         install_crypto();
-        let mut builder = Client::builder().timeout(REQUEST_TIMEOUT).no_proxy();
+        let mut builder = Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().local_address(from);
         if let Some(path) = ca {
             let pem = std::fs::read(path)
                 .with_context(|| format!("cannot read the relay's CA, {}", path.display()))?;
@@ -70,6 +79,12 @@ impl Api {
 
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
+    }
+
+    /// The same relay, with another token.
+    #[must_use]
+    pub fn with_token(&self, token: String) -> Self {
+        Self { token: Some(token), ..self.clone() }
     }
 
     /// The same relay, without an account.
@@ -107,6 +122,16 @@ impl Api {
 
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.send(self.request(Method::GET, path)).await
+    }
+
+    /// Puts an object where the relay said: `upload` has its `url` and `headers`.
+    pub async fn put(&self, upload: &Value, content: Vec<u8>) -> Result<Answer> {
+        let url = text(upload, "url").context("an upload without its URL")?;
+        let mut request = self.client.put(url).body(content);
+        for (name, value) in upload["headers"].as_object().into_iter().flatten() {
+            request = request.header(name, value.as_str().unwrap_or_default());
+        }
+        self.send(request).await
     }
 
     pub async fn post(&self, path: &str, body: Value) -> Result<Answer> {

@@ -132,6 +132,10 @@ impl Relay {
         self.directory.join("relay").join(CA_FILE)
     }
 
+    pub fn ports(&self) -> Ports {
+        self.place.ports
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }

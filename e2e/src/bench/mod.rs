@@ -15,11 +15,10 @@ use std::{fs, io::Write, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use self::report::{Figure, table};
 // For the bench that measures others beside us.
 pub use self::{
     measure::{cores_used, scene, start},
-    report::percentile,
+    report::{Figure, percentile, table},
     section::Section,
 };
 use crate::programs;

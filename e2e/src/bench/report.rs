@@ -2,7 +2,7 @@
 
 /// One measured value, and what it was meant to be.
 #[derive(Debug)]
-pub(super) struct Figure {
+pub struct Figure {
     what: String,
     value: f64,
     unit: &'static str,
@@ -16,28 +16,47 @@ enum Goal {
 }
 
 impl Figure {
-    pub(super) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    pub fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { what: what.into(), value, unit, goal: None }
     }
 
-    pub(super) fn at_most(self, goal: f64) -> Self {
+    /// One that is a number of things.
+    pub fn count(what: impl Into<String>, count: usize) -> Self {
+        Self::new(what, f64::from(u32::try_from(count).unwrap_or(u32::MAX)), "")
+    }
+
+    #[must_use]
+    pub fn at_most(self, goal: f64) -> Self {
         Self { goal: Some(Goal::AtMost(goal)), ..self }
     }
 
-    pub(super) fn at_least(self, goal: f64) -> Self {
+    #[must_use]
+    pub fn at_least(self, goal: f64) -> Self {
         Self { goal: Some(Goal::AtLeast(goal)), ..self }
+    }
+
+    /// Whether the value is what it was meant to be; a figure without a goal is.
+    pub fn is_met(&self) -> bool {
+        match self.goal {
+            Some(Goal::AtMost(goal)) => self.value <= goal,
+            Some(Goal::AtLeast(goal)) => self.value >= goal,
+            None => true,
+        }
     }
 
     fn row(&self) -> String {
         let Self { what, value, unit, .. } = self;
         let number = |value: f64| {
             let decimals = if value.abs() < 10.0 { 2 } else { 0 };
+            if value.is_infinite() {
+                return "never".to_owned();
+            }
             format!("{value:.decimals$} {unit}").trim().to_owned()
         };
-        let said = |met: bool| if met { "yes" } else { "**no**" };
+        let said = if self.is_met() { "yes" } else { "**no**" };
         let (goal, met) = match self.goal {
-            Some(Goal::AtMost(goal)) => (format!("≤ {}", number(goal)), said(*value <= goal)),
-            Some(Goal::AtLeast(goal)) => (format!("≥ {}", number(goal)), said(*value >= goal)),
+            Some(Goal::AtMost(goal)) => (format!("≤ {}", number(goal)), said),
+            Some(Goal::AtLeast(goal)) => (format!("≥ {}", number(goal)), said),
             None => ("–".to_owned(), "–"),
         };
         format!("| {what} | {} | {goal} | {met} |\n", number(*value))
@@ -45,7 +64,7 @@ impl Figure {
 }
 
 /// A Markdown table.
-pub(super) fn table(figures: &[Figure]) -> String {
+pub fn table(figures: &[Figure]) -> String {
     let rows: String = figures.iter().map(Figure::row).collect();
     format!("| figure | measured | goal | met |\n|---|---|---|---|\n{rows}")
 }

@@ -1,12 +1,6 @@
 //! The camera's disk: full, and with footage gone behind the agent's back.
 
-use std::{
-    fs::{self, File},
-    io::Write,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, io::Write, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
@@ -14,6 +8,7 @@ use nightjar_e2e::{
     api::text,
     footage,
     relay::{Place, Ports},
+    small_disk::SmallDisk,
     stack::{PASSWORD, Scenario, Stack},
     wait,
 };
@@ -26,55 +21,9 @@ fn quiet() -> Settings {
     Settings { min_free_percent: 5, ..Settings::brief() }
 }
 
-/// A small file system in memory, unmounted at its end.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: PathBuf, megabytes: u32) -> Result<Self> {
-        fs::create_dir_all(&path)?;
-        let size = format!("size={megabytes}m");
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "nightjar-e2e"])
-            .arg(&path)
-            .status()?;
-        ensure!(status.success(), "cannot mount a small disk at {}", path.display());
-        Ok(Self(path))
-    }
-
-    /// Takes all space but `left` bytes.
-    fn fill(&self, left: u64) -> Result<PathBuf> {
-        let path = self.0.join("filler");
-        let mut file = File::create(&path)?;
-        let block = vec![1; 64 * 1024];
-        while free_bytes(&self.0)? > left {
-            file.write_all(&block)?;
-        }
-        Ok(path)
-    }
-
-    /// Takes all space, to the last byte.
-    fn fill_entirely(&self) -> Result<PathBuf> {
-        let path = self.0.join("filler");
-        let mut file = File::create(&path)?;
-        while file.write_all(&[1; 4096]).is_ok() {}
-        Ok(path)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("--lazy").arg(&self.0).status().ok();
-    }
-}
-
-fn free_bytes(path: &Path) -> Result<u64> {
-    let facts = rustix::fs::statvfs(path)?;
-    Ok(facts.f_bavail * facts.f_frsize)
-}
-
 /// Says so where it may not.
 fn may_mount() -> Result<bool> {
-    let is_root = rustix::process::geteuid().is_root();
+    let is_root = SmallDisk::may_mount();
     if !is_root {
         writeln!(std::io::stderr(), "SKIPPED: a small disk to fill can be mounted by root only")?;
     }
@@ -84,7 +33,7 @@ fn may_mount() -> Result<bool> {
 /// A camera whose data lie on a disk of 64 MB.
 async fn with_small_disk(directory: &Path) -> Result<(SmallDisk, Stack)> {
     let disk = SmallDisk::mount(directory.join("disk"), 64)?;
-    let agent = Agent::prepare_with_data(directory, &quiet(), disk.0.join("agent"))?;
+    let agent = Agent::prepare_with_data(directory, &quiet(), disk.path().join("agent"))?;
     let place = Place::loopback(Ports::free()?);
     let stack = Stack::start_with(directory, place, agent, PASSWORD).await?;
     Ok((disk, stack))
@@ -145,7 +94,7 @@ async fn an_agent_starts_on_a_disk_that_was_filled_to_the_last_byte() -> Result<
 
         stack.agent.stop(Duration::from_secs(10)).await?;
         let filler = disk.fill_entirely()?;
-        ensure!(free_bytes(&disk.0)? == 0, "the disk is not full");
+        ensure!(disk.free_bytes()? == 0, "the disk is not full");
         stack.agent.start()?;
         health(&stack, "health names the full disk", |health| {
             health["errors"].to_string().contains("disk")
