@@ -31,6 +31,7 @@ pub enum Step {
     Answered {
         id: String,
         status: i64,
+        from_cache: bool,
     },
 }
 
@@ -64,6 +65,7 @@ impl Traffic {
                     Some(event) = answered.next() => Step::Answered {
                         id: event.request_id.inner().clone(),
                         status: event.response.status,
+                        from_cache: event.response.from_disk_cache.unwrap_or_default(),
                     },
                     else => break,
                 };
@@ -99,12 +101,17 @@ impl Traffic {
     /// The addresses, without their queries, of the pictures that went over the network.
     pub fn pictures(&self) -> Vec<String> {
         let steps = self.steps();
-        let from_memory = |wanted: &String| {
-            steps.iter().any(|step| matches!(step, Step::FromMemory { id } if id == wanted))
+        let is_kept = |wanted: &String| {
+            steps.iter().any(|step| match step {
+                Step::FromMemory { id } | Step::Answered { id, from_cache: true, .. } => {
+                    id == wanted
+                }
+                _ => false,
+            })
         };
         let pictures = steps.iter().filter_map(|step| match step {
             Step::Asked { id, url, kind, .. }
-                if kind == "Image" && url.contains("X-Amz-") && !from_memory(id) =>
+                if kind == "Image" && url.contains("X-Amz-") && !is_kept(id) =>
             {
                 url.split('?').next().map(str::to_owned)
             }

@@ -2,19 +2,17 @@
 
 import { ProblemCode, SessionEndReason } from "./words.js";
 
-/** Of an offer without H.264, the one codec that cameras send. */
-export const NO_COMMON_CODEC = "no_common_codec";
 /** This browser, or its settings, has no WebRTC. */
 export const NO_WEBRTC = "no_webrtc";
 
 /** Asking again gets the same answer: something else must change first. */
 const FINAL = new Set([
-  NO_COMMON_CODEC,
   NO_WEBRTC,
   ProblemCode.crossOrigin,
   ProblemCode.deleted,
   ProblemCode.emailTaken,
   ProblemCode.forbidden,
+  ProblemCode.incompleteOffer,
   ProblemCode.invalidArguments,
   ProblemCode.invalidConfiguration,
   ProblemCode.invalidJson,
@@ -27,6 +25,8 @@ const FINAL = new Set([
   ProblemCode.invalidVisibility,
   ProblemCode.malformed,
   ProblemCode.methodNotAllowed,
+  ProblemCode.noCommonCodec,
+  ProblemCode.noVideoSection,
   ProblemCode.notAcceptable,
   ProblemCode.notAuthentic,
   ProblemCode.notFound,
@@ -39,9 +39,11 @@ const FINAL = new Set([
   ProblemCode.unknownKind,
   ProblemCode.unsupportedContentType,
   ProblemCode.unsupportedMediaType,
+  ProblemCode.unsupportedOffer,
   ProblemCode.unsupportedProtocol,
   SessionEndReason.cameraRemoved,
   SessionEndReason.invalidOffer,
+  SessionEndReason.offerTooLarge,
   SessionEndReason.redirected,
 ]);
 /** Codes that are judged by themselves, not by their status. */
@@ -49,8 +51,12 @@ const KNOWN = new Set([...Object.values(ProblemCode), ...Object.values(SessionEn
 /** 4xx that pass by themselves. Of the others, codes that this app does not know are final, too. */
 const PASSING_STATUS = new Set([408, 409, 412, 421, 423, 425, 429]);
 
+const NOT_LET_IN =
+  "The camera does not let this browser in: it has no pass for it (see Account), or the clock of this device or of the camera is wrong.";
+const OTHER_BROWSER = "The camera cannot use what this browser offers. Another browser may work.";
+
 const SENTENCES = {
-  [NO_COMMON_CODEC]:
+  [ProblemCode.noCommonCodec]:
     "This browser cannot play H.264, which cameras send. Use Chrome, Edge or Safari; in Firefox, install the OpenH264 plug-in (Add-ons, Plugins), then load this page again.",
   [NO_WEBRTC]: "This browser has no WebRTC, by which cameras send live pictures. Switch it on in its settings, or use another browser.",
   [SessionEndReason.cameraOffline]: "The camera is offline.",
@@ -60,11 +66,15 @@ const SENTENCES = {
   [SessionEndReason.workerRestarted]: "The camera restarts its live picture.",
   [SessionEndReason.shuttingDown]: "The camera is restarting.",
   [SessionEndReason.cameraRemoved]: "The camera was removed.",
-  [SessionEndReason.invalidOffer]: "The camera cannot use what this browser offers. Another browser may work.",
   [SessionEndReason.redirected]: "Viewers of this camera are served by another server, which this app does not open. Watch it with a WHEP player.",
   [ProblemCode.rateLimited]: "Too many attempts.",
+  [ProblemCode.invalidSdp]: OTHER_BROWSER,
+  [ProblemCode.incompleteOffer]: OTHER_BROWSER,
+  [ProblemCode.noVideoSection]: OTHER_BROWSER,
+  [ProblemCode.unsupportedOffer]: OTHER_BROWSER,
+  [SessionEndReason.invalidOffer]: OTHER_BROWSER,
+  [SessionEndReason.offerTooLarge]: OTHER_BROWSER,
   [ProblemCode.notFound]: "This camera is not there any more.",
-  [ProblemCode.invalidSdp]: "The camera cannot use what this browser offers. Another browser may work.",
 };
 
 /** Whether another try of the same would fail in the same way. */
@@ -73,6 +83,8 @@ export function isFinal({ code, status = 0 }) {
 }
 
 /** Why there is no live picture, for people. */
-export function liveSentence({ code, message }) {
+export function liveSentence({ code, status, message }) {
+  // Of the camera; what this browser finds wrong with the camera's own proof says so itself.
+  if (code === ProblemCode.notAuthentic && status === 403) return NOT_LET_IN;
   return SENTENCES[code] ?? message;
 }

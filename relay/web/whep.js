@@ -2,7 +2,7 @@
 
 import { problemFrom, send } from "./api.js";
 import { checkAnswer, proveOffer } from "./authenticity.js";
-import { NO_COMMON_CODEC, NO_WEBRTC, isFinal } from "./refusals.js";
+import { NO_WEBRTC, isFinal } from "./refusals.js";
 import { Truth } from "./truth.js";
 import { ProblemCode } from "./words.js";
 
@@ -204,7 +204,7 @@ export class WhepSession {
       signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
     }).catch((error) => {
       // A camera's agent from before there was a code for it.
-      if (error.code === ProblemCode.invalidSdp && !H264.test(sdp)) throw new SessionEnded(NO_COMMON_CODEC, error.message);
+      if (error.code === ProblemCode.invalidSdp && !H264.test(sdp)) throw new SessionEnded(ProblemCode.noCommonCodec, error.message);
       throw error;
     });
     this.#path = sessionPath(response.headers.get("location") ?? "");

@@ -17,11 +17,14 @@ const SOON: Duration = Duration::from_secs(20);
 const RULES: &str =
     "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }";
 
-/// Asks axe of the page as it is now, light and dark; adds what it finds.
+/// Asks axe of the page as it is now, on a phone by day and on a desk by night; adds what it finds.
 async fn look(page: &Page, axe: &str, name: &str, found: &mut Vec<String>) -> Result<()> {
     page.evaluate::<bool>(&format!("{axe}\n;true")).await?;
-    for scheme in ["light", "dark"] {
+    for (scheme, (width, height)) in [("light", (390, 844)), ("dark", (1280, 800))] {
         page.prefer(scheme).await?;
+        page.resize(width, height).await?;
+        let file = name.trim_matches('/').replace('/', "-");
+        page.screenshot(&format!("{file}-{scheme}")).await?;
         let broken: Vec<String> = page
             .evaluate(&format!(
                 "axe.run(document, {RULES}).then(({{ violations }}) => violations.map(({{ id, nodes }}) => \

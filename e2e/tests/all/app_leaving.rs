@@ -65,10 +65,28 @@ async fn a_page_with_unsaved_zones_asks_before_it_is_left() -> Result<()> {
         page.shows(&test_id("live-panel"), SOON).await?;
         page.tap(&test_id("camera-motion")).await?;
         page.tap(&test_id("mask-add")).await?;
+        what_cannot_be_saved_is_kept(&page, &settings).await?;
         page.tap(&test_id("settings-save")).await?;
         page.shows(&format!("{}[data-state=\"saved\"]", test_id("settings-save")), SOON).await?;
         page.tap(&test_id("tab-events")).await?;
         page.shows(&test_id("event-list"), SOON).await
     })
     .await
+}
+
+/// The relay is away for a moment.
+async fn what_cannot_be_saved_is_kept(page: &Page, settings: &str) -> Result<()> {
+    page.evaluate::<bool>(
+        "(() => { const { fetch } = window; window.fetch = (path, options = {}) => \
+         options.method === 'POST' ? Promise.reject(new TypeError('away')) : fetch(path, options); \
+         window.comeBack = () => { window.fetch = fetch; return true; }; return true; })()",
+    )
+    .await?;
+    page.tap(&test_id("settings-save")).await?;
+    page.shows(&format!("{} .notice[data-tone=\"bad\"]", test_id("settings-outcome")), SOON)
+        .await?;
+    page.shows(&format!("{}[data-state=\"unsaved\"]:enabled", test_id("settings-save")), SOON)
+        .await?;
+    page.evaluate::<bool>("window.comeBack()").await?;
+    is_asked(page, settings, "document.querySelector('[data-testid=\"tab-clips\"]').click()").await
 }

@@ -46,14 +46,20 @@ async fn no_picture_is_fetched_twice_while_an_event_grows() -> Result<()> {
         let again = fetched_more_than_once(&traffic);
         ensure!(again.is_empty(), "on the camera's page: {again:?}");
 
+        // Nor are those fetched again that another page shows.
         page.tap("[data-testid=\"event-row\"] a").await?;
         page.shows("[data-testid=\"event-facts\"] img", SOON).await?;
-        traffic.forget();
         mark(&page, &test_id("event-facts")).await?;
         news_of_the_clip(&page, &stack, 2).await?;
         ensure!(is_marked(&page, &test_id("event-facts")).await?, "the facts were drawn anew");
-        let again = traffic.pictures();
-        ensure!(again.is_empty(), "on the clip's page: {again:?}");
+        for tab in ["tab-events", "tab-clips", "tab-cameras"] {
+            page.tap(&test_id(tab)).await?;
+            page.shows("main .still img", SOON).await?;
+            has_arrived(&page).await?;
+        }
+        let again = fetched_more_than_once(&traffic);
+        ensure!(again.is_empty(), "on the way through the app: {again:?}");
+        ensure!(!traffic.pictures().is_empty(), "no picture at all");
         Ok(())
     })
     .await
@@ -74,6 +80,11 @@ async fn news_of_the_clip(page: &Page, stack: &Stack, parts: usize) -> Result<()
         Ok(page.evaluate::<usize>("window.news").await? >= parts)
     })
     .await
+}
+
+async fn has_arrived(page: &Page) -> Result<()> {
+    let width = "document.querySelector('main .still img')?.naturalWidth ?? 0";
+    wait::until_true("the picture", SOON, async || Ok(page.evaluate::<u32>(width).await? > 0)).await
 }
 
 async fn mark(page: &Page, place: &str) -> Result<()> {
@@ -111,9 +122,9 @@ async fn on_a_narrow_link_the_live_picture_opens_before_those_of_the_past() -> R
         };
         let offered = steps.iter().position(whep).context("no live picture was asked for")?;
         let Step::Asked { id: offer, .. } = steps[offered].clone() else { unreachable!() };
-        let answered = steps
-            .iter()
-            .position(|step| matches!(step, Step::Answered { id, status: 201 } if *id == offer));
+        let answered = steps.iter().position(
+            |step| matches!(step, Step::Answered { id, status: 201, .. } if *id == offer),
+        );
         let answered = answered.context("no answer")?;
         let picture = |step: &Step| matches!(step, Step::Asked { kind, .. } if kind == "Image");
         let pictures = steps.iter().position(picture).context("no picture of the past")?;

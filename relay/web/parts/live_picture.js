@@ -4,7 +4,7 @@ import { objectOf } from "../addresses.js";
 import { knownKey } from "../authenticity.js";
 import { element, icon } from "../dom.js";
 import { LivePicture } from "../live.js";
-import { NO_COMMON_CODEC } from "../refusals.js";
+import { ProblemCode } from "../words.js";
 import { fillWhenTurned, followShape, shape } from "./stage.js";
 
 const WORDS = {
@@ -187,7 +187,7 @@ export class LivePanel {
 
   #explanation({ reason, code, waitMs }) {
     // A codec may be installed meanwhile; nothing else that stops a picture for good changes by a button.
-    const helps = code === undefined || code === NO_COMMON_CODEC;
+    const helps = code === undefined || code === ProblemCode.noCommonCodec;
     const next = waitMs === undefined ? null : `Next attempt in ${Math.max(1, Math.round(waitMs / 1000))} s.`;
     return [
       element("p", { "data-testid": "live-reason" }, reason),

@@ -41,7 +41,8 @@ export class WeekGrid {
   }
 
   #dayHeader(day) {
-    const label = `${dayNames.format(dayAt(day))}, the whole day`;
+    // By voice it is called as it is written.
+    const label = `${shortNames.format(dayAt(day))}: ${dayNames.format(dayAt(day))}, the whole day`;
     const press = () => this.#fill([day].values(), [...Array(HOURS).keys()]);
     const button = element("button", { type: "button", class: "week-head", "aria-label": label, onclick: press }, shortNames.format(dayAt(day)));
     return element("th", { scope: "col" }, button);
