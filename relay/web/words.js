@@ -250,6 +250,7 @@ export const SessionEndReason = Object.freeze({
   noAnswer: "no_answer",
   cameraOffline: "camera_offline",
   cameraRemoved: "camera_removed",
+  accessEnded: "access_ended",
   unreported: "unreported",
 });
 

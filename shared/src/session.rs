@@ -57,6 +57,8 @@ words! {
         NoAnswer = "no_answer",
         CameraOffline = "camera_offline",
         CameraRemoved = "camera_removed",
+        /// The viewer signed out, or may not watch the camera any more.
+        AccessEnded = "access_ended",
         /// The camera was there, and did not report on the session any more.
         Unreported = "unreported",
     }

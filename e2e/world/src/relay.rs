@@ -21,8 +21,7 @@ use nightjar_relay::{
     clock::Clock,
     config::Config,
     domain::{
-        access::Caller,
-        accounts::{self, SignUp},
+        accounts::{self, Credential, SignUp, SignedIn},
         cameras, jobs, sites,
     },
     doors::{mqtt, router},
@@ -53,7 +52,7 @@ const OWNERS: [&str; 2] = ["ann@example.org", "bob@example.org"];
 /// A person with a site.
 #[derive(Debug, Clone)]
 pub(crate) struct Owner {
-    pub(crate) caller: Caller,
+    pub(crate) session: SignedIn,
     /// The session's cookie.
     pub(crate) cookie: String,
     pub(crate) site_id: SiteId,
@@ -108,7 +107,11 @@ impl Template {
             let session = accounts::start_session(&app, caller).await.unwrap();
             let site_id = sites::list(&app, caller).await.unwrap().items[0].site_id;
             let cookie = format!("{}={}", app.config.cookie_name(), session.token);
-            template.owners.push(Owner { caller, cookie, site_id });
+            let session = accounts::authenticate(&app, &Credential::Session(session.token))
+                .await
+                .unwrap()
+                .unwrap();
+            template.owners.push(Owner { session, cookie, site_id });
         }
         template
     }

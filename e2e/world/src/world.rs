@@ -97,7 +97,8 @@ impl World {
     fn listen_for_owners(self: &Arc<Self>) {
         let Some(relay) = self.relay.running() else { return };
         for (number, owner) in self.owners.iter().enumerate() {
-            let Ok(mut told) = relay.app.realtime.subscribe(owner.caller.account_id) else {
+            let socket = (owner.session.caller.account_id, (&owner.session.sign_in).into());
+            let Ok(mut told) = relay.app.realtime.subscribe(socket.0, socket.1) else {
                 continue;
             };
             let (world, cancel) = (self.clone(), relay.app.cancel.clone());

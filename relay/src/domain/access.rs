@@ -14,12 +14,12 @@ pub use nightjar_shared::role::Right;
 use crate::{
     app::App,
     engines::db::{
-        Reader, Roles,
+        Executor, Reader, Roles,
         cameras::{self, CameraRow},
         clips::{self, ClipRow},
         commands::{self, CommandRow},
         events::{self, EventRow},
-        live::{self, SessionRow},
+        live::{self, SessionRow, Viewer},
         pairings::{self, PairingRow},
         shares::{self, ShareRow},
         sites::{self, SiteRow},
@@ -106,6 +106,18 @@ pub async fn pairing(app: &App, caller: Caller, pairing_id: PairingId) -> Result
     // Who may not pair at its site, may not know of it either.
     hide(site(app, caller, found.site_id, Right::Pair).await)?;
     Ok(found)
+}
+
+/// Returns whether a camera may still take a pairing: whoever opened it may pair there now.
+pub(super) async fn may_be_claimed(db: &impl Executor, pairing: &PairingRow) -> Result<bool> {
+    let Some(opener) = pairing.created_by else { return Ok(true) };
+    let site = sites::for_member(db, pairing.site_id, opener).await?;
+    Ok(site.is_some_and(|site| allows(site.role, Right::Pair)))
+}
+
+/// Returns whether who watches may go on: in a role that sees pictures, by a sign-in that is good.
+pub(super) fn may_watch_on(viewer: Viewer) -> bool {
+    viewer.sign_ins > 0 && viewer.role.is_some_and(|role| allows(role, Right::SeePictures))
 }
 
 /// Turns any refusal into "not found": the object does not exist for this caller.

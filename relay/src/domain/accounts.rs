@@ -1,6 +1,6 @@
 //! Accounts: people, and how they prove who they are.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use nightjar_shared::{
     ids::{AccountId, SiteId},
@@ -10,12 +10,13 @@ use nightjar_shared::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{access::Caller, record, secrets, sites::Site, text};
+use super::{access::Caller, live, record, secrets, sites::Site, text};
 use crate::{
     app::{App, limits::address_key, passwords::Hasher},
     engines::db::{
         Db,
-        accounts::{self, AccountRow, NewTokens, Refresh},
+        accounts::{self, AccountRow, NewTokens, Refresh, SignedInRow},
+        sign_in::{self, SignInId},
         sites::{self, SiteRow},
     },
     error::{Error, ProblemCode, Result},
@@ -194,7 +195,8 @@ pub async fn start_tokens(app: &App, caller: Caller) -> Result<Tokens> {
 }
 
 /// Exchanges a refresh token. One that was exchanged before has been copied: its whole family
-/// ends, and the account's open sockets with it.
+/// ends, and with it the account's open sockets and all that it watches. Its other sign-ins come
+/// back by themselves.
 pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
     let invalid = || {
         Error::unauthorized(
@@ -217,6 +219,7 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
             transaction.commit().await?;
             // Whoever has the copy may be listening.
             app.realtime.close_account(account_id);
+            live::end_of_account(app, account_id, None).await?;
             tracing::warn!("a refresh token came twice: its sign-in is ended");
             Err(invalid())
         }
@@ -244,9 +247,9 @@ fn new_tokens(
     Ok((tokens, rows))
 }
 
-/// Ends what the caller showed, and the account's open sockets; those of other sign-ins come
-/// back by themselves.
-pub async fn logout(app: &App, caller: Caller, credential: &Credential) -> Result<()> {
+/// Ends what the caller showed, and what was opened with it: sockets and live pictures. Other
+/// sign-ins of the account go on.
+pub async fn logout(app: &App, signed_in: &SignedIn, credential: &Credential) -> Result<()> {
     match credential {
         Credential::Session(token) => {
             accounts::delete_session(&app.db, &secrets::hash(token)).await?;
@@ -255,14 +258,43 @@ pub async fn logout(app: &App, caller: Caller, credential: &Credential) -> Resul
             accounts::delete_family_of_access_token(&app.db, &secrets::hash(token)).await?;
         }
     }
-    app.realtime.close_account(caller.account_id);
+    let SignedIn { caller, sign_in } = signed_in;
+    app.realtime.close_sign_in(caller.account_id, &sign_in.into());
+    live::end_of_account(app, caller.account_id, Some(sign_in)).await
+}
+
+/// Closes the sockets of sign-ins that are over: those that expired, and those that ended where
+/// nobody here heard of it.
+pub(super) async fn close_sockets_without_right(app: &App) -> Result<()> {
+    let open = app.realtime.sign_ins();
+    let sign_ins: Vec<SignInId> = open.iter().map(|(_, id)| id.clone().into()).collect();
+    let standing = sign_in::standing(&app.db, &sign_ins, app.now()).await?;
+    let standing: HashSet<SignInId> = standing.into_iter().collect();
+    for ((account_id, text), sign_in) in open.iter().zip(&sign_ins) {
+        if !standing.contains(sign_in) {
+            app.realtime.close_sign_in(*account_id, text);
+        }
+    }
     Ok(())
 }
 
+/// Somebody who has proved who they are, and the sign-in by which.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    pub caller: Caller,
+    pub sign_in: SignInId,
+}
+
+impl From<SignedInRow> for SignedIn {
+    fn from(row: SignedInRow) -> Self {
+        Self { caller: Caller { account_id: row.account_id }, sign_in: row.sign_in }
+    }
+}
+
 /// Finds whose credential this is: nothing when it is unknown, expired or ended.
-pub async fn authenticate(app: &App, credential: &Credential) -> Result<Option<Caller>> {
+pub async fn authenticate(app: &App, credential: &Credential) -> Result<Option<SignedIn>> {
     let now = app.now();
-    let account = match credential {
+    let row = match credential {
         Credential::Session(token) => {
             accounts::by_session(&app.db, &secrets::hash(token), now).await?
         }
@@ -270,7 +302,7 @@ pub async fn authenticate(app: &App, credential: &Credential) -> Result<Option<C
             accounts::by_access_token(&app.db, &secrets::hash(token), now).await?
         }
     };
-    Ok(account.map(|account| Caller { account_id: account.account_id }))
+    Ok(row.map(SignedIn::from))
 }
 
 pub async fn me(app: &App, caller: Caller) -> Result<Me> {
@@ -289,17 +321,22 @@ pub async fn me(app: &App, caller: Caller) -> Result<Me> {
 }
 
 /// Issues a ticket, which opens one WebSocket within 30 s.
-pub async fn issue_ticket(app: &App, caller: Caller) -> Result<Ticket> {
+pub async fn issue_ticket(app: &App, signed_in: &SignedIn) -> Result<Ticket> {
     let ticket = secrets::token()?;
     let expires_at = app.now().plus(TICKET_LIFETIME);
-    accounts::insert_ticket(&app.db, secrets::hash(&ticket), caller.account_id, expires_at).await?;
+    let SignedIn { caller, sign_in } = signed_in;
+    let row = SignedInRow { account_id: caller.account_id, sign_in: sign_in.clone() };
+    accounts::insert_ticket(&app.db, secrets::hash(&ticket), &row, expires_at).await?;
     Ok(Ticket { ticket, expires_in_s: TICKET_LIFETIME.as_secs() })
 }
 
-/// Finds whose ticket this is, and spends it.
-pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<Caller>> {
-    let account_id = accounts::take_ticket(&app.db, &secrets::hash(ticket), app.now()).await?;
-    Ok(account_id.map(|account_id| Caller { account_id }))
+/// Finds whose ticket this is, and spends it. It is no good once its sign-in has ended.
+pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<SignedIn>> {
+    let now = app.now();
+    let taken = accounts::take_ticket(&app.db, &secrets::hash(ticket), now).await?;
+    let Some(row) = taken else { return Ok(None) };
+    let standing = sign_in::standing(&app.db, std::slice::from_ref(&row.sign_in), now).await?;
+    Ok((!standing.is_empty()).then(|| row.into()))
 }
 
 /// Gives each address one spelling. Whether mail arrives there is another question.

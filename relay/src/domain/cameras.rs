@@ -262,6 +262,16 @@ pub async fn expect_all(app: &App) -> Result<()> {
     Ok(cameras::mark_all_leaving(&app.db, due_at).await?)
 }
 
+/// Ends the connections of cameras that are not there any more: one may have connected while it was
+/// removed, or was removed where this broker did not hear of it.
+pub(super) async fn end_removed(app: &App) -> Result<()> {
+    for camera_id in cameras::removed(&app.db, app.broker.connected()).await? {
+        tracing::info!(camera.id = %camera_id, "a removed camera's connection is ended");
+        app.broker.kick(camera_id).await;
+    }
+    Ok(())
+}
+
 /// Takes those offline that were not heard from in time.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    abandoned, cameras, commands, live,
+    abandoned, accounts as account_domain, cameras, commands, live,
     objects::{self, Deleted},
     timeline,
 };
@@ -53,6 +53,9 @@ async fn quickly(app: Arc<App>) {
 
 /// Does once what is done every second.
 pub async fn sweep_quick(app: &App) {
+    note("sockets", account_domain::close_sockets_without_right(app).await);
+    note("rights to watch", live::end_without_right(app).await);
+    note("removed cameras", cameras::end_removed(app).await);
     note("cameras", cameras::sweep(app).await);
     note("commands", commands::sweep(app).await);
     note("relayed bytes", live::meter(app).await);

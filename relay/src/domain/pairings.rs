@@ -85,6 +85,7 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
         code_expires_at: now.plus(CODE_LIFETIME),
         secret_hash: secrets::hash(&secret),
         expires_at: now.plus(SECRET_LIFETIME),
+        created_by: caller.account_id,
     };
     let ca_sha256 = app.config.is_https().then(|| app.certificates.ca_sha256.clone());
     let provisioning = provisioning_text(app, &secret, ca_sha256.as_ref())?;
@@ -183,6 +184,10 @@ async fn claim_once(
     let Some(pairing) = pairings::claim(&transaction, code, secret, &key, now).await? else {
         return Ok(None);
     };
+    // Dropping the transaction leaves the pairing as it was.
+    if pairing.camera_id.is_none() && !access::may_be_claimed(&transaction, &pairing).await? {
+        return Ok(None);
+    }
     let camera_id = camera_of(app, &transaction, &pairing, &key, request).await?;
     transaction.commit().await?;
     camera_domain::tell(app, camera_id).await;

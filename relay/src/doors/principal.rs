@@ -27,6 +27,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// A person, by the cookie of a browser or the access token of a program.
 pub struct SignedIn {
     pub caller: Caller,
+    /// What else hangs on it.
+    pub session: accounts::SignedIn,
     pub credential: Credential,
 }
 
@@ -42,10 +44,10 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         {
             return Err(cross_origin());
         }
-        let caller = accounts::authenticate(app, &credential).await?;
-        let caller = caller.ok_or_else(unauthenticated)?;
-        tell_asker(parts, caller.account_id.as_uuid());
-        Ok(Self { caller, credential })
+        let session = accounts::authenticate(app, &credential).await?;
+        let session = session.ok_or_else(unauthenticated)?;
+        tell_asker(parts, session.caller.account_id.as_uuid());
+        Ok(Self { caller: session.caller, session, credential })
     }
 }
 

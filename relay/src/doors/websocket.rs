@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use self::live::Sessions;
 use crate::{
     app::App,
-    domain::access::Caller,
+    domain::accounts::SignedIn,
     engines::realtime::{Closed, Subscription},
     error::{Error, ProblemCode, Result},
 };
@@ -71,20 +71,22 @@ impl Request {
     }
 }
 
-/// Opens a socket for somebody who has proved who they are. It is closed when the relay stops.
+/// Opens a socket for somebody who has proved who they are. It is closed when the sign-in ends, or
+/// the relay stops.
 ///
 /// # Errors
 ///
 /// 429 `too_many_sockets` when the account has as many as it may.
-pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, caller: Caller) -> Result<Response> {
-    let account_id = caller.account_id;
-    let subscription = app.realtime.subscribe(account_id).map_err(|_| {
+pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, session: &SignedIn) -> Result<Response> {
+    let account_id = session.caller.account_id;
+    let sign_in = (&session.sign_in).into();
+    let subscription = app.realtime.subscribe(account_id, sign_in).map_err(|_| {
         Error::refused(429, ProblemCode::TooManySockets, "This account listens in too many places.")
     })?;
     let cancel = app.cancel.clone();
     // axum spawns the socket's task itself; the token makes shutdown wait for it all the same.
     let tracked = app.tracker.token();
-    let sessions = Sessions::new(app, caller);
+    let sessions = Sessions::new(app, session);
     let converse = move |socket| async move {
         let budget = Budget::new(Instant::now());
         Connection { socket, subscription, sessions, budget }.run(account_id, cancel).await;

@@ -4,7 +4,7 @@
 //! never offered to a socket first and filtered later.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -35,6 +35,8 @@ struct Inner {
 
 struct Socket {
     id: u64,
+    /// By which sign-in it was opened.
+    sign_in: Arc<str>,
     queue: mpsc::Sender<Arc<str>>,
     closed: Closing,
 }
@@ -81,8 +83,12 @@ impl Realtime {
         }))
     }
 
-    /// Adds a socket of this account.
-    pub fn subscribe(&self, account_id: AccountId) -> Result<Subscription, TooManySockets> {
+    /// Adds a socket of this account, opened by this sign-in.
+    pub fn subscribe(
+        &self,
+        account_id: AccountId,
+        sign_in: Arc<str>,
+    ) -> Result<Subscription, TooManySockets> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let closed = Closing::default();
         let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
@@ -92,7 +98,7 @@ impl Realtime {
             if own.len() >= SOCKETS_PER_ACCOUNT_MAX {
                 return Err(TooManySockets);
             }
-            own.push(Socket { id, queue: sender, closed: closed.clone() });
+            own.push(Socket { id, sign_in, queue: sender, closed: closed.clone() });
         }
         self.0.open.add(1);
         Ok(Subscription { account_id, id, queue, closed, realtime: self.clone() })
@@ -112,6 +118,27 @@ impl Realtime {
                 kept
             });
         }
+    }
+
+    /// Closes the sockets that a sign-in of an account has opened.
+    pub fn close_sign_in(&self, account_id: AccountId, sign_in: &Arc<str>) {
+        let mut sockets = self.sockets();
+        let Some(own) = sockets.get_mut(&account_id) else { return };
+        for socket in own.extract_if(.., |socket| socket.sign_in == *sign_in) {
+            socket.closed.revoked.cancel();
+        }
+        if own.is_empty() {
+            sockets.remove(&account_id);
+        }
+    }
+
+    /// Lists the sign-ins that have sockets here, each once.
+    pub fn sign_ins(&self) -> Vec<(AccountId, Arc<str>)> {
+        let sockets = self.sockets();
+        let all = sockets.iter().flat_map(|(account_id, own)| {
+            own.iter().map(|socket| (*account_id, socket.sign_in.clone()))
+        });
+        all.collect::<HashSet<_>>().into_iter().collect()
     }
 
     /// Closes all sockets of an account that was signed out or lost a role.
@@ -168,8 +195,8 @@ mod tests {
     async fn only_the_recipients_hear_a_message() {
         let realtime = Realtime::new(&Metrics::default());
         let (alice, bob) = (AccountId::generate(), AccountId::generate());
-        let mut for_alice = realtime.subscribe(alice).unwrap();
-        let mut for_bob = realtime.subscribe(bob).unwrap();
+        let mut for_alice = realtime.subscribe(alice, "phone".into()).unwrap();
+        let mut for_bob = realtime.subscribe(bob, "phone".into()).unwrap();
         realtime.send(&[alice], &message("to alice"));
         realtime.send(&[bob], &message("to bob"));
         assert_eq!(&*for_alice.next().await.unwrap(), "to alice");
@@ -180,12 +207,12 @@ mod tests {
     async fn a_socket_that_does_not_read_is_closed_as_slow_and_others_go_on() {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
-        let mut slow = realtime.subscribe(account).unwrap();
+        let mut slow = realtime.subscribe(account, "phone".into()).unwrap();
         for _ in 0..=QUEUE {
             realtime.send(&[account], &message("flood"));
         }
         assert_eq!(slow.next().await, Err(Closed::Slow));
-        let mut quick = realtime.subscribe(account).unwrap();
+        let mut quick = realtime.subscribe(account, "phone".into()).unwrap();
         realtime.send(&[account], &message("again"));
         assert_eq!(&*quick.next().await.unwrap(), "again");
     }
@@ -194,19 +221,34 @@ mod tests {
     async fn a_revoked_account_hears_nothing_more() {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
-        let mut socket = realtime.subscribe(account).unwrap();
+        let mut socket = realtime.subscribe(account, "phone".into()).unwrap();
         realtime.send(&[account], &message("still waiting in the queue"));
         realtime.close_account(account);
         assert_eq!(socket.next().await, Err(Closed::Revoked));
     }
 
     #[tokio::test]
+    async fn one_sign_in_ends_and_the_others_of_its_account_hear_on() {
+        let realtime = Realtime::new(&Metrics::default());
+        let account = AccountId::generate();
+        let mut ended = realtime.subscribe(account, "phone".into()).unwrap();
+        let mut other = realtime.subscribe(account, "tablet".into()).unwrap();
+        assert_eq!(realtime.sign_ins().len(), 2);
+        realtime.close_sign_in(account, &"phone".into());
+        assert_eq!(ended.next().await, Err(Closed::Revoked));
+        realtime.send(&[account], &message("still here"));
+        assert_eq!(&*other.next().await.unwrap(), "still here");
+        assert_eq!(realtime.sign_ins(), [(account, "tablet".into())]);
+    }
+
+    #[tokio::test]
     async fn an_account_has_eight_sockets_at_most() {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
-        let mut open: Vec<_> = (0..8).map(|_| realtime.subscribe(account).unwrap()).collect();
-        assert!(realtime.subscribe(account).is_err());
+        let mut open: Vec<_> =
+            (0..8).map(|_| realtime.subscribe(account, "phone".into()).unwrap()).collect();
+        assert!(realtime.subscribe(account, "phone".into()).is_err());
         open.pop();
-        assert!(realtime.subscribe(account).is_ok());
+        assert!(realtime.subscribe(account, "phone".into()).is_ok());
     }
 }

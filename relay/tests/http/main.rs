@@ -32,6 +32,7 @@ mod person;
 mod pictures;
 mod relay;
 mod renewal;
+mod rights;
 mod server;
 mod shares;
 mod store_away;

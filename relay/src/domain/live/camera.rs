@@ -10,7 +10,7 @@ use nightjar_shared::{
     web_address,
 };
 
-use super::{ended, finish, send, tell, tell_end};
+use super::{ended, finish, rights, send, tell, tell_end};
 use crate::{
     app::{
         App,
@@ -131,7 +131,7 @@ async fn reported(
     let now = app.now();
     match live::set_statistics(&app.db.unsynced(), session_id, camera_id, &text, now).await? {
         Some(row) => tell(app, row).await,
-        None => Ok(()),
+        None => rights::end_reported(app, camera_id, session_id).await,
     }
 }
 

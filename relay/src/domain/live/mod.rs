@@ -3,12 +3,13 @@
 
 mod camera;
 mod ice;
+mod rights;
 mod viewer;
 
 use std::time::Duration;
 
 use nightjar_shared::{
-    ids::{CameraId, SessionId},
+    ids::{AccountId, CameraId, SessionId},
     sdp::InvalidSdp,
     session::{SessionEndReason, SessionState},
     signal::Signal,
@@ -19,7 +20,6 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-pub(super) use self::camera::{end_forgotten, end_of_removed_camera, fail_of_offline_camera};
 pub use self::{
     camera::signal_from_camera,
     ice::{advertised, end_unseen, meter},
@@ -27,6 +27,10 @@ pub use self::{
         Joined, Opened, Reply, add_candidates, answer_offer, close, hang_up, join, open, restart,
         trickle,
     },
+};
+pub(super) use self::{
+    camera::{end_forgotten, end_of_removed_camera, fail_of_offline_camera},
+    rights::{end_of_account, end_without_right},
 };
 use super::{
     List, PageRequest,
@@ -59,14 +63,19 @@ const UNREPORTED_MAX: Duration = Duration::from_mins(1);
 const HISTORY: Duration = Duration::from_hours(720);
 
 /// The states of a session: `requested` until the camera has answered, `streaming` until it ends.
-/// Then `completed` when its viewer hung up or vanished, `cancelled` when that came before the
-/// answer, `expired` when no answer came, and `failed` for everything else.
+/// Then `completed` when its viewer hung up, vanished or lost the right to watch, `cancelled` when
+/// that came before the answer, `expired` when no answer came, and `failed` for everything else.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Session {
     #[schema(value_type = String)]
     pub session_id: SessionId,
     #[schema(value_type = String)]
     pub camera_id: CameraId,
+    /// Who watches, or watched.
+    #[schema(value_type = String)]
+    pub account_id: AccountId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account_name: Option<String>,
     /// `requested`, `streaming`, `completed`, `cancelled`, `failed` or `expired`.
     #[schema(value_type = String)]
     pub state: SessionState,
@@ -89,6 +98,8 @@ impl From<SessionRow> for Session {
         Self {
             session_id: row.session_id,
             camera_id: row.camera_id,
+            account_id: row.account_id,
+            account_name: row.account_name,
             state: row.state,
             reason: row.reason,
             started_at: row.started_at,

@@ -26,6 +26,7 @@ use crate::{
         db::{
             cameras::CameraRow,
             live::{self, SessionRow},
+            sign_in::SignInId,
         },
     },
     error::{Error, ProblemCode, Result},
@@ -63,12 +64,13 @@ pub struct Joined {
 pub async fn open(
     app: &Arc<App>,
     caller: Caller,
+    sign_in: &SignInId,
     camera_id: CameraId,
     sdp: String,
 ) -> Result<Reply<Opened>> {
     let camera = ask(app, caller, camera_id).await?;
     sdp::check_offer(&sdp)?;
-    let session = begin(app, caller, &camera).await?;
+    let session = begin(app, caller, sign_in, &camera).await?;
     let answer = app.exchanges.expect(session.session_id, camera_id)?;
     let offer = Offer { sdp, trickle: false };
     let answer = match connect(app, &camera, &session, offer, answer).await? {
@@ -88,11 +90,12 @@ pub async fn open(
 pub async fn join(
     app: &App,
     caller: Caller,
+    sign_in: &SignInId,
     camera_id: CameraId,
     viewer: mpsc::Sender<ToViewer>,
 ) -> Result<Joined> {
     let camera = ask(app, caller, camera_id).await?;
-    let session = begin(app, caller, &camera).await?;
+    let session = begin(app, caller, sign_in, &camera).await?;
     app.exchanges.listen(session.session_id, camera_id, viewer)?;
     let ice_servers = ice::mint(app, &camera, &session).await?;
     Ok(Joined { session_id: session.session_id, ice_servers })
@@ -126,7 +129,12 @@ async fn ask(app: &App, caller: Caller, camera_id: CameraId) -> Result<CameraRow
     Ok(camera)
 }
 
-async fn begin(app: &App, caller: Caller, camera: &CameraRow) -> Result<SessionRow> {
+async fn begin(
+    app: &App,
+    caller: Caller,
+    sign_in: &SignInId,
+    camera: &CameraRow,
+) -> Result<SessionRow> {
     if !camera.online {
         return Err(camera_offline());
     }
@@ -145,6 +153,7 @@ async fn begin(app: &App, caller: Caller, camera: &CameraRow) -> Result<SessionR
         session_id: secrets::session_id()?,
         camera_id,
         account_id: caller.account_id,
+        account_name: None,
         state: SessionState::Requested,
         reason: None,
         started_at: app.now(),
@@ -152,7 +161,7 @@ async fn begin(app: &App, caller: Caller, camera: &CameraRow) -> Result<SessionR
         etag: Some(secrets::short_token()?),
         statistics: None,
     };
-    live::insert(&app.db.unsynced(), &row).await?;
+    live::insert(&app.db.unsynced(), &row, sign_in).await?;
     Ok(row)
 }
 
@@ -291,7 +300,7 @@ fn refusal(reason: &str) -> Error {
         ) => refused_offer(offer, reason),
         // Its viewer hung up elsewhere, or the camera has no session of that name: one that ended
         // while nobody could be told.
-        Some(Reason::ViewerGone) => session_ended(),
+        Some(Reason::ViewerGone | Reason::AccessEnded) => session_ended(),
         Some(Reason::NotAuthentic) => {
             Error::forbidden(ProblemCode::NotAuthentic, "The camera does not let this viewer in.")
         }

@@ -111,7 +111,7 @@ pub async fn refresh(
 /// Signs out.
 #[utoipa::path(post, path = "/auth/logout", tag = "accounts", responses((status = 204)))]
 pub async fn logout(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Response> {
-    accounts::logout(&app, signed_in.caller, &signed_in.credential).await?;
+    accounts::logout(&app, &signed_in.session, &signed_in.credential).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if matches!(signed_in.credential, Credential::Session(_)) {
         set_cookie(&app, &mut response, "", Duration::ZERO)?;

@@ -10,10 +10,7 @@ use serde::Deserialize;
 
 use crate::{
     app::App,
-    domain::{
-        access::Caller,
-        accounts::{self, Credential, Ticket},
-    },
+    domain::accounts::{self, Credential, Ticket},
     doors::{
         extract::{Json, Query},
         principal::{SignedIn, cross_origin, is_same_origin, unauthenticated},
@@ -29,7 +26,7 @@ pub async fn issue_ticket(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
 ) -> Result<Json<Ticket>> {
-    Ok(Json(accounts::issue_ticket(&app, signed_in.caller).await?))
+    Ok(Json(accounts::issue_ticket(&app, &signed_in.session).await?))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -54,22 +51,22 @@ pub async fn connect(
             Error::refused(400, ProblemCode::NotAWebsocket, "Here begins a WebSocket.")
                 .with_detail(error.body_text())
         })?;
-    let caller = match opening.ticket {
+    let session = match opening.ticket {
         Some(ticket) => {
             accounts::redeem_ticket(&app, &ticket).await?.ok_or_else(unauthenticated)?
         }
         None => by_cookie(&app, &mut parts).await?,
     };
-    websocket::open(upgrade, &app, caller)
+    websocket::open(upgrade, &app, &session)
 }
 
 /// Scripts of foreign pages can open sockets too, with our cookie: their origin tells.
-async fn by_cookie(app: &Arc<App>, parts: &mut http::request::Parts) -> Result<Caller> {
+async fn by_cookie(app: &Arc<App>, parts: &mut http::request::Parts) -> Result<accounts::SignedIn> {
     let signed_in = SignedIn::from_request_parts(parts, app).await?;
     if matches!(signed_in.credential, Credential::Session(_))
         && !is_same_origin(&parts.headers, &app.config)
     {
         return Err(cross_origin());
     }
-    Ok(signed_in.caller)
+    Ok(signed_in.session)
 }

@@ -17,7 +17,10 @@ use nightjar_shared::{
 
 use crate::{
     app::App,
-    domain::live::{self, Reply},
+    domain::{
+        accounts,
+        live::{self, Reply},
+    },
     doors::{
         extract::{Id, sdp, text_of},
         principal::SignedIn,
@@ -112,7 +115,8 @@ pub async fn open(
 ) -> Result<Response> {
     let offer = sdp(&headers, body, SDP).await?;
     require_acceptable(&headers, SDP)?;
-    let opened = match live::open(&app, signed_in.caller, camera_id, offer).await? {
+    let accounts::SignedIn { caller, sign_in } = signed_in.session;
+    let opened = match live::open(&app, caller, &sign_in, camera_id, offer).await? {
         Reply::Here(opened) => opened,
         Reply::Elsewhere(location) => {
             let headers = [(header::LOCATION, location)];

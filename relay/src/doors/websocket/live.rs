@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     app::{App, exchanges::ToViewer},
-    domain::{access::Caller, live},
+    domain::{accounts::SignedIn, live},
     error::{Error, ProblemCode, Result},
 };
 
@@ -83,13 +83,14 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(app: &Arc<App>, caller: Caller) -> Self {
+    pub(super) fn new(app: &Arc<App>, session: &SignedIn) -> Self {
         let (requests, asked) = mpsc::channel(REQUESTS + CANDIDATES);
         let (goodbyes, said) = mpsc::channel(REQUESTS);
         let (answers, replies) = mpsc::channel(REPLIES);
         let (viewer, news) = mpsc::channel(REPLIES);
         for queue in [asked, said] {
-            app.tracker.spawn(serve(app.clone(), caller, queue, answers.clone(), viewer.clone()));
+            let (answers, viewer) = (answers.clone(), viewer.clone());
+            app.tracker.spawn(serve(app.clone(), session.clone(), queue, answers, viewer));
         }
         Self { requests, goodbyes, replies, news }
     }
@@ -126,7 +127,7 @@ impl Sessions {
 /// Ends with the socket, whose requests it does, or with the relay.
 async fn serve(
     app: Arc<App>,
-    caller: Caller,
+    session: SignedIn,
     mut requests: mpsc::Receiver<Request>,
     answers: mpsc::Sender<Reply>,
     viewer: mpsc::Sender<ToViewer>,
@@ -135,7 +136,7 @@ async fn serve(
         let (camera_id, session_id) = request.subject();
         let needs_socket = matches!(request, Request::Offer { .. });
         let outcome = tokio::select! {
-            outcome = perform(&app, caller, request, &viewer) => outcome,
+            outcome = perform(&app, &session, request, &viewer) => outcome,
             // An answer that comes now reaches nobody: dropping the request cancels its session.
             () = answers.closed(), if needs_socket => continue,
         };
@@ -158,13 +159,15 @@ async fn serve(
 
 async fn perform(
     app: &Arc<App>,
-    caller: Caller,
+    session: &SignedIn,
     request: Request,
     viewer: &mpsc::Sender<ToViewer>,
 ) -> Result<Option<Reply>> {
+    let SignedIn { caller, sign_in } = session;
+    let caller = *caller;
     match request {
         Request::Join { camera_id } => {
-            let joined = live::join(app, caller, camera_id, viewer.clone()).await?;
+            let joined = live::join(app, caller, sign_in, camera_id, viewer.clone()).await?;
             let live::Joined { session_id, ice_servers } = joined;
             Ok(Some(Reply::Joined { camera_id, session_id, ice_servers }))
         }

@@ -250,6 +250,11 @@ impl Broker {
         self.order(Order::Kick(camera_id)).await;
     }
 
+    /// Lists the cameras that are connected now.
+    pub fn connected(&self) -> Vec<CameraId> {
+        self.connected.cameras().iter().copied().collect()
+    }
+
     /// Returns whether the camera is connected now.
     pub fn online(&self, camera_id: CameraId) -> bool {
         self.connected.contains(camera_id)

@@ -2,7 +2,7 @@
 
 use nightjar_shared::{ids::AccountId, role::AccountRole, time::UnixMillis};
 
-use super::{DbError, Executor, FromRow as _, from_row};
+use super::{DbError, Executor, FromRow as _, from_row, sign_in::SignInId};
 
 #[derive(Debug, Clone)]
 pub struct AccountRow {
@@ -80,15 +80,23 @@ pub async fn insert_session(
     .map(drop)
 }
 
+/// Whose credential was shown, and the sign-in that it belongs to.
+#[derive(Debug, Clone)]
+pub struct SignedInRow {
+    pub account_id: AccountId,
+    pub sign_in: SignInId,
+}
+
+from_row!(SignedInRow { account_id, sign_in });
+
 pub async fn by_session(
     db: &impl Executor,
     token_hash: &str,
     now: UnixMillis,
-) -> Result<Option<AccountRow>, DbError> {
+) -> Result<Option<SignedInRow>, DbError> {
     db.one(
-        "select a.account_id, a.email, a.name, a.role
-         from sessions s join accounts a on a.account_id = s.account_id
-         where s.token_hash = $1 and s.expires_at > $2",
+        "select account_id, token_hash as sign_in from sessions
+         where token_hash = $1 and expires_at > $2",
         vec![token_hash.into(), now.into()],
     )
     .await
@@ -104,11 +112,11 @@ pub async fn by_access_token(
     db: &impl Executor,
     token_hash: &str,
     now: UnixMillis,
-) -> Result<Option<AccountRow>, DbError> {
+) -> Result<Option<SignedInRow>, DbError> {
     db.one(
-        "select a.account_id, a.email, a.name, a.role
-         from access_tokens t join accounts a on a.account_id = t.account_id
-         where t.token_hash = $1 and t.expires_at > $2",
+        "select t.account_id, t.family_id as sign_in
+         from access_tokens t join token_families f on f.family_id = t.family_id
+         where t.token_hash = $1 and t.expires_at > $2 and f.expires_at > $2",
         vec![token_hash.into(), now.into()],
     )
     .await
@@ -238,31 +246,32 @@ pub async fn delete_family_of_access_token(
 pub async fn insert_ticket(
     db: &impl Executor,
     token_hash: String,
-    account_id: AccountId,
+    signed_in: &SignedInRow,
     expires_at: UnixMillis,
 ) -> Result<(), DbError> {
+    let SignedInRow { account_id, sign_in } = signed_in;
     db.execute(
-        "insert into socket_tickets (token_hash, account_id, expires_at) values ($1, $2, $3)",
-        vec![token_hash.into(), account_id.into(), expires_at.into()],
+        "insert into socket_tickets (token_hash, account_id, sign_in, expires_at)
+         values ($1, $2, $3, $4)",
+        vec![token_hash.into(), (*account_id).into(), sign_in.into(), expires_at.into()],
     )
     .await
     .map(drop)
 }
 
-/// Takes the ticket: it opens one socket.
+/// Takes the ticket: it opens one socket. Whether its sign-in is still good is another question.
 pub async fn take_ticket(
     db: &impl Executor,
     token_hash: &str,
     now: UnixMillis,
-) -> Result<Option<AccountId>, DbError> {
-    let row = db
-        .query_one(
-            "delete from socket_tickets where token_hash = $1 and expires_at > $2
-             returning account_id",
-            vec![token_hash.into(), now.into()],
-        )
-        .await?;
-    row.map(|row| row.get("account_id")).transpose()
+) -> Result<Option<SignedInRow>, DbError> {
+    db.one(
+        "delete from socket_tickets
+         where token_hash = $1 and expires_at > $2 and sign_in is not null
+         returning account_id, sign_in",
+        vec![token_hash.into(), now.into()],
+    )
+    .await
 }
 
 pub async fn delete_expired(db: &impl Executor, now: UnixMillis) -> Result<u64, DbError> {

@@ -1,12 +1,14 @@
 //! Cameras: who they are, whether they are there, how they feel.
 
+use std::collections::HashSet;
+
 use nightjar_shared::{
     ids::{AccountId, CameraId, SiteId},
     role::Role,
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Page, columns, from_row, newest_first};
+use super::{DbError, Executor, Page, Value, columns, from_row, newest_first};
 
 #[derive(Debug, Clone)]
 pub struct CameraRow {
@@ -293,4 +295,31 @@ pub async fn set_configuration(
     )
     .await
     .map(drop)
+}
+
+/// How many are asked after by one statement.
+const BATCH: usize = 16;
+
+/// Returns those of `cameras` that are not there.
+pub async fn removed(
+    db: &impl Executor,
+    mut cameras: Vec<CameraId>,
+) -> Result<Vec<CameraId>, DbError> {
+    let mut known = HashSet::new();
+    for batch in cameras.chunks(BATCH) {
+        let missing = std::iter::repeat_n(Value::Null, BATCH - batch.len());
+        let values = batch.iter().map(|camera_id| (*camera_id).into()).chain(missing);
+        let rows = db
+            .query(
+                "select camera_id from cameras where camera_id in
+                     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                values.collect(),
+            )
+            .await?;
+        for row in rows {
+            known.insert(row.get::<CameraId>("camera_id")?);
+        }
+    }
+    cameras.retain(|camera_id| !known.contains(camera_id));
+    Ok(cameras)
 }

@@ -7,13 +7,18 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Page, columns, from_row, newest_first};
+use super::{
+    DbError, Executor, FromRow as _, Page, Roles, Value, columns, from_row, newest_first,
+    sign_in::SignInId,
+};
 
 #[derive(Debug, Clone)]
 pub struct SessionRow {
     pub session_id: SessionId,
     pub camera_id: CameraId,
     pub account_id: AccountId,
+    /// Absent when the account is gone.
+    pub account_name: Option<String>,
     pub state: SessionState,
     /// Begins with a [`SessionEndReason`] or a problem's code; a newer camera may have another word.
     pub reason: Option<String>,
@@ -26,10 +31,22 @@ pub struct SessionRow {
 }
 
 macro_rules! session_columns {
+    () => {
+        session_columns!("", "live_sessions.")
+    };
     ($table:literal) => {
-        columns!(
-            $table:
-            session_id, camera_id, account_id, state, reason, started_at, ended_at, etag, statistics
+        session_columns!($table, $table)
+    };
+    ($table:literal, $in_query:literal) => {
+        concat!(
+            columns!(
+                $table:
+                session_id, camera_id, account_id, state, reason, started_at, ended_at, etag,
+                statistics
+            ),
+            ", (select name from accounts where accounts.account_id = ",
+            $in_query,
+            "account_id) as account_name"
         )
     };
 }
@@ -38,6 +55,7 @@ from_row!(SessionRow {
     session_id,
     camera_id,
     account_id,
+    account_name,
     state,
     reason,
     started_at,
@@ -46,11 +64,16 @@ from_row!(SessionRow {
     statistics
 });
 
-pub async fn insert(db: &impl Executor, session: &SessionRow) -> Result<(), DbError> {
+/// Inserts a session that was asked for by this sign-in.
+pub async fn insert(
+    db: &impl Executor,
+    session: &SessionRow,
+    sign_in: &SignInId,
+) -> Result<(), DbError> {
     db.execute(
         "insert into live_sessions
-             (session_id, camera_id, account_id, state, started_at, etag)
-         values ($1, $2, $3, $4, $5, $6)",
+             (session_id, camera_id, account_id, state, started_at, etag, sign_in)
+         values ($1, $2, $3, $4, $5, $6, $7)",
         vec![
             session.session_id.into(),
             session.camera_id.into(),
@@ -58,6 +81,7 @@ pub async fn insert(db: &impl Executor, session: &SessionRow) -> Result<(), DbEr
             session.state.into(),
             session.started_at.into(),
             session.etag.clone().into(),
+            sign_in.into(),
         ],
     )
     .await
@@ -181,7 +205,7 @@ pub async fn list(
         db,
         concat!(
             "select ",
-            session_columns!(""),
+            session_columns!(),
             " from live_sessions where camera_id = $4",
             newest_first!("started_at", "session_id")
         ),
@@ -201,7 +225,7 @@ pub async fn mark_streaming(
             "update live_sessions set state = 'streaming'
                  where session_id = $1 and camera_id = $2 and state = 'requested'
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![session_id.into(), camera_id.into()],
     )
@@ -222,7 +246,7 @@ pub async fn finish(
             "update live_sessions set state = $3, reason = $4, ended_at = $5
                  where session_id = $1 and camera_id = $2 and state in ('requested', 'streaming')
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![session_id.into(), camera_id.into(), state.into(), reason.into(), now.into()],
     )
@@ -241,7 +265,7 @@ pub async fn fail_of_camera(
             "update live_sessions set state = 'failed', reason = $2, ended_at = $3
                  where camera_id = $1 and state in ('requested', 'streaming')
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![camera_id.into(), reason.into(), now.into()],
     )
@@ -261,9 +285,123 @@ pub async fn fail_of_offline_cameras(
                  where state in ('requested', 'streaming') and started_at <= $1
                  and camera_id in (select camera_id from cameras where online = 0)
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![before.into(), now.into()],
+    )
+    .await
+}
+
+/// How a session ends whose viewer may not watch any more.
+macro_rules! end_access {
+    ($which:literal) => {
+        concat!(
+            "update live_sessions
+             set state = case when state = 'requested' then 'cancelled' else 'completed' end,
+                 reason = 'access_ended', ended_at = $1
+             where state in ('requested', 'streaming') and ",
+            $which,
+            " returning ",
+            session_columns!()
+        )
+    };
+}
+
+/// Ends what an account has open: by one sign-in, or by all of them.
+pub async fn end_of_account(
+    db: &impl Executor,
+    account_id: AccountId,
+    sign_in: Option<&SignInId>,
+    now: UnixMillis,
+) -> Result<Vec<SessionRow>, DbError> {
+    db.all(
+        end_access!(
+            "account_id = $2
+             and (sign_in is null or cast($3 as text) is null or sign_in = $3)"
+        ),
+        vec![now.into(), account_id.into(), sign_in.map_or(Value::Null, Value::from)],
+    )
+    .await
+}
+
+/// Ends what is open of those who have none of these roles at the camera's site, or whose sign-in
+/// is over.
+pub async fn end_without_right(
+    db: &impl Executor,
+    roles: Roles,
+    now: UnixMillis,
+) -> Result<Vec<SessionRow>, DbError> {
+    let values = [now.into()].into_iter().chain(roles.map(Value::from));
+    db.all(
+        end_access!(
+            "(not exists
+                 (select 1 from cameras c join members m on m.site_id = c.site_id
+                  where c.camera_id = live_sessions.camera_id
+                      and m.account_id = live_sessions.account_id
+                      and m.role in ($2, $3, $4, $5))
+              or (sign_in is not null
+                  and not exists (select 1 from sessions s
+                      where s.token_hash = live_sessions.sign_in and s.expires_at > $1)
+                  and not exists (select 1 from token_families f
+                      where f.family_id = live_sessions.sign_in and f.expires_at > $1)))"
+        ),
+        values.collect(),
+    )
+    .await
+}
+
+/// Finds a session of this camera, whether its sign-in is good now, and its viewer's role at the
+/// camera's site, if it has one.
+pub async fn of_camera(
+    db: &impl Executor,
+    session_id: SessionId,
+    camera_id: CameraId,
+    now: UnixMillis,
+) -> Result<Option<(SessionRow, Viewer)>, DbError> {
+    let row = db
+        .query_one(
+            concat!(
+                "select ",
+                session_columns!("l."),
+                ", (select m.role from cameras c join members m on m.site_id = c.site_id
+                    where c.camera_id = l.camera_id and m.account_id = l.account_id) as role,
+                   (select count(*) from sessions s
+                    where s.token_hash = l.sign_in and s.expires_at > $3)
+                   + (select count(*) from token_families f
+                      where f.family_id = l.sign_in and f.expires_at > $3)
+                   + case when l.sign_in is null then 1 else 0 end as sign_ins
+                 from live_sessions l where l.session_id = $1 and l.camera_id = $2"
+            ),
+            vec![session_id.into(), camera_id.into(), now.into()],
+        )
+        .await?;
+    row.map(|row| Ok((SessionRow::from_row(&row)?, Viewer::from_row(&row)?))).transpose()
+}
+
+/// What a viewer's right to watch hangs on.
+#[derive(Debug, Clone, Copy)]
+pub struct Viewer {
+    pub role: Option<Role>,
+    /// How many of its sign-ins are good.
+    pub sign_ins: u64,
+}
+
+from_row!(Viewer { role, sign_ins });
+
+/// Finds what an account's right to watch at a site hangs on now.
+pub async fn viewer(
+    db: &impl Executor,
+    site_id: SiteId,
+    account_id: AccountId,
+    now: UnixMillis,
+) -> Result<Option<Viewer>, DbError> {
+    db.one(
+        "select
+             (select role from members where site_id = $1 and account_id = $2) as role,
+             (select count(*) from sessions where account_id = $2 and expires_at > $3)
+             + (select count(*) from token_families where account_id = $2 and expires_at > $3)
+             as sign_ins",
+        vec![site_id.into(), account_id.into(), now.into()],
     )
     .await
 }
@@ -280,7 +418,7 @@ pub async fn complete_forgotten(
             "update live_sessions set state = 'completed', reason = 'viewer_gone', ended_at = $3
                  where camera_id = $1 and state = 'streaming' and started_at < $2
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![camera_id.into(), before.into(), now.into()],
     )
@@ -298,7 +436,7 @@ pub async fn expire_unanswered(
             "update live_sessions set state = 'expired', reason = 'no_answer', ended_at = $2
                  where state = 'requested' and started_at <= $1
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![requested_before.into(), now.into()],
     )
@@ -317,7 +455,7 @@ pub async fn fail_unreported(
                  where state = 'streaming' and coalesce(reported_at, started_at) < $1
                  and camera_id in (select camera_id from cameras where online = 1)
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![before.into(), now.into()],
     )
@@ -358,7 +496,7 @@ pub async fn set_statistics(
             "update live_sessions set statistics = $3, reported_at = $4
                  where session_id = $1 and camera_id = $2 and state = 'streaming'
                  returning ",
-            session_columns!("")
+            session_columns!()
         ),
         vec![session_id.into(), camera_id.into(), statistics.into(), now.into()],
     )

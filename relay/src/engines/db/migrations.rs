@@ -14,6 +14,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 5, sql: include_str!("migrations/0005_camera_states.sql") },
     Migration { version: 6, sql: include_str!("migrations/0006_deleted_clips_and_boots.sql") },
     Migration { version: 7, sql: include_str!("migrations/0007_shares.sql") },
+    Migration { version: 8, sql: include_str!("migrations/0008_rights_that_end.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

@@ -20,6 +20,7 @@ pub mod pairings;
 pub mod parts;
 mod postgres;
 pub mod shares;
+pub mod sign_in;
 pub mod sites;
 mod sqlite;
 pub mod timeline;

@@ -1,7 +1,7 @@
 //! Open pairings and those that a camera took.
 
 use nightjar_shared::{
-    ids::{CameraId, PairingId, SiteId},
+    ids::{AccountId, CameraId, PairingId, SiteId},
     time::UnixMillis,
 };
 
@@ -14,9 +14,11 @@ pub struct PairingRow {
     pub expires_at: UnixMillis,
     pub claimed_by_key: Option<String>,
     pub camera_id: Option<CameraId>,
+    /// Who opened it; absent for those from before this was kept.
+    pub created_by: Option<AccountId>,
 }
 
-from_row!(PairingRow { pairing_id, site_id, expires_at, claimed_by_key, camera_id });
+from_row!(PairingRow { pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by });
 
 pub struct NewPairing {
     pub pairing_id: PairingId,
@@ -25,6 +27,7 @@ pub struct NewPairing {
     pub code_expires_at: UnixMillis,
     pub secret_hash: String,
     pub expires_at: UnixMillis,
+    pub created_by: AccountId,
 }
 
 pub async fn insert(
@@ -34,8 +37,8 @@ pub async fn insert(
 ) -> Result<(), DbError> {
     db.execute(
         "insert into pairings (pairing_id, site_id, code_hash, code_expires_at, secret_hash,
-             expires_at, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7)",
+             expires_at, created_at, created_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8)",
         vec![
             pairing.pairing_id.into(),
             pairing.site_id.into(),
@@ -44,6 +47,7 @@ pub async fn insert(
             pairing.secret_hash.into(),
             pairing.expires_at.into(),
             now.into(),
+            pairing.created_by.into(),
         ],
     )
     .await
@@ -70,7 +74,7 @@ pub async fn by_id(
     pairing_id: PairingId,
 ) -> Result<Option<PairingRow>, DbError> {
     db.one(
-        "select pairing_id, site_id, expires_at, claimed_by_key, camera_id
+        "select pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by
          from pairings where pairing_id = $1",
         vec![pairing_id.into()],
     )
@@ -91,7 +95,7 @@ pub async fn claim(
          where ((code_hash = $1 and code_expires_at > $4) or secret_hash = $2)
              and expires_at > $4
              and (claimed_by_key is null or claimed_by_key = $3)
-         returning pairing_id, site_id, expires_at, claimed_by_key, camera_id",
+         returning pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by",
         vec![code_hash.into(), secret_hash.into(), key.into(), now.into()],
     )
     .await

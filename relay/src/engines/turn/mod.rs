@@ -93,6 +93,14 @@ impl Turn {
         }
     }
 
+    /// Lists whose credentials were made before there was a session, and are good or in use.
+    pub fn ahead(&self, now: UnixMillis) -> Vec<Holder> {
+        match self {
+            Self::Embedded(embedded) => embedded.ahead(now),
+            Self::None | Self::External(_) => Vec::new(),
+        }
+    }
+
     /// Stops relaying for a session that is over, for good.
     pub fn end(&self, session_id: SessionId) {
         if let Self::Embedded(embedded) = self {

@@ -144,6 +144,10 @@ impl Embedded {
         self.shared.registry.take_usage(now)
     }
 
+    pub(super) fn ahead(&self, now: UnixMillis) -> Vec<Holder> {
+        self.shared.registry.ahead(now)
+    }
+
     pub(super) fn take_unseen(&self, now: UnixMillis) -> Vec<Holder> {
         self.shared.registry.take_unseen(now)
     }

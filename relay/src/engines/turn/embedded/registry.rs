@@ -146,6 +146,17 @@ impl Registry {
         .collect()
     }
 
+    /// Lists those from ahead of a session that allocate, or still could.
+    pub(super) fn ahead(&self, now: UnixMillis) -> Vec<Holder> {
+        let inner = self.lock();
+        let may = |session: &&Session| {
+            session.holder.is_ahead
+                && !session.ended.is_cancelled()
+                && (session.allocations > 0 || session.expires_at > now)
+        };
+        inner.sessions.values().filter(may).map(|session| session.holder).collect()
+    }
+
     pub(super) fn end(&self, session_id: SessionId) {
         if let Some(session) = self.lock().sessions.get(&session_id) {
             session.ended.cancel();
