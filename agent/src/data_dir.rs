@@ -1,17 +1,23 @@
 //! The directory that holds everything the agent keeps.
 
 use std::{
-    fs::{self, File, OpenOptions, Permissions},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    fs::{self, File, Metadata, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::geteuid,
+};
 
 use crate::config::ConfigError;
 
 const KEY: &str = "--data-dir";
 const LOCK_FILE: &str = "agent.lock";
+/// What a mode grants to all but the owner.
+const OTHERS: u32 = 0o077;
 
 /// A directory that can be written, and that no other agent uses for as long as this lives.
 #[derive(Debug)]
@@ -46,17 +52,82 @@ impl DataDir {
     }
 }
 
-/// Makes the directory where it is missing: only the agent may look into it.
+/// Makes the directory where it is missing, and sees to it that only the agent may look into it,
+/// whatever was there before.
 pub fn prepare(path: &Path) -> Result<(), ConfigError> {
-    if path.is_dir() {
-        return Ok(());
+    if !path.is_dir() {
+        fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
     }
-    fs::create_dir_all(path).map_err(|error| unwritable(path, &error))?;
-    fs::set_permissions(path, Permissions::from_mode(0o700))
-        .map_err(|error| unwritable(path, &error))
+    if let Err(error) = close(path) {
+        if !may_close(path) {
+            return Err(ConfigError::value(
+                KEY,
+                &path.display(),
+                format!(
+                    "others may look into it, and the agent cannot change that ({error}): make it \
+                     the agent's own with chown, and close it with chmod 700"
+                ),
+            ));
+        }
+        // Of file systems that keep no modes; the camera records all the same.
+        tracing::warn!(
+            path = %path.display(), %error,
+            "others may look into the recordings: mount this file system with umask=0077"
+        );
+    }
+    Ok(())
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> ConfigError {
+/// Returns whether the agent may change the mode of a directory, as far as its file system has one.
+fn may_close(path: &Path) -> bool {
+    let user = geteuid();
+    user.is_root() || fs::metadata(path).is_ok_and(|found| found.uid() == user.as_raw())
+}
+
+/// Takes from all but the owner what they may do with a directory and what lies directly in it; with
+/// all that lies in it, when they could look into it so far. Symbolic links are not followed: while
+/// the directory was open, anybody may have laid them.
+fn close(directory: &Path) -> io::Result<()> {
+    let was_open = mode_of(&fs::metadata(directory)?) & OTHERS != 0;
+    close_entries(directory, was_open)?;
+    if was_open {
+        // Last: what is interrupted is done again at the next start.
+        close_one(directory, &fs::metadata(directory)?)?;
+    }
+    Ok(())
+}
+
+fn close_entries(directory: &Path, deeply: bool) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_symlink() {
+            continue;
+        }
+        if deeply && metadata.is_dir() {
+            close_entries(&entry.path(), deeply)?;
+        }
+        if let Err(error) = close_one(&entry.path(), &metadata) {
+            // The directory keeps others out, whatever this one's mode says.
+            tracing::warn!(path = %entry.path().display(), %error, "others' rights remain");
+        }
+    }
+    Ok(())
+}
+
+fn close_one(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let mode = mode_of(metadata);
+    if mode & OTHERS == 0 {
+        return Ok(());
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
+}
+
+fn mode_of(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o7777
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> ConfigError {
     ConfigError::value(
         KEY,
         &path.display(),

@@ -22,8 +22,8 @@ pub(super) fn run(config: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
     // After an upgrade this path leads to the new program.
     let program = env::current_exe().context("cannot tell where the agent's program lies")?;
     let config = Config::load(config)?;
-    let data_dir = DataDir::open(data_dir)?;
     logging::start();
+    let data_dir = DataDir::open(data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)

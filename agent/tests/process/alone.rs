@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    path::Path,
 };
 
 use serde_json::Value;
@@ -25,6 +26,41 @@ fn the_first_start_makes_a_private_identity_that_stays() {
     let _second = home.run();
     home.wait_for_log("the camera sees");
     assert_eq!(fs::read(&key).unwrap(), made);
+}
+
+/// Everything below a directory that others than its owner may look into.
+fn open_to_others(directory: &Path) -> Vec<String> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        if metadata.permissions().mode() & 0o077 != 0 {
+            open.push(entry.path().display().to_string());
+        }
+        if metadata.is_dir() {
+            open.extend(open_to_others(&entry.path()));
+        }
+    }
+    open
+}
+
+#[test]
+fn nobody_else_looks_into_recordings_whatever_was_there_before() {
+    let home = Home::synthetic();
+    // As `install -d` makes it, and as an older agent left what lies in it.
+    let data = home.data_dir();
+    fs::create_dir_all(data.join("recordings/older")).unwrap();
+    fs::write(data.join("recordings/older/clip.mp4"), "").unwrap();
+    for (path, mode) in [("", 0o755), ("recordings", 0o755), ("recordings/older/clip.mp4", 0o644)] {
+        fs::set_permissions(data.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut agent = home.run();
+    home.wait_for_log("a clip is complete");
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    assert_eq!(open_to_others(&data), [""; 0]);
+    assert!(data.join("agent.db").exists());
 }
 
 #[test]

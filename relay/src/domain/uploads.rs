@@ -114,7 +114,7 @@ pub async fn permit(
         ));
     }
     let mut clip = own(app, camera_id, clip_id).await?;
-    let asked = requests
+    let mut asked = requests
         .iter()
         .map(|request| Ok((new_part(camera_id, clip_id, request)?, request)))
         .collect::<Result<Vec<_>>>()?;
@@ -123,6 +123,9 @@ pub async fn permit(
     }
     let known = parts::of_clip(&app.db, clip_id).await?;
     check_kind(&known, &requests)?;
+    for (part, _) in &mut asked {
+        keep_key(part, &known);
+    }
     let mut uploads = Vec::with_capacity(asked.len());
     for (part, request) in asked {
         let stored = known.iter().any(|known| known.stored && is_same(known, &part));
@@ -314,13 +317,26 @@ pub async fn fail(
     Ok(())
 }
 
+/// Leaves a part the key that it had when it was asked for before: keys were made otherwise once.
+fn keep_key(part: &mut PartRow, known: &[PartRow]) {
+    let is_it = |known: &&PartRow| {
+        known.index == part.index
+            && known.sha256 == part.sha256
+            && known.content_type == part.content_type
+    };
+    if let Some(known) = known.iter().find(is_it) {
+        known.object_key.clone_into(&mut part.object_key);
+    }
+}
+
 fn is_same(known: &PartRow, asked: &PartRow) -> bool {
     known.index == asked.index
         && known.object_key == asked.object_key
         && known.length == asked.length
 }
 
-/// Checks a request. The key is made here, of ids and the checksum alone.
+/// Checks a request. The key is made here, of ids and the checksum alone; it tells none of them, as
+/// the addresses of a shared clip are seen by people who may know nothing else of its camera.
 fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Result<PartRow> {
     let unsupported = || {
         Error::invalid(
@@ -347,10 +363,12 @@ fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Resu
         .with_detail(format!("part {}", request.index)));
     }
     let sha256 = hex::encode(read_sha256(&request.sha256)?);
-    let name = format!("{}-{}", request.index, &sha256[..32]);
-    let segments = [camera_id.to_string(), clip_id.to_string(), name];
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let key = ObjectKey::new(&segments, content_type).map_err(anyhow::Error::from)?;
+    let index = request.index;
+    let named = format!("nightjar object v1\n{camera_id}\n{clip_id}\n{index}\n{sha256}");
+    let name = hex::encode(Sha256::digest(named));
+    // A directory for each two digits keeps those of the embedded store small.
+    let (directory, name) = name[..48].split_at(2);
+    let key = ObjectKey::new(&[directory, name], content_type).map_err(anyhow::Error::from)?;
     Ok(PartRow {
         index: request.index,
         kind: request.kind,

@@ -117,6 +117,31 @@ async fn a_part_that_arrived_before_the_answer_got_lost_is_not_sent_again() {
 }
 
 #[tokio::test]
+async fn a_part_that_was_asked_for_under_an_older_name_keeps_it() {
+    use nightjar_relay::engines::db::Executor as _;
+
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let clip_id = ClipId::generate();
+        camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
+        let asked = json!([part(0, "file", FOOTAGE)]);
+        permit(&camera, clip_id, asked.clone()).await;
+        let before = format!("{}/{clip_id}/0-0123456789abcdef.mp4", camera.id());
+        let rename = "update clip_parts set object_key = $1";
+        relay.app().db.execute(rename, vec![before.as_str().into()]).await.unwrap();
+        let permitted = permit(&camera, clip_id, asked).await;
+        assert!(permitted[0]["url"].as_str().unwrap().contains(&before), "{permitted}");
+        assert_eq!(put(&camera, &permitted[0], FOOTAGE).await, 200);
+        let path = format!("agent/clips/{clip_id}/complete");
+        camera.caller.post(&path, completion(&[0])).await.body(200);
+        let playback = alice.get(&format!("clips/{clip_id}/playback")).await.body(200);
+        assert_eq!(fetch(&alice, &playback["parts"][0]["url"]).await, (200, FOOTAGE.to_vec()));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_clip_is_not_ready_before_the_store_has_all_of_it() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;

@@ -63,7 +63,8 @@ async fn whoever_has_a_link_watches_the_clip_without_an_account() {
         assert_eq!(fields(&playback), fields(&members));
         let url = &playback["parts"][0]["url"];
         assert_eq!(fetch(&relay.stranger(), url).await, (200, FOOTAGE.to_vec()));
-        for secret in [&alice.home().await, "alice", "Front door", "Home"] {
+        let (camera_id, clip) = (camera.id().to_string(), clip_id.to_string());
+        for secret in [&alice.home().await, "alice", "Front door", "Home", &camera_id, &clip] {
             assert!(!text.contains(secret), "{secret} is nobody's business: {text}");
         }
     })

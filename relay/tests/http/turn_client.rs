@@ -13,8 +13,10 @@ use turn_server_proto::{
     },
     types::{
         TurnCredentials,
-        attribute::{Data, Lifetime, RequestedTransport, XorPeerAddress, XorRelayedAddress},
-        message::{ALLOCATE, CREATE_PERMISSION, REFRESH, SEND},
+        attribute::{
+            ChannelNumber, Data, Lifetime, RequestedTransport, XorPeerAddress, XorRelayedAddress,
+        },
+        message::{ALLOCATE, CHANNEL_BIND, CREATE_PERMISSION, REFRESH, SEND},
     },
 };
 
@@ -31,6 +33,7 @@ pub(crate) struct TurnClient {
 
 /// What a server says of an error, as STUN numbers it.
 pub(crate) const UNAUTHORIZED: u16 = 401;
+pub(crate) const FORBIDDEN: u16 = 403;
 pub(crate) const ALLOCATION_MISMATCH: u16 = 437;
 pub(crate) const INSUFFICIENT_CAPACITY: u16 = 508;
 
@@ -88,6 +91,14 @@ impl TurnClient {
 
     pub(crate) async fn permit(&self, peer: SocketAddr) -> Result<(), u16> {
         let mut request = request(CREATE_PERMISSION);
+        let peer = XorPeerAddress::new(peer, request.transaction_id());
+        request.add_attribute(&peer).unwrap();
+        self.ask(request).await.map(drop)
+    }
+
+    pub(crate) async fn bind(&self, peer: SocketAddr) -> Result<(), u16> {
+        let mut request = request(CHANNEL_BIND);
+        request.add_attribute(&ChannelNumber::new(0x4000)).unwrap();
         let peer = XorPeerAddress::new(peer, request.transaction_id());
         request.add_attribute(&peer).unwrap();
         self.ask(request).await.map(drop)

@@ -19,8 +19,8 @@ use crate::{
     support::{PATIENCE, until, within},
     turn::{Credentials, credentials, credentials_of, metric, relay_with_turn},
     turn_client::{
-        ALLOCATION_MISMATCH, INSUFFICIENT_CAPACITY, TurnClient, UNAUTHORIZED, binding, is_answered,
-        socket,
+        ALLOCATION_MISMATCH, FORBIDDEN, INSUFFICIENT_CAPACITY, TurnClient, UNAUTHORIZED, binding,
+        is_answered, socket,
     },
 };
 
@@ -180,9 +180,8 @@ async fn an_account_has_so_many_allocations_and_its_neighbour_is_not_concerned()
 async fn relays_to(relay: &TestRelay, client: &TurnClient, peer: SocketAddr) -> bool {
     let relayed = async || metric(relay, "nightjar_turn_relayed_bytes_total").await;
     let before = relayed().await;
-    if client.permit(peer).await.is_err() {
-        return false;
-    }
+    // Whether it is permitted or not: what is sent all the same must not arrive either.
+    let _ = client.permit(peer).await;
     client.send(peer, b"are you there?").await;
     // The answer comes after what was sent before the question.
     assert!(client.is_heard().await);
@@ -213,12 +212,18 @@ async fn peers_that_are_near_the_relay_hear_nothing_unless_they_are_allowed() {
             "[fd00:ec2::254]:80",
             "[::1]:80",
         ] {
-            assert!(!relays_to(&relay, &client, denied.parse().unwrap()).await, "{denied}");
+            let denied: SocketAddr = denied.parse().unwrap();
+            assert!(!relays_to(&relay, &client, denied).await, "{denied}");
+            if denied.is_ipv4() {
+                assert_eq!(client.permit(denied).await, Err(FORBIDDEN), "{denied}");
+                assert_eq!(client.bind(denied).await, Err(FORBIDDEN), "{denied}");
+            }
         }
         let answer = timeout(Duration::from_millis(200), near.recv_from(&mut buffer)).await;
         assert_eq!(answer.is_ok(), !allowed.is_empty());
         // Nor does the client hear what such a peer sends: only ours are let through.
         assert!(relays_to(&relay, &client, own).await, "a socket of the relay's own");
+        client.bind(own).await.unwrap();
         relay.stop().await;
     }
 }

@@ -24,6 +24,7 @@ use super::{
     DATAGRAM_BYTES_MAX, Shared,
     framing::{self, Frames},
     lobby::{Lobby, Seat},
+    permission,
     registry::Place,
     relay_ports::RelaySocket,
 };
@@ -224,13 +225,28 @@ impl Client {
         let request = is_request.then(|| message.clone());
         let transmit = Transmit::new(message, self.way.transport(), self.remote, self.local);
         let answer = self.server.recv(transmit, now).map(TransmitBuild::build);
-        if let Some(answer) = answer {
+        if let Some(mut answer) = answer {
+            if let Some(request) = &request {
+                self.refuse_denied_peers(request, &mut answer);
+            }
             self.transmit(answer, request).await?;
         } else if let Some(request) = request {
             // The answer follows when the socket is there.
             self.answered = Some((request, Vec::new()));
         }
         Ok(())
+    }
+
+    /// Puts a refusal in the place of an answer that grants what must not be reached.
+    fn refuse_denied_peers(&mut self, request: &[u8], answer: &mut Transmit<Vec<u8>>) {
+        let is_denied = permission::peers(request).into_iter().any(|peer| !self.may_reach(peer));
+        if is_denied
+            && permission::is_granted(&answer.data)
+            && let Some(refusal) =
+                permission::refuse(request, REALM, |user| self.shared.secret.password(user))
+        {
+            answer.data = refusal;
+        }
     }
 
     /// Learns whose credential a request shows; the protocol then asks for its password.

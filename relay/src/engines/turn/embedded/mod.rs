@@ -7,6 +7,7 @@
 mod client;
 mod framing;
 mod lobby;
+mod permission;
 mod registry;
 mod relay_ports;
 mod stream;
