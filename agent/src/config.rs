@@ -13,6 +13,7 @@ pub use nightjar_shared::configuration::RecordingMode;
 use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::{Configuration, PrivacyMask, QuietHours, Schedule},
+    text_file,
 };
 use serde::{Deserialize, Deserializer, de};
 
@@ -209,8 +210,12 @@ impl Default for RecordingConfig {
 impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = text_file::decode(&bytes).map_err(|problem| ConfigError::Parse {
+            path: path.to_owned(),
+            message: problem.to_string(),
+        })?;
         Self::parse(&text, path)
     }
 

@@ -13,6 +13,8 @@ use ed25519_dalek::{
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
 
+use nightjar_shared::text_file;
+
 use crate::private_file;
 
 /// Name of the key file below the data directory: PKCS#8, PEM.
@@ -41,8 +43,12 @@ impl Identity {
     /// Reads the key of `data_dir`; makes one first where there is none.
     pub fn open(data_dir: &Path) -> Result<Self, IdentityError> {
         let path = data_dir.join(KEY_FILE);
-        match fs::read_to_string(&path) {
-            Ok(pem) => Self::from_pem(&pem, &path),
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let pem = text_file::decode(&bytes)
+                    .map_err(|_| IdentityError::Damaged { path: path.clone() })?;
+                Self::from_pem(&pem, &path)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::make(&path),
             Err(source) => Err(IdentityError::File { action: "read", path, source }),
         }

@@ -8,6 +8,7 @@ use std::{
 use nightjar_shared::{
     api::MqttEndpoint,
     ids::{CameraId, SiteId},
+    text_file,
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
@@ -51,14 +52,15 @@ impl Pairing {
     /// Nothing when the camera is not paired.
     pub fn load(data_dir: &Path) -> Result<Option<Self>, PairingError> {
         let path = data_dir.join(PAIRING_FILE);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(PairingError::File { action: "read", path, source }),
         };
         let damaged = |cause: String| PairingError::Damaged { path: path.clone(), cause };
+        let text = text_file::decode(&bytes).map_err(|problem| damaged(problem.to_string()))?;
         let pairing: Self =
-            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
         pairing.ca().map_err(|error| damaged(error.to_string()))?;
         Ok(Some(pairing))
     }

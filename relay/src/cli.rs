@@ -1,7 +1,7 @@
 //! The command line.
 
 use std::{
-    io::{BufRead, Write},
+    io::{BufRead, Read, Write},
     path::PathBuf,
 };
 
@@ -10,7 +10,7 @@ use clap::{
     Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use nightjar_shared::role::AccountRole;
+use nightjar_shared::{role::AccountRole, text_file};
 
 use crate::{
     app::passwords::{Cost, Hasher},
@@ -18,10 +18,13 @@ use crate::{
     config::{Config, StoreEngine},
     domain::accounts::{self, SignUp},
     doors::router,
-    engines::{db::Db, private_file, tls},
+    engines::{db::Db, metrics::Metrics, private_file, tls},
     shutdown::{self, Signals},
     wiring::{Relay, s3_store},
 };
+
+/// Of a password that is read; no longer one is taken.
+const LINE_BYTES_MAX: u64 = 8 * 1024;
 
 const CONFIG_DEFAULT: &str = "/etc/nightjar/relay.toml";
 
@@ -143,8 +146,8 @@ async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {
 
 async fn open_database(config: &Config) -> anyhow::Result<Db> {
     config.validate()?;
-    private_file::create_directory(&config.data_dir)?;
-    let db = Db::open(&config.database, &config.data_dir).await?;
+    private_file::prepare_data_directory(&config.data_dir)?;
+    let db = Db::open(&config.database, &config.data_dir, &Metrics::default()).await?;
     db.migrate().await.context("cannot bring the database's schema up to date")?;
     Ok(db)
 }
@@ -163,9 +166,11 @@ async fn prepare_store(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn create_account(config: &Config, email: String, role: AccountRole) -> anyhow::Result<()> {
-    let mut password = String::new();
-    std::io::stdin().lock().read_line(&mut password).context("cannot read the password")?;
-    let password = password.trim_end_matches(['\r', '\n']).to_owned();
+    let mut line = Vec::new();
+    let input = std::io::stdin().lock();
+    input.take(LINE_BYTES_MAX).read_until(b'\n', &mut line).context("cannot read the password")?;
+    let line = text_file::decode(&line).context("the password cannot be read")?;
+    let password = line.trim_end_matches('\n').to_owned();
     let db = open_database(config).await?;
     let sign_up = SignUp { email, password, name: None };
     let caller =

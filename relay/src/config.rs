@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nightjar_shared::role::Registration;
+use nightjar_shared::{role::Registration, text_file};
 use serde::Deserialize;
 
 pub use self::security::SecurityConfig;
@@ -177,7 +177,7 @@ impl Default for TurnConfig {
             allow_peers: Vec::new(),
             site_megabytes_per_day: 20_000,
             urls: Vec::new(),
-            secret_file: PathBuf::from("/etc/nightjar-relay/turn-secret"),
+            secret_file: PathBuf::from("/etc/nightjar/turn-secret"),
         }
     }
 }
@@ -193,8 +193,12 @@ impl std::fmt::Debug for DatabaseConfig {
 impl Config {
     /// Reads and checks a file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let bytes =
+            fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = text_file::decode(&bytes).map_err(|problem| ConfigError::Parse {
+            path: path.to_owned(),
+            message: problem.to_string(),
+        })?;
         Self::parse(&text, path)
     }
 

@@ -1,20 +1,13 @@
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Parser as _;
-use nightjar_relay::{cli::Arguments, config::ConfigError};
-use tracing_subscriber::EnvFilter;
-
-/// The TURN protocol's own words are about single packets of strangers.
-const LOGGED: &str = "info,stun_proto=off,stun_types=off,turn_server_proto=off,turn_types=off";
+use nightjar_relay::{cli::Arguments, config::ConfigError, logging};
 
 fn main() -> ExitCode {
+    // Before anything is written: database, clips and keys are for the relay's own user.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    logging::start();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,11 +2,13 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use nightjar_shared::text_file;
 use tokio::{
     net::{TcpListener, lookup_host},
     sync::Notify,
@@ -81,7 +83,7 @@ impl Relay {
     pub async fn start_with(mut config: Config, passwords: Hasher) -> anyhow::Result<Self> {
         config.validate()?;
         server::raise_descriptor_limit();
-        private_file::create_directory(&config.data_dir)?;
+        private_file::prepare_data_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let doors = bind(config.listen, "listen", &mut config.public_url).await?;
         let objects_door = match config.store.engine {
@@ -93,7 +95,7 @@ impl Relay {
         };
         let certificates =
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
-        let db = Db::open(&config.database, &config.data_dir).await?;
+        let db = Db::open(&config.database, &config.data_dir, &metrics).await?;
         db.migrate().await.context("cannot bring the database's schema up to date")?;
 
         let engines = Stage::default();
@@ -200,6 +202,11 @@ fn start_store(
     Ok(store)
 }
 
+/// Reads a text file as any editor saves it.
+async fn read_text(path: &Path) -> anyhow::Result<String> {
+    Ok(text_file::decode(&tokio::fs::read(path).await?)?)
+}
+
 /// Makes the external store of the configuration. Nothing is asked of it yet.
 pub async fn s3_store(config: &Config) -> anyhow::Result<S3Store> {
     let store = &config.store;
@@ -210,15 +217,16 @@ pub async fn s3_store(config: &Config) -> anyhow::Result<S3Store> {
              aws_secret_access_key = … into it"
         )
     };
-    let text = tokio::fs::read_to_string(&store.credentials_file).await.with_context(remedy)?;
+    let text = read_text(&store.credentials_file).await.with_context(remedy)?;
     let credentials = StoreCredentials::parse(&text).with_context(remedy)?;
-    let ca_pem =
-        match &store.ca_file {
-            None => None,
-            Some(path) => Some(tokio::fs::read(path).await.with_context(|| {
+    let ca_pem = match &store.ca_file {
+        None => None,
+        Some(path) => {
+            Some(read_text(path).await.map(String::into_bytes).with_context(|| {
                 format!("store.ca_file = \"{}\": cannot read it", path.display())
-            })?),
-        };
+            })?)
+        }
+    };
     let encryption = store.server_side_encryption.map(|algorithm| Encryption {
         algorithm: algorithm.as_str().to_owned(),
         key_id: store.kms_key_id.clone(),
@@ -271,13 +279,21 @@ async fn start_turn(
         TurnEngine::None => Ok(Turn::None),
         TurnEngine::External => {
             let path = &settings.secret_file;
-            let secret = tokio::fs::read_to_string(path).await.with_context(|| {
+            let unreadable = || {
                 format!(
                     "turn.secret_file = \"{}\": cannot read the TURN server's secret",
                     path.display()
                 )
-            })?;
-            Ok(Turn::External(Box::new(External::new(settings.urls.clone(), secret.trim()))))
+            };
+            let text = read_text(path).await.with_context(unreadable)?;
+            let secret = text.trim();
+            anyhow::ensure!(
+                !secret.is_empty(),
+                "turn.secret_file = \"{}\": the file is empty; write the server's \
+                 static-auth-secret into it",
+                path.display()
+            );
+            Ok(Turn::External(Box::new(External::new(settings.urls.clone(), secret))))
         }
         TurnEngine::Embedded => {
             let default = SocketAddr::new(config.listen.ip(), TURN_PORT);

@@ -5,6 +5,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread::{self, JoinHandle},
@@ -167,4 +168,105 @@ fn a_database_of_a_newer_relay_is_left_alone() {
     let refused = run(directory.path(), &["serve"], "");
     assert_eq!(refused.status.code(), Some(1));
     assert!(errors(&refused).contains("schema version 9999"), "{}", errors(&refused));
+}
+
+/// Everything below a directory that others than its owner may look into.
+fn open_to_others(directory: &Path) -> Vec<String> {
+    let mut open = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        if metadata.permissions().mode() & 0o077 != 0 {
+            open.push(entry.path().display().to_string());
+        }
+        if metadata.is_dir() {
+            open.extend(open_to_others(&entry.path()));
+        }
+    }
+    open
+}
+
+#[test]
+fn nobody_else_reads_what_the_relay_keeps_whatever_was_there_before() {
+    let directory = configured("");
+    let data = directory.path().join("data");
+    // As `install -d` makes it, and as an older relay left what lies in it.
+    fs::create_dir_all(data.join("objects/aa")).unwrap();
+    for old in ["relay.db", "objects/aa/clip.mp4"] {
+        fs::write(data.join(old), "").unwrap();
+    }
+    for (path, mode) in [("", 0o755), ("relay.db", 0o644), ("objects/aa/clip.mp4", 0o666)] {
+        fs::set_permissions(data.join(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    // Anybody may have laid a link while the directory was open.
+    let elsewhere = directory.path().join("elsewhere");
+    fs::write(&elsewhere, "").unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o644)).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, data.join("link")).unwrap();
+
+    let serving = serve(directory.path());
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    fs::remove_file(data.join("link")).unwrap();
+    assert_eq!(open_to_others(&data), [""; 0]);
+    assert!(data.join("relay.db-wal").exists());
+    assert_eq!(fs::metadata(&elsewhere).unwrap().permissions().mode() & 0o777, 0o644);
+    assert_eq!(serving.terminate().0, Some(0));
+}
+
+/// A text as editors save it.
+fn saved(text: &str) -> Vec<Vec<u8>> {
+    let lines = text.replace('\n', "\r\n");
+    [
+        text.to_owned(),
+        lines.clone(),
+        format!("\u{feff}{text}"),
+        format!("\u{feff}{lines}\r\n  \r\n"),
+    ]
+    .map(String::into_bytes)
+    .to_vec()
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn configuration_and_secrets_are_read_as_any_editor_saves_them() {
+    let directory = configured("");
+    let path = directory.path().join("relay.toml");
+    let mut plain = fs::read_to_string(&path).unwrap();
+    for bytes in saved(&plain) {
+        fs::write(&path, bytes).unwrap();
+        let output = run(directory.path(), &["migrate"], "");
+        assert!(output.status.success(), "{}", errors(&output));
+    }
+    fs::write(&path, utf16(&plain)).unwrap();
+    let refused = run(directory.path(), &["migrate"], "");
+    assert_eq!(refused.status.code(), Some(2));
+    let line = errors(&refused);
+    assert!(line.lines().count() == 1 && line.contains("relay.toml"), "{line}");
+    assert!(line.contains("save it as UTF-8"), "{line}");
+
+    let create = ["admin", "create-account", "root@example.org"];
+    fs::write(&path, &plain).unwrap();
+    let made = run(directory.path(), &create, "\u{feff}correct horse battery\r\n");
+    assert!(made.status.success(), "{}", errors(&made));
+
+    let secret = directory.path().join("turn-secret");
+    let secret_file = secret.display();
+    let turn = format!(
+        "[turn]\nengine = \"external\"\nurls = [\"turn:turn.example.org\"]\n\
+         secret_file = \"{secret_file}\"\n"
+    );
+    plain.push_str(&turn);
+    fs::write(&path, &plain).unwrap();
+    fs::write(&secret, "\u{feff} north \r\n\r\n").unwrap();
+    assert_eq!(serve(directory.path()).terminate().0, Some(0));
+    for (bytes, problem) in [(utf16("north\n"), "UTF-16"), (b" \r\n".to_vec(), "empty")] {
+        fs::write(&secret, bytes).unwrap();
+        let refused = run(directory.path(), &["serve"], "");
+        let line = errors(&refused);
+        assert!(!refused.status.success() && line.contains("turn.secret_file"), "{line}");
+        assert!(line.contains(problem), "{line}");
+    }
 }

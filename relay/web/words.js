@@ -160,6 +160,7 @@ export const ProblemCode = Object.freeze({
   invalidSdp: "invalid_sdp",
   invalidSha256: "invalid_sha256",
   invalidTime: "invalid_time",
+  outOfRange: "out_of_range",
   invalidVisibility: "invalid_visibility",
   malformed: "malformed",
   manifestMismatch: "manifest_mismatch",

@@ -108,6 +108,7 @@ impl Command {
 fn parse_configuration(arguments: &Value) -> Result<Configuration, InvalidCommand> {
     let configuration: Configuration = serde_json::from_value(arguments.clone())
         .map_err(|error| InvalidCommand::InvalidArguments(error.to_string()))?;
+    let configuration = configuration.with_normal_names();
     if configuration.protocol > crate::PROTOCOL_VERSION {
         return Err(InvalidCommand::UnsupportedProtocol {
             given: configuration.protocol,

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{first_protocol, word::words};
+use crate::{first_protocol, text, word::words};
 
 const ZONES_MAX: usize = 16;
 const MASKS_MAX: usize = 8;
@@ -231,6 +231,20 @@ impl Configuration {
         }
     }
 
+    /// Returns these settings with each name in its one form. What is no name stays, and is refused
+    /// by [`Self::validate`].
+    #[must_use]
+    pub fn with_normal_names(mut self) -> Self {
+        let zones = self.motion_zones.iter_mut().flatten().map(|zone| &mut zone.name);
+        let masks = self.privacy_masks.iter_mut().flatten().map(|mask| &mut mask.name);
+        for name in zones.chain(masks) {
+            if let Some(normal) = text::name(name, NAME_CHARS_MAX) {
+                *name = normal;
+            }
+        }
+        self
+    }
+
     /// Checks ranges and counts; the error names the field, its value and what is allowed.
     /// Whether a time zone exists is for the camera to say, which knows them.
     pub fn validate(&self) -> Result<(), String> {
@@ -326,8 +340,7 @@ fn at_most(field: &str, count: usize, most: usize) -> Result<(), String> {
 }
 
 fn is_name(text: &str) -> bool {
-    let length = text.chars().count();
-    (1..=NAME_CHARS_MAX).contains(&length) && !text.chars().any(char::is_control)
+    text::name(text, NAME_CHARS_MAX).is_some()
 }
 
 impl Schedule {

@@ -47,9 +47,13 @@ pub struct EventMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct BoundingBox {
+    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::share))]
     pub x: f32,
+    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::share))]
     pub y: f32,
+    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::share))]
     pub width: f32,
+    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::share))]
     pub height: f32,
 }
 

@@ -13,12 +13,15 @@ pub mod event;
 pub mod ids;
 pub mod pairing;
 pub mod problem;
+pub mod range;
 pub mod role;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod sdp;
 pub mod session;
 pub mod signal;
+pub mod text;
+pub mod text_file;
 pub mod time;
 pub mod topic;
 pub mod web_address;

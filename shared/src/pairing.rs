@@ -67,11 +67,11 @@ impl fmt::Debug for JoinCode {
 impl FromStr for JoinCode {
     type Err = InvalidJoinCode;
 
-    /// Reads a code as people type it: case, hyphens and spaces do not matter.
+    /// Reads a code as people type and paste it: case, dashes and blanks of all kinds do not matter.
     fn from_str(text: &str) -> Result<Self, InvalidJoinCode> {
         let letters: String = text
             .chars()
-            .filter(|letter| !matches!(letter, '-' | ' ' | '\t' | '\r' | '\n'))
+            .filter(|letter| !is_between(*letter))
             .map(|letter| letter.to_ascii_uppercase())
             .take(CODE_LENGTH + 1)
             .collect();
@@ -81,7 +81,13 @@ impl FromStr for JoinCode {
     }
 }
 
-/// The file that an installer drops on a camera's boot partition (TOML).
+/// Returns whether a character may stand between the letters of a code.
+fn is_between(letter: char) -> bool {
+    letter.is_whitespace()
+        || matches!(letter, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{200b}' | '\u{feff}')
+}
+
+/// The file that an installer brings to a camera, for `nightjar-agent pair --file` (TOML).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProvisioningFile {
     pub relay_url: String,
@@ -123,8 +129,10 @@ mod tests {
 
     #[test]
     fn a_code_is_read_as_people_type_it() {
-        let code: JoinCode = "bcdf ghjk\n".parse().unwrap();
-        assert_eq!(code.to_string(), "BCDF-GHJK");
+        for text in ["bcdf ghjk\n", "\u{feff}BCDF\u{2011}GHJK\r\n", " bc\u{a0}df\u{2013}gh jk "] {
+            let code: JoinCode = text.parse().unwrap();
+            assert_eq!(code.to_string(), "BCDF-GHJK", "{text:?}");
+        }
     }
 
     #[test]

@@ -36,6 +36,7 @@ words! {
         InvalidSdp = "invalid_sdp",
         InvalidSha256 = "invalid_sha256",
         InvalidTime = "invalid_time",
+        OutOfRange = "out_of_range",
         InvalidVisibility = "invalid_visibility",
         Malformed = "malformed",
         ManifestMismatch = "manifest_mismatch",

@@ -6,6 +6,8 @@ use utoipa::openapi::{
     schema::{ArrayItems, Schema},
 };
 
+use crate::range::TIME_MAX;
+
 /// The one spelling of an identifier that is taken.
 const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
@@ -22,7 +24,18 @@ pub(crate) fn word(words: impl Iterator<Item = &'static str>, open: bool) -> Ref
 
 pub(crate) fn unix_millis() -> RefOr<Schema> {
     let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
-    ObjectBuilder::new().schema_type(Type::Integer).format(Some(format)).into()
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(format))
+        .minimum(Some(0))
+        .maximum(usize::try_from(TIME_MAX.0).ok())
+        .into()
+}
+
+/// Describes a share of the picture, or of one of its sides.
+pub(crate) fn share() -> RefOr<Schema> {
+    let share = ObjectBuilder::new().schema_type(Type::Number);
+    share.minimum(Some(0)).maximum(Some(1)).into()
 }
 
 /// Describes the corners of a polygon: lists of two shares of the picture.

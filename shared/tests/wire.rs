@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test a failed unwrap is a failed test")]
 
+mod extremes;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use nightjar_shared::{
@@ -16,6 +18,7 @@ use nightjar_shared::{
     configuration::Configuration,
     event::{EventKind, EventMessage, Health, Presence},
     pairing::ProvisioningFile,
+    range::Check,
     signal::{Signal, SignalKind},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -158,5 +161,44 @@ fn add_unknown_fields(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(add_unknown_fields),
         _ => {}
+    }
+}
+
+/// Reads an extreme message as its type and, if its numbers are possible ones, writes it and reads
+/// it again: what a database keeps of it as JSON.
+type Keep = fn(&str) -> Result<(), String>;
+
+const KEPT: [(&str, Keep); 10] = [
+    ("claim_request", keep::<ClaimRequest>),
+    ("clip_announcement", keep::<ClipAnnouncement>),
+    ("clip_completion", keep::<ClipCompletion>),
+    ("clip_failure", keep::<ClipFailure>),
+    ("command_ack", keep::<CommandAck>),
+    ("configuration", keep::<Configuration>),
+    ("event_message", keep::<EventMessage>),
+    ("health", keep::<Health>),
+    ("presence", keep::<Presence>),
+    ("signal", keep::<Signal>),
+];
+
+fn keep<T: Serialize + DeserializeOwned + Check>(text: &str) -> Result<(), String> {
+    let Ok(message) = serde_json::from_str::<T>(text) else { return Ok(()) };
+    if message.check().is_err() {
+        return Ok(());
+    }
+    let kept = serde_json::to_string(&message).map_err(|error| error.to_string())?;
+    let again: T = serde_json::from_str(&kept).map_err(|error| format!("{error}: {kept}"))?;
+    again.check().map_err(|error| error.to_string())
+}
+
+#[test]
+fn what_is_in_range_is_read_again_as_it_was_written() {
+    for golden in goldens() {
+        let message = golden.name.split('.').next().unwrap();
+        let Some((_, keep)) = KEPT.iter().find(|(name, _)| *name == message) else { continue };
+        for text in extremes::of(&golden.content) {
+            let kept = keep(&text);
+            assert!(kept.is_ok(), "{}: {kept:?}: {text}", golden.name);
+        }
     }
 }

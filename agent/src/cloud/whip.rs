@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nightjar_shared::{signal::IceServer, time::UnixMillis};
+use nightjar_shared::{signal::IceServer, text_file, time::UnixMillis};
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode, Url,
     header::{CONTENT_TYPE, ETAG, HeaderMap, IF_MATCH, LINK, LOCATION},
@@ -198,13 +198,13 @@ impl Token {
         if mode & 0o077 != 0 {
             return Err(bad("others may read it: chmod 600".to_owned()));
         }
-        let mut text = String::new();
-        file.take(MAX_TOKEN_BYTES).read_to_string(&mut text).map_err(unreadable)?;
-        let token = text.trim();
+        let mut bytes = Vec::new();
+        file.take(MAX_TOKEN_BYTES).read_to_end(&mut bytes).map_err(unreadable)?;
+        let token = text_file::decode_word(&bytes).map_err(|problem| bad(problem.to_string()))?;
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(bad("holds no token: one line of plain characters".to_owned()));
         }
-        Ok(Self(token.to_owned()))
+        Ok(Self(token))
     }
 }
 

@@ -10,6 +10,7 @@ use nightjar_shared::{
     api::{ClaimRequest, ClaimResponse},
     pairing::{JoinCode, ProvisioningFile, claim_proof},
     problem::ProblemCode,
+    text_file,
     time::{ClockState, UnixMillis},
 };
 
@@ -183,8 +184,12 @@ pub async fn claim_with_file(
     path: &Path,
     introduction: Introduction,
 ) -> Result<(Pairing, bool), ClaimError> {
-    let text = fs::read_to_string(path)
-        .map_err(|source| ClaimError::Read { path: path.to_owned(), source })?;
+    let bytes =
+        fs::read(path).map_err(|source| ClaimError::Read { path: path.to_owned(), source })?;
+    let text = text_file::decode(&bytes).map_err(|problem| ClaimError::Malformed {
+        path: path.to_owned(),
+        cause: problem.to_string(),
+    })?;
     let file: ProvisioningFile = toml::from_str(&text).map_err(|error| ClaimError::Malformed {
         path: path.to_owned(),
         cause: error.message().replace('\n', " "),
@@ -202,15 +207,43 @@ pub async fn claim_with_file(
         pairing.trust(owner_key);
         pairing.save(data_dir)?;
     }
-    Ok((pairing, wipe(path, &text, &file.secret).is_ok()))
+    Ok((pairing, wipe(path, bytes, file.secret.as_bytes()).is_ok()))
 }
 
 /// Overwrites the secret where it lies, so that a FAT partition keeps no copy in a free block,
 /// then puts a file without it in its place.
-fn wipe(path: &Path, text: &str, secret: &str) -> io::Result<()> {
-    let blanked = text.replace(secret, &" ".repeat(secret.len()));
+fn wipe(path: &Path, mut bytes: Vec<u8>, secret: &[u8]) -> io::Result<()> {
+    let mut places = Vec::new();
+    for at in (0..bytes.len()).rev() {
+        if bytes[at..].starts_with(secret) {
+            bytes[at..at + secret.len()].fill(b' ');
+            places.push(at);
+        }
+    }
     let mut file = fs::OpenOptions::new().write(true).open(path)?;
-    io::Write::write_all(&mut file, blanked.as_bytes())?;
+    io::Write::write_all(&mut file, &bytes)?;
     file.sync_all()?;
-    private_file::replace(path, text.replace(secret, "").as_bytes())
+    // From the last one on, so that the places before it stay where they are.
+    for at in places {
+        bytes.drain(at..at + secret.len());
+    }
+    private_file::replace(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_wiped_wherever_and_however_often_it_stands() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nightjar.toml");
+        for before in ["a = 1\nsecret = \"S\"", "\u{feff}a = 1\r\n# S\r\nsecret = \"S\"\r\n", "S"] {
+            let before = before.replace('S', "geheim-geheim");
+            fs::write(&path, &before).unwrap();
+            wipe(&path, before.clone().into_bytes(), b"geheim-geheim").unwrap();
+            let after = fs::read_to_string(&path).unwrap();
+            assert_eq!(after, before.replace("geheim-geheim", ""));
+        }
+    }
 }

@@ -34,6 +34,23 @@ fn an_unknown_key_is_refused_with_the_known_ones() {
 }
 
 #[test]
+fn a_file_is_read_as_any_editor_saves_it() {
+    let text = "name = \"porch\"\n[source]\nkind = \"synthetic\"\n";
+    let home = Home::with_config(text);
+    let lines = text.replace('\n', "\r\n");
+    for saved in [lines.clone(), format!("\u{feff}{text}"), format!("\u{feff}{lines}\r\n \r\n")] {
+        home.configure(&saved);
+        let checked = output(&mut home.command("check"), "");
+        assert_eq!(checked.status.code(), Some(0), "{saved:?}: {checked:?}");
+    }
+    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(home.path("agent.toml"), utf16).unwrap();
+    assert_names(&refusal(&mut home.command("check")), &["agent.toml", "UTF-16", "UTF-8"]);
+    fs::write(home.path("agent.toml"), b"name = \"porch\"\n# \xE4rger\n").unwrap();
+    assert_names(&refusal(&mut home.command("check")), &["agent.toml", "line 2", "UTF-8"]);
+}
+
+#[test]
 fn a_missing_device_is_named_and_a_running_agent_waits_for_it() {
     let home = Home::with_config("[source]\ndevice = \"/dev/video-none\"\n");
     let line = refusal(&mut home.command("check"));

@@ -88,7 +88,7 @@ impl Template {
             Certificates::load_or_create(directory.path(), &["localhost".to_owned()], BEGINNING)
                 .unwrap();
         let passwords = Hasher::new(Cost::LEAST).unwrap();
-        let db = Db::open(&config.database, directory.path()).await.unwrap();
+        let db = Db::open(&config.database, directory.path(), &Metrics::default()).await.unwrap();
         db.migrate().await.unwrap();
         let mut template = Self { directory, certificates, passwords, owners: Vec::new() };
         let clock = Clock::with_timers(BEGINNING);
@@ -214,7 +214,8 @@ impl Relay {
     /// Starts the relay. Gives the orders to its broker.
     pub(crate) async fn start(&self) -> mpsc::Receiver<Order> {
         let template = Template::get();
-        let db = Db::open(&config(&self.data_dir).database, &self.data_dir).await.unwrap();
+        let database = config(&self.data_dir).database;
+        let db = Db::open(&database, &self.data_dir, &Metrics::default()).await.unwrap();
         let connected = Connected::default();
         let (app, store, orders) =
             assemble(template, &self.data_dir, &self.clock, db, connected.clone());

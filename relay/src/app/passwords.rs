@@ -7,6 +7,7 @@ use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
+use nightjar_shared::text;
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, ProblemCode, Result};
@@ -38,6 +39,17 @@ const WAITING_MAX: usize = 64;
 
 const CHARS_MIN: usize = 10;
 const CHARS_MAX: usize = 256;
+/// Of what is typed at a sign-in: a keyboard may send some characters for each one that it means.
+const TYPED_CHARS_MAX: usize = 4 * CHARS_MAX;
+
+/// What a password turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wrong,
+    Right,
+    /// Right, but hashed as it was typed, before passwords were brought to one form.
+    RightAsTyped,
+}
 
 #[derive(Clone)]
 pub struct Hasher {
@@ -60,7 +72,9 @@ impl Hasher {
         })
     }
 
+    /// Hashes a new password.
     pub(crate) async fn hash(&self, password: String) -> Result<String> {
+        let password = text::opaque(&password);
         let length = password.chars().count();
         if length < CHARS_MIN {
             return Err(Error::invalid(
@@ -74,26 +88,48 @@ impl Hasher {
                 "A password has at most 256 characters.",
             ));
         }
+        if password.chars().any(char::is_control) {
+            return Err(Error::invalid(
+                ProblemCode::WeakPassword,
+                "A password has no control characters: no keyboard types them twice alike.",
+            ));
+        }
+        self.hash_known(password).await
+    }
+
+    /// Hashes a password that was taken before, whatever is asked of new ones.
+    pub(crate) async fn hash_known(&self, password: String) -> Result<String> {
+        let password = text::opaque(&password);
         let params = self.params.clone();
         self.run(move || hash(password.as_bytes(), params)).await
     }
 
     /// Checks a password. `stored` is absent for an unknown account: that is always wrong, and takes
     /// as long.
-    pub(crate) async fn verify(&self, password: String, stored: Option<String>) -> Result<bool> {
+    pub(crate) async fn verify(&self, password: String, stored: Option<String>) -> Result<Verdict> {
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.nobody.clone());
         // Nobody has a longer one, and hashing it would only cost time.
-        let password: String = password.chars().take(CHARS_MAX + 1).collect();
-        let right = self
+        let typed: String = password.chars().take(TYPED_CHARS_MAX).collect();
+        let password: String = text::opaque(&typed).chars().take(CHARS_MAX + 1).collect();
+        let verdict = self
             .run(move || {
                 let stored = PasswordHash::new(&stored)
                     .map_err(|error| anyhow::anyhow!("a stored password is damaged: {error}"))?;
                 // The stored hash names the settings it was made with.
-                Ok(Argon2::default().verify_password(password.as_bytes(), &stored).is_ok())
+                let is = |password: &str| {
+                    Argon2::default().verify_password(password.as_bytes(), &stored).is_ok()
+                };
+                Ok(if is(&password) {
+                    Verdict::Right
+                } else if typed != password && is(&typed) {
+                    Verdict::RightAsTyped
+                } else {
+                    Verdict::Wrong
+                })
             })
             .await?;
-        Ok(right && known)
+        Ok(if known { verdict } else { Verdict::Wrong })
     }
 
     async fn run<T: Send + 'static>(
@@ -166,7 +202,29 @@ mod tests {
         let hasher = production();
         let known = hasher.hash(PASSWORD.to_owned()).await.unwrap();
         assert_eq!(settings(&hasher.nobody), settings(&known));
-        assert!(hasher.verify(PASSWORD.to_owned(), Some(known)).await.unwrap());
-        assert!(!hasher.verify(PASSWORD.to_owned(), None).await.unwrap());
+        let verdict = async |stored| hasher.verify(PASSWORD.to_owned(), stored).await.unwrap();
+        assert_eq!(verdict(Some(known)).await, Verdict::Right);
+        assert_eq!(verdict(None).await, Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_in_every_form_and_in_the_one_it_was_hashed_in_before() {
+        let hasher = Hasher::new(Cost::LEAST).unwrap();
+        let (composed, decomposed) = ("gr\u{fc}ne \u{e9}toile", "gru\u{308}ne\u{a0}e\u{301}toile");
+        let verdict = async |typed: &str, stored: &str| {
+            hasher.verify(typed.to_owned(), Some(stored.to_owned())).await.unwrap()
+        };
+        for first in [composed, decomposed] {
+            let stored = hasher.hash(first.to_owned()).await.unwrap();
+            assert_eq!(verdict(composed, &stored).await, Verdict::Right);
+            assert_eq!(verdict(decomposed, &stored).await, Verdict::Right);
+            assert_eq!(verdict("grune etoile", &stored).await, Verdict::Wrong);
+        }
+        let before = hash(decomposed.as_bytes(), Cost::LEAST.params().unwrap()).unwrap();
+        assert_eq!(verdict(decomposed, &before).await, Verdict::RightAsTyped);
+        let longest = "\u{fc}".repeat(CHARS_MAX);
+        let stored = hasher.hash(longest.clone()).await.unwrap();
+        assert_eq!(verdict(&"u\u{308}".repeat(CHARS_MAX), &stored).await, Verdict::Right);
+        assert_eq!(verdict(&(longest + "!"), &stored).await, Verdict::Wrong);
     }
 }

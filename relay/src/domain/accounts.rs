@@ -4,17 +4,22 @@ use std::{collections::HashSet, net::IpAddr, time::Duration};
 
 use nightjar_shared::{
     ids::{AccountId, SiteId},
+    range::Check,
     role::{AccountRole, Registration, Role},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{access::Caller, live, record, secrets, sites::Site, text};
+use super::{access::Caller, email, live, record, secrets, sites::Site, text};
 use crate::{
-    app::{App, limits::address_key, passwords::Hasher},
+    app::{
+        App,
+        limits::address_key,
+        passwords::{Hasher, Verdict},
+    },
     engines::db::{
-        Db,
+        Db, Executor,
         accounts::{self, AccountRow, NewTokens, Refresh, SignedInRow},
         sign_in::{self, SignInId},
         sites::{self, SiteRow},
@@ -26,7 +31,6 @@ const SESSION_LIFETIME: Duration = Duration::from_hours(720);
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 const REFRESH_LIFETIME: Duration = Duration::from_hours(720);
 const TICKET_LIFETIME: Duration = Duration::from_secs(30);
-const EMAIL_BYTES_MAX: usize = 254;
 
 /// What somebody signs up with.
 #[derive(Clone, Deserialize, ToSchema)]
@@ -39,6 +43,8 @@ pub struct SignUp {
     #[serde(default)]
     pub name: Option<String>,
 }
+
+impl Check for SignUp {}
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Account {
@@ -120,7 +126,7 @@ pub async fn create(
     role: AccountRole,
     now: UnixMillis,
 ) -> Result<Caller> {
-    let email = normalize_email(&sign_up.email)?;
+    let email = email::normalize(&sign_up.email)?;
     let name = match sign_up.name.as_deref().map(str::trim) {
         None | Some("") => email.split('@').next().unwrap_or_default().to_owned(),
         Some(name) => text::name(name)?,
@@ -129,7 +135,8 @@ pub async fn create(
     let account_id = AccountId::generate();
     let account = AccountRow { account_id, email, name, role };
     let transaction = db.begin().await?;
-    if !accounts::insert(&transaction, &account, password_hash, now).await? {
+    let is_taken = find(&transaction, &account.email, &sign_up.email).await?.is_some();
+    if is_taken || !accounts::insert(&transaction, &account, password_hash, now).await? {
         return Err(Error::conflict(
             ProblemCode::EmailTaken,
             "There is an account with this address.",
@@ -143,7 +150,7 @@ pub async fn create(
 }
 
 /// Checks a password. Right or wrong, known or not, it takes as long.
-pub async fn login(app: &App, email: &str, password: String, address: IpAddr) -> Result<Caller> {
+pub async fn login(app: &App, typed: &str, password: String, address: IpAddr) -> Result<Caller> {
     let now = app.now();
     let wrong = || {
         Error::unauthorized(
@@ -151,17 +158,21 @@ pub async fn login(app: &App, email: &str, password: String, address: IpAddr) ->
             "The address or the password is not right.",
         )
     };
-    let Ok(email) = normalize_email(email) else { return Err(wrong()) };
+    let Ok(email) = email::normalize(typed) else { return Err(wrong()) };
     let by_address = address_key(address);
     // The address first: a guesser who is stopped there cannot lock others' accounts.
     app.limits.login_by_address.take(&by_address, now)?;
     app.limits.login_by_account.take(&email, now)?;
-    let (account, stored) = accounts::by_email(&app.db, &email).await?.unzip();
-    let right = app.passwords.verify(password, stored).await?;
-    let account = account.filter(|_| right).ok_or_else(wrong)?;
+    let (account, stored) = find(&app.db, &email, typed).await?.unzip();
+    let verdict = app.passwords.verify(password.clone(), stored.clone()).await?;
+    let account = account.filter(|_| verdict != Verdict::Wrong).ok_or_else(wrong)?;
     app.limits.login_by_address.give_back(&by_address);
     app.limits.login_by_account.give_back(&email);
     let account_id = account.account_id;
+    if let (Verdict::RightAsTyped, Some(before)) = (verdict, stored) {
+        let hash = app.passwords.hash_known(password).await?;
+        accounts::replace_password_hash(&app.db, account_id, &before, hash).await?;
+    }
     record(&app.db, now, Some(account_id), None, "signed_in", account_id).await?;
     Ok(Caller { account_id })
 }
@@ -339,39 +350,15 @@ pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<SignedIn>> 
     Ok((!standing.is_empty()).then(|| row.into()))
 }
 
-/// Gives each address one spelling. Whether mail arrives there is another question.
-fn normalize_email(email: &str) -> Result<String> {
-    let email = email.trim().to_lowercase();
-    let valid = email.len() <= EMAIL_BYTES_MAX
-        && !email.chars().any(|letter| letter.is_control() || letter.is_whitespace())
-        && email.split_once('@').is_some_and(|(user, host)| {
-            !user.is_empty() && !host.is_empty() && !host.contains('@') && !host.starts_with('.')
-        });
-    if valid {
-        Ok(email)
-    } else {
-        Err(Error::invalid(ProblemCode::InvalidEmail, "This is not an e-mail address."))
+/// Finds an account by its address, also one from before addresses had one spelling.
+async fn find(
+    db: &impl Executor,
+    normal: &str,
+    typed: &str,
+) -> Result<Option<(AccountRow, String)>> {
+    if let Some(found) = accounts::by_email(db, normal).await? {
+        return Ok(Some(found));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_one_spelling() {
-        assert_eq!(normalize_email(" Alice@Example.ORG ").unwrap(), "alice@example.org");
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused() {
-        let long = format!("{}@example.org", "a".repeat(250));
-        for text in ["", "alice", "@", "a@", "@b", "a b@c", "a@b@c", "a\0@b", &long] {
-            assert_eq!(
-                normalize_email(text).unwrap_err().code(),
-                ProblemCode::InvalidEmail,
-                "{text:?}"
-            );
-        }
-    }
+    let before = email::spelled_before(typed);
+    if before == normal { Ok(None) } else { Ok(accounts::by_email(db, &before).await?) }
 }

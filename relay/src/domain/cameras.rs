@@ -1,10 +1,12 @@
 //! Cameras: what they are called, whether they are there, how they feel.
 
+use std::time::Duration;
+
 use nightjar_shared::{
     camera::CameraStatus,
     configuration::Configuration,
     event::{BootTime, Health, Presence},
-    ids::{CameraId, SiteId},
+    ids::{BootId, CameraId, SiteId},
     time::UnixMillis,
 };
 use serde::Serialize;
@@ -32,6 +34,10 @@ const ERRORS_MAX: usize = 16;
 const BOOTS_MAX: usize = 8;
 /// The year 2100: no boot began later.
 const BOOT_AT_MAX: UnixMillis = UnixMillis(4_102_444_800_000);
+/// How long an owner is told of a copy after it was last seen.
+const COPY_SHOWN: Duration = Duration::from_hours(24);
+const COPIED: &str = "Two machines run as this camera, so its key was copied. Remove the camera and pair \
+     it again.";
 const HEALTH_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -57,7 +63,7 @@ pub struct Camera {
 
 impl Camera {
     fn new(row: CameraRow, now: UnixMillis) -> Self {
-        let health = stored_health(&row);
+        let health = stored_health(&row, now);
         let health = health.as_ref().zip(row.health_at);
         Self {
             status: presence::status(row.online, row.paired_at, health, now),
@@ -74,8 +80,13 @@ impl Camera {
     }
 }
 
-fn stored_health(row: &CameraRow) -> Option<Health> {
-    serde_json::from_str(row.health.as_deref()?).ok()
+/// Returns what a camera said of itself last, and what is known of it beyond that.
+fn stored_health(row: &CameraRow, now: UnixMillis) -> Option<Health> {
+    let mut health: Health = serde_json::from_str(row.health.as_deref()?).ok()?;
+    if row.copied_at.is_some_and(|at| now.since(at) < COPY_SHOWN) {
+        health.errors.insert(0, COPIED.to_owned());
+    }
+    Some(health)
 }
 
 pub async fn list(app: &App, caller: Caller, page: &PageRequest) -> Result<List<Camera>> {
@@ -126,7 +137,7 @@ pub struct ReceivedHealth {
 
 pub async fn last_health(app: &App, caller: Caller, camera_id: CameraId) -> Result<ReceivedHealth> {
     let row = access::camera(app, caller, camera_id, Right::SeeCameras).await?;
-    let health = stored_health(&row).zip(row.health_at);
+    let health = stored_health(&row, app.now()).zip(row.health_at);
     let (health, received_at) = health.ok_or_else(Error::not_found)?;
     Ok(ReceivedHealth { health, received_at })
 }
@@ -147,7 +158,8 @@ pub async fn last_configuration(
     access::camera(app, caller, camera_id, Right::Control).await?;
     let stored = cameras::configuration(&app.db, camera_id).await?;
     let (json, received_at) = stored.ok_or_else(Error::not_found)?;
-    let configuration = serde_json::from_str(&json).map_err(anyhow::Error::from)?;
+    // What cannot be read is not known; the camera says it again when it connects.
+    let configuration = serde_json::from_str(&json).map_err(|_| Error::not_found())?;
     Ok(ReceivedConfiguration { configuration, received_at })
 }
 
@@ -190,7 +202,21 @@ pub async fn presence(app: &App, camera_id: CameraId, presence: Presence) -> Res
     for boot in presence.boots.iter().take(BOOTS_MAX) {
         correct_times(app, camera_id, *boot).await?;
     }
-    if presence.online { seen(app, camera_id).await } else { left(app, camera_id).await }
+    if !presence.online {
+        return left(app, camera_id).await;
+    }
+    note_boot(app, camera_id, presence.boot_id).await?;
+    seen(app, camera_id).await
+}
+
+/// Tells the owner when two machines connect by turns: whoever copied a camera's data directory runs
+/// as that camera.
+async fn note_boot(app: &App, camera_id: CameraId, boot_id: BootId) -> Result<()> {
+    if cameras::note_boot(&app.db, camera_id, boot_id, app.now()).await? {
+        tracing::warn!(camera.id = %camera_id, "two machines run as this camera");
+        tell(app, camera_id).await;
+    }
+    Ok(())
 }
 
 /// Gives events and clips their times, once the clock of a camera that reported them was set.
@@ -211,8 +237,8 @@ async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result
 pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Result<()> {
     check_protocol(health.protocol)?;
     health.errors.truncate(ERRORS_MAX);
-    for error in &mut health.errors {
-        *error = text::report(error);
+    for words in texts_of(&mut health) {
+        *words = text::report(words);
     }
     let json = serde_json::to_string(&health).map_err(anyhow::Error::from)?;
     if json.len() > HEALTH_BYTES_MAX {
@@ -235,6 +261,19 @@ pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Resul
         live::end_forgotten(app, camera_id).await?;
     }
     Ok(())
+}
+
+/// Returns all that a camera says in words of its own.
+fn texts_of(health: &mut Health) -> impl Iterator<Item = &mut String> {
+    let Health { agent_version, capture, sfu, errors, .. } = health;
+    let of_sfu = sfu.iter_mut().flat_map(|sfu| [Some(&mut sfu.whep_url), sfu.problem.as_mut()]);
+    let of_capture = [
+        Some(&mut capture.source),
+        Some(&mut capture.encoder),
+        capture.problem.as_mut(),
+        Some(agent_version),
+    ];
+    of_capture.into_iter().chain(of_sfu).flatten().chain(errors)
 }
 
 async fn seen(app: &App, camera_id: CameraId) -> Result<()> {

@@ -11,6 +11,7 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     command::{CommandAck, CommandMessage, CommandState, InvalidCommand},
     ids::{CameraId, CommandId, SiteId},
+    range::Check,
     time::UnixMillis,
     topic::{Channel, Topic},
 };
@@ -57,6 +58,8 @@ pub struct NewCommand {
     #[serde(default)]
     pub expires_in_ms: Option<u64>,
 }
+
+impl Check for NewCommand {}
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Command {

@@ -138,7 +138,7 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
         boot_id: message.boot_id,
         uptime_ms: message.uptime_ms,
         clip_id: message.clip_id,
-        boxes: message.boxes.into_iter().take(BOXES_MAX).collect(),
+        boxes: message.boxes.into_iter().take(BOXES_MAX).map(in_picture).collect(),
         zones: message.zones.iter().take(ZONES_MAX).map(|zone| text::report(zone)).collect(),
         reason: message.reason.as_deref().map(text::report),
         peak_area_ppm: message.peak_area.and_then(parts_per_million),
@@ -172,6 +172,13 @@ pub(super) async fn tell_of_clip(app: &App, camera_id: CameraId, event_id: Event
         Some(row) if row.camera_id == camera_id => tell(app, event_id).await,
         _ => Ok(()),
     }
+}
+
+/// Takes off what rounding added to a rectangle's numbers.
+fn in_picture(area: BoundingBox) -> BoundingBox {
+    let [x, y, width, height] =
+        [area.x, area.y, area.width, area.height].map(|number| number.clamp(0.0, 1.0));
+    BoundingBox { x, y, width, height }
 }
 
 const MILLION: f64 = 1e6;

@@ -10,6 +10,7 @@ pub mod cameras;
 pub mod clips;
 pub mod commands;
 pub mod devices;
+mod email;
 pub mod events;
 pub mod jobs;
 pub mod live;

@@ -47,7 +47,7 @@ pub struct OpenedPairing {
     pub ca_sha256: Option<String>,
     /// The text of the QR code.
     pub qr: String,
-    /// The text of the file for the boot partition.
+    /// The text of the file for `nightjar-agent pair --file`.
     pub provisioning: String,
 }
 

@@ -7,6 +7,7 @@ use std::{net::IpAddr, time::Duration};
 
 use nightjar_shared::{
     ids::{ClipId, ShareId},
+    range::Check,
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub struct ShareRequest {
     /// From a minute to 30 days; 7 days unless said otherwise.
     pub expires_in_s: Option<u64>,
 }
+
+impl Check for ShareRequest {}
 
 /// A link that was just made: the only time its token is shown.
 #[derive(Clone, Serialize, ToSchema)]
@@ -65,6 +68,8 @@ pub struct ShareOpening {
     /// Only parts with a larger index: what a clip that grows has got since.
     pub after: Option<u32>,
 }
+
+impl Check for ShareOpening {}
 
 /// Makes a link. It lets the clip out of the site, which is more than to change who in it may see
 /// the clip: so it takes the right to do that.

@@ -1,32 +1,30 @@
 //! Text from outside, made fit to be stored and shown.
 
+use nightjar_shared::text;
+
 use crate::error::{Error, ProblemCode, Result};
 
 const NAME_CHARS_MAX: usize = 80;
 const REPORT_CHARS_MAX: usize = 300;
 
-/// Checks a name that a person gave: trimmed, on one line, 1 to 80 characters.
+/// Brings a name that a person gave to its one form: 1 to 80 characters, all of which can be seen.
 pub(super) fn name(text: &str) -> Result<String> {
-    let text = text.trim();
-    let length = text.chars().count();
-    if length == 0 || length > NAME_CHARS_MAX || text.chars().any(char::is_control) {
-        return Err(Error::invalid(
-            ProblemCode::InvalidName,
-            "A name has 1 to 80 characters on one line.",
-        ));
-    }
-    Ok(text.to_owned())
+    text::name(text, NAME_CHARS_MAX).ok_or_else(|| {
+        let title = "A name has 1 to 80 characters on one line, and none that cannot be seen.";
+        Error::invalid(ProblemCode::InvalidName, title)
+    })
 }
 
 /// Shortens the name that a camera gives itself, where a person would be asked again.
 pub(super) fn camera_name(text: &str) -> String {
     let name: String = report(text.trim()).chars().take(NAME_CHARS_MAX).collect();
-    if name.is_empty() { "camera".to_owned() } else { name }
+    text::name(&name, NAME_CHARS_MAX).unwrap_or_else(|| "camera".to_owned())
 }
 
-/// Shortens what a program says about itself or a failure, and drops control characters.
+/// Shortens what a program says about itself or a failure, and drops what cannot
+/// be seen of it.
 pub(super) fn report(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(REPORT_CHARS_MAX).collect()
+    text.chars().filter(|letter| !text::is_hidden(*letter)).take(REPORT_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -36,7 +34,7 @@ mod tests {
     #[test]
     fn a_name_is_trimmed_and_must_not_be_empty_long_or_odd() {
         assert_eq!(name("  Front door ").unwrap(), "Front door");
-        for text in ["", "   ", "a\0b", "two\nlines", &"x".repeat(81)] {
+        for text in ["", "   ", "a\0b", "two\nlines", "a\u{202e}b", &"x".repeat(81)] {
             assert_eq!(name(text).unwrap_err().code(), ProblemCode::InvalidName, "{text:?}");
         }
     }
@@ -50,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_report_is_shortened_instead() {
-        assert_eq!(report("a\0\nb"), "ab");
+        assert_eq!(report("a\0\n\u{202e}b"), "ab");
         assert_eq!(report(&"x".repeat(1000)).len(), 300);
     }
 }

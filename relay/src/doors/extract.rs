@@ -9,9 +9,10 @@ use axum::{
 };
 use futures::StreamExt as _;
 use http::{HeaderMap, StatusCode, header, request::Parts};
+use nightjar_shared::range::Check;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::whole_numbers;
+use super::json;
 use crate::error::{Error, ProblemCode, Result};
 
 pub(super) const JSON_BYTES_MAX: usize = 64 * 1024;
@@ -22,21 +23,20 @@ const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A JSON body, in or out.
 pub struct Json<T>(pub T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned + Check, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _: &S) -> Result<Self> {
         let (parts, body) = request.into_parts();
         require_content_type(&parts.headers, "application/json")?;
         let bytes = read(body, JSON_BYTES_MAX).await?;
-        whole_numbers::from_slice(&bytes).map(Self).map_err(|error| {
-            Error::bad_request(
-                ProblemCode::InvalidJson,
-                "The body is not the JSON that belongs here.",
-            )
-            .with_detail(error.to_string())
-        })
+        json::parse(&bytes, invalid_json).map(Self)
     }
+}
+
+fn invalid_json(detail: String) -> Error {
+    Error::bad_request(ProblemCode::InvalidJson, "The body is not the JSON that belongs here.")
+        .with_detail(detail)
 }
 
 impl<T: Serialize> IntoResponse for Json<T> {

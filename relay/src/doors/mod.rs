@@ -2,6 +2,7 @@
 
 mod extract;
 pub mod http;
+mod json;
 pub mod mqtt;
 mod principal;
 mod problem;

@@ -7,10 +7,11 @@ use std::{
 };
 
 use futures::{StreamExt, future::BoxFuture};
-use nightjar_shared::{ids::CameraId, topic::Channel};
+use nightjar_shared::{ids::CameraId, range::Check, topic::Channel};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
+use super::json;
 use crate::{
     app::App,
     domain::{cameras, commands, devices, events, live},
@@ -187,8 +188,8 @@ async fn log_failure(camera_id: CameraId, outcome: impl Future<Output = Result<(
     }
 }
 
-fn parse<T: DeserializeOwned>(message: &Message) -> Result<T> {
-    serde_json::from_slice(&message.payload).map_err(|_| malformed())
+fn parse<T: DeserializeOwned + Check>(message: &Message) -> Result<T> {
+    json::parse(&message.payload, |_| malformed())
 }
 
 fn malformed() -> Error {

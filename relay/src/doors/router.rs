@@ -11,7 +11,8 @@ use axum::{
     routing::get,
 };
 use http::{HeaderValue, header};
-use serde_json::Value;
+use nightjar_shared::range::{COUNT_MAX, DURATION_MS_MAX};
+use serde_json::{Map, Value};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
@@ -167,16 +168,28 @@ fn bound(value: &mut Value) {
             let maximum = match fields.get("format").and_then(Value::as_str) {
                 Some("u-int16") => Some(u64::from(u16::MAX)),
                 Some("u-int32") => Some(u64::from(u32::MAX)),
-                Some("u-int64") => Some(u64::MAX),
+                Some("u-int64") => Some(COUNT_MAX),
                 _ => None,
             };
             if let Some(maximum) = maximum {
                 fields.remove("format");
                 fields.entry("maximum").or_insert_with(|| maximum.into());
             }
+            bound_durations(fields);
             fields.values_mut().for_each(bound);
         }
         _ => {}
+    }
+}
+
+/// Says of each duration how long it can be: names of durations end in their unit.
+fn bound_durations(fields: &mut Map<String, Value>) {
+    for (_, field) in fields.iter_mut().filter(|(name, _)| name.ends_with("_ms")) {
+        if let Value::Object(field) = field
+            && field.get("format").is_some_and(|format| format == "u-int64")
+        {
+            field.entry("maximum").or_insert_with(|| DURATION_MS_MAX.into());
+        }
     }
 }
 

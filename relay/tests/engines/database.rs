@@ -2,7 +2,10 @@
 
 use nightjar_relay::{
     config::DatabaseConfig,
-    engines::db::{Db, Executor, Value, accounts, accounts::AccountRow},
+    engines::{
+        db::{Db, Executor, Value, accounts, accounts::AccountRow},
+        metrics::Metrics,
+    },
 };
 use nightjar_shared::{ids::AccountId, role::AccountRole, time::UnixMillis};
 
@@ -12,7 +15,7 @@ async fn on_every_database(test: impl AsyncFn(&Db)) {
     for engine in databases::engines() {
         let directory = support::directory();
         let config = DatabaseConfig { url: databases::fresh(engine).await };
-        let db = Db::open(&config, directory.path()).await.unwrap();
+        let db = Db::open(&config, directory.path(), &Metrics::default()).await.unwrap();
         db.migrate().await.unwrap();
         test(&db).await;
     }

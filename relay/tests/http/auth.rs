@@ -97,6 +97,50 @@ async fn weak_passwords_odd_addresses_and_taken_ones_are_refused() {
         }
         let body = json!({"email": "c@d.e", "password": PASSWORD, "name": "a\u{0}b"});
         stranger.post("auth/register", body).await.is_problem(422, "invalid_name");
+        let control = credentials("c@d.e", "correct\u{7} horse battery");
+        stranger.post("auth/register", control).await.is_problem(422, "weak_password");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_password_and_an_address_are_the_same_from_every_keyboard() {
+    use argon2::{Argon2, PasswordHasher as _, password_hash::phc::PasswordHash};
+    use nightjar_relay::engines::db::{Executor as _, Value as Cell};
+
+    let (composed, decomposed) = ("gr\u{fc}ne \u{e9}toile", "gru\u{308}ne e\u{301}toile");
+    on_every_database(async |relay: &TestRelay| {
+        let stranger = relay.stranger();
+        let sign_up = credentials("Zo\u{eb}@b\u{fc}cher.example", composed);
+        stranger.post("auth/register", sign_up).await.body(201);
+        let others = [
+            "zo\u{eb}@B\u{dc}CHER.example",
+            "zoe\u{308}@bu\u{308}cher.example.",
+            " zo\u{eb}@xn--bcher-kva.example",
+        ];
+        for email in others {
+            for password in [composed, decomposed] {
+                stranger.post("auth/login", credentials(email, password)).await.body(200);
+            }
+            let again = stranger.post("auth/register", credentials(email, composed)).await;
+            again.is_problem(409, "email_taken");
+        }
+        let wrong = credentials(others[0], "grune etoile");
+        stranger.post("auth/login", wrong).await.is_problem(401, "invalid_credentials");
+
+        // Hashed as it was typed, and kept under an address as it was spelled, before there was one
+        // form: it is right as it was, and in every form after that.
+        let db = &relay.app().db;
+        let before: PasswordHash = Argon2::default().hash_password(decomposed.as_bytes()).unwrap();
+        let old =
+            vec![Cell::from(before.to_string()), Cell::from("zoe\u{308}@bu\u{308}cher.example")];
+        db.execute("update accounts set password_hash = $1, email = $2", old).await.unwrap();
+        let typed = |password| credentials("Zoe\u{308}@bu\u{308}cher.example", password);
+        let early = stranger.post("auth/login", typed(composed)).await;
+        early.is_problem(401, "invalid_credentials");
+        stranger.post("auth/login", typed(decomposed)).await.body(200);
+        stranger.post("auth/login", typed(composed)).await.body(200);
+        stranger.post("auth/login", typed(decomposed)).await.body(200);
     })
     .await;
 }

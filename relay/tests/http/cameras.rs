@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     databases::Engine,
     device::health,
+    live::online,
     person::Person,
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
     support::until,
@@ -218,6 +219,34 @@ async fn lists_are_read_page_by_page() {
         for query in ["limit=0", "limit=201", "limit=many", "cursor=x"] {
             alice.get(&format!("cameras?{query}")).await.is_problem(400, "invalid_query");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_owner_is_told_when_two_machines_run_as_one_camera() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let (mut device, mut camera) = online(relay, &alice).await;
+        device.beat(health()).await;
+        let mut boot = async |boot: u128| {
+            let boot_id = uuid::Uuid::from_u128(boot);
+            camera.say(Channel::UpPresence, &json!({"online": true, "boot_id": boot_id})).await;
+        };
+        let path = format!("cameras/{}", device.id());
+        // One that restarts has a new boot each time; a restarted agent has its old one.
+        for number in [1, 2, 2, 3] {
+            boot(number).await;
+        }
+        assert_eq!(status(&alice, &path).await, "online");
+        boot(2).await;
+        assert_eq!(status(&alice, &path).await, "degraded");
+        let told = alice.get(&format!("{path}/health")).await.body(200);
+        assert!(told["errors"][0].as_str().unwrap().contains("key was copied"), "{told}");
+        relay.pass(Duration::from_hours(25));
+        device.get_token().await;
+        device.beat(health()).await;
+        assert_eq!(status(&alice, &path).await, "online");
     })
     .await;
 }

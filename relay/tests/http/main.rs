@@ -14,6 +14,9 @@ mod commands;
 mod databases;
 mod device;
 mod events;
+#[path = "../../../shared/tests/extremes/mod.rs"]
+mod extreme_values;
+mod extremes;
 mod growing_clips;
 #[path = "../support/hostile_http2.rs"]
 mod hostile_http2;
@@ -33,6 +36,7 @@ mod pictures;
 mod relay;
 mod renewal;
 mod rights;
+mod secrets;
 mod server;
 mod shares;
 mod store_away;

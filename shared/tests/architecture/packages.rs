@@ -10,7 +10,7 @@ const SHARED: Package = Package {
     library: "nightjar_shared",
     rows: &[],
     passages: &[],
-    owners: &[],
+    owners: &[("unicode_normalization", &["text.rs"])],
     // No tokio, no HTTP, no SQL, no GStreamer. utoipa is behind a feature that the relay alone switches
     // on: it describes the messages in the API's document.
     vocabulary: &["serde", "serde_json", "thiserror", "utoipa", "uuid"],
@@ -126,7 +126,7 @@ const RELAY: Package = Package {
         &["app"],
         &["error"],
         &["engines"],
-        &["config", "shutdown"],
+        &["config", "shutdown", "logging"],
         &["blocking", "clock", "network"],
     ],
     passages: &[
@@ -169,6 +169,7 @@ const RELAY: Package = Package {
         ("rustls", &["engines/tls.rs", "engines/turn/embedded", "doors/server.rs"]),
         ("rustls_pki_types", &["engines/tls.rs"]),
         ("argon2", &["app/passwords.rs"]),
+        ("idna", &["domain/email.rs"]),
         ("ed25519_dalek", &["domain/"]),
         ("clap", &["cli", "main.rs"]),
         ("jiff", &["engines/objects/"]),
@@ -176,7 +177,7 @@ const RELAY: Package = Package {
         ("reqwest", &["engines/objects/s3/client.rs"]),
         ("sd_notify", &["shutdown.rs"]),
         ("toml", &["config", "domain/pairings.rs"]),
-        ("tracing_subscriber", &["cli", "main.rs"]),
+        ("tracing_subscriber", &["logging.rs"]),
     ],
     vocabulary: &[
         "nightjar_shared",

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header};
+use nightjar_shared::range::Check;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -33,6 +34,8 @@ pub struct LoginRequest {
     tokens: bool,
 }
 
+impl Check for LoginRequest {}
+
 /// `Me`, and tokens where they were asked for.
 #[derive(Serialize, ToSchema)]
 pub struct LoginAnswer {
@@ -50,6 +53,8 @@ pub struct LoginAnswer {
 pub struct RefreshRequest {
     refresh_token: String,
 }
+
+impl Check for RefreshRequest {}
 
 /// Says who may make an account, so that a form that is refused is not offered.
 #[utoipa::path(get, path = "/auth/registration", tag = "accounts",

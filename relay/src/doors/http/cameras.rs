@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
-use nightjar_shared::{configuration::Configuration, event::Health, ids::CameraId};
+use nightjar_shared::{configuration::Configuration, event::Health, ids::CameraId, range::Check};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -26,6 +26,8 @@ use crate::{
 pub struct CameraChange {
     name: String,
 }
+
+impl Check for CameraChange {}
 
 /// Lists the cameras of all the caller's sites.
 #[utoipa::path(get, path = "/cameras", tag = "cameras", params(PageRequest),

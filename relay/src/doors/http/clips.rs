@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header};
-use nightjar_shared::ids::ClipId;
+use nightjar_shared::{ids::ClipId, range::Check};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -27,6 +27,8 @@ pub struct ClipChange {
     /// `private` or `site`.
     visibility: String,
 }
+
+impl Check for ClipChange {}
 
 /// Clips of all my sites, newest first.
 #[utoipa::path(get, path = "/clips", tag = "clips", params(Selection, PageRequest),

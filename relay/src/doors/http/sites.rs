@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
+use nightjar_shared::range::Check;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -24,6 +25,8 @@ pub struct NewSite {
     #[schema(min_length = 1, max_length = 80)]
     name: String,
 }
+
+impl Check for NewSite {}
 
 /// Lists the caller's sites.
 #[utoipa::path(get, path = "/sites", tag = "sites", responses((status = 200, body = List<Site>)))]

@@ -64,6 +64,21 @@ pub async fn by_email(
     row.map(|row| Ok((AccountRow::from_row(&row)?, row.get("password_hash")?))).transpose()
 }
 
+/// Puts another hash in the place of one that is still the account's.
+pub async fn replace_password_hash(
+    db: &impl Executor,
+    account_id: AccountId,
+    before: &str,
+    hash: String,
+) -> Result<(), DbError> {
+    db.execute(
+        "update accounts set password_hash = $3 where account_id = $1 and password_hash = $2",
+        vec![account_id.into(), before.into(), hash.into()],
+    )
+    .await
+    .map(drop)
+}
+
 pub async fn insert_session(
     db: &impl Executor,
     token_hash: String,

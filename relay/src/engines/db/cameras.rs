@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use nightjar_shared::{
-    ids::{AccountId, CameraId, SiteId},
+    ids::{AccountId, BootId, CameraId, SiteId},
     role::Role,
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Page, Value, columns, from_row, newest_first};
+use super::{DbError, Executor, Page, Row, Value, columns, from_row, newest_first};
 
 #[derive(Debug, Clone)]
 pub struct CameraRow {
@@ -25,6 +25,8 @@ pub struct CameraRow {
     /// JSON.
     pub health: Option<String>,
     pub health_at: Option<UnixMillis>,
+    /// When two machines were last seen to run as this camera.
+    pub copied_at: Option<UnixMillis>,
 }
 
 macro_rules! camera_columns {
@@ -32,7 +34,7 @@ macro_rules! camera_columns {
         columns!(
             $table:
             camera_id, site_id, name, model, agent_version, paired_at, online, last_seen_at,
-            privacy, armed, health, health_at
+            privacy, armed, health, health_at, copied_at
         )
     };
 }
@@ -49,7 +51,8 @@ from_row!(CameraRow {
     privacy,
     armed,
     health,
-    health_at
+    health_at,
+    copied_at
 });
 
 pub struct NewCamera<'a> {
@@ -147,6 +150,7 @@ pub async fn list_for_member(
 ) -> Result<Vec<CameraRow>, DbError> {
     page.read(
         db,
+        ("paired_at", "camera_id"),
         concat!(
             "select ",
             camera_columns!("c."),
@@ -234,7 +238,8 @@ pub async fn take_offline(db: &impl Executor, now: UnixMillis) -> Result<Vec<Cam
             vec![now.into()],
         )
         .await?;
-    rows.iter().map(|row| row.get("camera_id")).collect()
+    // One that is damaged is offline, and told of nowhere.
+    Ok(rows.iter().filter_map(|row| row.get("camera_id").ok()).collect())
 }
 
 pub struct HealthUpdate {
@@ -280,7 +285,9 @@ pub async fn configuration(
             vec![camera_id.into()],
         )
         .await?;
-    row.map(|row| Ok((row.get("configuration")?, row.get("configuration_at")?))).transpose()
+    // What is damaged is not known.
+    let read = |row: Row| Some((row.get("configuration").ok()?, row.get("configuration_at").ok()?));
+    Ok(row.and_then(read))
 }
 
 pub async fn set_configuration(
@@ -316,10 +323,29 @@ pub async fn removed(
                 values.collect(),
             )
             .await?;
-        for row in rows {
-            known.insert(row.get::<CameraId>("camera_id")?);
-        }
+        known.extend(rows.iter().filter_map(|row| row.get::<CameraId>("camera_id").ok()));
     }
     cameras.retain(|camera_id| !known.contains(camera_id));
     Ok(cameras)
+}
+
+/// Notes by which boot a camera is connected. Says whether the one before its last is back: a machine
+/// never returns to a boot that has ended, so there are two of them.
+pub async fn note_boot(
+    db: &impl Executor,
+    camera_id: CameraId,
+    boot_id: BootId,
+    now: UnixMillis,
+) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "update cameras set
+                 copied_at = case when boot_before = $2 then $3 else copied_at end,
+                 boot_before = boot_id, boot_id = $2
+             where camera_id = $1 and (boot_id is null or boot_id <> $2)
+             returning copied_at",
+            vec![camera_id.into(), boot_id.into(), now.into()],
+        )
+        .await?;
+    Ok(row.is_some_and(|row| row.get("copied_at").is_ok_and(|at: UnixMillis| at == now)))
 }

@@ -209,6 +209,7 @@ pub async fn list(
 ) -> Result<Vec<ClipRow>, DbError> {
     page.read(
         db,
+        ("started_at", "clip_id"),
         concat!(
             "select ",
             clip_columns!(),

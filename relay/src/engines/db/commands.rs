@@ -96,6 +96,7 @@ pub async fn list(
 ) -> Result<Vec<CommandRow>, DbError> {
     page.read(
         db,
+        ("issued_at", "command_id"),
         concat!(
             "select ",
             command_columns!(""),

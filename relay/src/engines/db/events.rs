@@ -218,6 +218,7 @@ pub async fn list(
 ) -> Result<Vec<EventRow>, DbError> {
     page.read(
         db,
+        ("started_at", "event_id"),
         concat!(
             "select ",
             event_columns!(),

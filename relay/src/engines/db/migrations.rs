@@ -15,6 +15,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 6, sql: include_str!("migrations/0006_deleted_clips_and_boots.sql") },
     Migration { version: 7, sql: include_str!("migrations/0007_shares.sql") },
     Migration { version: 8, sql: include_str!("migrations/0008_rights_that_end.sql") },
+    Migration { version: 9, sql: include_str!("migrations/0009_copied_cameras.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

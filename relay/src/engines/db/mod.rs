@@ -36,6 +36,7 @@ pub use self::{
     page::{Filter, Page, Reader, Roles},
     value::{FromColumn, FromRow, Row, Value},
 };
+use super::metrics::{Counter, Metrics};
 use crate::config::{DatabaseConfig, is_postgres};
 
 #[derive(Debug, thiserror::Error)]
@@ -82,22 +83,50 @@ pub trait Executor: Sync {
         async move { Ok(self.query(sql, values).await?.into_iter().next()) }
     }
 
-    /// Reads every row of the answer as a `T`.
+    /// Counts the rows that could not be read.
+    fn unreadable(&self) -> &Counter;
+
+    /// Reads a row as a `T`. One that is damaged is as good as missing: it is counted and logged, and
+    /// spoils nothing that is read with it.
+    fn readable<T: FromRow>(&self, row: &Row) -> Option<T> {
+        T::from_row(row)
+            .inspect_err(|problem| note_unreadable(self.unreadable(), row, problem))
+            .ok()
+    }
+
+    /// Reads every row of the answer as a `T`, but for those that are damaged.
     fn all<T: FromRow>(
         &self,
         sql: &'static str,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Vec<T>, DbError>> + Send {
-        async move { self.query(sql, values).await?.iter().map(T::from_row).collect() }
+        async move {
+            let rows = self.query(sql, values).await?;
+            Ok(rows.iter().filter_map(|row| self.readable(row)).collect())
+        }
     }
 
-    /// Reads the first row of the answer as a `T`.
+    /// Reads the first row of the answer as a `T`: nothing when there is none, or it is damaged.
     fn one<T: FromRow>(
         &self,
         sql: &'static str,
         values: Vec<Value>,
     ) -> impl Future<Output = Result<Option<T>, DbError>> + Send {
-        async move { self.query_one(sql, values).await?.as_ref().map(T::from_row).transpose() }
+        async move {
+            let row = self.query_one(sql, values).await?;
+            Ok(row.as_ref().and_then(|row| self.readable(row)))
+        }
+    }
+}
+
+/// Damaged rows that are logged; any more are only counted, as a list of them is asked for again and
+/// again.
+const UNREADABLE_LOGGED: u64 = 100;
+
+fn note_unreadable(unreadable: &Counter, row: &Row, problem: &DbError) {
+    unreadable.increment();
+    if unreadable.get() <= UNREADABLE_LOGGED {
+        tracing::warn!(row = row.name(), %problem, "a damaged row is left out");
     }
 }
 
@@ -118,12 +147,21 @@ pub enum Transaction {
 
 impl Db {
     /// Opens the database; [`Db::migrate`] must follow before anything else.
-    pub async fn open(config: &DatabaseConfig, data_dir: &Path) -> Result<Self, DbError> {
+    pub async fn open(
+        config: &DatabaseConfig,
+        data_dir: &Path,
+        metrics: &Metrics,
+    ) -> Result<Self, DbError> {
+        let unreadable = metrics.counter(
+            "nightjar_unreadable_rows_total",
+            "Damaged rows of the database that were left out of an answer.",
+            &[],
+        );
         if is_postgres(&config.url) {
-            return Ok(Self::Postgres(postgres::Postgres::open(&config.url)?));
+            return Ok(Self::Postgres(postgres::Postgres::open(&config.url, unreadable)?));
         }
         let path = data_dir.join("relay.db");
-        Ok(Self::Sqlite(sqlite::Sqlite::open(path).await?))
+        Ok(Self::Sqlite(sqlite::Sqlite::open(path, unreadable).await?))
     }
 
     /// Brings the schema up to date. Safe to run by several replicas at once.
@@ -156,6 +194,13 @@ impl Db {
 }
 
 impl Executor for Db {
+    fn unreadable(&self) -> &Counter {
+        match self {
+            Self::Sqlite(sqlite) => &sqlite.unreadable,
+            Self::Postgres(postgres) => &postgres.unreadable,
+        }
+    }
+
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
         match self {
             Self::Sqlite(sqlite) => sqlite.query(sql, values).await,
@@ -172,6 +217,10 @@ impl Executor for Db {
 }
 
 impl Executor for Unsynced<'_> {
+    fn unreadable(&self) -> &Counter {
+        self.0.unreadable()
+    }
+
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
         match self.0 {
             Db::Sqlite(sqlite) => sqlite.query_unsynced(sql, values).await,
@@ -197,6 +246,13 @@ impl Transaction {
 }
 
 impl Executor for Transaction {
+    fn unreadable(&self) -> &Counter {
+        match self {
+            Self::Sqlite(transaction) => &transaction.unreadable,
+            Self::Postgres(transaction) => &transaction.unreadable,
+        }
+    }
+
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
         match self {
             Self::Sqlite(transaction) => transaction.query(sql, values).await,

@@ -7,7 +7,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, FromRow, Value};
+use super::{DbError, Executor, FromRow, Row, Value};
 
 /// Which rows of a list: older than `before_at`, or as old and with a smaller id than `before_id`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +39,33 @@ macro_rules! newest_first {
 pub(super) use newest_first;
 
 impl Page {
-    /// Reads one page by a statement that ends in [`newest_first`]. `values` stand for `$4` and on.
+    /// Reads one page by a statement that ends in [`newest_first`] of the columns `at` and `id`.
+    /// `values` stand for `$4` and on. Damaged rows are left out, and others read in their place: a
+    /// page is short at the end of its list alone.
     pub(super) async fn read<T: FromRow>(
         &self,
         db: &impl Executor,
+        (at, id): (&str, &str),
         sql: &'static str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<T>, DbError> {
-        let page = [self.before_at.into(), self.before_id.as_str().into(), self.limit.into()];
-        db.all(sql, page.into_iter().chain(values).collect()).await
+        let values: Vec<Value> = values.into_iter().collect();
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let place = |row: &Row| Some((row.get(at).ok()?, row.get(id).ok()?));
+        let mut before: (UnixMillis, String) = (self.before_at, self.before_id.clone());
+        let mut found = Vec::new();
+        loop {
+            let page = [before.0.into(), before.1.as_str().into(), self.limit.into()];
+            let rows = db.query(sql, page.into_iter().chain(values.clone()).collect()).await?;
+            found.extend(rows.iter().filter_map(|row| db.readable(row)));
+            let is_last = rows.len() < limit || found.len() >= limit;
+            match rows.iter().rev().find_map(place).filter(|_| !is_last) {
+                Some(last) => before = last,
+                None => break,
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
     }
 }
 

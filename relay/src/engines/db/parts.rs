@@ -181,14 +181,12 @@ pub async fn due_deletions(
     now: UnixMillis,
     limit: u32,
 ) -> Result<Vec<(String, UnixMillis)>, DbError> {
-    let rows = db
-        .query(
-            "select object_key, last_due_at from object_deletions
-             where due_at <= $1 order by due_at limit $2",
-            vec![now.into(), limit.into()],
-        )
-        .await?;
-    rows.iter().map(|row| Ok((row.get("object_key")?, row.get("last_due_at")?))).collect()
+    db.all(
+        "select object_key, last_due_at from object_deletions
+         where due_at <= $1 order by due_at limit $2",
+        vec![now.into(), limit.into()],
+    )
+    .await
 }
 
 pub async fn forget_deletion(db: &impl Executor, object_key: &str) -> Result<(), DbError> {

@@ -12,6 +12,7 @@ use super::{
     DbError, Row, Value,
     migrations::{CREATE_VERSIONS, Migration, newest},
 };
+use crate::engines::metrics::Counter;
 
 const CONNECTIONS: usize = 8;
 const WAIT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -23,10 +24,11 @@ const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(4213769)";
 #[derive(Clone)]
 pub struct Postgres {
     pool: Pool,
+    pub(super) unreadable: Counter,
 }
 
 impl Postgres {
-    pub(super) fn open(url: &str) -> Result<Self, DbError> {
+    pub(super) fn open(url: &str, unreadable: Counter) -> Result<Self, DbError> {
         let config = url.parse::<tokio_postgres::Config>().map_err(|error| {
             let cause = error.source().map_or_else(String::new, ToString::to_string);
             DbError::Url(format!("{error}: {cause}"))
@@ -38,7 +40,7 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| DbError::Url(error.to_string()))?;
-        Ok(Self { pool })
+        Ok(Self { pool, unreadable })
     }
 
     pub(super) async fn migrate(&self, migrations: &'static [Migration]) -> Result<(), DbError> {
@@ -86,7 +88,8 @@ impl Postgres {
         let client = self.pool.get().await?;
         // Made before the first word to the server: whatever happens, the connection is not
         // returned to the pool with a transaction open.
-        let transaction = Transaction { client: Some(client) };
+        let unreadable = self.unreadable.clone();
+        let transaction = Transaction { client: Some(client), unreadable };
         transaction.client()?.batch_execute("begin").await?;
         Ok(transaction)
     }
@@ -95,6 +98,7 @@ impl Postgres {
 pub struct Transaction {
     /// Empty once committed.
     client: Option<Object>,
+    pub(super) unreadable: Counter,
 }
 
 impl Transaction {

@@ -82,8 +82,5 @@ pub async fn members(
     db: &impl Executor,
     site_id: SiteId,
 ) -> Result<Vec<(AccountId, Role)>, DbError> {
-    let rows = db
-        .query("select account_id, role from members where site_id = $1", vec![site_id.into()])
-        .await?;
-    rows.iter().map(|row| Ok((row.get("account_id")?, row.get("role")?))).collect()
+    db.all("select account_id, role from members where site_id = $1", vec![site_id.into()]).await
 }

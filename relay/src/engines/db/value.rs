@@ -26,6 +26,8 @@ pub enum Value {
     Null,
     Integer(i64),
     Text(String),
+    /// What a database holds that no statement here has put in: it can be read as nothing.
+    Odd,
 }
 
 impl Value {
@@ -93,6 +95,14 @@ pub struct Row {
 }
 
 impl Row {
+    /// Names the row in a log, as far as its first column does: an identifier in all lists.
+    pub(super) fn name(&self) -> &str {
+        match self.values.first() {
+            Some(Value::Text(text)) => text.get(..36).unwrap_or(text),
+            _ => "",
+        }
+    }
+
     /// Reads the column `name` as the type that is wanted.
     pub fn get<T: FromColumn>(&self, name: &str) -> Result<T, DbError> {
         let position = self.columns.iter().position(|column| column == name);
@@ -129,6 +139,20 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
+/// An object to be deleted, and when for the last time.
+impl FromRow for (String, UnixMillis) {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok((row.get("object_key")?, row.get("last_due_at")?))
+    }
+}
+
+/// A member of a site.
+impl FromRow for (AccountId, Role) {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok((row.get("account_id")?, row.get("role")?))
+    }
+}
+
 /// What belongs to a site, with the role that an account has there.
 impl<T: FromRow> FromRow for (T, Role) {
     fn from_row(row: &Row) -> Result<Self, DbError> {
@@ -147,6 +171,7 @@ impl FromColumn for i64 {
             Value::Integer(value) => Ok(*value),
             Value::Null => Err("is null, expected an integer".to_owned()),
             Value::Text(_) => Err("is text, expected an integer".to_owned()),
+            Value::Odd => Err(odd()),
         }
     }
 }
@@ -180,7 +205,12 @@ fn text(value: &Value) -> Result<&str, String> {
         Value::Text(value) => Ok(value),
         Value::Null => Err("is null, expected text".to_owned()),
         Value::Integer(_) => Err("is an integer, expected text".to_owned()),
+        Value::Odd => Err(odd()),
     }
+}
+
+fn odd() -> String {
+    "is neither an integer nor text".to_owned()
 }
 
 impl FromColumn for String {
