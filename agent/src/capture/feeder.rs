@@ -14,7 +14,11 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSrc;
 use nightjar_core::monotonic::MonotonicNanos;
 
-use super::{reel::Reel, scene::Scene, stamp};
+use super::{
+    reel::{Picture, Reel},
+    scene::Scene,
+    stamp,
+};
 use crate::clock::{Clock, monotonic_now};
 
 /// Later than this, the missed pictures are given up and time starts anew.
@@ -35,9 +39,9 @@ impl Supply {
         }
     }
 
-    fn take(&mut self, captured_at: MonotonicNanos) -> anyhow::Result<gst::Buffer> {
+    fn take(&mut self, captured_at: MonotonicNanos) -> anyhow::Result<Picture> {
         match self {
-            Self::Scene(scene) => scene.take(captured_at),
+            Self::Scene(scene) => Ok((scene.take(captured_at)?, scene.caps.clone())),
             Self::Reel(reel) => reel.take(),
         }
     }
@@ -51,6 +55,7 @@ pub(crate) struct SceneSupply {
     stamped: bool,
     drawn: u32,
     pool: gst::BufferPool,
+    caps: gst::Caps,
 }
 
 impl SceneSupply {
@@ -68,7 +73,7 @@ impl SceneSupply {
         pool.set_config(config).context("cannot set up picture buffers")?;
         pool.set_active(true).context("cannot allocate picture buffers")?;
         let interval = Duration::from_secs(1) / fps.max(1);
-        Ok(Self { scene, width, interval, stamped, drawn: 0, pool })
+        Ok(Self { scene, width, interval, stamped, drawn: 0, pool, caps: caps.clone() })
     }
 
     fn due(&self) -> Duration {
@@ -143,7 +148,9 @@ fn feed(supply: &mut Supply, sink: &AppSrc, stop: &AtomicBool) -> anyhow::Result
         if !wait_until(due, stop) {
             return Ok(());
         }
-        let mut buffer = supply.take(due)?;
+        let (mut buffer, caps) = supply.take(due)?;
+        // Nothing happens while they stay the same.
+        sink.set_caps(Some(&caps));
         buffer.make_mut().set_pts(gst::ClockTime::from_nseconds(due.0));
         // A flushing appsrc means that the pipeline is being stopped.
         if sink.push_buffer(buffer).is_err() {

@@ -7,7 +7,11 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSink;
 use gstreamer_video::VideoInfo;
 
-use super::Geometry;
+use super::{
+    Geometry,
+    timeline::{Gaps, Timeline},
+    upright::upright,
+};
 
 /// A file that gives nothing for this long cannot be decoded in real time.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(5);
@@ -15,8 +19,12 @@ const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(5);
 /// Decoded pictures waiting for their turn.
 const AHEAD: u32 = 4;
 
-/// Files that do not say how fast they run are played at this pace.
-const DEFAULT_PACE: Duration = Duration::from_millis(40);
+/// A file that leaves out pictures for longer is played as if it did for this long: nobody waits for
+/// the end of what cannot be seen.
+const LONGEST_GAP: Duration = Duration::from_secs(2);
+
+/// Gaps that are told of; a file may be nothing else.
+const GAPS_TOLD: u32 = 8;
 
 /// Decodes a file over and over. Time goes on from one pass to the next: the first picture of a
 /// pass is due one frame after the last of the pass before.
@@ -24,12 +32,19 @@ pub(crate) struct Reel {
     pipeline: gst::Pipeline,
     sink: AppSink,
     name: String,
+    /// As the decoder gives its pictures now, and as they are handed on.
+    decoded: gst::Caps,
     caps: gst::Caps,
+    /// Of the first picture.
     geometry: Geometry,
     timeline: Timeline,
+    gaps_told: u32,
     /// The picture whose turn is next, and when it is due.
-    next: Option<(Duration, gst::Buffer)>,
+    next: Option<(Duration, Picture)>,
 }
+
+/// A picture and its format, which may be another one for each.
+pub(crate) type Picture = (gst::Buffer, gst::Caps);
 
 impl Reel {
     /// Opens a file in any format that `GStreamer` decodes.
@@ -45,15 +60,18 @@ impl Reel {
             pipeline,
             sink,
             name,
+            decoded: gst::Caps::new_empty(),
             caps: gst::Caps::new_empty(),
             geometry: Geometry { width: 0, height: 0, fps: (0, 1) },
-            timeline: Timeline::new(DEFAULT_PACE),
+            timeline: Timeline::new(Gaps::Shortened(LONGEST_GAP)),
+            gaps_told: 0,
             next: None,
         };
         reel.rewind()?;
         let first = reel.pull()?.with_context(|| format!("{} holds no pictures", reel.name))?;
-        reel.learn(&first)?;
         reel.keep(&first)?;
+        let info = VideoInfo::from_caps(&reel.caps).context("pictures in an unknown format")?;
+        reel.geometry = Geometry::of(&info);
         Ok(reel)
     }
 
@@ -61,6 +79,7 @@ impl Reel {
         &self.caps
     }
 
+    /// Size and pace of the first picture.
     pub(crate) fn geometry(&self) -> Geometry {
         self.geometry
     }
@@ -80,46 +99,63 @@ impl Reel {
         self.keep(&sample)
     }
 
-    pub(crate) fn take(&mut self) -> anyhow::Result<gst::Buffer> {
+    pub(crate) fn take(&mut self) -> anyhow::Result<Picture> {
         self.due()?;
-        self.next.take().map(|(_, buffer)| buffer).context("a picture vanished")
+        self.next.take().map(|(_, picture)| picture).context("a picture vanished")
     }
 
     fn keep(&mut self, sample: &gst::Sample) -> anyhow::Result<Duration> {
         let mut buffer = sample.buffer_owned().context("a picture without data")?;
+        self.learn(&sample.caps_owned().context("pictures without a format")?)?;
         let pts = buffer.pts().map(|pts| Duration::from_nanos(pts.nseconds()));
         let due = self.timeline.place(pts);
+        self.tell_gap();
         let metadata = buffer.make_mut();
         metadata.set_dts(gst::ClockTime::NONE);
         metadata.set_duration(gst::ClockTime::NONE);
-        self.next = Some((due, buffer));
+        self.next = Some((due, (buffer, self.caps.clone())));
         Ok(due)
     }
 
-    fn learn(&mut self, first: &gst::Sample) -> anyhow::Result<()> {
-        let caps = first.caps_owned().context("pictures without a format")?;
-        let info = VideoInfo::from_caps(&caps).context("pictures in an unknown format")?;
-        let part = |number: i32| u32::try_from(number).unwrap_or(0);
-        let fps = (part(info.fps().numer()), part(info.fps().denom()));
-        if fps.0 > 0 && fps.1 > 0 {
-            self.timeline.pace = Duration::from_secs(u64::from(fps.1)) / fps.0;
+    /// Reads the format of the next picture where it is another one.
+    fn learn(&mut self, decoded: &gst::Caps) -> anyhow::Result<()> {
+        if *decoded == self.decoded {
+            return Ok(());
         }
-        let fps = if fps.0 == 0 || fps.1 == 0 { (25, 1) } else { fps };
-        self.geometry = Geometry { width: info.width(), height: info.height(), fps };
-        self.caps = caps;
+        let info = VideoInfo::from_caps(decoded).context("pictures in an unknown format")?;
+        let part = |number: i32| u32::try_from(number).unwrap_or(0);
+        self.timeline.set_pace((part(info.fps().numer()), part(info.fps().denom())));
+        let first =
+            self.caps.structure(0).and_then(|first| first.get::<gst::Fraction>("framerate").ok());
+        self.decoded = decoded.clone();
+        self.caps = decoded.clone();
+        // An encoder starts over for another pace on paper, and times are what is gone by.
+        if let Some(first) = first {
+            self.caps.make_mut().set("framerate", first);
+        }
         Ok(())
+    }
+
+    fn tell_gap(&mut self) {
+        let Some(gap) = self.timeline.take_shortened() else { return };
+        if self.gaps_told < GAPS_TOLD {
+            tracing::info!(
+                gap_s = gap.as_secs(),
+                "the file has no pictures for a while; the gap is shortened"
+            );
+        }
+        self.gaps_told += 1;
     }
 
     /// The next decoded picture; `None` at the end of the file.
     fn pull(&self) -> anyhow::Result<Option<gst::Sample>> {
-        if let Some(sample) = self.sink.try_pull_sample(PATIENCE) {
-            return Ok(Some(sample));
-        }
-        if self.sink.is_eos() {
-            return Ok(None);
-        }
+        let sample = self.sink.try_pull_sample(PATIENCE);
+        // First: pictures that are refused come all the same, and the end after them.
         let message =
             self.pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
+        if message.is_none() && (sample.is_some() || self.sink.is_eos()) {
+            return Ok(sample);
+        }
         match message.as_ref().map(|message| message.view()) {
             Some(gst::MessageView::Error(error)) => bail!(
                 "cannot decode {}: {}; gstreamer1.0-libav knows many older codecs",
@@ -163,9 +199,13 @@ fn build(path: &Path, sink: &AppSink) -> anyhow::Result<gst::Pipeline> {
         .property("caps", raw_video())
         .property("expose-all-streams", false)
         .build()?;
-    pipeline.add_many([&source, &decoder, sink.upcast_ref()])?;
+    let mut chain = upright()?;
+    chain.push(sink.clone().upcast());
+    pipeline.add_many([&source, &decoder])?;
+    pipeline.add_many(&chain)?;
     source.link(&decoder)?;
-    let target = sink.static_pad("sink").context("appsink without a pad")?;
+    gst::Element::link_many(&chain)?;
+    let target = chain[0].static_pad("sink").context("an element without an input")?;
     decoder.connect_pad_added(move |_, pad| {
         if !target.is_linked()
             && let Err(error) = pad.link(&target)
@@ -180,72 +220,4 @@ fn build(path: &Path, sink: &AppSink) -> anyhow::Result<gst::Pipeline> {
         }
     });
     Ok(pipeline)
-}
-
-/// Places the time stamps of repeated passes on one line that never goes back.
-#[derive(Debug)]
-struct Timeline {
-    pace: Duration,
-    pass_starts: Duration,
-    first_pts: Option<Duration>,
-    last: Option<Duration>,
-}
-
-impl Timeline {
-    fn new(pace: Duration) -> Self {
-        Self { pace, pass_starts: Duration::ZERO, first_pts: None, last: None }
-    }
-
-    /// A picture without a time stamp follows the last one at the file's pace.
-    fn place(&mut self, pts: Option<Duration>) -> Duration {
-        let follows = self.last.map_or(Duration::ZERO, |last| last + self.pace);
-        let placed = match pts {
-            Some(pts) => {
-                let first = *self.first_pts.get_or_insert(pts);
-                self.pass_starts + pts.saturating_sub(first)
-            }
-            None => follows,
-        };
-        let placed = match self.last {
-            Some(last) if placed <= last => follows,
-            _ => placed,
-        };
-        self.last = Some(placed);
-        placed
-    }
-
-    fn end_pass(&mut self) {
-        self.pass_starts = self.last.map_or(Duration::ZERO, |last| last + self.pace);
-        self.first_pts = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ms(millis: u64) -> Duration {
-        Duration::from_millis(millis)
-    }
-
-    #[test]
-    fn a_second_pass_goes_on_where_the_first_ended() {
-        let mut timeline = Timeline::new(ms(100));
-        let pass = [40, 140, 240].map(|pts| Some(ms(pts)));
-        let first: Vec<Duration> = pass.iter().map(|pts| timeline.place(*pts)).collect();
-        timeline.end_pass();
-        let second: Vec<Duration> = pass.iter().map(|pts| timeline.place(*pts)).collect();
-        assert_eq!(first, [ms(0), ms(100), ms(200)]);
-        assert_eq!(second, [ms(300), ms(400), ms(500)]);
-    }
-
-    #[test]
-    fn missing_and_backward_time_stamps_never_turn_time_back() {
-        let mut timeline = Timeline::new(ms(40));
-        let placed: Vec<Duration> = [Some(ms(0)), None, Some(ms(10)), Some(ms(500))]
-            .into_iter()
-            .map(|pts| timeline.place(pts))
-            .collect();
-        assert_eq!(placed, [ms(0), ms(40), ms(80), ms(500)]);
-    }
 }

@@ -13,6 +13,7 @@ use super::{
     feeder::{Feeder, SceneSupply, Supply},
     reel::Reel,
     scene::Scene,
+    upright::upright,
     v4l2,
 };
 use crate::config::{SourceConfig, SourceKind};
@@ -22,9 +23,9 @@ const FEED_DEPTH: u64 = 4;
 
 /// A source that is ready to run.
 pub(crate) struct Source {
-    /// Its `src` pad gives raw video in the source's own format.
+    /// Its `src` pad gives raw video, progressive and upright, in whatever size it has at the time.
     pub(crate) bin: gst::Bin,
-    /// What the source really gives, which may differ from what was wanted.
+    /// What the source gives at first, which may differ from what was wanted.
     pub(crate) geometry: Geometry,
     feed: Option<(Supply, AppSrc)>,
     /// Of a camera whose driver can be asked.
@@ -84,7 +85,8 @@ impl Source {
     }
 
     fn camera(config: &SourceConfig) -> anyhow::Result<Self> {
-        let v4l2::Chain { elements, geometry, device } = v4l2::chain(config)?;
+        let v4l2::Chain { mut elements, geometry, device } = v4l2::chain(config)?;
+        elements.extend(upright()?);
         let chain: Vec<&gst::Element> = elements.iter().collect();
         Ok(Self { bin: bin_of(&chain)?, geometry, feed: None, device: Some(device) })
     }

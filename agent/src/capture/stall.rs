@@ -5,8 +5,12 @@ use std::time::Duration;
 
 use nightjar_core::monotonic::MonotonicNanos;
 
-/// A pipeline without a frame for this long is restarted.
-pub const STALL_LIMIT: Duration = Duration::from_secs(5);
+/// A pipeline without a frame for this long is restarted, unless its source says that its pictures
+/// are further apart.
+const STALL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Pictures that may be missing from a slow source.
+const PICTURES_MISSED: u32 = 4;
 
 /// Frames for this long mean that the source works again: the back-off starts over.
 const PROVEN_AFTER: Duration = Duration::from_secs(10);
@@ -18,20 +22,27 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct StallDetector {
     started_at: MonotonicNanos,
+    limit: Duration,
     pause: Duration,
 }
 
 impl StallDetector {
     pub fn new(now: MonotonicNanos) -> Self {
-        Self { started_at: now, pause: SHORTEST_PAUSE }
+        Self { started_at: now, limit: STALL_LIMIT, pause: SHORTEST_PAUSE }
     }
 
-    /// Notes that a pipeline was started.
-    pub fn started(&mut self, now: MonotonicNanos) {
+    /// Notes that a pipeline was started whose source gives a picture each `interval`.
+    pub fn started(&mut self, interval: Duration, now: MonotonicNanos) {
         self.started_at = now;
+        self.limit = interval.saturating_mul(PICTURES_MISSED).max(STALL_LIMIT);
     }
 
-    /// Returns whether there was no frame for [`STALL_LIMIT`]. `last_frame_at` is the arrival of the
+    /// How long the source may give no picture.
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Returns whether there was no frame for longer than that. `last_frame_at` is the arrival of the
     /// newest frame, of this pipeline or an earlier one.
     pub fn is_stalled(
         &mut self,
@@ -39,7 +50,7 @@ impl StallDetector {
         now: MonotonicNanos,
     ) -> bool {
         let sign_of_life = last_frame_at.unwrap_or(self.started_at).max(self.started_at);
-        if now.since(sign_of_life) >= STALL_LIMIT {
+        if now.since(sign_of_life) >= self.limit {
             return true;
         }
         if sign_of_life.since(self.started_at) >= PROVEN_AFTER {
@@ -60,6 +71,8 @@ impl StallDetector {
 mod tests {
     use super::*;
 
+    const PACE: Duration = Duration::from_millis(40);
+
     fn at(seconds: u64) -> MonotonicNanos {
         MonotonicNanos(seconds * 1_000_000_000)
     }
@@ -76,9 +89,19 @@ mod tests {
     #[test]
     fn a_restarted_pipeline_gets_the_same_time_for_its_first_frame() {
         let mut stall = StallDetector::new(at(0));
-        stall.started(at(200));
+        stall.started(PACE, at(200));
         assert!(!stall.is_stalled(Some(at(100)), at(204)));
         assert!(stall.is_stalled(Some(at(100)), at(205)));
+    }
+
+    #[test]
+    fn a_source_that_says_it_is_slow_is_given_the_time_it_takes() {
+        let mut stall = StallDetector::new(at(0));
+        stall.started(Duration::from_secs(10), at(100));
+        assert!(!stall.is_stalled(Some(at(105)), at(144)));
+        assert!(stall.is_stalled(Some(at(105)), at(145)));
+        stall.started(PACE, at(200));
+        assert!(stall.is_stalled(None, at(205)));
     }
 
     #[test]
@@ -86,7 +109,7 @@ mod tests {
         let mut stall = StallDetector::new(at(0));
         let pauses: Vec<u128> = (0..6).map(|_| stall.pause_before_restart().as_millis()).collect();
         assert_eq!(pauses, [500, 1_000, 2_000, 4_000, 5_000, 5_000]);
-        stall.started(at(50));
+        stall.started(PACE, at(50));
         assert!(!stall.is_stalled(Some(at(55)), at(55)));
         assert_eq!(stall.pause_before_restart(), LONGEST_PAUSE, "five seconds prove nothing");
         assert!(!stall.is_stalled(Some(at(60)), at(60)));

@@ -32,7 +32,7 @@ pub(super) struct DetectArguments {
     #[arg(long, value_name = "WxH@FPS")]
     raw: Option<RawFormat>,
     /// 0.0 (only large, clear motion) to 1.0 (the slightest); 0.5 unless the configuration says otherwise
-    #[arg(long)]
+    #[arg(long, value_parser = parse_sensitivity, allow_negative_numbers = true)]
     sensitivity: Option<f32>,
     /// An agent's configuration, to go by its zones and its sensitivity
     #[arg(long, value_name = "FILE")]
@@ -111,7 +111,7 @@ impl Drawings {
                 Some(film) => film,
                 None => Film::create(path, size)?,
             };
-            self.film.insert(film).add(overlay.pixels, frame.captured_at)?;
+            self.film.insert(film).add(overlay.pixels, size, frame.captured_at)?;
         }
         Ok(())
     }
@@ -127,6 +127,11 @@ fn write_mask(path: &Path, frame: &LumaFrame, mask: &[u8]) -> io::Result<()> {
     write!(file, "P5\n{} {}\n255\n", frame.width, frame.height)?;
     file.write_all(mask)?;
     file.flush()
+}
+
+fn parse_sensitivity(text: &str) -> Result<f32, String> {
+    let sensitivity = text.parse().ok().filter(|value| (0.0..=1.0).contains(value));
+    sensitivity.ok_or_else(|| "choose a value between 0.0 and 1.0".to_owned())
 }
 
 fn open(path: &Path) -> Result<fs::File, Failure> {

@@ -8,6 +8,9 @@ use tokio::sync::mpsc;
 use super::encoder::Encoder;
 use crate::{capture::Geometry, config::SourceConfig};
 
+/// Encoders take no smaller side.
+const SIDE_MIN: u32 = 16;
+
 /// Only the first failure of a pipeline matters; later ones are dropped.
 const FAILURE_QUEUE: usize = 4;
 
@@ -21,10 +24,15 @@ pub(crate) fn caps_filter(caps: &gst::Caps) -> anyhow::Result<gst::Element> {
     Ok(gst::ElementFactory::make("capsfilter").property("caps", caps).build()?)
 }
 
+/// What the encoder gets for as long as a pipeline runs, whatever the source gives: what has another
+/// shape is framed in black.
 pub(crate) fn raw_caps(encoder: &Encoder, geometry: Geometry) -> anyhow::Result<gst::Caps> {
     let mut caps = encoder.input.clone();
-    caps.make_mut().set("width", i32::try_from(geometry.width)?);
-    caps.make_mut().set("height", i32::try_from(geometry.height)?);
+    let fields = caps.make_mut();
+    fields.set("width", i32::try_from(geometry.width)?);
+    fields.set("height", i32::try_from(geometry.height)?);
+    fields.set("pixel-aspect-ratio", gst::Fraction::new(1, 1));
+    fields.set("interlace-mode", "progressive");
     Ok(caps)
 }
 
@@ -71,7 +79,7 @@ pub(crate) fn encoded_geometry(source: Geometry, wanted: &SourceConfig) -> Geome
     Geometry { width, height, ..source }
 }
 
-/// The largest even size of the same shape that is not larger than `most`.
+/// The largest even size of the same shape that is not larger than `most`, and one that encoders take.
 pub(crate) fn fit(size: (u32, u32), most: (u32, u32)) -> (u32, u32) {
     let (width, height) = (u64::from(size.0), u64::from(size.1));
     let (most_width, most_height) = (u64::from(most.0), u64::from(most.1));
@@ -82,7 +90,7 @@ pub(crate) fn fit(size: (u32, u32), most: (u32, u32)) -> (u32, u32) {
     } else {
         (width * most_height / height, most_height)
     };
-    let even = |pixels: u64| u32::try_from(pixels / 2 * 2).unwrap_or(2).max(2);
+    let even = |pixels: u64| u32::try_from(pixels / 2 * 2).unwrap_or(SIDE_MIN).max(SIDE_MIN);
     (even(width), even(height))
 }
 
@@ -105,5 +113,8 @@ mod tests {
         assert_eq!(encoded(3840, 2160), (1280, 720));
         assert_eq!(encoded(1600, 1200), (960, 720));
         assert_eq!(encoded(720, 1280), (404, 720));
+        assert_eq!(encoded(360, 640), (360, 640));
+        assert_eq!(encoded(1, 1), (16, 16), "the smallest that encoders take");
+        assert_eq!(encoded(8_192, 20), (1_280, 16));
     }
 }

@@ -10,6 +10,7 @@ mod low_feed;
 mod masks;
 mod pipeline;
 mod probe;
+mod shapes;
 mod status;
 mod supervisor;
 mod taps;

@@ -1,19 +1,22 @@
 //! One run of capture: source -> raw pictures (seen by the taps) -> encoder -> frames.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
+use gstreamer_video::VideoInfo;
 use tokio::sync::mpsc;
 
 use super::{
     elements::{caps_filter, encoded_geometry, frame_sink, make, raw_caps, watch_bus},
     encoder::Encoder,
+    shapes::{Shape, Shapes},
     taps::Taps,
 };
 use crate::{
     capture::{Geometry, Source, controls::ControlWatch, feeder::Feeder},
     config::SourceConfig,
+    lock::lock,
 };
 
 /// Raw pictures waiting for the encoder; when it cannot keep up, the oldest is dropped.
@@ -107,9 +110,10 @@ fn assemble(
         let taps = Arc::clone(taps);
         frame_sink(move |sample| taps.on_encoded(sample))
     };
+    let convert = make("videoconvert")?;
     let chain = [
         source.bin.upcast_ref(),
-        &make("videoconvert")?,
+        &convert,
         &make("videoscale")?,
         &raw,
         &queue,
@@ -121,20 +125,49 @@ fn assemble(
     let pipeline = gst::Pipeline::with_name("capture");
     pipeline.add_many(chain)?;
     gst::Element::link_many(chain)?;
+    tap_scene(&convert, taps)?;
+    tell_changes(&convert, geometry)?;
     tap_raw(&raw, encoder, taps)?;
     Ok(pipeline)
 }
 
-/// Covers what nobody may see, then lets the taps see every raw picture.
-fn tap_raw(raw: &gst::Element, encoder: &Arc<Encoder>, taps: &Arc<Taps>) -> anyhow::Result<()> {
-    let (encoder, taps) = (Arc::clone(encoder), Arc::clone(taps));
-    let pad = raw.static_pad("src").context("a caps filter without an output")?;
-    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        if let Some(buffer) = info.buffer_mut()
-            && !taps.cover(pad, buffer)
-        {
+fn output(element: &gst::Element) -> anyhow::Result<gst::Pad> {
+    element.static_pad("src").context("an element without an output")
+}
+
+/// Covers what nobody may see while the picture has the size and shape of what the camera sees:
+/// masks and zones are shares of that, whatever frame is put around it later.
+fn tap_scene(convert: &gst::Element, taps: &Arc<Taps>) -> anyhow::Result<()> {
+    let taps = Arc::clone(taps);
+    output(convert)?.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let Some(buffer) = info.buffer_mut() else { return gst::PadProbeReturn::Ok };
+        if !taps.cover(pad, buffer) {
             return gst::PadProbeReturn::Drop;
         }
+        taps.on_scene(pad, buffer);
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// Logs that the pictures are others than before.
+fn tell_changes(convert: &gst::Element, encoded: Geometry) -> anyhow::Result<()> {
+    let shapes = Mutex::new(Shapes::default());
+    output(convert)?.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if let Some(gst::EventView::Caps(event)) = info.event().map(|event| event.view())
+            && let Ok(video) = VideoInfo::from_caps(event.caps())
+        {
+            lock(&shapes).see(Shape::of(&video), encoded);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    Ok(())
+}
+
+/// Lets the taps see every raw picture as it is encoded.
+fn tap_raw(raw: &gst::Element, encoder: &Arc<Encoder>, taps: &Arc<Taps>) -> anyhow::Result<()> {
+    let (encoder, taps) = (Arc::clone(encoder), Arc::clone(taps));
+    output(raw)?.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         if let Some(buffer) = info.buffer()
             && taps.on_raw(pad, buffer)
         {

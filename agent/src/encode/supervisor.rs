@@ -12,10 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Bitrate, low::LowLayer, pipeline::Pipeline, taps::Taps};
 use crate::{
-    capture::{
-        Geometry,
-        stall::{STALL_LIMIT, StallDetector},
-    },
+    capture::{Geometry, stall::StallDetector},
     clock::monotonic_now,
     config::SourceConfig,
     encode::CaptureStatus,
@@ -89,7 +86,7 @@ impl Supervisor {
             Ok(Err(error)) => return End::Failed(format!("{error:#}")),
             Err(panic) => return End::Failed(format!("starting the source: {panic}")),
         };
-        stall.started(monotonic_now());
+        stall.started(pipeline.geometry.interval(), monotonic_now());
         let mut low = Low::default();
         let end = self.watch(&pipeline, failures, &mut low, stall).await;
         let mut stop = spawn_blocking(move || drop((low, pipeline)));
@@ -155,7 +152,7 @@ impl Supervisor {
                 failure = low.failed() => low.give_up(&failure).await,
                 _ = checks.tick() => {
                     if stall.is_stalled(self.taps.last_frame_at(), monotonic_now()) {
-                        let limit = STALL_LIMIT.as_secs();
+                        let limit = stall.limit().as_secs();
                         return End::Failed(format!("the source gave no picture for {limit} s"));
                     }
                     let fps = rate.measure(self.taps.encoded_frames(), Instant::now());

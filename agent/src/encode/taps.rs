@@ -167,6 +167,14 @@ impl Taps {
         (at != 0).then_some(MonotonicNanos(at))
     }
 
+    /// Shows the motion detector what the camera sees, before a frame is put around it.
+    pub(crate) fn on_scene(&self, pad: &gst::Pad, buffer: &gst::Buffer) {
+        let Some(pts) = buffer.pts() else { return };
+        if !self.is_private() {
+            self.offer_luma(pad, buffer, MonotonicNanos(pts.nseconds()));
+        }
+    }
+
     /// Looks at a raw picture on its way to the encoder. True when the encoder is to be asked for
     /// a key frame.
     pub(crate) fn on_raw(&self, pad: &gst::Pad, buffer: &gst::Buffer) -> bool {
@@ -174,7 +182,6 @@ impl Taps {
         let Some(pts) = buffer.pts() else { return false };
         let captured_at = MonotonicNanos(pts.nseconds());
         if !self.is_private() {
-            self.offer_luma(pad, buffer, captured_at);
             self.answer_picture_requests(pad, buffer);
             if self.low_feed.admits(captured_at) {
                 self.low_feed.push(pad, buffer, self.low.wants_key_frame(captured_at));

@@ -15,6 +15,12 @@ use nightjar_core::{
     },
 };
 
+use crate::capture::{
+    Geometry,
+    timeline::{Gaps, Timeline},
+    upright::upright,
+};
+
 /// A file that gives nothing for this long is not decoded any further.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(20);
 
@@ -78,7 +84,7 @@ pub fn file_pictures(
 ) -> anyhow::Result<()> {
     gst::init().context("GStreamer does not start")?;
     let sink = AppSink::builder()
-        .caps(&gst::Caps::builder("video/x-raw").field("format", "GRAY8").build())
+        .caps(&gst::Caps::new_empty_simple("video/x-raw"))
         .sync(false)
         .max_buffers(AHEAD)
         .build();
@@ -93,11 +99,13 @@ fn build(path: &Path, sink: &AppSink) -> anyhow::Result<gst::Pipeline> {
     let pipeline = gst::Pipeline::new();
     let source = gst::ElementFactory::make("filesrc").property("location", path).build()?;
     let decoder = gst::ElementFactory::make("decodebin").build()?;
-    let converter = gst::ElementFactory::make("videoconvert").build()?;
-    pipeline.add_many([&source, &decoder, &converter, sink.upcast_ref()])?;
+    let mut chain = upright()?;
+    chain.push(sink.clone().upcast());
+    pipeline.add_many([&source, &decoder])?;
+    pipeline.add_many(&chain)?;
     source.link(&decoder)?;
-    converter.link(sink)?;
-    let target = converter.static_pad("sink").context("videoconvert without a pad")?;
+    gst::Element::link_many(&chain)?;
+    let target = chain[0].static_pad("sink").context("an element without an input")?;
     decoder.connect_pad_added(move |_, pad| {
         if !target.is_linked()
             && let Err(error) = pad.link(&target)
@@ -115,13 +123,15 @@ fn look_at_all(
 ) -> anyhow::Result<()> {
     let bus = pipeline.bus().context("a pipeline without a bus")?;
     let mut limiter = Limiter::default();
-    let mut first = None;
+    let mut timeline = Timeline::new(Gaps::Kept);
+    let mut empty = true;
     while let Some(sample) = sink.try_pull_sample(PATIENCE) {
         let buffer = sample.buffer().context("a sample without a buffer")?;
         let info = VideoInfo::from_caps(sample.caps().context("a sample without caps")?)?;
-        let pts = buffer.pts().context("a picture without a time")?;
-        let since = pts.saturating_sub(*first.get_or_insert(pts));
-        let at = MonotonicNanos(since.nseconds());
+        empty = false;
+        timeline.set_pace(Geometry::of(&info).fps);
+        let pts = buffer.pts().map(|pts| Duration::from_nanos(pts.nseconds()));
+        let at = MonotonicNanos(0).plus(timeline.place(pts));
         let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
         let stride = usize::try_from(frame.plane_stride()[0]).context("a negative stride")?;
         let (width, height) = (info.width() as usize, info.height() as usize);
@@ -136,7 +146,7 @@ fn look_at_all(
     {
         bail!("{}", error.error());
     }
-    if first.is_none() {
+    if empty {
         bail!("it holds no pictures");
     }
     Ok(())

@@ -7,7 +7,10 @@ use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSrc;
 use nightjar_core::monotonic::MonotonicNanos;
 
-use crate::{capture::Geometry, encode::encoder::Encoder};
+use crate::{
+    capture::Geometry,
+    encode::{elements::raw_caps, encoder::Encoder},
+};
 
 const BITRATE_KBPS: u32 = 1_500;
 /// Pictures waiting for the encoder. When full, the drawer waits.
@@ -25,13 +28,9 @@ impl Film {
     /// Pictures are `width` by `height`, both even, 3 bytes a pixel: red, green, blue.
     pub fn create(path: &Path, (width, height): (u32, u32)) -> anyhow::Result<Self> {
         gst::init().context("GStreamer does not start")?;
-        let encoder = Encoder::best(Geometry { width, height, fps: (10, 1) }, BITRATE_KBPS)?;
-        let caps = gst::Caps::builder("video/x-raw")
-            .field("format", "RGB")
-            .field("width", i32::try_from(width)?)
-            .field("height", i32::try_from(height)?)
-            .field("framerate", gst::Fraction::new(0, 1))
-            .build();
+        let geometry = Geometry { width, height, fps: (10, 1) };
+        let encoder = Encoder::best(geometry, BITRATE_KBPS)?;
+        let caps = picture_caps((width, height))?;
         let source = AppSrc::builder()
             .caps(&caps)
             .format(gst::Format::Time)
@@ -39,15 +38,17 @@ impl Film {
             .max_buffers(WAITING)
             .build();
         let make = |name: &str| gst::ElementFactory::make(name).build();
-        let (converter, input) = (make("videoconvert")?, make("capsfilter")?);
+        let (converter, scaler) = (make("videoconvert")?, make("videoscale")?);
+        let input = make("capsfilter")?;
         let (output, parser, muxer) = (make("capsfilter")?, make("h264parse")?, make("mp4mux")?);
         let file = gst::ElementFactory::make("filesink").property("location", path).build()?;
-        input.set_property("caps", &encoder.input);
+        input.set_property("caps", &raw_caps(&encoder, geometry)?);
         output.set_property("caps", &encoder.output);
         let pipeline = gst::Pipeline::new();
         let chain = [
             source.upcast_ref(),
             &converter,
+            &scaler,
             &input,
             &encoder.element,
             &output,
@@ -63,7 +64,14 @@ impl Film {
         Ok(Self { pipeline, source })
     }
 
-    pub fn add(&self, picture: Vec<u8>, at: MonotonicNanos) -> anyhow::Result<()> {
+    /// Adds a picture; one of another size than the first is framed in that.
+    pub fn add(
+        &self,
+        picture: Vec<u8>,
+        size: (u32, u32),
+        at: MonotonicNanos,
+    ) -> anyhow::Result<()> {
+        self.source.set_caps(Some(&picture_caps(size)?));
         let mut buffer = gst::Buffer::from_mut_slice(picture);
         let buffer_mut = buffer.get_mut().context("a buffer that others hold")?;
         buffer_mut.set_pts(gst::ClockTime::from_nseconds(at.0));
@@ -82,6 +90,16 @@ impl Film {
             _ => bail!("the film does not end"),
         }
     }
+}
+
+fn picture_caps((width, height): (u32, u32)) -> anyhow::Result<gst::Caps> {
+    Ok(gst::Caps::builder("video/x-raw")
+        .field("format", "RGB")
+        .field("width", i32::try_from(width)?)
+        .field("height", i32::try_from(height)?)
+        .field("framerate", gst::Fraction::new(0, 1))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .build())
 }
 
 impl Drop for Film {

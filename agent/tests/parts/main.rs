@@ -5,5 +5,6 @@
 mod media;
 mod motion;
 mod offline;
+mod pictures;
 mod store;
 mod whip;

@@ -15,23 +15,23 @@ use nightjar_core::{
 use tokio::{sync::broadcast, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `Media` and the means to stop it.
-struct Camera {
-    media: Media,
+pub(crate) struct Camera {
+    pub(crate) media: Media,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
 
 impl Camera {
-    fn start(config: &SourceConfig) -> Self {
+    pub(crate) fn start(config: &SourceConfig) -> Self {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let media = Media::start(config, &tracker, cancel.clone()).unwrap();
         Self { media, tracker, cancel }
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.cancel.cancel();
         self.tracker.close();
         time::timeout(PATIENCE, self.tracker.wait()).await.expect("all tasks end");
@@ -50,7 +50,7 @@ fn synthetic() -> SourceConfig {
     }
 }
 
-async fn next(
+pub(crate) async fn next(
     frames: &mut broadcast::Receiver<std::sync::Arc<EncodedFrame>>,
 ) -> std::sync::Arc<EncodedFrame> {
     time::timeout(PATIENCE, frames.recv()).await.expect("a frame in time").expect("an open channel")

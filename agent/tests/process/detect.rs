@@ -1,6 +1,11 @@
 //! `detect`: motion in recordings, and what the detector saw of it.
 
-use std::{fs, io::Write, path::Path, process::Stdio};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 use tempfile::tempdir;
@@ -93,6 +98,24 @@ fn an_overlay_is_a_film_of_what_was_seen() {
     let again = output(agent().arg("detect").arg(&film), "");
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
     assert_found_the_box(&intervals(&again.stdout));
+}
+
+#[test]
+fn pictures_without_times_follow_each_other_at_a_stated_pace() {
+    let directory = tempdir().unwrap();
+    let (footage, film) = (directory.path().join("wall.y8"), directory.path().join("wall.mjpeg"));
+    write_footage(&footage);
+    let mut drawn = Command::new("ffmpeg");
+    drawn.args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", "321x181", "-i"]);
+    drawn.arg(&footage).args(["-f", "mjpeg", "-q:v", "2"]).arg(&film);
+    assert!(drawn.status().expect("tests need ffmpeg").success());
+    let found = output(agent().arg("detect").arg(&film), "");
+    assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+    let found = intervals(&found.stdout);
+    let (start_s, end_s) = found[0];
+    // At 25 pictures a second.
+    assert!((1.6..2.6).contains(&start_s) && (2.4..3.2).contains(&end_s), "{found:?}");
+    assert_eq!(found.len(), 1, "{found:?}");
 }
 
 #[test]
