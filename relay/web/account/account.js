@@ -39,9 +39,10 @@ export function show({ root, router }) {
         ...sites.map(({ name, role, may }) =>
           element(
             "div",
-            { "data-testid": "account-site", dataset: { role } },
+            { class: "with-sentence", "data-testid": "account-site", dataset: { role } },
             element("dt", {}, name),
-            element("dd", {}, element("strong", {}, roleName(role)), element("p", { class: "quiet" }, rightsSentence(may))),
+            element("dd", {}, roleName(role)),
+            element("dd", { class: "sentence quiet" }, rightsSentence(may)),
           ),
         ),
       ),
