@@ -1,5 +1,5 @@
 ({ isFinal, liveSentence }, check) => {
-  const finals = ['no_common_codec', 'invalid_sdp', 'forbidden', 'not_found', 'unsupported_media_type', 'not_authentic', 'camera_removed'];
+  const finals = ['no_common_codec', 'invalid_sdp', 'forbidden', 'not_found', 'unsupported_media_type', 'not_authentic', 'camera_removed', 'access_ended'];
   check('what trying again cannot help', finals.filter((code) => !isFinal({ code })), []);
   const passing = ['busy', 'camera_offline', 'privacy_mode', 'rate_limited', 'no_answer', 'worker_restarted', 'unreachable', 'stalled', 'internal'];
   check('what may pass', passing.filter((code) => isFinal({ code })), []);
