@@ -10,11 +10,9 @@ use crate::{
     configuration::{Configuration, Point},
     event::{BoundingBox, EventMessage, Health, Presence},
     signal::{SessionStatistics, Signal},
-    time::UnixMillis,
+    time::{TIME_MAX, UnixMillis},
 };
 
-/// The last millisecond of the year 9999: later times have no usual form of writing.
-pub const TIME_MAX: UnixMillis = UnixMillis(253_402_300_799_999);
 /// A century, in milliseconds: no boot, clip or movement lasts longer, and a time plus some of them
 /// stays far from the limits of 64 bits.
 pub const DURATION_MS_MAX: u64 = 100 * 365 * 86_400_000;

@@ -6,8 +6,6 @@ use utoipa::openapi::{
     schema::{ArrayItems, Schema},
 };
 
-use crate::range::TIME_MAX;
-
 /// The one spelling of an identifier that is taken.
 const UUID: &str = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
@@ -22,13 +20,13 @@ pub(crate) fn word(words: impl Iterator<Item = &'static str>, open: bool) -> Ref
     if open { text.examples(words) } else { text.enum_values(Some(words)) }.into()
 }
 
-pub(crate) fn unix_millis() -> RefOr<Schema> {
+pub(crate) fn unix_millis(maximum: i64) -> RefOr<Schema> {
     let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
     ObjectBuilder::new()
         .schema_type(Type::Integer)
         .format(Some(format))
         .minimum(Some(0))
-        .maximum(usize::try_from(TIME_MAX.0).ok())
+        .maximum(usize::try_from(maximum).ok())
         .into()
 }
 

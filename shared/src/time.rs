@@ -16,6 +16,9 @@ use crate::word::words;
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
 
+/// The last millisecond of the year 9999: later times have no usual form of writing.
+pub const TIME_MAX: UnixMillis = UnixMillis(253_402_300_799_999);
+
 impl UnixMillis {
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
@@ -49,7 +52,7 @@ impl From<SystemTime> for UnixMillis {
 #[cfg(feature = "schema")]
 impl utoipa::PartialSchema for UnixMillis {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-        crate::schema::unix_millis()
+        crate::schema::unix_millis(TIME_MAX.0)
     }
 }
 #[cfg(feature = "schema")]
