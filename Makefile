@@ -16,7 +16,7 @@ help:
 	@echo '                PART="relay shared"        parts of it: lint, guest, or a package by its name'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
-	@echo 'make test-suites  what others wrote, against our programs: schemathesis'
+	@echo 'make test-suites  what others wrote, against our programs: schemathesis, and Ceph as the store'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
 	@echo 'make lint       format, lints, and licences and advisories of what is depended on'
@@ -62,6 +62,8 @@ test-suites:
 	@build/install-packages build run test
 	$(CARGO) build --workspace --bins --test docs
 	@CARGO_TARGET_DIR=$(TARGET) build/test-suites
+	@build/install-packages ceph
+	CARGO=$(CARGO) build/test --profile suites
 
 # What each program consists of: crates, libraries, GStreamer's packages.
 sbom:

@@ -13,6 +13,7 @@ pub mod footage;
 pub mod hls;
 pub mod network;
 pub mod players;
+pub mod radosgw;
 pub mod schemathesis;
 pub mod sfu;
 pub mod shaper;

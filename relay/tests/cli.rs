@@ -4,7 +4,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Output, Stdio},
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nightjar-relay"));
-    command.env("RUST_LOG", "info").env_remove("NOTIFY_SOCKET");
+    command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET");
     command
 }
 
@@ -53,6 +54,7 @@ fn errors(output: &Output) -> String {
 struct Serving {
     child: Child,
     url: String,
+    store_url: String,
     log: JoinHandle<String>,
 }
 
@@ -65,17 +67,15 @@ fn serve(directory: &Path) -> Serving {
         .spawn()
         .unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let url = log
-        .by_ref()
-        .map(Result::unwrap)
-        .find_map(|line| {
-            let (_, rest) = line.split_once("the relay serves url=\"")?;
-            Some(rest.split('"').next()?.to_owned())
-        })
-        .unwrap();
+    let line = log.by_ref().map(Result::unwrap).find(|line| line.contains("the relay serves"));
+    let value = |key: &str| {
+        let (_, rest) = line.as_ref()?.split_once(&format!(" {key}=\""))?;
+        Some(rest.split('"').next()?.to_owned())
+    };
+    let (url, store_url) = (value("url").unwrap(), value("store").unwrap());
     // The rest of the log is read, so that the relay never waits for us.
     let log = thread::spawn(move || log.map(|line| line.unwrap() + "\n").collect());
-    Serving { child, url, log }
+    Serving { child, url, store_url, log }
 }
 
 impl Serving {
@@ -100,6 +100,46 @@ fn a_wrong_configuration_is_told_on_one_line_with_exit_code_2() {
     }
     let nowhere = run(Path::new("/nonexistent"), &["serve"], "");
     assert_eq!(nowhere.status.code(), Some(2), "{}", errors(&nowhere));
+}
+
+#[test]
+fn what_the_store_refuses_is_one_line_of_the_log_without_the_signature() {
+    let directory = configured("");
+    let serving = serve(directory.path());
+    let address = serving.store_url.trim_start_matches("http://");
+    let signature = "5ec7e7".repeat(11)[..64].to_owned();
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let query = format!(
+            "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20200101T000000Z&X-Amz-Expires=60\
+             &X-Amz-Credential=A%2F20200101%2Fnightjar%2Fs3%2Faws4_request\
+             &X-Amz-SignedHeaders=host&X-Amz-Signature={signature}"
+        );
+        let head = format!("GET /clips/a/b/0.mp4?{query} HTTP/1.1\r\nHost: elsewhere\r\n");
+        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    }
+    let (_, log) = serving.terminate();
+    assert!(!log.contains(&signature), "{log}");
+    let about = |line: &&str| ["clips/", "s3s", "expired"].iter().any(|word| line.contains(word));
+    let lines: Vec<_> = log.lines().filter(about).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0].contains("path=\"/clips/a/b/0.mp4\"") && lines[0].contains("why="), "{log}");
+}
+
+#[test]
+fn a_store_is_prepared_only_where_there_is_one_to_prepare() {
+    let directory = configured("");
+    let output = run(directory.path(), &["store", "prepare"], "");
+    assert!(output.status.success(), "{}", errors(&output));
+    let config = "public_url = \"http://localhost:1\"\n[store]\nengine = \"s3\"\n\
+                  endpoint = \"http://localhost:1\"\ncredentials_file = \"/nonexistent\"\n";
+    fs::write(directory.path().join("relay.toml"), config).unwrap();
+    let output = run(directory.path(), &["store", "prepare"], "");
+    let errors = errors(&output);
+    assert!(!output.status.success() && errors.contains("store.credentials_file"), "{errors}");
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod media;
 mod motion;
 mod offline;
 mod pictures;
+mod sent_pictures;
 mod store;
 mod whip;

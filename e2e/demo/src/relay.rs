@@ -52,6 +52,8 @@ pub struct Place {
     pub registration: &'static str,
     /// The section `[turn]` of its configuration.
     pub turn: String,
+    /// The section `[store]`, where that is not the embedded one.
+    pub store: Option<String>,
 }
 
 impl Place {
@@ -65,7 +67,13 @@ impl Place {
             host: "localhost".to_owned(),
             registration: "open",
             turn: String::new(),
+            store: None,
         }
+    }
+
+    /// Where browsers go.
+    pub fn web_url(&self) -> String {
+        self.url(self.scheme, self.ports.web)
     }
 
     fn url(&self, scheme: &str, port: u16) -> String {
@@ -75,6 +83,10 @@ impl Place {
     fn config(&self, data_dir: &Path) -> String {
         let Ports { web, store, mqtt } = self.ports;
         let listen = self.listen;
+        let embedded = format!(
+            "[store]\nlisten = \"{listen}:{store}\"\npublic_url = \"{}\"\n",
+            self.url(self.scheme, store)
+        );
         format!(
             "public_url = \"{web_url}\"\n\
              listen = \"{listen}:{web}\"\n\
@@ -83,14 +95,11 @@ impl Place {
              [mqtt]\n\
              listen = \"{listen}:{mqtt}\"\n\
              public_url = \"{mqtt_url}\"\n\
-             [store]\n\
-             listen = \"{listen}:{store}\"\n\
-             public_url = \"{store_url}\"\n\
-             {turn}",
+             {store_section}{turn}",
             registration = self.registration,
             turn = self.turn,
-            web_url = self.url(self.scheme, web),
-            store_url = self.url(self.scheme, store),
+            store_section = self.store.as_ref().unwrap_or(&embedded),
+            web_url = self.web_url(),
             mqtt_url = self.url("mqtts", mqtt),
             data_dir = data_dir.display(),
         )
@@ -120,7 +129,7 @@ impl Relay {
 
     /// Where browsers go.
     pub fn url(&self) -> String {
-        self.place.url(self.place.scheme, self.place.ports.web)
+        self.place.web_url()
     }
 
     pub fn mqtt_url(&self) -> String {

@@ -1,15 +1,20 @@
 //! The main job: a camera is paired, someone watches it live, something moves, the clip is
 //! recorded, uploaded and played.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    agent::{Scene, Settings, Source},
+    agent::{Agent, Scene, Settings, Source},
     api::text,
     browser::Browser,
     feed::Feed,
     footage, programs,
+    radosgw::Radosgw,
+    relay::{Place, Ports},
     stack::{EMAIL, PASSWORD, Scenario, Stack},
     viewer::Viewer,
     wait,
@@ -68,50 +73,74 @@ fn is_motion(message: &Value, state: &str) -> bool {
 #[tokio::test]
 async fn a_walker_is_told_of_at_once_and_the_clip_plays_to_its_end() -> Result<()> {
     Scenario::run("walker", |directory| async move {
-        let begin = Instant::now();
-        let stack = Stack::start(&directory, &walker()).await?;
-        let mut feed = Feed::open(&stack.owner).await?;
-        let minute = Duration::from_mins(1);
-
-        let (started, told_at) =
-            feed.next("motion starts", minute, |message| is_motion(message, "started")).await?;
-        ensure!(
-            told_at - begin >= Duration::from_secs(12),
-            "motion was reported in a quiet scene: {started}"
-        );
-        let event_id = text(&started["event"], "event_id").context("an event without an id")?;
-        let (ended, _) =
-            feed.next("motion ends", minute, |message| is_motion(message, "ended")).await?;
-        ensure!(ended["event"]["event_id"] == *event_id, "another event ended: {ended}");
-        let of_event = |message: &Value| {
-            message["type"] == "clip"
-                && message["clip"]["event_id"] == *event_id
-                && message["clip"]["state"] == "ready"
-        };
-        let (ready, _) = feed.next("the clip is ready", minute, of_event).await?;
-        let clip_id = text(&ready["clip"], "clip_id").context("a clip without an id")?;
-
-        let event = stack.owner.get(&format!("events/{event_id}")).await?.expect(200)?.json();
-        ensure!(event["clip_id"] == *clip_id, "the event does not name its clip: {event}");
-
-        let facts = footage::examine(&stack.owner, &clip_id, &directory).await?;
-        ensure!(facts.codec == "h264" && (facts.width, facts.height) == (640, 360), "{facts:?}");
-        // The walk, the pre-roll and the post-roll.
-        ensure!((6.0..14.0).contains(&facts.duration_s), "{facts:?}");
-        ensure!(facts.longest_gap_s < 1.5, "frames are missing: {facts:?}");
-
-        let thumbnail = text(&event, "thumbnail_url").context("an event without a picture")?;
-        let (content_type, thumbnail) = footage::fetch(&thumbnail).await?;
-        ensure!(content_type == "image/jpeg" && thumbnail.starts_with(&[0xff, 0xd8]), "no JPEG");
-
-        let browser = Browser::start(&directory).await?;
-        let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
-        let played = viewer.play(&clip_id, minute).await?;
-        ensure!(played.outcome == "ended", "{played:?}");
-        ensure!(played.frames > 60 && played.width == 640, "{played:?}");
-        Ok(())
+        a_walker_is_filmed(&directory, Place::loopback(Ports::free()?)).await
     })
     .await
+}
+
+/// The same with a store that others wrote, prepared as an operator does it.
+#[tokio::test]
+#[ignore = "needs radosgw: make test-suites"]
+async fn a_walkers_clip_is_kept_by_radosgw_and_plays_to_its_end() -> Result<()> {
+    Scenario::run("walker_radosgw", |directory| async move {
+        let radosgw = Radosgw::start(&directory)?;
+        let mut place = Place::loopback(Ports::free()?);
+        place.store = Some(radosgw.section());
+        let said = radosgw.prepare(&directory, &place.web_url())?;
+        ensure!(said.contains("bucket nightjar: made"), "{said}");
+        a_walker_is_filmed(&directory, place).await
+    })
+    .await
+}
+
+async fn a_walker_is_filmed(directory: &Path, place: Place) -> Result<()> {
+    let begin = Instant::now();
+    let agent = Agent::prepare(directory, &walker())?;
+    let stack = Stack::start_with(directory, place, agent, PASSWORD).await?;
+    let mut feed = Feed::open(&stack.owner).await?;
+    let minute = Duration::from_mins(1);
+
+    let (started, told_at) =
+        feed.next("motion starts", minute, |message| is_motion(message, "started")).await?;
+    ensure!(
+        told_at - begin >= Duration::from_secs(12),
+        "motion was reported in a quiet scene: {started}"
+    );
+    let event_id = text(&started["event"], "event_id").context("an event without an id")?;
+    let (ended, _) =
+        feed.next("motion ends", minute, |message| is_motion(message, "ended")).await?;
+    ensure!(ended["event"]["event_id"] == *event_id, "another event ended: {ended}");
+    let of_event = |message: &Value| {
+        message["type"] == "clip"
+            && message["clip"]["event_id"] == *event_id
+            && message["clip"]["state"] == "ready"
+    };
+    let (ready, _) = feed.next("the clip is ready", minute, of_event).await?;
+    let clip_id = text(&ready["clip"], "clip_id").context("a clip without an id")?;
+
+    let event = stack.owner.get(&format!("events/{event_id}")).await?.expect(200)?.json();
+    ensure!(event["clip_id"] == *clip_id, "the event does not name its clip: {event}");
+
+    let facts = footage::examine(&stack.owner, &clip_id, directory).await?;
+    ensure!(facts.codec == "h264" && (facts.width, facts.height) == (640, 360), "{facts:?}");
+    // The walk, the pre-roll and the post-roll.
+    ensure!((6.0..14.0).contains(&facts.duration_s), "{facts:?}");
+    ensure!(facts.longest_gap_s < 1.5, "frames are missing: {facts:?}");
+
+    let thumbnail = text(&event, "thumbnail_url").context("an event without a picture")?;
+    let (content_type, thumbnail) = footage::fetch(&thumbnail).await?;
+    ensure!(content_type == "image/jpeg" && thumbnail.starts_with(&[0xff, 0xd8]), "no JPEG");
+    ensure!(thumbnail.len() <= 15_000, "{} bytes are too many for a list", thumbnail.len());
+    let still = text(&event, "still_url").context("an event without a still")?;
+    let (content_type, still) = footage::fetch(&still).await?;
+    ensure!(content_type == "image/jpeg" && still.len() > thumbnail.len(), "no larger JPEG");
+
+    let browser = Browser::start(directory).await?;
+    let viewer = Viewer::sign_in(&browser, &stack.relay.url(), EMAIL, PASSWORD).await?;
+    let played = viewer.play(&clip_id, minute).await?;
+    ensure!(played.outcome == "ended", "{played:?}");
+    ensure!(played.frames > 60 && played.width == 640, "{played:?}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! A clip is one file, one picture, or an initialisation segment and segments. Of the last kind
 //! everything up to the first segment that is missing plays, also while the clip still grows.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use nightjar_shared::{
     api::{FIRST_SEGMENT, PartKind},
@@ -72,13 +72,14 @@ pub async fn get(
     query: PlaybackQuery,
 ) -> Result<Playback> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    Ok(of_clip(app, &row, query.after, None).await?.page())
+    Ok(of_clip(app, &row, query.after, None, ReadWindow::new).await?.page())
 }
 
 /// Writes the parts of a clip as an HLS playlist, for players that know nothing else.
 pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<String> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    let playback = of_clip(app, &row, None, None).await?;
+    // A player asks for it once, and plays for as long as it may.
+    let playback = of_clip(app, &row, None, None, ReadWindow::whole).await?;
     if playback.parts.iter().all(|part| part.kind != PartKind::Segment) {
         return Err(Error::conflict(
             ProblemCode::NotSegmented,
@@ -104,6 +105,7 @@ pub(super) async fn of_clip(
     row: &ClipRow,
     after: Option<u32>,
     until: Option<UnixMillis>,
+    window: fn(UnixMillis, Duration) -> ReadWindow,
 ) -> Result<Playback> {
     let stored = parts::of_clip(&app.db, row.clip_id).await?;
     let footage = Footage::of(&stored).ok_or_else(|| {
@@ -112,7 +114,7 @@ pub(super) async fn of_clip(
     // The store goes by the machine's clock; read first, it ends no address later than the other.
     let (signing_at, now) = (clock::now(), app.now());
     let lifetime = until.map_or(PLAYBACK_EXPIRY_MAX, |until| until.since(now));
-    let window = ReadWindow::new(signing_at, lifetime);
+    let window = window(signing_at, lifetime);
     let left = window.left(signing_at);
     if left.is_zero() {
         return Err(Error::not_found());

@@ -21,7 +21,10 @@ use super::{
 };
 use crate::{
     app::{App, limits::address_key},
-    engines::db::shares::{self, ShareRow},
+    engines::{
+        db::shares::{self, ShareRow},
+        objects::ReadWindow,
+    },
     error::{Error, ProblemCode, Result},
 };
 
@@ -139,5 +142,5 @@ pub async fn open(app: &App, opening: ShareOpening, address: IpAddr) -> Result<P
     let share = found.ok_or_else(Error::not_found)?;
     let clip = access::shared_clip(app, &share).await?;
     let until = Some(share.expires_at);
-    Ok(playback::of_clip(app, &clip, opening.after, until).await?.page())
+    Ok(playback::of_clip(app, &clip, opening.after, until, ReadWindow::new).await?.page())
 }

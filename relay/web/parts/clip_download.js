@@ -50,7 +50,9 @@ async function joined(ask, signal, progress) {
       ({ parts, expires_at: expiresAt } = await ask());
     }
     const { url } = parts.find((part) => part.index === index);
-    const response = await fetch(url, { signal });
+    // What a picture or player has put into the cache was not asked for as this page: a store that
+    // does not say that its answers differ by origin would be refused for it.
+    const response = await fetch(url, { signal, cache: "no-store" });
     if (!response.ok) throw new Error("The clip could not be fetched from the storage.");
     blobs.push(await response.blob());
     done += length;

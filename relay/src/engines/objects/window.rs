@@ -29,6 +29,15 @@ impl ReadWindow {
         Self { signed_at, expires_in: Duration::from_secs(end.since(signed_at).as_secs()) }
     }
 
+    /// Makes the window of addresses that nobody asks for again, like those of a playlist: good for
+    /// as long as addresses may be, and equal to no others.
+    pub fn whole(now: UnixMillis, lifetime: Duration) -> Self {
+        // The beginning of this second: signatures have whole ones.
+        let signed_at = UnixMillis(now.0.div_euclid(1_000).saturating_mul(1_000));
+        let end = now.plus(lifetime.min(PLAYBACK_EXPIRY_MAX));
+        Self { signed_at, expires_in: Duration::from_secs(end.since(signed_at).as_secs()) }
+    }
+
     /// Returns for how long the addresses are still good at `now`.
     pub fn left(&self, now: UnixMillis) -> Duration {
         self.signed_at.plus(self.expires_in).since(now)
@@ -62,7 +71,17 @@ mod tests {
             assert!(left <= lifetime, "{left:?} of {lifetime:?}");
         }
         let now = UnixMillis(1_796_040_149_999);
-        let left = ReadWindow::new(now, Duration::from_hours(1)).left(now);
-        assert!(left <= FIVE_MINUTES, "{left:?}");
+        for window in [ReadWindow::new, ReadWindow::whole] {
+            let left = window(now, Duration::from_hours(1)).left(now);
+            assert!(left <= FIVE_MINUTES, "{left:?}");
+            assert!(window(now, Duration::from_secs(9)).left(now) <= Duration::from_secs(9));
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_once_is_good_for_all_of_the_time() {
+        let now = UnixMillis(1_796_040_149_999);
+        let left = ReadWindow::whole(now, FIVE_MINUTES).left(now);
+        assert!(left > Duration::from_secs(299), "{left:?}");
     }
 }

@@ -210,8 +210,8 @@ impl S3Store {
         Err(answer.refused("to delete an object"))
     }
 
-    /// Asks the store itself, whatever the last look found.
     pub(super) async fn check(&self) -> Result<(), ObjectsError> {
+        self.refuse_while_away()?;
         self.look().await
     }
 
