@@ -9,11 +9,15 @@ use bytes::Bytes;
 use gstreamer as gst;
 use nightjar_core::{
     monotonic::MonotonicNanos,
-    picture::{EncodedFrame, key_frames::KeyFrameGate},
+    picture::{
+        EncodedFrame,
+        key_frames::{KeyFrameGate, SHORTEST_INTERVAL},
+        recent::RecentFrames,
+    },
 };
 use tokio::sync::broadcast;
 
-use crate::lock::lock;
+use crate::{clock::monotonic_now, lock::lock};
 
 /// About four seconds at 30 fps. A reader that is further behind loses the oldest frames, is told
 /// so, and must resume at a key frame.
@@ -25,6 +29,15 @@ pub(crate) struct FrameHub {
     /// After a gap, frames are held back up to the next key frame.
     gap: AtomicBool,
     key_frames: Mutex<KeyFrameGate>,
+    /// Held while a frame is handed on, so that who joins misses none and gets none twice.
+    recent: Mutex<RecentFrames<Arc<EncodedFrame>>>,
+}
+
+/// Encoded frames, those that were there before first.
+pub struct Joined {
+    /// From a young key frame on; none where there is no such key frame.
+    pub(crate) before: Vec<Arc<EncodedFrame>>,
+    pub(crate) frames: broadcast::Receiver<Arc<EncodedFrame>>,
 }
 
 impl FrameHub {
@@ -33,7 +46,28 @@ impl FrameHub {
             frames: broadcast::Sender::new(FRAME_QUEUE),
             gap: AtomicBool::new(false),
             key_frames: Mutex::default(),
+            // For an older key frame there can be a new one at once.
+            recent: Mutex::new(RecentFrames::new(SHORTEST_INTERVAL)),
         }
+    }
+
+    /// Subscribes with what was encoded since the newest key frame, if that is young.
+    pub(crate) fn join(&self) -> Joined {
+        let recent = lock(&self.recent);
+        let before = recent.for_joiner(monotonic_now()).to_vec();
+        Joined { before, frames: self.frames.subscribe() }
+    }
+
+    /// Asks for a key frame where [`Self::join`] would find none.
+    pub(crate) fn provide_key_frame(&self) {
+        if lock(&self.recent).for_joiner(monotonic_now()).is_empty() {
+            self.request_key_frame();
+        }
+    }
+
+    /// Keeps nothing that was captured up to now for who joins later.
+    pub(crate) fn forget_recent(&self) {
+        lock(&self.recent).begin_at(monotonic_now());
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
@@ -52,6 +86,7 @@ impl FrameHub {
     /// A new encoder begins.
     pub(crate) fn reset(&self) {
         *lock(&self.key_frames) = KeyFrameGate::default();
+        lock(&self.recent).clear();
     }
 
     /// Hands an encoded access unit on, unless the camera is private; false when it is none.
@@ -60,7 +95,9 @@ impl FrameHub {
         if frame.key_frame {
             lock(&self.key_frames).encoded(frame.captured_at);
         }
+        let mut recent = lock(&self.recent);
         if private {
+            recent.clear();
             self.gap.store(true, Ordering::SeqCst);
             return true;
         }
@@ -68,8 +105,10 @@ impl FrameHub {
             self.gap.store(false, Ordering::SeqCst);
         }
         if !self.gap.load(Ordering::SeqCst) {
+            let frame = Arc::new(frame);
+            recent.push(Arc::clone(&frame), frame.key_frame, frame.captured_at);
             // An error means that nobody listens.
-            let _ = self.frames.send(Arc::new(frame));
+            let _ = self.frames.send(frame);
         }
         true
     }

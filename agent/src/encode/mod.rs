@@ -36,6 +36,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     encoder::EncoderKind,
+    hub::Joined,
     probe::{Probe, ProbedCamera, probe},
     status::CaptureStatus,
 };
@@ -126,9 +127,16 @@ impl Media {
         self.shared.taps.frames(Layer::Main)
     }
 
-    /// Encoded frames of the low layer, whenever it is made: see [`Self::want_low`].
-    pub fn low_frames(&self) -> broadcast::Receiver<Arc<EncodedFrame>> {
-        self.shared.taps.frames(Layer::Low)
+    /// Subscribes to a layer's frames, for a viewer who does not want to wait: with what was encoded
+    /// since the newest key frame, if that is young. The low layer is there whenever it is made: see
+    /// [`Self::want_low`].
+    pub fn join(&self, layer: Layer) -> Joined {
+        self.shared.taps.join(layer)
+    }
+
+    /// Asks for a key frame of the main layer, unless [`Self::join`] begins with one.
+    pub fn provide_key_frame(&self) {
+        self.shared.taps.provide_key_frame(Layer::Main);
     }
 
     /// Whether the low layer is to be made beside the main one.

@@ -18,7 +18,11 @@ use nightjar_core::{
 use nightjar_shared::configuration::PrivacyMask;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::{hub::FrameHub, low_feed::LowFeed, masks::Masks};
+use super::{
+    hub::{FrameHub, Joined},
+    low_feed::LowFeed,
+    masks::Masks,
+};
 use crate::{clock::monotonic_now, lock::lock};
 
 /// When full, the newest luma frame is dropped: the detector sees fewer, never stale ones.
@@ -77,6 +81,14 @@ impl Taps {
         self.hub(layer).subscribe()
     }
 
+    pub(crate) fn join(&self, layer: Layer) -> Joined {
+        self.hub(layer).join()
+    }
+
+    pub(crate) fn provide_key_frame(&self, layer: Layer) {
+        self.hub(layer).provide_key_frame();
+    }
+
     pub(crate) fn request_key_frame(&self, layer: Layer) {
         self.hub(layer).request_key_frame();
     }
@@ -104,6 +116,8 @@ impl Taps {
         self.private.store(private, Ordering::SeqCst);
         if private {
             lock(&self.pictures).clear();
+            self.main.forget_recent();
+            self.low.forget_recent();
         } else {
             self.request_key_frame(Layer::Main);
         }
@@ -112,6 +126,9 @@ impl Taps {
     /// From the next picture on.
     pub(crate) fn set_masks(&self, masks: &[PrivacyMask]) {
         *lock(&self.masks) = Masks::new(masks);
+        // Who joins must not see what is hidden from now on.
+        self.main.forget_recent();
+        self.low.forget_recent();
         self.request_key_frame(Layer::Main);
         self.request_key_frame(Layer::Low);
     }

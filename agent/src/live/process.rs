@@ -1,6 +1,7 @@
 //! The worker process as the agent sees it: started, fed, listened to and ended.
 
 use std::{
+    collections::VecDeque,
     ffi::OsString,
     io,
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
@@ -25,7 +26,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::wire::{WorkerOrder, WorkerReport, Writer, read_report};
-use crate::encode::Media;
+use crate::encode::{Joined, Media};
 
 /// Orders on their way; when full, the session that an order belongs to is given up.
 const ORDER_QUEUE: usize = 128;
@@ -185,8 +186,11 @@ impl Feed {
                 },
                 Ok(()) = self.watched.changed() => {
                     let watched = *self.watched.borrow_and_update();
-                    main.open(watched.then(|| self.media.frames()));
-                    low.open(watched.then(|| self.media.low_frames()));
+                    if watched {
+                        self.writer.write_json(&WorkerOrder::FramesBegin).await?;
+                    }
+                    main.open(watched.then(|| self.media.join(Layer::Main)));
+                    low.open(watched.then(|| self.media.join(Layer::Low)));
                 }
                 frame = main.next() => self.forward(&mut main, frame).await?,
                 frame = low.next() => self.forward(&mut low, frame).await?,
@@ -215,22 +219,29 @@ type Received = Result<(Arc<EncodedFrame>, usize), broadcast::error::RecvError>;
 /// One layer on its way to the worker.
 struct LayerFeed {
     layer: Layer,
+    /// What was encoded before somebody watched: it goes first.
+    before: VecDeque<Arc<EncodedFrame>>,
     frames: Option<broadcast::Receiver<Arc<EncodedFrame>>>,
     gate: FrameGate,
 }
 
 impl LayerFeed {
     fn new(layer: Layer) -> Self {
-        Self { layer, frames: None, gate: FrameGate::default() }
+        Self { layer, before: VecDeque::new(), frames: None, gate: FrameGate::default() }
     }
 
-    fn open(&mut self, frames: Option<broadcast::Receiver<Arc<EncodedFrame>>>) {
+    fn open(&mut self, joined: Option<Joined>) {
+        let (before, frames) = joined.map(|it| (it.before, it.frames)).unzip();
+        self.before = before.unwrap_or_default().into();
         self.frames = frames;
         self.gate = FrameGate::default();
     }
 
     /// Waits for the next frame. Never resolves while nobody watches.
     async fn next(&mut self) -> Received {
+        if let Some(frame) = self.before.pop_front() {
+            return Ok((frame, 0));
+        }
         match &mut self.frames {
             Some(frames) => {
                 let frame = frames.recv().await?;

@@ -144,7 +144,7 @@ impl SfuPublication {
         if let Some(session_id) = self.session.take() {
             let reason = SessionEndReason::WorkerRestarted;
             // When it is full, it holds the end of the session before.
-            let _ = self.reports.try_send(WorkerReport::Ended { session_id, reason });
+            let _ = self.reports.try_send(WorkerReport::Ended { session_id, reason, detail: None });
         }
     }
 

@@ -228,6 +228,7 @@ impl LiveTask {
         for effect in effects {
             match effect {
                 Effect::ForceKeyFrame(layer) => self.media.force_key_frame_of(layer),
+                Effect::ProvideKeyFrame => self.media.provide_key_frame(),
                 Effect::FitEncoders(wishes) => self.fit_encoders(wishes),
                 Effect::Reply { to, signal } => {
                     if self.signals_out.try_send((to, *signal)).is_err() {

@@ -74,6 +74,8 @@ pub enum WorkerOrder {
     },
     /// Says what the main layer's bitrate may be.
     Bounds(Bounds),
+    /// Frames begin to come. They do not follow those that came before.
+    FramesBegin,
 }
 
 /// What the worker reports.
@@ -107,6 +109,8 @@ pub enum WorkerReport {
     Ended {
         session_id: SessionId,
         reason: SessionEndReason,
+        /// A sentence for the viewer's people.
+        detail: Option<String>,
     },
     KeyFrameWanted {
         layer: Layer,
@@ -287,7 +291,7 @@ mod tests {
         let reports = [
             WorkerReport::Ready,
             WorkerReport::Answer { session_id, sdp: Sdp("v=0".to_owned()) },
-            WorkerReport::Ended { session_id, reason: SessionEndReason::ViewerGone },
+            WorkerReport::Ended { session_id, reason: SessionEndReason::ViewerGone, detail: None },
             WorkerReport::Statistics(WorkerStatistics {
                 viewers: 3,
                 ..WorkerStatistics::default()

@@ -2,6 +2,7 @@
 //! are its own.
 
 mod arrivals;
+mod backlog;
 mod graph;
 mod publication;
 
@@ -17,7 +18,7 @@ use nightjar_shared::{
 use tokio::task::spawn_blocking;
 
 pub use self::graph::Spare;
-use self::{graph::Graph, publication::Publication};
+use self::{backlog::Backlog, graph::Graph, publication::Publication};
 pub use super::packets::SharedFrame;
 use super::{
     ice::IceServers,
@@ -28,10 +29,7 @@ use super::{
 use crate::{clock::monotonic_now, lock::lock};
 
 /// Of pictures that wait for the network; a viewer that is further behind skips to a key frame.
-const MAX_BACKLOG: gst::ClockTime = gst::ClockTime::from_seconds(1);
-
-/// Fewer packets are never a backlog: after a gap, the time that appsrc tells is that of the gap.
-const SHORTEST_BACKLOG: u64 = 30;
+const MAX_BACKLOG: Duration = Duration::from_secs(1);
 
 /// How long a viewer that goes over to another layer waits for it without a picture: what is sent
 /// meanwhile of the old one would only keep its path full.
@@ -101,6 +99,7 @@ async fn start(
 pub struct Peer {
     graph: Graph,
     packets: Packets,
+    backlog: Backlog,
     offer: Offer,
     /// Of a connection that the camera itself offered.
     publication: Option<Publication>,
@@ -193,6 +192,7 @@ impl Peer {
     fn new(graph: Graph, offer: Offer, candidates: Candidates) -> Self {
         Self {
             packets: Packets::new(offer.payload_type, graph.stream, offer.transport_cc),
+            backlog: Backlog::default(),
             graph,
             offer,
             publication: None,
@@ -224,9 +224,8 @@ impl Peer {
             self.starting = true;
             return true;
         }
-        let source = &self.graph.source;
-        let behind = source.current_level_buffers() > SHORTEST_BACKLOG
-            && source.current_level_time() > MAX_BACKLOG;
+        let queued = self.graph.source.current_level_buffers();
+        let behind = self.backlog.before(frame.captured_at(), queued) > MAX_BACKLOG;
         if frame.is_key_frame() {
             self.starting = behind;
         } else if behind {
@@ -238,6 +237,7 @@ impl Peer {
         self.last_sent = frame.captured_at();
         self.age = Some(now.since(self.last_sent));
         let packets = self.packets.of(frame);
+        self.backlog.push(self.last_sent, packets.len());
         let sent = !packets.is_empty() && self.graph.source.push_buffer_list(packets).is_ok();
         self.frames_sent += u64::from(sent);
         sent

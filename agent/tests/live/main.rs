@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod camera;
+mod joining;
 #[path = "../../../shared/tests/mutation/mod.rs"]
 mod mutation;
 mod neighbours;

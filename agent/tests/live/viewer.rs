@@ -36,11 +36,19 @@ struct Packets {
     newest: Option<u16>,
     came: u32,
     missing: u32,
+    /// The RTP times of the first pictures, each once.
+    times: Vec<u32>,
 }
+
+/// Of so many pictures the times are kept.
+const TIMES_MAX: usize = 200;
 
 impl Packets {
     /// Behind the viewer's jitter buffer they are in order.
-    fn note(&mut self, sequence: u16) {
+    fn note(&mut self, sequence: u16, time: u32) {
+        if self.times.last() != Some(&time) && self.times.len() < TIMES_MAX {
+            self.times.push(time);
+        }
         if let Some(newest) = self.newest {
             self.missing += u32::from(sequence.wrapping_sub(newest).wrapping_sub(1));
         }
@@ -144,6 +152,11 @@ impl Viewer {
         self.packets.lock().unwrap().missing
     }
 
+    /// The RTP times of the first pictures, in the order in which they came.
+    pub(crate) fn times(&self) -> Vec<u32> {
+        self.packets.lock().unwrap().times.clone()
+    }
+
     /// Waits until nothing arrives any more.
     pub(crate) async fn falls_silent(&mut self) {
         let silence = async {
@@ -200,8 +213,8 @@ fn watch_packets(pad: &gst::Pad, packets: &SharedPackets) {
     let packets = Arc::clone(packets);
     let note = move |buffer: &gst::BufferRef| {
         let packet = buffer.map_readable().unwrap();
-        let [_, _, sequence @ ..] = packet.first_chunk::<4>().unwrap();
-        packets.lock().unwrap().note(u16::from_be_bytes(*sequence));
+        let [_, _, a, b, time @ ..] = packet.first_chunk::<8>().unwrap();
+        packets.lock().unwrap().note(u16::from_be_bytes([*a, *b]), u32::from_be_bytes(*time));
     };
     let kinds = gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST;
     pad.add_probe(kinds, move |_, info| {

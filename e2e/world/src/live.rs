@@ -96,7 +96,7 @@ pub(crate) async fn serve(
                     let _ = replies.try_send((to, *signal));
                 }
                 Effect::Order(order) => obey(&world, number, &mut worker, &order),
-                Effect::ForceKeyFrame(_) | Effect::FitEncoders(_) => {}
+                Effect::ForceKeyFrame(_) | Effect::ProvideKeyFrame | Effect::FitEncoders(_) => {}
             }
         }
         viewers.send_if_modified(|known| {
@@ -142,7 +142,7 @@ fn report_of(
         } else if since.elapsed() >= GIVEN_UP_AFTER {
             worker.silent_since.remove(&session_id);
             let reason = SessionEndReason::ViewerGone;
-            return sessions.on_report(WorkerReport::Ended { session_id, reason });
+            return sessions.on_report(WorkerReport::Ended { session_id, reason, detail: None });
         }
         let statistics = SessionStatistics {
             local_candidate: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::monotonic::MonotonicNanos;
 
 /// Requests closer together are answered with one key frame.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(300);
+pub const SHORTEST_INTERVAL: Duration = Duration::from_millis(300);
 
 /// Fragments of recordings begin at key frames and last at most this long, whatever the real
 /// frame rate of a camera in the dark.

@@ -4,5 +4,6 @@ mod frame;
 pub mod jpeg;
 pub mod key_frames;
 pub mod luma;
+pub mod recent;
 
 pub use self::frame::{EncodedFrame, Layer, LumaFrame};

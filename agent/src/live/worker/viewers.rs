@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use nightjar_core::{
     monotonic::MonotonicNanos,
-    picture::{EncodedFrame, Layer},
+    picture::{EncodedFrame, Layer, key_frames::SHORTEST_INTERVAL, recent::RecentFrames},
     rtp::layers::Bounds,
 };
 use nightjar_shared::{ids::SessionId, sdp::Offer, session::SessionEndReason, signal::IceServer};
@@ -33,9 +33,10 @@ const TICKS_PER_REPORT: u32 = 4;
 /// How often each viewer's connection is measured.
 const TICKS_PER_MEASUREMENT: u32 = 8;
 
-/// A new viewer starts with the key frame of the moment if that is no older than this: for an
-/// older one it asks for its own.
-const FRESH: Duration = Duration::from_millis(300);
+/// A new viewer begins with the newest key frame, and all that followed it, if that is no older
+/// than this. When its offer came it was no older than half of it, or a new one was asked for; the
+/// rest is what answering takes on a slow board.
+const FRESH: Duration = SHORTEST_INTERVAL.saturating_mul(2);
 
 /// What happens to the viewers' connections.
 pub(super) enum ConnectionEvent {
@@ -50,9 +51,8 @@ pub(super) enum ConnectionEvent {
 /// All connections of this worker.
 pub(super) struct Viewers {
     by_session: HashMap<SessionId, Viewer>,
-    /// The newest key frame of the main layer and what followed it, as long as it is fresh.
-    recent: Vec<SharedFrame>,
-    recent_since: MonotonicNanos,
+    /// Of the main layer.
+    recent: RecentFrames<SharedFrame>,
     spares: Spares,
     events: mpsc::Sender<ConnectionEvent>,
     reports: mpsc::Sender<WorkerReport>,
@@ -70,8 +70,7 @@ impl Viewers {
     ) -> Self {
         Self {
             by_session: HashMap::new(),
-            recent: Vec::new(),
-            recent_since: MonotonicNanos::default(),
+            recent: RecentFrames::new(FRESH),
             spares: Spares::new(tracker.clone()),
             events,
             reports,
@@ -99,7 +98,8 @@ impl Viewers {
             }
         }
         if layer == Layer::Main {
-            self.remember(frame);
+            let (key_frame, captured_at) = (frame.is_key_frame(), frame.captured_at());
+            self.recent.push(frame, key_frame, captured_at);
             // Not with the ticks alone: a viewer whose path became narrow sees nothing meanwhile.
             self.adapt(monotonic_now());
         }
@@ -112,19 +112,6 @@ impl Viewers {
         }
         if let Some(wishes) = self.quality.news(now) {
             self.send_report(WorkerReport::Wishes(wishes));
-        }
-    }
-
-    /// Keeps the frames that a new viewer can begin with.
-    fn remember(&mut self, frame: SharedFrame) {
-        if frame.is_key_frame() {
-            self.recent.clear();
-            self.recent_since = frame.captured_at();
-        }
-        if frame.captured_at().since(self.recent_since) <= FRESH {
-            self.recent.push(frame);
-        } else {
-            self.recent.clear();
         }
     }
 
@@ -154,6 +141,7 @@ impl Viewers {
             }
             WorkerOrder::Close { session_id } => self.close(session_id),
             WorkerOrder::Bounds(bounds) => self.quality.set_bounds(bounds),
+            WorkerOrder::FramesBegin => self.recent.clear(),
         }
     }
 
@@ -238,13 +226,15 @@ impl Viewers {
             | ConnectionEvent::Offered(session_id, Err(error))
             | ConnectionEvent::Accepted(session_id, Err(error)) => {
                 tracing::info!(%session_id, %error, "offer and answer do not come together");
-                let reason = match error {
-                    PeerError::InvalidOffer(_) | PeerError::Refused(_) => {
-                        SessionEndReason::InvalidOffer
+                let (reason, detail) = match &error {
+                    PeerError::InvalidOffer(invalid) => (invalid.reason(), error.to_string()),
+                    PeerError::Refused(_) => {
+                        (SessionEndReason::UnsupportedOffer, error.to_string())
                     }
-                    PeerError::Engine(_) => SessionEndReason::Failed,
+                    // What broke in the camera is for its own log.
+                    PeerError::Engine(_) => return self.end(session_id, SessionEndReason::Failed),
                 };
-                self.end(session_id, reason);
+                self.end_with(session_id, reason, Some(detail));
             }
             ConnectionEvent::Restarted(session_id, Ok(sdp)) => {
                 let viewer = self.by_session.get(&session_id);
@@ -298,7 +288,7 @@ impl Viewers {
             }
         }
         let mut started = false;
-        for frame in &self.recent {
+        for frame in self.recent.for_joiner(monotonic_now()) {
             started |= peer.send(Layer::Main, frame);
         }
         viewer.connection = Connection::Open(Box::new(peer));
@@ -335,9 +325,18 @@ impl Viewers {
     }
 
     fn end(&mut self, session_id: SessionId, reason: SessionEndReason) {
+        self.end_with(session_id, reason, None);
+    }
+
+    fn end_with(
+        &mut self,
+        session_id: SessionId,
+        reason: SessionEndReason,
+        detail: Option<String>,
+    ) {
         if self.by_session.contains_key(&session_id) {
             self.close(session_id);
-            self.send_report(WorkerReport::Ended { session_id, reason });
+            self.send_report(WorkerReport::Ended { session_id, reason, detail });
         }
     }
 
