@@ -82,20 +82,22 @@ pub fn camera_text(
 /// and the digest in upper case; nothing when there is none, or when there are two.
 pub fn fingerprint(sdp: &str) -> Option<String> {
     let first = first_fingerprint(sdp)?;
-    fingerprints(sdp).all(|other| normal(other).as_ref() == Some(&first)).then_some(first)
+    let is_first = |other| normal_fingerprint(other).as_ref() == Some(&first);
+    fingerprints(sdp).all(is_first).then_some(first)
 }
 
 /// Returns the first DTLS fingerprint of a description, as [`fingerprint`] writes it. Others are of
 /// the same certificate by other algorithms, and one that fits is enough (RFC 8122, section 5).
 pub fn first_fingerprint(sdp: &str) -> Option<String> {
-    normal(fingerprints(sdp).next()?)
+    normal_fingerprint(fingerprints(sdp).next()?)
 }
 
 fn fingerprints(sdp: &str) -> impl Iterator<Item = &str> {
     sdp.lines().filter_map(|line| line.strip_prefix("a=fingerprint:"))
 }
 
-fn normal(fingerprint: &str) -> Option<String> {
+/// Writes a fingerprint with its function in lower and its digest in upper case.
+pub(crate) fn normal_fingerprint(fingerprint: &str) -> Option<String> {
     let (algorithm, digest) = fingerprint.trim().split_once(' ')?;
     Some(format!("{} {}", algorithm.to_ascii_lowercase(), digest.to_ascii_uppercase()))
 }

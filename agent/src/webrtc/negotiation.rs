@@ -206,7 +206,7 @@ pub(super) async fn answer(
     if video.is_none_or(|media| media.port() == 0) {
         bail!("the video section was rejected");
     }
-    Ok(complete(&sdp.as_text()?, offer))
+    Ok(offer.answered(&complete(&sdp.as_text()?, offer)))
 }
 
 /// What the camera offers: the description, and what still has to become the local one.

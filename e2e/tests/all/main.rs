@@ -20,6 +20,7 @@ mod growing_clips;
 mod hls;
 mod main_job;
 mod networks;
+mod offers;
 mod players;
 mod reconnect;
 mod recovery;

@@ -196,7 +196,7 @@ async fn what_would_not_fit_into_a_camera_s_packet_is_refused() {
         // Each of these is two bytes long in JSON.
         let quotes = format!("{OFFER}{}", format!("a={}\r\n", "\"".repeat(4_000)).repeat(7));
         assert!(quotes.len() < 32 * 1024);
-        watch(&alice, &device, quotes).await.is_problem(422, "invalid_sdp");
+        watch(&alice, &device, quotes).await.is_problem(413, "too_large");
         assert_eq!(watch(&alice, &device, OFFER).await.status, 201);
     })
     .await;

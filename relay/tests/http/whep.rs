@@ -41,7 +41,8 @@ async fn ice_begins_anew_and_the_old_name_of_the_ice_session_is_refused() {
         patch(&alice, &location, None, candidate).await.is_problem(428, "precondition_required");
         let wrong = patch(&alice, &location, Some("\"other\""), candidate).await;
         wrong.is_problem(412, "precondition_failed");
-        patch(&alice, &location, Some("*"), candidate).await.is_problem(422, "invalid_sdp");
+        let empty = patch(&alice, &location, Some("*"), "m=video 9 UDP/TLS/RTP/SAVPF 0\r\n").await;
+        empty.is_problem(422, "invalid_sdp");
 
         let restart = async {
             let heard = camera.heard_signal().await;
@@ -64,6 +65,39 @@ async fn ice_begins_anew_and_the_old_name_of_the_ice_session_is_refused() {
         old.is_problem(412, "precondition_failed");
         patch(&alice, &location, Some(renewed), candidate).await.body(204);
         assert_eq!(camera.heard_signal().await.kind, SignalKind::Candidate);
+    })
+    .await;
+}
+
+/// As widely used players trickle: with `If-Match: *`, and their own ICE user, which is unchanged.
+#[tokio::test]
+async fn candidates_of_the_same_ice_user_restart_nothing_whichever_way_the_session_is_named() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let (device, mut camera) = online(relay, &alice).await;
+        let (_, location, etag) = opened(&alice, &device, &mut camera).await;
+        let own: String = OFFER
+            .lines()
+            .filter(|line| line.starts_with("a=ice-ufrag:") || line.starts_with("a=ice-pwd:"))
+            .flat_map(|line| [line, "\r\n"])
+            .collect();
+        let medium = "m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n";
+        let names = ["*", etag.as_str(), &format!("\"other\", {etag}")].map(str::to_owned);
+        for (port, matching) in names.iter().enumerate() {
+            for user in [own.as_str(), ""] {
+                let candidate = format!("candidate:1 1 udp 1 192.0.2.1 {} typ host", 5_000 + port);
+                let fragment = format!("{user}{medium}a={candidate}\r\n");
+                let answer = patch(&alice, &location, Some(matching), &fragment).await;
+                assert_eq!(answer.status, 204, "{matching}: {}", answer.text);
+                assert!(!answer.headers.contains_key("etag"), "it is the same ICE session");
+                let heard = camera.heard_signal().await;
+                assert_eq!(heard.kind, SignalKind::Candidate, "{matching}");
+                assert_eq!(heard.candidate.as_deref(), Some(candidate.as_str()));
+                assert_eq!(heard.sdp_mid.as_deref(), Some("0"));
+            }
+        }
+        let weak = patch(&alice, &location, Some(&format!("W/{etag}")), medium).await;
+        weak.is_problem(412, "precondition_failed");
     })
     .await;
 }

@@ -1,24 +1,6 @@
-//! Single attributes of a session description, and which of their values are let through.
+//! Single attributes of a session description, and which of their values are taken.
 
-use super::{MAX_CANDIDATE_LENGTH, MAX_NAME_LENGTH};
-
-/// Returns whether `GStreamer` gets to see an attribute.
-pub(super) fn is_known(key: &str, value: &str) -> bool {
-    match key {
-        "mid" => is_token(value, 1, MAX_NAME_LENGTH),
-        "ice-ufrag" => is_ice_text(value, 4),
-        "ice-pwd" => is_ice_text(value, 22),
-        "ice-options" => value == "trickle",
-        "fingerprint" => is_fingerprint(value),
-        "setup" => ["actpass", "active", "passive"].contains(&value),
-        "rtcp-mux" | "rtcp-rsize" | "sendrecv" | "sendonly" | "recvonly" | "inactive"
-        | "end-of-candidates" => value.is_empty(),
-        "sctp-port" => value.parse::<u16>().is_ok(),
-        "max-message-size" => value.parse::<u32>().is_ok(),
-        "candidate" => is_candidate(&format!("candidate:{value}")),
-        _ => false,
-    }
-}
+use super::MAX_CANDIDATE_LENGTH;
 
 /// Checks a candidate, as in `a=candidate:` without the `a=`. Names, as mDNS candidates have, are
 /// left out: `GStreamer` 1.22 never frees a connection that closes while it looks one up. The viewer
@@ -43,21 +25,10 @@ pub fn is_candidate(text: &str) -> bool {
         && ["host", "srflx", "prflx", "relay"].contains(kind)
 }
 
-fn is_ice_text(text: &str, least: usize) -> bool {
+/// Returns whether this is of the letters of ICE, and of so many at least.
+pub(super) fn is_ice_text(text: &str, least: usize) -> bool {
     (least..=256).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
-}
-
-fn is_fingerprint(text: &str) -> bool {
-    let Some((algorithm, digest)) = text.split_once(' ') else { return false };
-    let pairs = match algorithm.to_ascii_lowercase().as_str() {
-        "sha-256" => 32,
-        "sha-384" => 48,
-        "sha-512" => 64,
-        _ => return false,
-    };
-    let is_pair = |pair: &str| pair.len() == 2 && pair.bytes().all(|byte| byte.is_ascii_hexdigit());
-    digest.split(':').all(is_pair) && digest.split(':').count() == pairs
 }
 
 fn is_token(text: &str, least: usize, most: usize) -> bool {
@@ -81,6 +52,6 @@ pub(super) fn is_codec(text: &str) -> bool {
 pub(super) fn parameter<'a>(format: &'a str, key: &str) -> Option<&'a str> {
     format.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        (name == key).then_some(value)
+        name.trim().eq_ignore_ascii_case(key).then_some(value.trim())
     })
 }

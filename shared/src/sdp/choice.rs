@@ -1,6 +1,9 @@
 //! Which of the offered payload types the answer uses.
 
-use super::{attribute::parameter, section::Section};
+use super::{
+    attribute::parameter,
+    section::{Attribute, Section},
+};
 
 /// The RTP header extension that numbers packets for transport-wide feedback.
 pub const TRANSPORT_CC: &str =
@@ -16,35 +19,52 @@ pub(super) struct Choice {
     pub(super) profile_level_id: Option<String>,
     /// The payload type of its retransmissions, if the viewer knows them.
     pub(super) retransmissions: Option<u8>,
-    /// The number of the header extension for transport-wide feedback, if the viewer sends that.
-    pub(super) transport_cc: Option<u8>,
-    /// The number of the header extension that tells players how long to wait.
-    pub(super) playout_delay: Option<u8>,
+    /// The header extension for transport-wide feedback, if the viewer sends that.
+    pub(super) transport_cc: Option<Extension>,
+    /// The header extension that tells players how long to wait.
+    pub(super) playout_delay: Option<Extension>,
+}
+
+/// An RTP header extension, as its receiver offers it (RFC 8285, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Extension {
+    pub(super) id: u8,
+    /// Whether it is offered for receiving alone, and has to be answered in kind.
+    pub(super) one_way: bool,
 }
 
 impl Choice {
     /// H.264 with packetization-mode=1, best constrained baseline: that is what the encoder
     /// makes, and what Safari and Firefox want.
     ///
-    /// Where that is not offered, H.264 without a mode. By RFC 6184 it is mode 0, but `GStreamer`'s
-    /// `whepclientsrc` never names one and takes mode 1.
-    pub(super) fn best(section: &Section<'_>) -> Option<Self> {
-        section
-            .by_payload("fmtp")
-            .filter(|(payload, _)| is_h264(section, *payload))
-            .filter_map(|(payload_type, format)| {
+    /// Where that is not offered, H.264 without a mode, or without any parameters. By RFC 6184 it
+    /// is mode 0, but `GStreamer`'s `whepclientsrc` never names one and takes mode 1.
+    pub(super) fn best(section: &Section<'_>, session: &[Attribute<'_>]) -> Option<Self> {
+        let codecs = section.by_payload("rtpmap");
+        codecs
+            .filter(|(payload, codec)| {
+                codec.eq_ignore_ascii_case("H264/90000") && section.has_format(*payload)
+            })
+            .filter_map(|(payload_type, _)| {
+                let mut formats = section.by_payload("fmtp");
+                let format = formats.find(|(payload, _)| *payload == payload_type);
+                let format = format.map_or("", |(_, format)| format);
                 let mode = mode_rank(parameter(format, "packetization-mode"))?;
                 let profile = parameter(format, "profile-level-id").map(str::to_ascii_lowercase);
                 Some((payload_type, mode, profile.filter(|profile| is_profile(profile))))
             })
             // The first of the best: viewers list what they prefer first.
-            .min_by_key(|(_, mode, profile)| (*mode, profile_rank(profile.as_deref())))
+            .min_by_key(|(payload, mode, profile)| {
+                let place = section.formats.iter().position(|it| it.parse() == Ok(*payload));
+                (*mode, profile_rank(profile.as_deref()), place)
+            })
             .map(|(payload_type, _, profile_level_id)| Self {
                 payload_type,
                 profile_level_id,
                 retransmissions: retransmissions_of(section, payload_type),
-                transport_cc: transport_cc_of(section, payload_type),
-                playout_delay: extension_of(section, PLAYOUT_DELAY),
+                transport_cc: extension_of(section, session, TRANSPORT_CC)
+                    .filter(|_| section.gives_feedback(payload_type, "transport-cc")),
+                playout_delay: extension_of(section, session, PLAYOUT_DELAY),
             })
     }
 }
@@ -67,12 +87,6 @@ fn profile_rank(profile: Option<&str>) -> u8 {
     }
 }
 
-fn is_h264(section: &Section<'_>, payload: u8) -> bool {
-    let is_it =
-        |(other, codec): (u8, &str)| other == payload && codec.eq_ignore_ascii_case("H264/90000");
-    section.has_format(payload) && section.by_payload("rtpmap").any(is_it)
-}
-
 fn retransmissions_of(section: &Section<'_>, payload_type: u8) -> Option<u8> {
     let repeats = |format: &str| {
         parameter(format, "apt").and_then(|apt| apt.parse::<u8>().ok()) == Some(payload_type)
@@ -85,17 +99,26 @@ fn retransmissions_of(section: &Section<'_>, payload_type: u8) -> Option<u8> {
         .map(|(payload, _)| payload)
 }
 
-fn transport_cc_of(section: &Section<'_>, payload: u8) -> Option<u8> {
-    let id = extension_of(section, TRANSPORT_CC)?;
-    section.gives_feedback(payload, "transport-cc").then_some(id)
-}
-
-/// Numbers above 14 need headers that nobody else uses.
-fn extension_of(section: &Section<'_>, uri: &str) -> Option<u8> {
-    section
-        .by_payload("extmap")
-        .find(|(id, offered)| (1..=14).contains(id) && *offered == uri)
-        .map(|(id, _)| id)
+/// Finds an extension, offered for the section or for all of them: `3`, or `3/recvonly`, then its name
+/// and perhaps more. One that its viewer only sends is none of ours. Numbers above 14 need headers
+/// that nobody else uses.
+fn extension_of(section: &Section<'_>, session: &[Attribute<'_>], uri: &str) -> Option<Extension> {
+    let offered = section.attributes.iter().chain(session).filter(|(key, _)| *key == "extmap");
+    offered.map(|(_, value)| value).find_map(|value| {
+        let mut words = value.split(' ').filter(|word| !word.is_empty());
+        let number = words.next()?;
+        if words.next()? != uri {
+            return None;
+        }
+        let (id, direction) = number.split_once('/').unwrap_or((number, "sendrecv"));
+        let one_way = match direction {
+            "recvonly" => true,
+            "sendrecv" => false,
+            _ => return None,
+        };
+        let id = id.parse().ok().filter(|id| (1..=14).contains(id))?;
+        Some(Extension { id, one_way })
+    })
 }
 
 fn is_profile(text: &str) -> bool {

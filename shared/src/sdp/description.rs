@@ -1,20 +1,38 @@
-//! A session description as lines, read strictly and written anew.
-
-use std::fmt::Write as _;
+//! A session description as lines. Which forms are taken, and which refused: docs/decisions/0045.
 
 use super::{
-    MAX_LENGTH, MAX_LINES, MAX_SECTIONS,
-    attribute::is_known,
-    choice::{Choice, TRANSPORT_CC},
+    MAX_LENGTH, MAX_LINES, MAX_NAME_LENGTH, MAX_SECTIONS,
+    choice::Choice,
     invalid::InvalidOffer,
     section::{Attribute, DIRECTIONS, Section, find},
+    transport::Transport,
 };
 
 /// A whole session description.
 pub(super) struct Description<'a> {
-    origin: &'a str,
-    attributes: Vec<Attribute<'a>>,
+    pub(super) origin: Origin<'a>,
+    pub(super) attributes: Vec<Attribute<'a>>,
     pub(super) sections: Vec<Section<'a>>,
+}
+
+/// The number and the version of a session, as `o=` says them.
+pub(super) struct Origin<'a> {
+    pub(super) session: &'a str,
+    pub(super) version: &'a str,
+}
+
+/// What an answer begins with: the section that gets the picture, those that share its transport and
+/// are answered too, and the one whose transport it is.
+pub(super) struct Plan<'a> {
+    pub(super) video: usize,
+    pub(super) choice: Choice,
+    /// In order, `video` among them.
+    pub(super) kept: Vec<usize>,
+    /// The names of `kept` in the order of their BUNDLE group; none without a group.
+    pub(super) bundle: Vec<&'a str>,
+    /// One of `kept`.
+    pub(super) tagged: usize,
+    pub(super) transport: Transport<'a>,
 }
 
 impl<'a> Description<'a> {
@@ -22,23 +40,26 @@ impl<'a> Description<'a> {
         if text.len() > MAX_LENGTH || text.lines().count() > MAX_LINES {
             return Err(InvalidOffer::TooLarge);
         }
-        let mut lines = text.lines().enumerate();
+        // Programs leave blank lines at the end, and editors a mark at the beginning.
+        let text = text.trim_start_matches('\u{feff}');
+        let lines = text.lines().map(str::trim_end).enumerate();
+        let mut lines = lines.filter(|(_, line)| !line.is_empty());
         if lines.next().map(|(_, first)| first) != Some("v=0") {
             return Err(InvalidOffer::NotSdp(1));
         }
         let origin = lines.next().and_then(|(_, second)| second.strip_prefix("o="));
-        let origin = origin.filter(|origin| is_origin(origin)).ok_or(InvalidOffer::NotSdp(2))?;
+        let origin = origin.and_then(Origin::parse).ok_or(InvalidOffer::NotSdp(2))?;
         let mut this = Self { origin, attributes: Vec::new(), sections: Vec::new() };
         for (index, text) in lines {
             this.take(text).ok_or(InvalidOffer::NotSdp(index + 1))?;
         }
-        this.check_sections()?;
+        this.check_names()?;
         Ok(this)
     }
 
     fn take(&mut self, text: &'a str) -> Option<()> {
         let (key, value) = text.split_once('=')?;
-        if value.is_empty() || value.chars().any(char::is_control) {
+        if value.chars().any(char::is_control) {
             return None;
         }
         match key {
@@ -48,203 +69,140 @@ impl<'a> Description<'a> {
                 let section = self.sections.last_mut().map(|section| &mut section.attributes);
                 section.unwrap_or(&mut self.attributes).push(attribute);
             }
-            // Known lines that say nothing an answer depends on.
+            // Known lines that say nothing an answer depends on. A session has a name, but programs
+            // leave it out.
             "s" | "t" | "i" | "u" | "e" | "p" | "c" | "b" | "r" | "z" | "k" => {}
             _ => return None,
         }
         Some(())
     }
 
-    fn check_sections(&self) -> Result<(), InvalidOffer> {
-        if !(1..=MAX_SECTIONS).contains(&self.sections.len()) {
-            return Err(InvalidOffer::Sections);
+    fn check_names(&self) -> Result<(), InvalidOffer> {
+        if self.sections.len() > MAX_SECTIONS {
+            return Err(InvalidOffer::TooLarge);
         }
-        let mut mids: Vec<&str> = self.sections.iter().map(Section::mid).collect();
+        let mut mids: Vec<&str> = self.sections.iter().filter_map(Section::mid).collect();
+        let is_token = |mid: &&str| mid.bytes().all(|byte| byte.is_ascii_graphic());
+        if mids.iter().any(|mid| mid.len() > MAX_NAME_LENGTH) {
+            return Err(InvalidOffer::Unsupported("a name of a section of more than 64 bytes"));
+        }
+        let named = mids.len();
         mids.sort_unstable();
         mids.dedup();
-        let unnamed = mids.iter().any(|mid| !is_known("mid", mid));
-        if unnamed || mids.len() != self.sections.len() {
+        if mids.len() != named || mids.iter().any(|mid| mid.is_empty() || !is_token(mid)) {
             return Err(InvalidOffer::Names);
         }
         Ok(())
     }
 
-    /// The section to answer with video: its transport must be complete, and those of the others
-    /// as well. `webrtcbin` would refuse them later, and never free what it had begun.
-    pub(super) fn video_section(&self) -> Result<usize, InvalidOffer> {
-        let video = self
-            .sections
-            .iter()
-            .position(Section::is_receiving_video)
-            .ok_or(InvalidOffer::NoVideo)?;
-        self.check_transport(&self.sections[video])?;
-        if self.transport(&self.sections[video], "rtcp-mux").is_none() {
-            return Err(InvalidOffer::Missing("rtcp-mux"));
-        }
-        for section in &self.sections {
-            self.check_transport(section)?;
-            if !section.has_codecs() || !section.has_one_direction() {
-                return Err(InvalidOffer::Sections);
+    /// Decides what is answered: the first video section that wants to receive what the camera has.
+    pub(super) fn plan(&self) -> Result<Plan<'a>, InvalidOffer> {
+        let mut first_error = None;
+        for video in 0..self.sections.len() {
+            if !self.wants_video(&self.sections[video]) {
+                continue;
+            }
+            match self.plan_for(video) {
+                Ok(plan) => return Ok(plan),
+                Err(error) => _ = first_error.get_or_insert(error),
             }
         }
-        self.check_agreement()?;
-        Ok(video)
+        Err(first_error.unwrap_or(InvalidOffer::NoVideo))
     }
 
-    fn check_transport(&self, section: &Section<'a>) -> Result<(), InvalidOffer> {
-        for key in ["ice-ufrag", "ice-pwd", "fingerprint"] {
-            self.transport(section, key).ok_or(InvalidOffer::Missing(key))?;
-        }
-        // `GStreamer` looks for both in one place.
-        if section.get("ice-ufrag").is_some() != section.get("ice-pwd").is_some() {
-            return Err(InvalidOffer::Missing("ice-pwd"));
-        }
-        let setup = section.get("setup").filter(|value| is_known("setup", value));
-        setup.map(drop).ok_or(InvalidOffer::Missing("setup"))
+    fn wants_video(&self, section: &Section<'a>) -> bool {
+        let direction = section.direction(self.default_direction());
+        section.kind == "video"
+            && !section.is_disabled()
+            && direction.is_none_or(|direction| ["recvonly", "sendrecv"].contains(&direction))
     }
 
-    /// Finds an attribute of a section's transport, its own or that of the whole description.
-    fn transport(&self, section: &Section<'a>, key: &str) -> Option<&'a str> {
-        let value = section.get(key).or_else(|| find(&self.attributes, key));
-        value.filter(|value| is_known(key, value))
+    fn plan_for(&self, video: usize) -> Result<Plan<'a>, InvalidOffer> {
+        let section = &self.sections[video];
+        if !section.is_rtp() {
+            return Err(InvalidOffer::Unsupported("a protocol other than RTP with DTLS"));
+        }
+        if section.direction(self.default_direction()).is_none() {
+            return Err(InvalidOffer::Directions);
+        }
+        let choice = Choice::best(section, &self.attributes).ok_or(InvalidOffer::NoH264)?;
+        let mut kept: Vec<usize> = vec![video];
+        let group = self.group_of(section);
+        kept.extend(self.sections.iter().enumerate().filter_map(|(index, other)| {
+            let bundled = other.mid().is_some_and(|mid| group.contains(&mid));
+            (index != video && bundled && self.is_answerable(other)).then_some(index)
+        }));
+        kept.sort_unstable();
+        let place = |mid: &&str| {
+            kept.iter().copied().find(|index| self.sections[*index].mid() == Some(*mid))
+        };
+        let bundle: Vec<&str> = group.iter().copied().filter(|mid| place(mid).is_some()).collect();
+        // Of a group, the transport is that of the section named first (RFC 9143, section 7.2); where
+        // that one is not answered, of the next.
+        let tagged = bundle.first().and_then(place).unwrap_or(video);
+        let transport = Transport::of(&self.sections[tagged], &self.attributes)?;
+        if !section.multiplexes_rtcp() {
+            return Err(InvalidOffer::Unsupported("RTCP on a port of its own, without rtcp-mux"));
+        }
+        Ok(Plan { video, choice, kept, bundle, tagged, transport })
     }
 
-    /// Checks that there is one certificate and that bundled sections share their transport.
-    fn check_agreement(&self) -> Result<(), InvalidOffer> {
-        let all = |key| self.sections.iter().filter_map(move |section| section.get(key));
-        let mut fingerprints = all("fingerprint").chain(find(&self.attributes, "fingerprint"));
-        let first = fingerprints.next();
-        if fingerprints.any(|other| Some(other) != first) {
-            return Err(InvalidOffer::Sections);
-        }
-        for key in ["ice-ufrag", "ice-pwd"] {
-            let mut values = self.sections.iter().map(|section| section.get(key));
-            let first = values.next();
-            if self.is_bundled() && values.any(|other| Some(other) != first) {
-                return Err(InvalidOffer::Sections);
+    /// Returns whether the media engine can answer a section that is not ours. It trips over others,
+    /// which are rejected.
+    fn is_answerable(&self, section: &Section<'a>) -> bool {
+        let is_payload = |format: &&str| format.parse::<u8>().is_ok_and(|payload| payload < 128);
+        let has_codecs = section.is_rtp()
+            && section.formats.iter().all(is_payload)
+            && section.codecs().next().is_some();
+        !section.is_disabled()
+            && (has_codecs || section.is_data())
+            && section.direction(self.default_direction()).is_some()
+    }
+
+    /// Lists the names of the BUNDLE group that a section is in, in their order.
+    fn group_of(&self, section: &Section<'a>) -> Vec<&'a str> {
+        let groups = self.attributes.iter().filter(|(key, _)| *key == "group");
+        let groups = groups.filter_map(|(_, value)| value.strip_prefix("BUNDLE "));
+        let mut groups = groups.map(|names| names.split(' ').filter(|name| !name.is_empty()));
+        let own = section.mid();
+        let group = groups.find(|names| names.clone().any(|name| Some(name) == own));
+        let mut unique = Vec::new();
+        for name in group.into_iter().flatten() {
+            if !unique.contains(&name) {
+                unique.push(name);
             }
         }
-        Ok(())
+        unique
     }
 
-    fn is_bundled(&self) -> bool {
-        find(&self.attributes, "group").is_some_and(|group| group.starts_with("BUNDLE"))
+    /// Returns the direction of sections that say none (RFC 8866, section 6.7).
+    pub(super) fn default_direction(&self) -> &'a str {
+        let said = self.attributes.iter().find(|(key, _)| DIRECTIONS.contains(key));
+        said.map_or("sendrecv", |(key, _)| key)
     }
 
-    /// The description with known attributes only; the section `video` with the chosen codec.
-    pub(super) fn rewritten(&self, video: usize, choice: &Choice) -> String {
-        let mut text = String::with_capacity(2_048);
-        line(&mut text, 'v', "0");
-        line(&mut text, 'o', self.origin);
-        line(&mut text, 's', "-");
-        line(&mut text, 't', "0 0");
-        if self.is_bundled() {
-            let mids: Vec<&str> = self.sections.iter().map(Section::mid).collect();
-            line(&mut text, 'a', &format!("group:BUNDLE {}", mids.join(" ")));
-        }
-        write_attributes(&mut text, &self.attributes);
-        for (index, section) in self.sections.iter().enumerate() {
-            write_section(&mut text, section, (index == video).then_some(choice));
-        }
-        text
+    pub(super) fn is_ice_lite(&self) -> bool {
+        find(&self.attributes, "ice-lite").is_some()
     }
 }
 
-/// Returns whether this is `name session version IN IP4|IP6 address`.
-fn is_origin(text: &str) -> bool {
-    let words: Vec<&str> = text.split(' ').collect();
-    let [_, session, version, "IN", "IP4" | "IP6", address] = words.as_slice() else {
-        return false;
-    };
-    let is_number = |text: &str| text.parse::<u64>().is_ok();
-    text.bytes().all(|byte| (0x20..0x7F).contains(&byte))
-        && is_number(session)
-        && is_number(version)
-        && address.parse::<std::net::IpAddr>().is_ok()
-}
+impl<'a> Origin<'a> {
+    /// Reads `name session version IN IP4 address`. The address may be a host's name, and the numbers
+    /// of any length.
+    fn parse(text: &'a str) -> Option<Self> {
+        let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+        // The name is left out by some.
+        let ([session, version, _, _, _] | [_, session, version, _, _, _]) = words.as_slice()
+        else {
+            return None;
+        };
+        let is_number = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let printable = !text.chars().any(char::is_control);
+        (printable && is_number(session) && is_number(version)).then_some(Self { session, version })
+    }
 
-fn line(text: &mut String, key: char, value: &str) {
-    let _ = write!(text, "{key}={value}\r\n");
-}
-
-fn write_attributes(text: &mut String, attributes: &[Attribute<'_>]) {
-    for (key, value) in attributes.iter().filter(|(key, value)| is_known(key, value)) {
-        if value.is_empty() {
-            line(text, 'a', key);
-        } else {
-            line(text, 'a', &format!("{key}:{value}"));
-        }
-    }
-}
-
-fn write_section(text: &mut String, section: &Section<'_>, choice: Option<&Choice>) {
-    match choice {
-        Some(choice) => write_chosen_header(text, section, choice),
-        None => write_header(text, section),
-    }
-    line(text, 'c', "IN IP4 0.0.0.0");
-    write_attributes(text, &section.attributes);
-    // What RFC 8866 says of a section without one; `webrtcbin` would reject the section.
-    if !section.attributes.iter().any(|(key, value)| DIRECTIONS.contains(key) && value.is_empty()) {
-        line(text, 'a', "sendrecv");
-    }
-    match choice {
-        Some(choice) => write_chosen_codec(text, section, choice),
-        None => write_codecs(text, section),
-    }
-}
-
-/// The `m=` line of a section that is not ours. A format without a codec is left out:
-/// `webrtcbin` trips over it.
-fn write_header(text: &mut String, section: &Section<'_>) {
-    if section.kind == "application" {
-        return line(text, 'm', section.header);
-    }
-    let _ = write!(text, "m={}", section.transport());
-    let mut written = Vec::new();
-    for (payload, _) in section.codecs() {
-        if !written.contains(&payload) {
-            let _ = write!(text, " {payload}");
-            written.push(payload);
-        }
-    }
-    text.push_str("\r\n");
-}
-
-fn write_codecs(text: &mut String, section: &Section<'_>) {
-    for (payload, codec) in section.codecs() {
-        line(text, 'a', &format!("rtpmap:{payload} {codec}"));
-    }
-}
-
-/// Writes the section's `m=` line with this payload type only.
-fn write_chosen_header(text: &mut String, section: &Section<'_>, choice: &Choice) {
-    let _ = write!(text, "m={} {}", section.transport(), choice.payload_type);
-    if let Some(payload) = choice.retransmissions {
-        let _ = write!(text, " {payload}");
-    }
-    text.push_str("\r\n");
-}
-
-/// Writes the attributes of this payload type.
-fn write_chosen_codec(text: &mut String, section: &Section<'_>, choice: &Choice) {
-    let payload = choice.payload_type;
-    let _ = write!(text, "a=rtpmap:{payload} H264/90000\r\n");
-    let _ = write!(text, "a=fmtp:{payload} level-asymmetry-allowed=1;packetization-mode=1");
-    if let Some(profile) = &choice.profile_level_id {
-        let _ = write!(text, ";profile-level-id={profile}");
-    }
-    text.push_str("\r\n");
-    for feedback in ["nack", "nack pli", "ccm fir"] {
-        if section.gives_feedback(payload, feedback) {
-            let _ = write!(text, "a=rtcp-fb:{payload} {feedback}\r\n");
-        }
-    }
-    if let Some(id) = choice.transport_cc {
-        let _ = write!(text, "a=rtcp-fb:{payload} transport-cc\r\n");
-        let _ = write!(text, "a=extmap:{id} {TRANSPORT_CC}\r\n");
-    }
-    if let Some(again) = choice.retransmissions {
-        let _ = write!(text, "a=rtpmap:{again} rtx/90000\r\na=fmtp:{again} apt={payload}\r\n");
+    /// Writes a number that the media engine can read.
+    pub(super) fn plain(number: &str) -> u64 {
+        number.parse().unwrap_or(0)
     }
 }

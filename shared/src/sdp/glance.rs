@@ -2,7 +2,8 @@
 //! parses it; here only obvious nonsense is stopped.
 
 use super::{
-    MAX_CANDIDATES, MAX_LENGTH, MAX_LINES, MAX_SECTIONS, attribute::is_known, invalid::InvalidSdp,
+    MAX_CANDIDATES, MAX_LENGTH, MAX_LINES, MAX_SECTIONS, attribute::is_ice_text,
+    invalid::InvalidSdp,
 };
 use crate::problem::ProblemCode;
 
@@ -14,7 +15,7 @@ const MAX_LINE_LENGTH: usize = 4 * 1024;
 pub fn check_offer(offer: &str) -> Result<()> {
     let refused = |code, title| Err(InvalidSdp { code, title });
     check_lines(offer)?;
-    if !offer.starts_with("v=0") {
+    if !offer.trim_start_matches(['\u{feff}', '\r', '\n']).starts_with("v=0") {
         return Err(InvalidSdp::unreadable("A session description begins with v=0."));
     }
     let media = offer.lines().filter(|line| line.starts_with("m=")).count();
@@ -24,8 +25,15 @@ pub fn check_offer(offer: &str) -> Result<()> {
     if !offer.lines().any(|line| line.starts_with("m=video ")) {
         return refused(ProblemCode::NoVideoSection, "A viewer offers to receive video.");
     }
+    let has = |attribute: &str| offer.lines().any(|line| line.starts_with(attribute));
+    if !has("a=fingerprint:") && has("a=crypto:") {
+        return refused(
+            ProblemCode::UnsupportedOffer,
+            "The camera encrypts by DTLS, not by keys in the description.",
+        );
+    }
     for attribute in ["a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:"] {
-        if !offer.lines().any(|line| line.starts_with(attribute)) {
+        if !has(attribute) {
             return refused(
                 ProblemCode::IncompleteOffer,
                 "A viewer's offer names its ICE user and its DTLS fingerprint.",
@@ -61,25 +69,56 @@ impl Candidate {
 }
 
 /// Writes what belongs to ICE of a description, or of a piece of one, as a fragment (RFC 8840): user
-/// and password, and the candidates of the first medium, on which everything else is bundled.
+/// and password, and the candidates of the first medium that has any, on which everything else is bundled.
 pub fn ice_fragment(description: &str) -> Result<String> {
     check_lines(description)?;
     let first = |attribute: &str| description.lines().find(|line| line.starts_with(attribute));
-    let secret = |key: &str| {
-        let prefix = format!("a={key}:");
-        first(&prefix).filter(|line| is_known(key, &line[prefix.len()..]))
+    let secret = |prefix: &str, least| {
+        first(prefix).filter(|line| is_ice_text(line[prefix.len()..].trim_end(), least))
     };
-    let (user, password) = (secret("ice-ufrag"), secret("ice-pwd"));
+    let (user, password) = (secret("a=ice-ufrag:", 4), secret("a=ice-pwd:", 22));
     let (Some(user), Some(password)) = (user, password) else {
         return Err(InvalidSdp::unreadable("ICE begins with a user and a password."));
     };
     let medium = "m=video 9 UDP/TLS/RTP/SAVPF 0";
-    let mut fragment = vec![user, password, medium, first("a=mid:").unwrap_or("a=mid:0")];
-    let sections = description.split_inclusive("\nm=").take(2);
-    let candidates = sections.flat_map(str::lines).filter(|line| line.starts_with("a=candidate:"));
-    fragment.extend(candidates.take(MAX_CANDIDATES));
+    let is_candidate = |line: &&str| line.starts_with("a=candidate:");
+    // Those before it are rejected, and have none.
+    let sections = description.split_inclusive("\nm=");
+    let section = sections.into_iter().find(|section| section.lines().any(|it| is_candidate(&it)));
+    let section = section.unwrap_or(description);
+    let mid = section.lines().find(|line| line.starts_with("a=mid:")).or_else(|| first("a=mid:"));
+    let mut fragment = vec![user, password, medium, mid.unwrap_or("a=mid:0")];
+    fragment.extend(section.lines().filter(is_candidate).take(MAX_CANDIDATES));
     fragment.extend(first("a=end-of-candidates"));
     Ok(fragment.join("\r\n") + "\r\n")
+}
+
+/// Lists ICE's users with their passwords that a description or a piece of one names: that of the
+/// whole, and those of its sections.
+pub fn ice_users(description: &str) -> Vec<(&str, &str)> {
+    let mut users = Vec::new();
+    let mut whole = (None, None);
+    let mut current = (None, None);
+    let mut is_section = false;
+    for line in description.lines().map(str::trim_end).chain(["m="]) {
+        if let Some(user) = line.strip_prefix("a=ice-ufrag:") {
+            current.0 = Some(user);
+        } else if let Some(password) = line.strip_prefix("a=ice-pwd:") {
+            current.1 = Some(password);
+        } else if line.starts_with("m=") {
+            if !is_section {
+                whole = current;
+            }
+            let (user, password) = (current.0.or(whole.0), current.1.or(whole.1));
+            if let (Some(user), Some(password)) = (user, password)
+                && !users.contains(&(user, password))
+            {
+                users.push((user, password));
+            }
+            (current, is_section) = ((None, None), true);
+        }
+    }
+    users
 }
 
 /// Reads the candidates of an SDP fragment (RFC 8840), each with the medium it stands under.
@@ -102,22 +141,28 @@ pub fn read_fragment(fragment: &str) -> Result<Vec<Candidate>> {
     Ok(candidates)
 }
 
-/// Lines of `x=value`, not too many and not too long, without control characters.
+/// Lines of `x=value`, not too many and not too long, without control characters. Blank ones are
+/// harmless.
 fn check_lines(text: &str) -> Result<()> {
     let well_formed = |line: &str| {
         let bytes = line.as_bytes();
+        let is_one =
+            bytes.first().is_some_and(u8::is_ascii_lowercase) && bytes.get(1) == Some(&b'=');
         bytes.len() <= MAX_LINE_LENGTH
-            && bytes.first().is_some_and(u8::is_ascii_lowercase)
-            && bytes.get(1) == Some(&b'=')
+            && (is_one || line.trim().is_empty())
             && !line.chars().any(char::is_control)
     };
+    let text = text.trim_start_matches('\u{feff}');
     // In JSON, as cameras get it, these take two bytes: what came by a narrow door must fit through
     // the next one too.
     let escaped = text.bytes().filter(|byte| b"\"\\".contains(byte)).count();
-    if text.len() + escaped <= MAX_LENGTH
-        && text.lines().count() <= MAX_LINES
-        && text.lines().all(well_formed)
-    {
+    if text.len() + escaped > MAX_LENGTH || text.lines().count() > MAX_LINES {
+        return Err(InvalidSdp {
+            code: ProblemCode::TooLarge,
+            title: "A session description has at most 32 KiB and 1,000 lines.",
+        });
+    }
+    if text.lines().all(well_formed) {
         Ok(())
     } else {
         Err(InvalidSdp::unreadable("This is no session description."))

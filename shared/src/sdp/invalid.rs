@@ -6,20 +6,24 @@ use crate::{problem::ProblemCode, session::SessionEndReason};
 /// Why an offer is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidOffer {
-    #[error("the offer is larger than {MAX_LENGTH} bytes or {MAX_LINES} lines")]
+    #[error(
+        "the offer has more than {MAX_LENGTH} bytes, {MAX_LINES} lines or {MAX_SECTIONS} sections"
+    )]
     TooLarge,
-    #[error("line {0} of the offer is not the SDP of a browser")]
+    #[error("line {0} of the offer is no line of a session description")]
     NotSdp(usize),
-    #[error("the offer has no media sections, or more than {MAX_SECTIONS}")]
-    Sections,
-    #[error("two sections of the offer have the same name, or one has none")]
+    #[error("two sections of the offer have the same name, or one has a name that is none")]
     Names,
+    #[error("the offer's video section has two directions")]
+    Directions,
     #[error("the offer has no video section that wants to receive")]
     NoVideo,
-    #[error("the offer has no H.264 with packetization-mode=1")]
+    #[error("the offer has no H.264 with packetization-mode=1, which is what the camera sends")]
     NoH264,
     #[error("the offer's video section lacks a valid `{0}`")]
     Missing(&'static str),
+    #[error("the offer asks for {0}")]
+    Unsupported(&'static str),
 }
 
 impl InvalidOffer {
@@ -27,10 +31,10 @@ impl InvalidOffer {
     pub fn reason(&self) -> SessionEndReason {
         match self {
             Self::TooLarge => SessionEndReason::OfferTooLarge,
-            Self::NotSdp(_) | Self::Sections | Self::Names => SessionEndReason::InvalidOffer,
+            Self::NotSdp(_) | Self::Names | Self::Directions => SessionEndReason::InvalidOffer,
             Self::NoVideo => SessionEndReason::NoVideoSection,
             Self::NoH264 => SessionEndReason::NoCommonCodec,
-            Self::Missing("rtcp-mux") => SessionEndReason::UnsupportedOffer,
+            Self::Unsupported(_) => SessionEndReason::UnsupportedOffer,
             Self::Missing(_) => SessionEndReason::IncompleteOffer,
         }
     }

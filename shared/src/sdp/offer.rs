@@ -2,12 +2,13 @@
 
 use super::{
     MAX_CANDIDATES, MAX_LENGTH, MAX_LINES,
-    attribute::{is_candidate, is_known},
-    choice::Choice,
+    answer::Frame,
+    attribute::{is_candidate, is_ice_text},
     description::Description,
+    engine,
     invalid::InvalidOffer,
 };
-use crate::authenticity::first_fingerprint;
+use crate::authenticity::normal_fingerprint;
 
 /// What is needed to answer with one H.264 stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +24,11 @@ pub struct Offer {
     pub playout_delay: Option<u8>,
     /// Of the certificate that the viewer must show; of an SFU's it is in its answer.
     pub fingerprint: Option<String>,
-    /// The `mid` of every section, in order: what candidates refer to.
-    mids: Vec<String>,
+    /// The `mid` of every section that is answered, in order: what candidates refer to.
+    mids: Vec<Option<String>>,
+    /// Which of them all share the transport of.
+    tagged: usize,
+    frame: Frame,
     text: String,
 }
 
@@ -39,6 +43,8 @@ impl Offer {
             playout_delay: None,
             fingerprint: None,
             mids: Vec::new(),
+            tagged: 0,
+            frame: Frame::default(),
             text: String::new(),
         }
     }
@@ -47,29 +53,37 @@ impl Offer {
     #[must_use]
     pub fn described_by(self, description: &str) -> Self {
         let mids = description.lines().filter_map(|line| line.strip_prefix("a=mid:"));
-        Self { mids: mids.map(|mid| mid.trim_end().to_owned()).collect(), ..self }
+        Self { mids: mids.map(|mid| Some(mid.trim_end().to_owned())).collect(), ..self }
     }
 
     pub fn parse(text: &str) -> Result<Self, InvalidOffer> {
         let description = Description::parse(text)?;
-        let video = description.video_section()?;
-        let choice = Choice::best(&description.sections[video]).ok_or(InvalidOffer::NoH264)?;
-        let fingerprint = first_fingerprint(text).ok_or(InvalidOffer::Missing("fingerprint"))?;
+        let plan = description.plan()?;
+        let fingerprint = plan.transport.fingerprints.first().copied();
+        let fingerprint = fingerprint.and_then(normal_fingerprint);
+        let name_of = |index: &usize| description.sections[*index].mid().map(str::to_owned);
         Ok(Self {
-            payload_type: choice.payload_type,
-            profile_level_id: choice.profile_level_id.clone(),
-            transport_cc: choice.transport_cc,
-            playout_delay: choice.playout_delay,
-            fingerprint: Some(fingerprint),
-            mids: description.sections.iter().map(|section| section.mid().to_owned()).collect(),
-            text: description.rewritten(video, &choice),
+            payload_type: plan.choice.payload_type,
+            profile_level_id: plan.choice.profile_level_id.clone(),
+            transport_cc: plan.choice.transport_cc.map(|extension| extension.id),
+            playout_delay: plan.choice.playout_delay.map(|extension| extension.id),
+            fingerprint: Some(fingerprint.ok_or(InvalidOffer::Missing("fingerprint"))?),
+            mids: plan.kept.iter().map(name_of).collect(),
+            tagged: plan.kept.iter().position(|index| *index == plan.tagged).unwrap_or(0),
+            frame: Frame::of(&description, &plan),
+            text: engine::write(&description, &plan),
         })
     }
 
-    /// The offer as `GStreamer` sees it: known attributes, and for video the chosen payload type
-    /// with its retransmissions only.
+    /// The offer as `GStreamer` sees it: known attributes, the sections that are answered, and for
+    /// video the chosen payload type with its retransmissions only.
     pub fn rewritten(&self) -> &str {
         &self.text
+    }
+
+    /// Returns the answer to the whole offer, with what the engine answered to [`Self::rewritten`].
+    pub fn answered(&self, made: &str) -> String {
+        self.frame.put_around(made)
     }
 
     /// Returns the offer with the ICE user, the password and the candidates that a fragment names, for
@@ -78,12 +92,13 @@ impl Offer {
         if fragment.len() > MAX_LENGTH || fragment.lines().count() > MAX_LINES {
             return Err(InvalidOffer::TooLarge);
         }
-        let find = |key: &'static str| {
+        let find = |key: &'static str, least| {
             let prefix = format!("a={key}:");
             let value = fragment.lines().find_map(|line| line.strip_prefix(prefix.as_str()));
-            value.filter(|value| is_known(key, value)).ok_or(InvalidOffer::Missing(key))
+            let value = value.map(str::trim_end).filter(|value| is_ice_text(value, least));
+            value.ok_or(InvalidOffer::Missing(key))
         };
-        let (user, password) = (find("ice-ufrag")?, find("ice-pwd")?);
+        let (user, password) = (find("ice-ufrag", 4)?, find("ice-pwd", 22)?);
         let candidates: String = fragment
             .lines()
             .filter(|line| line.strip_prefix("a=").is_some_and(is_candidate))
@@ -94,8 +109,8 @@ impl Offer {
         let mut sections = 0;
         for line in self.text.lines() {
             sections += usize::from(line.starts_with("m="));
-            // Everything is bundled in the first section: its end is their place.
-            if sections == 2 && line.starts_with("m=") {
+            // Everything is bundled in one section: its end is their place.
+            if sections == self.tagged + 2 && line.starts_with("m=") {
                 text.push_str(&candidates);
             }
             match line.split(':').next() {
@@ -107,7 +122,7 @@ impl Offer {
             }
             text.push_str("\r\n");
         }
-        if sections == 1 {
+        if sections == self.tagged + 1 {
             text.push_str(&candidates);
         }
         Ok(Self { text, ..self.clone() })
@@ -115,14 +130,18 @@ impl Offer {
 
     /// Returns the name of a section, as a candidate says to which one it belongs.
     pub fn mid_of(&self, section: u32) -> Option<&str> {
-        self.mids.get(usize::try_from(section).ok()?).map(String::as_str)
+        self.mids.get(usize::try_from(section).ok()?)?.as_deref()
     }
 
-    /// Finds the section that a candidate belongs to. Without a `mid` it is the first: everything is
-    /// bundled there.
+    /// Finds the section that a candidate belongs to. Without a `mid` it is the one whose transport all
+    /// share, and so it is where no section has a name.
     pub fn section_of(&self, mid: Option<&str>) -> Option<u32> {
-        let Some(mid) = mid else { return Some(0) };
-        let index = self.mids.iter().position(|known| known == mid)?;
+        let tagged = u32::try_from(self.tagged).ok();
+        if self.mids.iter().all(Option::is_none) {
+            return tagged;
+        }
+        let Some(mid) = mid else { return tagged };
+        let index = self.mids.iter().position(|known| known.as_deref() == Some(mid))?;
         u32::try_from(index).ok()
     }
 }

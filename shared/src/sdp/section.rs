@@ -4,44 +4,72 @@ use super::attribute::is_codec;
 
 pub(super) const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "inactive"];
 
+/// The profiles that all mean SRTP by DTLS where there is a fingerprint (RFC 8829, section 5.1.2).
+const PROFILES: [&str; 8] = [
+    "UDP/TLS/RTP/SAVPF",
+    "UDP/TLS/RTP/SAVP",
+    "RTP/SAVPF",
+    "RTP/SAVP",
+    "RTP/AVPF",
+    "RTP/AVP",
+    "TCP/DTLS/RTP/SAVPF",
+    "TCP/DTLS/RTP/SAVP",
+];
+
+/// Those of data channels (RFC 8841).
+const DATA_PROTOCOLS: [&str; 3] = ["UDP/DTLS/SCTP", "TCP/DTLS/SCTP", "DTLS/SCTP"];
+
 /// A line `a=key:value` as key and value.
 pub(super) type Attribute<'a> = (&'a str, &'a str);
 
 /// One `m=` section.
 pub(super) struct Section<'a> {
     pub(super) kind: &'a str,
-    /// The whole `m=` line's value: kind, port, protocol, formats.
-    pub(super) header: &'a str,
+    port: u16,
+    pub(super) protocol: &'a str,
+    pub(super) formats: Vec<&'a str>,
     pub(super) attributes: Vec<Attribute<'a>>,
 }
 
 impl<'a> Section<'a> {
+    /// Reads the value of an `m=` line: kind, port with a number of ports, protocol, formats.
     pub(super) fn parse(header: &'a str) -> Option<Self> {
-        let words: Vec<&str> = header.split(' ').collect();
-        let [kind, port, protocol, formats @ ..] = words.as_slice() else { return None };
-        port.parse::<u16>().ok()?;
-        let is_payload = |format: &&str| format.parse::<u8>().is_ok_and(|payload| payload < 128);
-        let known = match *kind {
-            "audio" | "video" => {
-                ["UDP/TLS/RTP/SAVPF", "RTP/SAVPF"].contains(protocol)
-                    && !formats.is_empty()
-                    && formats.iter().all(is_payload)
-            }
-            "application" => {
-                ["UDP/DTLS/SCTP", "DTLS/SCTP"].contains(protocol)
-                    && *formats == ["webrtc-datachannel"]
-            }
-            _ => false,
-        };
-        known.then(|| Self { kind, header, attributes: Vec::new() })
+        let mut words = header.split(' ').filter(|word| !word.is_empty());
+        let (kind, port, protocol) = (words.next()?, words.next()?, words.next()?);
+        let (port, ports) = port.split_once('/').unwrap_or((port, "1"));
+        let port = port.parse().ok()?;
+        ports.parse::<u16>().ok()?;
+        let formats = words.collect();
+        Some(Self { kind, port, protocol, formats, attributes: Vec::new() })
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         find(&self.attributes, key)
     }
 
-    pub(super) fn mid(&self) -> &'a str {
-        self.get("mid").unwrap_or_default()
+    /// Returns its name, where it has one.
+    pub(super) fn mid(&self) -> Option<&'a str> {
+        self.get("mid")
+    }
+
+    /// Returns whether its maker wants nothing of it. One that is bundled alone has no port, either
+    /// (RFC 9143, section 6).
+    pub(super) fn is_disabled(&self) -> bool {
+        self.port == 0 && self.get("bundle-only").is_none()
+    }
+
+    pub(super) fn is_rtp(&self) -> bool {
+        ["audio", "video"].contains(&self.kind) && PROFILES.contains(&self.protocol)
+    }
+
+    pub(super) fn is_data(&self) -> bool {
+        self.kind == "application"
+            && DATA_PROTOCOLS.contains(&self.protocol)
+            && self.formats == ["webrtc-datachannel"]
+    }
+
+    pub(super) fn multiplexes_rtcp(&self) -> bool {
+        self.get("rtcp-mux").is_some() || self.get("rtcp-mux-only").is_some()
     }
 
     /// Values of the attributes that begin with a payload type.
@@ -49,21 +77,20 @@ impl<'a> Section<'a> {
         let named = self.attributes.iter().filter(move |(name, _)| *name == key);
         named.filter_map(|(_, value)| {
             let (payload, rest) = value.split_once(' ')?;
-            Some((payload.parse().ok().filter(|payload| *payload < 128)?, rest))
+            Some((payload.parse().ok().filter(|payload| *payload < 128)?, rest.trim()))
         })
     }
 
     pub(super) fn has_format(&self, payload: u8) -> bool {
-        self.header.split(' ').skip(3).any(|format| format.parse() == Ok(payload))
+        self.formats.iter().any(|format| format.parse() == Ok(payload))
     }
 
-    /// Kind, port and protocol.
-    pub(super) fn transport(&self) -> String {
-        self.header.split(' ').take(3).collect::<Vec<_>>().join(" ")
-    }
-
-    pub(super) fn is_receiving_video(&self) -> bool {
-        self.kind == "video" && self.get("sendonly").is_none() && self.get("inactive").is_none()
+    /// Returns its one direction, with that of the whole description for one that says nothing;
+    /// nothing when there are two.
+    pub(super) fn direction(&self, default: &'a str) -> Option<&'a str> {
+        let mut said = self.attributes.iter().filter(|(key, _)| DIRECTIONS.contains(key));
+        let first = said.next().map_or(default, |(key, _)| key);
+        said.all(|(key, _)| *key == first).then_some(first)
     }
 
     /// Returns the codecs of a section that is not ours, so that the answer can name one.
@@ -72,18 +99,13 @@ impl<'a> Section<'a> {
             .filter(|(payload, codec)| self.has_format(*payload) && is_codec(codec))
     }
 
-    pub(super) fn has_codecs(&self) -> bool {
-        self.kind == "application" || self.codecs().next().is_some()
-    }
-
-    /// Returns whether there is one direction: more than one is none.
-    pub(super) fn has_one_direction(&self) -> bool {
-        self.attributes.iter().filter(|(key, _)| DIRECTIONS.contains(key)).count() <= 1
-    }
-
-    /// Returns whether its receiver gives this kind of feedback on a payload type.
+    /// Returns whether its receiver gives this kind of feedback on a payload type, or on all of them.
     pub(super) fn gives_feedback(&self, payload: u8, feedback: &str) -> bool {
-        self.by_payload("rtcp-fb").any(|offered| offered == (payload, feedback))
+        self.attributes.iter().filter(|(key, _)| *key == "rtcp-fb").any(|(_, value)| {
+            value.split_once(' ').is_some_and(|(on, offered)| {
+                offered.trim() == feedback && (on == "*" || on.parse() == Ok(payload))
+            })
+        })
     }
 }
 

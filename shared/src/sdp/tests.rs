@@ -93,27 +93,40 @@ fn candidates_find_their_section() {
 #[test]
 fn each_refusal_is_named() {
     let without = |line: &str| BROWSER.replace(line, "");
+    let unsupported = |text: &str| matches!(Offer::parse(text), Err(InvalidOffer::Unsupported(_)));
     for (text, expected) in [
         (String::new(), InvalidOffer::NotSdp(1)),
         ("hello".to_owned(), InvalidOffer::NotSdp(1)),
+        (BROWSER.replace("o=-", "o=- x"), InvalidOffer::NotSdp(2)),
         (BROWSER.replace("s=-", "s"), InvalidOffer::NotSdp(3)),
         (BROWSER.replace("m=video 9", "m=video x"), InvalidOffer::NotSdp(8)),
         (BROWSER.replace("a=mid:0", "a=mid:\u{7}"), InvalidOffer::NotSdp(16)),
-        (BROWSER[..BROWSER.find("m=").unwrap()].to_owned(), InvalidOffer::Sections),
-        (without("a=mid:0\r\n"), InvalidOffer::Names),
+        (BROWSER[..BROWSER.find("m=").unwrap()].to_owned(), InvalidOffer::NoVideo),
+        (BROWSER.replace("a=mid:0", "a=mid:"), InvalidOffer::Names),
+        (BROWSER.replace("a=recvonly", "a=recvonly\r\na=sendonly"), InvalidOffer::Directions),
         (BROWSER.replace("a=recvonly", "a=sendonly"), InvalidOffer::NoVideo),
         (BROWSER.replace("m=video", "m=audio"), InvalidOffer::NoVideo),
+        (BROWSER.replace("m=video 9", "m=video 0"), InvalidOffer::NoVideo),
         (BROWSER.replace("H264", "VP9"), InvalidOffer::NoH264),
         (BROWSER.replace("packetization-mode=1", "packetization-mode=0"), InvalidOffer::NoH264),
         (without("a=ice-pwd:EUdRmOjSLRqNpPMJbcDUsGpx\r\n"), InvalidOffer::Missing("ice-pwd")),
-        (BROWSER.replace("sha-256", "md5"), InvalidOffer::Missing("fingerprint")),
+        (BROWSER.replace("p0vR", "p0v"), InvalidOffer::Missing("ice-ufrag")),
+        (without("a=fingerprint"), InvalidOffer::NotSdp(14)),
         (BROWSER.replace("7B:8B", "7B:8"), InvalidOffer::Missing("fingerprint")),
-        (BROWSER.replace("actpass", "holdconn"), InvalidOffer::Missing("setup")),
-        (without("a=rtcp-mux\r\n"), InvalidOffer::Missing("rtcp-mux")),
         (BROWSER.repeat(40), InvalidOffer::TooLarge),
         ("a=x\r\n".repeat(2_000), InvalidOffer::TooLarge),
     ] {
         assert_eq!(Offer::parse(&text).map(drop), Err(expected));
+    }
+    for text in [
+        BROWSER.replace("sha-256", "md5"),
+        BROWSER.replace("actpass", "holdconn"),
+        BROWSER.replace("a=fingerprint", "a=crypto"),
+        BROWSER.replace("UDP/TLS/RTP/SAVPF", "RTP/SAVPF-MUX"),
+        BROWSER.replace("a=mid:0", &format!("a=mid:{}", "x".repeat(65))),
+        without("a=rtcp-mux\r\n"),
+    ] {
+        assert!(unsupported(&text), "{:?}", Offer::parse(&text).map(drop));
     }
 }
 
@@ -148,24 +161,86 @@ fn a_section_without_a_direction_both_sends_and_receives() {
 }
 
 #[test]
-fn sections_that_the_engine_would_trip_over_are_refused() {
-    for (line, other, expected) in [
-        ("a=ice-ufrag:p0vR\r\n", "", InvalidOffer::Missing("ice-ufrag")),
-        ("a=ice-pwd:EUdRmOjSLRqNpPMJbcDUsGpx\r\n", "", InvalidOffer::Missing("ice-pwd")),
-        ("a=setup:actpass\r\n", "", InvalidOffer::Missing("setup")),
-        ("sha-256 7B", "md5 7B", InvalidOffer::Missing("fingerprint")),
-        ("sha-256 7B", "sha-256 7C", InvalidOffer::Sections),
-        ("p0vR", "anew", InvalidOffer::Sections),
-        ("EUdRmOj", "0000000", InvalidOffer::Sections),
-        ("a=rtpmap:111 opus/48000/2\r\n", "", InvalidOffer::Sections),
-        ("a=recvonly\r\n", "a=recvonly\r\na=inactive\r\n", InvalidOffer::Sections),
+fn sections_that_the_engine_would_trip_over_are_rejected_in_the_answer() {
+    for (line, other) in [
+        ("a=rtpmap:111 opus/48000/2\r\n", ""),
+        ("a=recvonly\r\n", "a=recvonly\r\na=inactive\r\n"),
+        ("m=audio 9", "m=audio 0"),
+        ("m=audio 9", "m=text 9"),
+        ("a=mid:1\r\n", ""),
     ] {
-        let text = with_sound(&sound().replace(line, other));
-        assert_eq!(Offer::parse(&text).map(drop), Err(expected), "{line}");
+        let offer = Offer::parse(&with_sound(&sound().replace(line, other))).unwrap();
+        assert!(!offer.rewritten().contains("m=audio"), "{line}: {}", offer.rewritten());
+        let answer = offer.answered("v=0\r\na=group:BUNDLE 0\r\nm=video 9 X 106\r\na=mid:0\r\n");
+        assert!(answer.contains("\r\nm=video 9 UDP/TLS/RTP/SAVPF 106\r\n"), "{answer}");
+        let rejected = answer.lines().filter(|line| line.contains(" 0 UDP/TLS/RTP/SAVPF 111 "));
+        assert_eq!(rejected.count(), 1, "{answer}");
     }
-    let setup = "a=setup:actpass\r\n";
-    let elsewhere = BROWSER.replace(setup, "").replace("t=0 0\r\n", &format!("t=0 0\r\n{setup}"));
-    assert_eq!(Offer::parse(&elsewhere).map(drop), Err(InvalidOffer::Missing("setup")));
+}
+
+#[test]
+fn bundled_sections_get_the_transport_of_the_one_that_their_group_names_first() {
+    let own = sound().replace("p0vR", "anew").replace("7B:8B", "7C:8B");
+    let offer = Offer::parse(&with_sound(&own)).unwrap();
+    assert_eq!(offer.rewritten().matches("a=ice-ufrag:p0vR").count(), 2, "{}", offer.rewritten());
+    assert!(offer.fingerprint.unwrap().starts_with("sha-256 7B:8B"));
+
+    let swapped = with_sound(&own).replace("BUNDLE 0 1", "BUNDLE 1 0");
+    let offer = Offer::parse(&swapped).unwrap();
+    assert_eq!(offer.rewritten().matches("a=ice-ufrag:anew").count(), 2, "{}", offer.rewritten());
+    assert!(offer.fingerprint.as_deref().unwrap().starts_with("sha-256 7C:8B"));
+    assert_eq!(offer.section_of(None), Some(1));
+    let answer = offer.answered("v=0\r\na=group:BUNDLE 0 1\r\nm=video 9 X 106\r\n");
+    assert!(answer.contains("a=group:BUNDLE 1 0\r\n"), "{answer}");
+}
+
+#[test]
+fn the_strongest_is_not_needed_and_one_known_hash_function_is_enough() {
+    let line = BROWSER.lines().find(|line| line.starts_with("a=fingerprint")).unwrap();
+    let two = BROWSER.replace(line, &format!("a=fingerprint:sha-1 00:11\r\n{line}"));
+    let offer = Offer::parse(&two).unwrap();
+    assert!(offer.fingerprint.as_deref().unwrap().starts_with("sha-256 7B"));
+    assert!(!offer.rewritten().contains("sha-1"));
+}
+
+#[test]
+fn an_offer_without_names_and_groups_is_answered_without() {
+    let plain = BROWSER.replace("a=mid:0\r\n", "").replace("a=group:BUNDLE 0\r\n", "");
+    let offer = Offer::parse(&plain).unwrap();
+    let made = offer.rewritten().replace("recvonly", "sendonly");
+    let answer = offer.answered(&made);
+    assert!(!answer.contains("a=mid") && !answer.contains("a=group"), "{answer}");
+    assert_eq!((offer.section_of(Some("0")), offer.mid_of(0)), (Some(0), None));
+}
+
+#[test]
+fn h264_without_parameters_is_taken_where_no_mode_is_named() {
+    let bare = BROWSER.lines().filter(|line| !line.starts_with("a=fmtp:")).collect::<Vec<_>>();
+    let offer = Offer::parse(&bare.join("\n")).unwrap();
+    assert_eq!((offer.payload_type, offer.profile_level_id), (102, None));
+}
+
+#[test]
+fn extensions_that_are_received_alone_are_answered_as_sent_alone() {
+    let one_way = BROWSER
+        .replace("a=extmap:1 urn:ietf:params:rtp-hdrext:toffset", "a=extmap:4/recvonly URI extra")
+        .replace("URI", TRANSPORT_CC);
+    let offer = Offer::parse(&one_way).unwrap();
+    assert_eq!(offer.transport_cc, Some(4));
+    let answer =
+        offer.answered(&format!("v=0\r\nm=video 9 X 106\r\na=extmap:4 {TRANSPORT_CC}\r\n"));
+    assert!(answer.ends_with(&format!("a=extmap:4/sendonly {TRANSPORT_CC}\r\n")), "{answer}");
+    let only_sent = one_way.replace("/recvonly", "/sendonly");
+    assert_eq!(Offer::parse(&only_sent).unwrap().transport_cc, None);
+}
+
+#[test]
+fn a_video_section_that_can_be_answered_is_found_behind_one_that_cannot() {
+    let first = BROWSER[BROWSER.find("m=").unwrap()..].replace("H264", "VP9");
+    let both = BROWSER.replace("m=video", &(first.replace("a=mid:0", "a=mid:9") + "m=video"));
+    let offer = Offer::parse(&both).unwrap();
+    assert_eq!(offer.payload_type, 106);
+    assert_eq!(offer.mid_of(0), Some("0"));
 }
 
 #[test]

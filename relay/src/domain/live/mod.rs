@@ -3,6 +3,8 @@
 
 mod camera;
 mod ice;
+mod ice_session;
+mod refusal;
 mod rights;
 mod viewer;
 
@@ -24,8 +26,7 @@ pub use self::{
     camera::signal_from_camera,
     ice::{advertised, end_unseen, meter},
     viewer::{
-        Joined, Opened, Reply, add_candidates, answer_offer, close, hang_up, join, open, restart,
-        trickle,
+        Joined, Opened, Reply, answer_offer, change, close, hang_up, join, open, restart, trickle,
     },
 };
 pub(super) use self::{

@@ -7,11 +7,14 @@ use nightjar_shared::{
     sdp::{self, Candidate},
     session::{SessionEndReason, SessionState},
     signal::{IceServer, Signal, SignalKind},
-    word::leading,
 };
 use tokio::sync::mpsc;
 
-use super::{ANSWER_WAIT, finish, ice, send, tell};
+use super::{
+    ANSWER_WAIT, finish, ice, ice_session,
+    refusal::{camera_offline, no_answer, privacy_mode, refusal, session_ended},
+    send, tell,
+};
 use crate::{
     app::{
         App,
@@ -19,7 +22,7 @@ use crate::{
     },
     domain::{
         access::{self, Caller, Right},
-        secrets, text,
+        secrets,
     },
     engines::{
         broker::Delivery,
@@ -70,7 +73,7 @@ pub async fn open(
 ) -> Result<Reply<Opened>> {
     let camera = ask(app, caller, camera_id).await?;
     sdp::check_offer(&sdp)?;
-    let session = begin(app, caller, sign_in, &camera).await?;
+    let session = begin(app, caller, sign_in, &camera, &sdp).await?;
     let answer = app.exchanges.expect(session.session_id, camera_id)?;
     let offer = Offer { sdp, trickle: false };
     let answer = match connect(app, &camera, &session, offer, answer).await? {
@@ -95,7 +98,7 @@ pub async fn join(
     viewer: mpsc::Sender<ToViewer>,
 ) -> Result<Joined> {
     let camera = ask(app, caller, camera_id).await?;
-    let session = begin(app, caller, sign_in, &camera).await?;
+    let session = begin(app, caller, sign_in, &camera, "").await?;
     app.exchanges.listen(session.session_id, camera_id, viewer)?;
     let ice_servers = ice::mint(app, &camera, &session).await?;
     Ok(Joined { session_id: session.session_id, ice_servers })
@@ -129,11 +132,13 @@ async fn ask(app: &App, caller: Caller, camera_id: CameraId) -> Result<CameraRow
     Ok(camera)
 }
 
+/// Makes room for a session with this offer, as far as that is known.
 async fn begin(
     app: &App,
     caller: Caller,
     sign_in: &SignInId,
     camera: &CameraRow,
+    offer: &str,
 ) -> Result<SessionRow> {
     if !camera.online {
         return Err(camera_offline());
@@ -158,7 +163,7 @@ async fn begin(
         reason: None,
         started_at: app.now(),
         ended_at: None,
-        etag: Some(secrets::short_token()?),
+        etag: Some(ice_session::name(offer)?),
         statistics: None,
     };
     live::insert(&app.db.unsynced(), &row, sign_in).await?;
@@ -282,123 +287,39 @@ async fn exchange(
     }
 }
 
-/// Turns a camera's reason not to take a viewer into the door's refusal.
-fn refusal(reason: &str) -> Error {
-    use SessionEndReason as Reason;
-
-    match leading(reason) {
-        Some(Reason::PrivacyMode) => privacy_mode(),
-        Some(Reason::CameraOffline) => camera_offline(),
-        Some(Reason::NoAnswer) => no_answer(),
-        Some(
-            offer @ (Reason::InvalidOffer
-            | Reason::OfferTooLarge
-            | Reason::IncompleteOffer
-            | Reason::UnsupportedOffer
-            | Reason::NoVideoSection
-            | Reason::NoCommonCodec),
-        ) => refused_offer(offer, reason),
-        // Its viewer hung up elsewhere, or the camera has no session of that name: one that ended
-        // while nobody could be told.
-        Some(Reason::ViewerGone | Reason::AccessEnded) => session_ended(),
-        Some(Reason::NotAuthentic) => {
-            Error::forbidden(ProblemCode::NotAuthentic, "The camera does not let this viewer in.")
-        }
-        Some(Reason::NotPublished) => Error::unavailable(
-            ProblemCode::NotPublished,
-            "The camera's viewers are served by an SFU, which does not have its picture now.",
-        ),
-        Some(Reason::Redirected | Reason::InvalidLocation) => Error::refused(
-            502,
-            ProblemCode::InvalidLocation,
-            "The camera sends its viewers to an address that cannot be used: correct whep_url in \
-             its agent.toml.",
-        ),
-        Some(Reason::Busy) => {
-            Error::unavailable(ProblemCode::Busy, "The camera has no room for another viewer.")
-        }
-        Some(Reason::WorkerRestarted) => Error::unavailable(
-            ProblemCode::WorkerRestarted,
-            "The camera restarts its live picture: try again.",
-        ),
-        Some(Reason::ShuttingDown) => {
-            Error::unavailable(ProblemCode::ShuttingDown, "The camera is restarting; try again.")
-        }
-        Some(Reason::Failed | Reason::CameraRemoved | Reason::Unreported) | None => {
-            let title = "The camera cannot show its picture now; try again.";
-            Error::unavailable(ProblemCode::Busy, title).with_detail(text::report(reason))
-        }
-    }
-}
-
-/// Says what is wrong with an offer that the camera cannot take: its word, then its own sentence.
-fn refused_offer(word: SessionEndReason, reason: &str) -> Error {
-    use SessionEndReason as Reason;
-
-    let (status, code, title) = match word {
-        Reason::NoCommonCodec => {
-            (422, ProblemCode::NoCommonCodec, "The camera sends H.264, which is not offered.")
-        }
-        Reason::NoVideoSection => {
-            (422, ProblemCode::NoVideoSection, "A viewer offers to receive video.")
-        }
-        Reason::IncompleteOffer => {
-            (422, ProblemCode::IncompleteOffer, "The offer lacks what a connection begins with.")
-        }
-        Reason::UnsupportedOffer => (
-            422,
-            ProblemCode::UnsupportedOffer,
-            "The offer asks for a transport that the camera does not speak.",
-        ),
-        Reason::OfferTooLarge => {
-            (413, ProblemCode::TooLarge, "The camera reads no description of this length.")
-        }
-        _ => (422, ProblemCode::InvalidSdp, "The camera cannot read this session description."),
-    };
-    let refused = Error::refused(status, code, title);
-    match reason.split_once(": ") {
-        Some((_, sentence)) => refused.with_detail(text::report(sentence)),
-        None => refused,
-    }
-}
-
-fn camera_offline() -> Error {
-    Error::conflict(ProblemCode::CameraOffline, "The camera is not connected.")
-}
-
-fn no_answer() -> Error {
-    Error::refused(504, ProblemCode::NoAnswer, "The camera did not answer in time.")
-}
-
-fn privacy_mode() -> Error {
-    Error::conflict(ProblemCode::PrivacyMode, "The camera is in privacy mode.")
-}
-
 fn check_open(session: &SessionRow) -> Result<()> {
     if session.ended_at.is_some() { Err(session_ended()) } else { Ok(()) }
 }
 
-fn session_ended() -> Error {
-    Error::conflict(ProblemCode::SessionEnded, "This session is over.")
-}
-
-/// Passes on what a PATCH that names the ICE session `etag` brings: the viewer's candidates.
-pub async fn add_candidates(
+/// Takes what a PATCH brings: more candidates, or a new ICE user and password, which restart ICE. Gives
+/// something for a restart alone. `named` are the ICE sessions that it may be for; none for any.
+pub async fn change(
     app: &App,
     caller: Caller,
     session_id: SessionId,
-    etag: &str,
+    named: Option<&[&str]>,
     fragment: &str,
-) -> Result<()> {
+) -> Result<Option<Opened>> {
     let session = access::own_session(app, caller, session_id).await?;
-    if session.etag.as_deref() != Some(etag) {
-        return Err(Error::refused(
-            412,
-            ProblemCode::PreconditionFailed,
-            "This is not the name of the session's ICE session: ICE may have been restarted.",
-        ));
+    let etag = session.etag.as_deref().unwrap_or_default();
+    let restarts = match named {
+        Some(named) if named.contains(&etag) => false,
+        Some(_) => {
+            return Err(Error::refused(
+                412,
+                ProblemCode::PreconditionFailed,
+                "This is not the name of the session's ICE session: ICE may have been restarted.",
+            ));
+        }
+        None => !ice_session::is_of(etag, fragment),
+    };
+    let candidates = sdp::read_fragment(fragment)?;
+    // Whoever names any session and brings no candidate means to restart.
+    if restarts || (named.is_none() && candidates.is_empty()) {
+        return restart(app, caller, session_id, fragment).await.map(Some);
     }
-    pass_on(app, caller, &session, sdp::read_fragment(fragment)?).await
+    pass_on(app, caller, &session, candidates).await?;
+    Ok(None)
 }
 
 /// Passes one candidate on, of a viewer on a socket.
@@ -458,7 +379,7 @@ pub async fn restart(
             "The camera is watched at an SFU now.",
         ));
     };
-    let etag = secrets::short_token()?;
+    let etag = ice_session::name(description)?;
     if !live::set_etag(&app.db.unsynced(), session_id, session.etag.as_deref(), &etag).await? {
         return Err(Error::conflict(
             ProblemCode::RestartedTwice,

@@ -134,8 +134,8 @@ pub async fn open(
     Ok(response)
 }
 
-/// Takes more ICE candidates of the viewer, when `If-Match` names the session's ICE session; with
-/// `If-Match: *` takes a new ICE user and password, which restart ICE.
+/// Takes more ICE candidates of the viewer, when `If-Match` names the session's ICE session or is `*`.
+/// With `*` a new ICE user and password restart ICE.
 #[utoipa::path(patch, path = "/live/{session}", tag = "live", params(("session" = String, Path)),
     request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
     responses((status = 200, body = String, content_type = "application/trickle-ice-sdpfrag"),
@@ -155,12 +155,12 @@ pub async fn change(
             "Name the ICE session in If-Match, or write * to restart ICE.",
         ));
     };
-    if matching != "*" {
-        let etag = matching.trim_matches('"');
-        live::add_candidates(&app, signed_in.caller, session_id, etag, &fragment).await?;
-        return Ok(StatusCode::NO_CONTENT.into_response());
-    }
-    let restarted = live::restart(&app, signed_in.caller, session_id, &fragment).await?;
+    // A weak name is never the same (RFC 9110, section 13.1.1).
+    let sessions: Vec<&str> =
+        matching.split(',').map(|name| name.trim().trim_matches('"')).collect();
+    let named = (matching != "*").then_some(sessions.as_slice());
+    let changed = live::change(&app, signed_in.caller, session_id, named, &fragment).await?;
+    let Some(restarted) = changed else { return Ok(StatusCode::NO_CONTENT.into_response()) };
     let headers = [
         (header::CONTENT_TYPE, FRAGMENT.to_owned()),
         (header::ETAG, format!("\"{}\"", restarted.etag)),
