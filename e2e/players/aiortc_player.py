@@ -2,7 +2,8 @@
 
 Takes its orders as JSON on standard input: {"base", "ca"?, "token", "camera_id", "frames"} with an
 optional "refuse_udp" (TURN over TCP alone), "tls_alone" (TURN over TLS alone) and "broken_feedback"
-({"seed", "packets"}: RTCP that it sends once the picture is there). Prints one JSON object.
+({"seed", "packets"}: RTCP that it sends once the picture is there) and "quick" (does not wait for the camera's
+figures). Prints one JSON object.
 
 Where the relay answers 307, it goes on at that WHEP URL, without the relay's token. A server that
 makes the offer itself (406) gets the answer by PATCH.
@@ -169,15 +170,20 @@ async def watch(orders):
     track = await asyncio.wait_for(arrived, 20)
     frame = await asyncio.wait_for(track.recv(), 20)
     first_frame_s = time.monotonic() - started
+    second_frame_s = None
+    # In 90ths of a millisecond of the camera's clock.
+    times = [frame.pts]
     for _ in range(orders["frames"]):
         frame = await asyncio.wait_for(track.recv(), 10)
+        second_frame_s = second_frame_s or time.monotonic() - started
+        times.append(frame.pts)
     if orders.get("broken_feedback"):
         await send_broken_feedback(connection, orders["broken_feedback"])
         for _ in range(orders["frames"]):
             frame = await asyncio.wait_for(track.recv(), 10)
     # The camera measures every two seconds.
     session = {}
-    for _ in range(0 if redirected_to else 50):
+    for _ in range(0 if redirected_to or orders.get("quick") else 50):
         _, _, text = await asyncio.to_thread(request, orders, "GET", location)
         session = json.loads(text)
         if (session.get("statistics") or {}).get("local_candidate"):
@@ -190,6 +196,8 @@ async def watch(orders):
         "deleted": deleted,
         "redirected_to": redirected_to,
         "first_frame_s": first_frame_s,
+        "second_frame_s": second_frame_s,
+        "times": times,
         "width": frame.width,
         "height": frame.height,
         "urls": [server.urls for server in offered],

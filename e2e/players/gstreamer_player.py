@@ -1,7 +1,7 @@
 """Watches a camera by WHEP with GStreamer's own webrtcbin as the receiver, and tells what it saw.
 
-Takes its orders as JSON on standard input: {"base", "token", "camera_id", "frames"}. Prints one
-JSON object. Runs on Debian's Python with Debian's bindings.
+Takes its orders as JSON on standard input: {"base", "token", "camera_id", "frames"} with an optional
+"quick" (no buffer, and no wait for the camera's figures). Prints one JSON object. Runs on Debian's Python with Debian's bindings.
 """
 
 import json
@@ -49,8 +49,11 @@ def watch(orders):
     pipeline = Gst.Pipeline.new()
     webrtc = Gst.ElementFactory.make("webrtcbin")
     webrtc.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+    if orders.get("quick"):
+        # Its own buffer of 200 ms says nothing of the camera.
+        webrtc.set_property("latency", 0)
     pipeline.add(webrtc)
-    seen = {"frames": 0, "first_at": None, "width": 0, "height": 0}
+    seen = {"frames": 0, "first_at": None, "second_at": None, "width": 0, "height": 0}
 
     def on_frame(_sink, _buffer, pad):
         if seen["frames"] == 0:
@@ -58,18 +61,22 @@ def watch(orders):
             structure = pad.get_current_caps().get_structure(0)
             seen["width"] = structure.get_value("width")
             seen["height"] = structure.get_value("height")
+        elif seen["frames"] == 1:
+            seen["second_at"] = time.monotonic()
         seen["frames"] += 1
 
+    # Before anything is asked for: the decoder takes a while to load.
+    chain = Gst.parse_bin_from_description(
+        "rtph264depay ! h264parse ! avdec_h264 max-threads=1 ! "
+        "fakesink name=sink signal-handoffs=true async=false sync=false",
+        True,
+    )
+    chain.get_by_name("sink").connect("handoff", on_frame)
+    pipeline.add(chain)
+
     def on_pad(_webrtc, pad):
-        if pad.direction != Gst.PadDirection.SRC:
-            return
-        chain = Gst.parse_bin_from_description(
-            "rtph264depay ! h264parse ! avdec_h264 ! fakesink name=sink signal-handoffs=true", True
-        )
-        chain.get_by_name("sink").connect("handoff", on_frame)
-        pipeline.add(chain)
-        chain.sync_state_with_parent()
-        pad.link(chain.get_static_pad("sink"))
+        if pad.direction == Gst.PadDirection.SRC:
+            pad.link(chain.get_static_pad("sink"))
 
     webrtc.connect("pad-added", on_pad)
     caps = Gst.Caps.from_string(
@@ -103,13 +110,15 @@ def watch(orders):
         session.update(json.loads(request(orders, "GET", location)[2]))
         return (session.get("statistics") or {}).get("local_candidate")
 
-    until("the camera's figures", measured)
+    if not orders.get("quick"):
+        until("the camera's figures", measured)
     deleted, _, _ = request(orders, "DELETE", location)
     pipeline.set_state(Gst.State.NULL)
     return {
         "status": status,
         "deleted": deleted,
         "first_frame_s": seen["first_at"] - started,
+        "second_frame_s": seen["second_at"] - started if seen["second_at"] else None,
         "width": seen["width"],
         "height": seen["height"],
         "urls": [],

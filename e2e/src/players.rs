@@ -27,6 +27,13 @@ pub struct Seen {
     pub status: u16,
     pub deleted: u16,
     pub first_frame_s: f64,
+    /// Absent where no more than one was waited for.
+    #[serde(default)]
+    pub second_frame_s: Option<f64>,
+    /// When the frames that were waited for were captured, in 90ths of a millisecond, where the
+    /// player tells it.
+    #[serde(default)]
+    pub times: Vec<i64>,
     pub width: u32,
     pub height: u32,
     /// Where the relay sent the player to, if it did.
@@ -73,12 +80,21 @@ impl Gstreamer {
 
     /// Watches until so many frames were decoded. Blocks.
     pub fn watch(&self, viewer: &Api, camera_id: &str, frames: u32) -> Result<Seen> {
+        self.run(viewer, camera_id, frames, false)
+    }
+
+    /// Watches until two frames were decoded. Blocks.
+    pub fn join(&self, viewer: &Api, camera_id: &str) -> Result<Seen> {
+        self.run(viewer, camera_id, 2, true)
+    }
+
+    fn run(&self, viewer: &Api, camera_id: &str, frames: u32, quick: bool) -> Result<Seen> {
         let script = programs::target()?.join("players/gstreamer_player.py");
         fs::create_dir_all(programs::target()?.join("players"))?;
         fs::write(&script, GSTREAMER_PLAYER).context("cannot write the player")?;
         let orders = json!({
             "base": viewer.base(), "token": viewer.token(), "camera_id": camera_id,
-            "frames": frames,
+            "frames": frames, "quick": quick,
         });
         let (status, output, error) =
             process::run(&self.python, &[script.as_os_str()], &orders.to_string())?;
@@ -107,6 +123,8 @@ pub struct Watching<'a> {
     pub tls_alone: bool,
     /// Sent once the picture is there; so many frames again must follow.
     pub broken_feedback: Option<BrokenFeedback>,
+    /// Without waiting for the camera's figures.
+    pub quick: bool,
 }
 
 impl Aiortc {
@@ -129,6 +147,7 @@ impl Aiortc {
             "base": viewer.base(), "token": viewer.token(), "camera_id": camera_id,
             "frames": frames, "ca": how.ca, "refuse_udp": how.refuse_udp,
             "tls_alone": how.tls_alone, "broken_feedback": how.broken_feedback,
+            "quick": how.quick,
         });
         let (program, arguments) = match how.namespace {
             None => (self.python.as_path(), vec![script.as_os_str()]),

@@ -28,6 +28,20 @@ window.viewer = (() => {
       new Promise((resolve) => setTimeout(resolve, milliseconds, null)),
     ]);
 
+  // When a video shows its first and its second frame, in milliseconds after `begin`. A frame may
+  // be replaced by the next before it was shown: then the two came together.
+  const firstFrames = (video, begin) => {
+    const shown = (count) =>
+      new Promise((resolve) => {
+        const frame = (_, { presentedFrames }) => {
+          if (presentedFrames >= count) resolve(performance.now() - begin);
+          else video.requestVideoFrameCallback(frame);
+        };
+        video.requestVideoFrameCallback(frame);
+      });
+    return { firstFrame: shown(1), secondFrame: shown(2) };
+  };
+
   const withoutCandidates = (sdp) => sdp.replace(/^a=candidate:.*\r\n/gm, '');
 
   // Offers a live session. `hidden`: without this side's addresses, so that the camera learns
@@ -47,9 +61,7 @@ window.viewer = (() => {
 
     const { sdp } = connection.localDescription;
     const begin = performance.now();
-    const firstFrame = new Promise((resolve) =>
-      video.requestVideoFrameCallback(() => resolve(performance.now() - begin)),
-    );
+    const { firstFrame, secondFrame } = firstFrames(video, begin);
     const answer = await fetch(`${api}/cameras/${cameraId}/whep`, {
       method: 'POST',
       headers: { 'content-type': 'application/sdp' },
@@ -65,7 +77,7 @@ window.viewer = (() => {
     const location = answer.headers.get('location');
     opened += 1;
     const session = opened;
-    sessions.set(session, { connection, video, location, firstFrame });
+    sessions.set(session, { connection, video, location, firstFrame, secondFrame });
     return { status: 201, session, location, answer: body, answered_ms: answeredMs };
   };
 
@@ -80,7 +92,32 @@ window.viewer = (() => {
   const watch = async (cameraId) => {
     const offered = await offer(cameraId);
     if (offered.status !== 201) return offered;
-    return { ...offered, first_frame_ms: await accept(offered.session, offered.answer) };
+    const first = await accept(offered.session, offered.answer);
+    const second = await within(10_000, sessions.get(offered.session).secondFrame);
+    return { ...offered, first_frame_ms: first, second_frame_ms: second };
+  };
+
+  // Opens a live session with the app's own player, and ends it. Gives, in milliseconds after the
+  // start, when the first two frames came.
+  const watchByApp = async (cameraId) => {
+    const assets = /\/assets\/[^/]+\//.exec(await (await fetch('/')).text())[0];
+    const { WhepSession } = await import(`${assets}whep.js`);
+    const video = document.createElement('video');
+    Object.assign(video, { muted: true, autoplay: true, playsInline: true, width: 320 });
+    document.body.append(video);
+    const begin = performance.now();
+    const { firstFrame, secondFrame } = firstFrames(video, begin);
+    const player = new WhepSession(cameraId, video, () => {});
+    try {
+      await player.open();
+      const first = await within(10_000, firstFrame);
+      return { first_frame_ms: first, second_frame_ms: await within(10_000, secondFrame), route: '' };
+    } catch (error) {
+      return { route: `none: ${error.message}` };
+    } finally {
+      player.close();
+      video.remove();
+    }
   };
 
   // Opens a live session with the app's own player, which is let out to TURN servers alone, and
@@ -237,5 +274,5 @@ window.viewer = (() => {
     return play(URL.createObjectURL(new Blob(blobs, { type: "video/mp4" })), limitMs);
   };
 
-  return { signIn, offer, accept, watch, watchRelayed, shown, statistics, framesDecoded, picture, latencies, stop, play: playClip };
+  return { signIn, offer, accept, watch, watchByApp, watchRelayed, shown, statistics, framesDecoded, picture, latencies, stop, play: playClip };
 })();

@@ -43,14 +43,18 @@ pub struct Watched {
     /// After the POST; absent when none came within 10 s.
     #[serde(default)]
     pub first_frame_ms: Option<f64>,
+    #[serde(default)]
+    pub second_frame_ms: Option<f64>,
 }
 
-/// What came of watching by way of a TURN server.
+/// What came of watching with the app's own player.
 #[derive(Debug, Deserialize)]
 pub struct Relayed {
     /// After the player began.
     #[serde(default)]
     pub first_frame_ms: Option<f64>,
+    #[serde(default)]
+    pub second_frame_ms: Option<f64>,
     /// `relayed`, `direct`, or why there was no picture.
     pub route: String,
 }
@@ -190,6 +194,11 @@ impl Viewer {
             Ok(Some((watched, shaper)))
         })
         .await
+    }
+
+    /// Opens a live session with the app's own player, and ends it.
+    pub async fn watch_by_app(&self, camera_id: &str) -> Result<Relayed> {
+        self.page.evaluate(&format!("viewer.watchByApp({})", json!(camera_id))).await
     }
 
     /// Opens a live session with the app's own player through TURN alone, and ends it.

@@ -6,6 +6,7 @@ pub mod machine;
 mod measure;
 mod networks;
 mod report;
+mod second;
 mod section;
 mod svg;
 mod tables;
@@ -25,7 +26,7 @@ use crate::programs;
 
 /// In the order of the table.
 const MEASUREMENTS: &[&str] =
-    &["live", "turn", "motion", "uploads", "load", "loss", "narrow", "churn"];
+    &["live", "second", "turn", "motion", "uploads", "load", "loss", "narrow", "churn"];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
 /// one measurement is made and nothing is written.
@@ -62,6 +63,7 @@ pub async fn run(document: &Path, only: Option<&str>) -> Result<()> {
 async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
     match name {
         "live" => measure::live(directory).await,
+        "second" => second::second(directory).await,
         "turn" => measure::turn(directory).await,
         "motion" => measure::motion(directory).await,
         "uploads" => uploads::uploads(directory).await,

@@ -19,6 +19,10 @@ use tokio_util::task::TaskTracker;
 
 const SOON: Duration = Duration::from_secs(30);
 
+/// As close as key frames may follow each other, in 90ths of a millisecond: between two frames of a
+/// viewer that gets each one there is less.
+const KEY_FRAME_INTERVAL: i64 = 300 * 90;
+
 async fn camera(directory: &Path) -> Result<Stack> {
     Stack::start(directory, &Settings::still()).await
 }
@@ -30,6 +34,8 @@ async fn aiortc_watches_by_whep_with_a_token() -> Result<()> {
         let stack = camera(&directory).await?;
         let seen = aiortc.watch(&stack.owner, &stack.camera_id, 30, Watching::default())?;
         ensure!((seen.status, seen.deleted) == (201, 200), "{seen:?}");
+        let gaps = seen.times.windows(2).map(|pair| pair[1] - pair[0]);
+        ensure!(gaps.max().is_some_and(|gap| gap < KEY_FRAME_INTERVAL), "{:?}", seen.times);
         ensure!((seen.width, seen.height) == (640, 360), "{seen:?}");
         ensure!(seen.candidates() == ("host", "host"), "{seen:?}");
         Ok(())
