@@ -20,7 +20,7 @@ use super::{
 use crate::bench::Figure;
 
 const CONNECTIONS: usize = 1_000;
-const CLOSED_GOAL_S: f64 = 30.0;
+pub(super) const CLOSED_GOAL_S: f64 = 30.0;
 /// A stalled body may have its half minute, and its connection a moment.
 const BODIES_GOAL_S: f64 = 35.0;
 const CAMERA_GOAL_MS: f64 = 1_000.0;
@@ -65,8 +65,7 @@ pub(super) async fn all(directory: &Path) -> Result<Vec<Figure>> {
         let (held, experience) = bystanders.during(opened).await?;
         let what = format!("{CONNECTIONS} connections, {}", manner.what);
         figures.extend([
-            Figure::new(format!("{what}: closed after"), longest_s(&held), "s")
-                .at_most(manner.goal_s),
+            closed_figure(&what, &held, manner.goal_s),
             Figure::new(format!("{what}: memory"), memory.growth_mb(), "MB more")
                 .at_most(GROWTH_GOAL_MB),
             Figure::new(format!("{what}: others' p99"), experience.p99_ms, "ms"),
@@ -89,12 +88,7 @@ async fn at_the_broker(target: &Target) -> Result<Vec<Figure>> {
     let held = opened.join_all().await.pop();
     let held = held.ok_or_else(|| anyhow::anyhow!("nothing was opened"))??;
     Ok(vec![
-        Figure::new(
-            format!("{CONNECTIONS} connections, {}: closed after", idle.what),
-            longest_s(&held),
-            "s",
-        )
-        .at_most(CLOSED_GOAL_S),
+        closed_figure(&format!("{CONNECTIONS} connections, {}", idle.what), &held, CLOSED_GOAL_S),
         Figure::new("a camera connects meanwhile after", waited_ms, "ms").at_most(CAMERA_GOAL_MS),
     ])
 }
@@ -134,12 +128,12 @@ async fn hold(address: SocketAddr, manner: Manner) -> std::io::Result<()> {
 }
 
 /// How long the last connection was held; infinite when one outlived the run.
-pub(super) fn longest_s(held: &[Option<Duration>]) -> f64 {
+fn longest_s(held: &[Option<Duration>]) -> f64 {
     let seconds = |held: &Option<Duration>| held.map_or(f64::INFINITY, |held| held.as_secs_f64());
     held.iter().map(seconds).fold(0.0, f64::max)
 }
 
 /// All closed by then, or the goal is missed.
-pub(super) fn closed_figure(what: &str, held: &[Option<Duration>]) -> Figure {
-    Figure::new(format!("{what}: closed after"), longest_s(held), "s").at_most(CLOSED_GOAL_S)
+pub(super) fn closed_figure(what: &str, held: &[Option<Duration>], goal_s: f64) -> Figure {
+    Figure::new(format!("{what}: closed after"), longest_s(held), "s").at_most(goal_s)
 }

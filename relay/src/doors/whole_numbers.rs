@@ -4,6 +4,10 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
+/// From here on it may be a longer whole number, which was rounded when it was read: that must not become
+/// one that fits.
+const ROUNDED_FROM: f64 = 9_223_372_036_854_775_808.0;
+
 /// Reads a value; whole numbers may be spelled with a fraction of nothing.
 pub(super) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(bytes).or_else(|error| {
@@ -35,16 +39,11 @@ fn respell(value: &mut Value) -> bool {
 
 /// The number as one without a fraction, if it is one that fits into 64 bits.
 fn whole(number: f64) -> Option<Number> {
-    if number.fract() != 0.0 {
+    if number.fract() != 0.0 || number.abs() >= ROUNDED_FROM {
         return None;
     }
     // Adding nothing takes the sign from `-0`.
-    let digits = format!("{:.0}", number + 0.0);
-    digits
-        .parse::<i64>()
-        .map(Number::from)
-        .or_else(|_| digits.parse::<u64>().map(Number::from))
-        .ok()
+    format!("{:.0}", number + 0.0).parse::<i64>().ok().map(Number::from)
 }
 
 #[cfg(test)]
@@ -57,7 +56,8 @@ mod tests {
             assert_eq!(from_slice::<Vec<u32>>(text.as_bytes()).unwrap(), [213, 0, 4], "{text}");
         }
         assert_eq!(from_slice::<Vec<i64>>(b"[-2.0]").unwrap(), [-2]);
-        assert_eq!(from_slice::<Vec<u64>>(b"[1.5e19]").unwrap(), [15_000_000_000_000_000_000]);
+        assert_eq!(from_slice::<Vec<i64>>(b"[4e18]").unwrap(), [4_000_000_000_000_000_000]);
+        from_slice::<Vec<i64>>(b"[-9223372036854775809]").unwrap_err();
         // A fraction stays one.
         assert_eq!(from_slice::<(u32, f32)>(b"[1.0, 0.5]").unwrap(), (1, 0.5));
     }
