@@ -105,6 +105,7 @@ PEERS := --locked --manifest-path e2e/peers/Cargo.toml --target-dir $(TARGET)
 test-peers:
 	@build/install-packages build run test
 	$(CARGO) fmt --manifest-path e2e/peers/Cargo.toml --check
+	@CARGO=$(CARGO) build/deny e2e/peers/Cargo.toml
 	$(CARGO) build --workspace --bins
 	$(CARGO) clippy $(PEERS) --all-targets -- -D warnings
 	$(CARGO) test $(PEERS)
