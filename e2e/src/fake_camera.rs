@@ -138,13 +138,13 @@ impl Connected {
         self.client.publish(topic, quality, false, body).await.context("the connection has ended")
     }
 
-    /// How many messages the broker has acknowledged.
+    /// Counts the messages that the broker has acknowledged.
     pub fn acknowledged(&self) -> usize {
         self.acknowledged.load(Ordering::Relaxed)
     }
 }
 
-/// An event that began or ended.
+/// Makes an event that began or ended.
 pub fn event(id: EventId, state: &str, at: i64) -> Value {
     json!({
         "protocol": 1, "event_id": id, "kind": "motion", "state": state, "at": at,
@@ -152,7 +152,7 @@ pub fn event(id: EventId, state: &str, at: i64) -> Value {
     })
 }
 
-/// One with all that an event can have: about 9 KB.
+/// Makes an event with all that one can have: some KB.
 pub fn large_event(at: i64) -> Value {
     let boxes = vec![json!({"x": 0.123_45, "y": 0.123_45, "width": 0.25, "height": 0.125}); 64];
     let zones: Vec<String> = (0..16).map(|zone| format!("{zone:x>40}")).collect();
@@ -162,7 +162,7 @@ pub fn large_event(at: i64) -> Value {
     event
 }
 
-/// What a camera that is well says of itself.
+/// Makes what a camera that is well says of itself.
 pub fn health() -> Value {
     json!({
         "protocol": 1, "at": 1, "boot_id": boot_id(), "uptime_ms": 1_000, "agent_version": "0.1.0",

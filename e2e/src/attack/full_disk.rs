@@ -109,7 +109,7 @@ async fn report_all(camera: &Api) -> Result<usize> {
     Ok(taken)
 }
 
-/// How long something took; infinite when it failed.
+/// Returns how long something took; infinite when it failed.
 async fn ms(what: impl Future<Output = Result<()>>) -> f64 {
     let began = Instant::now();
     match what.await {

@@ -127,13 +127,13 @@ async fn hold(address: SocketAddr, manner: Manner) -> std::io::Result<()> {
     }
 }
 
-/// How long the last connection was held; infinite when one outlived the run.
+/// Returns how long the last connection was held; infinite when one outlived the run.
 fn longest_s(held: &[Option<Duration>]) -> f64 {
     let seconds = |held: &Option<Duration>| held.map_or(f64::INFINITY, |held| held.as_secs_f64());
     held.iter().map(seconds).fold(0.0, f64::max)
 }
 
-/// All closed by then, or the goal is missed.
+/// Says when all were closed, and by when they should be.
 pub(super) fn closed_figure(what: &str, held: &[Option<Duration>], goal_s: f64) -> Figure {
     Figure::new(format!("{what}: closed after"), longest_s(held), "s").at_most(goal_s)
 }

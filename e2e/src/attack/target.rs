@@ -78,7 +78,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// How many MB the relay took at most above what it had before.
+    /// Returns how many MB the relay took at most above what it had before.
     pub(super) fn growth_mb(&self) -> f64 {
         *self.peak.borrow() - self.before
     }
@@ -102,6 +102,7 @@ pub(super) async fn account(relay: &Relay, name: &str) -> Result<(Api, String)> 
     relay.api()?.register(&email(name), PASSWORD).await
 }
 
+/// Signs an account in once more.
 pub(super) async fn sign_in(relay: &Relay, name: &str) -> Result<Api> {
     relay.api()?.login(&email(name), PASSWORD).await
 }

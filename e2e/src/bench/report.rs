@@ -20,7 +20,7 @@ impl Figure {
         Self { what: what.into(), value, unit, goal: None }
     }
 
-    /// One that is a number of things.
+    /// Makes one that is a number of things.
     pub fn count(what: impl Into<String>, count: usize) -> Self {
         Self::new(what, f64::from(u32::try_from(count).unwrap_or(u32::MAX)), "")
     }
@@ -35,7 +35,7 @@ impl Figure {
         Self { goal: Some(Goal::AtLeast(goal)), ..self }
     }
 
-    /// Whether the value is what it was meant to be; a figure without a goal is.
+    /// Returns whether the value is what it was meant to be; without a goal it is.
     pub fn is_met(&self) -> bool {
         match self.goal {
             Some(Goal::AtMost(goal)) => self.value <= goal,

@@ -37,7 +37,7 @@ fn respell(value: &mut Value) -> bool {
     }
 }
 
-/// The number as one without a fraction, if it is one that fits into 64 bits.
+/// Gives the number without a fraction, if it has none and fits into 64 bits.
 fn whole(number: f64) -> Option<Number> {
     if number.fract() != 0.0 || number.abs() >= ROUNDED_FROM {
         return None;
