@@ -16,6 +16,8 @@ use crate::{
 };
 
 const QUICK: Duration = Duration::from_secs(1);
+/// What is open ends within five seconds of the right to it.
+const RIGHTS: Duration = Duration::from_secs(3);
 const SLOW: Duration = Duration::from_mins(1);
 /// A pairing is shown for a while after its end.
 const PAIRING_HISTORY: Duration = Duration::from_hours(168);
@@ -24,6 +26,7 @@ const PAIRING_HISTORY: Duration = Duration::from_hours(168);
 /// nothing up in another.
 pub fn start(app: &Arc<App>) {
     app.spawn_essential("quick jobs", quickly(app.clone()));
+    app.spawn_essential("rights", watch_rights(app.clone()));
     app.spawn_essential("slow jobs", slowly(app.clone()));
     app.spawn_essential("deletions", delete_objects(app.clone()));
 }
@@ -51,11 +54,30 @@ async fn quickly(app: Arc<App>) {
     }
 }
 
-/// Does once what is done every second.
-pub async fn sweep_quick(app: &App) {
+/// Sweeps at once, too, when a test has moved the clock.
+async fn watch_rights(app: Arc<App>) {
+    let mut advances = app.clock.advances();
+    let mut ticks = tokio::time::interval(RIGHTS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+            () = advances.next() => {}
+        }
+        sweep_rights(&app).await;
+    }
+}
+
+/// Ends once what is open without a right.
+pub async fn sweep_rights(app: &App) {
     note("sockets", account_domain::close_sockets_without_right(app).await);
     note("rights to watch", live::end_without_right(app).await);
     note("removed cameras", cameras::end_removed(app).await);
+}
+
+/// Does once what is done every second.
+pub async fn sweep_quick(app: &App) {
     note("cameras", cameras::sweep(app).await);
     note("commands", commands::sweep(app).await);
     note("relayed bytes", live::meter(app).await);

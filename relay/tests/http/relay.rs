@@ -101,6 +101,7 @@ impl TestRelay {
     /// Does at once what the time that has passed has made due: the sweep that `pass` brings about may
     /// come late, and upon what a test does next.
     pub(crate) async fn sweep(&self) {
+        jobs::sweep_rights(self.app()).await;
         jobs::sweep_quick(self.app()).await;
     }
 
