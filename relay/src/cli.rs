@@ -145,7 +145,6 @@ async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<Db> {
-    config.validate()?;
     private_file::prepare_data_directory(&config.data_dir)?;
     let db = Db::open(&config.database, &config.data_dir, &Metrics::default()).await?;
     db.migrate().await.context("cannot bring the database's schema up to date")?;
@@ -153,7 +152,6 @@ async fn open_database(config: &Config) -> anyhow::Result<Db> {
 }
 
 async fn prepare_store(config: &Config) -> anyhow::Result<()> {
-    config.validate()?;
     let mut output = std::io::stdout();
     if config.store.engine == StoreEngine::Embedded {
         return Ok(writeln!(output, "the embedded store needs no preparation")?);

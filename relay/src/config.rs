@@ -1,19 +1,26 @@
 //! `relay.toml`: every key has a default, an unknown key is an error.
 
+mod proxies;
 mod security;
 mod store;
+mod turn;
+mod urls;
 
 use std::{
     fs,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use nightjar_shared::{role::Registration, text_file};
 use serde::Deserialize;
 
-pub use self::security::SecurityConfig;
-pub use self::store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine};
+pub use self::{
+    proxies::Proxies,
+    security::SecurityConfig,
+    store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
+    turn::{TurnConfig, TurnEngine},
+};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +35,9 @@ pub enum ConfigError {
 
 impl ConfigError {
     fn value(key: &'static str, value: impl std::fmt::Display, remedy: impl Into<String>) -> Self {
-        Self::Value { key, value: value.to_string(), remedy: remedy.into() }
+        // A value with a line break stays one line.
+        let value = value.to_string().replace(char::is_control, "\u{fffd}");
+        Self::Value { key, value, remedy: remedy.into() }
     }
 }
 
@@ -40,6 +49,13 @@ pub struct Config {
     pub public_url: String,
     /// Port 0 takes any free port; `public_url` then gets it too.
     pub listen: SocketAddr,
+    /// Addresses and networks of the proxies in front of the relay, which say on whose behalf they
+    /// ask. Absent where nothing was said of proxies.
+    pub trusted_proxies: Option<Vec<String>>,
+    /// Whether `listen` speaks TLS where `public_url` is https. If not, a trusted proxy does.
+    pub tls: bool,
+    /// Whether connections to `listen` begin with the PROXY protocol's header.
+    pub proxy_protocol: bool,
     pub data_dir: PathBuf,
     /// Where the source of this relay is offered. Without it the relay offers what it was built from.
     pub source_url: Option<String>,
@@ -66,78 +82,14 @@ pub struct MqttConfig {
     pub public_url: String,
 }
 
-/// How media crosses networks that let nothing in. Keys that an engine has no use for are ignored.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TurnConfig {
-    /// Without it: `embedded` where the relay is reached off localhost, else `none`.
-    pub engine: Option<TurnEngine>,
-    /// Embedded: for UDP and TCP. Without it the address of the top-level `listen`, port 3478.
-    pub listen: Option<SocketAddr>,
-    /// Embedded: for TLS, with the relay's own certificate. Without it the address of `listen`,
-    /// port 5349.
-    pub tls_listen: Option<SocketAddr>,
-    /// Embedded: whether TLS is served at all. Without it, where the relay is reached by https.
-    pub tls: Option<bool>,
-    /// Embedded: the address at which others reach what is relayed. Without it the one that is
-    /// listened on, or else the one that `public_url` has in the DNS.
-    pub address: Option<IpAddr>,
-    /// Embedded: first and last UDP port of what is relayed; a firewall must let them in.
-    pub relay_ports: [u16; 2],
-    /// Embedded: private addresses to which media may be relayed all the same, like `10.0.1.0/24`.
-    pub allow_peers: Vec<String>,
-    /// Embedded: what may be relayed for a site in a (UTC) day, both ways together.
-    pub site_megabytes_per_day: u64,
-    /// External: `stun:`, `turn:` and `turns:` URLs, in the order in which they are to be tried.
-    pub urls: Vec<String>,
-    /// External: holds what the server calls `static-auth-secret`.
-    pub secret_file: PathBuf,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TurnEngine {
-    None,
-    Embedded,
-    External,
-}
-
-impl TurnConfig {
-    pub fn site_bytes_per_day(&self) -> u64 {
-        self.site_megabytes_per_day.saturating_mul(1_000_000)
-    }
-
-    fn validate(&self, engine: TurnEngine) -> Result<(), ConfigError> {
-        let [first, last] = self.relay_ports;
-        if first < 1024 || first > last {
-            return Err(ConfigError::value(
-                "turn.relay_ports",
-                format!("[{first}, {last}]"),
-                "write the first and the last port, from 1024 on",
-            ));
-        }
-        let is_url = |url: &String| {
-            ["stun:", "turn:", "turns:"].iter().any(|scheme| url.starts_with(scheme))
-                && !url.contains(['<', '>', '"', ' ', ','])
-        };
-        if engine == TurnEngine::External
-            && !(self.urls.iter().any(|_| true) && self.urls.iter().all(is_url))
-        {
-            return Err(ConfigError::value(
-                "turn.urls",
-                format!("{:?}", self.urls),
-                "write URLs like \"turn:turn.example.org:3478?transport=udp\"",
-            ));
-        }
-        Ok(())
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
             public_url: "http://localhost:8080".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            trusted_proxies: None,
+            tls: true,
+            proxy_protocol: false,
             data_dir: PathBuf::from("/var/lib/nightjar-relay"),
             source_url: None,
             security: SecurityConfig::default(),
@@ -161,23 +113,6 @@ impl Default for MqttConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8883)),
             public_url: "mqtts://localhost:8883".to_owned(),
-        }
-    }
-}
-
-impl Default for TurnConfig {
-    fn default() -> Self {
-        Self {
-            engine: None,
-            listen: None,
-            tls_listen: None,
-            tls: None,
-            address: None,
-            relay_ports: [49_152, 50_175],
-            allow_peers: Vec::new(),
-            site_megabytes_per_day: 20_000,
-            urls: Vec::new(),
-            secret_file: PathBuf::from("/etc/nightjar/turn-secret"),
         }
     }
 }
@@ -208,14 +143,26 @@ impl Config {
             path: path.to_owned(),
             message: one_line(&error, text),
         })?;
-        config.store.settle();
-        config.validate()?;
+        config.normalize()?;
         Ok(config)
     }
 
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        web_url("public_url", &self.public_url)?;
-        self.store.validate()?;
+    /// Gives each address its one spelling, and checks everything.
+    pub fn normalize(&mut self) -> Result<(), ConfigError> {
+        self.public_url = urls::web_origin("public_url", &self.public_url)?;
+        self.store.normalize()?;
+        let mqtt = &mut self.mqtt.public_url;
+        *mqtt = urls::mqtt("mqtt.public_url", mqtt)?;
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.check_proxies()?;
+        if self.store.public_url == self.public_url && !self.public_url.ends_with(":0") {
+            let remedy = "the store has an origin of its own, so that no stored object can run as \
+                          the app: give it another port or name";
+            return Err(ConfigError::value("store.public_url", &self.store.public_url, remedy));
+        }
         if let Some(url) = self.source_url.as_ref().filter(|url| !is_link(url)) {
             let remedy = "write an address like https://git.example.org/nightjar";
             return Err(ConfigError::value("source_url", url, remedy));
@@ -235,21 +182,63 @@ impl Config {
                 "TLS to PostgreSQL is not yet supported; use a Unix socket or a tunnel",
             ));
         }
-        if !self.mqtt.public_url.starts_with("mqtts://") {
-            return Err(ConfigError::value(
-                "mqtt.public_url",
-                &self.mqtt.public_url,
-                "cameras use MQTT over TLS: write mqtts://HOST:PORT",
-            ));
-        }
         self.security.validate()?;
-        self.turn.validate(self.turn_engine())
+        self.turn.check(self.turn_engine())
+    }
+
+    fn check_proxies(&self) -> Result<(), ConfigError> {
+        if !self.proxies()?.are_none() {
+            return Ok(());
+        }
+        let needs = [
+            ("tls", !self.tls && self.is_https()),
+            ("store.tls", !self.store.tls && self.store.public_url.starts_with("https:")),
+            ("proxy_protocol", self.proxy_protocol),
+            ("store.proxy_protocol", self.store.proxy_protocol),
+        ];
+        for (key, needed) in needs {
+            if needed {
+                let value = key.ends_with("proxy_protocol");
+                let remedy = "this is for a proxy in front: name its address in trusted_proxies";
+                return Err(ConfigError::value(key, value, remedy));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the proxies that are believed.
+    pub fn proxies(&self) -> Result<Proxies, ConfigError> {
+        Proxies::parse(self.trusted_proxies.as_deref().unwrap_or_default())
+    }
+
+    /// Returns whether people can only reach the relay through a program on its own machine that
+    /// `trusted_proxies` says nothing of: then loopback is no address of anybody.
+    pub fn has_unnamed_proxy(&self) -> bool {
+        self.trusted_proxies.is_none()
+            && self.listen.ip().is_loopback()
+            && !urls::is_localhost(self.host())
+    }
+
+    /// Returns whether what reaches `public_url` sees the relay's own certificate.
+    pub fn shows_own_certificate(&self) -> bool {
+        self.is_https() && self.tls
+    }
+
+    /// Returns whether browsers of this address of ours may be told to use https alone from now on. On
+    /// localhost other programs have no https.
+    pub fn is_https_alone(&self, url: &str) -> bool {
+        url.starts_with("https:") && !urls::is_localhost(host_in(url))
+    }
+
+    /// Returns whether an `Origin` header, in any spelling, is that of the app.
+    pub fn is_own_origin(&self, origin: &str) -> bool {
+        urls::is_origin(origin, &self.public_url)
     }
 
     /// Returns the TURN engine in use: without a setting, none on localhost, where all are in one
     /// network.
     pub fn turn_engine(&self) -> TurnEngine {
-        let off_localhost = !is_localhost(self.host());
+        let off_localhost = !urls::is_localhost(self.host());
         self.turn.engine.unwrap_or(if off_localhost {
             TurnEngine::Embedded
         } else {
@@ -259,8 +248,7 @@ impl Config {
 
     /// Returns the host of `public_url`; an IPv6 address has no brackets.
     pub fn host(&self) -> &str {
-        let (_, authority) = self.public_url.split_once("://").unwrap_or_default();
-        host_of(authority).trim_matches(['[', ']'])
+        host_in(&self.public_url)
     }
 
     /// Returns whether browsers reach the relay by https.
@@ -272,6 +260,11 @@ impl Config {
     /// localhost.
     pub fn cookie_name(&self) -> &'static str {
         if self.is_https() { "__Host-session" } else { "session" }
+    }
+
+    /// Returns the name of the cookie by which a browser is known at its next sign-in.
+    pub fn known_device_cookie_name(&self) -> &'static str {
+        if self.is_https() { "__Host-known-device" } else { "known-device" }
     }
 }
 
@@ -287,25 +280,15 @@ pub fn with_port(url: &str, port: u16) -> String {
     }
 }
 
-/// Checks for an origin: scheme, host and maybe a port, nothing after it. http is for localhost
-/// alone: elsewhere passwords and pictures would travel in the clear.
-fn web_url(key: &'static str, url: &str) -> Result<(), ConfigError> {
-    let (scheme, authority) = url.split_once("://").unwrap_or_default();
-    let host = host_of(authority);
-    if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-        return Err(ConfigError::value(key, url, "write an origin like https://cam.example.org"));
-    }
-    match scheme {
-        "https" => Ok(()),
-        "http" if is_localhost(host) => Ok(()),
-        _ => Err(ConfigError::value(key, url, "use https:// (http:// is for localhost alone)")),
-    }
-}
-
 /// Returns whether people can follow `url` from a page.
 fn is_link(url: &str) -> bool {
     let is_web = ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
     is_web && !url.contains(|character: char| character.is_whitespace() || character.is_control())
+}
+
+fn host_in(url: &str) -> &str {
+    let (_, authority) = url.split_once("://").unwrap_or_default();
+    host_of(authority).trim_matches(['[', ']'])
 }
 
 fn host_of(authority: &str) -> &str {
@@ -313,10 +296,6 @@ fn host_of(authority: &str) -> &str {
         Some((host, port)) if !port.ends_with(']') => host,
         _ => authority,
     }
-}
-
-fn is_localhost(host: &str) -> bool {
-    matches!(host, "localhost" | "127.0.0.1" | "[::1]" | "::1")
 }
 
 /// Writes a TOML error on one line, with the line number and the text it points at.

@@ -1,6 +1,9 @@
-//! What counts as one place on the internet.
+//! Addresses: what counts as one place on the internet, and blocks of them.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 /// Returns the network that an address stands for: a household has one IPv4 address, or one IPv6
 /// network of 64 bits.
@@ -10,6 +13,54 @@ pub fn of(address: IpAddr) -> IpAddr {
             Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into()
         }
         address => address,
+    }
+}
+
+/// A block of addresses, written as `10.0.0.0/8` or as one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: u128,
+    mask: u128,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not an address or a block of addresses like 10.0.0.0/8")]
+pub struct NotANetwork;
+
+impl FromStr for Network {
+    type Err = NotANetwork;
+
+    fn from_str(text: &str) -> Result<Self, NotANetwork> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length.parse().map_err(|_| NotANetwork)?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
+        let bits: u32 = if address.is_ipv4() { 32 } else { 128 };
+        let length = length.unwrap_or(bits);
+        let host_bits = bits.checked_sub(length).ok_or(NotANetwork)?;
+        let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+        Ok(Self { address: as_bits(address) & mask, mask })
+    }
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        Self { address: as_bits(address), mask: u128::MAX }
+    }
+}
+
+impl Network {
+    pub fn contains(&self, address: IpAddr) -> bool {
+        as_bits(address) & self.mask == self.address
+    }
+}
+
+/// Returns IPv4 as the IPv6 that means the same.
+fn as_bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 
@@ -24,5 +75,13 @@ mod tests {
         assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
         assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "x", "10.0.0.0/x", "10.0.0.0/-1"] {
+            assert_eq!(text.parse::<Network>(), Err(NotANetwork), "{text}");
+        }
+        assert!("0.0.0.0/0".parse::<Network>().unwrap().contains("8.8.8.8".parse().unwrap()));
     }
 }

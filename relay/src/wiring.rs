@@ -28,7 +28,7 @@ use crate::{
     domain::{cameras, jobs, uploads},
     doors::{
         mqtt, router,
-        server::{self, ServerLimits, ServerOptions},
+        server::{self, Front, ServerLimits, ServerOptions},
     },
     engines::{
         broker::{Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig},
@@ -40,8 +40,9 @@ use crate::{
         private_file,
         realtime::Realtime,
         tls::Certificates,
-        turn::{Embedded, EmbeddedTurnConfig, External, Network, PeerPolicy, Turn},
+        turn::{Embedded, EmbeddedTurnConfig, External, PeerPolicy, Turn},
     },
+    network::Network,
     shutdown,
 };
 
@@ -81,15 +82,16 @@ impl Relay {
 
     /// Starts all parts, with a hasher of passwords that may be a cheaper one: for tests.
     pub async fn start_with(mut config: Config, passwords: Hasher) -> anyhow::Result<Self> {
-        config.validate()?;
+        config.normalize()?;
+        warn_of_unnamed_proxy(&config);
         server::raise_descriptor_limit();
         private_file::prepare_data_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
-        let doors = bind(config.listen, "listen", &mut config.public_url).await?;
+        let doors = bind("listen", &mut config.listen, &mut config.public_url).await?;
         let objects_door = match config.store.engine {
             StoreEngine::Embedded => {
                 let store = &mut config.store;
-                Some(bind(store.listen, "store.listen", &mut store.public_url).await?)
+                Some(bind("store.listen", &mut store.listen, &mut store.public_url).await?)
             }
             StoreEngine::S3 => None,
         };
@@ -149,15 +151,28 @@ impl Relay {
     }
 }
 
+/// What comes through a proxy that is not named comes from loopback, whoever sent it.
+fn warn_of_unnamed_proxy(config: &Config) {
+    if config.has_unnamed_proxy() {
+        tracing::warn!(
+            listen = %config.listen,
+            url = config.public_url,
+            "a proxy on this machine must be in front of it and is not named: write trusted_proxies = \
+             [\"127.0.0.1\"]; until then nothing is limited by address"
+        );
+    }
+}
+
 async fn bind(
-    address: SocketAddr,
     key: &'static str,
+    address: &mut SocketAddr,
     public_url: &mut String,
 ) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
+    let listener = TcpListener::bind(*address).await.with_context(|| {
         format!("{key} = \"{address}\": cannot listen there; stop what does, or choose another")
     })?;
-    *public_url = with_port(public_url, listener.local_addr()?.port());
+    *address = listener.local_addr()?;
+    *public_url = with_port(public_url, address.port());
     Ok(listener)
 }
 
@@ -188,8 +203,14 @@ fn start_store(
     let https = config.store.public_url.starts_with("https:");
     let options = ServerOptions {
         name: "store",
-        tls: https.then(|| certificates.server.clone()),
+        tls: (https && config.store.tls).then(|| certificates.server.clone()),
         limits: ServerLimits::for_objects(),
+        front: Front {
+            proxies: config.proxies()?,
+            proxy_protocol: config.store.proxy_protocol,
+            plain: https && !config.store.tls,
+            https_alone: config.is_https_alone(&config.store.public_url),
+        },
     };
     let handler = {
         let store = store.clone();
@@ -352,8 +373,14 @@ fn open_doors(app: &Arc<App>, listener: TcpListener, inbox: BrokerInbox) -> anyh
     mqtt::serve(app, inbox);
     let options = ServerOptions {
         name: "app",
-        tls: app.config.is_https().then(|| app.certificates.server.clone()),
+        tls: app.config.shows_own_certificate().then(|| app.certificates.server.clone()),
         limits: ServerLimits::default(),
+        front: Front {
+            proxies: app.config.proxies()?,
+            proxy_protocol: app.config.proxy_protocol,
+            plain: app.config.is_https() && !app.config.tls,
+            https_alone: app.config.is_https_alone(&app.config.public_url),
+        },
     };
     let router = router::router(app)?;
     let cancel = app.cancel.clone();

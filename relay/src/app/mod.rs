@@ -5,7 +5,7 @@ pub mod exchanges;
 pub mod limits;
 pub mod passwords;
 
-use std::future::Future;
+use std::{future::Future, net::IpAddr};
 
 use nightjar_shared::time::UnixMillis;
 use tokio::sync::Notify;
@@ -53,6 +53,13 @@ pub struct App {
 impl App {
     pub fn now(&self) -> UnixMillis {
         self.clock.now()
+    }
+
+    /// Returns what counts as one address: nothing for loopback where all the world may come from
+    /// there, because one would stop everybody.
+    pub fn address_key(&self, address: IpAddr) -> Option<String> {
+        let is_nobody = address.is_loopback() && self.config.has_unnamed_proxy();
+        (!is_nobody).then(|| limits::address_key(address))
     }
 
     /// Starts a task that the relay cannot do without. Should it end before it is told to, or

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{ConfigError, host_of, is_localhost, web_url};
+use super::{ConfigError, urls};
 
 const EMBEDDED_URL: &str = "http://localhost:8081";
 
@@ -14,6 +14,10 @@ pub struct StoreConfig {
     pub engine: StoreEngine,
     /// Embedded: its own origin, so that an uploaded object can never run as the app.
     pub listen: SocketAddr,
+    /// Embedded: as the top-level `tls`.
+    pub tls: bool,
+    /// Embedded: as the top-level `proxy_protocol`.
+    pub proxy_protocol: bool,
     /// The address that presigned URLs are signed for: where browsers and cameras reach the store.
     /// S3: without it, `endpoint`.
     #[serde(default)]
@@ -67,6 +71,8 @@ impl Default for StoreConfig {
         Self {
             engine: StoreEngine::Embedded,
             listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            tls: true,
+            proxy_protocol: false,
             public_url: EMBEDDED_URL.to_owned(),
             endpoint: String::new(),
             region: "us-east-1".to_owned(),
@@ -94,29 +100,23 @@ impl StoreConfig {
         }
     }
 
-    /// Fills in the address that was not given.
-    pub(super) fn settle(&mut self) {
+    /// Fills in the address that was not given, gives each its one spelling, and checks everything.
+    pub(super) fn normalize(&mut self) -> Result<(), ConfigError> {
+        if self.engine == StoreEngine::S3 {
+            self.endpoint = urls::endpoint("store.endpoint", &self.endpoint)?;
+            self.validate_s3()?;
+        }
         if self.public_url.is_empty() {
             self.public_url = match self.engine {
                 StoreEngine::Embedded => EMBEDDED_URL.to_owned(),
                 StoreEngine::S3 => self.endpoint.clone(),
             };
         }
-    }
-
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if self.engine == StoreEngine::S3 {
-            self.validate_s3()?;
-        }
-        web_url("store.public_url", &self.public_url)
+        self.public_url = urls::web_origin("store.public_url", &self.public_url)?;
+        Ok(())
     }
 
     fn validate_s3(&self) -> Result<(), ConfigError> {
-        if !is_endpoint(&self.endpoint) {
-            let remedy = "write where the relay reaches the store, like https://s3.example.org \
-                          (http:// within your own network alone)";
-            return Err(ConfigError::value("store.endpoint", &self.endpoint, remedy));
-        }
         let is_plain = |character: char| {
             character.is_ascii_lowercase() || character.is_ascii_digit() || ".-".contains(character)
         };
@@ -147,27 +147,6 @@ impl StoreConfig {
             return Err(ConfigError::value("store.kms_key_id", "a key", remedy));
         }
         Ok(())
-    }
-}
-
-/// Checks for an origin. Unencrypted within one's own network alone: the relay's own requests carry
-/// signatures that are good for a minute.
-fn is_endpoint(url: &str) -> bool {
-    let Some((scheme, authority)) = url.split_once("://") else { return false };
-    if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
-        return false;
-    }
-    let host = host_of(authority);
-    scheme == "https" || (scheme == "http" && (is_localhost(host) || is_own_network(host)))
-}
-
-fn is_own_network(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    match host.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(address)) => address.is_private() || address.is_loopback(),
-        Ok(std::net::IpAddr::V6(address)) => address.is_unique_local() || address.is_loopback(),
-        // A name without a dot is one of a container's neighbours.
-        Err(_) => !host.contains('.'),
     }
 }
 

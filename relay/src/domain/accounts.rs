@@ -11,7 +11,13 @@ use nightjar_shared::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{access::Caller, email, live, record, secrets, sites::Site, text};
+use super::{
+    access::Caller,
+    attempts::{Attempt, Origin},
+    email, live, record, secrets,
+    sites::Site,
+    text,
+};
 use crate::{
     app::{
         App,
@@ -113,6 +119,7 @@ pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Cal
             "This relay takes no new accounts; ask its administrator.",
         ));
     }
+    // Also where all share one address: who closes this door stops nobody who has an account.
     app.limits.registration.take(&address_key(address), app.now())?;
     create(&app.db, &app.passwords, sign_up, AccountRole::User, app.now()).await
 }
@@ -150,7 +157,7 @@ pub async fn create(
 }
 
 /// Checks a password. Right or wrong, known or not, it takes as long.
-pub async fn login(app: &App, typed: &str, password: String, address: IpAddr) -> Result<Caller> {
+pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>) -> Result<Caller> {
     let now = app.now();
     let wrong = || {
         Error::unauthorized(
@@ -159,15 +166,12 @@ pub async fn login(app: &App, typed: &str, password: String, address: IpAddr) ->
         )
     };
     let Ok(email) = email::normalize(typed) else { return Err(wrong()) };
-    let by_address = address_key(address);
-    // The address first: a guesser who is stopped there cannot lock others' accounts.
-    app.limits.login_by_address.take(&by_address, now)?;
-    app.limits.login_by_account.take(&email, now)?;
+    let attempt = Attempt::of(app, &email, origin).await?;
+    attempt.take(app, now)?;
     let (account, stored) = find(&app.db, &email, typed).await?.unzip();
     let verdict = app.passwords.verify(password.clone(), stored.clone()).await?;
     let account = account.filter(|_| verdict != Verdict::Wrong).ok_or_else(wrong)?;
-    app.limits.login_by_address.give_back(&by_address);
-    app.limits.login_by_account.give_back(&email);
+    attempt.give_back(app);
     let account_id = account.account_id;
     if let (Verdict::RightAsTyped, Some(before)) = (verdict, stored) {
         let hash = app.passwords.hash_known(password).await?;

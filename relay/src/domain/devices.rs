@@ -13,7 +13,7 @@ use nightjar_shared::{
 
 use super::secrets;
 use crate::{
-    app::{App, limits::address_key},
+    app::App,
     engines::db::{cameras, devices},
     error::{Error, ProblemCode, Result},
 };
@@ -33,7 +33,7 @@ pub struct Device {
 /// Makes something new to sign, so that no signature is good twice.
 pub async fn challenge(app: &App, address: IpAddr) -> Result<Challenge> {
     let now = app.now();
-    app.limits.challenge.take(&address_key(address), now)?;
+    app.limits.challenge.take_at(app.address_key(address).as_deref(), now)?;
     let nonce = secrets::short_token()?;
     devices::insert_nonce(&app.db, secrets::hash(&nonce), now.plus(NONCE_LIFETIME)).await?;
     Ok(Challenge { nonce, server_time: now })

@@ -17,7 +17,7 @@ use super::{
     cameras as camera_domain, devices, record, secrets, text,
 };
 use crate::{
-    app::{App, limits::address_key},
+    app::App,
     engines::db::{
         Transaction,
         cameras::{self, NewCamera},
@@ -42,7 +42,8 @@ pub struct OpenedPairing {
     pub secret: String,
     #[schema(value_type = i64)]
     pub expires_at: UnixMillis,
-    /// Of the relay's CA; absent where the relay is reached by plain http on loopback.
+    /// Of the relay's CA; absent where its certificate is not what a camera sees: on loopback without
+    /// TLS, or behind a proxy that ends TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_sha256: Option<String>,
     /// The text of the QR code.
@@ -87,7 +88,7 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
         expires_at: now.plus(SECRET_LIFETIME),
         created_by: caller.account_id,
     };
-    let ca_sha256 = app.config.is_https().then(|| app.certificates.ca_sha256.clone());
+    let ca_sha256 = app.config.shows_own_certificate().then(|| app.certificates.ca_sha256.clone());
     let provisioning = provisioning_text(app, &secret, ca_sha256.as_ref())?;
     let opened = OpenedPairing {
         pairing_id: pairing.pairing_id,
@@ -153,11 +154,21 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
         ));
     }
     let shown = Claim::read(&request)?;
-    let by_address = address_key(address);
-    take_guess(app, &shown, &by_address)?;
+    let address = app.address_key(address);
+    let guess = match shown {
+        Claim::Code(_) => Some(Guess::take(app, address.as_deref()).await?),
+        Claim::Secret(_) => None,
+    };
     let claimed = claim_once(app, &shown, &request).await;
-    if !matches!(claimed, Ok(None)) {
-        give_guess_back(app, &shown, &by_address);
+    match (&claimed, guess) {
+        (Ok(None), Some(_)) => {}
+        (_, Some(guess)) => guess.give_back(app),
+        // A wrong secret is counted when it is known to be wrong: it has 128 bits, so that guessing
+        // needs no limit, and whoever holds the right one is never stopped by those who guess.
+        (Ok(None), None) => {
+            app.limits.claim_by_address.take_at(address.as_deref(), app.now())?;
+        }
+        (_, None) => {}
     }
     claimed?.ok_or_else(|| {
         Error::refused(
@@ -279,24 +290,37 @@ impl Claim {
 
 const EVERYBODY: &str = "";
 
-/// Counts a guess before anything is looked at, so that many at once gain nothing; one that was
-/// not wrong is given back. A secret has 128 bits, so that the guesses of others never stop its
-/// holder.
-fn take_guess(app: &App, shown: &Claim, address: &str) -> Result<()> {
-    let now = app.now();
-    app.limits.claim_by_address.take(address, now)?;
-    match shown {
-        Claim::Code(_) => app.limits.claim_by_code.take(EVERYBODY, now).inspect_err(|_| {
-            // It was not made.
-            app.limits.claim_by_address.give_back(address);
-        }),
-        Claim::Secret(_) => Ok(()),
-    }
+/// A code that was shown, counted before anything is looked at, so that many at once gain nothing.
+struct Guess {
+    address: Option<String>,
+    /// How many open codes it might hit.
+    weight: u32,
 }
 
-fn give_guess_back(app: &App, shown: &Claim, address: &str) {
-    app.limits.claim_by_address.give_back(address);
-    if matches!(shown, Claim::Code(_)) {
-        app.limits.claim_by_code.give_back(EVERYBODY);
+impl Guess {
+    async fn take(app: &App, address: Option<&str>) -> Result<Self> {
+        let now = app.now();
+        app.limits.claim_by_address.take_at(address, now)?;
+        let guess = Self {
+            address: address.map(str::to_owned),
+            weight: pairings::count_open_codes(&app.db, now).await?.max(1),
+        };
+        app.limits.claim_by_code.take_many(EVERYBODY, guess.weight, now).inspect_err(|_| {
+            // It was not made.
+            guess.give_address_back(app);
+        })?;
+        Ok(guess)
+    }
+
+    /// Gives it back: it was not wrong.
+    fn give_back(&self, app: &App) {
+        self.give_address_back(app);
+        app.limits.claim_by_code.give_back_many(EVERYBODY, self.weight);
+    }
+
+    fn give_address_back(&self, app: &App) {
+        if let Some(address) = &self.address {
+            app.limits.claim_by_address.give_back(address);
+        }
     }
 }

@@ -20,7 +20,7 @@ use super::{
     record, secrets,
 };
 use crate::{
-    app::{App, limits::address_key},
+    app::App,
     engines::{
         db::shares::{self, ShareRow},
         objects::ReadWindow,
@@ -137,7 +137,7 @@ pub async fn revoke(app: &App, caller: Caller, share_id: ShareId) -> Result<()> 
 /// is the same.
 pub async fn open(app: &App, opening: ShareOpening, address: IpAddr) -> Result<Playback> {
     let now = app.now();
-    app.limits.share_opening.take(&address_key(address), now)?;
+    app.limits.share_opening.take_at(app.address_key(address).as_deref(), now)?;
     let found = shares::by_token(&app.db, &secrets::hash(&opening.token), now).await?;
     let share = found.ok_or_else(Error::not_found)?;
     let clip = access::shared_clip(app, &share).await?;

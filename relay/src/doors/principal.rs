@@ -89,7 +89,9 @@ impl FromRequestParts<Arc<App>> for SamePage {
     }
 }
 
-/// The address that the request came from.
+/// The address of the client: of the other end of the connection, or what a trusted proxy there says
+/// of its own other end. No other header of a proxy's is asked: scheme and host are configured, because
+/// who can set them would choose what links, cookies and the same-origin check say.
 pub struct Peer(pub IpAddr);
 
 impl<S: Sync> FromRequestParts<S> for Peer {
@@ -106,7 +108,15 @@ fn credential_of(headers: &HeaderMap, config: &Config) -> Option<Credential> {
     if headers.contains_key(header::AUTHORIZATION) {
         return bearer(headers).map(|token| Credential::AccessToken(token.to_owned()));
     }
-    let name = config.cookie_name();
+    cookie(headers, config.cookie_name()).map(|token| Credential::Session(token.to_owned()))
+}
+
+/// Returns what a browser kept of an earlier sign-in.
+pub(super) fn known_device(headers: &HeaderMap, config: &Config) -> Option<String> {
+    cookie(headers, config.known_device_cookie_name()).map(str::to_owned)
+}
+
+fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -114,7 +124,7 @@ fn credential_of(headers: &HeaderMap, config: &Config) -> Option<Credential> {
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
         .find(|(key, _)| *key == name)
-        .map(|(_, token)| Credential::Session(token.to_owned()))
+        .map(|(_, value)| value)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -125,13 +135,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Returns whether a browser says that the request came from one of our own pages.
 pub(super) fn is_same_origin(headers: &HeaderMap, config: &Config) -> bool {
     text_of(headers, &SEC_FETCH_SITE) == Some("same-origin")
-        || text_of(headers, &header::ORIGIN) == Some(origin(&config.public_url))
-}
-
-/// Browsers leave the default port out.
-fn origin(public_url: &str) -> &str {
-    let default_port = if public_url.starts_with("https:") { ":443" } else { ":80" };
-    public_url.strip_suffix(default_port).unwrap_or(public_url)
+        || text_of(headers, &header::ORIGIN).is_some_and(|origin| config.is_own_origin(origin))
 }
 
 fn is_safe(method: &Method) -> bool {
@@ -180,18 +184,12 @@ mod tests {
     fn only_our_own_origin_is_the_same() {
         let config = Config::default();
         let from = |origin| is_same_origin(&headers(&[(header::ORIGIN, origin)]), &config);
-        assert!(from("http://localhost:8080"));
+        assert!(from("http://localhost:8080") && from("HTTP://LocalHost:8080"));
         for foreign in ["http://localhost:8081", "https://localhost:8080", "null", ""] {
             assert!(!from(foreign), "{foreign}");
         }
         assert!(!is_same_origin(&HeaderMap::new(), &config));
         assert!(is_same_origin(&headers(&[(SEC_FETCH_SITE, "same-origin")]), &config));
         assert!(!is_same_origin(&headers(&[(SEC_FETCH_SITE, "same-site")]), &config));
-    }
-
-    #[test]
-    fn the_default_port_is_no_part_of_an_origin() {
-        assert_eq!(origin("https://cam.example.org:443"), "https://cam.example.org");
-        assert_eq!(origin("https://cam.example.org:8443"), "https://cam.example.org:8443");
     }
 }

@@ -7,6 +7,10 @@ mod activity;
 mod answers;
 mod body;
 mod connections;
+mod forwarded;
+mod front;
+mod host;
+mod proxy_header;
 
 use std::{
     convert::Infallible,
@@ -20,7 +24,7 @@ use std::{
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -45,6 +49,7 @@ use self::{
 pub use self::{
     answers::Asker,
     body::{BodyTooSlow, RequestBody},
+    front::Front,
 };
 use super::problem;
 use crate::{
@@ -71,8 +76,8 @@ pub struct ServerLimits {
     /// At shutdown, for what is under way.
     pub drain: Duration,
     pub connections: usize,
-    /// From one IPv4 address or IPv6 /64 network. Loopback is exempt: a proxy in front brings
-    /// everybody from there, and has limits of its own.
+    /// From one IPv4 address or IPv6 /64 network. Loopback and trusted proxies are exempt: they bring
+    /// everybody from there, and have limits of their own.
     pub connections_per_network: usize,
     pub head_bytes: usize,
     /// HTTP/2 requests at a time on one connection.
@@ -87,6 +92,8 @@ pub struct ServerLimits {
     pub answer_bytes_total: u64,
 }
 
+/// For a year, and for no other name than the relay's: what else has names below it is not known here.
+const HTTPS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const MEBIBYTE: u64 = 1 << 20;
 /// What HTTP/2 may take of an answer before the client does.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -141,6 +148,7 @@ pub struct ServerOptions {
     pub name: &'static str,
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub limits: ServerLimits,
+    pub front: Front,
 }
 
 /// Lets the process have as many open files as the system permits: each connection is one, and the
@@ -153,8 +161,8 @@ pub fn raise_descriptor_limit() {
     }
 }
 
-/// Serves `router` until `cancel` is cancelled. Requests carry their peer as
-/// `ConnectInfo<SocketAddr>`.
+/// Serves `router` until `cancel` is cancelled. Requests carry their client's address as
+/// `ConnectInfo<SocketAddr>`: with port 0 where a proxy's header says it.
 pub fn serve_router(
     listener: TcpListener,
     router: Router,
@@ -207,6 +215,7 @@ pub fn serve<H, F, B>(
         acceptor: options.tls.map(TlsAcceptor::from),
         name: options.name,
         limits: Arc::new(options.limits),
+        front: Arc::new(options.front),
         tracker: tracker.clone(),
         cancel,
     };
@@ -223,6 +232,7 @@ struct Server<H> {
     acceptor: Option<TlsAcceptor>,
     name: &'static str,
     limits: Arc<ServerLimits>,
+    front: Arc<Front>,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -252,20 +262,38 @@ where
         }
     }
 
-    fn begin(&self, stream: TcpStream, peer: SocketAddr) {
+    fn begin(&self, mut stream: TcpStream, peer: SocketAddr) {
+        let is_proxy = self.front.proxies.contain(peer.ip());
+        if self.front.is_closed_to(is_proxy) {
+            tracing::debug!(listener = self.name, "closed to all but trusted proxies");
+            return;
+        }
         // When full, the new connection is closed: those that are served stay served.
-        let Some(permit) = self.connections.admit(peer.ip()) else { return };
+        let Some(mut permit) = self.connections.admit(peer.ip(), is_proxy) else { return };
         // Small answers must not wait for more; a failure costs time, nothing else.
         let _ = stream.set_nodelay(true);
-        let activity = Arc::new(Activity::default());
-        let stream = Watched::new(stream, activity.clone(), permit);
         let server = self.clone();
         self.tracker.spawn(async move {
+            let introduced = timeout(server.limits.head, server.front.introduce(&mut stream, peer));
+            let client = match introduced.await {
+                Ok(Ok(client)) => client,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, listener = server.name, "no PROXY header");
+                    return;
+                }
+                Err(_) => return server.timed_out.increment(),
+            };
+            let is_proxy = server.front.proxies.contain(client.ip());
+            if client != peer && !permit.pass_to(client.ip(), is_proxy) {
+                return;
+            }
+            let activity = Arc::new(Activity::default());
+            let stream = Watched::new(stream, activity.clone(), permit);
             match server.acceptor.clone() {
-                None => server.serve_connection(stream, activity, peer).await,
+                None => server.serve_connection(stream, activity, client).await,
                 Some(acceptor) => {
                     match timeout(server.limits.head, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => server.serve_connection(stream, activity, peer).await,
+                        Ok(Ok(stream)) => server.serve_connection(stream, activity, client).await,
                         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => server.timed_out.increment(),
                     }
@@ -316,12 +344,19 @@ where
     ) -> Boxed<
         impl Future<Output = Result<Response<GuardedBody<B>>, Infallible>> + Send + use<H, F, B>,
     > {
+        let is_named = host::is_named(request.version(), request.uri(), request.headers());
         let asker = Asker::default();
-        let mut request = self.receive(request, peer);
+        let client = self.front.client(peer, request.headers());
+        let mut request = self.receive(request, client);
         request.extensions_mut().insert(asker.clone());
         let (under_way, refused) = (self.under_way.clone(), self.refused.clone());
-        let response = under_way.has_room(peer.ip()).then(|| (self.handler)(request));
+        let https_alone = self.front.https_alone;
+        let is_answered = is_named && under_way.has_room(client.ip());
+        let response = is_answered.then(|| (self.handler)(request));
         Box::pin(async move {
+            if !is_named {
+                return Ok(bad_request(guard));
+            }
             let response = match response {
                 Some(response) => Some(response.await),
                 None => None,
@@ -329,7 +364,7 @@ where
             let admitted = response.and_then(|response| {
                 let bytes = response.body().size_hint();
                 let bytes = bytes.exact().unwrap_or_else(|| bytes.lower().max(UNKNOWN_BYTES));
-                Some((under_way.admit(bytes, peer.ip(), &asker)?, response))
+                Some((under_way.admit(bytes, client.ip(), &asker)?, response))
             });
             let Some((share, response)) = admitted else {
                 refused.increment();
@@ -337,15 +372,19 @@ where
                 return Ok(refusal.map(|text| GuardedBody::of_text(text, Answer::new(guard, None))));
             };
             let answer = Answer::new(guard, Some(share));
-            Ok(response.map(|body| GuardedBody::new(body, answer)))
+            let mut response = response.map(|body| GuardedBody::new(body, answer));
+            if https_alone {
+                response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HTTPS_ALONE);
+            }
+            Ok(response)
         })
     }
 
-    fn receive(&self, request: Request<Incoming>, peer: SocketAddr) -> Request<RequestBody> {
+    fn receive(&self, request: Request<Incoming>, client: SocketAddr) -> Request<RequestBody> {
         let limits = &self.limits;
         let mut request =
             request.map(|body| RequestBody::new(body, limits.body_idle, limits.body_total));
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(ConnectInfo(client));
         request
     }
 
@@ -368,6 +407,16 @@ where
             .keep_alive_timeout(limits.head);
         builder
     }
+}
+
+/// Answers a request that says not, or twice, which host it is for: the next one on this connection
+/// may be no better.
+fn bad_request<B>(guard: activity::Request) -> Response<GuardedBody<B>> {
+    let nothing = GuardedBody::of_text(Vec::new(), Answer::new(guard, None));
+    let mut response = Response::new(nothing);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Spawns HTTP/2's streams where shutdown waits for them.

@@ -338,13 +338,22 @@ fn content_type(path: &str) -> anyhow::Result<HeaderValue> {
     Ok(HeaderValue::from_static(text))
 }
 
+/// Writes an origin as a policy names it. A policy cannot name an IPv6 address (CSP 3, host-source): then
+/// it is any host at that port.
+fn policy_source(url: &str) -> String {
+    let around =
+        url.split_once('[').and_then(|(scheme, rest)| Some((scheme, rest.split_once(']')?.1)));
+    around.map_or_else(|| url.to_owned(), |(scheme, port)| format!("{scheme}*{port}"))
+}
+
 /// Writes what a page of the app may load and who may hold it: nothing but its own files, the
 /// relay's doors, and pictures and clips from the object store.
 fn security_headers(
     public_url: &str,
     store_url: &str,
 ) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
-    let socket_url = public_url.replacen("http", "ws", 1);
+    let socket_url = policy_source(&public_url.replacen("http", "ws", 1));
+    let store_url = policy_source(store_url);
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; manifest-src 'self'; \
          img-src 'self' blob: {store_url}; media-src 'self' blob: {store_url}; \

@@ -14,7 +14,7 @@ use std::{
 use md5::Md5;
 use nightjar_relay::{
     clock,
-    doors::server::{self, ServerLimits, ServerOptions},
+    doors::server::{self, Front, ServerLimits, ServerOptions},
     engines::{
         metrics::Metrics,
         objects::{
@@ -72,8 +72,12 @@ impl Store {
                 async move { store.handle(request).await }
             }
         };
-        let options =
-            ServerOptions { name: "store", tls: None, limits: ServerLimits::for_objects() };
+        let options = ServerOptions {
+            name: "store",
+            tls: None,
+            limits: ServerLimits::for_objects(),
+            front: Front::default(),
+        };
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Metrics::default();
         server::serve(listener, handler, options, &metrics, &tracker, cancel.clone());

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod addresses;
 mod agent;
 mod auth;
 mod bad_sdp;
@@ -33,6 +34,8 @@ mod operations;
 mod pairings;
 mod person;
 mod pictures;
+mod proxies;
+mod proxy_programs;
 mod relay;
 mod renewal;
 mod rights;

@@ -3,7 +3,10 @@ use std::time::Duration;
 use nightjar_shared::pairing::ProvisioningFile;
 use serde_json::{Value, json};
 
-use crate::relay::{TestRelay, on_every_database, on_sqlite};
+use crate::{
+    proxies::from_address,
+    relay::{TestRelay, on_every_database, on_sqlite},
+};
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
@@ -239,6 +242,34 @@ async fn a_site_has_twenty_open_pairings_at_most() {
         let home = alice.home().await;
         let answer = alice.post(&format!("sites/{home}/pairings"), json!({})).await;
         answer.is_problem(409, "too_many_pairings");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_more_codes_are_open_the_fewer_guesses_there_are() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        for _ in 0..20 {
+            alice.open_pairing().await;
+        }
+        let mut looked_at = 0;
+        for number in 2..5 {
+            let mut guesser = relay.device();
+            guesser.caller = from_address(&guesser.caller, &format!("127.0.0.{number}"));
+            for _ in 0..6 {
+                let answer = guesser.claim_by("code", "BCDF-GHJK").await;
+                looked_at += usize::from(answer.status == 404);
+            }
+        }
+        // A hundred in all, each weighs twenty.
+        assert_eq!(looked_at, 5);
+        relay.pass(Duration::from_mins(11));
+        // The codes have ended: a guess weighs little again.
+        let mut guesser = relay.device();
+        for _ in 0..6 {
+            guesser.claim_by("code", "BCDF-GHJK").await.is_problem(404, "not_found_or_expired");
+        }
     })
     .await;
 }

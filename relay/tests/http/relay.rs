@@ -89,6 +89,11 @@ impl TestRelay {
         self.relay.app()
     }
 
+    /// Where it listens, whatever its URL says.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.app().config.listen
+    }
+
     pub(crate) fn origin(&self) -> &str {
         &self.app().config.public_url
     }

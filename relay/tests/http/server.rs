@@ -1,6 +1,6 @@
 //! The accept loop against clients that are slow, many, or stay too long.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -11,7 +11,7 @@ use axum::{
 use futures::Stream;
 use nightjar_relay::{
     clock,
-    doors::server::{self, ServerLimits, ServerOptions},
+    doors::server::{self, Front, ServerLimits, ServerOptions},
     engines::{
         metrics::Metrics,
         tls::{self, Certificates},
@@ -34,10 +34,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(limits: ServerLimits) -> Self {
-        Self::start_with(ServerOptions { name: "test", tls: None, limits }).await
+        Self::start_with(options(None, limits)).await
     }
 
-    async fn start_with(options: ServerOptions) -> Self {
+    pub(crate) async fn start_with(options: ServerOptions) -> Self {
         tls::install_crypto_provider();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -71,6 +71,13 @@ impl Server {
         self.tracker.close();
         within(PATIENCE, self.tracker.wait()).await;
     }
+}
+
+pub(crate) fn options(
+    tls: Option<Arc<rustls::ServerConfig>>,
+    limits: ServerLimits,
+) -> ServerOptions {
+    ServerOptions { name: "test", tls, limits, front: Front::default() }
 }
 
 /// A response that no client ever takes to its end.
@@ -234,7 +241,7 @@ async fn with_tls_a_client_that_trusts_the_relays_authority_is_served() {
     let directory = support::directory();
     let certificates = Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
     let tls = Some(certificates.server.clone());
-    let server = Server::start_with(ServerOptions { name: "test", tls, limits: patient() }).await;
+    let server = Server::start_with(options(tls, patient())).await;
     let authority = reqwest::Certificate::from_pem(certificates.ca_pem.as_bytes()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
     for host in ["localhost", "127.0.0.1"] {
@@ -249,12 +256,35 @@ async fn a_tls_handshake_that_never_begins_is_cut_off() {
     let directory = support::directory();
     let certificates = Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
     let tls = Some(certificates.server);
-    let server = Server::start_with(ServerOptions {
-        name: "test",
-        tls,
-        limits: ServerLimits { head: SHORT, ..patient() },
-    })
-    .await;
+    let limits = ServerLimits { head: SHORT, ..patient() };
+    let server = Server::start_with(options(tls, limits)).await;
     assert_eq!(until_closed(&mut server.connect().await).await, "");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_names_its_host_once() {
+    let server = Server::start(patient()).await;
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nHost: x", "200"),
+        ("GET / HTTP/1.1\r\nhOsT: [::1]:8080", "200"),
+        ("GET http://y/ HTTP/1.1\r\nHost: x", "200"),
+        ("GET / HTTP/1.0", "200"),
+        ("GET / HTTP/1.1", "400"),
+        ("GET http://x/ HTTP/1.1", "400"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nHost: y", "400"),
+        ("GET / HTTP/1.1\r\nHost: x\r\nHost: x", "400"),
+        ("GET / HTTP/1.0\r\nHost: x\r\nHost: x", "400"),
+        ("GET / HTTP/1.1\r\nHost:", "400"),
+        ("GET / HTTP/1.1\r\nHost: x, y", "400"),
+        ("GET / HTTP/1.1\r\nHost: user@x", "400"),
+        ("GET / HTTP/1.1\r\nHost: x/y", "400"),
+    ] {
+        let mut stream = server.connect().await;
+        let request = format!("{head}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = until_closed(&mut stream).await;
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{head}: {answer}");
+    }
     server.stop().await;
 }

@@ -33,7 +33,8 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(self) -> Result<Camera, ConnectionError> {
-        let mut options = MqttOptions::new(self.client_id, "localhost", self.address.port());
+        let mut options =
+            MqttOptions::new(self.client_id, self.address.ip().to_string(), self.address.port());
         let ca = self.ca_pem.into_bytes();
         options
             .set_transport(Transport::tls_with_config(TlsConfiguration::Simple {

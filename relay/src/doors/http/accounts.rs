@@ -6,7 +6,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nightjar_shared::range::Check;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,11 +16,13 @@ use crate::{
     domain::{
         access::Caller,
         accounts::{self, Account, Credential, Me, RegistrationState, SignUp, Tokens},
+        attempts::Origin,
+        known_devices,
         sites::Site,
     },
     doors::{
         extract::Json,
-        principal::{Peer, SamePage, SignedIn},
+        principal::{Peer, SamePage, SignedIn, known_device},
     },
     error::{Error, Result},
 };
@@ -32,6 +34,10 @@ pub struct LoginRequest {
     /// Answers with tokens instead of a cookie.
     #[serde(default)]
     tokens: bool,
+    /// What an earlier sign-in answered; a browser has it as a cookie. Strangers' guesses do not stop
+    /// whoever shows it.
+    #[serde(default)]
+    known_device: Option<String>,
 }
 
 impl Check for LoginRequest {}
@@ -47,6 +53,9 @@ pub struct LoginAnswer {
     refresh_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_in_s: Option<u64>,
+    /// To be shown at the next sign-in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_device: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -70,11 +79,13 @@ pub async fn register(
     State(app): State<Arc<App>>,
     Peer(address): Peer,
     _: SamePage,
+    headers: HeaderMap,
     Json(sign_up): Json<SignUp>,
 ) -> Result<Response> {
     let caller = accounts::register(&app, sign_up, address).await?;
     let me = accounts::me(&app, caller).await?;
-    with_cookie(&app, caller, (StatusCode::CREATED, Json(me)).into_response()).await
+    let device = known_device(&headers, &app.config);
+    with_cookies(&app, caller, device, (StatusCode::CREATED, Json(me)).into_response()).await
 }
 
 /// Signs in, with a cookie or with tokens.
@@ -84,14 +95,18 @@ pub async fn login(
     State(app): State<Arc<App>>,
     Peer(address): Peer,
     _: SamePage,
+    headers: HeaderMap,
     Json(request): Json<LoginRequest>,
 ) -> Result<Response> {
-    let caller = accounts::login(&app, &request.email, request.password, address).await?;
+    let known_device = request.known_device.or_else(|| known_device(&headers, &app.config));
+    let origin = Origin { address, known_device: known_device.as_deref() };
+    let caller = accounts::login(&app, &request.email, request.password, origin).await?;
     let Me { account, sites } = accounts::me(&app, caller).await?;
     if !request.tokens {
         let me = Json(Me { account, sites }).into_response();
-        return with_cookie(&app, caller, me).await;
+        return with_cookies(&app, caller, known_device, me).await;
     }
+    let device = known_devices::remember(&app, caller, known_device.as_deref()).await?;
     let tokens = accounts::start_tokens(&app, caller).await?;
     Ok(Json(LoginAnswer {
         account,
@@ -99,6 +114,7 @@ pub async fn login(
         access_token: Some(tokens.access_token),
         refresh_token: Some(tokens.refresh_token),
         expires_in_s: Some(tokens.expires_in_s),
+        known_device: Some(device.token),
     })
     .into_response())
 }
@@ -119,7 +135,7 @@ pub async fn logout(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<
     accounts::logout(&app, &signed_in.session, &signed_in.credential).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if matches!(signed_in.credential, Credential::Session(_)) {
-        set_cookie(&app, &mut response, "", Duration::ZERO)?;
+        set_cookie(&app, &mut response, (app.config.cookie_name(), ""), Duration::ZERO)?;
     }
     Ok(response)
 }
@@ -130,18 +146,32 @@ pub async fn me(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json
     Ok(Json(accounts::me(&app, signed_in.caller).await?))
 }
 
-async fn with_cookie(app: &App, caller: Caller, mut response: Response) -> Result<Response> {
+/// Sets the cookie of a new session, and the one by which this browser is known at its next sign-in.
+async fn with_cookies(
+    app: &App,
+    caller: Caller,
+    known_device: Option<String>,
+    mut response: Response,
+) -> Result<Response> {
     let session = accounts::start_session(app, caller).await?;
-    set_cookie(app, &mut response, &session.token, session.lifetime)?;
+    let cookie = (app.config.cookie_name(), session.token.as_str());
+    set_cookie(app, &mut response, cookie, session.lifetime)?;
+    let device = known_devices::remember(app, caller, known_device.as_deref()).await?;
+    let cookie = (app.config.known_device_cookie_name(), device.token.as_str());
+    set_cookie(app, &mut response, cookie, device.lifetime)?;
     Ok(response)
 }
 
-fn set_cookie(app: &App, response: &mut Response, token: &str, lifetime: Duration) -> Result<()> {
-    let name = app.config.cookie_name();
+fn set_cookie(
+    app: &App,
+    response: &mut Response,
+    (name, token): (&str, &str),
+    lifetime: Duration,
+) -> Result<()> {
     let secure = if app.config.is_https() { "; Secure" } else { "" };
     let age_s = lifetime.as_secs();
     let cookie = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={age_s}{secure}");
     let value = HeaderValue::from_str(&cookie).map_err(|error| Error::Internal(error.into()))?;
-    response.headers_mut().insert(header::SET_COOKIE, value);
+    response.headers_mut().append(header::SET_COOKIE, value);
     Ok(())
 }

@@ -51,13 +51,11 @@ impl Connections {
         }))
     }
 
-    pub(super) fn admit(&self, address: IpAddr) -> Option<Permit> {
+    /// Gives a connection its place. One of a proxy's is nobody's in particular.
+    pub(super) fn admit(&self, address: IpAddr, is_proxy: bool) -> Option<Permit> {
         let network = network::of(address);
         let mut counts = self.counts();
-        let full = counts.total >= self.0.total_max
-            || (!network.is_loopback()
-                && counts.by_network.get(&network).is_some_and(|own| *own >= self.0.network_max));
-        if full {
+        if counts.total >= self.0.total_max || !self.has_room(&counts, network, is_proxy) {
             self.0.refused.increment();
             return None;
         }
@@ -68,8 +66,45 @@ impl Connections {
         Some(Permit { connections: self.clone(), network })
     }
 
+    fn has_room(&self, counts: &Counts, network: IpAddr, is_proxy: bool) -> bool {
+        is_proxy
+            || network.is_loopback()
+            || counts.by_network.get(&network).is_none_or(|own| *own < self.0.network_max)
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn leave(&mut self, network: IpAddr) {
+        if let Some(own) = self.by_network.get_mut(&network) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.by_network.remove(&network);
+            }
+        }
+    }
+}
+
+impl Permit {
+    /// Counts the connection as another one's, for whom a proxy opened it, unless that one has too many.
+    pub(super) fn pass_to(&mut self, address: IpAddr, is_proxy: bool) -> bool {
+        let network = network::of(address);
+        let mut counts = self.connections.counts();
+        let has_room = self.connections.has_room(&counts, network, is_proxy);
+        if has_room {
+            counts.leave(self.network);
+            *counts.by_network.entry(network).or_default() += 1;
+        }
+        drop(counts);
+        if has_room {
+            self.network = network;
+        } else {
+            self.connections.0.refused.increment();
+        }
+        has_room
     }
 }
 
@@ -78,19 +113,14 @@ impl Drop for Permit {
         self.connections.0.open.add(-1);
         let mut counts = self.connections.counts();
         counts.total = counts.total.saturating_sub(1);
-        if let Some(own) = counts.by_network.get_mut(&self.network) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                counts.by_network.remove(&self.network);
-            }
-        }
+        counts.leave(self.network);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doors::server::ServerLimits;
+    use crate::doors::server::{Front, ServerLimits};
 
     fn connections(total: usize, per_network: usize) -> Connections {
         let limits = ServerLimits {
@@ -98,7 +128,8 @@ mod tests {
             connections_per_network: per_network,
             ..ServerLimits::default()
         };
-        let options = ServerOptions { name: "test", tls: None, limits };
+        let front = Front::default();
+        let options = ServerOptions { name: "test", tls: None, limits, front };
         Connections::new(&options, &Metrics::default())
     }
 
@@ -108,20 +139,41 @@ mod tests {
         let first: IpAddr = "2001:db8::1".parse().unwrap();
         let neighbour: IpAddr = "2001:db8::ffff:2".parse().unwrap();
         let stranger: IpAddr = "2001:db8:0:1::1".parse().unwrap();
-        let held: Vec<_> = [first, neighbour].map(|ip| connections.admit(ip)).into();
+        let held: Vec<_> = [first, neighbour].map(|ip| connections.admit(ip, false)).into();
         assert!(held.iter().all(Option::is_some));
-        assert!(connections.admit(first).is_none());
-        assert!(connections.admit(stranger).is_some());
+        assert!(connections.admit(first, false).is_none());
+        assert!(connections.admit(stranger, false).is_some());
         drop(held);
-        assert!(connections.admit(first).is_some());
+        assert!(connections.admit(first, false).is_some());
     }
 
     #[test]
-    fn a_proxy_on_loopback_is_held_to_the_total_only() {
-        let connections = connections(3, 1);
-        let proxy: IpAddr = "127.0.0.1".parse().unwrap();
-        let held: Vec<_> = (0..3).filter_map(|_| connections.admit(proxy)).collect();
-        assert_eq!(held.len(), 3);
-        assert!(connections.admit(proxy).is_none());
+    fn a_proxy_is_held_to_the_total_only() {
+        for (proxy, is_proxy) in [("127.0.0.1", false), ("192.0.2.1", true)] {
+            let connections = connections(3, 1);
+            let proxy: IpAddr = proxy.parse().unwrap();
+            let held: Vec<_> = (0..3).filter_map(|_| connections.admit(proxy, is_proxy)).collect();
+            assert_eq!(held.len(), 3);
+            assert!(connections.admit(proxy, is_proxy).is_none());
+        }
+    }
+
+    #[test]
+    fn whom_a_proxy_introduces_has_places_of_its_own() {
+        let connections = connections(10, 1);
+        let [proxy, client, other] = ["192.0.2.1", "198.51.100.1", "198.51.100.2"]
+            .map(|text| text.parse::<IpAddr>().unwrap());
+        let mut permits: Vec<_> = (0..3).filter_map(|_| connections.admit(proxy, true)).collect();
+        let mut introduce = |address| {
+            let mut permit = permits.pop().unwrap();
+            permit.pass_to(address, false).then_some(permit)
+        };
+        let first = introduce(client);
+        assert!(first.is_some());
+        assert!(introduce(client).is_none());
+        assert!(introduce(other).is_some());
+        drop(first);
+        assert!(connections.admit(client, false).is_some());
+        assert!(connections.counts().by_network.is_empty());
     }
 }

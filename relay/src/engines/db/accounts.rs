@@ -296,6 +296,7 @@ pub async fn delete_expired(db: &impl Executor, now: UnixMillis) -> Result<u64, 
         "delete from access_tokens where expires_at <= $1",
         "delete from token_families where expires_at <= $1",
         "delete from socket_tickets where expires_at <= $1",
+        "delete from known_devices where expires_at <= $1",
     ] {
         deleted += db.execute(sql, vec![now.into()]).await?;
     }

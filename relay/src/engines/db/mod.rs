@@ -12,6 +12,7 @@ pub mod clips;
 pub mod commands;
 pub mod devices;
 pub mod events;
+pub mod known_devices;
 mod limits;
 pub mod live;
 mod migrations;

@@ -69,6 +69,19 @@ pub async fn count_open(
     row.map_or(Ok(0), |row| row.get("count"))
 }
 
+/// Counts the codes that a guess might hit, at all sites.
+pub async fn count_open_codes(db: &impl Executor, now: UnixMillis) -> Result<u32, DbError> {
+    let row = db
+        .query_one(
+            "select count(*) as count from pairings
+             where code_expires_at > $1 and claimed_by_key is null",
+            vec![now.into()],
+        )
+        .await?;
+    let count: u64 = row.map_or(Ok(0), |row| row.get("count"))?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
 pub async fn by_id(
     db: &impl Executor,
     pairing_id: PairingId,

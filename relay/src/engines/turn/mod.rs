@@ -18,7 +18,7 @@ use nightjar_shared::{
 use self::credentials::Secret;
 pub use self::{
     embedded::{Embedded, EmbeddedTurnConfig},
-    peers::{Network, PeerPolicy},
+    peers::PeerPolicy,
 };
 
 /// How long new allocations may be made with a credential. Those that were made live on, until
