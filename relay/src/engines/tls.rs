@@ -1,8 +1,11 @@
 //! The relay's own certificate authority, and the server certificate that it signs.
 //!
-//! Cameras pin the authority at pairing, so it is made once per data directory and never replaced.
+//! Cameras pin the authority at pairing, so it is made once per data directory, and again only when the
+//! relay gets a name that it may not vouch for.
 //! The server certificate is made again at a start when its names have changed, and at any time when its
 //! end comes near: what listens shows the new one from its next handshake on.
+
+mod authority;
 
 use std::{
     collections::BTreeSet,
@@ -15,8 +18,8 @@ use std::{
 use anyhow::{Context, bail};
 use nightjar_shared::time::UnixMillis;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use rustls::{
     ServerConfig,
@@ -27,13 +30,15 @@ use rustls::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::authority::Authority;
 use super::private_file;
 
 const DAY: Duration = Duration::from_hours(24);
 /// The authority must outlive the cameras that pin it.
 const AUTHORITY_LIFETIME: Duration = DAY.saturating_mul(365 * 20);
-/// Phones refuse server certificates that live longer than 398 days.
-const SERVER_LIFETIME: Duration = DAY.saturating_mul(397);
+/// With [`BACKDATING`] 365 days: phones refuse server certificates that live longer than 398 days, and
+/// Mozilla advises 366.
+const SERVER_LIFETIME: Duration = DAY.saturating_mul(364);
 /// How long before its end a server certificate is replaced.
 const RENEWAL_MARGIN: Duration = DAY.saturating_mul(120);
 /// A renewal that failed is tried again after this.
@@ -102,11 +107,8 @@ impl Certificates {
     ) -> anyhow::Result<Self> {
         install_crypto_provider();
         private_file::create_directory(directory)?;
-        let (ca_pem, issuer) = match load_authority(directory)? {
-            Some(authority) => authority,
-            None => create_authority(directory, now)?,
-        };
         let names = all_names(names);
+        let Authority { pem: ca_pem, issuer } = authority::load_or_create(directory, &names, now)?;
         if needs_server_certificate(directory, &names, now)? {
             issue_server_certificate(directory, &issuer, names.clone(), now)?;
         }
@@ -138,7 +140,7 @@ impl Certificates {
     /// shown, and a renewal is due again an hour later.
     pub fn renew(&self, now: UnixMillis) -> anyhow::Result<()> {
         *self.renewal_at() = now.plus(RENEWAL_RETRY);
-        let (ca_pem, issuer) = load_authority(&self.directory)?
+        let Authority { pem: ca_pem, issuer } = authority::load(&self.directory)?
             .context("ca.pem and ca-key.pem are missing: restore them from a backup")?;
         if ca_pem != self.ca_pem {
             bail!("ca.pem is another one than at the relay's start: restart the relay");
@@ -168,51 +170,6 @@ fn plain_name(name: &str) -> String {
     bare.parse::<IpAddr>().map_or_else(|_| bare.to_ascii_lowercase(), |address| address.to_string())
 }
 
-type Authority = (String, Issuer<'static, KeyPair>);
-
-/// Loads the authority: nothing when there has never been one here.
-fn load_authority(directory: &Path) -> anyhow::Result<Option<Authority>> {
-    let (certificate_path, key_path) = authority_paths(directory);
-    match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
-        (Some(certificate), Some(key)) => {
-            let key = KeyPair::from_pem(&key)
-                .with_context(|| format!("{} holds no private key", key_path.display()))?;
-            let issuer = Issuer::from_ca_cert_pem(&certificate, key)
-                .with_context(|| format!("{} is no authority", certificate_path.display()))?;
-            Ok(Some((certificate, issuer)))
-        }
-        (None, None) => Ok(None),
-        // Paired cameras trust this authority and no other: guessing would lock them all out.
-        (Some(_), None) => bail!("{} is missing: restore it from a backup", key_path.display()),
-        (None, Some(_)) => {
-            bail!("{} is missing: restore it from a backup", certificate_path.display())
-        }
-    }
-}
-
-fn create_authority(directory: &Path, now: UnixMillis) -> anyhow::Result<Authority> {
-    let (certificate_path, key_path) = authority_paths(directory);
-    let key = KeyPair::generate()?;
-    let params = authority_params(now);
-    let certificate = params.self_signed(&key)?.pem();
-    private_file::write(&key_path, key.serialize_pem().as_bytes())?;
-    private_file::write(&certificate_path, certificate.as_bytes())?;
-    Ok((certificate, Issuer::new(params, key)))
-}
-
-fn authority_paths(directory: &Path) -> (PathBuf, PathBuf) {
-    (directory.join("ca.pem"), directory.join("ca-key.pem"))
-}
-
-fn authority_params(now: UnixMillis) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = common_name("Nightjar relay authority");
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    set_validity(&mut params, now, AUTHORITY_LIFETIME);
-    params
-}
-
 fn needs_server_certificate(
     directory: &Path,
     names: &BTreeSet<String>,
@@ -223,8 +180,9 @@ fn needs_server_certificate(
         return Ok(true);
     }
     let record = read_record(directory)?;
-    let renewal = now.plus(RENEWAL_MARGIN);
-    Ok(record.is_none_or(|record| record.names != *names || record.not_after < renewal))
+    let good = now.plus(RENEWAL_MARGIN)..=now.plus(SERVER_LIFETIME);
+    // Older relays made certificates that live longer.
+    Ok(record.is_none_or(|record| record.names != *names || !good.contains(&record.not_after)))
 }
 
 fn read_record(directory: &Path) -> anyhow::Result<Option<ServerRecord>> {

@@ -8,6 +8,7 @@ mod addresses;
 mod agent;
 mod auth;
 mod bad_sdp;
+mod browser_trust;
 mod cameras;
 mod clips;
 mod commands;

@@ -82,14 +82,14 @@ async fn every_listener_shows_a_certificate_that_was_renewed_while_the_relay_ran
     let ports = [port_of(urls[0]), port_of(urls[1]), port_of(urls[2]), turn];
     let now = relay.app().now();
     for port in ports {
-        assert!(is_good(&relay, port, now.plus(DAY * 390)).await);
-        assert!(!is_good(&relay, port, now.plus(DAY * 400)).await);
+        assert!(is_good(&relay, port, now.plus(DAY * 360)).await);
+        assert!(!is_good(&relay, port, now.plus(DAY * 370)).await);
     }
 
     relay.pass(DAY * 280);
 
     for port in ports {
-        let later = now.plus(DAY * 670);
+        let later = now.plus(DAY * 640);
         eventually(async || is_good(&relay, port, later).await, |good| *good).await;
     }
     // Who is connected does not notice.
