@@ -51,11 +51,7 @@ const TICK: Duration = Duration::from_millis(250);
 pub fn run() -> anyhow::Result<()> {
     inherited::close_inherited().context("cannot see what the agent left open")?;
     // Before there is a second thread, which it would not bind.
-    match confine::confine() {
-        Ok(true) => {}
-        Ok(false) => tracing::info!("no Landlock to be had: the live worker is not confined"),
-        Err(error) => tracing::warn!(%error, "the live worker is not confined"),
-    }
+    confine::confine();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

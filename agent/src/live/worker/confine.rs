@@ -1,15 +1,38 @@
 //! Confines the worker to what libraries need to read. The worker talks to strangers and runs as the
 //! agent's user, to whom keys and footage belong.
 
+mod calls;
+
 use std::{env, path::PathBuf};
 
 use landlock::{
     ABI, Access as _, AccessFs, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError,
-    RulesetStatus, path_beneath_rules,
+    RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
 /// The newest rules that are asked for; an older kernel enforces what it knows of them.
-const RULES: ABI = ABI::V3;
+const RULES: ABI = ABI::V6;
+
+/// Takes from this thread, and all that it starts from now on, what the worker does not need: files,
+/// devices, signals to other processes, sockets without a file, capabilities, and system calls of other
+/// trades. What a kernel does not have is logged, and the worker goes on.
+pub(super) fn confine() {
+    match confine_by_landlock() {
+        Ok(true) => {}
+        Ok(false) => tracing::info!("no Landlock to be had: the live worker may read files"),
+        Err(error) => tracing::warn!(%error, "the live worker may read files"),
+    }
+    let none = CapabilitySet::empty();
+    let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    // Root keeps all of them without this, whatever it starts.
+    if let Err(error) = set_no_new_privs(true).and_then(|()| set_capabilities(None, none)) {
+        tracing::warn!(%error, "the live worker keeps its capabilities");
+    }
+    if let Err(error) = calls::refuse() {
+        tracing::warn!(%error, "the live worker keeps all system calls");
+    }
+}
 
 /// Programs' libraries; the system's account of itself; chance and clocks; names and addresses of
 /// hosts, wherever the files are that `/etc` links to.
@@ -43,12 +66,13 @@ const READABLE: &[&str] = &[
 /// list of plugins, it makes the list again.
 const LISTED: &str = "/dev";
 
-/// Leaves nothing else readable, and nothing writable, to this thread and all that it starts from
-/// now on. Returns false where the kernel has no Landlock, or it is not switched on.
-pub(super) fn confine() -> Result<bool, RulesetError> {
+/// Leaves nothing else readable, and nothing writable. Returns false where the kernel has no Landlock,
+/// or it is not switched on.
+fn confine_by_landlock() -> Result<bool, RulesetError> {
     let readable = READABLE.iter().map(PathBuf::from).chain(plugin_lists());
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(RULES))?
+        .scope(Scope::from_all(RULES))?
         .create()?
         .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))?
         .add_rules(path_beneath_rules([LISTED], AccessFs::ReadDir))?
@@ -73,6 +97,8 @@ fn plugin_lists() -> impl Iterator<Item = PathBuf> {
 mod tests {
     use std::{fs, io::Write as _, thread};
 
+    use landlock::{CompatLevel, Compatible as _};
+
     use super::*;
 
     #[test]
@@ -81,7 +107,7 @@ mod tests {
         let key = directory.path().join("identity.key");
         fs::write(&key, "secret").unwrap();
         let confined = thread::spawn(move || {
-            if !confine().unwrap() {
+            if !confine_by_landlock().unwrap() {
                 // Where there is nothing to confine with there is nothing to test.
                 return None;
             }
@@ -95,6 +121,69 @@ mod tests {
         match confined.join().unwrap() {
             Some(seen) => assert_eq!(seen, (denied, denied, denied, true)),
             None => writeln!(std::io::stderr(), "SKIPPED: no Landlock here").unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_confined_thread_has_no_capabilities_starts_no_program_and_opens_no_odd_socket() {
+        use rustix::net::{AddressFamily, SocketType, socket};
+
+        let seen = thread::spawn(|| {
+            confine();
+            let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+            let line = |name: &str| {
+                let found = status.lines().find_map(|line| line.strip_prefix(name));
+                found.unwrap_or_default().trim().to_owned()
+            };
+            let kept = ["CapEff:", "CapPrm:", "CapInh:"].map(line);
+            let program = std::process::Command::new("/usr/bin/true").status();
+            let raw = socket(AddressFamily::PACKET, SocketType::DGRAM, None);
+            let ciphers = AddressFamily::from_raw(38);
+            let alg = socket(ciphers, SocketType::SEQPACKET, None);
+            let usual = [AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX]
+                .map(|family| socket(family, SocketType::DGRAM, None).is_ok());
+            let threads = thread::spawn(|| 7).join().unwrap();
+            (kept, line("NoNewPrivs:"), line("Seccomp:"), program, raw, alg, usual, threads)
+        });
+        let (kept, no_new, filter, program, raw, alg, usual, threads) = seen.join().unwrap();
+        assert!(kept.iter().all(|set| set.bytes().all(|digit| digit == b'0')), "{kept:?}");
+        assert_eq!((no_new.as_str(), filter.as_str()), ("1", "2"));
+        assert_eq!(program.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        assert_eq!(raw.unwrap_err(), rustix::io::Errno::PERM);
+        assert_eq!(alg.unwrap_err(), rustix::io::Errno::PERM);
+        assert_eq!((usual, threads), ([true; 3], 7));
+    }
+
+    #[test]
+    fn a_confined_thread_reaches_no_other_process_by_signal_or_by_a_socket_without_a_file() {
+        use std::os::{
+            linux::net::SocketAddrExt as _,
+            unix::net::{SocketAddr, UnixListener, UnixStream},
+        };
+
+        let mut other = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let number = rustix::process::Pid::from_child(&other);
+        let name = format!("nightjar-test-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        let _listener = UnixListener::bind_addr(&address).unwrap();
+        let confined = thread::spawn(move || {
+            let scoped = Ruleset::default()
+                .set_compatibility(CompatLevel::HardRequirement)
+                .scope(Scope::from_all(ABI::V6))
+                .is_ok();
+            confine();
+            let signal = rustix::process::kill_process(number, rustix::process::Signal::CONT);
+            let socket = UnixStream::connect_addr(&address).map(drop);
+            scoped.then_some((signal, socket))
+        });
+        let seen = confined.join().unwrap();
+        drop((other.kill(), other.wait()));
+        match seen {
+            Some((signal, socket)) => {
+                assert_eq!(signal, Err(rustix::io::Errno::PERM));
+                assert_eq!(socket.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+            }
+            None => writeln!(std::io::stderr(), "SKIPPED: no scopes of Landlock here").unwrap(),
         }
     }
 }
