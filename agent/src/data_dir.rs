@@ -9,10 +9,11 @@ use std::{
 
 use rustix::{
     fs::{FlockOperation, flock},
+    io::Errno,
     process::geteuid,
 };
 
-use crate::config::ConfigError;
+use crate::{config::ConfigError, file_system};
 
 const KEY: &str = "--data-dir";
 const LOCK_FILE: &str = "agent.lock";
@@ -28,8 +29,14 @@ pub struct DataDir {
 
 impl DataDir {
     /// Makes the directory where it is missing.
-    pub fn open(path: &Path) -> Result<Self, ConfigError> {
+    ///
+    /// `files` are the names of those that are made again where they are lost: what lies in their way is
+    /// moved aside.
+    pub fn open(path: &Path, files: &[&str]) -> Result<Self, ConfigError> {
         prepare(path)?;
+        for name in files.iter().chain(&[LOCK_FILE]) {
+            file_system::clear_way(&path.join(name));
+        }
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -37,14 +44,38 @@ impl DataDir {
             .mode(0o600)
             .open(path.join(LOCK_FILE))
             .map_err(|error| unwritable(path, &error))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) | Err(Errno::NOLCK | Errno::NOSYS | Errno::OPNOTSUPP | Errno::INVAL) => {}
+            Err(_) => {
+                return Err(ConfigError::value(
+                    KEY,
+                    &path.display(),
+                    "another agent uses it; stop that one, or name another directory",
+                ));
+            }
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Tries what the agent relies on, and logs in one line what the file system there cannot do.
+    pub fn try_out(&self) -> Result<(), ConfigError> {
+        let path = &self.path;
+        let kind = file_system::kind_of(path);
+        let unable = file_system::try_out(path).map_err(|error| {
             ConfigError::value(
                 KEY,
                 &path.display(),
-                "another agent uses it; stop that one, or name another directory",
+                format!("files cannot be kept there ({kind}: {error}); name another directory"),
             )
         })?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        if !unable.is_empty() {
+            tracing::warn!(
+                file_system = kind,
+                "the data directory's file system is limited: {}; ext4 would have it all",
+                unable.join("; ")
+            );
+        }
+        Ok(())
     }
 
     pub fn path(&self) -> &Path {

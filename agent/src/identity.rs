@@ -15,7 +15,7 @@ use ed25519_dalek::{
 
 use nightjar_shared::text_file;
 
-use crate::private_file;
+use crate::{file_system, private_file};
 
 /// Name of the key file below the data directory: PKCS#8, PEM.
 pub const KEY_FILE: &str = "identity.pem";
@@ -54,10 +54,15 @@ impl Identity {
         }
     }
 
+    /// Makes a key for this run alone. No relay and no owner knows it.
+    pub fn for_now() -> Result<Self, IdentityError> {
+        let key = random_key()?;
+        let public_key = STANDARD.encode(key.verifying_key().as_bytes());
+        Ok(Self { key, public_key })
+    }
+
     fn make(path: &Path) -> Result<Self, IdentityError> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(IdentityError::Random)?;
-        let pem = SigningKey::from_bytes(&seed)
+        let pem = random_key()?
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|_| IdentityError::Damaged { path: path.to_owned() })?;
         let failed =
@@ -87,6 +92,12 @@ impl Identity {
     }
 }
 
+fn random_key() -> Result<SigningKey, IdentityError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(IdentityError::Random)?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
 /// Whether this is an Ed25519 public key, base64 (standard, padded).
 pub fn is_key(public_key: &str) -> bool {
     decode(public_key).is_some()
@@ -113,11 +124,10 @@ fn restrict(path: &Path) -> Result<(), IdentityError> {
     let failed = |source| IdentityError::File { action: "protect", path: path.to_owned(), source };
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
     let others = mode & 0o077;
-    if others == 0 {
-        return Ok(());
+    if others != 0 && file_system::restrict(path, 0o600).map_err(failed)? {
+        tracing::warn!(path = %path.display(), "the identity key was readable by others; now it is not");
     }
-    tracing::warn!(path = %path.display(), "the identity key was readable by others; now it is not");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod config;
 pub mod data_dir;
 pub mod encode;
+mod file_system;
 pub mod film;
 pub mod identity;
 pub mod live;

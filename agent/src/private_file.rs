@@ -8,16 +8,16 @@ use std::{
     process,
 };
 
-use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
-    process::geteuid,
-};
+use rustix::process::geteuid;
+
+use crate::file_system::{clear_way, rename_to_new, sync_directory};
 
 const OWNER_ONLY: u32 = 0o600;
 
 /// Writes `content` to `path`, mode 0600, in place of what is there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = write_beside(path, content)?;
+    clear_way(path);
     fs::rename(&temporary, path).inspect_err(|_| discard(&temporary))?;
     sync_directory_of(path)
 }
@@ -26,15 +26,11 @@ pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 /// and the answer is false. Of two processes that race, one wins.
 pub fn create(path: &Path, content: &[u8]) -> io::Result<bool> {
     let temporary = write_beside(path, content)?;
-    match renameat_with(CWD, &temporary, CWD, path, RenameFlags::NOREPLACE) {
-        Ok(()) => sync_directory_of(path).map(|()| true),
-        Err(rustix::io::Errno::EXIST) => {
+    match rename_to_new(&temporary, path) {
+        Ok(true) => sync_directory_of(path).map(|()| true),
+        refused => {
             discard(&temporary);
-            Ok(false)
-        }
-        Err(error) => {
-            discard(&temporary);
-            Err(error.into())
+            refused
         }
     }
 }
@@ -60,15 +56,19 @@ fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
 /// root writes belongs to whom the directory belongs.
 fn hand_over(file: &File, path: &Path) -> io::Result<()> {
     let (Some(directory), true) = (path.parent(), geteuid().is_root()) else { return Ok(()) };
-    let owner = fs::metadata(directory)?;
+    let (owner, now) = (fs::metadata(directory)?, file.metadata()?);
+    // A file system that knows no owners has one for all its files.
+    if (owner.uid(), owner.gid()) == (now.uid(), now.gid()) {
+        return Ok(());
+    }
     fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// The rename itself lies in the directory, which is synced on its own.
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(directory) if !directory.as_os_str().is_empty() => File::open(directory)?.sync_all(),
-        _ => File::open(".")?.sync_all(),
+        Some(directory) if !directory.as_os_str().is_empty() => sync_directory(directory),
+        _ => sync_directory(Path::new(".")),
     }
 }
 
@@ -92,6 +92,20 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_in_the_way_is_moved_aside_and_a_file_nobody_may_read_is_readable_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.json");
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("inside"), "x").unwrap();
+        replace(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert!(directory.path().join("state.json.damaged/inside").exists());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+        clear_way(&path);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -21,7 +21,7 @@ const SWITCHES: &str = "switches";
 const CONFIGURATION: &str = "configuration";
 
 /// Name of the copy below the data directory.
-const COPY_FILE: &str = "owner.json";
+pub(super) const COPY_FILE: &str = "owner.json";
 
 /// What an owner switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +127,14 @@ impl Kept {
         &self,
         key: &'static str,
     ) -> Result<Place<T>, StoreError> {
-        let value = self.store.setting::<serde_json::Value>(key).await?;
+        let value = match self.store.setting::<serde_json::Value>(key).await {
+            // What is kept there is no text.
+            Err(StoreError::Sqlite(error)) => {
+                tracing::error!(%error, key, "a setting cannot be read");
+                return Ok(Place::Unreadable);
+            }
+            value => value?,
+        };
         Ok(value.map_or(Place::Empty, |value| {
             serde_json::from_value(value).map_or(Place::Unreadable, Place::Holds)
         }))

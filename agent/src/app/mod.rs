@@ -18,7 +18,7 @@ use self::{
     control::{Controller, Parts},
     health::HealthSources,
     kept::{Kept, OwnersWill, Switches},
-    relay::RelaySide,
+    relay::{Key, RelaySide},
 };
 use crate::{
     clock::{self, Clock},
@@ -69,10 +69,9 @@ async fn start(
     guards: &TaskTracker,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Vec<Stage>> {
-    let clock = Clock::default();
+    let (clock, store) = (Clock::default(), open_index(data_dir)?);
     let boot_id = clock::boot_id().context("cannot tell this boot from others")?;
-    let store = open_index(data_dir)?;
-    let identity = Arc::new(Identity::open(data_dir)?);
+    let key = open_key(data_dir)?;
     let kept = Kept::new(store.clone(), data_dir);
     let OwnersWill { switches, configuration } = kept.load().await?;
     config.adopt(&configuration);
@@ -86,10 +85,10 @@ async fn start(
     let (told_configuration, tell_configuration) = watch::channel(config.configuration());
     let (upload, upload_config) = watch::channel(config.upload.clone());
     let stages = Stages::default();
-
-    let ground = Ground { store: &store, clock: &clock, data_dir, identity: &identity };
-    let signals = (signals_for_live, signals_from_live);
-    let parts = stages.start_parts(&config, switches, ground, signals).await?;
+    let ground = Ground { store: &store, clock: &clock, data_dir, identity: &key.identity };
+    let parts = stages
+        .start_parts(&config, switches, ground, (signals_for_live, signals_from_live))
+        .await?;
     let control = Controller {
         kept,
         parts: parts.clone(),
@@ -123,7 +122,7 @@ async fn start(
         data_dir: data_dir.to_owned(),
         clock,
         store,
-        identity,
+        key,
         boot_id,
         commands: commands_in,
         signals_in,
@@ -142,9 +141,23 @@ async fn start(
     Ok(stages.in_order_of_their_end())
 }
 
+/// Names of the files below the data directory that the agent makes again where they are lost. Key and
+/// pairing are not among them.
+pub const FILES: [&str; 4] = [INDEX_FILE, "agent.db-wal", "agent.db-shm", kept::COPY_FILE];
+
 fn open_index(data_dir: &Path) -> anyhow::Result<Store> {
     record::make_room_for_index(data_dir);
-    Ok(Store::open(&data_dir.join(INDEX_FILE))?)
+    Ok(Store::open_or_begin(&data_dir.join(INDEX_FILE))?)
+}
+
+/// Reads the camera's key. One that is damaged keeps the camera from its relay, not from recording: it
+/// goes by a key that no relay knows, and says what is wrong.
+fn open_key(data_dir: &Path) -> anyhow::Result<Key> {
+    let (identity, problem) = match Identity::open(data_dir) {
+        Ok(identity) => (identity, None),
+        Err(error) => (Identity::for_now()?, Some(error.to_string())),
+    };
+    Ok(Key { identity: Arc::new(identity), problem })
 }
 
 fn announce(config: &Config, switches: Switches) {

@@ -28,7 +28,7 @@ use crate::{
     shutdown::{Ending, Shutdown, Stage},
     store::Store,
     tls::TimeFloor,
-    uplink::{self, CommandRequest},
+    uplink::{self, Broker, CommandRequest},
     upload,
 };
 
@@ -47,12 +47,26 @@ struct KeptTime {
     at: UnixMillis,
 }
 
+/// What a pairing that can be used gives.
+struct Ready {
+    floor: TimeFloor,
+    cloud: Cloud,
+    broker: Broker,
+}
+
+/// The key that the camera goes by.
+pub(super) struct Key {
+    pub(super) identity: Arc<Identity>,
+    /// Why the camera's own cannot be used; then this is another one, which no relay knows.
+    pub(super) problem: Option<String>,
+}
+
 /// What the uplink and the uploads will need.
 pub(super) struct RelaySide {
     pub(super) data_dir: PathBuf,
     pub(super) clock: Clock,
     pub(super) store: Store,
-    pub(super) identity: Arc<Identity>,
+    pub(super) key: Key,
     pub(super) boot_id: BootId,
     pub(super) commands: mpsc::Sender<CommandRequest>,
     pub(super) signals_in: mpsc::Sender<Signal>,
@@ -75,16 +89,11 @@ impl RelaySide {
     async fn follow_pairing(self) {
         let data_dir = self.data_dir.clone();
         let shutdown = self.shutdown.clone();
-        let pairing = self.wait_for_pairing().await;
+        let (pairing, ready) = self.wait_for_usable_pairing().await;
         tracing::info!(camera.id = %pairing.camera_id, relay = %pairing.relay_url, "paired");
         let store = self.store.clone();
-        let floor = match self.connect(&pairing).await {
-            Ok(floor) => floor,
-            Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the pairing cannot be used");
-                return std::future::pending().await;
-            }
-        };
+        let floor = ready.floor.clone();
+        self.connect(&pairing, ready);
         tokio::join!(keep_time_floor(&store, pairing.camera_id, &floor), async {
             while Pairing::load(&data_dir).is_ok_and(|now| now.as_ref() == Some(&pairing)) {
                 sleep(LOOK_EVERY).await;
@@ -94,28 +103,55 @@ impl RelaySide {
         });
     }
 
-    async fn wait_for_pairing(&self) -> Pairing {
-        let mut told = false;
+    /// What is wrong with a pairing is said once, and the camera works on without it.
+    async fn wait_for_usable_pairing(&self) -> (Pairing, Ready) {
+        let mut told = None;
+        let mut refused = None;
         loop {
-            match Pairing::load(&self.data_dir) {
-                Ok(Some(pairing)) => return pairing,
-                Ok(None) => {}
-                Err(error) if told => drop(error),
-                Err(error) => {
-                    tracing::error!(%error, "working without the relay");
-                    told = true;
-                }
+            let problem = match Pairing::load(&self.data_dir) {
+                Ok(None) => self.key.problem.clone(),
+                Ok(Some(pairing)) if refused.as_ref() == Some(&pairing) => None,
+                Ok(Some(pairing)) => match self.prepare(&pairing).await {
+                    Ok(ready) => return (pairing, ready),
+                    Err(error) => {
+                        refused = Some(pairing);
+                        Some(format!("{error:#}"))
+                    }
+                },
+                Err(error) => Some(error.to_string()),
+            };
+            if problem.is_some() && problem != told {
+                let problem = problem.as_deref().unwrap_or_default();
+                tracing::error!(problem, "working without the relay; pair the camera again");
+                told = Some(problem.to_owned());
+            }
+            if self.key.problem.is_some() && Identity::open(&self.data_dir).is_ok() {
+                tracing::info!("the camera has its key again");
+                self.shutdown.request(Ending::Restart);
             }
             sleep(LOOK_EVERY).await;
         }
     }
 
-    async fn connect(self, pairing: &Pairing) -> anyhow::Result<TimeFloor> {
-        let kept: Option<KeptTime> = self.store.setting(TIME_FLOOR).await?;
+    /// Makes of a pairing what can go wrong with it.
+    async fn prepare(&self, pairing: &Pairing) -> anyhow::Result<Ready> {
+        if let Some(problem) = &self.key.problem {
+            anyhow::bail!("{problem}");
+        }
+        let kept = self.store.setting::<KeptTime>(TIME_FLOOR).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the time that the relay told last is not known");
+            None
+        });
         let kept = kept.filter(|kept| kept.camera_id == pairing.camera_id);
         let floor =
             TimeFloor::new(self.clock.clone(), kept.map_or(pairing.server_time, |kept| kept.at));
-        let cloud = Cloud::new(pairing, self.identity, floor.clone())?;
+        let cloud = Cloud::new(pairing, Arc::clone(&self.key.identity), floor.clone())?;
+        let broker = Broker::new(pairing, cloud.floor())?;
+        Ok(Ready { floor, cloud, broker })
+    }
+
+    fn connect(self, pairing: &Pairing, ready: Ready) {
+        let Ready { cloud, broker, .. } = ready;
         self.live.set_trust(ViewerTrust {
             camera_id: Some(pairing.camera_id),
             owner_keys: pairing.owner_keys.clone(),
@@ -142,11 +178,10 @@ impl RelaySide {
             configuration: self.configuration,
         };
         let stage = &self.uplink;
-        uplink::start(pairing, ends, &stage.tracker, stage.cancel.clone())?;
+        uplink::start(broker, ends, &stage.tracker, stage.cancel.clone());
         for stage in [self.uploads, self.uplink] {
             self.guards.spawn(stage.guard(self.shutdown.clone()));
         }
-        Ok(floor)
     }
 }
 

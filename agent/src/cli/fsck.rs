@@ -21,7 +21,7 @@ pub(super) fn fsck(data_dir: &Path, mend: bool, json: bool) -> Result<ExitCode, 
     let runtime = small_runtime()?;
     if mend {
         // Nobody else may write meanwhile: a running agent holds the lock.
-        let _lock = DataDir::open(data_dir)?;
+        let _lock = DataDir::open(data_dir, &[])?;
         let boot_id = boot_id().context("cannot read the kernel's boot id")?;
         let before = runtime
             .block_on(repair(&store, &recordings, boot_id, &Clock::default()))

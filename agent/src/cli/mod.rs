@@ -13,11 +13,15 @@ mod time;
 mod trust;
 
 use std::{
+    error::Error as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    error::{ContextKind, ErrorKind},
+};
 use nightjar_shared::ids::ClipId;
 
 use self::output::{complain, say};
@@ -158,6 +162,10 @@ impl From<anyhow::Error> for Failure {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(usage) if usage.kind() == ErrorKind::ValueValidation => {
+            complain(refused_value(&usage));
+            return CONFIGURATION_ERROR.into();
+        }
         Err(usage) => {
             // Also how help and version are shown.
             drop(usage.print());
@@ -175,6 +183,15 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says in one line which value of which option cannot be, as for a configuration.
+fn refused_value(usage: &clap::Error) -> String {
+    let context = |kind| usage.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (option, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
+    let option = option.split(' ').next().unwrap_or_default();
+    let remedy = usage.source().map(ToString::to_string).unwrap_or_default();
+    format!("{option} = {value}: {remedy}")
 }
 
 fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {

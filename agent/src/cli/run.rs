@@ -23,7 +23,8 @@ pub(super) fn run(config: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
     let program = env::current_exe().context("cannot tell where the agent's program lies")?;
     let config = Config::load(config)?;
     logging::start();
-    let data_dir = DataDir::open(data_dir)?;
+    let data_dir = DataDir::open(data_dir, &app::FILES)?;
+    data_dir.try_out()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)

@@ -20,8 +20,13 @@ pub(super) fn parse_time(text: &str) -> Result<UnixMillis, String> {
     };
     let clock = (next(23, None), next(59, None), next(59, Some(0)));
     let (Some(hours), Some(minutes), Some(seconds)) = clock else { return Err(hint()) };
+    let days = days_since_1970(year, month, day);
+    // There is no 30th of February.
+    if date_of(days) != (i64::from(year), month.into(), day.into()) {
+        return Err(hint());
+    }
     let seconds_of_day = i64::from(hours * 3_600 + minutes * 60 + seconds);
-    Ok(UnixMillis((days_since_1970(year, month, day) * 86_400 + seconds_of_day) * 1_000))
+    Ok(UnixMillis((days * 86_400 + seconds_of_day) * 1_000))
 }
 
 pub(super) fn show_time(time: UnixMillis) -> String {

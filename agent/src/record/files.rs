@@ -8,7 +8,7 @@ use std::{
 
 use nightjar_shared::{api::PartKind, ids::ClipId};
 
-use crate::store::NewPart;
+use crate::{file_system::sync_directory, store::NewPart};
 
 /// Ends the name of a file that is not complete.
 const UNFINISHED: &str = ".part";
@@ -109,11 +109,6 @@ pub(super) fn write_whole(directory: &Path, name: &str, bytes: &[u8]) -> io::Res
     }
     fs::rename(&unfinished, directory.join(name))?;
     sync_directory(directory)
-}
-
-/// Makes new names and removed ones outlive a power cut.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
 }
 
 /// Keeps a file that nothing can be made of out of the way.

@@ -39,6 +39,7 @@ pub use self::{
 use crate::{
     clock::{Clock, boot_id},
     config::RecordingConfig,
+    file_system::{clear_way_for_directory, sync_directory},
     motion_change::MotionChange,
     stills::{StillSize, Stills},
     store::{ClipKind, NewClip, Store},
@@ -159,8 +160,9 @@ pub async fn start(
 ) -> anyhow::Result<Recorder> {
     let Input { frames, stills, motion } = input;
     let directory = recordings_dir(data_dir);
+    clear_way_for_directory(&directory);
     fs::create_dir_all(&directory)
-        .and_then(|()| files::sync_directory(data_dir))
+        .and_then(|()| sync_directory(data_dir))
         .with_context(|| format!("cannot make {}; check its permissions", directory.display()))?;
     let boot_id = boot_id().context("cannot read the kernel's boot id")?;
     let adopted = adopt(&store, &directory, boot_id, &clock).await?;

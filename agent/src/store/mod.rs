@@ -56,6 +56,27 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns whether the fault lies in what the file holds, and not in the disk or who else uses it.
+    fn is_of_the_file(&self) -> bool {
+        use rusqlite::ErrorCode as Code;
+        let (Self::Sqlite(error) | Self::Open { source: error, .. }) = self else {
+            return matches!(self, Self::NewerSchema { .. });
+        };
+        let around = [
+            Code::DiskFull,
+            Code::CannotOpen,
+            Code::ReadOnly,
+            Code::PermissionDenied,
+            Code::DatabaseBusy,
+            Code::DatabaseLocked,
+            Code::SystemIoFailure,
+            Code::OutOfMemory,
+            Code::FileLockingProtocolFailed,
+            Code::NoLargeFileSupport,
+        ];
+        !error.sqlite_error_code().is_some_and(|code| around.contains(&code))
+    }
+
     /// Returns whether the disk is full: writing succeeds again once space is free.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Sqlite(error)
@@ -92,7 +113,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self> {
         let opened = match open_whole(path) {
             Err(StoreError::Sqlite(error)) if is_corrupt(&error) => {
-                move_aside(path, &error)?;
+                move_aside(path, &error.into())?;
                 open_whole(path)
             }
             opened => opened,
@@ -111,6 +132,18 @@ impl Store {
             growing: growing::Growing::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Opens the index as [`Self::open`] does, for the camera that must record: one that is no index of
+    /// this agent, or of a newer one, is moved aside, too.
+    pub fn open_or_begin(path: &Path) -> Result<Self> {
+        match Self::open(path) {
+            Err(error) if error.is_of_the_file() => {
+                move_aside(path, &error)?;
+                Self::open(path)
+            }
+            opened => opened,
+        }
     }
 
     /// Returns what is notified when a message joins the outbox. For one waiter: the uplink.
@@ -232,7 +265,7 @@ fn is_corrupt(error: &rusqlite::Error) -> bool {
 }
 
 /// Keeps the damaged file, in case somebody wants to look at it; an older one is replaced.
-fn move_aside(path: &Path, error: &rusqlite::Error) -> Result<()> {
+fn move_aside(path: &Path, error: &StoreError) -> Result<()> {
     let aside = path.with_extension("db.damaged");
     tracing::error!(%error, aside = %aside.display(), "the index is damaged: a new one is begun");
     let failed = |source| StoreError::MoveAside { path: path.to_owned(), source };

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::StoreError;
 
@@ -18,7 +18,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     // `fsck` may look while the agent runs.
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+    keep_log(&connection)?;
     // FULL syncs the log at every commit. NORMAL would keep the index sound too, but may lose the
     // last commits with the power: then a command could run twice, or a recorded event would
     // never be told. Commits are few, so the price is some syncs for each event.
@@ -28,6 +28,23 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     migrate(&mut connection, &MIGRATIONS)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
+}
+
+/// Writes changes to a log first. What its readers share is a file in memory; where the file system
+/// has none of that, this process alone reads, and `fsck` waits until the agent has stopped.
+fn keep_log(connection: &Connection) -> Result<(), StoreError> {
+    let wal = || {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).map(drop)
+    };
+    match wal() {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) => {
+            tracing::warn!(%error, "the index cannot be shared with other programs on this file system");
+            connection.pragma_update(None, "locking_mode", "exclusive")?;
+            Ok(wal()?)
+        }
+        kept => Ok(kept?),
+    }
 }
 
 /// Makes a migrated in-memory database for tests.

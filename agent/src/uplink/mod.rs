@@ -22,10 +22,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     commands::{CommandRequest, Execution},
-    mqtt::{AddressError, simulated},
+    mqtt::{AddressError, Broker, simulated},
 };
-use self::{drain::DrainSources, link::Link, mqtt::Broker};
-use crate::{clock::Clock, cloud::Cloud, pairing::Pairing, store::Store};
+use self::{drain::DrainSources, link::Link};
+use crate::{clock::Clock, cloud::Cloud, store::Store};
 
 /// Commands that wait for their turn. When full, a further one is dropped: it expires, and the
 /// relay tells its sender so.
@@ -51,15 +51,8 @@ pub struct UplinkEnds {
 }
 
 /// Connects a paired camera, and keeps it connected until cancelled.
-pub fn start(
-    pairing: &Pairing,
-    ends: UplinkEnds,
-    tracker: &TaskTracker,
-    cancel: CancellationToken,
-) -> Result<(), AddressError> {
-    let broker = Broker::new(pairing, ends.cloud.floor())?;
+pub fn start(broker: Broker, ends: UplinkEnds, tracker: &TaskTracker, cancel: CancellationToken) {
     keep_connected(broker, ends, tracker, cancel);
-    Ok(())
 }
 
 /// Connects a simulated camera to the broker behind `dial`, and keeps it connected until cancelled.

@@ -6,6 +6,7 @@ mod alone;
 mod clock;
 mod commands;
 mod configuration;
+mod damaged;
 mod detect;
 #[path = "../footage/mod.rs"]
 mod footage;

@@ -66,7 +66,7 @@ const AGENT: Package = Package {
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
         &["motion_change", "config", "logging"],
-        &["clock", "machine", "lock", "stills"],
+        &["clock", "file_system", "machine", "lock", "stills"],
     ],
     passages: &[],
     owners: &[
@@ -88,6 +88,8 @@ const AGENT: Package = Package {
         ("rustls_native_certs", &["tls.rs"]),
         ("rustls_pki_types", &["tls.rs", "webrtc/certificate.rs"]),
         ("landlock", &["live/worker/confine.rs"]),
+        ("libc", &["live/worker/confine"]),
+        ("seccompiler", &["live/worker/confine"]),
         ("sd_notify", &["shutdown.rs"]),
         ("toml", &["config.rs", "pairing.rs", "uplink/claim.rs"]),
         ("tracing_subscriber", &["logging.rs"]),

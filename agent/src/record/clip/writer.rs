@@ -28,9 +28,12 @@ use nightjar_core::{
 };
 use nightjar_shared::{ids::ClipId, time::UnixMillis};
 
-use crate::record::{
-    clip::fragmenter::Fragmenter,
-    files::{self, sync_directory, unfinished_video_name, video_name},
+use crate::{
+    file_system::sync_directory,
+    record::{
+        clip::fragmenter::Fragmenter,
+        files::{self, unfinished_video_name, video_name},
+    },
 };
 
 /// Fragments that the index in front has room for, beyond one for each second of the clip.

@@ -60,7 +60,7 @@ impl Ballast {
             return;
         }
         if let Err(error) = set_aside(&self.path) {
-            self.unsupported = error == Errno::OPNOTSUPP;
+            self.unsupported = matches!(error, Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL);
             tracing::debug!(%error, "no space could be kept for the index");
             // An empty file is no ballast; should it stay, it does no harm.
             drop(fs::remove_file(&self.path));

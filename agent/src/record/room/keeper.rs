@@ -28,6 +28,7 @@ use crate::record::{
 };
 use crate::{
     clock::Clock,
+    file_system::sync_directory,
     store::{Clip, ClipState, Store, StoreError, StoredClip},
 };
 
@@ -246,7 +247,7 @@ pub(in crate::record) async fn find_missing(
         let missing: Vec<ClipId> = missing.map(|clip| clip.clip_id).collect();
         for clip_id in &missing {
             let removed = files::remove(&directory.join(files::picture_name(*clip_id)));
-            if let Err(error) = removed.and_then(|()| files::sync_directory(&directory)) {
+            if let Err(error) = removed.and_then(|()| sync_directory(&directory)) {
                 tracing::warn!(clip.id = %clip_id, %error, "a clip's picture cannot be deleted");
             }
         }
@@ -263,5 +264,5 @@ pub(in crate::record) async fn find_missing(
 fn remove_files(directory: &Path, clip_id: ClipId) -> std::io::Result<()> {
     files::remove(&directory.join(files::video_name(clip_id)))?;
     files::remove(&directory.join(files::picture_name(clip_id)))?;
-    files::sync_directory(directory)
+    sync_directory(directory)
 }

@@ -1,6 +1,6 @@
 //! The relay's broker: where it is, and how a connection to it is set up.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv6Addr, sync::Arc, time::Duration};
 
 use nightjar_shared::{
     event::Presence,
@@ -34,11 +34,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT_S: u64 = 10;
 /// Publications handed to the client and not sent yet. When full, the sender waits.
 const REQUESTS: usize = 16;
+/// Of MQTT over TLS.
+const DEFAULT_PORT: u16 = 8883;
 /// Unacknowledged publications of all kinds; beyond, the client waits for the broker.
 const MAX_IN_FLIGHT: u16 = 64;
 
 /// The broker of the relay that this camera is paired with.
-pub(in crate::uplink) struct Broker {
+pub struct Broker {
     way: Way,
     camera_id: CameraId,
 }
@@ -51,10 +53,7 @@ enum Way {
 
 impl Broker {
     /// Reads the broker's address and its certificate authority from the pairing.
-    pub(in crate::uplink) fn new(
-        pairing: &Pairing,
-        floor: TimeFloor,
-    ) -> Result<Self, AddressError> {
+    pub fn new(pairing: &Pairing, floor: TimeFloor) -> Result<Self, AddressError> {
         let wrong = || AddressError(pairing.mqtt.url.chars().take(200).collect());
         let (host, port) = broker_address(&pairing.mqtt.url).ok_or_else(wrong)?;
         let trust = Trust::Pinned(pairing.ca().map_err(|_| wrong())?);
@@ -122,15 +121,27 @@ fn set_up(options: &mut MqttOptions, tls: ClientConfig, (topic, will): (String, 
 
 /// Splits `mqtts://host:port` into host and port.
 fn broker_address(url: &str) -> Option<(String, u16)> {
-    let authority = url.strip_prefix("mqtts://")?.trim_end_matches('/');
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse().ok()?),
-        None => (authority, 8883),
+    let (scheme, authority) = url.split_once("://")?;
+    if !scheme.eq_ignore_ascii_case("mqtts") {
+        return None;
+    }
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        // The client library, and TLS, want the address without its brackets.
+        let (address, port) = rest.split_once(']')?;
+        address.parse::<Ipv6Addr>().ok()?;
+        (address, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+    } else {
+        let split = authority.split_once(':');
+        let (host, port) = split.map_or((authority, None), |(host, port)| (host, Some(port)));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if host.is_empty() || !host.bytes().all(plain) {
+            return None;
+        }
+        (host, port)
     };
-    // The client library cannot connect to a bare IPv6 address: it needs a name.
-    let plain =
-        host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'));
-    (plain && !host.is_empty()).then(|| (host.to_owned(), port))
+    let port = port.map_or(Some(DEFAULT_PORT), |port| port.parse().ok().filter(|it| *it != 0))?;
+    Some((host.to_owned(), port))
 }
 
 #[cfg(test)]
@@ -144,9 +155,25 @@ mod tests {
             broker_address("mqtts://relay.example/"),
             Some(("relay.example".to_owned(), 8883))
         );
-        for wrong in
-            ["mqtt://relay.example:1883", "mqtts://", "mqtts://a:b", "mqtts://[::1]:8883", ""]
-        {
+        assert_eq!(broker_address("MQTTS://[::1]:1"), Some(("::1".to_owned(), 1)));
+        assert_eq!(
+            broker_address("mqtts://[2001:db8::7]/"),
+            Some(("2001:db8::7".to_owned(), 8883))
+        );
+        for wrong in [
+            "mqtt://relay.example:1883",
+            "mqtts://",
+            "mqtts://a:b",
+            "mqtts://a:0",
+            "mqtts://a:65536",
+            "mqtts://::1:8883",
+            "mqtts://[::1",
+            "mqtts://[::1]8883",
+            "mqtts://[relay.example]:8883",
+            "mqtts://me@relay.example",
+            "mqtts://relay.example/path",
+            "",
+        ] {
             assert_eq!(broker_address(wrong), None, "{wrong}");
         }
     }

@@ -12,7 +12,9 @@ use crate::{
 
 /// The pairing names no broker that this agent can reach.
 #[derive(Debug, thiserror::Error)]
-#[error("the relay's broker address `{0}` is not of the form mqtts://name:port")]
+#[error(
+    "the relay's broker address `{0}` is not of the form mqtts://host:port; pair the camera again"
+)]
 pub struct AddressError(pub(super) String);
 
 /// Why a connection ended or did not come about.

@@ -8,9 +8,8 @@ mod publisher;
 mod receiver;
 pub mod simulated;
 
-pub use self::error::AddressError;
+pub use self::{broker::Broker, error::AddressError};
 pub(super) use self::{
-    broker::Broker,
     error::LinkError,
     in_flight::PacketKind,
     publisher::{MAX_PACKET_BYTES, Publisher},

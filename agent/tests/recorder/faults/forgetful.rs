@@ -61,8 +61,19 @@ pub(crate) enum Node {
     Directory(Directory),
 }
 
+/// What a file system cannot do at all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unable {
+    /// To rename unless the name is taken.
+    pub(crate) rename_to_new: bool,
+    pub(crate) sync_directories: bool,
+    /// Everybody may read everything.
+    pub(crate) modes: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Disk {
+    pub(crate) unable: Unable,
     clock: Clock,
     pub(crate) nodes: HashMap<u64, Node>,
     next: u64,
@@ -79,6 +90,7 @@ impl Disk {
     pub(crate) fn new(clock: Clock) -> Self {
         let root = Node::Directory(Directory::default());
         Self {
+            unable: Unable::default(),
             clock,
             nodes: HashMap::from([(ROOT, root)]),
             next: ROOT + 1,
@@ -232,7 +244,9 @@ impl File {
 pub(crate) mod libc_errno {
     pub(crate) const ENOENT: i32 = 2;
     pub(crate) const EIO: i32 = 5;
+    pub(crate) const EPERM: i32 = 1;
     pub(crate) const EEXIST: i32 = 17;
+    pub(crate) const EINVAL: i32 = 22;
     pub(crate) const ENOTDIR: i32 = 20;
     pub(crate) const EISDIR: i32 = 21;
     pub(crate) const ENOSPC: i32 = 28;

@@ -4,6 +4,7 @@
 
 mod ending;
 mod forgetful;
+mod limited;
 mod migration;
 mod mount;
 mod runs;

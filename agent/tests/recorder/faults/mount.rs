@@ -15,8 +15,8 @@ use rusqlite::ffi;
 use rustix::mount::UnmountFlags;
 
 use super::forgetful::{
-    Directory, Disk, File, Node, Operation,
-    libc_errno::{EEXIST, ENOENT},
+    Directory, Disk, File, Node, Operation, Unable,
+    libc_errno::{EEXIST, EINVAL, ENOENT, EPERM},
 };
 
 const TTL: Duration = Duration::from_secs(1);
@@ -73,11 +73,12 @@ impl Forgetful {
     }
 }
 
-fn attributes(number: u64, node: &Node) -> FileAttr {
+fn attributes(number: u64, node: &Node, unable: Unable) -> FileAttr {
     let (kind, size, perm) = match node {
         Node::File(file) => (FileType::RegularFile, file.data.len() as u64, 0o600),
         Node::Directory(_) => (FileType::Directory, 0, 0o700),
     };
+    let perm = if unable.modes { 0o755 } else { perm };
     let time = SystemTime::UNIX_EPOCH;
     FileAttr {
         ino: number,
@@ -101,7 +102,7 @@ fn attributes(number: u64, node: &Node) -> FileAttr {
 impl Disk {
     fn found(&mut self, parent: u64, name: &OsStr) -> Result<FileAttr, i32> {
         let number = *self.directory(parent)?.entries.get(name).ok_or(ENOENT)?;
-        Ok(attributes(number, &self.nodes[&number]))
+        Ok(attributes(number, &self.nodes[&number], self.unable))
     }
 
     fn make(&mut self, parent: u64, name: &OsStr, node: Node) -> Result<FileAttr, i32> {
@@ -110,7 +111,7 @@ impl Disk {
             return Err(EEXIST);
         }
         let number = self.add(parent, name.to_owned(), node)?;
-        Ok(attributes(number, &self.nodes[&number]))
+        Ok(attributes(number, &self.nodes[&number], self.unable))
     }
 
     fn write(&mut self, number: u64, offset: i64, bytes: &[u8]) -> Result<(), i32> {
@@ -126,7 +127,7 @@ impl Disk {
             let size = usize::try_from(size).unwrap_or(0);
             self.file(number)?.data.resize(size, 0);
         }
-        self.nodes.get(&number).map(|node| attributes(number, node)).ok_or(ENOENT)
+        self.nodes.get(&number).map(|node| attributes(number, node, self.unable)).ok_or(ENOENT)
     }
 
     fn rename(
@@ -167,8 +168,9 @@ impl Filesystem for Forgetful {
     }
 
     fn getattr(&mut self, _: &Request<'_>, ino: u64, _: Option<u64>, reply: ReplyAttr) {
-        match self.disk().nodes.get(&ino) {
-            Some(node) => reply.attr(&TTL, &attributes(ino, node)),
+        let disk = self.disk();
+        match disk.nodes.get(&ino) {
+            Some(node) => reply.attr(&TTL, &attributes(ino, node, disk.unable)),
             None => reply.error(ENOENT),
         }
     }
@@ -177,7 +179,7 @@ impl Filesystem for Forgetful {
         &mut self,
         _: &Request<'_>,
         ino: u64,
-        _: Option<u32>,
+        mode: Option<u32>,
         _: Option<u32>,
         _: Option<u32>,
         size: Option<u64>,
@@ -191,6 +193,9 @@ impl Filesystem for Forgetful {
         _: Option<u32>,
         reply: ReplyAttr,
     ) {
+        if mode.is_some() && self.disk().unable.modes {
+            return reply.error(EPERM);
+        }
         let changed = self.disk().truncate(ino, size);
         match changed {
             Ok(found) => reply.attr(&TTL, &found),
@@ -275,6 +280,9 @@ impl Filesystem for Forgetful {
     }
 
     fn fsyncdir(&mut self, _: &Request<'_>, ino: u64, _: u64, _: bool, reply: ReplyEmpty) {
+        if self.disk().unable.sync_directories {
+            return reply.error(EINVAL);
+        }
         let outcome = self.disk().sync(ino);
         empty(outcome, reply);
     }
@@ -286,9 +294,12 @@ impl Filesystem for Forgetful {
         name: &OsStr,
         newparent: u64,
         newname: &OsStr,
-        _: u32,
+        flags: u32,
         reply: ReplyEmpty,
     ) {
+        if flags != 0 && self.disk().unable.rename_to_new {
+            return reply.error(EINVAL);
+        }
         let outcome = self.disk().rename((parent, name), (newparent, newname));
         empty(outcome, reply);
     }
@@ -313,7 +324,7 @@ impl Filesystem for Forgetful {
         };
         let skip = usize::try_from(offset).unwrap_or(0);
         for (at, (name, number)) in entries.iter().enumerate().skip(skip) {
-            let kind = attributes(*number, &disk.nodes[number]).kind;
+            let kind = attributes(*number, &disk.nodes[number], disk.unable).kind;
             if reply.add(*number, i64::try_from(at + 1).unwrap_or(0), kind, name) {
                 break;
             }
