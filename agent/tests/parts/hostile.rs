@@ -360,10 +360,12 @@ async fn no_answer_of_a_relay_or_a_broker_ends_the_uplink() {
     while Instant::now() < deadline && !cases.iter().all(settled) {
         sleep(Duration::from_millis(20)).await;
     }
-    for case in cases {
+    for case in &cases {
         assert_eq!(case.tracker.len(), TASKS, "{}: a task ended", case.name);
         case.cancel.cancel();
         case.tracker.close();
+    }
+    for case in cases {
         timeout(PATIENCE, case.tracker.wait()).await.expect("all tasks end");
     }
 }
