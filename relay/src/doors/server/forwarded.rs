@@ -172,7 +172,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// What counts as the client of a request from `peer`, where 10.0.0.0/8 and fd00::/8 are trusted.
+    /// What counts as the client of a request from `peer`, where `10.0.0.0/8` and `fd00::/8` are trusted.
     fn seen(peer: &str, lines: &[(HeaderName, &str)]) -> IpAddr {
         let proxies = Proxies::from(["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let mut headers = HeaderMap::new();
