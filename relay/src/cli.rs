@@ -18,7 +18,11 @@ use crate::{
     config::{Config, StoreEngine},
     domain::accounts::{self, SignUp},
     doors::router,
-    engines::{db::Db, metrics::Metrics, private_file, tls},
+    engines::{
+        db::{Db, DbReserve},
+        metrics::Metrics,
+        private_file, tls,
+    },
     shutdown::{self, Signals},
     wiring::{Relay, s3_store},
 };
@@ -146,7 +150,8 @@ async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {
 
 async fn open_database(config: &Config) -> anyhow::Result<Db> {
     private_file::prepare_data_directory(&config.data_dir)?;
-    let db = Db::open(&config.database, &config.data_dir, &Metrics::default()).await?;
+    let metrics = Metrics::default();
+    let db = Db::open(&config.database, &config.data_dir, DbReserve::NONE, &metrics).await?;
     db.migrate().await.context("cannot bring the database's schema up to date")?;
     Ok(db)
 }

@@ -1,5 +1,6 @@
 //! `relay.toml`: every key has a default, an unknown key is an error.
 
+mod limits;
 mod proxies;
 mod security;
 mod store;
@@ -16,6 +17,7 @@ use nightjar_shared::{role::Registration, text_file};
 use serde::Deserialize;
 
 pub use self::{
+    limits::{Amount, LimitsConfig},
     proxies::Proxies,
     security::SecurityConfig,
     store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
@@ -60,11 +62,15 @@ pub struct Config {
     /// Where the source of this relay is offered. Without it the relay offers what it was built from.
     pub source_url: Option<String>,
     pub security: SecurityConfig,
+    /// Where readiness, metrics and the API's description are served, without TLS. Without it they stand
+    /// beside the app, open to all.
+    pub operations_listen: Option<SocketAddr>,
     pub registration: Registration,
     pub database: DatabaseConfig,
     pub mqtt: MqttConfig,
     pub store: StoreConfig,
     pub turn: TurnConfig,
+    pub limits: LimitsConfig,
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
@@ -93,11 +99,13 @@ impl Default for Config {
             data_dir: PathBuf::from("/var/lib/nightjar-relay"),
             source_url: None,
             security: SecurityConfig::default(),
+            operations_listen: None,
             registration: Registration::Invitation,
             database: DatabaseConfig::default(),
             mqtt: MqttConfig::default(),
             store: StoreConfig::default(),
             turn: TurnConfig::default(),
+            limits: LimitsConfig::default(),
         }
     }
 }
@@ -183,6 +191,7 @@ impl Config {
             ));
         }
         self.security.validate()?;
+        self.limits.validate()?;
         self.turn.check(self.turn_engine())
     }
 

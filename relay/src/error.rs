@@ -117,8 +117,23 @@ impl From<ObjectsError> for Error {
     }
 }
 
+/// A database that is full or held by others is no mistake of ours: who asked may try again.
 impl From<DbError> for Error {
     fn from(error: DbError) -> Self {
+        if error.is_full() {
+            tracing::error!(%error, "the database has no space");
+            return Self::unavailable(
+                ProblemCode::NoSpace,
+                "The relay's disk is full; try again later.",
+            );
+        }
+        if error.is_busy() {
+            tracing::warn!(%error, "the database is busy");
+            return Self::unavailable(
+                ProblemCode::Busy,
+                "The relay's database is busy; try again.",
+            );
+        }
         Self::Internal(error.into())
     }
 }

@@ -14,4 +14,5 @@ pub mod error;
 pub mod logging;
 pub mod network;
 pub mod shutdown;
+pub mod space;
 pub mod wiring;

@@ -1,5 +1,7 @@
 //! Wiring: what starts, in which order, and how it stops.
 
+mod descriptors;
+
 use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
@@ -16,12 +18,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::descriptors::Connections;
 use crate::{
     app::{
         App,
         exchanges::Exchanges,
         limits::Limits,
         passwords::{Cost, Hasher},
+        readiness::LastReadiness,
+        usage::Usage,
     },
     clock::Clock,
     config::{Config, StoreCredentials, StoreEngine, TurnEngine, with_port},
@@ -32,10 +37,11 @@ use crate::{
     },
     engines::{
         broker::{Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig},
-        db::Db,
+        db::{Db, DbReserve},
         metrics::Metrics,
         objects::{
-            EmbeddedStore, EmbeddedStoreConfig, Encryption, Objects, S3Store, S3StoreConfig,
+            EmbeddedStore, EmbeddedStoreConfig, Encryption, Objects, Reserve, S3Store,
+            S3StoreConfig,
         },
         private_file,
         realtime::Realtime,
@@ -49,6 +55,8 @@ use crate::{
 /// The one that STUN and TURN have by convention.
 const TURN_PORT: u16 = 3478;
 const TURN_TLS_PORT: u16 = 5349;
+/// Of a scraper or two, and whoever looks.
+const OPERATIONS_CONNECTIONS: usize = 64;
 
 /// A relay that serves. Its URLs are in `app().config`.
 pub struct Relay {
@@ -84,7 +92,7 @@ impl Relay {
     pub async fn start_with(mut config: Config, passwords: Hasher) -> anyhow::Result<Self> {
         config.normalize()?;
         warn_of_unnamed_proxy(&config);
-        server::raise_descriptor_limit();
+        let connections = connections(&config);
         private_file::prepare_data_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let doors = bind("listen", &mut config.listen, &mut config.public_url).await?;
@@ -97,18 +105,27 @@ impl Relay {
         };
         let certificates =
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
-        let db = Db::open(&config.database, &config.data_dir, &metrics).await?;
-        db.migrate().await.context("cannot bring the database's schema up to date")?;
-
         let engines = Stage::default();
+        let limits = &config.limits;
+        let reserve =
+            DbReserve { free: limits.database_free_bytes(), ballast: limits.ballast_bytes() };
+        let db = Db::open(&config.database, &config.data_dir, reserve, &metrics).await?;
+        db.migrate().await.context("cannot bring the database's schema up to date")?;
+        let checked = db.clone();
+        engines.tracker.spawn(engines.cancel.clone().run_until_cancelled_owned(async move {
+            checked.look_for_damage().await;
+        }));
+
         let objects: Objects = if let Some(door) = objects_door {
+            let door = (door, connections.store);
             start_store(&config, door, &certificates, &metrics, &engines)?.into()
         } else {
             let store = s3_store(&config).await?;
             store.watch(&engines.tracker, engines.cancel.clone());
             store.into()
         };
-        let (broker, inbox) = start_broker(&mut config, &certificates, &metrics, &engines).await?;
+        let (broker, inbox) =
+            start_broker(&mut config, connections.mqtt, &certificates, &metrics, &engines).await?;
         let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
         let app = Arc::new(App {
             turn,
@@ -122,6 +139,8 @@ impl Relay {
             certificates,
             passwords,
             limits: Limits::default(),
+            usage: Usage::default(),
+            readiness: LastReadiness::default(),
             exchanges: Exchanges::default(),
             deletions_due: Notify::new(),
             replica: uuid::Uuid::now_v7().to_string(),
@@ -131,7 +150,7 @@ impl Relay {
             config,
         });
         cameras::expect_all(&app).await?;
-        open_doors(&app, doors, inbox)?;
+        open_doors(&app, doors, connections.app, inbox).await?;
         jobs::start(&app);
         Ok(Self { app, engines })
     }
@@ -163,6 +182,30 @@ fn warn_of_unnamed_proxy(config: &Config) {
     }
 }
 
+/// Returns how many connections each listener takes, so that all together have descriptors.
+fn connections(config: &Config) -> Connections {
+    let wanted = Connections {
+        app: ServerLimits::default().connections,
+        store: ServerLimits::for_objects().connections,
+        mqtt: BrokerLimits::default().sessions,
+    };
+    let [first, last] = config.turn.relay_ports;
+    let is_relaying = config.turn_engine() == TurnEngine::Embedded;
+    let relayed = if is_relaying { u64::from(last.saturating_sub(first)) + 1 } else { 0 };
+    let limit = descriptors::raise_limit();
+    let found = wanted.within(limit, relayed);
+    if found != wanted {
+        tracing::info!(
+            limit,
+            app = found.app,
+            store = found.store,
+            mqtt = found.mqtt,
+            "the limit of open files is low: there are places for fewer connections"
+        );
+    }
+    found
+}
+
 async fn bind(
     key: &'static str,
     address: &mut SocketAddr,
@@ -188,7 +231,7 @@ fn hosts(config: &Config) -> Vec<String> {
 
 fn start_store(
     config: &Config,
-    listener: TcpListener,
+    (listener, connections): (TcpListener, usize),
     certificates: &Certificates,
     metrics: &Metrics,
     engines: &Stage,
@@ -198,13 +241,14 @@ fn start_store(
         public_url: config.store.public_url.clone(),
         app_origin: config.public_url.clone(),
         object_bytes_max: uploads::PART_BYTES_MAX,
+        reserve: Reserve { percent: config.limits.free_percent, bytes: config.limits.free_bytes() },
         metrics: metrics.clone(),
     })?;
     let https = config.store.public_url.starts_with("https:");
     let options = ServerOptions {
         name: "store",
         tls: (https && config.store.tls).then(|| certificates.server.clone()),
-        limits: ServerLimits::for_objects(),
+        limits: ServerLimits { connections, ..ServerLimits::for_objects() },
         front: Front {
             proxies: config.proxies()?,
             proxy_protocol: config.store.proxy_protocol,
@@ -271,6 +315,7 @@ pub async fn s3_store(config: &Config) -> anyhow::Result<S3Store> {
 
 async fn start_broker(
     config: &mut Config,
+    connections: usize,
     certificates: &Certificates,
     metrics: &Metrics,
     engines: &Stage,
@@ -279,7 +324,7 @@ async fn start_broker(
         listen: config.mqtt.listen,
         certificate_path: certificates.certificate_path.clone(),
         private_key_path: certificates.private_key_path.clone(),
-        limits: BrokerLimits::default(),
+        limits: BrokerLimits { sessions: connections, ..BrokerLimits::default() },
     };
     let cancel = engines.cancel.clone();
     let (broker, inbox) =
@@ -369,12 +414,17 @@ fn networks(texts: &[String]) -> anyhow::Result<Vec<Network>> {
     texts.iter().map(parse).collect()
 }
 
-fn open_doors(app: &Arc<App>, listener: TcpListener, inbox: BrokerInbox) -> anyhow::Result<()> {
+async fn open_doors(
+    app: &Arc<App>,
+    listener: TcpListener,
+    connections: usize,
+    inbox: BrokerInbox,
+) -> anyhow::Result<()> {
     mqtt::serve(app, inbox);
     let options = ServerOptions {
         name: "app",
         tls: app.config.shows_own_certificate().then(|| app.certificates.server.clone()),
-        limits: ServerLimits::default(),
+        limits: ServerLimits { connections, ..ServerLimits::default() },
         front: Front {
             proxies: app.config.proxies()?,
             proxy_protocol: app.config.proxy_protocol,
@@ -383,6 +433,23 @@ fn open_doors(app: &Arc<App>, listener: TcpListener, inbox: BrokerInbox) -> anyh
         },
     };
     let router = router::router(app)?;
+    let cancel = app.cancel.clone();
+    server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);
+    if let Some(address) = app.config.operations_listen {
+        open_operations(app, address).await?;
+    }
+    Ok(())
+}
+
+/// Opens the door of those who run the relay, on a listener of its own.
+async fn open_operations(app: &Arc<App>, address: SocketAddr) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("operations_listen = \"{address}\": cannot listen there; choose another")
+    })?;
+    tracing::info!(address = %listener.local_addr()?, "operations");
+    let limits = ServerLimits { connections: OPERATIONS_CONNECTIONS, ..ServerLimits::default() };
+    let options = ServerOptions { name: "operations", tls: None, limits, front: Front::default() };
+    let router = router::for_operators(app)?;
     let cancel = app.cancel.clone();
     server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);
     Ok(())

@@ -80,6 +80,7 @@ impl Place {
         format!("{scheme}://{}:{port}", self.host)
     }
 
+    /// Leaves no share of the disk free: it is a developer's, and may be large and nearly full.
     fn config(&self, data_dir: &Path) -> String {
         let Ports { web, store, mqtt } = self.ports;
         let listen = self.listen;
@@ -95,6 +96,8 @@ impl Place {
              [mqtt]\n\
              listen = \"{listen}:{mqtt}\"\n\
              public_url = \"{mqtt_url}\"\n\
+             [limits]\n\
+             free_percent = 0\n\
              {store_section}{turn}",
             registration = self.registration,
             turn = self.turn,

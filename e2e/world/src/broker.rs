@@ -195,7 +195,7 @@ impl Connection {
         acl::check_last_will(camera_id, &will.0).ok()?;
         let (answer, verdict) = oneshot::channel();
         let token = password.clone();
-        let request = AuthenticationRequest { camera_id, token, peer: None, answer };
+        let request = AuthenticationRequest { camera_id, token, answer };
         relay.authentications.send(request).await.ok()?;
         verdict.await.unwrap_or(false).then_some(camera_id)
     }

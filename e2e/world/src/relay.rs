@@ -17,6 +17,8 @@ use nightjar_relay::{
         exchanges::Exchanges,
         limits::Limits,
         passwords::{Cost, Hasher},
+        readiness::LastReadiness,
+        usage::Usage,
     },
     clock::Clock,
     config::Config,
@@ -27,9 +29,9 @@ use nightjar_relay::{
     doors::{mqtt, router},
     engines::{
         broker::{Arrival, AuthenticationRequest, Broker, BrokerInbox, Connected, Order},
-        db::Db,
+        db::{Db, DbReserve},
         metrics::Metrics,
-        objects::{EmbeddedStore, EmbeddedStoreConfig},
+        objects::{EmbeddedStore, EmbeddedStoreConfig, Reserve},
         realtime::Realtime,
         tls::Certificates,
         turn::Turn,
@@ -88,7 +90,9 @@ impl Template {
             Certificates::load_or_create(directory.path(), &["localhost".to_owned()], BEGINNING)
                 .unwrap();
         let passwords = Hasher::new(Cost::LEAST).unwrap();
-        let db = Db::open(&config.database, directory.path(), &Metrics::default()).await.unwrap();
+        let metrics = Metrics::default();
+        let db = Db::open(&config.database, directory.path(), DbReserve::NONE, &metrics);
+        let db = db.await.unwrap();
         db.migrate().await.unwrap();
         let mut template = Self { directory, certificates, passwords, owners: Vec::new() };
         let clock = Clock::with_timers(BEGINNING);
@@ -153,6 +157,7 @@ fn assemble(
         public_url: config.store.public_url.clone(),
         app_origin: config.public_url.clone(),
         object_bytes_max: 1 << 20,
+        reserve: Reserve::default(),
         metrics: metrics.clone(),
     });
     let store = store.unwrap();
@@ -168,6 +173,8 @@ fn assemble(
         certificates: template.certificates.clone(),
         passwords: template.passwords.clone(),
         limits: Limits::default(),
+        usage: Usage::default(),
+        readiness: LastReadiness::default(),
         exchanges: Exchanges::default(),
         deletions_due: Notify::new(),
         replica: "replica".to_owned(),
@@ -215,7 +222,8 @@ impl Relay {
     pub(crate) async fn start(&self) -> mpsc::Receiver<Order> {
         let template = Template::get();
         let database = config(&self.data_dir).database;
-        let db = Db::open(&database, &self.data_dir, &Metrics::default()).await.unwrap();
+        let metrics = Metrics::default();
+        let db = Db::open(&database, &self.data_dir, DbReserve::NONE, &metrics).await.unwrap();
         let connected = Connected::default();
         let (app, store, orders) =
             assemble(template, &self.data_dir, &self.clock, db, connected.clone());

@@ -31,12 +31,26 @@ pub struct Limits {
     /// Wrong passwords of one known device.
     pub login_by_device: Limit,
     pub registration: Limit,
+    /// Right passwords of one account: each costs as much as a wrong one, and leaves a session.
+    pub login_success: Limit,
+    /// Exchanges of refresh tokens from one address: a write each, by whoever asks.
+    pub refresh: Limit,
+    /// Sockets that one address opens.
+    pub sockets: Limit,
     pub challenge: Limit,
     /// Wrong codes and secrets of one address.
     pub claim_by_address: Limit,
     /// Wrong codes of everybody, each counted as often as there are codes that it might hit: of
     /// 20^8 codes, 21,700 a day hit the one that is open with less than one in a million.
     pub claim_by_code: Limit,
+    /// What one account asks for, and what it changes.
+    pub account_reads: Limit,
+    pub account_writes: Limit,
+    /// What one camera sends over HTTP, and over MQTT, where it waits instead of being refused.
+    pub camera_requests: Limit,
+    pub camera_messages: Limit,
+    /// Events of one camera, by either door. After days without a network it has some hundreds.
+    pub camera_events: Limit,
     pub commands: Limit,
     pub live: Limit,
     /// Messages with candidates.
@@ -56,6 +70,14 @@ impl Default for Limits {
             login_by_address_and_account: Limit::new(8, Duration::from_secs(8)),
             login_by_device: Limit::new(10, Duration::from_secs(6)),
             registration: Limit::new(20, Duration::from_mins(1)),
+            login_success: Limit::new(20, Duration::from_secs(6)),
+            refresh: Limit::new(120, Duration::from_millis(500)),
+            sockets: Limit::new(120, Duration::from_millis(250)),
+            account_reads: Limit::new(1_000, Duration::from_millis(10)),
+            account_writes: Limit::new(240, Duration::from_millis(50)),
+            camera_requests: Limit::new(1_000, Duration::from_millis(20)),
+            camera_messages: Limit::new(200, Duration::from_millis(50)),
+            camera_events: Limit::new(500, Duration::from_millis(200)),
             challenge: Limit::new(600, Duration::from_millis(100)),
             claim_by_address: Limit::new(10, Duration::from_secs(30)),
             claim_by_code: Limit::new(100, Duration::from_secs(4)),
@@ -112,6 +134,21 @@ impl Limit {
         Ok(())
     }
 
+    /// Takes one attempt in any case, and returns how long to wait before it is made.
+    pub fn reserve(&self, key: &str, now: UnixMillis) -> Duration {
+        let mut buckets = self.lock();
+        if buckets.len() >= KEYS_MAX && !buckets.contains_key(key) {
+            buckets.retain(|_, bucket| bucket.full_at > now);
+            if buckets.len() >= KEYS_MAX {
+                return self.refill;
+            }
+        }
+        let bucket = buckets.entry(key.to_owned()).or_insert(Bucket { full_at: now });
+        let spent = bucket.full_at.since(now);
+        bucket.full_at = bucket.full_at.max(now).plus(self.refill);
+        spent.saturating_sub(self.room(1))
+    }
+
     /// Gives an attempt back that turned out to be a right one.
     pub fn give_back(&self, key: &str) {
         self.give_back_many(key, 1);
@@ -126,11 +163,16 @@ impl Limit {
     fn check(&self, key: &str, weight: u32, now: UnixMillis) -> Result<()> {
         let full_at = self.lock().get(key).map_or(now, |bucket| bucket.full_at);
         let spent = full_at.since(now);
-        let room = self.refill.saturating_mul(self.burst.saturating_sub(weight));
+        let room = self.room(weight);
         if spent <= room {
             return Ok(());
         }
         Err(Error::rate_limited(spent.saturating_sub(room).as_secs() + 1))
+    }
+
+    /// Returns how far from full a bucket may be that still has so many attempts.
+    fn room(&self, weight: u32) -> Duration {
+        self.refill.saturating_mul(self.burst.saturating_sub(weight))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Bucket>> {
@@ -166,6 +208,15 @@ mod tests {
         assert!(limit.take("a", at(5)).is_err());
         limit.take("a", at(6)).unwrap();
         assert!(limit.take("a", at(6)).is_err());
+    }
+
+    #[test]
+    fn who_waits_goes_on_at_the_pace_of_the_refill() {
+        let limit = limit();
+        let waits: Vec<_> = (0..5).map(|_| limit.reserve("a", at(0)).as_secs()).collect();
+        assert_eq!(waits, [0, 0, 0, 6, 12]);
+        assert_eq!(limit.reserve("b", at(0)), Duration::ZERO);
+        assert_eq!(limit.reserve("a", at(60)), Duration::ZERO);
     }
 
     #[test]

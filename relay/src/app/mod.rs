@@ -4,6 +4,8 @@
 pub mod exchanges;
 pub mod limits;
 pub mod passwords;
+pub mod readiness;
+pub mod usage;
 
 use std::{future::Future, net::IpAddr};
 
@@ -11,7 +13,9 @@ use nightjar_shared::time::UnixMillis;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{exchanges::Exchanges, limits::Limits, passwords::Hasher};
+use self::{
+    exchanges::Exchanges, limits::Limits, passwords::Hasher, readiness::LastReadiness, usage::Usage,
+};
 use crate::{
     clock::Clock,
     config::Config,
@@ -37,6 +41,8 @@ pub struct App {
     pub certificates: Certificates,
     pub passwords: Hasher,
     pub limits: Limits,
+    pub usage: Usage,
+    pub readiness: LastReadiness,
     pub turn: Turn,
     /// Live sessions whose viewers wait here for something.
     pub exchanges: Exchanges,

@@ -1,6 +1,10 @@
 //! Passwords: Argon2id, off the event loop, and only so many at a time.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::Context as _;
 use argon2::{
@@ -8,9 +12,12 @@ use argon2::{
     password_hash::phc::{Output, ParamsString, PasswordHash, Salt},
 };
 use nightjar_shared::text;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 
-use crate::error::{Error, ProblemCode, Result};
+use crate::{
+    error::{Error, ProblemCode, Result},
+    network,
+};
 
 /// How much work it is to hash a password, with one iteration and one lane.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +43,8 @@ const LANES: u32 = 1;
 const CONCURRENT_MAX: usize = 2;
 /// Callers that may wait for their turn; more are told to come back.
 const WAITING_MAX: usize = 64;
+/// Of one network.
+const WAITING_PER_NETWORK_MAX: usize = 32;
 
 const CHARS_MIN: usize = 10;
 const CHARS_MAX: usize = 256;
@@ -56,6 +65,7 @@ pub struct Hasher {
     params: Params,
     turns: Arc<Semaphore>,
     places: Arc<Semaphore>,
+    queues: Arc<Mutex<HashMap<IpAddr, Queue>>>,
     /// Of no password. An unknown account is checked against it, so that it takes as long as a
     /// known one.
     nobody: String,
@@ -69,7 +79,27 @@ impl Hasher {
             params,
             turns: Arc::new(Semaphore::new(CONCURRENT_MAX)),
             places: Arc::new(Semaphore::new(CONCURRENT_MAX + WAITING_MAX)),
+            queues: Arc::default(),
         })
+    }
+
+    /// Waits until nobody else of this network hashes: among the networks that wait, each has its turn
+    /// then. A network's queue is short.
+    pub(crate) async fn turn_of(&self, address: IpAddr) -> Result<Turn> {
+        let network = network::of(address);
+        let line = {
+            let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            let queue = queues.entry(network).or_default();
+            if queue.callers >= WAITING_PER_NETWORK_MAX {
+                return Err(busy());
+            }
+            queue.callers += 1;
+            queue.line.clone()
+        };
+        let waiting = Waiting { queues: self.queues.clone(), network };
+        // A proxy on loopback brings everybody.
+        let first = if network.is_loopback() { None } else { Some(line.lock_owned().await) };
+        Ok(Turn { _first: first, _waiting: waiting })
     }
 
     /// Hashes a new password.
@@ -137,10 +167,7 @@ impl Hasher {
         work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
     ) -> Result<T> {
         let Ok(_place) = self.places.clone().try_acquire_owned() else {
-            return Err(Error::unavailable(
-                ProblemCode::Busy,
-                "Too many sign-ins at once; try again.",
-            ));
+            return Err(busy());
         };
         let turn = self.turns.clone().acquire_owned().await.context("the hasher is closed")?;
         let hashed = tokio::task::spawn_blocking(move || {
@@ -148,6 +175,41 @@ impl Hasher {
             work()
         });
         Ok(hashed.await.context("the hashing task stopped")??)
+    }
+}
+
+fn busy() -> Error {
+    Error::unavailable(ProblemCode::Busy, "Too many sign-ins at once; try again.")
+}
+
+/// Who of one network waits for the hasher.
+#[derive(Default)]
+struct Queue {
+    callers: usize,
+    line: Arc<AsyncMutex<()>>,
+}
+
+/// A caller's turn, until it is dropped.
+pub(crate) struct Turn {
+    _first: Option<OwnedMutexGuard<()>>,
+    _waiting: Waiting,
+}
+
+/// A place in a network's queue.
+struct Waiting {
+    queues: Arc<Mutex<HashMap<IpAddr, Queue>>>,
+    network: IpAddr,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(queue) = queues.get_mut(&self.network) {
+            queue.callers -= 1;
+            if queue.callers == 0 {
+                queues.remove(&self.network);
+            }
+        }
     }
 }
 

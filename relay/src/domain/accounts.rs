@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::{
     access::Caller,
     attempts::{Attempt, Origin},
-    email, live, record, secrets,
+    email, even_when_full, live, record, secrets,
     sites::Site,
     text,
 };
@@ -37,6 +37,9 @@ const SESSION_LIFETIME: Duration = Duration::from_hours(720);
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 const REFRESH_LIFETIME: Duration = Duration::from_hours(720);
 const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+/// Browsers, and again programs, that one account is signed in with at a time: the next one ends the
+/// oldest.
+const SIGN_INS_MAX: u32 = 20;
 
 /// What somebody signs up with.
 #[derive(Clone, Deserialize, ToSchema)]
@@ -121,6 +124,7 @@ pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Cal
     }
     // Also where all share one address: who closes this door stops nobody who has an account.
     app.limits.registration.take(&address_key(address), app.now())?;
+    let _turn = app.passwords.turn_of(address).await?;
     create(&app.db, &app.passwords, sign_up, AccountRole::User, app.now()).await
 }
 
@@ -166,13 +170,16 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
         )
     };
     let Ok(email) = email::normalize(typed) else { return Err(wrong()) };
+    let address = origin.address;
     let attempt = Attempt::of(app, &email, origin).await?;
     attempt.take(app, now)?;
     let (account, stored) = find(&app.db, &email, typed).await?.unzip();
+    let _turn = app.passwords.turn_of(address).await?;
     let verdict = app.passwords.verify(password.clone(), stored.clone()).await?;
     let account = account.filter(|_| verdict != Verdict::Wrong).ok_or_else(wrong)?;
     attempt.give_back(app);
     let account_id = account.account_id;
+    app.limits.login_success.take(&account_id.to_string(), now)?;
     if let (Verdict::RightAsTyped, Some(before)) = (verdict, stored) {
         let hash = app.passwords.hash_known(password).await?;
         accounts::replace_password_hash(&app.db, account_id, &before, hash).await?;
@@ -193,6 +200,7 @@ pub async fn start_session(app: &App, caller: Caller) -> Result<Session> {
         now.plus(SESSION_LIFETIME),
     )
     .await?;
+    accounts::keep_newest_sessions(&app.db, caller.account_id, SIGN_INS_MAX).await?;
     Ok(Session { token, lifetime: SESSION_LIFETIME })
 }
 
@@ -203,6 +211,7 @@ pub async fn start_tokens(app: &App, caller: Caller) -> Result<Tokens> {
     let transaction = app.db.begin().await?;
     let expires_at = now.plus(REFRESH_LIFETIME);
     accounts::insert_family(&transaction, &family_id, caller.account_id, now, expires_at).await?;
+    accounts::keep_newest_families(&transaction, caller.account_id, SIGN_INS_MAX).await?;
     let (tokens, rows) = new_tokens(&family_id, caller.account_id, now)?;
     accounts::insert_tokens(&transaction, rows).await?;
     transaction.commit().await?;
@@ -265,6 +274,10 @@ fn new_tokens(
 /// Ends what the caller showed, and what was opened with it: sockets and live pictures. Other
 /// sign-ins of the account go on.
 pub async fn logout(app: &App, signed_in: &SignedIn, credential: &Credential) -> Result<()> {
+    even_when_full(app, || end(app, signed_in, credential)).await
+}
+
+async fn end(app: &App, signed_in: &SignedIn, credential: &Credential) -> Result<()> {
     match credential {
         Credential::Session(token) => {
             accounts::delete_session(&app.db, &secrets::hash(token)).await?;

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest,
     access::{self, Caller, Right},
-    commands, live, objects, presence,
+    commands, even_when_full, live, objects, presence,
     protocol::check_protocol,
     record, text, timeline,
     updates::{self, Update},
@@ -38,6 +38,8 @@ const BOOT_AT_MAX: UnixMillis = UnixMillis(4_102_444_800_000);
 const COPY_SHOWN: Duration = Duration::from_hours(24);
 const COPIED: &str = "Two machines run as this camera, so its key was copied. Remove the camera and pair \
      it again.";
+/// Events that are deleted at once: at 8 KB each, what fits into the space kept for a full disk.
+const EVENTS_PER_STEP: u32 = 1_000;
 const HEALTH_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -113,19 +115,26 @@ pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) 
 /// Removes a camera with all that came from it. Its credentials end at once.
 pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()> {
     let row = access::camera(app, caller, camera_id, Right::Pair).await?;
+    even_when_full(app, || forget(app, caller, &row)).await?;
+    app.deletions_due.notify_one();
+    app.broker.kick(camera_id).await;
+    Ok(())
+}
+
+/// Deletes a camera's rows. Its events, which may be many, go in steps, each of which makes room for
+/// the next.
+async fn forget(app: &App, caller: Caller, row: &CameraRow) -> Result<()> {
+    let camera_id = row.camera_id;
     live::end_of_removed_camera(app, camera_id).await?;
+    while events::delete_some(&app.db, camera_id, EVENTS_PER_STEP).await? {}
     let transaction = app.db.begin().await?;
     let due = objects::deletion_due(app.now());
     parts::delete_all_of_camera(&transaction, camera_id, due).await?;
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
-    let account_id = Some(caller.account_id);
-    record(&transaction, app.now(), account_id, Some(row.site_id), "camera_removed", camera_id)
-        .await?;
-    transaction.commit().await?;
-    app.deletions_due.notify_one();
-    app.broker.kick(camera_id).await;
-    Ok(())
+    let (account_id, site_id) = (Some(caller.account_id), Some(row.site_id));
+    record(&transaction, app.now(), account_id, site_id, "camera_removed", camera_id).await?;
+    Ok(transaction.commit().await?)
 }
 
 /// What a camera last said about itself, and when that arrived.

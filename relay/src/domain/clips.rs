@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest, Selection,
     access::{self, Caller, Right, right_to_see},
-    objects, record,
+    even_when_full, objects, record,
     updates::{self, Update},
 };
 use crate::{
     app::App,
     engines::db::{
         clips::{self, ClipRow},
-        parts,
+        parts::{self, Due, PartRow},
     },
     error::{Error, ProblemCode, Result},
 };
@@ -126,18 +126,24 @@ pub async fn set_visibility(
 pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     let row = access::clip(app, caller, clip_id, Right::Manage).await?;
     let due = objects::deletion_due(app.now());
-    let transaction = app.db.begin().await?;
-    let parts = parts::of_clip(&transaction, clip_id).await?;
-    clips::delete(&transaction, &row, due).await?;
-    let account_id = Some(caller.account_id);
-    record(&transaction, app.now(), account_id, Some(row.site_id), "clip_deleted", clip_id).await?;
-    transaction.commit().await?;
+    let parts = even_when_full(app, || forget(app, caller, &row, due)).await?;
     // Its footage is gone when its owner hears so, and does not wait its turn among others'. What
     // is more than a batch must not hold the request up.
     let keys = parts.into_iter().map(|part| (part.object_key, due.last_at));
     objects::delete_batch(app, keys, due.first_at).await?;
     app.deletions_due.notify_one();
     Ok(())
+}
+
+/// Deletes a clip's rows, and gives its parts.
+async fn forget(app: &App, caller: Caller, row: &ClipRow, due: Due) -> Result<Vec<PartRow>> {
+    let transaction = app.db.begin().await?;
+    let parts = parts::of_clip(&transaction, row.clip_id).await?;
+    clips::delete(&transaction, row, due).await?;
+    let (account_id, site_id) = (Some(caller.account_id), Some(row.site_id));
+    record(&transaction, app.now(), account_id, site_id, "clip_deleted", row.clip_id).await?;
+    transaction.commit().await?;
+    Ok(parts)
 }
 
 /// Tells those at its site who may see a clip how it is now.

@@ -45,6 +45,9 @@ const EXPIRY_MAX_MS: u64 = 60_000;
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
 const HISTORY: Duration = Duration::from_hours(30 * 24);
 const UNANSWERED_MAX: u64 = 64;
+const ARGUMENT_BYTES_MAX: usize = 4 * 1024;
+/// With all zones and masks, their corners, and each hour of the week twice.
+const CONFIGURATION_BYTES_MAX: usize = 48 * 1024;
 const RESULT_BYTES_MAX: usize = 4096;
 
 /// What a person wants a camera to do.
@@ -128,7 +131,8 @@ pub async fn issue(
 fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<CommandRow> {
     use nightjar_shared::command::Command;
 
-    let arguments = Value::Object(new.arguments.unwrap_or_default());
+    let given = new.arguments.unwrap_or_default();
+    let arguments = Value::Object(given.clone());
     let command = Command::parse(&new.kind, &arguments).map_err(|error| match error {
         InvalidCommand::UnknownKind(_) => {
             Error::invalid(ProblemCode::UnknownKind, "There is no such command.")
@@ -153,7 +157,7 @@ fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<Comm
         command_id: CommandId::generate(),
         camera_id,
         kind: command.kind().to_owned(),
-        arguments,
+        arguments: understood(&command, &given)?,
         state: CommandState::Queued,
         reason: None,
         result: None,
@@ -161,6 +165,43 @@ fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<Comm
         expires_at: now.plus(Duration::from_millis(expires_in_ms)),
         updated_at: now,
     })
+}
+
+/// Returns of the arguments what the command means; one that it does not have is refused. So nothing
+/// is kept, or sent to a camera, that only its sender understands.
+fn understood(
+    command: &nightjar_shared::command::Command,
+    given: &Map<String, Value>,
+) -> Result<Value> {
+    use nightjar_shared::command::Command;
+
+    let mut known = match command {
+        // By way of text: numbers keep the digits that people write.
+        Command::Configure(configuration) => serde_json::to_string(configuration)
+            .and_then(|text| serde_json::from_str(&text))
+            .map_err(anyhow::Error::from)?,
+        _ => Map::new(),
+    };
+    let is_unknown =
+        |(name, value): &(&String, &Value)| !known.contains_key(*name) && !value.is_null();
+    if let Some((name, _)) = given.iter().find(is_unknown) {
+        let name: String = name.chars().take(40).collect();
+        return Err(Error::invalid(
+            ProblemCode::InvalidArguments,
+            "The command's arguments are not right.",
+        )
+        .with_detail(format!("{} has no `{name}`", command.kind())));
+    }
+    known.retain(|name, _| given.contains_key(name));
+    let known = Value::Object(known);
+    let bytes_max = match command {
+        Command::Configure(_) => CONFIGURATION_BYTES_MAX,
+        _ => ARGUMENT_BYTES_MAX,
+    };
+    if known.to_string().len() > bytes_max {
+        return Err(Error::too_large("The command's arguments are too many."));
+    }
+    Ok(known)
 }
 
 /// Gives the command as it is once it is on its way; nothing when its camera is not there.

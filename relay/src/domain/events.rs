@@ -13,11 +13,12 @@ use super::{
     access::{self, Caller, Right},
     objects,
     protocol::check_protocol,
-    text,
+    quotas, text,
     updates::{self, Update},
 };
 use crate::{
     app::App,
+    config::Amount,
     engines::db::{
         cameras,
         events::{self, EventRow, EventUpdate},
@@ -125,6 +126,9 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
     }
     // A camera that was removed a moment ago may still have something to say.
     let camera = cameras::by_id(&app.db, camera_id).await?.ok_or_else(Error::not_found)?;
+    quotas::check_space(app)?;
+    let more = Amount { events: 1, ..Amount::default() };
+    quotas::take(app, camera_id, camera.site_id, more).await?;
     let ended = message.state == EventState::Ended;
     let update = EventUpdate {
         event_id: message.event_id,

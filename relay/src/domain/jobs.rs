@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    engines::db::{accounts, devices, pairings, shares},
+    engines::db::{accounts, audit, devices, pairings, shares},
     error::Result,
 };
 
@@ -19,6 +19,8 @@ const QUICK: Duration = Duration::from_secs(1);
 /// What is open ends within five seconds of the right to it.
 const RIGHTS: Duration = Duration::from_secs(3);
 const SLOW: Duration = Duration::from_mins(1);
+/// Who did what is told for so long.
+const AUDIT_HISTORY: Duration = Duration::from_hours(365 * 24);
 /// A pairing is shown for a while after its end.
 const PAIRING_HISTORY: Duration = Duration::from_hours(168);
 
@@ -106,6 +108,7 @@ pub async fn sweep_slow(app: &App) {
     note("old commands", commands::forget_old(app).await);
     note("old sessions", live::forget_old(app).await);
     note("old timelines", timeline::forget_old(app).await);
+    app.db.restore_ballast().await;
 }
 
 async fn forget_expired(app: &App) -> Result<()> {
@@ -114,6 +117,7 @@ async fn forget_expired(app: &App) -> Result<()> {
     devices::delete_expired(&app.db, now).await?;
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
     shares::delete_expired(&app.db, now).await?;
+    audit::delete_before(&app.db, now.minus(AUDIT_HISTORY)).await?;
     Ok(())
 }
 

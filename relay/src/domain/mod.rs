@@ -22,6 +22,7 @@ pub mod pairings;
 pub mod playback;
 mod presence;
 mod protocol;
+mod quotas;
 mod secrets;
 pub mod shares;
 pub mod sites;
@@ -37,20 +38,20 @@ use nightjar_shared::{
 
 pub use self::page::{List, PageRequest, Selection};
 use crate::{
-    app::App,
+    app::{App, readiness::Readiness},
     engines::db::{Executor, audit},
-    error::Result,
+    error::{ProblemCode, Result},
 };
 
-/// Which parts can do their work.
-#[derive(Debug, Clone, Copy)]
-pub struct Readiness {
-    pub database: bool,
-    pub broker: bool,
-    pub store: bool,
+/// Finds which parts can do their work, as it was within the last second.
+pub async fn readiness(app: &App) -> Readiness {
+    app.readiness.get(app.now(), look_for_readiness(app)).await
 }
 
-pub async fn readiness(app: &App) -> Readiness {
+async fn look_for_readiness(app: &App) -> Readiness {
+    app.metrics
+        .counter("nightjar_readiness_looks_total", "How often the parts were looked at.", &[])
+        .increment();
     let database = app.db.ping().await.inspect_err(|error| {
         tracing::warn!(%error, "the database is not ready");
     });
@@ -61,6 +62,20 @@ pub async fn readiness(app: &App) -> Readiness {
     // that serve it.
     let broker = !app.failed.is_cancelled();
     Readiness { database: database.is_ok(), broker, store: store.is_ok() }
+}
+
+/// Does what must be done on a full disk, too: what ends a right or makes room. What it is tried with
+/// again is the space that was kept for it.
+async fn even_when_full<T, F>(app: &App, mut act: impl FnMut() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    match act().await {
+        Err(error) if error.code() == ProblemCode::NoSpace && app.db.give_up_ballast() => {
+            act().await
+        }
+        outcome => outcome,
+    }
 }
 
 /// Writes down who did what.

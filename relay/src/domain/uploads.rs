@@ -22,10 +22,11 @@ use super::{
     clips::Clip,
     objects,
     playback::Footage,
-    text,
+    quotas, text,
 };
 use crate::{
     app::App,
+    config::Amount,
     engines::{
         db::{
             cameras,
@@ -53,6 +54,11 @@ pub async fn announce(
     announcement: ClipAnnouncement,
 ) -> Result<Clip> {
     let camera = cameras::by_id(&app.db, camera_id).await?.ok_or_else(Error::not_found)?;
+    if clips::of_camera(&app.db, announcement.clip_id, camera_id).await?.is_none() {
+        quotas::check_space(app)?;
+        let more = Amount { clips: 1, ..Amount::default() };
+        quotas::take(app, camera_id, camera.site_id, more).await?;
+    }
     let new = NewClip {
         clip_id: announcement.clip_id,
         camera_id,
@@ -118,13 +124,14 @@ pub async fn permit(
         .iter()
         .map(|request| Ok((new_part(camera_id, clip_id, request)?, request)))
         .collect::<Result<Vec<_>>>()?;
-    if clip.truncated {
-        clip = reopen(app, clip, ClipState::Announced).await?;
-    }
     let known = parts::of_clip(&app.db, clip_id).await?;
     check_kind(&known, &requests)?;
     for (part, _) in &mut asked {
         keep_key(part, &known);
+    }
+    check_room(app, &clip, &known, asked.iter().map(|(part, _)| part)).await?;
+    if clip.truncated {
+        clip = reopen(app, clip, ClipState::Announced).await?;
     }
     let mut uploads = Vec::with_capacity(asked.len());
     for (part, request) in asked {
@@ -137,10 +144,31 @@ pub async fn permit(
         }
         uploads.push(permit_one(app, &clip, &part, request, stored).await?);
     }
+    parts::count_bytes(&app.db, clip_id).await?;
     if requests.iter().any(|request| request.kind == PartKind::Snapshot) {
         clips::set_kind(&app.db, clip_id, ClipKind::Snapshot).await?;
     }
     Ok(uploads)
+}
+
+/// Looks whether there is room for the parts that are new: in the quotas, and in the store.
+async fn check_room(
+    app: &App,
+    clip: &ClipRow,
+    known: &[PartRow],
+    asked: impl Iterator<Item = &PartRow>,
+) -> Result<()> {
+    let is_new = |part: &&PartRow| !known.iter().any(|known| is_same(known, part));
+    let bytes = asked.filter(is_new).map(|part| part.length).sum();
+    if bytes == 0 {
+        return Ok(());
+    }
+    quotas::check_space(app)?;
+    if !app.objects.has_room(bytes).await? {
+        return Err(quotas::no_space());
+    }
+    let more = Amount { bytes, ..Amount::default() };
+    quotas::take(app, clip.camera_id, clip.site_id, more).await
 }
 
 /// Refuses to let footage become a picture: who has a camera's key must not take back what the
@@ -245,6 +273,7 @@ pub async fn complete(
             let due = objects::deletion_due(app.now());
             parts::delete(&app.db, clip_id, &part, due).await?;
         }
+        parts::count_bytes(&app.db, clip_id).await?;
         tell_all(app, camera_id, clip_id).await?;
     }
     Ok(Clip::new(app, own(app, camera_id, clip_id).await?))
@@ -309,6 +338,7 @@ pub async fn fail(
     if changed {
         let due = objects::deletion_due(app.now());
         parts::delete_all(&transaction, clip_id, due).await?;
+        parts::count_bytes(&transaction, clip_id).await?;
     }
     transaction.commit().await?;
     if changed {

@@ -4,12 +4,13 @@ use std::{
     collections::HashSet,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures::{StreamExt, future::BoxFuture};
 use nightjar_shared::{ids::CameraId, range::Check, topic::Channel};
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::sleep};
 
 use super::json;
 use crate::{
@@ -42,7 +43,7 @@ pub fn serve(app: &Arc<App>, inbox: BrokerInbox) {
     for queue in queues {
         run(Box::pin(door.clone().handle_all(queue)));
     }
-    run(Box::pin(distribute(inbox.arrivals, lanes)));
+    run(Box::pin(distribute(app.clone(), inbox.arrivals, lanes)));
 }
 
 type Task = BoxFuture<'static, ()>;
@@ -52,7 +53,11 @@ struct Door {
     reported: Mutex<HashSet<CameraId>>,
 }
 
-async fn distribute(mut arrivals: mpsc::Receiver<Arrival>, lanes: Vec<mpsc::Sender<Arrival>>) {
+async fn distribute(
+    app: Arc<App>,
+    mut arrivals: mpsc::Receiver<Arrival>,
+    lanes: Vec<mpsc::Sender<Arrival>>,
+) {
     while let Some(arrival) = arrivals.recv().await {
         let camera_id = match &arrival {
             Arrival::Connected { camera_id }
@@ -60,9 +65,34 @@ async fn distribute(mut arrivals: mpsc::Receiver<Arrival>, lanes: Vec<mpsc::Send
             | Arrival::Disconnected { camera_id } => *camera_id,
             Arrival::Message(message) => message.camera_id,
         };
-        if lanes[lane_of(camera_id)].send(arrival).await.is_err() {
+        let lane = &lanes[lane_of(camera_id)];
+        let wait = waits(&app, &arrival);
+        if !wait.is_zero() {
+            // The broker reads on for this camera when this message is handled: there is one such
+            // task for a connection.
+            let (lane, cancel) = (lane.clone(), app.cancel.clone());
+            app.tracker.spawn(async move {
+                let delayed = async {
+                    sleep(wait).await;
+                    // As below: nobody handles it any more.
+                    let _ = lane.send(arrival).await;
+                };
+                cancel.run_until_cancelled(delayed).await;
+            });
+        } else if lane.send(arrival).await.is_err() {
             return;
         }
+    }
+}
+
+/// Returns how long a message waits because its camera sends too many.
+fn waits(app: &App, arrival: &Arrival) -> Duration {
+    let Arrival::Message(message) = arrival else { return Duration::ZERO };
+    let (key, now) = (message.camera_id.to_string(), app.now());
+    let wait = app.limits.camera_messages.reserve(&key, now);
+    match message.channel {
+        Channel::UpEvent => wait.max(app.limits.camera_events.reserve(&key, now)),
+        _ => wait,
     }
 }
 
@@ -144,6 +174,12 @@ impl Door {
         self.count(channel, &outcome);
         match outcome {
             Ok(()) => Handled::Done,
+            // It says nothing of the message, and passes.
+            Err(Error::Refused(refusal))
+                if refusal.code == ProblemCode::NoSpace || refusal.status == 503 =>
+            {
+                Handled::TryAgain
+            }
             Err(Error::Refused(refusal)) => {
                 if self.is_first(camera_id) {
                     let code = refusal.code.as_str();

@@ -46,7 +46,12 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         }
         let session = accounts::authenticate(app, &credential).await?;
         let session = session.ok_or_else(unauthenticated)?;
-        tell_asker(parts, session.caller.account_id.as_uuid());
+        let account_id = session.caller.account_id;
+        tell_asker(parts, account_id.as_uuid());
+        let limits = &app.limits;
+        let limit =
+            if is_safe(&parts.method) { &limits.account_reads } else { &limits.account_writes };
+        limit.take(&account_id.to_string(), app.now())?;
         Ok(Self { caller: session.caller, session, credential })
     }
 }
@@ -61,6 +66,7 @@ impl FromRequestParts<Arc<App>> for FromCamera {
         let token = bearer(&parts.headers).ok_or_else(unauthenticated)?;
         let device = devices::verify_token(app, token).await?.ok_or_else(unauthenticated)?;
         tell_asker(parts, device.camera_id.as_uuid());
+        app.limits.camera_requests.take(&device.camera_id.to_string(), app.now())?;
         Ok(Self(device))
     }
 }

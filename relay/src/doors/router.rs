@@ -8,7 +8,7 @@ use axum::{
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
     middleware::{self, Next},
     response::Response,
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use http::{HeaderValue, header};
 use nightjar_shared::range::{COUNT_MAX, DURATION_MS_MAX};
@@ -105,12 +105,13 @@ fn cameras_only() -> Routes {
 
 /// Routes for anyone who reaches the listener; nothing here says anything about accounts or
 /// cameras.
+fn strangers() -> Routes {
+    OpenApiRouter::new().routes(routes!(ops::healthz)).routes(routes!(ops::ca_pem))
+}
+
+/// Routes for those who run the relay.
 fn operators() -> Routes {
-    OpenApiRouter::new()
-        .routes(routes!(ops::healthz))
-        .routes(routes!(ops::readyz))
-        .routes(routes!(ops::metrics))
-        .routes(routes!(ops::ca_pem))
+    OpenApiRouter::new().routes(routes!(ops::readyz)).routes(routes!(ops::metrics))
 }
 
 /// Routes for strangers who look for somebody to tell.
@@ -120,18 +121,30 @@ fn notices() -> Routes {
 
 /// Builds all doors over HTTP.
 pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
-    let (api, description) = documented().split_for_parts();
-    let description = bounded(&description).context("cannot write openapi.json")?;
-    let description = bytes::Bytes::from(description.to_string());
-    let describe =
-        async move || ([(header::CONTENT_TYPE, "application/json")], description.clone());
     let app_files = web::router(
         &app.config.public_url,
         &app.config.store.origin(),
         app.config.source_url.as_deref(),
     )?;
-    let api = limited(api.route("/openapi.json", get(describe)));
-    Ok(served(api.merge(app_files), app))
+    let mut doors = everybody();
+    if app.config.operations_listen.is_none() {
+        doors = doors.merge(operators()).route("/openapi.json", describe()?);
+    }
+    let (api, _) = doors.split_for_parts();
+    Ok(served(limited(api).merge(app_files), app))
+}
+
+/// Builds the doors of those who run the relay, for a listener of their own.
+pub fn for_operators(app: &Arc<App>) -> anyhow::Result<Router> {
+    let doors = OpenApiRouter::new().routes(routes!(ops::healthz)).merge(operators());
+    let (doors, _) = doors.route("/openapi.json", describe()?).split_for_parts();
+    Ok(served(limited(doors), app))
+}
+
+fn describe() -> anyhow::Result<MethodRouter<Arc<App>>> {
+    let description = description().context("cannot write openapi.json")?;
+    let description = bytes::Bytes::from(description.to_string());
+    Ok(get(async move || ([(header::CONTENT_TYPE, "application/json")], description.clone())))
 }
 
 /// The API alone, without the app and a description of itself.
@@ -194,15 +207,19 @@ fn bound_durations(fields: &mut Map<String, Value>) {
 }
 
 fn documented() -> Routes {
+    let mut routes = everybody().merge(operators());
+    add_problems(routes.get_openapi_mut());
+    routes
+}
+
+fn everybody() -> Routes {
     let api = anybody()
         .merge(secured(accounts_only(), &["cookie", "access_token"]))
         .merge(secured(cameras_only(), &["device_token"]));
-    let mut routes = OpenApiRouter::with_openapi(Description::openapi())
+    OpenApiRouter::with_openapi(Description::openapi())
         .nest("/api/v1", api)
-        .merge(operators())
-        .merge(notices());
-    add_problems(routes.get_openapi_mut());
-    routes
+        .merge(strangers())
+        .merge(notices())
 }
 
 #[derive(OpenApi)]

@@ -30,7 +30,6 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
@@ -149,16 +148,6 @@ pub struct ServerOptions {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub limits: ServerLimits,
     pub front: Front,
-}
-
-/// Lets the process have as many open files as the system permits: each connection is one, and the
-/// usual soft limit of 1024 is less than [`ServerLimits::connections`].
-pub fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
 }
 
 /// Serves `router` until `cancel` is cancelled. Requests carry their client's address as

@@ -3,7 +3,7 @@
 use nightjar_relay::{
     config::DatabaseConfig,
     engines::{
-        db::{Db, Executor, Value, accounts, accounts::AccountRow},
+        db::{Db, DbReserve, Executor, Value, accounts, accounts::AccountRow},
         metrics::Metrics,
     },
 };
@@ -15,7 +15,9 @@ async fn on_every_database(test: impl AsyncFn(&Db)) {
     for engine in databases::engines() {
         let directory = support::directory();
         let config = DatabaseConfig { url: databases::fresh(engine).await };
-        let db = Db::open(&config, directory.path(), &Metrics::default()).await.unwrap();
+        let db = Db::open(&config, directory.path(), DbReserve::NONE, &Metrics::default())
+            .await
+            .unwrap();
         db.migrate().await.unwrap();
         test(&db).await;
     }

@@ -6,7 +6,7 @@ mod relay;
 use std::time::Duration;
 
 use futures::future::join_all;
-use nightjar_relay::engines::broker::{Delivery, Handled};
+use nightjar_relay::engines::broker::{BrokerLimits, Delivery, Handled};
 use nightjar_shared::{
     ids::CameraId,
     topic::{self, Channel, Topic},
@@ -17,13 +17,14 @@ use rumqttc::v5::mqttbytes::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
+    time::timeout,
 };
 
 use self::relay::{Relay, token_of};
 use crate::{
     mqtt_client::{Connection, last_will, presence, up_event},
-    support::{PATIENCE, within},
+    support::{PATIENCE, until, within},
 };
 
 #[tokio::test]
@@ -44,6 +45,42 @@ async fn what_a_camera_says_reaches_the_relay_in_order() {
         .map(|line| format!("{id} {line}"));
     assert_eq!(relay.log(), expected);
     assert!(!relay.broker.online(id));
+    relay.stop().await;
+}
+
+/// A connection from an address of loopback that sends nothing, once it was let in or closed.
+async fn idle(relay: &Relay, from: &str) -> (TcpStream, bool) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(from.parse().unwrap()).unwrap();
+    let mut stream = socket.connect(relay.broker.address()).await.unwrap();
+    // The broker says nothing by itself: who is refused is closed at once, others after 2 s.
+    let said = timeout(Duration::from_secs(1), stream.read(&mut [0])).await;
+    (stream, said.is_err())
+}
+
+#[tokio::test]
+async fn one_network_takes_its_share_of_connections_and_cameras_elsewhere_connect() {
+    let few = BrokerLimits { connections_per_network: 3, ..BrokerLimits::default() };
+    let relay = Relay::start_within(few).await;
+    let opened = join_all((0..5).map(|_| idle(&relay, "127.0.0.2:0"))).await;
+    assert_eq!(opened.iter().filter(|(_, held)| *held).count(), 3);
+    let camera = relay.connect(CameraId::generate()).await;
+    drop(opened);
+    until("their places are free again", || relay.connections() == 1).await;
+    camera.client.disconnect().await.unwrap();
+    until("the camera's is, too", || relay.connections() == 0).await;
+    assert!(idle(&relay, "127.0.0.2:0").await.1);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn all_networks_together_take_no_more_than_there_are() {
+    let few = BrokerLimits { sessions: 2, ..BrokerLimits::default() };
+    let relay = Relay::start_within(few).await;
+    let opened =
+        join_all((2..6).map(async |number| idle(&relay, &format!("127.0.0.{number}:0")).await))
+            .await;
+    assert_eq!(opened.iter().filter(|(_, held)| *held).count(), 2);
     relay.stop().await;
 }
 

@@ -19,7 +19,7 @@ use nightjar_relay::{
         metrics::Metrics,
         objects::{
             Content, ContentType, EmbeddedStore, EmbeddedStoreConfig, ObjectInfo, ObjectKey,
-            Objects, ReadWindow, SignedUpload,
+            Objects, ReadWindow, Reserve, SignedUpload,
         },
         tls,
     },
@@ -54,6 +54,10 @@ impl Store {
     }
 
     async fn start_in(directory: tempfile::TempDir) -> Self {
+        Self::start_with(directory, Reserve::default()).await
+    }
+
+    async fn start_with(directory: tempfile::TempDir, reserve: Reserve) -> Self {
         tls::install_crypto_provider();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
@@ -62,6 +66,7 @@ impl Store {
             public_url: origin.clone(),
             app_origin: APP.to_owned(),
             object_bytes_max: 1 << 20,
+            reserve,
             metrics: Metrics::default(),
         })
         .unwrap();
@@ -157,6 +162,18 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+#[tokio::test]
+async fn nothing_is_let_in_that_would_take_what_is_to_stay_free() {
+    let reserve = Reserve { percent: 0, bytes: u64::MAX };
+    let store = Store::start_with(directory(), reserve).await;
+    assert!(!store.objects.has_room(1).await.unwrap());
+    let content = b"a picture";
+    let upload = store.presign("camera/clip/0.mp4", content);
+    assert_eq!(store.put(&upload, content).await.status(), StatusCode::INSUFFICIENT_STORAGE);
+    assert_eq!(store.stored("camera/clip/0.mp4").await, None);
+    store.stop().await;
 }
 
 #[tokio::test]
@@ -260,6 +277,7 @@ async fn an_address_that_is_written_in_another_way_is_signed_as_browsers_write_i
                 public_url: public_url.to_owned(),
                 app_origin: "https://APP.example.org:443".to_owned(),
                 object_bytes_max: 1 << 20,
+                reserve: Reserve::default(),
                 metrics: Metrics::default(),
             })
             .unwrap(),

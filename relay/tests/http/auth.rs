@@ -221,12 +221,56 @@ async fn a_guesser_at_one_address_locks_nobody_out_who_is_at_another() {
 }
 
 #[tokio::test]
-async fn signing_in_rightly_is_never_stopped() {
+async fn signing_in_rightly_is_stopped_only_far_beyond_what_people_do() {
     on_sqlite(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         for _ in 0..15 {
             alice.post("auth/login", credentials("alice@example.org", PASSWORD)).await.body(200);
         }
+        let right =
+            async || alice.post("auth/login", credentials("alice@example.org", PASSWORD)).await;
+        for _ in 0..5 {
+            right().await.body(200);
+        }
+        right().await.is_problem(429, "rate_limited");
+        relay
+            .person("bob")
+            .await
+            .post("auth/login", credentials("bob@example.org", PASSWORD))
+            .await
+            .body(200);
+        relay.pass(Duration::from_secs(6));
+        right().await.body(200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_has_twenty_sign_ins_of_each_kind_and_the_next_one_ends_the_oldest() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let sign_in = async |tokens: bool| {
+            relay.pass(Duration::from_secs(6));
+            let mut body = credentials("alice@example.org", PASSWORD);
+            body["tokens"] = json!(tokens);
+            alice.post("auth/login", body).await
+        };
+        let mut browsers = vec![alice.clone()];
+        let mut programs = Vec::new();
+        for _ in 0..20 {
+            let cookie = Some(sign_in(false).await.cookie());
+            browsers.push(Person { cookie, ..alice.clone() });
+            programs.push(sign_in(true).await.body(200)["refresh_token"].clone());
+        }
+        let works = async |person: &Person| person.get("auth/me").await.status == 200;
+        assert!(!works(&browsers[0]).await, "the 21st browser took the place of the first");
+        assert!(works(&browsers[1]).await && works(&browsers[20]).await);
+        programs.push(sign_in(true).await.body(200)["refresh_token"].clone());
+        let refresh = async |token: &Value| {
+            alice.post("auth/refresh", json!({"refresh_token": token})).await.status
+        };
+        assert_eq!(refresh(&programs[0]).await, 401);
+        assert_eq!((refresh(&programs[1]).await, refresh(&programs[20]).await), (200, 200));
     })
     .await;
 }

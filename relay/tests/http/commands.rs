@@ -149,12 +149,33 @@ async fn what_is_no_command_is_refused_by_name() {
                 "invalid_arguments",
             ),
             (json!({"kind": "arm", "arguments": "x"}), 400, "invalid_json"),
+            (json!({"kind": "arm", "arguments": {"junk": "x"}}), 422, "invalid_arguments"),
+            (json!({"kind": "configure", "arguments": {"junk": []}}), 422, "invalid_arguments"),
             (json!({}), 400, "invalid_json"),
         ] {
             alice.post(&path, body).await.is_problem(status, code);
         }
         let listed = alice.get(&path).await.body(200);
         assert_eq!(listed["items"], json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_command_keeps_what_its_kind_understands_and_nothing_else() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        let points = [[0.1, 0.2], [0.3, 0.2], [0.3, 0.7]];
+        let zone = json!({"name": "door", "kind": "include", "points": points});
+        let mut given = json!({"motion_zones": [zone.clone()], "motion_sensitivity": 0.3,
+            "pre_roll_s": null});
+        let understood = json!({"motion_zones": [zone], "motion_sensitivity": 0.3});
+        given["motion_zones"][0]["junk"] = json!("x".repeat(40_000));
+        let queued = issue(&alice, &device, json!({"kind": "configure", "arguments": given})).await;
+        assert_eq!(queued["arguments"], understood);
+        let mut camera = device.connect(relay).await;
+        assert_eq!(camera.command().await.arguments, understood);
     })
     .await;
 }

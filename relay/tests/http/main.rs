@@ -37,12 +37,15 @@ mod person;
 mod pictures;
 mod proxies;
 mod proxy_programs;
+mod quotas;
 mod relay;
 mod renewal;
 mod rights;
 mod secrets;
 mod server;
 mod shares;
+#[path = "../support/small_disk.rs"]
+mod small_disk;
 mod store_away;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, os::unix::fs::FileExt, path::Path, time::Duration};
 
 use http::header;
 use nightjar_relay::config::Config;
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::{
     databases::Engine,
     device::event,
-    person::Answer,
-    relay::{TestRelay, on_every_database, on_sqlite},
+    person::{Answer, Person},
+    relay::{TestRelay, eventually, on_every_database, on_sqlite},
 };
 
 #[tokio::test]
@@ -57,6 +57,74 @@ async fn strangers_learn_whom_to_tell_of_a_fault_until_that_expires() {
     );
     relay.pass(Duration::from_hours(80 * 366 * 24));
     relay.stranger().get(PATH).await.is_problem(404, "not_found");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn readiness_is_looked_at_once_a_second_whoever_asks() {
+    on_sqlite(async |relay: &TestRelay| {
+        let anybody = relay.stranger();
+        let looks = || {
+            let metrics = relay.app().metrics.render();
+            let line = metrics
+                .lines()
+                .find_map(|line| line.strip_prefix("nightjar_readiness_looks_total "));
+            line.map_or(0, |count| count.parse::<u32>().unwrap())
+        };
+        let began = std::time::Instant::now();
+        for _ in 0..50 {
+            anybody.get("/readyz").await.body(200);
+        }
+        let seconds = u32::try_from(began.elapsed().as_secs()).unwrap();
+        assert!(looks() <= 2 + seconds, "{} looks in {seconds} s", looks());
+        let before = looks();
+        relay.pass(Duration::from_secs(1));
+        anybody.get("/readyz").await.body(200);
+        assert!(looks() > before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn operators_may_have_a_listener_of_their_own() {
+    // A port that is free now; this process takes it again at once.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let relay =
+        TestRelay::start(Engine::Sqlite, |config| config.operations_listen = Some(free)).await;
+    let (public, own) = (relay.stranger(), Person::new(&format!("http://{free}")));
+    for path in ["/metrics", "/readyz", "/openapi.json"] {
+        assert_eq!(own.get(path).await.status, 200, "{path}");
+        public.get(path).await.is_problem(404, "not_found");
+    }
+    for person in [&public, &own] {
+        assert_eq!(person.get("/healthz").await.text, "ok\n");
+    }
+    assert_eq!(own.get("auth/me").await.status, 404);
+    assert_eq!(public.get("/ca.pem").await.status, 200);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_not_ready() {
+    const PAGE_BYTES: u64 = 4_096;
+    let relay = TestRelay::start(Engine::Sqlite, |_| {}).await;
+    relay.person("alice").await;
+    let path = relay.app().config.data_dir.join("relay.db");
+    let relay = relay
+        .restart_after(|| {
+            let database = rusqlite::Connection::open(&path).unwrap();
+            // What stands in the log would mend the page.
+            database.query_row("pragma wal_checkpoint(truncate)", [], |_| Ok(())).unwrap();
+            drop(database);
+            let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+            let length = file.metadata().unwrap().len();
+            // The last page: an index that nothing needs at the start.
+            file.write_all_at(&[0xee; 4_096], length - PAGE_BYTES).unwrap();
+        })
+        .await;
+    let ready = async || relay.stranger().get("/readyz").await;
+    let answer = eventually(ready, |answer| answer.status == 503).await;
+    assert_eq!(answer.json()["parts"]["database"], false);
     relay.stop().await;
 }
 

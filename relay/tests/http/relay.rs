@@ -65,6 +65,11 @@ impl TestRelay {
             ..Config::default()
         };
         config.database.url = databases::fresh(engine).await;
+        // Tests may run on a small disk.
+        config.limits.free_percent = 0;
+        config.limits.free_megabytes = 0;
+        config.limits.database_free_megabytes = 0;
+        config.limits.ballast_megabytes = 0;
         config.mqtt.listen = config.listen;
         "mqtts://localhost:0".clone_into(&mut config.mqtt.public_url);
         config.store.listen = config.listen;
@@ -81,6 +86,14 @@ impl TestRelay {
     /// Stops the relay and starts another one on the same data, at other ports.
     pub(crate) async fn restart(self) -> Self {
         self.relay.stop().await;
+        let relay = start(&self.config).await;
+        Self { relay, ..self }
+    }
+
+    /// The same, with something done in between.
+    pub(crate) async fn restart_after(self, act: impl FnOnce()) -> Self {
+        self.relay.stop().await;
+        act();
         let relay = start(&self.config).await;
         Self { relay, ..self }
     }

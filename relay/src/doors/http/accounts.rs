@@ -124,8 +124,10 @@ pub async fn login(
     responses((status = 200, body = Tokens)))]
 pub async fn refresh(
     State(app): State<Arc<App>>,
+    Peer(address): Peer,
     Json(request): Json<RefreshRequest>,
 ) -> Result<Json<Tokens>> {
+    app.limits.refresh.take_at(app.address_key(address).as_deref(), app.now())?;
     Ok(Json(accounts::refresh(&app, &request.refresh_token).await?))
 }
 

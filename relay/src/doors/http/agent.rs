@@ -116,6 +116,7 @@ pub async fn report_event(
     FromCamera(device): FromCamera,
     Json(event): Json<EventMessage>,
 ) -> Result<StatusCode> {
+    app.limits.camera_events.take(&device.camera_id.to_string(), app.now())?;
     events::record(&app, device.camera_id, event).await?;
     Ok(StatusCode::NO_CONTENT)
 }

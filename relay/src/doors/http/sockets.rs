@@ -13,7 +13,7 @@ use crate::{
     domain::accounts::{self, Credential, Ticket},
     doors::{
         extract::{Json, Query},
-        principal::{SignedIn, cross_origin, is_same_origin, unauthenticated},
+        principal::{Peer, SignedIn, cross_origin, is_same_origin, unauthenticated},
         websocket,
     },
     error::{Error, ProblemCode, Result},
@@ -42,8 +42,10 @@ pub struct Opening {
 pub async fn connect(
     State(app): State<Arc<App>>,
     Query(opening): Query<Opening>,
+    Peer(address): Peer,
     request: Request,
 ) -> Result<Response> {
+    app.limits.sockets.take_at(app.address_key(address).as_deref(), app.now())?;
     let (mut parts, _) = request.into_parts();
     // The upgrade first: what is no WebSocket must not use a ticket up.
     let upgrade =

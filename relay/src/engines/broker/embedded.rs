@@ -5,11 +5,13 @@
 //! the listener needs `SO_REUSEADDR` to restart; retained messages are off until a storage says
 //! otherwise; its publish hook runs before its ACL hook, so messages are consumed in the latter.
 
+mod front;
 mod hooks;
+mod places;
 mod presence;
 
 use std::{
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     num::{NonZeroU16, NonZeroU32},
     sync::Arc,
     time::Duration,
@@ -32,7 +34,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::hooks::State;
+use self::{front::Front, hooks::State, places::Places};
 use super::{Broker, BrokerError, BrokerInbox, Connected, Delivery, EmbeddedBrokerConfig, Order};
 use crate::{clock, engines::metrics::Metrics};
 
@@ -74,14 +76,20 @@ pub(super) async fn start(
         .await;
     hooks::install(&context, &state).await;
     presence::keep(&context, &state).await;
+    let places = Places::new(config.limits.sessions, config.limits.connections_per_network);
+    let front = Front::bind(config.listen, places, metrics)
+        .with_context(|| format!("cannot listen for MQTT on {}", config.listen))?;
+    let address = front.address()?;
+    // From here on the address at which the front reaches rmqtt.
+    config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let listener = listen(&config)?;
-    let address = listener.local_addr().map_err(|error| anyhow!("{error}"))?;
-    config.listen = address;
+    config.listen = listener.local_addr().map_err(|error| anyhow!("{error}"))?;
+    tracker.spawn(front.serve(config.listen, tracker.clone(), cancel.clone()));
     let (broker, orders) = Broker::new(address, connected);
     let server = Server {
         context,
         state,
-        address,
+        address: config.listen,
         tracker: tracker.clone(),
         to_listen_anew: Arc::new(Notify::new()),
     };

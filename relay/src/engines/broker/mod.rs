@@ -32,8 +32,10 @@ const ORDER_QUEUE: usize = 256;
 /// Bounds of the embedded broker.
 #[derive(Debug, Clone)]
 pub struct BrokerLimits {
-    /// Connected cameras.
+    /// Connections, of cameras and of those who say that they are some.
     pub sessions: usize,
+    /// Of one network, loopback too.
+    pub connections_per_network: usize,
     pub packet_bytes: u32,
     /// Unacknowledged messages in each direction of a connection.
     pub inflight: u16,
@@ -54,7 +56,10 @@ pub struct BrokerLimits {
 impl Default for BrokerLimits {
     fn default() -> Self {
         Self {
-            sessions: 20_000,
+            // Each takes three descriptors of the 65,536 that the unit file permits.
+            sessions: 15_000,
+            // A large site behind one address.
+            connections_per_network: 1_024,
             packet_bytes: 256 * 1024,
             inflight: 32,
             queue_length: 64,
@@ -83,7 +88,6 @@ pub struct AuthenticationRequest {
     pub camera_id: CameraId,
     /// The device token that it gave as password. Never to be logged.
     pub token: String,
-    pub peer: Option<SocketAddr>,
     pub answer: oneshot::Sender<bool>,
 }
 

@@ -153,6 +153,38 @@ pub async fn insert_family(
     .map(drop)
 }
 
+/// Ends all but the newest sessions of an account.
+pub async fn keep_newest_sessions(
+    db: &impl Executor,
+    account_id: AccountId,
+    count: u32,
+) -> Result<(), DbError> {
+    db.execute(
+        "delete from sessions where account_id = $1 and token_hash not in
+             (select token_hash from sessions where account_id = $1
+              order by created_at desc, token_hash limit $2)",
+        vec![account_id.into(), count.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Ends all but the newest sign-ins of an account's programs.
+pub async fn keep_newest_families(
+    db: &impl Executor,
+    account_id: AccountId,
+    count: u32,
+) -> Result<(), DbError> {
+    db.execute(
+        "delete from token_families where account_id = $1 and family_id not in
+             (select family_id from token_families where account_id = $1
+              order by created_at desc, family_id limit $2)",
+        vec![account_id.into(), count.into()],
+    )
+    .await
+    .map(drop)
+}
+
 /// A pair of tokens that belongs to one family.
 pub struct NewTokens<'a> {
     pub family_id: &'a str,

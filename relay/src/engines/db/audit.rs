@@ -30,3 +30,8 @@ pub async fn insert(db: &impl Executor, entry: Entry, now: UnixMillis) -> Result
     .await
     .map(drop)
 }
+
+/// Forgets what was done before a time.
+pub async fn delete_before(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
+    db.execute("delete from audit where at < $1", vec![before.into()]).await
+}

@@ -183,6 +183,22 @@ pub async fn correct_times(
     .await
 }
 
+/// Deletes so many events of a camera at most. Says whether there were as many.
+pub async fn delete_some(
+    db: &impl Executor,
+    camera_id: CameraId,
+    limit: u32,
+) -> Result<bool, DbError> {
+    let deleted = db
+        .execute(
+            "delete from events where event_id in
+                 (select event_id from events where camera_id = $1 limit $2)",
+            vec![camera_id.into(), limit.into()],
+        )
+        .await?;
+    Ok(deleted >= limit.into())
+}
+
 pub async fn by_id(db: &impl Executor, event_id: EventId) -> Result<Option<EventRow>, DbError> {
     db.one(
         concat!("select ", event_columns!(), " from events e where e.event_id = $1"),

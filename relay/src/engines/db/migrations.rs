@@ -17,6 +17,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 8, sql: include_str!("migrations/0008_rights_that_end.sql") },
     Migration { version: 9, sql: include_str!("migrations/0009_copied_cameras.sql") },
     Migration { version: 10, sql: include_str!("migrations/0010_known_devices.sql") },
+    Migration { version: 11, sql: include_str!("migrations/0011_usage.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

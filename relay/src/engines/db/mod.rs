@@ -25,9 +25,16 @@ pub mod sign_in;
 pub mod sites;
 mod sqlite;
 pub mod timeline;
+pub mod usage;
 mod value;
 
-use std::{future::Future, path::Path};
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio_postgres::error::SqlState;
 
 use self::{
     page::newest_first,
@@ -38,7 +45,23 @@ pub use self::{
     value::{FromColumn, FromRow, Row, Value},
 };
 use super::metrics::{Counter, Metrics};
-use crate::config::{DatabaseConfig, is_postgres};
+use crate::{
+    config::{DatabaseConfig, is_postgres},
+    space::{Ballast, space_at},
+};
+
+/// What is kept free for the database, bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct DbReserve {
+    /// Below it, cameras add nothing.
+    pub free: u64,
+    /// What is set aside for those who make room.
+    pub ballast: u64,
+}
+
+impl DbReserve {
+    pub const NONE: Self = Self { free: 0, ballast: 0 };
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
@@ -52,6 +75,8 @@ pub enum DbError {
     Row(String),
     #[error("the database task was cancelled")]
     Cancelled,
+    #[error("the database is damaged: stop the relay and restore a backup")]
+    Damaged,
     #[error(
         "the database has schema version {found}, this relay knows {known}; \
          start the newer relay, or restore the backup from before the upgrade"
@@ -59,6 +84,27 @@ pub enum DbError {
     NewerSchema { found: i64, known: i64 },
     #[error("database.url cannot be used: {0}")]
     Url(String),
+}
+
+impl DbError {
+    /// Returns whether there was no space for what was to be written.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => sqlite::is_full(error),
+            Self::Postgres(error) => error.code() == Some(&SqlState::DISK_FULL),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the same may succeed in a moment: somebody else holds what was needed.
+    pub fn is_busy(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => sqlite::is_busy(error),
+            Self::Postgres(error) => postgres::is_busy(error),
+            Self::Pool(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Runs one statement. Values stand for `$1`, `$2`, … in order.
@@ -131,10 +177,25 @@ fn note_unreadable(unreadable: &Counter, row: &Row, problem: &DbError) {
     }
 }
 
+/// The database. Clones share it.
 #[derive(Clone)]
-pub enum Db {
+pub struct Db {
+    engine: Engine,
+    /// Of the disk that a file in the data directory lies on. What a server keeps free is its own
+    /// concern.
+    space: Option<Arc<Space>>,
+}
+
+#[derive(Clone)]
+enum Engine {
     Sqlite(sqlite::Sqlite),
     Postgres(postgres::Postgres),
+}
+
+struct Space {
+    directory: PathBuf,
+    reserve: u64,
+    ballast: Ballast,
 }
 
 /// The database without its care for power cuts: see [`Db::unsynced`].
@@ -151,6 +212,7 @@ impl Db {
     pub async fn open(
         config: &DatabaseConfig,
         data_dir: &Path,
+        reserve: DbReserve,
         metrics: &Metrics,
     ) -> Result<Self, DbError> {
         let unreadable = metrics.counter(
@@ -159,25 +221,55 @@ impl Db {
             &[],
         );
         if is_postgres(&config.url) {
-            return Ok(Self::Postgres(postgres::Postgres::open(&config.url, unreadable)?));
+            let postgres = postgres::Postgres::open(&config.url, unreadable)?;
+            return Ok(Self { engine: Engine::Postgres(postgres), space: None });
         }
+        let ballast = Ballast::below(data_dir, reserve.ballast);
         let path = data_dir.join("relay.db");
-        Ok(Self::Sqlite(sqlite::Sqlite::open(path, unreadable).await?))
+        let opened = sqlite::Sqlite::open(path.clone(), unreadable.clone()).await;
+        // A disk that others filled meanwhile must not keep the relay from its start.
+        let sqlite = match opened {
+            Err(error) if error.is_full() && ballast.give_up() => {
+                sqlite::Sqlite::open(path, unreadable).await?
+            }
+            opened => opened?,
+        };
+        let space = Space { directory: data_dir.to_owned(), reserve: reserve.free, ballast };
+        Ok(Self { engine: Engine::Sqlite(sqlite), space: Some(Arc::new(space)) })
+    }
+
+    /// Returns whether there is room for what need not be written.
+    pub fn has_space(&self) -> bool {
+        let Some(space) = &self.space else { return true };
+        space.reserve == 0
+            || space_at(&space.directory).is_ok_and(|found| found.free >= found.kept(space.reserve))
+    }
+
+    /// Gives up the space that is kept for a full disk. Says whether there was any.
+    pub fn give_up_ballast(&self) -> bool {
+        self.space.as_ref().is_some_and(|space| space.ballast.give_up())
+    }
+
+    /// Sets space aside again once there is enough.
+    pub async fn restore_ballast(&self) {
+        let Some(space) = self.space.clone() else { return };
+        // Should it be cancelled, the next time does it.
+        let _ = crate::blocking::blocking(move || space.ballast.restore()).await;
     }
 
     /// Brings the schema up to date. Safe to run by several replicas at once.
     pub async fn migrate(&self) -> Result<(), DbError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.migrate(migrations::ALL).await,
-            Self::Postgres(postgres) => postgres.migrate(migrations::ALL).await,
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.migrate(migrations::ALL).await,
+            Engine::Postgres(postgres) => postgres.migrate(migrations::ALL).await,
         }
     }
 
     /// Begins a transaction that will write.
     pub async fn begin(&self) -> Result<Transaction, DbError> {
-        Ok(match self {
-            Self::Sqlite(sqlite) => Transaction::Sqlite(sqlite.begin().await?),
-            Self::Postgres(postgres) => Transaction::Postgres(postgres.begin().await?),
+        Ok(match &self.engine {
+            Engine::Sqlite(sqlite) => Transaction::Sqlite(sqlite.begin().await?),
+            Engine::Postgres(postgres) => Transaction::Postgres(postgres.begin().await?),
         })
     }
 
@@ -188,31 +280,43 @@ impl Db {
         Unsynced(self)
     }
 
-    /// Returns whether the database answers.
+    /// Reads something. A database that is known to be damaged does not answer.
     pub async fn ping(&self) -> Result<(), DbError> {
-        self.query("select 1", Vec::new()).await.map(drop)
+        if let Engine::Sqlite(sqlite) = &self.engine
+            && sqlite.is_damaged()
+        {
+            return Err(DbError::Damaged);
+        }
+        self.query("select account_id from accounts limit 1", Vec::new()).await.map(drop)
+    }
+
+    /// Looks once whether the file is whole. That takes as long as reading it; meanwhile it serves.
+    pub async fn look_for_damage(&self) {
+        if let Engine::Sqlite(sqlite) = &self.engine {
+            sqlite.look_for_damage().await;
+        }
     }
 }
 
 impl Executor for Db {
     fn unreadable(&self) -> &Counter {
-        match self {
-            Self::Sqlite(sqlite) => &sqlite.unreadable,
-            Self::Postgres(postgres) => &postgres.unreadable,
+        match &self.engine {
+            Engine::Sqlite(sqlite) => &sqlite.unreadable,
+            Engine::Postgres(postgres) => &postgres.unreadable,
         }
     }
 
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.query(sql, values).await,
-            Self::Postgres(postgres) => postgres.query(sql, values).await,
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.query(sql, values).await,
+            Engine::Postgres(postgres) => postgres.query(sql, values).await,
         }
     }
 
     async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
-        match self {
-            Self::Sqlite(sqlite) => sqlite.execute(sql, values).await,
-            Self::Postgres(postgres) => postgres.execute(sql, values).await,
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.execute(sql, values).await,
+            Engine::Postgres(postgres) => postgres.execute(sql, values).await,
         }
     }
 }
@@ -223,16 +327,16 @@ impl Executor for Unsynced<'_> {
     }
 
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
-        match self.0 {
-            Db::Sqlite(sqlite) => sqlite.query_unsynced(sql, values).await,
-            Db::Postgres(postgres) => postgres.query(sql, values).await,
+        match &self.0.engine {
+            Engine::Sqlite(sqlite) => sqlite.query_unsynced(sql, values).await,
+            Engine::Postgres(postgres) => postgres.query(sql, values).await,
         }
     }
 
     async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
-        match self.0 {
-            Db::Sqlite(sqlite) => sqlite.execute_unsynced(sql, values).await,
-            Db::Postgres(postgres) => postgres.execute(sql, values).await,
+        match &self.0.engine {
+            Engine::Sqlite(sqlite) => sqlite.execute_unsynced(sql, values).await,
+            Engine::Postgres(postgres) => postgres.execute(sql, values).await,
         }
     }
 }

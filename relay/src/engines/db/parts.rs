@@ -99,6 +99,18 @@ pub async fn upsert(
     .map(drop)
 }
 
+/// Adds up what the parts of a clip take in the store.
+pub async fn count_bytes(db: &impl Executor, clip_id: ClipId) -> Result<(), DbError> {
+    db.execute(
+        "update clips set bytes =
+             (select cast(coalesce(sum(length), 0) as bigint) from clip_parts where clip_id = $1)
+         where clip_id = $1",
+        vec![clip_id.into()],
+    )
+    .await
+    .map(drop)
+}
+
 /// Marks a part stored. `object_key` makes sure that the part is still the one that was looked at.
 pub async fn mark_stored(
     db: &impl Executor,

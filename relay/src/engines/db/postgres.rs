@@ -22,7 +22,7 @@ const WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(4213769)";
 
 #[derive(Clone)]
-pub struct Postgres {
+pub(super) struct Postgres {
     pool: Pool,
     pub(super) unreadable: Counter,
 }
@@ -201,4 +201,14 @@ impl<'row> FromSql<'row> for Column {
     fn accepts(ty: &Type) -> bool {
         matches!(*ty, Type::INT8 | Type::INT4) || <String as FromSql>::accepts(ty)
     }
+}
+
+/// Returns whether the server may do in a moment what it did not do now (classes 40, 53, 55, 57 and 08
+/// of its error codes).
+pub(super) fn is_busy(error: &tokio_postgres::Error) -> bool {
+    let passing = ["40", "53", "55", "57", "08"];
+    error.is_closed()
+        || error
+            .code()
+            .is_some_and(|code| passing.iter().any(|class| code.code().starts_with(class)))
 }

@@ -2,10 +2,13 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use rusqlite::{CachedStatement, Connection, TransactionBehavior, types::ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, TransactionBehavior, ffi, types::ValueRef};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 
 use super::{
@@ -17,10 +20,11 @@ use crate::engines::metrics::Counter;
 const READERS: usize = 4;
 
 #[derive(Clone)]
-pub struct Sqlite {
+pub(super) struct Sqlite {
     pub(super) unreadable: Counter,
     writer: Arc<AsyncMutex<Connection>>,
     readers: Arc<Readers>,
+    is_damaged: Arc<AtomicBool>,
 }
 
 /// Idle reading connections; the semaphore counts them, so that a permit always finds one.
@@ -42,6 +46,7 @@ impl Sqlite {
                     idle: Mutex::new(idle),
                     permits: Arc::new(Semaphore::new(READERS)),
                 }),
+                is_damaged: Arc::default(),
             })
         })
         .await
@@ -73,6 +78,31 @@ impl Sqlite {
         .await
     }
 
+    pub(super) fn is_damaged(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
+    }
+
+    /// Reads all of the database, on one of the connections that read.
+    pub(super) async fn look_for_damage(&self) {
+        let found = self.read("pragma quick_check(1)", Vec::new()).await;
+        let word =
+            found.map(|rows| rows.first().and_then(|row| row.get::<String>("quick_check").ok()));
+        match word {
+            Ok(Some(word)) if word == "ok" => {}
+            // What was found is of the file, not of people: it may be told.
+            Ok(found) => {
+                self.is_damaged.store(true, Ordering::Relaxed);
+                let found = found.unwrap_or_default();
+                tracing::error!(found, "the database is damaged: restore a backup");
+            }
+            Err(error) if matches!(&error, DbError::Sqlite(error) if tells_of_damage(error)) => {
+                self.is_damaged.store(true, Ordering::Relaxed);
+                tracing::error!(%error, "the database is damaged: restore a backup");
+            }
+            Err(error) => tracing::warn!(?error, "cannot look whether the database is whole"),
+        }
+    }
+
     pub(super) async fn query(
         &self,
         sql: &'static str,
@@ -82,6 +112,10 @@ impl Sqlite {
             let writer = self.writer.clone().lock_owned().await;
             return blocking(move || rows(prepare(&writer, sql, values)?)).await;
         }
+        self.read(sql, values).await
+    }
+
+    async fn read(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
         let permit = self.readers.permits.clone().acquire_owned().await;
         let permit = permit.map_err(|_| DbError::Cancelled)?;
         let readers = self.readers.clone();
@@ -192,13 +226,31 @@ impl Transaction {
     }
 }
 
+/// Returns whether the disk, or what the database may have of it, is full.
+pub(super) fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull) || {
+        // A log that could not grow fails as an operation on a file.
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        extended == Some(ffi::SQLITE_IOERR_WRITE) || extended == Some(ffi::SQLITE_IOERR_SHMSIZE)
+    }
+}
+
+fn tells_of_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// Returns whether another connection holds the database.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// Synchronous in full: what a camera was told to forget must survive a power cut.
 fn connect(path: &PathBuf) -> Result<Connection, DbError> {
     let connection = Connection::open(path)?;
     connection.execute_batch(
         "pragma journal_mode = wal;
          pragma synchronous = full;
-         pragma busy_timeout = 5000;
+         pragma busy_timeout = 2000;
          pragma foreign_keys = on;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);

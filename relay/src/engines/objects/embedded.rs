@@ -48,9 +48,12 @@ use self::{
     refusals::{Asked, Lines},
 };
 use super::{CACHED, Content, ObjectInfo, ObjectKey, ObjectsError, bucket, origin};
-use crate::engines::{
-    metrics::{Counter, Metrics},
-    private_file,
+use crate::{
+    engines::{
+        metrics::{Counter, Metrics},
+        private_file,
+    },
+    space::Reserve,
 };
 
 /// What the store answers with.
@@ -72,6 +75,8 @@ pub struct EmbeddedStoreConfig {
     pub app_origin: String,
     /// No object is larger.
     pub object_bytes_max: u64,
+    /// What stays free on the disk.
+    pub reserve: Reserve,
     pub metrics: Metrics,
 }
 
@@ -99,7 +104,8 @@ impl EmbeddedStore {
     /// what interrupted uploads have left.
     pub fn open(config: &EmbeddedStoreConfig) -> anyhow::Result<Self> {
         let stored = load_or_create_credentials(&config.data_dir)?;
-        let files = Files::open(&config.data_dir.join("objects"), config.object_bytes_max)?;
+        let files =
+            Files::open(&config.data_dir.join("objects"), config.object_bytes_max, config.reserve)?;
         let received = config.metrics.counter(
             "nightjar_store_received_bytes_total",
             "Bytes of uploads that the embedded store has taken, each time they were sent.",
@@ -210,6 +216,10 @@ impl EmbeddedStore {
         Ok(self.files.delete(key).await?)
     }
 
+    pub(super) async fn has_room(&self, bytes: u64) -> Result<bool, ObjectsError> {
+        Ok(self.files.has_room(bytes).await?)
+    }
+
     pub(super) async fn check(&self) -> Result<(), ObjectsError> {
         Ok(self.files.check().await?)
     }
@@ -306,6 +316,7 @@ impl S3 for Backend {
             StoreFailure::Incomplete => s3_error!(IncompleteBody),
             StoreFailure::WrongDigest => s3_error!(BadDigest),
             StoreFailure::Exists => s3_error!(PreconditionFailed, "other bytes are stored there"),
+            StoreFailure::NoSpace => no_space(),
             StoreFailure::Io(error) => {
                 tracing::error!(%error, "an object could not be stored");
                 s3_error!(InternalError)
@@ -364,6 +375,14 @@ impl S3 for Backend {
 fn read_md5(text: &str) -> S3Result<[u8; 16]> {
     let bytes = STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| s3_error!(InvalidDigest))
+}
+
+/// Answers as stores do that have no room.
+fn no_space() -> s3s::S3Error {
+    let code = s3s::S3ErrorCode::Custom("InsufficientStorage".into());
+    let mut error = s3s::S3Error::with_message(code, "the store has no room for it");
+    error.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
+    error
 }
 
 fn parse_key(text: &str) -> S3Result<ObjectKey> {

@@ -21,6 +21,8 @@ pub use key::{ContentType, InvalidKey, ObjectKey, UnsupportedContentType};
 pub use s3::{Encryption, S3Store, S3StoreConfig};
 pub use window::ReadWindow;
 
+pub use crate::space::Reserve;
+
 /// An upload URL lives no longer than this.
 pub const UPLOAD_EXPIRY_MAX: Duration = Duration::from_mins(15);
 /// A playback URL lives no longer than this: it is how long a revoked viewer can still read.
@@ -145,6 +147,15 @@ impl Objects {
         match &self.engine {
             Engine::Embedded(store) => store.delete(key).await,
             Engine::S3(store) => store.delete(key).await,
+        }
+    }
+
+    /// Returns whether the store may take so many bytes more now. Of an external one, its own settings
+    /// decide.
+    pub async fn has_room(&self, bytes: u64) -> Result<bool, ObjectsError> {
+        match &self.engine {
+            Engine::Embedded(store) => store.has_room(bytes).await,
+            Engine::S3(_) => Ok(true),
         }
     }
 

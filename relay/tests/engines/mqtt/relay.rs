@@ -42,18 +42,30 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) async fn start() -> Self {
+        Self::start_within(BrokerLimits::default()).await
+    }
+
+    pub(crate) async fn start_within(limits: BrokerLimits) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_on(any, directory()).await
+        Self::start_with(any, directory(), limits).await
     }
 
     pub(crate) async fn start_on(listen: SocketAddr, directory: tempfile::TempDir) -> Self {
+        Self::start_with(listen, directory, BrokerLimits::default()).await
+    }
+
+    async fn start_with(
+        listen: SocketAddr,
+        directory: tempfile::TempDir,
+        limits: BrokerLimits,
+    ) -> Self {
         let certificates =
             Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
         let config = EmbeddedBrokerConfig {
             listen,
             certificate_path: certificates.certificate_path.clone(),
             private_key_path: certificates.private_key_path.clone(),
-            limits: BrokerLimits { handshake: Duration::from_secs(2), ..BrokerLimits::default() },
+            limits: BrokerLimits { handshake: Duration::from_secs(2), ..limits },
         };
         let metrics = Metrics::default();
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
@@ -77,6 +89,13 @@ impl Relay {
 
     pub(crate) fn refused(&self, rule: &str) -> bool {
         self.metrics.render().contains(&format!("nightjar_mqtt_refused_total{{rule=\"{rule}\"}}"))
+    }
+
+    /// How many connections are open.
+    pub(crate) fn connections(&self) -> u32 {
+        let metrics = self.metrics.render();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("nightjar_mqtt_connections "));
+        line.unwrap().parse().unwrap()
     }
 
     pub(crate) fn connection(&self, camera_id: CameraId) -> Connection {

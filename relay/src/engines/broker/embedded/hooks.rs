@@ -214,7 +214,7 @@ impl State {
             .and_then(|password| String::from_utf8(password.to_vec()).ok())
             .ok_or(Refusal::Credential)?;
         let (answer, verdict) = oneshot::channel();
-        let request = AuthenticationRequest { camera_id, token, peer: connect.ipaddress(), answer };
+        let request = AuthenticationRequest { camera_id, token, answer };
         let verified = timeout(self.limits.authentication, async {
             self.authentications.send(request).await.is_ok() && verdict.await.unwrap_or(false)
         });

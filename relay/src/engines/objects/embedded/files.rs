@@ -16,18 +16,24 @@ use sha2::{Digest, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
-use crate::engines::{
-    objects::{Content, ObjectKey},
-    private_file,
+use crate::{
+    engines::{
+        objects::{Content, ObjectKey},
+        private_file,
+    },
+    space::{Reserve, Room},
 };
 
 /// Uploads that are not complete yet. No key begins with a dot.
 const INCOMING: &str = ".incoming";
+/// Where it is tried whether an object could appear.
+const PROBES: &str = ".probes";
 
 #[derive(Clone)]
 pub(super) struct Files {
     root: Arc<Path>,
     object_bytes_max: u64,
+    room: Room,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -40,12 +46,18 @@ pub(super) enum StoreFailure {
     WrongDigest,
     #[error("other bytes are stored under this key")]
     Exists,
+    #[error("it would take what is to stay free")]
+    NoSpace,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 impl Files {
-    pub(super) fn open(root: &Path, object_bytes_max: u64) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        root: &Path,
+        object_bytes_max: u64,
+        reserve: Reserve,
+    ) -> anyhow::Result<Self> {
         let incoming = root.join(INCOMING);
         match fs::remove_dir_all(&incoming) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -53,7 +65,7 @@ impl Files {
             }
             _ => private_file::create_directory(&incoming)?,
         }
-        Ok(Self { root: root.into(), object_bytes_max })
+        Ok(Self { root: root.into(), object_bytes_max, room: Room::at(root, reserve) })
     }
 
     /// Stores an object. The same bytes again are a success; other bytes under a taken key are
@@ -67,6 +79,9 @@ impl Files {
         if content.length > self.object_bytes_max {
             return Err(StoreFailure::TooLarge);
         }
+        let room = self.room.clone();
+        let promise = blocking(move || room.promise(content.length)).await?;
+        let _promise = promise.ok_or(StoreFailure::NoSpace)?;
         let incoming = Incoming(self.root.join(INCOMING).join(Uuid::now_v7().to_string()));
         receive(&incoming.0, content, body).await?;
         let (files, key) = (self.clone(), key.clone());
@@ -109,10 +124,24 @@ impl Files {
         .await
     }
 
-    /// Writes and removes a file.
+    pub(super) async fn has_room(&self, bytes: u64) -> io::Result<bool> {
+        let room = self.room.clone();
+        blocking(move || room.has(bytes)).await
+    }
+
+    /// Does with a file what an upload does, and removes it: writes it, links it to its name below a
+    /// directory of its own.
     pub(super) async fn check(&self) -> io::Result<()> {
         let probe = Incoming(self.root.join(INCOMING).join(Uuid::now_v7().to_string()));
-        blocking(move || fs::write(&probe.0, b"probe")).await
+        let directory = self.root.join(PROBES);
+        blocking(move || {
+            fs::write(&probe.0, b"probe")?;
+            private_file::create_directory(&directory).map_err(io::Error::other)?;
+            let name = probe.0.file_name().unwrap_or_default();
+            let linked = Incoming(directory.join(name));
+            fs::hard_link(&probe.0, &linked.0)
+        })
+        .await
     }
 
     fn path(&self, key: &ObjectKey) -> PathBuf {

@@ -325,7 +325,7 @@ impl Client {
             return Err(SocketAllocateError::AddressFamilyNotSupported);
         }
         let grant = self.grant.filter(|_| self.relay.is_none());
-        let place = grant.and_then(|grant| Place::take(&self.shared, grant));
+        let place = grant.and_then(|grant| Place::take(&self.shared, grant, self.remote.ip()));
         let place = place.ok_or(SocketAllocateError::InsufficientCapacity)?;
         let relay = ports.open().await.map_err(|error| {
             tracing::warn!(%error, "no port is free for a TURN allocation");

@@ -96,10 +96,12 @@ impl Embedded {
         let mut peers = config.peers;
         // The machine's own are known by themselves; this may be that of the router before it.
         peers.deny(config.address);
+        let (first, last) = config.relay_ports;
+        let ports = u32::from(last.saturating_sub(first)) + 1;
         let shared = Arc::new(Shared {
             // A restart ends all allocations, so the secret need not outlive the process.
             secret: Secret::new(&secret),
-            registry: Registry::new(metrics),
+            registry: Registry::new(ports, metrics),
             datagrams: Lobby::default(),
             streams: Lobby::default(),
             ports: RelayPorts::new(config.listen.ip(), config.address, config.relay_ports),

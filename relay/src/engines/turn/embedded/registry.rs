@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,7 +17,10 @@ use nightjar_shared::{
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Holder, credentials::Grant};
-use crate::engines::metrics::{Counter, Gauge, Metrics};
+use crate::{
+    engines::metrics::{Counter, Gauge, Metrics},
+    network,
+};
 
 /// Allocations of one session, both sides together: each side has a few network interfaces, and
 /// tries UDP and TCP on each.
@@ -31,15 +35,44 @@ const ALLOCATIONS_PER_SITE_MAX: u32 = 256;
 /// good. The next one is offered no relay. An account begins some 660 in ten minutes at most.
 const SESSIONS_MAX: usize = 65_536;
 
+/// Of all ports: an account has a tenth of them at most, however few they are, and a site a quarter.
+const ACCOUNT_SHARE: u32 = 10;
+const SITE_SHARE: u32 = 4;
+/// A client's network has an eighth of them.
+const NETWORK_SHARE: u32 = 8;
+/// As many as that each of them has in any case, with a port range that is small: what one session
+/// takes that has a network interface or two at each end.
+const SHARE_MIN: u32 = 8;
+
 /// How often it is asked whether a session with allocations goes on. Its end is told at once; this
 /// is for ends that nobody here heard of.
 const UNSEEN_MAX: Duration = Duration::from_secs(30);
 
 pub(super) struct Registry {
+    shares: Shares,
     inner: Mutex<Inner>,
     allocations: Gauge,
     refused: Counter,
     relayed: Counter,
+}
+
+/// How many allocations somebody may have.
+#[derive(Debug, Clone, Copy)]
+struct Shares {
+    account: u32,
+    site: u32,
+    network: u32,
+}
+
+impl Shares {
+    fn of(ports: u32) -> Self {
+        let share = |divisor: u32, most: u32| (ports / divisor).max(SHARE_MIN).min(most);
+        Self {
+            account: share(ACCOUNT_SHARE, ALLOCATIONS_PER_ACCOUNT_MAX),
+            site: share(SITE_SHARE, ALLOCATIONS_PER_SITE_MAX),
+            network: share(NETWORK_SHARE, u32::MAX),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -47,6 +80,7 @@ struct Inner {
     /// Whoever is not among them allocates nothing.
     sessions: HashMap<SessionId, Session>,
     accounts: HashMap<AccountId, u32>,
+    networks: HashMap<IpAddr, u32>,
     sites: HashMap<SiteId, Site>,
 }
 
@@ -70,14 +104,16 @@ struct Site {
 pub(super) struct Place {
     registry: Arc<super::Shared>,
     holder: Holder,
+    network: IpAddr,
     /// Cancelled when nothing more is to be relayed for this session.
     pub(super) ended: CancellationToken,
     bytes: Arc<AtomicU64>,
 }
 
 impl Registry {
-    pub(super) fn new(metrics: &Metrics) -> Self {
+    pub(super) fn new(ports: u32, metrics: &Metrics) -> Self {
         Self {
+            shares: Shares::of(ports),
             inner: Mutex::default(),
             allocations: metrics.gauge(
                 "nightjar_turn_allocations",
@@ -86,8 +122,8 @@ impl Registry {
             ),
             refused: metrics.counter(
                 "nightjar_turn_refused_total",
-                "Allocations refused: too many of a session, an account or a site, or of one that \
-                 had ended.",
+                "Allocations refused: too many of a session, an account, a site or a network, or of \
+                 a session that had ended.",
                 &[],
             ),
             relayed: metrics.counter(
@@ -179,16 +215,17 @@ impl Registry {
 impl Place {
     /// Takes a place: `None` when the session is over, its credential is, or there are as many as
     /// there may be.
-    pub(super) fn take(shared: &Arc<super::Shared>, grant: Grant) -> Option<Self> {
+    pub(super) fn take(shared: &Arc<super::Shared>, grant: Grant, client: IpAddr) -> Option<Self> {
         let registry = &shared.registry;
+        let network = network::of(client);
         let mut inner = registry.lock();
-        let place = inner.take(grant, shared.clock.now());
+        let place = inner.take(grant, network, registry.shares, shared.clock.now());
         let Some((holder, ended, bytes)) = place else {
             registry.refused.increment();
             return None;
         };
         registry.allocations.add(1);
-        Some(Self { registry: shared.clone(), holder, ended, bytes })
+        Some(Self { registry: shared.clone(), holder, network, ended, bytes })
     }
 
     pub(super) fn count(&self, bytes: usize) {
@@ -202,6 +239,8 @@ impl Inner {
     fn take(
         &mut self,
         grant: Grant,
+        network: IpAddr,
+        shares: Shares,
         now: UnixMillis,
     ) -> Option<(Holder, CancellationToken, Arc<AtomicU64>)> {
         let session = self.sessions.get_mut(&grant.session_id)?;
@@ -211,8 +250,9 @@ impl Inner {
         if session.ended.is_cancelled()
             || grant.expires_at <= now
             || session.allocations >= ALLOCATIONS_PER_SESSION_MAX
-            || of_account >= ALLOCATIONS_PER_ACCOUNT_MAX
-            || of_site >= ALLOCATIONS_PER_SITE_MAX
+            || of_account >= shares.account
+            || of_site >= shares.site
+            || self.networks.get(&network).is_some_and(|own| *own >= shares.network)
         {
             return None;
         }
@@ -220,10 +260,17 @@ impl Inner {
         site.allocations += 1;
         session.allocations += 1;
         *self.accounts.entry(holder.account_id).or_default() += 1;
+        *self.networks.entry(network).or_default() += 1;
         Some((holder, session.ended.clone(), site.bytes.clone()))
     }
 
-    fn give_back(&mut self, holder: &Holder) {
+    fn give_back(&mut self, holder: &Holder, network: IpAddr) {
+        if let Some(own) = self.networks.get_mut(&network) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.networks.remove(&network);
+            }
+        }
         if let Some(site) = self.sites.get_mut(&holder.site_id) {
             site.allocations = site.allocations.saturating_sub(1);
         }
@@ -242,7 +289,23 @@ impl Inner {
 impl Drop for Place {
     fn drop(&mut self) {
         let registry = &self.registry.registry;
-        registry.lock().give_back(&self.holder);
+        registry.lock().give_back(&self.holder, self.network);
         registry.allocations.add(-1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_has_all_ports_however_few_there_are() {
+        for ports in [1_024, 400, 100] {
+            let shares = Shares::of(ports);
+            assert!(shares.account <= ports / 10, "{ports}: {shares:?}");
+            assert!(shares.network <= ports / 8 && shares.site <= ports / 4, "{ports}: {shares:?}");
+        }
+        assert_eq!(Shares::of(1_024).account, ALLOCATIONS_PER_ACCOUNT_MAX);
+        assert_eq!(Shares::of(10).account, SHARE_MIN);
     }
 }

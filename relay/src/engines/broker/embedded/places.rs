@@ -1,0 +1,86 @@
+//! Places for connections.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::network;
+
+/// Places for connections: so many in all, and so many of one network. Clones share them.
+#[derive(Clone)]
+pub(super) struct Places(Arc<Inner>);
+
+struct Inner {
+    taken: Mutex<Taken>,
+    total_max: usize,
+    network_max: usize,
+}
+
+#[derive(Default)]
+struct Taken {
+    total: usize,
+    by_network: HashMap<IpAddr, usize>,
+}
+
+/// One connection's place; dropping it frees the place.
+pub(super) struct Place {
+    places: Places,
+    network: IpAddr,
+}
+
+impl Places {
+    pub(super) fn new(total_max: usize, network_max: usize) -> Self {
+        Self(Arc::new(Inner { taken: Mutex::default(), total_max, network_max }))
+    }
+
+    pub(super) fn admit(&self, address: IpAddr) -> Option<Place> {
+        let network = network::of(address);
+        let mut taken = self.taken();
+        let own = taken.by_network.get(&network).copied().unwrap_or(0);
+        if taken.total >= self.0.total_max || own >= self.0.network_max {
+            return None;
+        }
+        taken.total += 1;
+        *taken.by_network.entry(network).or_default() += 1;
+        drop(taken);
+        Some(Place { places: self.clone(), network })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        taken.total = taken.total.saturating_sub(1);
+        if let Some(own) = taken.by_network.get_mut(&self.network) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                taken.by_network.remove(&self.network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_network_cannot_take_all_places() {
+        let places = Places::new(10, 2);
+        let first: IpAddr = "2001:db8::1".parse().unwrap();
+        let neighbour: IpAddr = "2001:db8::ffff:2".parse().unwrap();
+        let stranger: IpAddr = "2001:db8:0:1::1".parse().unwrap();
+        let held: Vec<_> = [first, neighbour].map(|ip| places.admit(ip)).into();
+        assert!(held.iter().all(Option::is_some));
+        assert!(places.admit(first).is_none());
+        assert!(places.admit(stranger).is_some());
+        drop(held);
+        assert!(places.admit(first).is_some());
+    }
+}
