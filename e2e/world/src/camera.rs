@@ -58,6 +58,8 @@ pub(crate) struct Camera {
     pub(crate) to_store: Way,
     /// Read once: a paired camera keeps its identifier.
     id: OnceLock<CameraId>,
+    /// Held while a process starts or ends: a machine runs one at a time.
+    change: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -92,6 +94,7 @@ impl Camera {
             to_relay: Way::default(),
             to_store: Way::default(),
             id: OnceLock::new(),
+            change: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         }
     }
@@ -124,6 +127,7 @@ impl Camera {
 
     /// Kills the agent: its connections break, and every task of it ends where it is.
     pub(crate) async fn kill(&self, world: &World) {
+        let _alone = self.change.lock().await;
         let Some(process) = self.state.lock().unwrap().process.take() else { return };
         process.dead.cancel();
         process.cancel.cancel();
@@ -135,6 +139,7 @@ impl Camera {
 
     /// Ends the agent in order.
     async fn stop(&self, world: &World) {
+        let _alone = self.change.lock().await;
         let Some(process) = self.state.lock().unwrap().process.take() else { return };
         process.cancel.cancel();
         process.tracker.close();
@@ -145,9 +150,13 @@ impl Camera {
     }
 }
 
-/// Starts the agent of a camera. `rebooted` with its machine.
+/// Starts the agent of a camera, unless it runs. `rebooted` with its machine.
 pub(crate) async fn start(world: &Arc<World>, number: usize, rebooted: bool) {
     let camera = &world.cameras[number];
+    let _alone = camera.change.lock().await;
+    if camera.process().is_some() {
+        return;
+    }
     std::fs::create_dir_all(camera.recordings()).unwrap();
     let store = Store::open(&camera.directory.join(INDEX_FILE)).unwrap();
     if let Some(fault) = world.fault {
