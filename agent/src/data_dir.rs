@@ -61,13 +61,18 @@ impl DataDir {
     pub fn try_out(&self) -> Result<(), ConfigError> {
         let path = &self.path;
         let kind = file_system::kind_of(path);
-        let unable = file_system::try_out(path).map_err(|error| {
-            ConfigError::value(
-                KEY,
-                &path.display(),
-                format!("files cannot be kept there ({kind}: {error}); name another directory"),
-            )
-        })?;
+        let unable = match file_system::try_out(path) {
+            Ok(unable) => unable,
+            // That says nothing of what it can do, and room is made later.
+            Err(error) if is_full(&error) => return Ok(()),
+            Err(error) => {
+                return Err(ConfigError::value(
+                    KEY,
+                    &path.display(),
+                    format!("files cannot be kept there ({kind}: {error}); name another directory"),
+                ));
+            }
+        };
         if !unable.is_empty() {
             tracing::warn!(
                 file_system = kind,
@@ -81,6 +86,10 @@ impl DataDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Makes the directory where it is missing, and sees to it that only the agent may look into it,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use chromiumoxide::{
     Browser as Chromium, Page as ChromiumPage,
     cdp::{
@@ -38,6 +38,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// A clip plays for up to a minute inside one evaluation.
 const EVALUATION_LIMIT: Duration = Duration::from_mins(2);
 
+const LOAD_LIMIT: Duration = Duration::from_secs(30);
 const TAP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A phone held upright.
@@ -115,8 +116,9 @@ impl Browser {
         let page = self.chromium.new_page("about:blank").await.context("cannot open a page")?;
         let console = Arc::default();
         collect_console(&page, Arc::clone(&console)).await?;
-        page.goto(url).await.with_context(|| format!("cannot load {url}"))?;
-        Ok(Page { inner: page, console, directory: self.directory.clone() })
+        let page = Page { inner: page, console, directory: self.directory.clone() };
+        page.go(url).await?;
+        Ok(page)
     }
 
     /// SIGKILL to the whole browser: its viewers vanish without a word.
@@ -325,14 +327,33 @@ impl Page {
         self.console.lock().map(|lines| lines.clone()).unwrap_or_default()
     }
 
-    /// Goes to another address.
+    /// Goes to another address, and waits until its page is loaded.
     pub async fn go(&self, url: &str) -> Result<()> {
-        self.inner.goto(url).await.with_context(|| format!("cannot load {url}"))?;
-        Ok(())
+        let url = json!(url);
+        let is_other =
+            format!("new URL({url}, location).href.split('#')[0] !== location.href.split('#')[0]");
+        let left = self.leave(&is_other, &format!("location.assign({url})")).await;
+        left.with_context(|| format!("cannot load {url}"))
     }
 
     pub async fn reload(&self) -> Result<()> {
-        self.inner.reload().await.context("cannot reload the page")?;
+        self.leave("true", "location.reload()").await.context("cannot reload the page")
+    }
+
+    /// Leaves the document and waits until the next one is loaded. The driver's own wait now and then
+    /// misses that a page is loaded, and then waits for 30 s.
+    async fn leave(&self, is_other: &str, how: &str) -> Result<()> {
+        let begin = format!("(window.isLeft = {is_other}, setTimeout(() => {how}), true)");
+        self.evaluate::<bool>(&begin).await?;
+        wait::until_true("the next page is loaded", LOAD_LIMIT, async || {
+            // Between two documents there is nothing to ask.
+            let loaded =
+                self.evaluate("!window.isLeft && document.readyState === 'complete'").await;
+            Ok(loaded.unwrap_or(false))
+        })
+        .await?;
+        let has_failed: bool = self.evaluate("location.protocol === 'chrome-error:'").await?;
+        ensure!(!has_failed, "the browser shows an error page");
         Ok(())
     }
 

@@ -135,7 +135,7 @@ fn a_store_is_prepared_only_where_there_is_one_to_prepare() {
     let output = run(directory.path(), &["store", "prepare"], "");
     assert!(output.status.success(), "{}", errors(&output));
     let config = "public_url = \"http://localhost:1\"\n[store]\nengine = \"s3\"\n\
-                  endpoint = \"http://localhost:1\"\ncredentials_file = \"/nonexistent\"\n";
+                  endpoint = \"http://localhost:2\"\ncredentials_file = \"/nonexistent\"\n";
     fs::write(directory.path().join("relay.toml"), config).unwrap();
     let output = run(directory.path(), &["store", "prepare"], "");
     let errors = errors(&output);

@@ -2,11 +2,14 @@
 //! front of a relay: app, API, WebSocket, store, and limits by the client's address.
 
 use std::{
-    fs,
+    fs, iter,
     net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use futures::StreamExt as _;
@@ -41,9 +44,16 @@ struct Ports {
     relay_store: u16,
 }
 
-/// A port that was free a moment ago: what is to be served must be known before it is.
+/// A port that was free a moment ago: what is to be served must be known before it is. Below those
+/// that the kernel gives to others meanwhile.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind(("0.0.0.0", *port)).is_ok();
+    let mut ports = iter::repeat_with(|| {
+        let count = NEXT.fetch_add(1, Ordering::Relaxed);
+        20_000 + u16::try_from((std::process::id() * 31 + count) % 12_000).unwrap()
+    });
+    ports.find(is_free).unwrap()
 }
 
 impl Program {
@@ -70,7 +80,7 @@ impl Program {
                 replace(&format!("{certificates}/privkey.pem"), &path("server-key.pem"));
                 let here = path("");
                 text = format!(
-                    "daemon off; pid {here}pid; error_log stderr; events {{}}\n\
+                    "daemon off; master_process off; pid {here}pid; error_log stderr; events {{}}\n\
                      http {{ access_log off; client_body_temp_path {here}body;\n\
                      proxy_temp_path {here}proxy; fastcgi_temp_path {here}fastcgi;\n\
                      uwsgi_temp_path {here}uwsgi; scgi_temp_path {here}scgi;\n{text}\n}}"
