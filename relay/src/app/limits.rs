@@ -49,7 +49,8 @@ pub struct Limits {
     /// What one camera sends over HTTP, and over MQTT, where it waits instead of being refused.
     pub camera_requests: Limit,
     pub camera_messages: Limit,
-    /// Events of one camera, by either door. After days without a network it has some hundreds.
+    /// Events of one camera, by either door. A day without a network with an
+    /// event a minute passes at once, a week, which is all that a camera keeps, within eight minutes.
     pub camera_events: Limit,
     pub commands: Limit,
     pub live: Limit,
@@ -76,8 +77,8 @@ impl Default for Limits {
             account_reads: Limit::new(1_000, Duration::from_millis(10)),
             account_writes: Limit::new(240, Duration::from_millis(50)),
             camera_requests: Limit::new(1_000, Duration::from_millis(20)),
-            camera_messages: Limit::new(200, Duration::from_millis(50)),
-            camera_events: Limit::new(500, Duration::from_millis(200)),
+            camera_messages: Limit::new(200, Duration::from_millis(10)),
+            camera_events: Limit::new(1_500, Duration::from_millis(50)),
             challenge: Limit::new(600, Duration::from_millis(100)),
             claim_by_address: Limit::new(10, Duration::from_secs(30)),
             claim_by_code: Limit::new(100, Duration::from_secs(4)),

@@ -254,7 +254,7 @@ async fn a_camera_that_floods_over_mqtt_waits_and_loses_nothing() {
     /// More than a camera may send at once.
     const MESSAGES: u32 = 230;
     const AT_ONCE: u32 = 200;
-    const EACH: Duration = Duration::from_millis(50);
+    const EACH: Duration = Duration::from_millis(10);
     on_sqlite(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;

@@ -111,7 +111,8 @@ async fn four_hundred_connections_that_take_nothing_cost_little_and_are_all_clos
     let closing = clients.iter_mut().map(Hostile::until_closed);
     within(PATIENCE, futures::future::join_all(closing)).await;
     let grown = resident_kilobytes().saturating_sub(before);
-    assert!(grown < 50 << 10, "{grown} KB more");
+    // The clients live in this process, too. `make attack` measures the relay alone, against 50 MB.
+    assert!(grown < 64 << 10, "{grown} KB more");
     let metrics = server.metrics.render();
     let refused = metrics
         .lines()
