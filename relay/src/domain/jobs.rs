@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
     abandoned, accounts as account_domain, cameras, commands, live,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
+    clock::Advances,
     engines::db::{accounts, audit, devices, pairings, shares},
     error::Result,
 };
@@ -41,33 +42,40 @@ async fn slowly(app: Arc<App>) {
     }
 }
 
-/// Sweeps at once, too, when a test has moved the clock.
 async fn quickly(app: Arc<App>) {
-    let mut advances = app.clock.advances();
-    let mut ticks = tokio::time::interval(QUICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = app.cancel.cancelled() => return,
-            _ = ticks.tick() => {}
-            () = advances.next() => {}
-        }
+    let mut beat = Beat::every(QUICK, &app);
+    while beat.comes(&app).await {
         sweep_quick(&app).await;
     }
 }
 
-/// Sweeps at once, too, when a test has moved the clock.
 async fn watch_rights(app: Arc<App>) {
-    let mut advances = app.clock.advances();
-    let mut ticks = tokio::time::interval(RIGHTS);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = app.cancel.cancelled() => return,
-            _ = ticks.tick() => {}
-            () = advances.next() => {}
-        }
+    let mut beat = Beat::every(RIGHTS, &app);
+    while beat.comes(&app).await {
         sweep_rights(&app).await;
+    }
+}
+
+/// Comes every so often, and at once, too, when a test has moved the clock.
+struct Beat {
+    ticks: Interval,
+    advances: Advances,
+}
+
+impl Beat {
+    fn every(period: Duration, app: &App) -> Self {
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { ticks, advances: app.clock.advances() }
+    }
+
+    /// Waits for the next one; false when the relay stops.
+    async fn comes(&mut self, app: &App) -> bool {
+        tokio::select! {
+            () = app.cancel.cancelled() => false,
+            _ = self.ticks.tick() => true,
+            () = self.advances.next() => true,
+        }
     }
 }
 
