@@ -11,6 +11,7 @@ pub mod domain;
 pub mod doors;
 pub mod engines;
 pub mod error;
+mod listener;
 pub mod logging;
 pub mod network;
 pub mod shutdown;

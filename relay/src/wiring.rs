@@ -48,6 +48,7 @@ use crate::{
         tls::Certificates,
         turn::{Embedded, EmbeddedTurnConfig, External, PeerPolicy, Turn},
     },
+    listener::listen,
     network::Network,
     shutdown,
 };
@@ -95,11 +96,11 @@ impl Relay {
         let connections = connections(&config);
         private_file::prepare_data_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
-        let doors = bind("listen", &mut config.listen, &mut config.public_url).await?;
+        let doors = bind("listen", &mut config.listen, &mut config.public_url)?;
         let objects_door = match config.store.engine {
             StoreEngine::Embedded => {
                 let store = &mut config.store;
-                Some(bind("store.listen", &mut store.listen, &mut store.public_url).await?)
+                Some(bind("store.listen", &mut store.listen, &mut store.public_url)?)
             }
             StoreEngine::S3 => None,
         };
@@ -150,7 +151,7 @@ impl Relay {
             config,
         });
         cameras::expect_all(&app).await?;
-        open_doors(&app, doors, connections.app, inbox).await?;
+        open_doors(&app, doors, connections.app, inbox)?;
         jobs::start(&app);
         Ok(Self { app, engines })
     }
@@ -206,12 +207,12 @@ fn connections(config: &Config) -> Connections {
     found
 }
 
-async fn bind(
+fn bind(
     key: &'static str,
     address: &mut SocketAddr,
     public_url: &mut String,
 ) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(*address).await.with_context(|| {
+    let listener = listen(*address).with_context(|| {
         format!("{key} = \"{address}\": cannot listen there; stop what does, or choose another")
     })?;
     *address = listener.local_addr()?;
@@ -414,7 +415,7 @@ fn networks(texts: &[String]) -> anyhow::Result<Vec<Network>> {
     texts.iter().map(parse).collect()
 }
 
-async fn open_doors(
+fn open_doors(
     app: &Arc<App>,
     listener: TcpListener,
     connections: usize,
@@ -436,14 +437,14 @@ async fn open_doors(
     let cancel = app.cancel.clone();
     server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);
     if let Some(address) = app.config.operations_listen {
-        open_operations(app, address).await?;
+        open_operations(app, address)?;
     }
     Ok(())
 }
 
 /// Opens the door of those who run the relay, on a listener of its own.
-async fn open_operations(app: &Arc<App>, address: SocketAddr) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).await.with_context(|| {
+fn open_operations(app: &Arc<App>, address: SocketAddr) -> anyhow::Result<()> {
+    let listener = listen(address).with_context(|| {
         format!("operations_listen = \"{address}\": cannot listen there; choose another")
     })?;
     tracing::info!(address = %listener.local_addr()?, "operations");

@@ -8,16 +8,17 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::copy_bidirectional_with_sizes,
-    net::{TcpListener, TcpSocket, TcpStream},
+    net::{TcpListener, TcpStream},
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::places::{Place, Places};
-use crate::engines::metrics::{Counter, Gauge, Metrics};
+use crate::{
+    engines::metrics::{Counter, Gauge, Metrics},
+    listener,
+};
 
-/// How many connections may wait to be accepted: a fleet that returns.
-const BACKLOG: u32 = 1024;
 /// After an error that concerns all: out of descriptors, most likely.
 const ACCEPT_RETRY: Duration = Duration::from_millis(500);
 /// How long connections live on when the broker stops, which says goodbye on them.
@@ -34,12 +35,8 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn bind(listen: SocketAddr, places: Places, metrics: &Metrics) -> io::Result<Self> {
-        let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        // A relay that was stopped a moment ago had this port.
-        socket.set_reuseaddr(true)?;
-        socket.bind(listen)?;
         Ok(Self {
-            listener: socket.listen(BACKLOG)?,
+            listener: listener::listen(listen)?,
             places,
             open: metrics.gauge("nightjar_mqtt_connections", "Open connections.", &[]),
             refused: metrics.counter(

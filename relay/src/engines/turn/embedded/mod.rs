@@ -36,7 +36,7 @@ use self::{
     relay_ports::RelayPorts,
 };
 use super::{Holder, PeerPolicy, credentials::Secret, in_url};
-use crate::{clock::Clock, engines::metrics::Metrics};
+use crate::{clock::Clock, engines::metrics::Metrics, listener};
 
 /// Datagrams of one client that wait for its task. When full, the next ones are lost, as on any
 /// network.
@@ -116,7 +116,7 @@ impl Embedded {
         ];
         tracker.spawn(serve_udp(udp, shared.clone(), tracker.clone(), cancel.clone()));
         if let Some((listen, tls)) = config.tls {
-            let listener = TcpListener::bind(listen).await.with_context(|| {
+            let listener = listener::listen(listen).with_context(|| {
                 format!(
                     "turn.tls_listen = \"{listen}\": cannot listen there; stop what does, choose \
                      another, or write turn.tls = false"
@@ -169,7 +169,7 @@ async fn bind(listen: SocketAddr) -> anyhow::Result<(Arc<UdpSocket>, TcpListener
     let mut attempts = if listen.port() == 0 { 16 } else { 1 };
     loop {
         attempts -= 1;
-        let tcp = TcpListener::bind(listen).await;
+        let tcp = listener::listen(listen);
         let udp = match &tcp {
             Ok(tcp) => UdpSocket::bind(tcp.local_addr()?).await,
             Err(_) => UdpSocket::bind(listen).await,
