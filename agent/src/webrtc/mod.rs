@@ -6,6 +6,7 @@ mod ice;
 mod inside;
 pub mod measure;
 mod negotiation;
+mod pacing;
 mod packets;
 pub mod peer;
 mod playout;

@@ -7,7 +7,10 @@ use gstreamer as gst;
 use nightjar_core::{
     monotonic::MonotonicNanos,
     picture::EncodedFrame,
-    rtp::payload::{self, Payload},
+    rtp::{
+        pacer::GROUP,
+        payload::{self, Payload},
+    },
 };
 
 /// RTP's own header, one extension of two bytes, and the first bytes of a fragment.
@@ -38,6 +41,11 @@ impl SharedFrame {
 
     pub fn captured_at(&self) -> MonotonicNanos {
         self.captured_at
+    }
+
+    /// Returns how many packets it takes.
+    pub(super) fn packets(&self) -> usize {
+        self.parts.len()
     }
 }
 
@@ -90,14 +98,20 @@ impl Packets {
         Self { payload_type, stream, transport_cc, next }
     }
 
-    /// The packets of a frame, in one list, which stays together down to the socket.
-    pub(super) fn of(&mut self, frame: &SharedFrame) -> gst::BufferList {
-        let mut list = gst::BufferList::new_sized(frame.parts.len());
+    /// Makes the packets of a frame, in lists of those that leave together, down to the socket.
+    pub(super) fn of(&mut self, frame: &SharedFrame) -> Vec<gst::BufferList> {
+        let last_group = frame.parts.chunks(GROUP).len();
+        let groups = (1..).zip(frame.parts.chunks(GROUP));
+        groups.map(|(number, parts)| self.group(frame, parts, number == last_group)).collect()
+    }
+
+    fn group(&mut self, frame: &SharedFrame, parts: &[Part], is_last: bool) -> gst::BufferList {
+        let mut list = gst::BufferList::new_sized(parts.len());
         let time = gst::ClockTime::from_nseconds(frame.captured_at.0);
         let rtp_time = self.stream.rtp_time(frame.captured_at);
         let packets = list.make_mut();
-        for (index, part) in frame.parts.iter().enumerate() {
-            let is_last = index + 1 == frame.parts.len();
+        for (index, part) in parts.iter().enumerate() {
+            let is_last = is_last && index + 1 == parts.len();
             let header = self.header(rtp_time, is_last, part.prefix);
             let mut packet = gst::Buffer::from_mut_slice(header);
             let buffer = packet.make_mut();
@@ -150,8 +164,9 @@ mod tests {
         })
     }
 
-    fn sent(list: &gst::BufferListRef) -> Vec<Vec<u8>> {
-        list.iter().map(|packet| packet.map_readable().unwrap().to_vec()).collect()
+    fn sent(groups: &[gst::BufferList]) -> Vec<Vec<u8>> {
+        let packets = groups.iter().flat_map(|list| list.iter());
+        packets.map(|packet| packet.map_readable().unwrap().to_vec()).collect()
     }
 
     #[test]
@@ -174,14 +189,26 @@ mod tests {
         gst::init().unwrap();
         let frame = frame(&[&[0, 0, 1, 0x65][..], &[9; 3_000]].concat());
         let mut packets = Packets::new(96, STREAM, None);
-        let all: Vec<_> =
-            [packets.of(&frame), packets.of(&frame)].iter().flat_map(|list| sent(list)).collect();
+        let all = sent(&[packets.of(&frame), packets.of(&frame)].concat());
         let numbers: Vec<_> =
             all.iter().map(|packet| u16::from_be_bytes([packet[2], packet[3]])).collect();
         assert_eq!(numbers, [0x7fff, 0x8000, 0x8001, 0x8002, 0x8003, 0x8004]);
         let marks: Vec<_> = all.iter().map(|packet| packet[1] & MARKER != 0).collect();
         assert_eq!(marks, [false, false, true, false, false, true]);
         assert_eq!(all[0][12..15], [0x7c, 0x85, 9], "the header of a fragment, then its bytes");
+    }
+
+    #[test]
+    fn a_large_frame_is_several_groups_and_ends_once() {
+        gst::init().unwrap();
+        let frame = frame(&[vec![0, 0, 1, 0x65], vec![9; 30_000]].concat());
+        let groups = Packets::new(96, STREAM, None).of(&frame);
+        let sizes: Vec<_> = groups.iter().map(|group| group.len()).collect();
+        assert_eq!(sizes, [12, 12, 2], "{} packets", frame.packets());
+        let marked = |packet: &Vec<u8>| packet[1] & MARKER != 0;
+        let ends: Vec<_> = sent(&groups).iter().map(marked).collect();
+        assert_eq!(ends.iter().filter(|marked| **marked).count(), 1);
+        assert_eq!(ends.last(), Some(&true));
     }
 
     #[test]

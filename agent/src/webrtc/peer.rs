@@ -236,9 +236,10 @@ impl Peer {
         }
         self.last_sent = frame.captured_at();
         self.age = Some(now.since(self.last_sent));
-        let packets = self.packets.of(frame);
-        self.backlog.push(self.last_sent, packets.len());
-        let sent = !packets.is_empty() && self.graph.source.push_buffer_list(packets).is_ok();
+        self.backlog.push(self.last_sent, frame.packets());
+        let mut groups = self.packets.of(frame).into_iter();
+        let sent = frame.packets() > 0
+            && groups.all(|group| self.graph.source.push_buffer_list(group).is_ok());
         self.frames_sent += u64::from(sent);
         sent
     }

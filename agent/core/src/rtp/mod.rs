@@ -3,6 +3,7 @@
 
 pub mod congestion;
 pub mod layers;
+pub mod pacer;
 pub mod payload;
 pub mod repair;
 pub mod rtcp;

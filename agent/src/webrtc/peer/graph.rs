@@ -18,8 +18,8 @@ use super::{OnEvent, PeerEvent, arrivals::Arrivals};
 use crate::{
     clock::{monotonic_now, unix_now},
     webrtc::{
-        certificate::PeerCertificate, feedback, ice::IceServers, negotiation, packets::Stream,
-        playout, resending::Resending, shortcut, srtp,
+        certificate::PeerCertificate, feedback, ice::IceServers, negotiation, pacing,
+        packets::Stream, playout, resending::Resending, shortcut, srtp,
     },
 };
 
@@ -125,6 +125,7 @@ impl Graph {
         if let Some(id) = offer.playout_delay {
             playout::watch(&output, id, &resending);
         }
+        pacing::watch(&source, &estimator)?;
         let arrivals = Arrivals::watch(webrtc)?;
         watch_key_frame_requests(&source, on_event)?;
         watch_connection(webrtc, pipeline, on_event)?;
