@@ -42,7 +42,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
     /// Half of what five groups are spread over: no machine is too fast or too slow for that.
-    const SPREAD_AT_LEAST: Duration = Duration::from_millis(6);
+    const SPREAD_AT_LEAST: Duration = Duration::from_micros(2_400);
 
     fn group() -> gst::BufferList {
         (0..12).map(|_| gst::Buffer::from_mut_slice(vec![0; 1_200])).collect()

@@ -13,6 +13,9 @@ pub const GROUP: usize = 12;
 /// that no frame waits for the one before it.
 const SPREAD: Duration = Duration::from_millis(16);
 
+/// The same as long as nothing is known of the path: a joiner's first picture comes as much later.
+const FIRST_SPREAD: Duration = Duration::from_millis(6);
+
 /// Faster than what the path is thought to carry, which grows by itself only slowly. WebRTC's own
 /// sender takes the same factor (`kDefaultPaceMultiplier`).
 const HEADROOM: f64 = 2.5;
@@ -42,7 +45,8 @@ impl Pacer {
             self.free_at = leaves_at;
             return leaves_at.since(now);
         }
-        let drained_at = *self.drained_at.get_or_insert(leaves_at.plus(SPREAD));
+        let spread = if estimate_kbps.is_some() { SPREAD } else { FIRST_SPREAD };
+        let drained_at = *self.drained_at.get_or_insert(leaves_at.plus(spread));
         #[expect(clippy::cast_precision_loss, reason = "bytes of a few frames")]
         let (bytes, waiting) = (bytes as f64, waiting_bytes as f64);
         let share = drained_at.since(leaves_at).mul_f64(bytes / (bytes + waiting));
@@ -83,9 +87,14 @@ mod tests {
     #[test]
     fn a_key_frame_is_spread_over_half_a_frames_time_and_delays_no_other() {
         let mut pacer = Pacer::default();
-        assert_eq!(leave(&mut pacer, 4, None, 1_000), [0, 4, 8, 12]);
-        assert_eq!(leave(&mut pacer, 1, None, 1_033), [0]);
+        assert_eq!(leave(&mut pacer, 4, Some(3_000), 1_000), [0, 4, 8, 12]);
+        assert_eq!(leave(&mut pacer, 1, Some(3_000), 1_033), [0]);
         assert_eq!(leave(&mut pacer, 8, Some(500), 1_066), [0, 2, 4, 6, 8, 10, 12, 14]);
+    }
+
+    #[test]
+    fn the_first_picture_waits_less() {
+        assert_eq!(leave(&mut Pacer::default(), 4, None, 1_000), [0, 1, 3, 4]);
     }
 
     #[test]
