@@ -1,6 +1,7 @@
 //! `agent.toml`: every key has a default, an unknown key is an error.
 
 mod live;
+mod rtsp;
 
 use std::{
     fmt, fs,
@@ -17,7 +18,10 @@ use nightjar_shared::{
 };
 use serde::{Deserialize, Deserializer, de};
 
-pub use self::live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig};
+pub use self::{
+    live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig},
+    rtsp::{RtspConfig, RtspTransport, StreamAddress},
+};
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +60,7 @@ pub struct Config {
 #[serde(try_from = "String")]
 pub enum SourceKind {
     V4l2,
+    Rtsp,
     File,
     Synthetic,
 }
@@ -64,6 +69,7 @@ impl SourceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V4l2 => "v4l2",
+            Self::Rtsp => "rtsp",
             Self::File => "file",
             Self::Synthetic => "synthetic",
         }
@@ -76,9 +82,10 @@ impl TryFrom<String> for SourceKind {
     fn try_from(word: String) -> Result<Self, String> {
         match word.as_str() {
             "v4l2" => Ok(Self::V4l2),
+            "rtsp" => Ok(Self::Rtsp),
             "file" => Ok(Self::File),
             "synthetic" => Ok(Self::Synthetic),
-            "libcamera" | "rtsp" => Err(not_yet("source.kind", &word, SOURCE_KINDS)),
+            "libcamera" => Err(not_yet("source.kind", &word, SOURCE_KINDS)),
             _ => Err(unknown("source.kind", &word, SOURCE_KINDS)),
         }
     }
@@ -92,6 +99,8 @@ pub struct SourceConfig {
     pub device: String,
     /// For `file`: looped at its own pace.
     pub path: Option<PathBuf>,
+    /// For `rtsp`: where the camera is.
+    pub rtsp: Option<RtspConfig>,
     pub width: u32,
     pub height: u32,
     pub fps: u32,
@@ -117,7 +126,7 @@ fn recording_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Recordin
     }
 }
 
-const SOURCE_KINDS: &str = "\"v4l2\", \"file\" or \"synthetic\"";
+const SOURCE_KINDS: &str = "\"v4l2\", \"rtsp\", \"file\" or \"synthetic\"";
 const RECORDING_MODES: &str = "\"event\", \"continuous\", \"both\" or \"off\"";
 
 fn not_yet(key: &str, word: &str, choices: &str) -> String {
@@ -179,6 +188,7 @@ impl Default for SourceConfig {
             kind: SourceKind::V4l2,
             device: "auto".to_owned(),
             path: None,
+            rtsp: None,
             width: 1280,
             height: 720,
             fps: 15,
@@ -350,6 +360,11 @@ impl SourceConfig {
                 &path.display(),
                 "no such file; name a readable video file",
             )),
+            _ if self.kind == SourceKind::Rtsp && self.rtsp.is_none() => Err(ConfigError::value(
+                "source.rtsp",
+                &"(absent)",
+                "a source of kind \"rtsp\" needs the camera's address: [source.rtsp] url = \"rtsp://…\"",
+            )),
             _ => Ok(()),
         }
     }
@@ -387,10 +402,18 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
             let before = text.get(..span.start).unwrap_or_default();
             let number = before.matches('\n').count();
             let line = text.lines().nth(number).unwrap_or_default().trim();
-            let line: String = line.chars().take(80).collect();
+            let line: String = without_addresses(line).chars().take(80).collect();
             format!("line {}: `{line}`: {message}", number + 1)
         }
         None => message,
+    }
+}
+
+/// A line up to the first address in it: addresses of cameras may hold a password.
+fn without_addresses(line: &str) -> String {
+    match line.split_once("://") {
+        Some((before, _)) => format!("{before}://…"),
+        None => line.to_owned(),
     }
 }
 

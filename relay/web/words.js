@@ -266,6 +266,17 @@ export const SessionState = Object.freeze({
   expired: "expired",
 });
 
+export const TranscodeReason = Object.freeze({
+  bFrames: "b_frames",
+  interlaced: "interlaced",
+  masks: "masks",
+  oblongPixels: "oblong_pixels",
+  parameterSets: "parameter_sets",
+  profile: "profile",
+  sparseKeyFrames: "sparse_key_frames",
+  turned: "turned",
+});
+
 export const VideoLayer = Object.freeze({
   main: "main",
   low: "low",

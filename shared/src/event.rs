@@ -93,6 +93,28 @@ words! {
     }
 }
 
+words! {
+    /// Why the pictures of a source that makes H.264 itself are decoded and encoded again.
+    TranscodeReason {
+        /// Its pictures refer to later ones, which no browser plays live.
+        BFrames = "b_frames",
+        /// Its pictures are made of half pictures.
+        Interlaced = "interlaced",
+        /// Places are hidden by privacy masks.
+        Masks = "masks",
+        /// Its pixels are not square.
+        OblongPixels = "oblong_pixels",
+        /// It leaves parameter sets out, has several, or some that cannot be read.
+        ParameterSets = "parameter_sets",
+        /// Its profile is none that browsers decode.
+        Profile = "profile",
+        /// Its key frames are too far apart, and it makes none when it is asked.
+        SparseKeyFrames = "sparse_key_frames",
+        /// Its pictures are to be turned.
+        Turned = "turned",
+    } or Unknown
+}
+
 /// Sent every 30 s (`up/health`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch or a state of its own")]
@@ -166,8 +188,12 @@ pub struct CaptureHealth {
     pub running: bool,
     /// The source's kind, as in agent.toml.
     pub source: String,
-    /// The encoder in use, for instance `x264enc`.
+    /// The encoder in use, for instance `x264enc`; `passthrough` where the source makes H.264
+    /// itself, which goes on as it is.
     pub encoder: String,
+    /// Why the source's own H.264 does not; absent where it does, or makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcoded: Option<TranscodeReason>,
     pub width: u32,
     pub height: u32,
     /// Measured over the last seconds.

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use nightjar_shared::{
     command::{Command, CommandReason},
-    event::EventEndReason,
+    event::{EventEndReason, TranscodeReason},
     ids::CameraId,
     problem::ProblemCode,
     session::SessionEndReason,
@@ -93,6 +93,7 @@ fn the_tables_of_codes_are_those_of_the_code() {
     assert_table_of("### Of refusals", ProblemCode::ALL);
     assert_table_of("### Why a live session ended", SessionEndReason::ALL);
     assert_table_of("### Why an event ended", EventEndReason::ALL);
+    assert_table_of("### Why a source is transcoded", TranscodeReason::ALL);
     assert_table_of("### Why a command was not done", CommandReason::ALL);
 }
 

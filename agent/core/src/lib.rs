@@ -3,6 +3,7 @@
 //! optimised in development builds too, because tests look at many pictures.
 
 pub mod backoff;
+pub mod h264;
 pub mod monotonic;
 pub mod motion;
 pub mod mp4;

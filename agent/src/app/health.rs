@@ -91,6 +91,7 @@ impl HealthSources {
         told.capture.running != capture.running
             || told.capture.problem != capture.problem
             || told.capture.encoder != capture.encoder
+            || told.capture.transcoded != capture.transcoded
             || told.errors != self.errors()
             || told.recording != self.record.borrow().recording
             || told.manual_recording != self.record.borrow().manual_recording
@@ -124,6 +125,7 @@ impl HealthSources {
                 running: capture.running,
                 source: self.source.as_str().to_owned(),
                 encoder: capture.encoder,
+                transcoded: capture.transcoded,
                 width: capture.width,
                 height: capture.height,
                 fps: capture.fps,

@@ -1,11 +1,13 @@
 //! Which of a camera's modes is captured.
 //!
-//! Everything is encoded by the agent's one encoder, so raw pictures are best: they need no
-//! decoding. MJPEG is taken when the camera gives the wanted size or pace in no other way, as
-//! most USB cameras do above 640x480. A camera's own H.264 is not used: motion detection needs
-//! decoded pictures, and viewers need key frames and bitrates on demand.
+//! What a camera encodes itself goes on as it is, which costs least: its H.264 comes first, where it
+//! serves as well as any other mode and is no larger than wanted. Everything else is encoded by the
+//! agent's one encoder, so raw pictures come next: they need no decoding. MJPEG is taken when the
+//! camera gives the wanted size or pace in no other way, as most USB cameras do above 640x480.
 
 use std::cmp::Ordering;
+
+use nightjar_shared::event::TranscodeReason;
 
 use super::discover::{Mode, PixelFormat};
 
@@ -25,14 +27,35 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// `None` when the camera has no mode that the agent can use.
-pub fn choose(modes: &[Mode], wanted: Wanted) -> Option<Choice> {
-    let usable = || modes.iter().filter(|mode| mode.format != PixelFormat::H264);
-    let mode = *usable().min_by(|one, other| compare(one, other, wanted))?;
-    let raw = usable()
-        .filter(|other| other.format != PixelFormat::Mjpeg)
-        .min_by(|one, other| compare(one, other, wanted));
-    Some(Choice { reason: reason(&mode, raw, wanted), mode })
+/// `None` when the camera has no mode that the agent can use; `against` is why its own H.264 is not to
+/// be used as it is.
+pub fn choose(modes: &[Mode], wanted: Wanted, against: Option<TranscodeReason>) -> Option<Choice> {
+    let best = |usable: &dyn Fn(PixelFormat) -> bool| {
+        let usable = modes.iter().filter(|mode| usable(mode.format));
+        usable.min_by(|one, other| compare(one, other, wanted)).copied()
+    };
+    let raw = best(&|format| !matches!(format, PixelFormat::Mjpeg | PixelFormat::H264));
+    let other = best(&|format| format != PixelFormat::H264);
+    let own = best(&|format| format == PixelFormat::H264);
+    let serves = |own: &Mode| {
+        let large = own.width > wanted.width || own.height > wanted.height;
+        other.is_none_or(|other| !large && fit(own, wanted) <= fit(&other, wanted))
+    };
+    match (own.filter(|own| (against.is_none() || other.is_none()) && serves(own)), other) {
+        (Some(mode), _) => Some(Choice { reason: reason_for_own(&mode, against, wanted), mode }),
+        (None, Some(mode)) => {
+            let why = reason(&mode, raw.as_ref(), wanted);
+            let reason = match (own, against) {
+                (None, _) => why,
+                (_, Some(against)) => {
+                    format!("{why}; its H.264 cannot be used as it is: {against}")
+                }
+                (Some(own), None) => format!("{why}; its H.264 does not serve: the best is {own}"),
+            };
+            Some(Choice { mode, reason })
+        }
+        (None, None) => None,
+    }
 }
 
 /// How well a mode serves, best first.
@@ -91,12 +114,26 @@ fn cost(format: PixelFormat) -> u8 {
     }
 }
 
+fn reason_for_own(mode: &Mode, against: Option<TranscodeReason>, wanted: Wanted) -> String {
+    let why = match against {
+        Some(against) => {
+            format!("it gives nothing else; it is decoded and encoded again: {against}")
+        }
+        None => "the camera's own H.264 goes on as it is".to_owned(),
+    };
+    with_reach(mode, &why, wanted)
+}
+
 fn reason(mode: &Mode, raw: Option<&Mode>, wanted: Wanted) -> String {
     let why = match (mode.format, raw) {
         (PixelFormat::Mjpeg, None) => "the camera gives no raw pictures".to_owned(),
         (PixelFormat::Mjpeg, Some(raw)) => format!("the best raw mode is {raw}"),
         _ => "raw pictures need no decoding".to_owned(),
     };
+    with_reach(mode, &why, wanted)
+}
+
+fn with_reach(mode: &Mode, why: &str, wanted: Wanted) -> String {
     let Wanted { width, height, fps } = wanted;
     match fit(mode, wanted) {
         Fit::Full => format!("{mode}: {why}"),
@@ -123,17 +160,16 @@ mod tests {
             mode(PixelFormat::Mjpeg, 640, 480, 30),
             mode(PixelFormat::Mjpeg, 1280, 720, 30),
             mode(PixelFormat::Mjpeg, 1920, 1080, 30),
-            mode(PixelFormat::H264, 1280, 720, 30),
         ]
     }
 
     fn chosen(modes: &[Mode], wanted: Wanted) -> Mode {
-        choose(modes, wanted).unwrap().mode
+        choose(modes, wanted, None).unwrap().mode
     }
 
     #[test]
     fn mjpeg_is_taken_where_raw_is_too_slow_and_the_reason_says_so() {
-        let choice = choose(&webcam(), WANTED).unwrap();
+        let choice = choose(&webcam(), WANTED, None).unwrap();
         assert_eq!(choice.mode, mode(PixelFormat::Mjpeg, 1280, 720, 30));
         assert!(choice.reason.contains("YUYV 640x480 at 30 fps"), "{}", choice.reason);
     }
@@ -170,7 +206,7 @@ mod tests {
     #[test]
     fn a_camera_that_cannot_do_it_gives_what_comes_nearest_and_says_so() {
         let modes = [mode(PixelFormat::Yuyv, 320, 240, 30), mode(PixelFormat::Yuyv, 640, 480, 30)];
-        let choice = choose(&modes, WANTED).unwrap();
+        let choice = choose(&modes, WANTED, None).unwrap();
         assert_eq!(choice.mode, modes[1]);
         assert!(choice.reason.contains("does not reach 1280x720"), "{}", choice.reason);
 
@@ -189,9 +225,39 @@ mod tests {
         assert_eq!(fit(&silent, WANTED), Fit::Full);
     }
 
+    fn webcam_with_h264(width: u32, height: u32, fps: u32) -> Vec<Mode> {
+        [webcam(), vec![mode(PixelFormat::H264, width, height, fps)]].concat()
+    }
+
     #[test]
-    fn h264_alone_is_no_use() {
-        assert_eq!(choose(&[mode(PixelFormat::H264, 1280, 720, 30)], WANTED), None);
-        assert_eq!(choose(&[], WANTED), None);
+    fn the_h264_that_a_camera_makes_comes_first_where_it_serves_and_the_reason_says_so() {
+        let modes = webcam_with_h264(1280, 720, 30);
+        let choice = choose(&modes, WANTED, None).unwrap();
+        assert_eq!(choice.mode, mode(PixelFormat::H264, 1280, 720, 30));
+        assert!(choice.reason.contains("goes on as it is"), "{}", choice.reason);
+
+        let masked = choose(&modes, WANTED, Some(TranscodeReason::Masks)).unwrap();
+        assert_eq!(masked.mode, mode(PixelFormat::Mjpeg, 1280, 720, 30));
+        assert!(masked.reason.contains("masks"), "{}", masked.reason);
+    }
+
+    #[test]
+    fn h264_that_is_slower_or_larger_than_wanted_does_not_serve() {
+        for (width, height, fps) in [(1280, 720, 10), (640, 480, 30), (1920, 1080, 30)] {
+            let choice = choose(&webcam_with_h264(width, height, fps), WANTED, None).unwrap();
+            assert_eq!(choice.mode.format, PixelFormat::Mjpeg);
+            assert!(choice.reason.contains("its H.264 does not serve"), "{}", choice.reason);
+        }
+    }
+
+    #[test]
+    fn h264_alone_is_taken_whatever_is_against_it() {
+        let modes = [mode(PixelFormat::H264, 1920, 1080, 30)];
+        for against in [None, Some(TranscodeReason::BFrames)] {
+            let choice = choose(&modes, WANTED, against).unwrap();
+            assert_eq!(choice.mode, modes[0]);
+            assert_eq!(choice.reason.contains("b_frames"), against.is_some(), "{}", choice.reason);
+        }
+        assert_eq!(choose(&[], WANTED, None), None);
     }
 }

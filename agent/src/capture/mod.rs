@@ -3,6 +3,7 @@
 pub mod choose;
 pub(crate) mod controls;
 pub mod discover;
+pub(crate) mod encoded;
 pub(crate) mod feeder;
 pub(crate) mod reel;
 pub mod scene;
@@ -16,8 +17,11 @@ mod v4l2;
 use std::time::Duration;
 
 use gstreamer_video::VideoInfo;
+use nightjar_shared::event::TranscodeReason;
 
-pub(crate) use source::Source;
+use self::encoded::{Intake, RtspProblem};
+pub(crate) use self::source::{Feeding, Source};
+use crate::config::{RtspConfig, SourceKind, StreamAddress};
 
 /// The pace of a source that does not say one.
 const DEFAULT_FPS: (u32, u32) = (25, 1);
@@ -32,25 +36,34 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Reads it from a format. Pixels that are not square grow in one direction, so that nothing is
-    /// lost; a pace that is not said is taken for 25 a second.
+    /// Reads it from a format; a pace that is not said is taken for 25 a second.
     pub(crate) fn of(info: &VideoInfo) -> Self {
-        let part = |number: i32| u64::try_from(number).unwrap_or(0);
-        let (wide, high) = (part(info.par().numer()), part(info.par().denom()));
-        let stretched = |side: u32, by: u64, to: u64| {
-            u32::try_from(u64::from(side) * by / to.max(1)).unwrap_or(side)
+        let part = |number: i32| u32::try_from(number).unwrap_or(0);
+        let (pixel, fps) = (info.par(), info.fps());
+        Self::stretched(
+            (info.width(), info.height()),
+            (part(pixel.numer()), part(pixel.denom())),
+            Some((part(fps.numer()), part(fps.denom()))),
+        )
+    }
+
+    /// Of pictures with such pixels: those that are not square grow in one direction, so that nothing
+    /// is lost.
+    pub(crate) fn stretched(
+        (width, height): (u32, u32),
+        pixel: (u32, u32),
+        fps: Option<(u32, u32)>,
+    ) -> Self {
+        let grown = |side: u32, by: u32, to: u32| {
+            u32::try_from(u64::from(side) * u64::from(by) / u64::from(to.max(1))).unwrap_or(side)
         };
-        let (width, height) = match (wide, high) {
-            (0, _) | (_, 0) => (info.width(), info.height()),
-            (wide, high) if wide >= high => (stretched(info.width(), wide, high), info.height()),
-            (wide, high) => (info.width(), stretched(info.height(), high, wide)),
+        let (width, height) = match pixel {
+            (0, _) | (_, 0) => (width, height),
+            (wide, high) if wide >= high => (grown(width, wide, high), height),
+            (wide, high) => (width, grown(height, high, wide)),
         };
-        let fps = (part(info.fps().numer()), part(info.fps().denom()));
-        let fps = match (u32::try_from(fps.0), u32::try_from(fps.1)) {
-            (Ok(pictures @ 1..), Ok(seconds @ 1..)) => (pictures, seconds),
-            _ => DEFAULT_FPS,
-        };
-        Self { width, height, fps }
+        let fps = fps.filter(|(pictures, seconds)| *pictures > 0 && *seconds > 0);
+        Self { width, height, fps: fps.unwrap_or(DEFAULT_FPS) }
     }
 
     /// The time from one picture to the next.
@@ -61,6 +74,39 @@ impl Geometry {
     pub fn frames_per_second(self) -> f64 {
         f64::from(self.fps.0) / f64::from(self.fps.1.max(1))
     }
+}
+
+/// How a source is to be opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Opening {
+    /// Why its own H.264 is not to be used as it is, where it makes some.
+    pub(crate) against: Option<TranscodeReason>,
+    /// How often in a row it could not be opened.
+    pub(crate) failures: u32,
+}
+
+/// A driver that takes longer to start hangs. An IP camera is no driver: what it is waited for is its
+/// first key frame, and each wait for it ends by itself.
+pub(crate) fn start_limit(kind: SourceKind) -> Duration {
+    match kind {
+        SourceKind::Rtsp => Duration::from_mins(3),
+        SourceKind::V4l2 | SourceKind::File | SourceKind::Synthetic => Duration::from_secs(20),
+    }
+}
+
+/// Asks an IP camera for its streams; says what each is, or why it is not there. Blocks.
+pub(crate) fn ask_ip_camera(config: &RtspConfig) -> Vec<(String, anyhow::Result<String>)> {
+    let addresses = [Some(&config.url), config.small_url.as_ref()];
+    let ask = |address: &StreamAddress| {
+        let stream = Intake::connect(address, config, 0).map(|intake| intake.describe());
+        (address.to_string(), stream)
+    };
+    addresses.into_iter().flatten().map(ask).collect()
+}
+
+/// How long to leave a source alone at least that could not be opened.
+pub(crate) fn least_pause(error: &anyhow::Error) -> Duration {
+    error.downcast_ref::<RtspProblem>().map_or(Duration::ZERO, RtspProblem::least_pause)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! From `[source]` of agent.toml to a `GStreamer` bin that gives raw video.
+//! From `[source]` of agent.toml to a `GStreamer` bin that gives raw video, and to the source's own H.264
+//! where that can be used as it is.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,10 +7,13 @@ use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSrc;
 use nightjar_core::monotonic::MonotonicNanos;
+use nightjar_shared::event::TranscodeReason;
 
 use super::{
-    Geometry,
+    Geometry, Opening,
     controls::ControlWatch,
+    discover::PixelFormat,
+    encoded::{DecodeFeed, Intake, Outlets, PassFrame, decoder},
     feeder::{Feeder, SceneSupply, Supply},
     reel::Reel,
     scene::Scene,
@@ -27,25 +31,89 @@ pub(crate) struct Source {
     pub(crate) bin: gst::Bin,
     /// What the source gives at first, which may differ from what was wanted.
     pub(crate) geometry: Geometry,
-    feed: Option<(Supply, AppSrc)>,
+    /// Of the source's own H.264, where that is used as it is.
+    pub(crate) passthrough: Option<Geometry>,
+    /// Why the source's own H.264 is not, where it makes some.
+    pub(crate) transcoded: Option<TranscodeReason>,
+    feed: Option<Feed>,
     /// Of a camera whose driver can be asked.
     device: Option<PathBuf>,
 }
 
-impl Source {
-    /// Opens the source. Blocks: a file is decoded up to its first picture, a camera is asked for
-    /// its formats.
-    pub(crate) fn open(config: &SourceConfig) -> anyhow::Result<Self> {
-        match config.kind {
-            SourceKind::Synthetic => Self::synthetic(config),
-            SourceKind::File => Self::file(config),
-            SourceKind::V4l2 => Self::camera(config),
+/// What gives the pictures, before it does.
+enum Feed {
+    Supply(Supply, AppSrc),
+    Own { main: Intake, small: Option<Intake>, decode: DecodeFeed, alarm: AppSrc },
+}
+
+/// What gives the pictures, while it does.
+pub(crate) enum Feeding {
+    Thread(Feeder),
+    Own { main: Intake, _small: Option<Intake> },
+}
+
+impl Feeding {
+    /// Why the source's own H.264 can no longer be used as it is.
+    pub(crate) fn obstacle(&self) -> Option<TranscodeReason> {
+        match self {
+            Self::Thread(_) => None,
+            Self::Own { main, .. } => main.obstacle(),
         }
     }
 
-    /// Starts the pictures of a source that is fed by a thread; call it once the pipeline plays.
-    pub(crate) fn start_feeding(&mut self) -> anyhow::Result<Option<Feeder>> {
-        self.feed.take().map(|(supply, sink)| Feeder::start(supply, sink)).transpose()
+    /// What the source's own H.264 is now.
+    pub(crate) fn own_geometry(&self) -> Option<Geometry> {
+        match self {
+            Self::Thread(_) => None,
+            Self::Own { main, .. } => Some(main.geometry()),
+        }
+    }
+
+    /// Changes what the source's own encoder aims at, where that can be told.
+    pub(crate) fn set_bitrate(&self, kbps: u32) {
+        if let Self::Own { main, .. } = self {
+            main.set_bitrate(kbps);
+        }
+    }
+
+    /// Blocks until it has ended.
+    pub(crate) fn stop(self) {
+        if let Self::Thread(feeder) = self {
+            feeder.stop();
+        }
+    }
+}
+
+impl Source {
+    /// Opens the source. Blocks: a file is decoded up to its first picture, a camera is asked for
+    /// its formats, one that makes H.264 gives its first key frame.
+    pub(crate) fn open(config: &SourceConfig, opening: Opening) -> anyhow::Result<Self> {
+        match config.kind {
+            SourceKind::Synthetic => Self::synthetic(config),
+            SourceKind::File => Self::file(config),
+            SourceKind::V4l2 => Self::camera(config, opening),
+            SourceKind::Rtsp => Self::ip_camera(config, opening),
+        }
+    }
+
+    /// Starts what gives pictures by itself; call it once the pipeline plays. `pass` takes the source's
+    /// own H.264, where that is used as it is.
+    pub(crate) fn start_feeding(&mut self, pass: PassFrame) -> anyhow::Result<Option<Feeding>> {
+        Ok(match self.feed.take() {
+            None => None,
+            Some(Feed::Supply(supply, sink)) => Some(Feeding::Thread(Feeder::start(supply, sink)?)),
+            Some(Feed::Own { main, small, decode, alarm }) => {
+                let pass = self.passthrough.map(|_| pass);
+                let (of_main, of_small) =
+                    if small.is_some() { (None, Some(decode)) } else { (Some(decode), None) };
+                if let Some(small) = &small {
+                    let alarm = alarm.clone();
+                    small.flow(Outlets { pass: None, decode: of_small, alarm });
+                }
+                main.flow(Outlets { pass, decode: of_main, alarm });
+                Some(Feeding::Own { main, _small: small })
+            }
+        })
     }
 
     /// Tells when the camera changes its own picture; nothing where nobody can know. A driver that
@@ -84,11 +152,86 @@ impl Source {
         Self::fed(Supply::Reel(Box::new(reel)), geometry, &caps)
     }
 
-    fn camera(config: &SourceConfig) -> anyhow::Result<Self> {
-        let v4l2::Chain { mut elements, geometry, device } = v4l2::chain(config)?;
+    fn camera(config: &SourceConfig, opening: Opening) -> anyhow::Result<Self> {
+        let Opening { against, failures } = opening;
+        let (camera, choice) = v4l2::find(config, against)?;
+        if choice.mode.format != PixelFormat::H264 {
+            let v4l2::Chain { mut elements, geometry } =
+                v4l2::chain(config, &camera.path, &choice.mode)?;
+            elements.extend(upright()?);
+            let own = camera.modes.iter().any(|mode| mode.format == PixelFormat::H264);
+            return Ok(Self {
+                transcoded: against.filter(|_| own),
+                device: Some(camera.path),
+                ..Self::raw(&elements, geometry)?
+            });
+        }
+        let intake = Intake::capture(&camera.path, &choice.mode, config.bitrate_kbps, failures);
+        let other = camera.modes.iter().any(|mode| mode.format != PixelFormat::H264);
+        let refusal = match &intake {
+            _ if against.is_some() || !other => None,
+            Ok(intake) => intake.obstacle(),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(error, "the camera's own H.264 does not come; another format may");
+                Some(TranscodeReason::ParameterSets)
+            }
+        };
+        if refusal.is_some() {
+            drop(intake);
+            return Self::camera(config, Opening { against: refusal, failures });
+        }
+        Ok(Self { device: Some(camera.path), ..Self::own(intake?, None, against)? })
+    }
+
+    fn ip_camera(config: &SourceConfig, opening: Opening) -> anyhow::Result<Self> {
+        let Opening { against, failures } = opening;
+        let rtsp = config.rtsp.as_ref().context("source.rtsp is absent")?;
+        let main = Intake::connect(&rtsp.url, rtsp, failures)?;
+        let passes = against.is_none() && main.obstacle().is_none();
+        let small = match rtsp.small_url.as_ref().filter(|_| passes) {
+            Some(address) => Intake::connect(address, rtsp, 0)
+                .inspect_err(|error| {
+                    let error = format!("{error:#}");
+                    tracing::warn!(error, "there is no small stream; the large one is decoded");
+                })
+                .ok(),
+            None => None,
+        };
+        Self::own(main, small, against)
+    }
+
+    /// A source that makes H.264 itself.
+    fn own(
+        main: Intake,
+        small: Option<Intake>,
+        against: Option<TranscodeReason>,
+    ) -> anyhow::Result<Self> {
+        let transcoded = against.or_else(|| main.obstacle());
+        if let Some(reason) = transcoded {
+            let reason = reason.as_str();
+            tracing::warn!(reason, "the source's own H.264 is decoded and encoded again");
+        }
+        let (decode, alarm) = DecodeFeed::new();
+        let mut elements = vec![alarm.clone().upcast()];
+        elements.extend(decoder()?);
         elements.extend(upright()?);
+        let decoded = small.as_ref().unwrap_or(&main).geometry();
+        let passthrough = transcoded.is_none().then(|| main.geometry());
+        let feed = Some(Feed::Own { main, small, decode, alarm });
+        Ok(Self { passthrough, transcoded, feed, ..Self::raw(&elements, decoded)? })
+    }
+
+    fn raw(elements: &[gst::Element], geometry: Geometry) -> anyhow::Result<Self> {
         let chain: Vec<&gst::Element> = elements.iter().collect();
-        Ok(Self { bin: bin_of(&chain)?, geometry, feed: None, device: Some(device) })
+        Ok(Self {
+            bin: bin_of(&chain)?,
+            geometry,
+            passthrough: None,
+            transcoded: None,
+            feed: None,
+            device: None,
+        })
     }
 
     fn fed(supply: Supply, geometry: Geometry, caps: &gst::Caps) -> anyhow::Result<Self> {
@@ -100,8 +243,8 @@ impl Source {
             .max_bytes(0)
             .leaky_type(gstreamer_app::AppLeakyType::Downstream)
             .build();
-        let bin = bin_of(&[sink.upcast_ref()])?;
-        Ok(Self { bin, geometry, feed: Some((supply, sink)), device: None })
+        let feed = Some(Feed::Supply(supply, sink.clone()));
+        Ok(Self { feed, ..Self::raw(&[sink.upcast()], geometry)? })
     }
 }
 

@@ -1,9 +1,10 @@
 //! A V4L2 camera as a chain of elements.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use gstreamer as gst;
+use nightjar_shared::event::TranscodeReason;
 
 use super::{
     Geometry,
@@ -19,24 +20,25 @@ const ANY_DEVICE: &str = "auto";
 pub(super) struct Chain {
     pub(super) elements: Vec<gst::Element>,
     pub(super) geometry: Geometry,
-    pub(super) device: PathBuf,
 }
 
-pub(super) fn chain(config: &SourceConfig) -> anyhow::Result<Chain> {
-    let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
-    let (camera, choice) = find(&config.device, wanted)?;
-    tracing::info!(camera = camera.name, device = %camera.path.display(), "{}", choice.reason);
-    let mode = choice.mode;
+/// Reads a device in one of its modes.
+pub(super) fn reader(device: &Path, mode: &Mode) -> anyhow::Result<Vec<gst::Element>> {
+    Ok(vec![
+        gst::ElementFactory::make("v4l2src")
+            .property("device", device.to_string_lossy().as_ref())
+            .build()
+            .context("GStreamer has no v4l2src: install gstreamer1.0-plugins-good")?,
+        gst::ElementFactory::make("capsfilter").property("caps", caps(mode)).build()?,
+    ])
+}
+
+/// Raw pictures of a camera in a mode that gives no H.264.
+pub(super) fn chain(config: &SourceConfig, device: &Path, mode: &Mode) -> anyhow::Result<Chain> {
     let pace = mode.fps.unwrap_or((config.fps, 1));
     // More pictures than wanted are dropped before they cost anything.
     let thinned = f64::from(pace.0) / f64::from(pace.1.max(1)) > f64::from(config.fps) * 1.1;
-    let mut chain = vec![
-        gst::ElementFactory::make("v4l2src")
-            .property("device", camera.path.to_string_lossy().as_ref())
-            .build()
-            .context("GStreamer has no v4l2src: install gstreamer1.0-plugins-good")?,
-        gst::ElementFactory::make("capsfilter").property("caps", caps(&mode)).build()?,
-    ];
+    let mut chain = reader(device, mode)?;
     if thinned {
         chain.push(
             gst::ElementFactory::make("videorate")
@@ -50,28 +52,40 @@ pub(super) fn chain(config: &SourceConfig) -> anyhow::Result<Chain> {
     }
     let fps = if thinned { (config.fps, 1) } else { pace };
     let geometry = Geometry { width: mode.width, height: mode.height, fps };
-    Ok(Chain { elements: chain, geometry, device: camera.path })
+    Ok(Chain { elements: chain, geometry })
 }
 
-/// The configured camera, or the first that can be used.
-fn find(device: &str, wanted: Wanted) -> anyhow::Result<(Camera, Choice)> {
-    if device == ANY_DEVICE {
+/// The configured camera, or the first that can be used, and its mode; `against` is why its own H.264
+/// is not to be taken.
+pub(super) fn find(
+    config: &SourceConfig,
+    against: Option<TranscodeReason>,
+) -> anyhow::Result<(Camera, Choice)> {
+    let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
+    let choose = |modes: &[Mode]| choose(modes, wanted, against);
+    let device = config.device.as_str();
+    let (camera, choice) = if device == ANY_DEVICE {
         let cameras = cameras();
         let complaint = cameras.iter().find_map(|camera| camera.problem.clone());
-        let usable = |camera: Camera| choose(&camera.modes, wanted).map(|choice| (camera, choice));
-        return cameras.into_iter().find_map(usable).with_context(|| match complaint {
+        let usable = |camera: Camera| choose(&camera.modes).map(|choice| (camera, choice));
+        cameras.into_iter().find_map(usable).with_context(|| match complaint {
             Some(problem) => format!("no camera can be used: {problem}"),
             None => "no camera found: plug one in".to_owned(),
-        });
-    }
-    let camera = camera_at(Path::new(device))
-        .with_context(|| format!("source.device = {device}: `nightjar-agent probe` lists cameras"))?
-        .with_context(|| format!("source.device = {device} is no camera"))?;
-    if let Some(problem) = &camera.problem {
-        bail!("source.device = {device}: {problem}");
-    }
-    let choice = choose(&camera.modes, wanted)
-        .with_context(|| format!("source.device = {device} gives no pictures of a known format"))?;
+        })?
+    } else {
+        let camera = camera_at(Path::new(device)).with_context(|| {
+            format!("source.device = {device}: `nightjar-agent probe` lists cameras")
+        })?;
+        let camera = camera.with_context(|| format!("source.device = {device} is no camera"))?;
+        if let Some(problem) = &camera.problem {
+            bail!("source.device = {device}: {problem}");
+        }
+        let choice = choose(&camera.modes).with_context(|| {
+            format!("source.device = {device} gives no pictures of a known format")
+        })?;
+        (camera, choice)
+    };
+    tracing::info!(camera = camera.name, device = %camera.path.display(), "{}", choice.reason);
     Ok((camera, choice))
 }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     cloud::{Cloud, Disposition},
     config::{Config, SourceConfig, SourceKind},
-    encode::{self, ProbedCamera},
+    encode::{self, ProbedCamera, ProbedStream},
     identity::{Identity, KEY_FILE},
     pairing::Pairing,
     tls::TimeFloor,
@@ -115,7 +115,27 @@ fn camera_and_encoder(source: &SourceConfig) -> Vec<Check> {
         ),
         encoders => Check::good("encoder", encoders.join(", ")),
     };
-    vec![camera(source, &probe.cameras), encoder]
+    match source.kind {
+        SourceKind::Rtsp => probe.streams.iter().map(ip_camera).chain([encoder]).collect(),
+        _ => vec![camera(source, &probe.cameras), encoder],
+    }
+}
+
+/// A camera says itself what is to be done: its problems hold their remedies.
+fn ip_camera(stream: &ProbedStream) -> Check {
+    let name = "camera";
+    let ProbedStream { address, choice, problem } = stream;
+    match (problem, choice) {
+        (Some(problem), _) => match problem.split_once("; ") {
+            Some((found, step)) => Check::bad(name, format!("{address}: {found}"), step),
+            None => {
+                Check::bad(name, format!("{address}: {problem}"), "see that it works elsewhere")
+            }
+        },
+        (None, choice) => {
+            Check::good(name, format!("{address}: {}", choice.as_deref().unwrap_or_default()))
+        }
+    }
 }
 
 fn camera(source: &SourceConfig, cameras: &[ProbedCamera]) -> Check {

@@ -18,9 +18,9 @@ fn an_unknown_key_is_named_with_the_known_ones() {
 
 #[test]
 fn what_is_planned_is_told_apart_from_what_is_unknown() {
-    let message = parse("[source]\nkind = \"rtsp\"\n").unwrap_err().to_string();
-    assert!(message.contains("source.kind = \"rtsp\" is not supported yet"), "{message}");
-    assert!(message.contains("line 2") && message.contains("\"v4l2\", \"file\""), "{message}");
+    let message = parse("[source]\nkind = \"libcamera\"\n").unwrap_err().to_string();
+    assert!(message.contains("source.kind = \"libcamera\" is not supported yet"), "{message}");
+    assert!(message.contains("line 2") && message.contains("\"v4l2\", \"rtsp\""), "{message}");
     let message = parse("[source]\nkind = \"webcam\"\n").unwrap_err().to_string();
     assert!(message.contains("source.kind = \"webcam\" is not known"), "{message}");
 }
@@ -60,4 +60,35 @@ fn a_value_out_of_range_names_key_value_and_remedy() {
     let message = parse("[recording]\nmax_clip_s = 1\n").unwrap_err().to_string();
     assert!(message.contains("recording.max_clip_s = 1"), "{message}");
     assert!(message.contains("between 5 and 3600"), "{message}");
+}
+
+#[test]
+fn an_ip_camera_is_an_address_and_a_file_with_its_login() {
+    let text = "[source]\nkind = \"rtsp\"\n[source.rtsp]\nurl = \"rtsp://10.0.0.9:554/main?channel=1\"\n\
+                login_file = \"/etc/nightjar/porch-login\"\n";
+    let camera = parse(text).unwrap().source.rtsp.unwrap();
+    assert_eq!((camera.url.host(), camera.transport), ("10.0.0.9:554", RtspTransport::Tcp));
+    let absent = parse("[source]\nkind = \"rtsp\"\n").unwrap_err().to_string();
+    assert!(absent.contains("source.rtsp") && absent.contains("[source.rtsp] url"), "{absent}");
+}
+
+#[test]
+fn no_error_shows_what_an_address_hides() {
+    for line in [
+        "url = \"rtsp://root:s3cret@10.0.0.9/main\"",
+        "url = \"rtsp://root:s3cret@10.0.0.9/main",
+        "url = \"http://10.0.0.9/?password=s3cret\"",
+        "url = \"rtsp://\"",
+    ] {
+        let message =
+            parse(&format!("[source]\nkind = \"rtsp\"\n[source.rtsp]\n{line}\n")).unwrap_err();
+        let message = message.to_string();
+        assert!(message.contains("line 4") && !message.contains("s3cret"), "{message}");
+    }
+    let text = "[source]\nkind = \"rtsp\"\nwidth = 1\n[source.rtsp]\n\
+                url = \"rtsp://10.0.0.9/user=root&password=s3cret\"\n";
+    let message = parse(text).unwrap_err().to_string();
+    assert!(message.contains("source.width") && !message.contains("s3cret"), "{message}");
+    let shown = format!("{:?}", parse(&text.replace("width = 1\n", "")).unwrap());
+    assert!(shown.contains("rtsp://10.0.0.9/…") && !shown.contains("s3cret"), "{shown}");
 }

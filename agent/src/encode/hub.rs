@@ -89,17 +89,22 @@ impl FrameHub {
         lock(&self.recent).clear();
     }
 
-    /// Hands an encoded access unit on, unless the camera is private; false when it is none.
-    pub(crate) fn on_encoded(&self, sample: &gst::Sample, private: bool) -> bool {
-        let Some(frame) = encoded_frame(sample) else { return false };
+    /// Hands an encoded access unit on, unless nobody may see it; false when it is none.
+    pub(crate) fn on_encoded(&self, sample: &gst::Sample, hidden: bool) -> bool {
+        let frame = encoded_frame(sample);
+        frame.map(|frame| self.on_frame(frame, hidden)).is_some()
+    }
+
+    /// Hands a frame on, unless nobody may see it.
+    pub(crate) fn on_frame(&self, frame: EncodedFrame, hidden: bool) {
         if frame.key_frame {
             lock(&self.key_frames).encoded(frame.captured_at);
         }
         let mut recent = lock(&self.recent);
-        if private {
+        if hidden {
             recent.clear();
             self.gap.store(true, Ordering::SeqCst);
-            return true;
+            return;
         }
         if frame.key_frame {
             self.gap.store(false, Ordering::SeqCst);
@@ -110,7 +115,6 @@ impl FrameHub {
             // An error means that nobody listens.
             let _ = self.frames.send(frame);
         }
-        true
     }
 }
 

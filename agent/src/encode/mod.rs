@@ -37,7 +37,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     encoder::EncoderKind,
     hub::Joined,
-    probe::{Probe, ProbedCamera, probe},
+    probe::{Probe, ProbedCamera, ProbedStream, probe},
     status::CaptureStatus,
 };
 use self::{supervisor::Supervisor, taps::Taps};

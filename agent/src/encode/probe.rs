@@ -3,11 +3,13 @@
 use std::fmt;
 
 use anyhow::Context as _;
+use nightjar_shared::event::TranscodeReason;
 use serde::Serialize;
 
 use super::encoder::EncoderKind;
 use crate::{
     capture::{
+        self,
         choose::{Wanted, choose},
         discover::{Camera, Mode, cameras},
     },
@@ -18,6 +20,9 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub struct Probe {
     pub cameras: Vec<ProbedCamera>,
+    /// Of the configured IP camera.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<ProbedStream>,
     pub encoders: Vec<&'static str>,
 }
 
@@ -29,28 +34,56 @@ pub struct ProbedCamera {
     pub choice: Option<String>,
 }
 
-/// Looks at every camera, without capturing, with the wanted size and pace of `config`.
+/// A stream of an IP camera.
+#[derive(Debug, Serialize)]
+pub struct ProbedStream {
+    /// Without what may hold a secret.
+    pub address: String,
+    /// What it gives, and what becomes of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choice: Option<String>,
+    /// Why it gives nothing, and what to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Looks at every camera, without capturing, with the wanted size and pace of `config`; asks the IP
+/// camera that it names.
 pub fn probe(config: &SourceConfig) -> anyhow::Result<Probe> {
     gstreamer::init().context("GStreamer does not start")?;
     let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
+    let against = (!config.masks.is_empty()).then_some(TranscodeReason::Masks);
     let cameras = cameras()
         .into_iter()
         .map(|found| {
-            let choice = choose(&found.modes, wanted).map(|choice| choice.reason);
+            let choice = choose(&found.modes, wanted, against).map(|choice| choice.reason);
             ProbedCamera { found, choice }
         })
         .collect();
+    let streams = config.rtsp.iter().flat_map(capture::ask_ip_camera);
+    let streams = streams.map(|(address, found)| {
+        let (choice, problem) = match found {
+            Ok(choice) => (Some(choice), None),
+            Err(error) => (None, Some(format!("{error:#}"))),
+        };
+        ProbedStream { address, choice, problem }
+    });
+    let streams = streams.collect();
     let encoders = EncoderKind::available().into_iter().map(EncoderKind::element).collect();
-    Ok(Probe { cameras, encoders })
+    Ok(Probe { cameras, streams, encoders })
 }
 
 impl fmt::Display for Probe {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.cameras.is_empty() {
+        if self.cameras.is_empty() && self.streams.is_empty() {
             writeln!(formatter, "no camera found: plug one in, or use a source of kind `file`")?;
         }
         for camera in &self.cameras {
             camera.fmt(formatter)?;
+        }
+        for ProbedStream { address, choice, problem } in &self.streams {
+            let found = choice.as_ref().or(problem.as_ref()).map_or("", String::as_str);
+            writeln!(formatter, "{address}: {found}")?;
         }
         match self.encoders.as_slice() {
             [] => write!(

@@ -1,11 +1,16 @@
 //! What capture says of itself.
 
+use nightjar_shared::event::TranscodeReason;
+
 /// What the source and the encoder are doing.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct CaptureStatus {
     pub running: bool,
-    /// The encoder element in use, for instance `x264enc`.
+    /// The encoder element in use, for instance `x264enc`; `passthrough` where the source's own H.264
+    /// goes on as it is.
     pub encoder: String,
+    /// Why that does not, where the source makes some.
+    pub transcoded: Option<TranscodeReason>,
     pub width: u32,
     pub height: u32,
     /// Encoded frames a second, measured over the last seconds.

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nightjar_shared::event::TranscodeReason;
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinHandle, spawn_blocking},
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Bitrate, low::LowLayer, pipeline::Pipeline, taps::Taps};
 use crate::{
-    capture::{Geometry, stall::StallDetector},
+    capture::{self, Geometry, Opening, stall::StallDetector},
     clock::monotonic_now,
     config::SourceConfig,
     encode::CaptureStatus,
@@ -23,9 +24,8 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Frame rates are measured over this many checks.
 const RATE_WINDOW: usize = 6;
 
-/// A driver that takes longer to start, or to stop, hangs. When the agent stops it is left behind;
-/// otherwise it is waited for, as a second one would find the camera in use.
-const START_LIMIT: Duration = Duration::from_secs(20);
+/// A driver that takes longer to stop hangs. When the agent stops it is left behind; otherwise it is
+/// waited for, as a second one would find the camera in use.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
 pub(crate) struct Supervisor {
@@ -42,14 +42,37 @@ pub(crate) struct Supervisor {
 enum End {
     Cancelled,
     Private,
-    Failed(String),
+    /// The source's own H.264 is to be used as it is from now on, or no longer, and why.
+    OtherWay(Option<TranscodeReason>),
+    Failed(Failure),
+}
+
+/// Why there are no pictures, and how long to leave the source alone at least.
+struct Failure {
+    problem: String,
+    least_pause: Duration,
+}
+
+impl From<String> for Failure {
+    fn from(problem: String) -> Self {
+        Self { problem, least_pause: Duration::ZERO }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self { problem: format!("{error:#}"), least_pause: capture::least_pause(&error) }
+    }
 }
 
 impl Supervisor {
     pub(crate) async fn run(mut self) {
         let mut stall = StallDetector::new(monotonic_now());
+        // What the source itself gave as a reason; forgotten when it fails, since it may come back as
+        // another one.
+        let mut opening = Opening::default();
         while self.wait_for_openness().await {
-            match self.run_once(&mut stall).await {
+            match self.run_once(&mut stall, &mut opening).await {
                 End::Cancelled => break,
                 End::Private => self.status.send_modify(|status| {
                     *status = CaptureStatus {
@@ -57,9 +80,11 @@ impl Supervisor {
                         ..CaptureStatus::default()
                     };
                 }),
-                End::Failed(problem) => {
+                End::OtherWay(reason) => opening.against = reason,
+                End::Failed(Failure { problem, least_pause }) => {
+                    opening.against = None;
                     self.report_failure(problem);
-                    self.pause(stall.pause_before_restart()).await;
+                    self.pause(stall.pause_before_restart().max(least_pause)).await;
                 }
             }
         }
@@ -74,18 +99,24 @@ impl Supervisor {
     }
 
     /// One pipeline, from start to stop.
-    async fn run_once(&mut self, stall: &mut StallDetector) -> End {
+    async fn run_once(&mut self, stall: &mut StallDetector, opening: &mut Opening) -> End {
         let bitrate_kbps = self.bitrate.borrow_and_update().kbps();
         let (config, taps) = (self.config.clone(), Arc::clone(&self.taps));
-        let mut start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, &taps));
+        let how = Opening { against: masked(&taps).or(opening.against), ..*opening };
+        let limit = capture::start_limit(config.kind);
+        let mut start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, how, &taps));
         // The pipeline, should it still come up, stops as it is dropped.
-        let started = self.wait_for_driver(&mut start, START_LIMIT, "start").await;
+        let started = self.wait_for_driver(&mut start, limit, "start").await;
         let Some(started) = started else { return End::Cancelled };
         let (pipeline, failures) = match started {
             Ok(Ok(started)) => started,
-            Ok(Err(error)) => return End::Failed(format!("{error:#}")),
-            Err(panic) => return End::Failed(format!("starting the source: {panic}")),
+            Ok(Err(error)) => {
+                opening.failures += 1;
+                return End::Failed(error.into());
+            }
+            Err(panic) => return End::Failed(format!("starting the source: {panic}").into()),
         };
+        opening.failures = 0;
         stall.started(pipeline.geometry.interval(), monotonic_now());
         let mut low = Low::default();
         let end = self.watch(&pipeline, failures, &mut low, stall).await;
@@ -141,19 +172,23 @@ impl Supervisor {
                         return End::Private;
                     }
                 }
-                Some(failure) = failures.recv() => return End::Failed(failure),
+                Some(failure) = failures.recv() => return End::Failed(failure.into()),
                 Ok(()) = self.bitrate.changed() => {
                     pipeline.set_bitrate(self.bitrate.borrow_and_update().kbps());
                 }
                 Ok(()) = self.low_wanted.changed() => {
                     let wanted = *self.low_wanted.borrow_and_update();
-                    low.set(wanted, pipeline.geometry, &self.taps).await;
+                    low.set(wanted, pipeline.seen, &self.taps).await;
                 }
                 failure = low.failed() => low.give_up(&failure).await,
                 _ = checks.tick() => {
-                    if stall.is_stalled(self.taps.last_frame_at(), monotonic_now()) {
+                    if stall.is_stalled(self.taps.last_seen_at(), monotonic_now()) {
                         let limit = stall.limit().as_secs();
-                        return End::Failed(format!("the source gave no picture for {limit} s"));
+                        let problem = format!("the source gave no picture for {limit} s");
+                        return End::Failed(problem.into());
+                    }
+                    if let Some(other_way) = self.other_way(pipeline) {
+                        return other_way;
                     }
                     let fps = rate.measure(self.taps.encoded_frames(), Instant::now());
                     self.report(pipeline, fps);
@@ -162,16 +197,30 @@ impl Supervisor {
         }
     }
 
+    /// Ends a pipeline that uses the source's own H.264 as it is although it must not, or does not although
+    /// it might.
+    fn other_way(&self, pipeline: &Pipeline) -> Option<End> {
+        let masked = masked(&self.taps);
+        if pipeline.passes_through() {
+            let reason = masked.or_else(|| pipeline.obstacle());
+            return reason.is_some().then_some(End::OtherWay(reason));
+        }
+        let was_masked = pipeline.transcoded == Some(TranscodeReason::Masks);
+        (was_masked && masked.is_none()).then_some(End::OtherWay(None))
+    }
+
     /// Running means that frames arrive, not that a pipeline exists.
     fn report(&self, pipeline: &Pipeline, fps: f32) {
         if fps <= 0.0 {
             return;
         }
+        let (width, height) = pipeline.size();
         let status = CaptureStatus {
             running: true,
             encoder: pipeline.encoder_name().to_owned(),
-            width: pipeline.geometry.width,
-            height: pipeline.geometry.height,
+            transcoded: pipeline.transcoded,
+            width,
+            height,
             fps,
             problem: None,
             hangs: false,
@@ -206,6 +255,10 @@ impl Supervisor {
             () = time::sleep(pause) => {}
         }
     }
+}
+
+fn masked(taps: &Taps) -> Option<TranscodeReason> {
+    taps.has_masks().then_some(TranscodeReason::Masks)
 }
 
 /// The low layer of one run, while somebody wants it.

@@ -53,8 +53,9 @@ pub(crate) struct Taps {
     limiter: Mutex<Limiter>,
     pictures: Mutex<Vec<oneshot::Sender<RawPicture>>>,
     encoded: AtomicU64,
-    /// Arrival of the newest encoded frame; 0 before the first.
+    /// Arrival of the newest encoded frame, and of the newest picture; 0 before the first.
     last_frame_at: AtomicU64,
+    last_picture_at: AtomicU64,
 }
 
 impl Taps {
@@ -73,6 +74,7 @@ impl Taps {
             pictures: Mutex::default(),
             encoded: AtomicU64::new(0),
             last_frame_at: AtomicU64::new(0),
+            last_picture_at: AtomicU64::new(0),
         };
         (taps, luma_receiver)
     }
@@ -179,9 +181,17 @@ impl Taps {
         self.encoded.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn last_frame_at(&self) -> Option<MonotonicNanos> {
-        let at = self.last_frame_at.load(Ordering::Relaxed);
+    /// When both a frame and a picture were last there: without the one nothing is recorded, without the
+    /// other nothing is detected.
+    pub(crate) fn last_seen_at(&self) -> Option<MonotonicNanos> {
+        let frame = self.last_frame_at.load(Ordering::Relaxed);
+        let at = frame.min(self.last_picture_at.load(Ordering::Relaxed));
         (at != 0).then_some(MonotonicNanos(at))
+    }
+
+    /// Whether places are hidden: then no picture may leave in which they were not covered.
+    pub(crate) fn has_masks(&self) -> bool {
+        !lock(&self.masks).shapes().is_empty()
     }
 
     /// Shows the motion detector what the camera sees, before a frame is put around it.
@@ -195,16 +205,26 @@ impl Taps {
     /// Looks at a raw picture on its way to the encoder. True when the encoder is to be asked for
     /// a key frame.
     pub(crate) fn on_raw(&self, pad: &gst::Pad, buffer: &gst::Buffer) -> bool {
+        let captured_at = self.on_picture(pad, buffer);
+        captured_at.is_some_and(|captured_at| self.main.wants_key_frame(captured_at))
+    }
+
+    /// Looks at a raw picture, which is covered already. Gives when it was captured.
+    pub(crate) fn on_picture(
+        &self,
+        pad: &gst::Pad,
+        buffer: &gst::Buffer,
+    ) -> Option<MonotonicNanos> {
         // The base time is zero and sources count from zero: a time stamp is CLOCK_MONOTONIC.
-        let Some(pts) = buffer.pts() else { return false };
-        let captured_at = MonotonicNanos(pts.nseconds());
+        let captured_at = MonotonicNanos(buffer.pts()?.nseconds());
+        self.last_picture_at.store(monotonic_now().0, Ordering::Relaxed);
         if !self.is_private() {
             self.answer_picture_requests(pad, buffer);
             if self.low_feed.admits(captured_at) {
                 self.low_feed.push(pad, buffer, self.low.wants_key_frame(captured_at));
             }
         }
-        self.main.wants_key_frame(captured_at)
+        Some(captured_at)
     }
 
     fn offer_luma(&self, pad: &gst::Pad, buffer: &gst::BufferRef, captured_at: MonotonicNanos) {
@@ -236,7 +256,17 @@ impl Taps {
         }
     }
 
-    /// The same for the low layer.
+    /// Hands on what the source encoded itself, in which nothing is covered. True when a key frame is
+    /// wanted.
+    pub(crate) fn on_own_frame(&self, frame: EncodedFrame) -> bool {
+        let captured_at = frame.captured_at;
+        self.main.on_frame(frame, self.is_private() || self.has_masks());
+        self.encoded.fetch_add(1, Ordering::Relaxed);
+        self.last_frame_at.store(monotonic_now().0, Ordering::Relaxed);
+        self.main.wants_key_frame(captured_at)
+    }
+
+    /// Hands on an encoded access unit of the low layer.
     pub(crate) fn on_low_encoded(&self, sample: &gst::Sample) {
         self.low.on_encoded(sample, self.is_private());
     }

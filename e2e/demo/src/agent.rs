@@ -23,6 +23,8 @@ pub enum Source {
     Synthetic(Scene),
     /// The first V4L2 device.
     V4l2,
+    /// An IP camera, and its smaller stream.
+    IpCamera { url: String, small_url: Option<String> },
 }
 
 #[derive(Debug, Clone)]
@@ -99,6 +101,11 @@ impl Settings {
         let source = match &self.source {
             Source::File(path) => format!("kind = \"file\"\npath = \"{}\"\n", path.display()),
             Source::V4l2 => "kind = \"v4l2\"\n".to_owned(),
+            Source::IpCamera { url, small_url } => {
+                let small = small_url.iter().map(|url| format!("small_url = \"{url}\"\n"));
+                let small: String = small.collect();
+                format!("kind = \"rtsp\"\n[source.rtsp]\nurl = \"{url}\"\n{small}")
+            }
             Source::Synthetic(scene) => {
                 let Scene { width, height, fps, quiet_s, walk_s, stamp } = scene;
                 format!(

@@ -368,6 +368,7 @@ async fn tell_health(
                 running: true,
                 source: "none".to_owned(),
                 encoder: "none".to_owned(),
+                transcoded: None,
                 width: 640,
                 height: 480,
                 fps: 10.0,

@@ -71,6 +71,7 @@ mod tests {
                 running: true,
                 source: "synthetic".to_owned(),
                 encoder: "x264enc".to_owned(),
+                transcoded: None,
                 width: 1280,
                 height: 720,
                 fps: 15.0,

@@ -34,6 +34,7 @@ const CORE: Package = Package {
     rows: &[
         &["motion", "rtp"],
         &["mp4", "picture", "schedule"],
+        &["h264"],
         &["monotonic", "backoff", "seeded"],
     ],
     passages: &[],
@@ -71,6 +72,9 @@ const AGENT: Package = Package {
     passages: &[],
     owners: &[
         ("v4l", &["capture/"]),
+        ("retina", &["capture/encoded/rtsp.rs"]),
+        ("futures", &["capture/encoded/rtsp.rs"]),
+        ("url", &["capture/encoded/rtsp.rs"]),
         ("gstreamer", &["capture/", "encode/", "film/", "webrtc/"]),
         ("gstreamer_app", &["capture/", "encode/", "film/", "webrtc/"]),
         ("gstreamer_video", &["capture/", "encode/", "film/", "webrtc/"]),

@@ -1,0 +1,15 @@
+//! What anybody here must know of an H.264 stream without decoding it, and whether a camera's own may be
+//! recorded and sent as it is.
+
+mod bits;
+mod judge;
+mod sequence;
+#[cfg(test)]
+pub(crate) mod test_stream;
+mod units;
+
+pub use self::{
+    judge::{Judge, Seen},
+    sequence::{HIGH_PROFILES, Sequence},
+    units::{NalKind, nal_units},
+};

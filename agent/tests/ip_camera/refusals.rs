@@ -1,0 +1,107 @@
+//! Cameras that refuse, lie and stall: each is named, with what to do, and looked at again.
+
+use std::time::Duration;
+
+use nightjar_core::monotonic::MonotonicNanos;
+
+use crate::{
+    liar::{Liar, Play},
+    watcher::{Watcher, camera, next},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_camera_is_named_with_its_remedy() {
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("rtsp://{}/main", listener.local_addr().unwrap())
+    };
+    let ends = Play { frames: 20, ..Play::default() };
+    let stalls = Play { stalls: true, ..ends };
+    let elsewhere = "Location: rtsp://10.255.255.1/other\r\n";
+    let digest = "WWW-Authenticate: Digest realm=\"cam\", nonce=\"1\"\r\n";
+    let cases = [
+        (Liar::Refuses(302, elsewhere), "another address (302)", "write it into source.rtsp"),
+        (Liar::Refuses(401, digest), "wants a login", "source.rtsp.login_file"),
+        (Liar::Refuses(404, ""), "has no such stream (404)", "correct the path"),
+        (Liar::Refuses(453, ""), "refuses the stream (453)", "how many may watch"),
+        (Liar::Describes("video", "H265/90000"), "gives h265 and not H.264", "to H.264"),
+        (Liar::Describes("audio", "PCMU/8000"), "gives no video", "correct the path"),
+        (Liar::Babbles, "does not say", "update or reset it"),
+        (Liar::IsMute, "no answer in 8 s", "see that it is on"),
+        (Liar::Plays(ends), "ended the stream", "asked again"),
+        (Liar::Plays(stalls), "gave no picture for 4 s", "the network"),
+    ];
+    let mut watchers =
+        vec![(Watcher::start(&camera(&closed)), None, "cannot be reached", "see that it is on")];
+    for (liar, what, remedy) in cases {
+        let lying = liar.listen();
+        let watcher = Watcher::start(&camera(&lying.url()));
+        watchers.push((watcher, Some(lying), what, remedy));
+    }
+    for (watcher, _lying, what, remedy) in watchers {
+        let status = watcher.until(what, |status| status.problem.is_some()).await;
+        let problem = status.problem.unwrap();
+        assert!(problem.contains(what) && problem.contains(remedy), "{what}: {problem}");
+        assert!(problem.contains("127.0.0.1") && !status.hangs, "{problem}");
+        watcher.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_refuses_is_not_stormed() {
+    let refusing = Liar::Refuses(404, "").listen();
+    let locked = Liar::Refuses(401, "WWW-Authenticate: Basic realm=\"cam\"\r\n").listen();
+    let watchers = [&refusing, &locked].map(|lying| Watcher::start(&camera(&lying.url())));
+    for watcher in &watchers {
+        watcher.until("a refusal", |status| status.problem.is_some()).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((refusing.connections(), locked.connections()), (1, 1));
+    for watcher in watchers {
+        watcher.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_parameter_sets_or_key_frames_never_becomes_one_that_nobody_can_play() {
+    let plays =
+        [Play { sets: false, ..Play::default() }, Play { key_frames: false, ..Play::default() }];
+    let watchers = plays.map(|play| {
+        let watcher = Watcher::start(&camera(&Liar::Plays(play).listen().url()));
+        let frames = watcher.media.frames();
+        (watcher, frames)
+    });
+    for (watcher, mut frames) in watchers {
+        let status = watcher.until("a problem", |status| status.problem.is_some()).await;
+        let problem = status.problem.unwrap();
+        assert!(problem.contains("no key frame with parameter sets"), "{problem}");
+        assert!(problem.contains("set it to a key frame each second or two"), "{problem}");
+        assert!(frames.try_recv().is_err(), "nothing was given out");
+        watcher.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_camera_whose_clock_lies_is_placed_in_our_time() {
+    let watchers = [0, 1, 60_000_000].map(|ticks| {
+        let lying = Liar::Plays(Play { ticks, ..Play::default() }).listen();
+        let watcher = Watcher::start(&camera(&lying.url()));
+        let frames = watcher.media.frames();
+        (ticks, watcher, frames)
+    });
+    for (ticks, watcher, mut frames) in watchers {
+        let first = next(&mut frames).await;
+        let mut last = MonotonicNanos::default();
+        for _ in 0..45 {
+            let frame = next(&mut frames).await;
+            let now = nightjar_agent::clock::monotonic_now();
+            assert!(frame.captured_at > last && frame.captured_at <= now, "{ticks}");
+            last = frame.captured_at;
+        }
+        let passed = last.since(first.captured_at);
+        assert!(passed > Duration::from_millis(1_500), "{ticks}: {passed:?} of 3 s");
+        let status = watcher.until("pictures", |status| status.running).await;
+        assert_eq!(status.transcoded, None, "{ticks}");
+        watcher.stop().await;
+    }
+}

@@ -1,0 +1,87 @@
+//! A camera's login is in one private file and nowhere else.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::server::{Server, mount};
+
+const PASSWORD: &str = "s3cret-of-the-porch";
+
+fn write_config(directory: &Path, url: &str) -> std::path::PathBuf {
+    let config = directory.join("agent.toml");
+    let login = directory.join("login");
+    fs::write(
+        &config,
+        format!(
+            "[source]\nkind = \"rtsp\"\n[source.rtsp]\nurl = \"{url}\"\nlogin_file = \"{}\"\n\
+             [recording]\nmin_free_percent = 0\n",
+            login.display()
+        ),
+    )
+    .unwrap();
+    config
+}
+
+fn write_login(directory: &Path, password: &str, mode: u32) {
+    let login = directory.join("login");
+    fs::write(&login, format!("root\n{password}\n")).unwrap();
+    fs::set_permissions(&login, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs the agent until its log says so; gives the log, and what the system shows of the process.
+fn run_until(directory: &Path, config: &Path, says: &str) -> String {
+    let log = directory.join("agent.log");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nightjar-agent"))
+        .arg("run")
+        .arg("--config")
+        .arg(config)
+        .arg("--data-dir")
+        .arg(directory.join("data"))
+        .env("RUST_LOG", "trace")
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(40);
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    while !read().contains(says) && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(50));
+    }
+    let shown = ["cmdline", "environ"].map(|file| {
+        String::from_utf8_lossy(&fs::read(format!("/proc/{}/{file}", child.id())).unwrap())
+            .into_owned()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let log = read();
+    assert!(log.contains(says), "waited in vain for `{says}`:\n{log}");
+    format!("{log}{}", shown.concat())
+}
+
+#[test]
+fn a_login_lets_us_in_and_is_shown_nowhere() {
+    let plain = mount("/main", "tune=zerolatency key-int-max=15", "high");
+    let login = format!("root:{PASSWORD}");
+    let Some(server) = Server::start(&["--login", &login], &[plain]) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let config = write_config(directory.path(), &server.url("/main?token=also-s3cret"));
+
+    write_login(directory.path(), PASSWORD, 0o600);
+    let shown = run_until(directory.path(), &config, "the camera sees");
+    assert!(!shown.contains("s3cret"), "{shown}");
+
+    for (password, mode, says) in [
+        ("another-s3cret", 0o600, "refuses the login"),
+        (PASSWORD, 0o644, "others may read it: chmod 600"),
+    ] {
+        write_login(directory.path(), password, mode);
+        let shown = run_until(directory.path(), &config, says);
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
