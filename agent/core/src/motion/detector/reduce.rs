@@ -62,6 +62,10 @@ impl Geometry {
     }
 }
 
+/// Of the rows of a square every second one is looked at: memory is what a picture costs most, and the mean
+/// of fewer pixels is noisier by less than the thresholds leave.
+const ROW_STEP: usize = 2;
+
 /// Averages the camera's rows into working rows.
 #[derive(Debug)]
 pub(super) struct Reducer {
@@ -78,62 +82,53 @@ impl Reducer {
 
     /// Has what [`Self::row`] reads for row `y` fetched from memory; nothing beyond the last row.
     pub(super) fn fetch(&self, plane: &[u8], stride: usize, y: usize) {
-        let Geometry { factor, seen_width, seen_height, .. } = self.geometry;
-        if y < seen_height {
-            for row in y * factor..(y + 1) * factor {
-                prefetch(&plane[row * stride..][..seen_width * factor]);
-            }
+        if y < self.geometry.seen_height {
+            self.sources(plane, stride, y).for_each(prefetch);
         }
+    }
+
+    /// The camera's rows that become row `y`.
+    fn sources<'a>(
+        &self,
+        plane: &'a [u8],
+        stride: usize,
+        y: usize,
+    ) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let Geometry { factor, seen_width, .. } = self.geometry;
+        let rows = (y * factor..(y + 1) * factor).step_by(ROW_STEP);
+        rows.map(move |row| &plane[row * stride..][..seen_width * factor])
     }
 
     /// Fills working row `y` of `width()` pixels from the plane, whose rows are `stride` apart.
     pub(super) fn row(&mut self, plane: &[u8], stride: usize, y: usize, out: &mut [u8]) {
         let Geometry { factor, seen_width, seen_height, .. } = self.geometry;
-        let top = y.min(seen_height - 1) * factor;
+        let mut sources = self.sources(plane, stride, y.min(seen_height - 1));
         let (seen, fill) = out.split_at_mut(seen_width);
-        let source = |row: usize| &plane[(top + row) * stride..][..seen_width * factor];
         match factor {
-            1 => seen.copy_from_slice(source(0)),
-            2 => average_pairs(source(0), source(1), seen),
+            1 => sources.for_each(|row| seen.copy_from_slice(row)),
+            // Squares of two have one such row.
+            2 => sources.for_each(|row| average_pairs(row, seen)),
             _ => {
                 self.sums.fill(0);
-                for row in 0..factor {
-                    add_row(&mut self.sums, source(row));
+                let mut rows = 0;
+                for row in sources.by_ref() {
+                    add_row(&mut self.sums, row);
+                    rows += 1;
                 }
-                average_groups(&self.sums, factor, seen);
+                average_groups(&self.sums, factor, rows, seen);
             }
         }
         fill.fill(seen[seen_width - 1]);
     }
 }
 
-/// Columns averaged at a time, so that the rows' mean stays in registers.
-const STRIP: usize = 64;
-
-/// Averages twice, rows first; each time the half is rounded up, which no one sees: all pictures
-/// and the background made of them share it.
-fn average_pairs(upper: &[u8], lower: &[u8], out: &mut [u8]) {
-    let (upper_strips, upper_rest) = upper.as_chunks::<STRIP>();
-    let (lower_strips, lower_rest) = lower.as_chunks::<STRIP>();
-    let (out_strips, out_rest) = out.as_chunks_mut::<{ STRIP / 2 }>();
-    for ((upper, lower), out) in upper_strips.iter().zip(lower_strips).zip(out_strips) {
-        let mut column = [0; STRIP];
-        for ((mean, upper), lower) in column.iter_mut().zip(upper).zip(lower) {
-            *mean = mean_up(*upper, *lower);
-        }
-        for (out, pair) in out.iter_mut().zip(column.as_chunks::<2>().0) {
-            let pair = u16::from_le_bytes(*pair);
-            *out = (((pair & 0xff) + (pair >> 8) + 1) >> 1) as u8;
-        }
+/// Means of two neighbours; the half is rounded up, which no one sees: all pictures and the background
+/// made of them share it.
+fn average_pairs(row: &[u8], out: &mut [u8]) {
+    for (out, pair) in out.iter_mut().zip(row.as_chunks::<2>().0) {
+        let pair = u16::from_le_bytes(*pair);
+        *out = (((pair & 0xff) + (pair >> 8) + 1) >> 1) as u8;
     }
-    let pairs = upper_rest.as_chunks::<2>().0.iter().zip(lower_rest.as_chunks::<2>().0);
-    for (out, (upper, lower)) in out_rest.iter_mut().zip(pairs) {
-        *out = mean_up(mean_up(upper[0], lower[0]), mean_up(upper[1], lower[1]));
-    }
-}
-
-fn mean_up(a: u8, b: u8) -> u8 {
-    ((u16::from(a) + u16::from(b) + 1) >> 1) as u8
 }
 
 fn add_row(sums: &mut [u16], row: &[u8]) {
@@ -142,11 +137,37 @@ fn add_row(sums: &mut [u16], row: &[u8]) {
     }
 }
 
-fn average_groups(sums: &[u16], factor: usize, out: &mut [u8]) {
-    let area = (factor * factor) as u32;
+/// Means over squares of so many columns and rows.
+fn average_groups(sums: &[u16], columns: usize, rows: usize, out: &mut [u8]) {
+    let area = (columns * rows) as u32;
     let reciprocal = (1 << 16) / area;
-    for (out, group) in out.iter_mut().zip(sums.chunks_exact(factor)) {
+    for (out, group) in out.iter_mut().zip(sums.chunks_exact(columns)) {
         let sum: u32 = group.iter().map(|sum| u32::from(*sum)).sum();
         *out = (((sum + area / 2) * reciprocal) >> 16).min(255) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first working row of a picture of 64 rows that are `width` wide.
+    fn first_row(width: usize, plane: impl Fn(usize, usize) -> u8) -> Vec<u8> {
+        let geometry = Geometry::of(width, 64);
+        let plane: Vec<u8> = (0..64 * width).map(|at| plane(at % width, at / width)).collect();
+        let mut out = vec![0; geometry.width()];
+        Reducer::new(geometry).row(&plane, width, 0, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_working_pixel_is_the_mean_of_every_second_row_of_its_square() {
+        for (width, factor) in [(320, 1), (640, 2), (960, 3), (1_280, 4), (1_920, 6)] {
+            let row = first_row(width, |x, y| if y % 2 == 1 { 255 } else { (x / factor) as u8 });
+            let expected: Vec<u8> = (0..320).map(|x| x as u8).collect();
+            assert_eq!(row, expected, "{width}");
+        }
+        let halves = first_row(1_280, |x, _| if x % 4 < 2 { 10 } else { 20 });
+        assert_eq!(halves, [15; 320]);
     }
 }
