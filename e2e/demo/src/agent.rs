@@ -68,6 +68,8 @@ pub struct Settings {
     pub max_clip_s: u32,
     /// `off`, `prefer` or `require`; the agent's default without it.
     pub live_authenticity: Option<&'static str>,
+    /// The agent's default without it.
+    pub max_viewers: Option<u32>,
     /// Where the camera publishes; without it viewers come to the camera.
     pub sfu: Option<SfuSettings>,
     /// Of the disk. Tests go by the machine's own disk, however full it is, unless they bring one.
@@ -82,6 +84,7 @@ impl Settings {
             post_roll_s: 5,
             max_clip_s: 60,
             live_authenticity: None,
+            max_viewers: None,
             sfu: None,
             min_free_percent: 0,
         }
@@ -133,7 +136,8 @@ impl Settings {
                 token_file.display()
             )
         });
-        format!("[live]\n{}{}", authenticity.unwrap_or_default(), sfu.unwrap_or_default())
+        let viewers = self.max_viewers.map(|most| format!("max_viewers = {most}\n"));
+        ["[live]\n".to_owned()].into_iter().chain(authenticity).chain(viewers).chain(sfu).collect()
     }
 }
 

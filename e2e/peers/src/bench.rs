@@ -10,6 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use nightjar_e2e::{
+    agent::Settings,
     bench::{
         self, Section, cores_used,
         machine::{describe, resident_mb},
@@ -34,7 +35,9 @@ use crate::{
 const SENDERS: [&str; 4] = ["Nightjar", "webrtcsink", "webrtcsink, encoded input", "Janus"];
 
 const JOINS: u32 = 10;
-const VIEWERS: [usize; 3] = [1, 4, 8];
+const VIEWERS: [u32; 4] = [1, 4, 8, 16];
+/// From how many on it is told what each of them costs.
+const MANY: u32 = 8;
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// What a start leaves behind, discovery of codecs for one, is over by then.
 const SETTLING: Duration = Duration::from_secs(10);
@@ -94,7 +97,8 @@ async fn start(name: &str, directory: &Path) -> Result<Sender> {
 }
 
 async fn nightjar(directory: &Path) -> Result<Sender> {
-    let stack = bench::start(directory, bench::scene()).await?;
+    let most = VIEWERS.last().copied();
+    let stack = bench::start(directory, Settings { max_viewers: most, ..bench::scene() }).await?;
     let worker = stack.agent.live_worker_after(None, START_LIMIT).await?;
     let url = format!("{}/api/v1/{}", stack.relay.url(), stack.camera_path("whep"));
     let token = stack.owner.token().map(str::to_owned);
@@ -171,36 +175,56 @@ async fn measure(sender: &Sender) -> Result<Vec<Figure>> {
         Figure::new("POST to first picture, p50 of 10", percentile(&joins, 50), "ms"),
         Figure::new("no viewer", at_rest, "cores"),
     ];
-    let (mut with_most, mut got) = (at_rest, Received { frames: 0, bytes: 0 });
-    let mut seconds = 0.0;
     for count in VIEWERS {
-        let order = Order::Watch { door: sender.door.clone(), viewers: count };
-        let there: usize = viewers.order(&order).await?;
+        let order = Order::Watch { door: sender.door.clone(), viewers: count.try_into()? };
+        let there: u32 = viewers.order(&order).await?;
         ensure!(there == count, "{there} viewers instead of {count}");
         let before: Received = viewers.order(&Order::Count).await?;
-        (with_most, seconds) = cores_used(&sender.pids).await?;
+        let (cores, seconds) = cores_used(&sender.pids).await?;
         let after: Received = viewers.order(&Order::Count).await?;
-        got = Received { frames: after.frames - before.frames, bytes: after.bytes - before.bytes };
-        let what = if count == 1 { "1 viewer".to_owned() } else { format!("{count} viewers") };
-        figures.push(Figure::new(what, with_most, "cores"));
+        let plural = if count == 1 { "viewer" } else { "viewers" };
+        figures.push(Figure::new(format!("{count} {plural}"), cores, "cores"));
+        if count >= MANY {
+            let got = Received {
+                frames: after.frames - before.frames,
+                bytes: after.bytes - before.bytes,
+            };
+            figures.extend(of_many(count, (at_rest, cores), got, seconds)?);
+            let memory = sender.pids.iter().map(|pid| resident_mb(*pid)).sum::<Result<f64>>()?;
+            figures.push(Figure::new(format!("RSS with {count} viewers"), memory, "MB"));
+        }
     }
-    let [.., most] = VIEWERS;
-    let most = f64::from(u32::try_from(most)?);
-    let memory = sender.pids.iter().map(|pid| resident_mb(*pid)).sum::<Result<f64>>()?;
-    let each = |all: u64| -> Result<f64> { Ok(f64::from(u32::try_from(all)?) / most / seconds) };
-    // Says something on a busy machine, too, where frames are left out.
-    let each_frame = (with_most - at_rest) / most / each(got.frames)? * 1e6;
-    figures.extend([
-        Figure::new("8 viewers, times the cores of none", with_most / at_rest, ""),
-        Figure::new("each of 8 viewers, per second", (with_most - at_rest) / most * 1e3, "core-ms"),
-        Figure::new("each frame that one of 8 viewers got", each_frame, "core-µs"),
-        Figure::new("frames that each of 8 viewers got", each(got.frames)?, "/s"),
-        Figure::new("bits that each of 8 viewers got", each(got.bytes)? * 8.0 / 1e3, "kbit/s"),
-        Figure::new("RSS with 8 viewers", memory, "MB"),
-    ]);
-    let left: usize = viewers.order(&Order::Leave).await?;
-    ensure!(left == VIEWERS[2], "only {left} were still there");
+    let left: u32 = viewers.order(&Order::Leave).await?;
+    ensure!(VIEWERS.last() == Some(&left), "only {left} were still there");
     Ok(figures)
+}
+
+/// What each of many viewers costs and gets; cores are those of none and of all.
+fn of_many(
+    count: u32,
+    (at_rest, cores): (f64, f64),
+    got: Received,
+    seconds: f64,
+) -> Result<[Figure; 5]> {
+    let many = f64::from(count);
+    let each = |all: u64| -> Result<f64> { Ok(f64::from(u32::try_from(all)?) / many / seconds) };
+    // Says something on a busy machine, too, where frames are left out.
+    let each_frame = (cores - at_rest) / many / each(got.frames)? * 1e6;
+    Ok([
+        Figure::new(format!("{count} viewers, times the cores of none"), cores / at_rest, ""),
+        Figure::new(
+            format!("each of {count} viewers, per second"),
+            (cores - at_rest) / many * 1e3,
+            "core-ms",
+        ),
+        Figure::new(format!("each frame that one of {count} viewers got"), each_frame, "core-µs"),
+        Figure::new(format!("frames that each of {count} viewers got"), each(got.frames)?, "/s"),
+        Figure::new(
+            format!("bits that each of {count} viewers got"),
+            each(got.bytes)? * 8.0 / 1e3,
+            "kbit/s",
+        ),
+    ])
 }
 
 fn say(text: &str) {
