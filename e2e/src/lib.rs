@@ -11,6 +11,7 @@ pub mod fake_camera;
 pub mod feed;
 pub mod footage;
 pub mod hls;
+pub mod ip_camera;
 pub mod network;
 pub mod players;
 pub mod radosgw;

@@ -5,6 +5,7 @@ mod joins;
 pub mod machine;
 mod measure;
 mod networks;
+mod passthrough;
 mod report;
 mod second;
 mod section;
@@ -25,8 +26,18 @@ pub use self::{
 use crate::programs;
 
 /// In the order of the table.
-const MEASUREMENTS: &[&str] =
-    &["live", "second", "turn", "motion", "uploads", "load", "loss", "narrow", "churn"];
+const MEASUREMENTS: &[&str] = &[
+    "live",
+    "second",
+    "turn",
+    "motion",
+    "uploads",
+    "load",
+    "passthrough",
+    "loss",
+    "narrow",
+    "churn",
+];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
 /// one measurement is made and nothing is written.
@@ -68,6 +79,7 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "motion" => measure::motion(directory).await,
         "uploads" => uploads::uploads(directory).await,
         "load" => measure::load(directory).await,
+        "passthrough" => passthrough::passthrough(directory).await,
         "loss" => networks::loss(directory).await,
         "narrow" => networks::narrow(directory).await,
         "churn" => joins::churn(directory).await,

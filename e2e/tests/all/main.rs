@@ -18,6 +18,7 @@ mod demo;
 mod disk;
 mod growing_clips;
 mod hls;
+mod ip_cameras;
 mod main_job;
 mod networks;
 mod offers;
