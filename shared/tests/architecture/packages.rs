@@ -133,7 +133,7 @@ const RELAY: Package = Package {
         &["error"],
         &["engines"],
         &["config", "shutdown", "logging"],
-        &["blocking", "clock", "network", "space"],
+        &["blocking", "clock", "listener", "network", "space"],
     ],
     passages: &[
         // A door knows the engine that brings it its traffic; for everything else it asks the domain.
