@@ -34,6 +34,18 @@ fn write_login(directory: &Path, password: &str, mode: u32) {
     fs::set_permissions(&login, fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// What a command prints about the configured camera.
+fn printed(directory: &Path, config: &Path, command: &[&str]) -> String {
+    let mut agent = Command::new(env!("CARGO_BIN_EXE_nightjar-agent"));
+    agent.args(command).arg("--config").arg(config).env("RUST_LOG", "trace");
+    if command[0] == "doctor" {
+        agent.arg("--data-dir").arg(directory.join("data"));
+    }
+    let output = agent.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
 /// Runs the agent until its log says so; gives the log, and what the system shows of the process.
 fn run_until(directory: &Path, config: &Path, says: &str) -> String {
     let log = directory.join("agent.log");
@@ -84,4 +96,24 @@ fn a_login_lets_us_in_and_is_shown_nowhere() {
         let shown = run_until(directory.path(), &config, says);
         assert!(!shown.contains("s3cret"), "{shown}");
     }
+}
+
+#[test]
+fn probe_and_doctor_say_what_a_camera_gives_or_what_to_do_about_it() {
+    let plain = mount("/main", "tune=zerolatency key-int-max=15", "high");
+    let login = format!("root:{PASSWORD}");
+    let Some(server) = Server::start(&["--login", &login], &[plain]) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let config = write_config(directory.path(), &server.url("/main?token=also-s3cret"));
+    let both = |expected: &str| {
+        for command in [&["probe"][..], &["probe", "--json"], &["doctor"], &["doctor", "--json"]] {
+            let printed = printed(directory.path(), &config, command);
+            assert!(printed.contains(expected), "{command:?}: no `{expected}` in {printed}");
+            assert!(!printed.contains("s3cret"), "{command:?}: {printed}");
+        }
+    };
+    write_login(directory.path(), PASSWORD, 0o600);
+    both("H264 320x240 at 15 fps: goes on as it is");
+    write_login(directory.path(), "another-s3cret", 0o600);
+    both("correct the file source.rtsp.login_file");
 }
