@@ -2,6 +2,7 @@
 //! its owner. `docs/architecture.md` maps the modules and says which may import which.
 
 pub mod app;
+pub mod board;
 pub mod capture;
 pub mod cli;
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod motion;
 pub mod motion_change;
 pub mod pairing;
 pub mod private_file;
+pub mod progress;
 pub mod record;
 pub mod shutdown;
 pub mod stills;

@@ -16,7 +16,7 @@ use nightjar_core::{
     picture::LumaFrame,
 };
 
-use super::{Failure, output::say};
+use super::{Failure, output::say, progress::ProgressLine};
 use crate::{
     config::{Config, MotionConfig},
     film::{Film, RawFormat, file_pictures, raw_pictures},
@@ -56,21 +56,30 @@ pub(super) fn detect(arguments: &DetectArguments) -> Result<ExitCode, Failure> {
     config.sensitivity = arguments.sensitivity.unwrap_or(config.sensitivity);
     let mut offline = Offline::new(&config);
     let mut drawings = Drawings::new(arguments)?;
+    let line = ProgressLine::new();
     let look = |frame: &LumaFrame| {
         if let Some(interval) = offline.observe(frame) {
-            tell(interval);
+            line.beside(|| tell(interval));
         }
         drawings.draw(&offline, frame)
     };
     let path = &arguments.file;
+    let progress = line.progress();
     match arguments.raw {
-        Some(format) if path == Path::new("-") => raw_pictures(io::stdin().lock(), format, look)?,
-        Some(format) => raw_pictures(io::BufReader::new(open(path)?), format, look)?,
+        Some(format) if path == Path::new("-") => {
+            raw_pictures(io::stdin().lock(), format, None, &progress, look)?;
+        }
+        Some(format) => {
+            let file = open(path)?;
+            let length = file.metadata().map(|metadata| metadata.len()).ok();
+            raw_pictures(io::BufReader::new(file), format, length, &progress, look)?;
+        }
         None => {
             open(path)?;
-            file_pictures(path, look)?;
+            file_pictures(path, &progress, look)?;
         }
     }
+    drop(line);
     if let Some(interval) = offline.finish() {
         tell(interval);
     }

@@ -12,6 +12,7 @@ use nightjar_shared::time::UnixMillis;
 use super::{
     DataDir, Failure, open_store,
     output::{complain, say},
+    progress::ProgressLine,
     small_runtime,
     time::{parse_time, show_time},
 };
@@ -38,9 +39,11 @@ pub(super) fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
     }
     let store = open_store(&data.path)?;
     let recordings = recordings_dir(&data.path);
+    let line = ProgressLine::new();
     let exported = small_runtime()?
-        .block_on(join(&store, &recordings, *from, *to, out))
+        .block_on(join(&store, &recordings, *from, *to, out, &line.progress()))
         .context("nothing was exported")?;
+    drop(line);
     for (from, to) in &exported.gaps {
         complain(format_args!("no footage from {} to {}", show_time(*from), show_time(*to)));
     }

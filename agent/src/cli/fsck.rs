@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::{
     Failure, open_store,
     output::{complain, say},
+    progress::ProgressLine,
     small_runtime,
 };
 use crate::{
@@ -19,20 +20,24 @@ pub(super) fn fsck(data_dir: &Path, mend: bool, json: bool) -> Result<ExitCode, 
     let store = open_store(data_dir)?;
     let recordings = recordings_dir(data_dir);
     let runtime = small_runtime()?;
+    let line = ProgressLine::new();
     if mend {
         // Nobody else may write meanwhile: a running agent holds the lock.
         let _lock = DataDir::open(data_dir, &[])?;
         let boot_id = boot_id().context("cannot read the kernel's boot id")?;
         let before = runtime
-            .block_on(repair(&store, &recordings, boot_id, &Clock::default()))
+            .block_on(repair(&store, &recordings, boot_id, &Clock::default(), &line.progress()))
             .context("the recordings cannot be repaired")?;
-        for damage in &before.damages {
-            complain(format_args!("was wrong: {}", line(damage)));
-        }
+        line.beside(|| {
+            for damage in &before.damages {
+                complain(format_args!("was wrong: {}", describe(damage)));
+            }
+        });
     }
     let report = runtime
-        .block_on(compare(&store, &recordings))
+        .block_on(compare(&store, &recordings, &line.progress()))
         .context("the recordings cannot be compared with the index")?;
+    drop(line);
     if json {
         say(serde_json::to_string_pretty(&report).unwrap_or_default());
     } else {
@@ -41,7 +46,7 @@ pub(super) fn fsck(data_dir: &Path, mend: bool, json: bool) -> Result<ExitCode, 
     Ok(if report.damages.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn line(damage: &Damage) -> String {
+fn describe(damage: &Damage) -> String {
     format!("{:?}: {} (clip {})", damage.kind, damage.path.display(), damage.clip_id)
 }
 
@@ -53,6 +58,6 @@ fn tell(report: &FsckReport) {
         report.open_clips
     ));
     for damage in &report.damages {
-        say(line(damage));
+        say(describe(damage));
     }
 }

@@ -8,6 +8,7 @@ mod export;
 mod fsck;
 mod output;
 mod pair;
+mod progress;
 mod run;
 mod time;
 mod trust;

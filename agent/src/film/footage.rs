@@ -15,10 +15,13 @@ use nightjar_core::{
     },
 };
 
-use crate::capture::{
-    Geometry,
-    timeline::{Gaps, Timeline},
-    upright::upright,
+use crate::{
+    capture::{
+        Geometry,
+        timeline::{Gaps, Timeline},
+        upright::upright,
+    },
+    progress::{Progress, Stage},
 };
 
 /// A file that gives nothing for this long is not decoded any further.
@@ -52,20 +55,25 @@ impl std::str::FromStr for RawFormat {
 }
 
 /// Gives each picture of `input` to `look` as it is: one byte a pixel, no padding. What is left
-/// at the end and makes no whole picture is ignored.
+/// at the end and makes no whole picture is ignored. `length` is that of the input in bytes, where
+/// it is known.
 pub fn raw_pictures(
     mut input: impl Read,
     format: RawFormat,
+    length: Option<u64>,
+    progress: &Progress,
     mut look: impl FnMut(&LumaFrame) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let RawFormat { width, height, fps } = format;
     let mut plane = vec![0; width * height];
+    let pictures = length.map(|length| length / plane.len() as u64);
     for index in 0_u32.. {
         match input.read_exact(&mut plane) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
             Err(error) => return Err(error).context("the pictures cannot be read"),
         }
+        progress.tell(Stage::Looking, index.into(), pictures);
         let captured_at = MonotonicNanos(0).plus(Duration::from_secs_f64(f64::from(index) / fps));
         let data = Bytes::from(plane);
         let frame = LumaFrame { data, width, height, stride: width, captured_at };
@@ -80,6 +88,7 @@ pub fn raw_pictures(
 /// picture to `look`.
 pub fn file_pictures(
     path: &Path,
+    progress: &Progress,
     mut look: impl FnMut(&LumaFrame) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     gst::init().context("GStreamer does not start")?;
@@ -90,7 +99,7 @@ pub fn file_pictures(
         .build();
     let pipeline = build(path, &sink)?;
     pipeline.set_state(gst::State::Playing).context("the file cannot be opened")?;
-    let looked = look_at_all(&pipeline, &sink, &mut look);
+    let looked = look_at_all(&pipeline, &sink, progress, &mut look);
     pipeline.set_state(gst::State::Null).context("the decoder does not stop")?;
     looked.with_context(|| format!("{} cannot be looked at", path.display()))
 }
@@ -119,18 +128,25 @@ fn build(path: &Path, sink: &AppSink) -> anyhow::Result<gst::Pipeline> {
 fn look_at_all(
     pipeline: &gst::Pipeline,
     sink: &AppSink,
+    progress: &Progress,
     look: &mut impl FnMut(&LumaFrame) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let bus = pipeline.bus().context("a pipeline without a bus")?;
     let mut limiter = Limiter::default();
     let mut timeline = Timeline::new(Gaps::Kept);
     let mut empty = true;
+    let mut length_ms = None;
     while let Some(sample) = sink.try_pull_sample(PATIENCE) {
         let buffer = sample.buffer().context("a sample without a buffer")?;
         let info = VideoInfo::from_caps(sample.caps().context("a sample without caps")?)?;
         empty = false;
+        // Nobody knows it before the first picture; some containers never say it.
+        length_ms =
+            length_ms.or_else(|| Some(pipeline.query_duration::<gst::ClockTime>()?.mseconds()));
         timeline.set_pace(Geometry::of(&info).fps);
         let pts = buffer.pts().map(|pts| Duration::from_nanos(pts.nseconds()));
+        let done_ms = buffer.pts().map_or(0, gst::ClockTime::mseconds);
+        progress.tell(Stage::Looking, done_ms, length_ms);
         let at = MonotonicNanos(0).plus(timeline.place(pts));
         let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info)?;
         let stride = usize::try_from(frame.plane_stride()[0]).context("a negative stride")?;
@@ -161,7 +177,7 @@ mod tests {
         let format: RawFormat = "4x2@5".parse().unwrap();
         let bytes = [7; 4 * 2 * 3 + 5];
         let mut times = Vec::new();
-        raw_pictures(&bytes[..], format, |frame| {
+        raw_pictures(&bytes[..], format, None, &Progress::unheard(), |frame| {
             assert_eq!((frame.width, frame.height, frame.data[0]), (4, 2, 7));
             times.push(frame.captured_at.since(MonotonicNanos(0)).as_millis());
             Ok(())

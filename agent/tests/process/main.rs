@@ -14,6 +14,7 @@ mod footage_tools;
 mod left_clips;
 mod outbox;
 mod pairing;
+mod progress;
 mod recorded;
 mod relay;
 #[path = "../recorder/source.rs"]

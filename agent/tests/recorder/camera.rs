@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use nightjar_agent::{
     config::RecordingConfig,
     motion_change::MotionChange,
+    progress::Progress,
     record::{self, Recorder, fsck, recordings_dir},
     store::{Clip, ClipState, Held, INDEX_FILE, OutboxKind, Store},
 };
@@ -160,7 +161,7 @@ impl Camera {
     }
 
     pub(crate) async fn assert_in_order(&self) {
-        let report = fsck(&self.store, &self.recordings()).await.unwrap();
+        let report = fsck(&self.store, &self.recordings(), &Progress::unheard()).await.unwrap();
         assert_eq!(report.damages, []);
     }
 }

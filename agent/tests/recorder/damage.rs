@@ -9,6 +9,7 @@ use std::{
 use nightjar_agent::{
     clock::boot_id,
     config::RecordingConfig,
+    progress::Progress,
     record::{DamageKind, fsck, recordings_dir, repair},
     store::{Clip, ClipState},
 };
@@ -43,7 +44,7 @@ async fn a_clip_deleted_behind_the_agents_back_is_noticed_at_start() {
     let (clip, clip_id) = (&clips[0], clips[0].clip_id);
     let recordings = recordings_dir(directory.path());
     fs::remove_file(recordings.join(video(clip))).unwrap();
-    let report = fsck(&store, &recordings).await.unwrap();
+    let report = fsck(&store, &recordings, &Progress::unheard()).await.unwrap();
     assert_eq!(report.damages[0].kind, DamageKind::MissingFile);
     drop(store);
 
@@ -85,11 +86,13 @@ async fn a_closed_clip_whose_beginning_is_garbled_is_set_aside_and_told_of() {
     OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&[0x55; 512], 0).unwrap();
     let garbled = fs::read(&path).unwrap();
 
-    repair(&store, &recordings, boot_id().unwrap(), &source.clock()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &source.clock(), &Progress::unheard())
+        .await
+        .unwrap();
 
     let aside = path.with_added_extension("damaged");
     assert_eq!(fs::read(&aside).unwrap(), garbled, "not a byte of it is lost");
-    let told = fsck(&store, &recordings).await.unwrap().damages;
+    let told = fsck(&store, &recordings, &Progress::unheard()).await.unwrap().damages;
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!((&told[0].path, told[0].kind), (&aside, DamageKind::Damaged));
     drop(store);
@@ -113,18 +116,22 @@ async fn a_clip_that_is_garbled_in_the_middle_keeps_what_comes_before_and_after(
     // From within one second into the next: two of five cannot be read.
     let (from, to) = (fragments[1] + 40, fragments[2] + 40);
     file.write_all_at(&vec![0x55; usize::try_from(to - from).unwrap()], from).unwrap();
-    let told = fsck(&store, &recordings).await.unwrap().damages;
+    let told = fsck(&store, &recordings, &Progress::unheard()).await.unwrap().damages;
     assert_eq!(told.first().map(|damage| damage.kind), Some(DamageKind::Damaged), "{told:?}");
 
-    repair(&store, &recordings, boot_id().unwrap(), &source.clock()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &source.clock(), &Progress::unheard())
+        .await
+        .unwrap();
 
     let after = footage::probe(&path);
     let lost = before.frames - after.frames;
     assert!((15..=45).contains(&lost), "{before:?}, then {after:?}");
     assert!((before.duration_s - after.duration_s).abs() < 0.2, "{before:?}, then {after:?}");
-    assert_eq!(fsck(&store, &recordings).await.unwrap().damages, vec![]);
+    assert_eq!(fsck(&store, &recordings, &Progress::unheard()).await.unwrap().damages, vec![]);
     let mended = fs::read(&path).unwrap();
-    repair(&store, &recordings, boot_id().unwrap(), &source.clock()).await.unwrap();
+    repair(&store, &recordings, boot_id().unwrap(), &source.clock(), &Progress::unheard())
+        .await
+        .unwrap();
     assert_eq!(fs::read(&path).unwrap(), mended, "there is nothing left to mend");
 }
 

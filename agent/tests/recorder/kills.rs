@@ -19,6 +19,7 @@ use nightjar_agent::{
     clock::{Clock, boot_id},
     config::{RecordingConfig, RecordingMode},
     motion_change::MotionChange,
+    progress::Progress,
     record::{self, Recorder, adopt, fsck, recordings_dir},
     store::{Clip, ClipKind, ClipState, INDEX_FILE, Store},
 };
@@ -222,7 +223,7 @@ fn examine(directory: &Path, last: LastFrame, unseen: &mut Unseen, context: &str
         let store = Store::open(&directory.join(INDEX_FILE)).unwrap();
         let before = store.clips().await.unwrap();
         adopt(&store, &recordings, boot_id().unwrap(), &Clock::default()).await.unwrap();
-        let report = fsck(&store, &recordings).await.unwrap();
+        let report = fsck(&store, &recordings, &Progress::unheard()).await.unwrap();
         assert_eq!((report.open_clips, report.damages), (0, vec![]), "{context}");
         assert!(store.open_events().await.unwrap().is_empty(), "{context}");
         (before, store.clips().await.unwrap())

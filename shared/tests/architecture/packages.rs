@@ -67,7 +67,7 @@ const AGENT: Package = Package {
         &["identity", "pairing"],
         &["tls", "private_file", "data_dir"],
         &["motion_change", "config", "logging"],
-        &["clock", "file_system", "machine", "lock", "stills"],
+        &["clock", "file_system", "machine", "lock", "stills", "progress", "board"],
     ],
     passages: &[],
     owners: &[
@@ -86,6 +86,7 @@ const AGENT: Package = Package {
         ("md5", &["upload/digest.rs"]),
         ("reqwest", &["cloud/"]),
         ("http", &["cloud/simulated.rs"]),
+        ("indicatif", &["cli/progress.rs"]),
         ("clap", &["cli", "main.rs"]),
         ("ed25519_dalek", &["identity.rs"]),
         ("rustls", &["tls.rs", "cloud/error.rs", "uplink/mqtt"]),

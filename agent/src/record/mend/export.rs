@@ -19,6 +19,7 @@ use nightjar_core::mp4::{
 use nightjar_shared::time::UnixMillis;
 use tokio::task::spawn_blocking;
 
+use crate::progress::{Progress, Stage};
 use crate::record::{clip::writer::scan_file, files};
 use crate::store::{Clip, ClipKind, ClipState, Store, StoreError};
 
@@ -78,6 +79,7 @@ pub async fn export(
     from: UnixMillis,
     to: UnixMillis,
     out: &Path,
+    progress: &Progress,
 ) -> Result<Exported, ExportError> {
     let overlaps = |clip: &Clip| {
         clip.state == ClipState::Closed
@@ -88,7 +90,8 @@ pub async fn export(
     let mut clips = store.clips().await?;
     clips.retain(overlaps);
     let (directory, out) = (directory.to_owned(), out.to_owned());
-    spawn_blocking(move || join(&clips, &directory, from, to, &out))
+    let progress = progress.clone();
+    spawn_blocking(move || join(&clips, &directory, (from, to), &out, &progress))
         .await
         .map_err(|_| StoreError::ShuttingDown)?
 }
@@ -96,13 +99,13 @@ pub async fn export(
 fn join(
     clips: &[Clip],
     directory: &Path,
-    from: UnixMillis,
-    to: UnixMillis,
+    (from, to): (UnixMillis, UnixMillis),
     out: &Path,
+    progress: &Progress,
 ) -> Result<Exported, ExportError> {
     let mut files = Vec::new();
     let mut found = Vec::new();
-    for clip in clips {
+    for clip in progress.over(Stage::Searching, clips) {
         let path = directory.join(files::video_name(clip.clip_id));
         let failed = |source| ExportError::Read { path: path.clone(), source };
         let file = match File::open(&path) {
@@ -139,7 +142,7 @@ fn join(
             source.sets = Some(parameter_sets(&source.init).ok_or_else(|| source.damaged())?);
         }
     }
-    write(&files, &pieces, &init, out)
+    write(&files, &pieces, &init, out, progress)
 }
 
 /// Each moment between `from` and `to` once, in order. A fragment that begins with a key frame
@@ -226,6 +229,7 @@ fn write(
     pieces: &[Piece],
     init: &[u8],
     out: &Path,
+    progress: &Progress,
 ) -> Result<Exported, ExportError> {
     let unfinished = out.with_added_extension("part");
     let failed = |source| ExportError::Write { path: out.to_owned(), source };
@@ -237,7 +241,7 @@ fn write(
     let mut fragments: Vec<FragmentEntry> = Vec::with_capacity(pieces.len());
     let (mut offset, mut decode_time) = ((init.len() + reserve.len()) as u64, 0);
     let mut ends_at_ms = pieces[0].at_ms;
-    for (number, piece) in (1..).zip(pieces) {
+    for (number, piece) in (1..).zip(progress.over(Stage::Writing, pieces)) {
         let found = sources[piece.file].fragment(&piece.entry, number, decode_time)?;
         let Some(bytes) = found else { continue };
         if fragments.is_empty() {

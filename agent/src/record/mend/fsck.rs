@@ -17,6 +17,7 @@ use crate::record::{
 };
 use crate::{
     clock::Clock,
+    progress::{Progress, Stage},
     store::{Clip, ClipState, Part, Store, StoreError},
 };
 
@@ -61,13 +62,14 @@ pub async fn repair(
     directory: &Path,
     boot_id: BootId,
     clock: &Clock,
+    progress: &Progress,
 ) -> Result<FsckReport, AdoptError> {
-    let before = fsck(store, directory).await?;
+    let before = fsck(store, directory, progress).await?;
     adopt(store, directory, boot_id, clock).await?;
-    let mut clips: Vec<ClipId> =
-        fsck(store, directory).await?.damages.into_iter().map(|damage| damage.clip_id).collect();
+    let left = fsck(store, directory, progress).await?.damages;
+    let mut clips: Vec<ClipId> = left.into_iter().map(|damage| damage.clip_id).collect();
     clips.dedup();
-    for clip_id in clips {
+    for &clip_id in progress.over(Stage::Mending, &clips) {
         let Some(clip) = store.clip(clip_id).await? else { continue };
         for part in &clip.parts {
             if !directory.join(&part.path).exists() {
@@ -88,22 +90,26 @@ pub async fn repair(
 }
 
 /// Compares the index with `directory`; every clip's container is read, its media is not.
-pub async fn fsck(store: &Store, directory: &Path) -> Result<FsckReport, AdoptError> {
+pub async fn fsck(
+    store: &Store,
+    directory: &Path,
+    progress: &Progress,
+) -> Result<FsckReport, AdoptError> {
     let clips = store.clips().await?;
-    let path = directory.to_owned();
-    spawn_blocking(move || compare(&clips, &path))
+    let (path, progress) = (directory.to_owned(), progress.clone());
+    spawn_blocking(move || compare(&clips, &path, &progress))
         .await
         .map_err(|_| StoreError::ShuttingDown)?
         .map_err(|source| AdoptError::List { path: directory.to_owned(), source })
 }
 
-fn compare(clips: &[Clip], directory: &Path) -> std::io::Result<FsckReport> {
+fn compare(clips: &[Clip], directory: &Path, progress: &Progress) -> std::io::Result<FsckReport> {
     let mut report = FsckReport::default();
     let mut files: HashMap<PathBuf, (ClipId, Kind)> = files::list(directory)?
         .into_iter()
         .map(|(clip_id, kind, path)| (path, (clip_id, kind)))
         .collect();
-    for clip in clips {
+    for clip in progress.over(Stage::Comparing, clips) {
         if clip.state == ClipState::Open {
             report.open_clips += 1;
             files.retain(|_, (clip_id, _)| *clip_id != clip.clip_id);

@@ -16,6 +16,7 @@ use nightjar_agent::{
     clock::{Clock, boot_id},
     config::RecordingConfig,
     motion_change::MotionChange,
+    progress::Progress,
     record::{self, Recorder, adopt, fsck, recordings_dir},
     store::{Clip, ClipKind, ClipState, INDEX_FILE, Store},
 };
@@ -232,7 +233,7 @@ pub(crate) async fn judge(directory: &Path, clock: &Clock, context: &str) -> Vec
     std::fs::create_dir_all(&recordings).unwrap();
     let store = Store::open(&directory.join(INDEX_FILE)).unwrap();
     adopt(&store, &recordings, boot_id().unwrap(), clock).await.unwrap();
-    let report = fsck(&store, &recordings).await.unwrap();
+    let report = fsck(&store, &recordings, &Progress::unheard()).await.unwrap();
     assert_eq!((report.open_clips, report.damages), (0, vec![]), "{context}");
     let mut clips = store.clips().await.unwrap();
     clips.retain(|clip| clip.state == ClipState::Closed && clip.kind != ClipKind::Snapshot);
