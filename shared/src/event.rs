@@ -165,9 +165,16 @@ pub struct Health {
     /// How publishing to an SFU goes; absent when the camera serves its viewers itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sfu: Option<SfuHealth>,
+    /// Of the processor; absent where the board does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature_celsius: Option<f32>,
     /// What is wrong now, one sentence each; empty when all is well.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// What a person should know though all works, such as a card that is nearly worn out: one
+    /// sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// How a camera's publication at an SFU fares.

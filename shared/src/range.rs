@@ -99,6 +99,7 @@ impl Check for Health {
         finite("capture.fps", self.capture.fps)?;
         finite("retention_days", self.retention_days)?;
         self.retention_horizon_days.map_or(Ok(()), |it| finite("retention_horizon_days", it))?;
+        self.temperature_celsius.map_or(Ok(()), |it| finite("temperature_celsius", it))?;
         count("disk_free_bytes", self.disk_free_bytes)?;
         count("disk_total_bytes", self.disk_total_bytes)?;
         count("recordings_bytes", self.recordings_bytes)?;

@@ -146,7 +146,9 @@ impl HealthSources {
             write_errors: record.write_errors,
             viewers: *self.viewers.borrow(),
             sfu: self.sfu.borrow().clone(),
+            temperature_celsius: None,
             errors: self.errors(),
+            notes: Vec::new(),
         }
     }
 

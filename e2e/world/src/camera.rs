@@ -389,7 +389,9 @@ async fn tell_health(
             write_errors: 0,
             viewers: *viewers.borrow_and_update(),
             sfu: None,
+            temperature_celsius: None,
             errors: Vec::new(),
+            notes: Vec::new(),
         }));
     }
 }

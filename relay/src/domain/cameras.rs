@@ -246,6 +246,7 @@ async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result
 pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Result<()> {
     check_protocol(health.protocol)?;
     health.errors.truncate(ERRORS_MAX);
+    health.notes.truncate(ERRORS_MAX);
     for words in texts_of(&mut health) {
         *words = text::report(words);
     }
@@ -274,7 +275,7 @@ pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Resul
 
 /// Returns all that a camera says in words of its own.
 fn texts_of(health: &mut Health) -> impl Iterator<Item = &mut String> {
-    let Health { agent_version, capture, sfu, errors, .. } = health;
+    let Health { agent_version, capture, sfu, errors, notes, .. } = health;
     let of_sfu = sfu.iter_mut().flat_map(|sfu| [Some(&mut sfu.whep_url), sfu.problem.as_mut()]);
     let of_capture = [
         Some(&mut capture.source),
@@ -282,7 +283,7 @@ fn texts_of(health: &mut Health) -> impl Iterator<Item = &mut String> {
         capture.problem.as_mut(),
         Some(agent_version),
     ];
-    of_capture.into_iter().chain(of_sfu).flatten().chain(errors)
+    of_capture.into_iter().chain(of_sfu).flatten().chain(errors).chain(notes)
 }
 
 async fn seen(app: &App, camera_id: CameraId) -> Result<()> {

@@ -92,7 +92,9 @@ mod tests {
             write_errors: 0,
             viewers: 0,
             sfu: None,
+            temperature_celsius: None,
             errors: Vec::new(),
+            notes: Vec::new(),
         }
     }
 

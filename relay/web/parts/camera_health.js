@@ -8,8 +8,8 @@ export class CameraHealth {
   facts = element("dl", { class: "facts" });
 
   show(health) {
-    this.problems.replaceChildren(...health.errors.map((error) => notice("bad", error)));
-    const { capture } = health;
+    const { capture, errors, notes = [], temperature_celsius: celsius } = health;
+    this.problems.replaceChildren(...errors.map((error) => notice("bad", error)), ...notes.map((note) => notice("info", note)));
     const rows = {
       Picture: capture.running ? `${capture.width} × ${capture.height}, ${Math.round(capture.fps)} a second` : "none",
       Source: capture.source,
@@ -19,6 +19,7 @@ export class CameraHealth {
       "Waiting to upload": queueWords(health),
       ...(health.write_errors ? { "Failed writes": String(health.write_errors) } : {}),
       ...(health.armed && health.scheduled_off ? { Hours: "outside its hours: motion opens no event" } : {}),
+      ...(Number.isFinite(celsius) ? { Temperature: `${Math.round(celsius)} °C` } : {}),
       Viewers: String(health.viewers),
       Agent: health.agent_version,
     };
