@@ -9,6 +9,9 @@ use nightjar_core::monotonic::MonotonicNanos;
 /// are further apart.
 const STALL_LIMIT: Duration = Duration::from_secs(5);
 
+/// Of that time, the part after which its silence is told: people hear of it within 5 s.
+const TOLD_AFTER: (u32, u32) = (3, 5);
+
 /// Pictures that may be missing from a slow source.
 const PICTURES_MISSED: u32 = 4;
 
@@ -37,19 +40,23 @@ impl StallDetector {
         self.limit = interval.saturating_mul(PICTURES_MISSED).max(STALL_LIMIT);
     }
 
-    /// How long the source may give no picture.
-    pub fn limit(&self) -> Duration {
-        self.limit
+    /// Returns whether there was no frame for so long that it is worth a word.
+    pub fn is_silent(&self, last_frame_at: Option<MonotonicNanos>, now: MonotonicNanos) -> bool {
+        now.since(self.sign_of_life(last_frame_at)) >= self.limit * TOLD_AFTER.0 / TOLD_AFTER.1
     }
 
-    /// Returns whether there was no frame for longer than that. `last_frame_at` is the arrival of the
+    fn sign_of_life(&self, last_frame_at: Option<MonotonicNanos>) -> MonotonicNanos {
+        last_frame_at.unwrap_or(self.started_at).max(self.started_at)
+    }
+
+    /// Returns whether there was no frame for longer than the limit. `last_frame_at` is the arrival of the
     /// newest frame, of this pipeline or an earlier one.
     pub fn is_stalled(
         &mut self,
         last_frame_at: Option<MonotonicNanos>,
         now: MonotonicNanos,
     ) -> bool {
-        let sign_of_life = last_frame_at.unwrap_or(self.started_at).max(self.started_at);
+        let sign_of_life = self.sign_of_life(last_frame_at);
         if now.since(sign_of_life) >= self.limit {
             return true;
         }
@@ -84,6 +91,21 @@ mod tests {
         assert!(stall.is_stalled(None, at(105)));
         assert!(!stall.is_stalled(Some(at(104)), at(108)));
         assert!(stall.is_stalled(Some(at(104)), at(109)));
+    }
+
+    #[test]
+    fn silence_is_told_before_it_is_a_stall() {
+        let mut stall = StallDetector::new(at(100));
+        assert!(!stall.is_silent(None, at(102)));
+        assert!(stall.is_silent(None, at(103)));
+        stall.started(PACE, at(200));
+        assert!(!stall.is_silent(Some(at(150)), at(202)));
+        assert!(!stall.is_silent(Some(at(210)), at(212)));
+        assert!(
+            stall.is_silent(Some(at(210)), at(213)) && !stall.is_stalled(Some(at(210)), at(213))
+        );
+        stall.started(Duration::from_secs(10), at(300));
+        assert!(!stall.is_silent(None, at(323)), "pictures are 10 s apart");
     }
 
     #[test]

@@ -70,8 +70,29 @@ pub(crate) fn watch_bus(pipeline: &gst::Pipeline) -> anyhow::Result<mpsc::Receiv
 
 fn describe(error: &gst::message::Error) -> String {
     let source = error.src().map(|source| source.name().to_string()).unwrap_or_default();
-    format!("{} ({source})", error.error().message())
+    let (message, remedy) = (error.error().message().to_owned(), remedy(error, &source));
+    format!("{message} ({source}){remedy}")
 }
+
+/// What a person can do about an error of a camera, as an addition to its sentence.
+fn remedy(error: &gst::message::Error, source: &str) -> &'static str {
+    if !source.starts_with("v4l2src") {
+        return "";
+    }
+    let debug = error.debug().unwrap_or_default();
+    match error.error().kind::<gst::ResourceError>() {
+        Some(gst::ResourceError::Busy) => BUSY,
+        // Some drivers say it in the details alone.
+        _ if debug.contains("Device or resource busy") => BUSY,
+        Some(gst::ResourceError::Read | gst::ResourceError::NotFound) => {
+            ": the camera broke off; see that it is plugged in firmly"
+        }
+        _ => ": the camera does not do what was asked; if it stays like this, plug it in again",
+    }
+}
+
+const BUSY: &str =
+    ": another program uses the camera; end it, `nightjar-agent doctor` as root names it";
 
 /// Pictures larger than wanted are shrunk, keeping their shape; H.264 wants even sizes.
 pub(crate) fn encoded_geometry(source: Geometry, wanted: &SourceConfig) -> Geometry {

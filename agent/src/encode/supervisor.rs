@@ -27,6 +27,11 @@ const RATE_WINDOW: usize = 6;
 /// A driver that takes longer to stop hangs. When the agent stops it is left behind; otherwise it is
 /// waited for, as a second one would find the camera in use.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// One that takes longer to start is told of, but may only be slow.
+const SLOW_LIMIT: Duration = Duration::from_secs(4);
+
+/// What is told of a source that fails without an error.
+const SILENT: &str = "the source gives no picture, and no reason; it is started again and again";
 
 pub(crate) struct Supervisor {
     pub(crate) config: SourceConfig,
@@ -106,7 +111,7 @@ impl Supervisor {
         let limit = capture::start_limit(config.kind);
         let mut start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, how, &taps));
         // The pipeline, should it still come up, stops as it is dropped.
-        let started = self.wait_for_driver(&mut start, limit, "start").await;
+        let started = self.wait_for_start(&mut start, limit).await;
         let Some(started) = started else { return End::Cancelled };
         let (pipeline, failures) = match started {
             Ok(Ok(started)) => started,
@@ -132,6 +137,24 @@ impl Supervisor {
             tracing::error!("the source does not stop; it is left behind");
         }
         End::Cancelled
+    }
+
+    /// Waits for the driver to start, and tells of it when it takes its time.
+    async fn wait_for_start<T>(
+        &self,
+        start: &mut JoinHandle<T>,
+        limit: Duration,
+    ) -> Option<Result<T, JoinError>> {
+        let soon = time::timeout(SLOW_LIMIT, &mut *start);
+        if let Ok(started) = self.cancel.run_until_cancelled(soon).await? {
+            return Some(started);
+        }
+        self.report_failure(
+            "the source does not start yet; a camera of this board that stays like this is to be \
+             unplugged and plugged in again"
+                .to_owned(),
+        );
+        self.wait_for_driver(start, limit.saturating_sub(SLOW_LIMIT), "start").await
     }
 
     /// What the driver gives, however late; nothing when the agent stops meanwhile.
@@ -182,16 +205,19 @@ impl Supervisor {
                 }
                 failure = low.failed() => low.give_up(&failure).await,
                 _ = checks.tick() => {
-                    if stall.is_stalled(self.taps.last_seen_at(), monotonic_now()) {
-                        let limit = stall.limit().as_secs();
-                        let problem = format!("the source gave no picture for {limit} s");
-                        return End::Failed(problem.into());
+                    let (last_seen_at, now) = (self.taps.last_seen_at(), monotonic_now());
+                    if stall.is_stalled(last_seen_at, now) {
+                        return End::Failed(SILENT.to_owned().into());
                     }
                     if let Some(other_way) = self.other_way(pipeline) {
                         return other_way;
                     }
                     let fps = rate.measure(self.taps.encoded_frames(), Instant::now());
-                    self.report(pipeline, fps);
+                    if stall.is_silent(last_seen_at, now) {
+                        self.report_failure(SILENT.to_owned());
+                    } else {
+                        self.report(pipeline, fps);
+                    }
                 }
             }
         }
