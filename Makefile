@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom
+.PHONY: help demo test test-v4l2 test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -15,6 +15,7 @@ help:
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included; what took how long'
 	@echo '                PART="relay shared"        parts of it: lint, guest, or a package by its name'
 	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
+	@echo 'make test-debian13  in a root of Debian 13: the main job in its browser, bad input, recorder, libcamera'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make test-suites  what others wrote, against our programs: schemathesis, and Ceph as the store'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
@@ -50,6 +51,19 @@ test:
 
 test-v4l2:
 	@$(MAKE) --no-print-directory test PART=guest
+
+# Raspberry Pi OS is Debian 13. What is built here runs there in a root of its own, and then in a guest
+# with its kernel, for libcamera.
+test-debian13:
+	@build/install-packages build run test v4l2 debian13
+	@build/fetch-street-scene $(TARGET)/media
+	@build/debian13 make $(TARGET); made=$$?; \
+	case $$made in \
+	0) CARGO=$(CARGO) build/test --profile debian13 agent e2e && \
+		CARGO=$(CARGO) build/test --profile libcamera e2e ;; \
+	3) echo 'SKIPPED: Debian 13, because a root of it can be neither made nor entered (see above).' ;; \
+	*) exit $$made ;; \
+	esac
 
 # Kills, power cuts and seeds by the thousand; `make test` has them by the hundred. A failure prints its
 # seed. Which tests, says .config/nextest.toml.

@@ -10,6 +10,7 @@ pub mod clip_page;
 pub mod fake_camera;
 pub mod feed;
 pub mod footage;
+pub mod guest;
 pub mod hls;
 pub mod ip_camera;
 pub mod network;
