@@ -1,6 +1,8 @@
 //! `agent.toml`: every key has a default, an unknown key is an error.
 
+mod image;
 mod live;
+mod night;
 mod rtsp;
 
 use std::{
@@ -9,17 +11,22 @@ use std::{
 };
 
 pub use nightjar_core::motion::MotionConfig;
-use nightjar_core::schedule::{DailyHours, Week};
+use nightjar_core::{
+    orientation::{Change, Orientation},
+    schedule::{DailyHours, Week},
+};
 pub use nightjar_shared::configuration::RecordingMode;
 use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::{Configuration, PrivacyMask, QuietHours, Schedule},
+    image::ImageSettings,
     text_file,
 };
 use serde::{Deserialize, Deserializer, de};
 
 pub use self::{
     live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig},
+    night::{LineName, NightConfig, NightMode, SwitchConfig},
     rtsp::{RtspConfig, RtspTransport, StreamAddress},
 };
 
@@ -54,12 +61,14 @@ pub struct Config {
     pub recording: RecordingConfig,
     pub live: LiveConfig,
     pub upload: UploadConfig,
+    pub night: NightConfig,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum SourceKind {
     V4l2,
+    Libcamera,
     Rtsp,
     File,
     Synthetic,
@@ -69,6 +78,7 @@ impl SourceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::V4l2 => "v4l2",
+            Self::Libcamera => "libcamera",
             Self::Rtsp => "rtsp",
             Self::File => "file",
             Self::Synthetic => "synthetic",
@@ -82,10 +92,10 @@ impl TryFrom<String> for SourceKind {
     fn try_from(word: String) -> Result<Self, String> {
         match word.as_str() {
             "v4l2" => Ok(Self::V4l2),
+            "libcamera" => Ok(Self::Libcamera),
             "rtsp" => Ok(Self::Rtsp),
             "file" => Ok(Self::File),
             "synthetic" => Ok(Self::Synthetic),
-            "libcamera" => Err(not_yet("source.kind", &word, SOURCE_KINDS)),
             _ => Err(unknown("source.kind", &word, SOURCE_KINDS)),
         }
     }
@@ -95,7 +105,8 @@ impl TryFrom<String> for SourceKind {
 #[serde(default, deny_unknown_fields)]
 pub struct SourceConfig {
     pub kind: SourceKind,
-    /// For `v4l2`: a device node, a stable path below /dev/v4l/by-path, or `auto`.
+    /// For `v4l2`: a stable path below /dev/v4l, a device node, the place where the camera is plugged in
+    /// as `probe` names it, or `auto`. For `libcamera`: the camera's name, or `auto`.
     pub device: String,
     /// For `file`: looped at its own pace.
     pub path: Option<PathBuf>,
@@ -104,6 +115,8 @@ pub struct SourceConfig {
     pub width: u32,
     pub height: u32,
     pub fps: u32,
+    /// No more is captured than the encoder was found to keep up with.
+    pub fit_to_encoder: bool,
     /// Target bitrate of the encoder, kbit/s.
     pub bitrate_kbps: u32,
     /// For `synthetic`: seconds without motion, then seconds with a walker, in turns.
@@ -111,6 +124,8 @@ pub struct SourceConfig {
     pub walk_s: u32,
     /// Filled before anything else sees the picture.
     pub masks: Vec<PrivacyMask>,
+    #[serde(deserialize_with = "image::image")]
+    pub image: ImageSettings,
     /// For `synthetic`: draws the capture time into the picture, for latency measurements.
     pub stamp: bool,
 }
@@ -126,12 +141,8 @@ fn recording_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Recordin
     }
 }
 
-const SOURCE_KINDS: &str = "\"v4l2\", \"rtsp\", \"file\" or \"synthetic\"";
+const SOURCE_KINDS: &str = "\"v4l2\", \"libcamera\", \"rtsp\", \"file\" or \"synthetic\"";
 const RECORDING_MODES: &str = "\"event\", \"continuous\", \"both\" or \"off\"";
-
-fn not_yet(key: &str, word: &str, choices: &str) -> String {
-    format!("{key} = \"{word}\" is not supported yet; choose {choices}")
-}
 
 fn unknown(key: &str, word: &str, choices: &str) -> String {
     let word: String = word.chars().take(40).collect();
@@ -178,6 +189,7 @@ impl Default for Config {
             recording: RecordingConfig::default(),
             live: LiveConfig::default(),
             upload: UploadConfig::default(),
+            night: NightConfig::default(),
         }
     }
 }
@@ -192,10 +204,12 @@ impl Default for SourceConfig {
             width: 1280,
             height: 720,
             fps: 15,
+            fit_to_encoder: true,
             bitrate_kbps: 2_000,
             quiet_s: 20,
             walk_s: 8,
             masks: Vec::new(),
+            image: ImageSettings::default(),
             stamp: false,
         }
     }
@@ -239,8 +253,17 @@ impl Config {
         Ok(config)
     }
 
-    /// Lets what the owner configured in the app come before the file.
-    pub fn adopt(&mut self, changes: &Configuration) {
+    /// Lets what the owner configured in the app come before the file. Its zones and masks are those of
+    /// a picture that was shown as `drawn`, those of the file of one as the file shows it: all stay on
+    /// their part of the scene.
+    pub fn adopt(&mut self, changes: &Configuration, drawn: Orientation) {
+        let before = Orientation::of(&self.source.image);
+        self.source.image = changes.image.unwrap_or(self.source.image);
+        let shown = Orientation::of(&self.source.image);
+        let own = Change { from: before, to: shown };
+        self.source.masks = own.masks(&self.source.masks);
+        self.motion.zones = own.zones(&self.motion.zones);
+        let adopted = Change { from: drawn, to: shown };
         let set = |value: &mut u32, change: Option<u32>| *value = change.unwrap_or(*value);
         set(&mut self.source.bitrate_kbps, changes.bitrate_kbps);
         self.recording.mode = changes.recording_mode.unwrap_or(self.recording.mode);
@@ -260,10 +283,10 @@ impl Config {
             self.motion.sensitivity = sensitivity;
         }
         if let Some(zones) = &changes.motion_zones {
-            self.motion.zones.clone_from(zones);
+            self.motion.zones = adopted.zones(zones);
         }
         if let Some(masks) = &changes.privacy_masks {
-            self.source.masks.clone_from(masks);
+            self.source.masks = adopted.masks(masks);
         }
         set(&mut self.upload.max_kbps, changes.upload_max_kbps);
         if let Some(hours) = &changes.upload_quiet_hours {
@@ -295,6 +318,8 @@ impl Config {
             max_viewers: Some(live.max_viewers),
             upload_max_kbps: Some(upload.max_kbps),
             upload_quiet_hours: upload.quiet_hours.clone(),
+            image: Some(source.image),
+            image_controls: None,
         }
     }
 
@@ -315,6 +340,7 @@ impl Config {
         range("recording.max_age_days", recording.max_age_days, 0, 365)?;
         range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
         self.live.validate()?;
+        self.night.validate()?;
         self.validate_shapes()
     }
 
@@ -322,6 +348,8 @@ impl Config {
     fn validate_shapes(&self) -> Result<(), ConfigError> {
         let refused =
             |key: &'static str, message: String| ConfigError::value(key, &"(see there)", message);
+        let image = &self.source.image;
+        image.validate().map_err(|message| refused("source.image", message))?;
         let motion = Configuration { privacy_masks: None, ..self.configuration() };
         motion.validate().map_err(|message| refused("motion", message))?;
         let masks = Some(self.source.masks.clone());
@@ -372,7 +400,7 @@ impl SourceConfig {
     /// Whether the camera is there now. An agent that runs without it reports that and waits.
     pub fn check_device(&self) -> Result<(), ConfigError> {
         if self.kind != SourceKind::V4l2
-            || self.device == "auto"
+            || !Path::new(&self.device).is_absolute()
             || Path::new(&self.device).exists()
         {
             return Ok(());

@@ -16,7 +16,8 @@ use rustix::{
 use crate::{config::ConfigError, file_system};
 
 const KEY: &str = "--data-dir";
-const LOCK_FILE: &str = "agent.lock";
+/// Locked while an agent uses the directory.
+pub const LOCK_FILE: &str = "agent.lock";
 /// What a mode grants to all but the owner.
 const OTHERS: u32 = 0o077;
 

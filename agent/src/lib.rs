@@ -19,6 +19,7 @@ pub mod logging;
 pub mod machine;
 pub mod motion;
 pub mod motion_change;
+pub mod night;
 pub mod pairing;
 pub mod private_file;
 pub mod progress;

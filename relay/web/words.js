@@ -114,6 +114,13 @@ export const GapReason = Object.freeze({
   unexplained: "unexplained",
 });
 
+export const ImageControlKind = Object.freeze({
+  exposureUs: "exposure_us",
+  gain: "gain",
+  whiteBalanceK: "white_balance_k",
+  brightness: "brightness",
+});
+
 export const PairingState = Object.freeze({
   open: "open",
   claimed: "claimed",

@@ -3,7 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{first_protocol, text, word::words};
+use crate::{
+    first_protocol,
+    image::{self, ImageControl, ImageSettings},
+    text,
+    word::words,
+};
 
 const ZONES_MAX: usize = 16;
 const MASKS_MAX: usize = 8;
@@ -65,6 +70,13 @@ pub struct Configuration {
     /// takes them away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upload_quiet_hours: Option<QuietHours>,
+    /// As a whole: what is absent in it is the camera's own choice. Zones and masks in the same command are
+    /// points of the picture as it was shown before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSettings>,
+    /// From a camera alone: what of `image` it offers, and within which limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_controls: Option<Vec<ImageControl>>,
 }
 
 words! {
@@ -228,6 +240,9 @@ impl Configuration {
             max_viewers: newer.max_viewers.or(self.max_viewers),
             upload_max_kbps: newer.upload_max_kbps.or(self.upload_max_kbps),
             upload_quiet_hours: newer.upload_quiet_hours.or(self.upload_quiet_hours),
+            image: newer.image.or(self.image),
+            // Nobody sets them.
+            image_controls: self.image_controls,
         }
     }
 
@@ -257,6 +272,8 @@ impl Configuration {
         within("max_viewers", self.max_viewers, 0, 64)?;
         within("upload_max_kbps", self.upload_max_kbps, 0, 1_000_000)?;
         self.upload_quiet_hours.as_ref().map_or(Ok(()), QuietHours::validate)?;
+        self.image.as_ref().map_or(Ok(()), ImageSettings::validate)?;
+        image::validate_controls(self.image_controls.as_deref().unwrap_or_default())?;
         share("motion_sensitivity", self.motion_sensitivity)?;
         check_zones(self.motion_zones.as_deref().unwrap_or_default())?;
         check_masks(self.privacy_masks.as_deref().unwrap_or_default())?;

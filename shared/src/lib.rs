@@ -11,6 +11,7 @@ pub mod command;
 pub mod configuration;
 pub mod event;
 pub mod ids;
+pub mod image;
 pub mod pairing;
 pub mod problem;
 pub mod range;

@@ -9,6 +9,7 @@ use crate::{
     command::CommandAck,
     configuration::{Configuration, Point},
     event::{BoundingBox, EventMessage, Health, Presence},
+    image::ImageSettings,
     signal::{SessionStatistics, Signal},
     time::{TIME_MAX, UnixMillis},
 };
@@ -124,6 +125,13 @@ impl Check for Configuration {
             finite("motion_zones.sensitivity", zone.sensitivity.unwrap_or_default())?;
             finite("motion_zones.min_area", zone.min_area.unwrap_or_default())?;
             corners("motion_zones.points", &zone.points)?;
+        }
+        for (_, value) in self.image.iter().flat_map(ImageSettings::values) {
+            finite("image", value)?;
+        }
+        for control in self.image_controls.iter().flatten() {
+            finite("image_controls.minimum", control.minimum)?;
+            finite("image_controls.maximum", control.maximum)?;
         }
         let mut masks = self.privacy_masks.iter().flatten();
         masks.try_for_each(|mask| corners("privacy_masks.points", &mask.points))

@@ -31,7 +31,7 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
         bitrate_kbps: 4_000,
         ..SourceConfig::default()
     };
-    let media = Media::start(&source, &tracker, cancel.clone())?;
+    let media = Media::start(&source, None, &tracker, cancel.clone())?;
     let (motion, changes) = broadcast::channel(1);
     let store = Store::open(&directory.path().join(INDEX_FILE))?;
     let config =

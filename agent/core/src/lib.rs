@@ -3,10 +3,13 @@
 //! optimised in development builds too, because tests look at many pictures.
 
 pub mod backoff;
+pub mod encoding;
 pub mod h264;
 pub mod monotonic;
 pub mod motion;
 pub mod mp4;
+pub mod night;
+pub mod orientation;
 pub mod picture;
 pub mod rtp;
 pub mod schedule;

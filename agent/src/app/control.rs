@@ -4,6 +4,7 @@ use std::path::Path;
 
 use nightjar_core::{
     monotonic::MonotonicNanos,
+    orientation::{Change, Orientation},
     schedule::{DailyHours, Week},
 };
 use nightjar_shared::{
@@ -53,7 +54,8 @@ impl Parts {
 
     fn configure(&self, config: &Config) {
         self.media.set_bitrate_kbps(config.source.bitrate_kbps);
-        self.cover(&config.source.masks);
+        self.cover(&config.source.masks, Orientation::of(&config.source.image));
+        self.media.set_image(config.source.image);
         self.motion.configure(&config.motion);
         self.live.set_max_viewers(config.live.max_viewers);
         self.live.set_max_bitrate_kbps(config.source.bitrate_kbps);
@@ -64,12 +66,12 @@ impl Parts {
 impl Parts {
     /// Sets the privacy masks. The detector learns of it first, so that it does not take a mask for
     /// something that moved; what was seen before is forgotten, as far as it lies in memory.
-    fn cover(&self, masks: &[PrivacyMask]) {
+    fn cover(&self, masks: &[PrivacyMask], drawn: Orientation) {
         if self.media.masks() == masks {
             return;
         }
         self.motion.disturbed(monotonic_now());
-        self.media.set_masks(masks);
+        self.media.set_masks(masks, drawn);
         self.recorder.forget_preroll();
     }
 }
@@ -81,6 +83,8 @@ pub(super) struct Controller {
     /// The configuration as it runs now.
     pub(super) config: Config,
     pub(super) configuration: Configuration,
+    /// How the picture was shown to which the zones and masks in it belong.
+    pub(super) drawn: Orientation,
     /// What the relay is told of the settings.
     pub(super) told: watch::Sender<Configuration>,
     pub(super) switches: watch::Sender<Switches>,
@@ -96,7 +100,21 @@ impl Controller {
         mut commands: mpsc::Receiver<CommandRequest>,
         cancel: CancellationToken,
     ) {
-        while let Some(Some(request)) = cancel.run_until_cancelled(commands.recv()).await {
+        let mut offered = self.parts.media.image_controls();
+        offered.mark_changed();
+        loop {
+            let request = tokio::select! {
+                () = cancel.cancelled() => return,
+                Ok(()) = offered.changed() => {
+                    offered.mark_unchanged();
+                    self.tell();
+                    continue;
+                }
+                request = commands.recv() => match request {
+                    Some(request) => request,
+                    None => return,
+                },
+            };
             let kind = request.command.kind();
             let execution = self.execute(request.command, &cancel).await;
             tracing::info!(kind, ?execution, "command carried out");
@@ -129,8 +147,8 @@ impl Controller {
     /// Keeps the switches, then switches: what an owner switched off must stay off whatever happens
     /// next.
     async fn switch(&mut self, switches: Switches) -> Execution {
-        let configuration = self.configuration.clone();
-        if let Err(error) = self.kept.keep(OwnersWill { switches, configuration }).await {
+        let (configuration, drawn) = (self.configuration.clone(), self.drawn);
+        if let Err(error) = self.kept.keep(OwnersWill { switches, configuration, drawn }).await {
             return not_kept(&error);
         }
         self.parts.switch(switches);
@@ -147,19 +165,53 @@ impl Controller {
         if let Some(Err(unknown)) = changes.upload_quiet_hours.as_ref().map(DailyHours::new) {
             return Execution::rejected(CommandReason::InvalidArguments, unknown);
         }
-        let configuration = self.configuration.clone().changed_by(changes);
-        let will =
-            OwnersWill { switches: *self.switches.borrow(), configuration: configuration.clone() };
+        if let Some(image) = &changes.image
+            && let Some(offered) = self.parts.media.image_controls().borrow().as_ref()
+            && let Err(refusal) = image.check_against(offered)
+        {
+            return Execution::rejected(CommandReason::InvalidArguments, refusal);
+        }
+        let (configuration, drawn) = self.changed_by(changes);
+        let switches = *self.switches.borrow();
+        let will = OwnersWill { switches, configuration: configuration.clone(), drawn };
         if let Err(error) = self.kept.keep(will).await {
             return not_kept(&error);
         }
-        self.config.adopt(&configuration);
-        self.configuration = configuration;
+        self.config.adopt(&configuration, drawn);
+        (self.configuration, self.drawn) = (configuration, drawn);
         self.parts.configure(&self.config);
         self.upload.send_replace(self.config.upload.clone());
-        self.told.send_replace(self.config.configuration());
+        self.tell();
         Execution::Done(None)
     }
+
+    /// What is set after a change, and how the picture is shown to which its zones and masks belong then.
+    /// Those in a change are of the picture as it is shown before it.
+    fn changed_by(&self, changes: Configuration) -> (Configuration, Orientation) {
+        let before = Orientation::of(&self.config.source.image);
+        let to = changes.image.as_ref().map_or(before, Orientation::of);
+        let kept = shown_anew(self.configuration.clone(), Change { from: self.drawn, to });
+        let changes = shown_anew(changes, Change { from: before, to });
+        (kept.changed_by(changes), to)
+    }
+
+    /// Tells the relay what the camera goes by, and what it offers.
+    fn tell(&self) {
+        let image_controls = self.parts.media.image_controls().borrow().clone();
+        let configuration = Configuration { image_controls, ..self.config.configuration() };
+        self.told.send_if_modified(|told| {
+            let differs = *told != configuration;
+            *told = configuration;
+            differs
+        });
+    }
+}
+
+/// The same settings for a picture that is shown in another way.
+fn shown_anew(configuration: Configuration, change: Change) -> Configuration {
+    let masks = configuration.privacy_masks.as_deref().map(|masks| change.masks(masks));
+    let zones = configuration.motion_zones.as_deref().map(|zones| change.zones(zones));
+    Configuration { privacy_masks: masks, motion_zones: zones, ..configuration }
 }
 
 /// Tells the detector when the camera changes its own picture.

@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     config::SourceKind,
     encode::CaptureStatus,
+    night::NightStatus,
     record::{RecordStatus, RetentionStatus},
     store::Store,
 };
@@ -41,6 +42,7 @@ pub(super) struct HealthSources {
     pub(super) record: watch::Receiver<RecordStatus>,
     pub(super) viewers: watch::Receiver<u32>,
     pub(super) sfu: watch::Receiver<Option<SfuHealth>>,
+    pub(super) night: watch::Receiver<NightStatus>,
     pub(super) switches: watch::Receiver<Switches>,
     pub(super) scheduled_off: watch::Receiver<bool>,
     pub(super) configuration: watch::Receiver<Configuration>,
@@ -77,6 +79,7 @@ impl HealthSources {
             changed = self.record.changed() => changed,
             changed = self.viewers.changed() => changed,
             Ok(()) = self.sfu.changed() => Ok(()),
+            Ok(()) = self.night.changed() => Ok(()),
             changed = self.switches.changed() => changed,
             changed = self.scheduled_off.changed() => changed,
         };
@@ -154,10 +157,12 @@ impl HealthSources {
 
     /// Lists what is wrong now, in one sentence each.
     fn errors(&self) -> Vec<String> {
-        let capture = self.capture.borrow().problem.clone();
+        let CaptureStatus { problem, image_problem, .. } = self.capture.borrow().clone();
+        let capture = problem.into_iter().chain(image_problem);
+        let night = self.night.borrow().problems.clone();
         let sfu = self.sfu.borrow().as_ref().and_then(|sfu| sfu.problem.clone());
         let sfu = sfu.map(|problem| format!("live pictures are not published: {problem}"));
-        capture.into_iter().chain(self.record.borrow().problems()).chain(sfu).collect()
+        capture.chain(self.record.borrow().problems()).chain(sfu).chain(night).collect()
     }
 
     fn disk_total_bytes(&self) -> u64 {

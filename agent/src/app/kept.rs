@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nightjar_core::orientation::Orientation;
 use nightjar_shared::configuration::Configuration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::task::spawn_blocking;
@@ -44,11 +45,25 @@ pub(super) struct OwnersWill {
     pub(super) switches: Switches,
     /// What `configure` has set so far; it comes before agent.toml.
     pub(super) configuration: Configuration,
+    /// How the picture was shown to which its zones and masks belong.
+    #[serde(default)]
+    pub(super) drawn: Orientation,
+}
+
+/// The settings as they stand in the index: in one place with how they were drawn, so that no power cut
+/// leaves a mask where it does not belong.
+#[derive(Serialize, Deserialize)]
+struct Drawn {
+    #[serde(flatten)]
+    configuration: Configuration,
+    #[serde(default)]
+    drawn: Orientation,
 }
 
 impl OwnersWill {
     fn at_first() -> Self {
-        Self { switches: Switches::AT_FIRST, configuration: Configuration::default() }
+        let (configuration, drawn) = (Configuration::default(), Orientation::default());
+        Self { switches: Switches::AT_FIRST, configuration, drawn }
     }
 }
 
@@ -98,15 +113,20 @@ impl Kept {
     }
 
     async fn in_the_index(&self) -> Result<Place<OwnersWill>, StoreError> {
-        let places = (self.setting(SWITCHES).await?, self.setting(CONFIGURATION).await?);
+        let places = (self.setting(SWITCHES).await?, self.setting::<Drawn>(CONFIGURATION).await?);
         Ok(match places {
             (Place::Unreadable, _) | (_, Place::Unreadable) => Place::Unreadable,
             (Place::Empty, Place::Empty) => Place::Empty,
             // Earlier agents wrote each when it was first changed.
-            (switches, configuration) => Place::Holds(OwnersWill {
-                switches: switches.or(Switches::AT_FIRST),
-                configuration: configuration.or(Configuration::default()),
-            }),
+            (switches, settings) => {
+                let nothing = Drawn {
+                    configuration: Configuration::default(),
+                    drawn: Orientation::default(),
+                };
+                let Drawn { configuration, drawn } = settings.or(nothing);
+                let switches = switches.or(Switches::AT_FIRST);
+                Place::Holds(OwnersWill { switches, configuration, drawn })
+            }
         })
     }
 
@@ -114,7 +134,8 @@ impl Kept {
     /// written, as on a full disk.
     pub(super) async fn keep(&self, will: OwnersWill) -> Result<(), StoreError> {
         self.store.set_setting(SWITCHES, &will.switches).await?;
-        self.store.set_setting(CONFIGURATION, &will.configuration).await?;
+        let settings = Drawn { configuration: will.configuration.clone(), drawn: will.drawn };
+        self.store.set_setting(CONFIGURATION, &settings).await?;
         let copy = self.copy.clone();
         let written = spawn_blocking(move || write_copy(&copy, &will)).await;
         if let Ok(Err(error)) = written {
@@ -166,7 +187,7 @@ mod tests {
     fn will(switches: Switches, sensitivity: f32) -> OwnersWill {
         let motion_sensitivity = Some(sensitivity);
         let configuration = Configuration { motion_sensitivity, ..Configuration::default() };
-        OwnersWill { switches, configuration }
+        OwnersWill { switches, configuration, drawn: Orientation::default() }
     }
 
     fn open(directory: &Path) -> Kept {

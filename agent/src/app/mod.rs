@@ -23,10 +23,12 @@ use self::{
 use crate::{
     clock::{self, Clock},
     config::Config,
-    encode::Media,
+    encode::{Media, SPEEDS_FILE},
     identity::Identity,
     live::{self, WorkerCommand},
-    motion, record,
+    motion,
+    night::{self, NightStatus},
+    record,
     shutdown::{self, Ending, Shutdown, Signals, Stage, stop_in_order},
     store::{INDEX_FILE, Store},
 };
@@ -71,10 +73,9 @@ async fn start(
 ) -> anyhow::Result<Vec<Stage>> {
     let (clock, store) = (Clock::default(), open_index(data_dir)?);
     let boot_id = clock::boot_id().context("cannot tell this boot from others")?;
-    let key = open_key(data_dir)?;
-    let kept = Kept::new(store.clone(), data_dir);
-    let OwnersWill { switches, configuration } = kept.load().await?;
-    config.adopt(&configuration);
+    let (key, kept) = (open_key(data_dir)?, Kept::new(store.clone(), data_dir));
+    let OwnersWill { switches, configuration, drawn } = kept.load().await?;
+    config.adopt(&configuration, drawn);
     announce(&config, switches);
 
     let (signals_in, signals_for_live) = mpsc::channel(SIGNALS_IN);
@@ -86,14 +87,14 @@ async fn start(
     let (upload, upload_config) = watch::channel(config.upload.clone());
     let stages = Stages::default();
     let ground = Ground { store: &store, clock: &clock, data_dir, identity: &key.identity };
-    let parts = stages
-        .start_parts(&config, switches, ground, (signals_for_live, signals_from_live))
-        .await?;
+    let signals = (signals_for_live, signals_from_live);
+    let parts = stages.start_parts(&config, switches, ground, signals).await?;
     let control = Controller {
         kept,
         parts: parts.clone(),
         config: config.clone(),
         configuration,
+        drawn,
         told: told_configuration,
         switches: switches_in,
         upload,
@@ -101,7 +102,6 @@ async fn start(
         tracker: stages.control.tracker.clone(),
     };
     stages.control.tracker.spawn(control.run(commands, stages.control.cancel.clone()));
-
     let sources = HealthSources {
         clock: clock.clone(),
         boot_id,
@@ -112,6 +112,7 @@ async fn start(
         record: parts.recorder.status(),
         viewers: parts.live.viewers(),
         sfu: parts.live.sfu(),
+        night: stages.switch_infrared(&config, &parts),
         switches: switches_out.clone(),
         scheduled_off: parts.motion.scheduled_off(),
         configuration: tell_configuration.clone(),
@@ -143,7 +144,8 @@ async fn start(
 
 /// Names of the files below the data directory that the agent makes again where they are lost. Key and
 /// pairing are not among them.
-pub const FILES: [&str; 4] = [INDEX_FILE, "agent.db-wal", "agent.db-shm", kept::COPY_FILE];
+pub const FILES: [&str; 5] =
+    [INDEX_FILE, "agent.db-wal", "agent.db-shm", kept::COPY_FILE, SPEEDS_FILE];
 
 fn open_index(data_dir: &Path) -> anyhow::Result<Store> {
     record::make_room_for_index(data_dir);
@@ -216,7 +218,8 @@ impl Stages {
     ) -> anyhow::Result<Parts> {
         let Self { capture, detection, recording, live, .. } = self;
         let Ground { store, clock, data_dir, identity } = ground;
-        let media = Media::start(&config.source, &capture.tracker, capture.cancel.clone())?;
+        let cancel = capture.cancel.clone();
+        let media = Media::start(&config.source, Some(data_dir), &capture.tracker, cancel)?;
         media.set_privacy(switches.privacy);
         let pictures = media.luma().context("somebody else reads the grey pictures")?;
         let motion = motion::start(
@@ -261,6 +264,12 @@ impl Stages {
         let changes = media.camera_changes();
         self.observe(control::tell_disturbances(changes, motion, cancel.clone()));
         self.observe(watchdog::run(media, recorder, clock.clone(), switches, cancel));
+    }
+
+    /// Switches an infrared filter and lamp, where there are any.
+    fn switch_infrared(&self, config: &Config, parts: &Parts) -> watch::Receiver<NightStatus> {
+        let Stage { tracker, cancel, .. } = &self.observers;
+        night::start(&config.night, parts.media.clone(), tracker, cancel.clone())
     }
 
     fn observe(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -12,20 +12,23 @@ use std::{
 };
 
 use anyhow::Context as _;
+use gstreamer::{self as gst, prelude::*};
 use nightjar_core::monotonic::MonotonicNanos;
 use v4l::{
     Device,
     control::{Description, Flags, Value},
 };
 
+use super::libcamera;
 use crate::clock::monotonic_now;
 
 /// A change is noticed this soon. A USB camera answers each question in about a millisecond.
 const EVERY: Duration = Duration::from_millis(100);
 /// More controls than a camera has that change its picture.
 const CONTROLS_MAX: usize = 16;
-/// Readings that fail in a row before the driver is left alone.
-const FAILURES_MAX: u32 = 20;
+/// Readings that fail in a row before the driver is left alone: libcamera says nothing before its first
+/// pictures.
+const FAILURES_MAX: u32 = 50;
 /// A value must change by this share of itself to be seen in the picture.
 const NOTICEABLE: f64 = 0.08;
 /// Where a control's values begin at nothing, as a gain's often do, nobody knows what they are
@@ -60,10 +63,23 @@ const KNOWN: [u32; 17] = [
 /// The infrared filter has no number of its own: drivers name it as they like.
 const TELLING_NAMES: [&str; 6] = ["ir-cut", "ir cut", "ircut", "infrared", "night", "day/night"];
 
+/// Gains of a camera and of a sensor.
+const GAINS: [u32; 2] = [0x0098_0913, 0x009e_0903];
+
+/// What is read of a camera's controls.
+pub(crate) enum Reading {
+    /// The camera changed its picture, noticed then.
+    Changed(MonotonicNanos),
+    /// How much of its gain it uses, from 0 to 1; nothing where the driver does not tell.
+    Gain(Option<f32>),
+}
+
 /// A control that tells what the camera does to its picture.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Control {
     id: u32,
+    minimum: i64,
+    maximum: i64,
     /// A smaller change of its value is not seen, whatever the value is.
     least_step: f64,
 }
@@ -73,7 +89,14 @@ impl Control {
     fn new(id: u32, minimum: i64, maximum: i64) -> Self {
         let is_factor = minimum > 0 || EXPOSURES.contains(&id);
         let range = if is_factor { 0.0 } else { maximum.saturating_sub(minimum) as f64 };
-        Self { id, least_step: range * NOTICEABLE_OF_RANGE }
+        Self { id, minimum, maximum, least_step: range * NOTICEABLE_OF_RANGE }
+    }
+
+    /// Where a value lies between the limits.
+    #[expect(clippy::cast_precision_loss, reason = "values of controls are small numbers")]
+    fn share(&self, value: i64) -> f32 {
+        let range = self.maximum.saturating_sub(self.minimum).max(1) as f32;
+        (value.saturating_sub(self.minimum) as f32 / range).clamp(0.0, 1.0)
     }
 
     /// Small steps add up: what is not noticeable yet is compared with again.
@@ -112,11 +135,10 @@ pub(crate) struct ControlWatch {
 }
 
 impl ControlWatch {
-    /// Calls `changed` with the time at which a change was noticed. Nothing is watched when the
-    /// driver tells nothing of use.
-    pub(crate) fn start(
+    /// Tells what is read of a V4L2 device. Nothing is watched when the driver tells nothing of use.
+    pub(crate) fn of_v4l2(
         device: &Path,
-        changed: impl Fn(MonotonicNanos) + Send + 'static,
+        tell: impl Fn(Reading) + Send + 'static,
     ) -> anyhow::Result<Option<Self>> {
         let camera = Device::with_path(device)
             .with_context(|| format!("cannot read the controls of {}", device.display()))?;
@@ -125,13 +147,38 @@ impl ControlWatch {
             tracing::info!(device = %device.display(), "the driver tells of no exposure or gain");
             return Ok(None);
         }
+        Self::start(move || read(&camera, &controls), tell).map(Some)
+    }
+
+    /// Tells what libcamera says of its pictures.
+    pub(crate) fn of_libcamera(
+        camera: &gst::Element,
+        tell: impl Fn(Reading) + Send + 'static,
+    ) -> anyhow::Result<Option<Self>> {
+        let exposure = Control::new(EXPOSURES[1], 1, 10_000_000);
+        // From 1 to 16, in thousandths: few sensors go further.
+        let gain = Control::new(GAINS[1], 1_000, 16_000);
+        let camera = camera.downgrade();
+        let read = move || {
+            let Some(camera) = camera.upgrade() else { return Vec::new() };
+            let (time, factor) = libcamera::exposure_and_gain(&camera);
+            let values = [time.map(|value| (exposure, value)), factor.map(|value| (gain, value))];
+            values.into_iter().flatten().collect()
+        };
+        Self::start(read, tell).map(Some)
+    }
+
+    fn start(
+        read: impl Fn() -> Vec<(Control, i64)> + Send + 'static,
+        tell: impl Fn(Reading) + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("capture-controls".to_owned())
-            .spawn(move || watch(&camera, &controls, &stopped, changed))
+            .spawn(move || watch(read, &stopped, tell))
             .context("cannot start the thread that reads the camera's controls")?;
-        Ok(Some(Self { stop, thread }))
+        Ok(Self { stop, thread })
     }
 
     /// Blocks until the thread has ended.
@@ -157,19 +204,16 @@ fn tells(control: &Description) -> bool {
         && (KNOWN.contains(&control.id) || TELLING_NAMES.iter().any(|word| name.contains(word)))
 }
 
-fn watch(
-    camera: &Device,
-    controls: &[Control],
-    stop: &AtomicBool,
-    changed: impl Fn(MonotonicNanos),
-) {
+fn watch(read: impl Fn() -> Vec<(Control, i64)>, stop: &AtomicBool, tell: impl Fn(Reading)) {
     let (mut look, mut failures) = (Look::default(), 0);
     while !stop.load(Ordering::Relaxed) && failures < FAILURES_MAX {
-        let values = read(camera, controls);
+        let values = read();
         failures = if values.is_empty() { failures + 1 } else { 0 };
+        let gain = values.iter().find(|(control, _)| GAINS.contains(&control.id));
+        tell(Reading::Gain(gain.map(|(control, value)| control.share(*value))));
         if look.changes_to(values) {
             tracing::debug!("the camera changes its picture");
-            changed(monotonic_now());
+            tell(Reading::Changed(monotonic_now()));
         }
         thread::park_timeout(EVERY);
     }

@@ -16,6 +16,8 @@ use v4l::{
     video::Capture as _,
 };
 
+use super::in_use::{Holder, holders};
+
 /// Sizes that are looked for in cameras that offer a range of them.
 const COMMON_SIZES: [(u32, u32); 8] = [
     (320, 240),
@@ -105,8 +107,15 @@ pub struct Camera {
     pub path: PathBuf,
     /// Stays the same as long as the camera stays in its socket.
     pub stable_path: Option<PathBuf>,
+    /// Stays the same wherever it is plugged in; cameras without a serial number share it with those
+    /// of their kind.
+    pub id_path: Option<PathBuf>,
+    /// Where it is plugged in, by the driver's own word: for machines without udev's links.
+    pub bus: Option<String>,
     pub name: String,
     pub modes: Vec<Mode>,
+    /// Who else has it.
+    pub holders: Vec<Holder>,
     /// Why nothing is known of it.
     pub problem: Option<String>,
 }
@@ -123,6 +132,11 @@ pub fn cameras() -> Vec<Camera> {
     nodes.iter().filter_map(|(_, path)| look_at(path)).collect()
 }
 
+/// The camera that is plugged in there, by what its driver calls the place.
+pub fn camera_on(bus: &str) -> Option<Camera> {
+    cameras().into_iter().find(|camera| camera.bus.as_deref() == Some(bus))
+}
+
 /// The camera at a node, or at a link to one. `None` when it captures nothing.
 pub fn camera_at(path: &Path) -> io::Result<Option<Camera>> {
     let node = fs::canonicalize(path)?;
@@ -136,13 +150,26 @@ pub fn camera_at(path: &Path) -> io::Result<Option<Camera>> {
 fn look_at(node: &Path) -> Option<Camera> {
     let mut camera = Camera {
         path: node.to_owned(),
-        stable_path: stable_path(node),
+        stable_path: link_to(node, "/dev/v4l/by-path"),
+        id_path: link_to(node, "/dev/v4l/by-id"),
+        bus: None,
         name: name(node),
         modes: Vec::new(),
+        holders: Vec::new(),
         problem: None,
     };
-    match modes(node) {
-        Ok(Some(modes)) => camera.modes = modes,
+    // The v4l crate panics at a name that a driver cut in the middle of a character.
+    let readable = str::from_utf8(&fs::read(name_file(node)).unwrap_or_default()).is_ok();
+    if !readable {
+        camera.problem = Some("its name is no text: choose another camera".to_owned());
+        return Some(camera);
+    }
+    match ask(node) {
+        Ok(Some((bus, modes))) => {
+            camera.bus = Some(bus).filter(|bus| !bus.is_empty());
+            camera.modes = modes;
+            camera.holders = holders(node);
+        }
         Ok(None) => return None,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             camera.problem = Some("no permission: add the user to the group `video`".to_owned());
@@ -152,15 +179,16 @@ fn look_at(node: &Path) -> Option<Camera> {
     Some(camera)
 }
 
-fn modes(node: &Path) -> io::Result<Option<Vec<Mode>>> {
+/// Where a device is plugged in, and its modes.
+fn ask(node: &Path) -> io::Result<Option<(String, Vec<Mode>)>> {
     let device = Device::with_path(node)?;
-    let flags = match device.query_caps() {
-        Ok(capabilities) => capabilities.capabilities,
+    let capabilities = match device.query_caps() {
+        Ok(capabilities) => capabilities,
         // Not a video device at all.
         Err(error) if error.raw_os_error() == Some(Errno::NOTTY.raw_os_error()) => return Ok(None),
         Err(error) => return Err(error),
     };
-    if !flags.contains(Flags::VIDEO_CAPTURE | Flags::STREAMING) {
+    if !capabilities.capabilities.contains(Flags::VIDEO_CAPTURE | Flags::STREAMING) {
         return Ok(None);
     }
     let mut modes = Vec::new();
@@ -173,7 +201,7 @@ fn modes(node: &Path) -> io::Result<Option<Vec<Mode>>> {
             }
         }
     }
-    Ok(Some(modes))
+    Ok(Some((capabilities.bus, modes)))
 }
 
 fn sizes(device: &Device, fourcc: FourCC) -> Vec<(u32, u32)> {
@@ -220,14 +248,18 @@ fn paces(device: &Device, fourcc: FourCC, (width, height): (u32, u32)) -> Vec<Op
 }
 
 fn name(node: &Path) -> String {
-    let node = node.file_name().unwrap_or_default().to_string_lossy();
-    let name = fs::read_to_string(format!("/sys/class/video4linux/{node}/name"));
-    name.map_or_else(|_| node.clone().into_owned(), |name| name.trim().to_owned())
+    let name =
+        fs::read(name_file(node)).map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+    name.unwrap_or_else(|_| node.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
-/// The name that udev gives the node by where it is plugged in.
-fn stable_path(node: &Path) -> Option<PathBuf> {
-    let mut links: Vec<PathBuf> = entries(Path::new("/dev/v4l/by-path"))
+fn name_file(node: &Path) -> PathBuf {
+    Path::new("/sys/class/video4linux").join(node.file_name().unwrap_or_default()).join("name")
+}
+
+/// The name that udev gives the node in a folder of links.
+fn link_to(node: &Path, folder: &str) -> Option<PathBuf> {
+    let mut links: Vec<PathBuf> = entries(Path::new(folder))
         .filter(|link| fs::canonicalize(link).is_ok_and(|target| target == node))
         .collect();
     links.sort();

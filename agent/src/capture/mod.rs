@@ -5,6 +5,9 @@ pub(crate) mod controls;
 pub mod discover;
 pub(crate) mod encoded;
 pub(crate) mod feeder;
+pub(crate) mod image;
+pub mod in_use;
+pub mod libcamera;
 pub(crate) mod reel;
 pub mod scene;
 pub(crate) mod source;
@@ -20,7 +23,7 @@ use gstreamer_video::VideoInfo;
 use nightjar_shared::event::TranscodeReason;
 
 use self::encoded::{Intake, RtspProblem};
-pub(crate) use self::source::{Feeding, Source};
+pub(crate) use self::source::{Feeding, Hold, SMALL_PAD, Source};
 use crate::config::{RtspConfig, SourceKind, StreamAddress};
 
 /// The pace of a source that does not say one.
@@ -90,6 +93,8 @@ pub(crate) struct Opening {
 pub(crate) fn start_limit(kind: SourceKind) -> Duration {
     match kind {
         SourceKind::Rtsp => Duration::from_mins(3),
+        // It is tried out first, with two pictures and with one.
+        SourceKind::Libcamera => Duration::from_secs(30),
         SourceKind::V4l2 | SourceKind::File | SourceKind::Synthetic => Duration::from_secs(20),
     }
 }

@@ -6,15 +6,17 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app::AppSrc;
-use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::event::TranscodeReason;
 
 use super::{
     Geometry, Opening,
-    controls::ControlWatch,
+    controls::{ControlWatch, Reading},
     discover::PixelFormat,
     encoded::{DecodeFeed, Intake, Outlets, PassFrame, decoder},
     feeder::{Feeder, SceneSupply, Supply},
+    image::{ImageControls, Knobs},
+    in_use::{Claim, Holders, holders},
+    libcamera,
     reel::Reel,
     scene::Scene,
     upright::upright,
@@ -24,6 +26,9 @@ use crate::config::{SourceConfig, SourceKind};
 
 /// Pictures waiting between feeder and pipeline; when full, the oldest is dropped.
 const FEED_DEPTH: u64 = 4;
+
+/// Name of the pad that gives small pictures of the scene, of a source that has it.
+pub(crate) const SMALL_PAD: &str = "small";
 
 /// A source that is ready to run.
 pub(crate) struct Source {
@@ -38,6 +43,25 @@ pub(crate) struct Source {
     feed: Option<Feed>,
     /// Of a camera whose driver can be asked.
     device: Option<PathBuf>,
+    /// Of libcamera.
+    camera: Option<gst::Element>,
+    claim: Option<Claim>,
+}
+
+/// A camera for as long as a pipeline captures from it.
+pub(crate) struct Hold {
+    device: PathBuf,
+    _claim: Claim,
+}
+
+impl Hold {
+    /// Adds to what a driver says of a failure who else has the camera, if anybody has.
+    pub(crate) fn explain(&self, failure: String) -> String {
+        match holders(&self.device) {
+            others if others.is_empty() => failure,
+            others => format!("{failure}; {}", Holders(others)),
+        }
+    }
 }
 
 /// What gives the pictures, before it does.
@@ -92,8 +116,15 @@ impl Source {
             SourceKind::Synthetic => Self::synthetic(config),
             SourceKind::File => Self::file(config),
             SourceKind::V4l2 => Self::camera(config, opening),
+            SourceKind::Libcamera => Self::libcamera(libcamera::chain(config)?),
             SourceKind::Rtsp => Self::ip_camera(config, opening),
         }
+    }
+
+    /// Hands over the camera, for as long as it is captured from.
+    pub(crate) fn hold(&mut self) -> Option<Hold> {
+        let (device, claim) = (self.device.clone()?, self.claim.take()?);
+        Some(Hold { device, _claim: claim })
     }
 
     /// Starts what gives pictures by itself; call it once the pipeline plays. `pass` takes the source's
@@ -116,13 +147,31 @@ impl Source {
         })
     }
 
-    /// Tells when the camera changes its own picture; nothing where nobody can know. A driver that
-    /// cannot be asked is no reason not to see.
+    /// The camera's controls of its picture; nothing where it has none that can be set.
+    pub(crate) fn image_controls(&self) -> Option<ImageControls> {
+        if let Some(camera) = &self.camera {
+            return Some(ImageControls::Libcamera(camera.clone()));
+        }
+        Knobs::open(self.device.as_deref()?).map_or_else(
+            |error| {
+                tracing::warn!(error = format!("{error:#}"), "the camera's picture cannot be set");
+                None
+            },
+            |knobs| Some(ImageControls::V4l2(knobs)),
+        )
+    }
+
+    /// Tells when the camera changes its own picture, and its gain; nothing where nobody can know. A
+    /// driver that cannot be asked is no reason not to see.
     pub(crate) fn watch_controls(
         &self,
-        changed: impl Fn(MonotonicNanos) + Send + 'static,
+        tell: impl Fn(Reading) + Send + 'static,
     ) -> Option<ControlWatch> {
-        ControlWatch::start(self.device.as_deref()?, changed).unwrap_or_else(|error| {
+        let watch = match &self.camera {
+            Some(camera) => ControlWatch::of_libcamera(camera, tell),
+            None => ControlWatch::of_v4l2(self.device.as_deref()?, tell),
+        };
+        watch.unwrap_or_else(|error| {
             tracing::warn!(error = format!("{error:#}"), "exposure and gain are not watched");
             None
         })
@@ -154,7 +203,7 @@ impl Source {
 
     fn camera(config: &SourceConfig, opening: Opening) -> anyhow::Result<Self> {
         let Opening { against, failures } = opening;
-        let (camera, choice) = v4l2::find(config, against)?;
+        let v4l2::Found { camera, choice, claim } = v4l2::find(config, against)?;
         if choice.mode.format != PixelFormat::H264 {
             let v4l2::Chain { mut elements, geometry } =
                 v4l2::chain(config, &camera.path, &choice.mode)?;
@@ -163,6 +212,7 @@ impl Source {
             return Ok(Self {
                 transcoded: against.filter(|_| own),
                 device: Some(camera.path),
+                claim: Some(claim),
                 ..Self::raw(&elements, geometry)?
             });
         }
@@ -178,10 +228,11 @@ impl Source {
             }
         };
         if refusal.is_some() {
-            drop(intake);
+            drop((intake, claim));
             return Self::camera(config, Opening { against: refusal, failures });
         }
-        Ok(Self { device: Some(camera.path), ..Self::own(intake?, None, against)? })
+        let (device, claim) = (Some(camera.path), Some(claim));
+        Ok(Self { device, claim, ..Self::own(intake?, None, against)? })
     }
 
     fn ip_camera(config: &SourceConfig, opening: Opening) -> anyhow::Result<Self> {
@@ -231,7 +282,24 @@ impl Source {
             transcoded: None,
             feed: None,
             device: None,
+            camera: None,
+            claim: None,
         })
+    }
+
+    fn libcamera(chain: libcamera::Chain) -> anyhow::Result<Self> {
+        let libcamera::Chain { mut elements, small, geometry } = chain;
+        elements.extend(upright()?);
+        let source = Self::raw(&elements, geometry)?;
+        let camera = elements.into_iter().next();
+        if let (Some(small), Some(camera)) = (small, &camera) {
+            source.bin.add(&small)?;
+            libcamera::link_small(camera, &small)?;
+            let output = small.static_pad("src").context("a filter without an output")?;
+            let output = gst::GhostPad::builder_with_target(&output)?.name(SMALL_PAD).build();
+            source.bin.add_pad(&output)?;
+        }
+        Ok(Self { camera, ..source })
     }
 
     fn fed(supply: Supply, geometry: Geometry, caps: &gst::Caps) -> anyhow::Result<Self> {

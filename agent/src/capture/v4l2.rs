@@ -9,7 +9,8 @@ use nightjar_shared::event::TranscodeReason;
 use super::{
     Geometry,
     choose::{Choice, Wanted, choose},
-    discover::{Camera, Mode, PixelFormat, camera_at, cameras},
+    discover::{Camera, Mode, PixelFormat, camera_at, camera_on, cameras},
+    in_use::{Claim, ClaimError},
 };
 use crate::config::SourceConfig;
 
@@ -55,38 +56,81 @@ pub(super) fn chain(config: &SourceConfig, device: &Path, mode: &Mode) -> anyhow
     Ok(Chain { elements: chain, geometry })
 }
 
-/// The configured camera, or the first that can be used, and its mode; `against` is why its own H.264
-/// is not to be taken.
+/// A camera, what is captured of it, and the claim that keeps other agents out.
+pub(super) struct Found {
+    pub(super) camera: Camera,
+    pub(super) choice: Choice,
+    pub(super) claim: Claim,
+}
+
+/// Finds the configured camera, or the first that can be used and that no other agent has, and its mode;
+/// `against` is why its own H.264 is not to be taken.
 pub(super) fn find(
     config: &SourceConfig,
     against: Option<TranscodeReason>,
-) -> anyhow::Result<(Camera, Choice)> {
+) -> anyhow::Result<Found> {
     let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
     let choose = |modes: &[Mode]| choose(modes, wanted, against);
-    let device = config.device.as_str();
-    let (camera, choice) = if device == ANY_DEVICE {
-        let cameras = cameras();
-        let complaint = cameras.iter().find_map(|camera| camera.problem.clone());
-        let usable = |camera: Camera| choose(&camera.modes).map(|choice| (camera, choice));
-        cameras.into_iter().find_map(usable).with_context(|| match complaint {
-            Some(problem) => format!("no camera can be used: {problem}"),
-            None => "no camera found: plug one in".to_owned(),
-        })?
-    } else {
-        let camera = camera_at(Path::new(device)).with_context(|| {
-            format!("source.device = {device}: `nightjar-agent probe` lists cameras")
-        })?;
-        let camera = camera.with_context(|| format!("source.device = {device} is no camera"))?;
-        if let Some(problem) = &camera.problem {
-            bail!("source.device = {device}: {problem}");
-        }
-        let choice = choose(&camera.modes).with_context(|| {
-            format!("source.device = {device} gives no pictures of a known format")
-        })?;
-        (camera, choice)
+    let found = match config.device.as_str() {
+        ANY_DEVICE => find_any(choose)?,
+        device => find_one(device, choose)?,
     };
+    let Found { camera, choice, .. } = &found;
     tracing::info!(camera = camera.name, device = %camera.path.display(), "{}", choice.reason);
-    Ok((camera, choice))
+    Ok(found)
+}
+
+fn find_one(device: &str, choose: impl Fn(&[Mode]) -> Option<Choice>) -> anyhow::Result<Found> {
+    let camera = if Path::new(device).is_absolute() {
+        camera_at(Path::new(device))
+            .with_context(|| {
+                format!("source.device = {device}: `nightjar-agent probe` lists cameras")
+            })?
+            .with_context(|| format!("source.device = {device} is no camera"))?
+    } else {
+        camera_on(device).with_context(|| {
+            format!("source.device = {device}: no camera there; `nightjar-agent probe` lists them")
+        })?
+    };
+    if let Some(problem) = &camera.problem {
+        bail!("source.device = {device}: {problem}");
+    }
+    let choice = choose(&camera.modes)
+        .with_context(|| format!("source.device = {device} gives no pictures of a known format"))?;
+    let claim = Claim::take(&camera.path)
+        .map_err(|error| anyhow::anyhow!("source.device = {device}: {}", taken(&error)))?;
+    Ok(Found { camera, choice, claim })
+}
+
+fn find_any(choose: impl Fn(&[Mode]) -> Option<Choice>) -> anyhow::Result<Found> {
+    let mut complaint = None;
+    for camera in cameras() {
+        let Some(choice) = choose(&camera.modes) else {
+            complaint = complaint.or_else(|| camera.problem.clone());
+            continue;
+        };
+        match Claim::take(&camera.path) {
+            Ok(claim) => return Ok(Found { camera, choice, claim }),
+            Err(error) => {
+                complaint.get_or_insert(format!("{}: {}", camera.path.display(), taken(&error)));
+            }
+        }
+    }
+    match complaint {
+        Some(problem) => bail!("no camera can be used: {problem}"),
+        None => bail!("no camera found: plug one in"),
+    }
+}
+
+/// Says who has a camera, and what helps.
+fn taken(error: &ClaimError) -> String {
+    match error {
+        ClaimError::Taken(holders) => format!(
+            "{holders}; stop that one or give this agent another camera: it is taken over when it \
+             is free"
+        ),
+        ClaimError::Io(error) => error.to_string(),
+    }
 }
 
 fn caps(mode: &Mode) -> gst::Caps {

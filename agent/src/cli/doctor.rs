@@ -7,15 +7,21 @@ use serde::Serialize;
 
 use super::{output::say, small_runtime};
 use crate::{
+    capture::in_use::lockers,
     clock::Clock,
     cloud::{Cloud, Disposition},
-    config::{Config, SourceConfig, SourceKind},
-    encode::{self, ProbedCamera, ProbedStream},
+    config::{Config, NightConfig, SourceConfig, SourceKind},
+    data_dir::LOCK_FILE,
+    encode::{self, Probe, ProbedCamera, ProbedEncoder, ProbedStream},
     identity::{Identity, KEY_FILE},
+    night::{self, LineProblem},
     pairing::Pairing,
     tls::TimeFloor,
 };
 
+const CAMERA: &str = "camera";
+/// What `[source] device` is when any camera will do.
+const ANY_CAMERA: &str = "auto";
 const ASK_RELAY_WITHIN: Duration = Duration::from_secs(10);
 /// With less free space there is no room for a day's clips.
 const LITTLE_SPACE_BYTES: u64 = 1_000_000_000;
@@ -63,7 +69,8 @@ impl Check {
 pub(super) fn doctor(config: &Path, data_dir: &Path, json: bool) -> ExitCode {
     let (configuration, config) = configuration(config);
     let mut checks = vec![configuration];
-    checks.extend(camera_and_encoder(&config.source));
+    checks.extend(camera_and_encoder(&config.source, data_dir));
+    checks.extend(night(&config.night));
     checks.push(clock());
     checks.extend(data(data_dir));
     checks.push(relay(data_dir));
@@ -100,8 +107,8 @@ fn configuration(path: &Path) -> (Check, Config) {
     }
 }
 
-fn camera_and_encoder(source: &SourceConfig) -> Vec<Check> {
-    let probe = match encode::probe(source) {
+fn camera_and_encoder(source: &SourceConfig, data_dir: &Path) -> Vec<Check> {
+    let probe = match encode::probe(source, Some(data_dir)) {
         Ok(probe) => probe,
         Err(error) => {
             return vec![Check::bad("media", format!("{error:#}"), "reinstall the package")];
@@ -113,59 +120,123 @@ fn camera_and_encoder(source: &SourceConfig) -> Vec<Check> {
             "no H.264 encoder",
             "install gstreamer1.0-plugins-ugly, or the board's own encoder",
         ),
-        encoders => Check::good("encoder", encoders.join(", ")),
+        _ => encoder(&probe),
     };
-    match source.kind {
-        SourceKind::Rtsp => probe.streams.iter().map(ip_camera).chain([encoder]).collect(),
-        _ => vec![camera(source, &probe.cameras), encoder],
-    }
+    let camera = match source.kind {
+        SourceKind::Rtsp => return probe.streams.iter().map(ip_camera).chain([encoder]).collect(),
+        SourceKind::V4l2 => camera(source, &probe.cameras, data_dir),
+        SourceKind::Libcamera => camera_of_libcamera(source, probe.libcamera.as_deref()),
+        SourceKind::File | SourceKind::Synthetic => {
+            Check::good(CAMERA, format!("source of kind `{}`", source.kind.as_str()))
+        }
+    };
+    vec![camera, encoder]
 }
 
 /// A camera says itself what is to be done: its problems hold their remedies.
 fn ip_camera(stream: &ProbedStream) -> Check {
-    let name = "camera";
     let ProbedStream { address, choice, problem } = stream;
     match (problem, choice) {
         (Some(problem), _) => match problem.split_once("; ") {
-            Some((found, step)) => Check::bad(name, format!("{address}: {found}"), step),
+            Some((found, step)) => Check::bad(CAMERA, format!("{address}: {found}"), step),
             None => {
-                Check::bad(name, format!("{address}: {problem}"), "see that it works elsewhere")
+                Check::bad(CAMERA, format!("{address}: {problem}"), "see that it works elsewhere")
             }
         },
         (None, choice) => {
-            Check::good(name, format!("{address}: {}", choice.as_deref().unwrap_or_default()))
+            Check::good(CAMERA, format!("{address}: {}", choice.as_deref().unwrap_or_default()))
         }
     }
 }
 
-fn camera(source: &SourceConfig, cameras: &[ProbedCamera]) -> Check {
-    let name = "camera";
-    if source.kind != SourceKind::V4l2 {
-        return Check::good(name, format!("source of kind `{}`", source.kind.as_str()));
+fn encoder(probe: &Probe) -> Check {
+    let name = "encoder";
+    let working = |speed: &&ProbedEncoder| speed.fps_at_1280x720.is_some();
+    match (probe.speeds.iter().find(working), &probe.limit) {
+        (None, _) => Check::bad(
+            name,
+            format!("none of {} makes pictures", probe.encoders.join(", ")),
+            "reinstall GStreamer's plugins, or free the board's own encoder",
+        ),
+        (Some(speed), None) => Check::good(name, speed.to_string()),
+        (Some(_), Some(limit)) => Check::warning(
+            name,
+            limit.clone(),
+            "leave it so, or choose a smaller picture or a lower pace yourself (source.width, height, fps)",
+        ),
     }
+}
+
+fn camera_of_libcamera(source: &SourceConfig, names: Option<&[String]>) -> Check {
+    let Some(names) = names else {
+        let found = "GStreamer has no libcamerasrc";
+        return Check::bad(CAMERA, found, "install gstreamer1.0-libcamera");
+    };
+    let wanted = |name: &&String| source.device == ANY_CAMERA || **name == source.device;
+    match names.iter().find(wanted) {
+        Some(name) => Check::good(CAMERA, format!("{name}, by libcamera")),
+        None => Check::bad(
+            CAMERA,
+            format!("libcamera finds no camera `{}`", source.device),
+            "see the ribbon cable, and the user's rights to /dev/media* and /dev/dma_heap",
+        ),
+    }
+}
+
+fn camera(source: &SourceConfig, cameras: &[ProbedCamera], data_dir: &Path) -> Check {
+    let running: Vec<u32> =
+        lockers(&data_dir.join(LOCK_FILE)).iter().map(|agent| agent.pid).collect();
+    let others = |camera: &ProbedCamera| {
+        let holders = camera.found.holders.iter();
+        let others = holders.filter(|holder| holder.captures && !running.contains(&holder.pid));
+        others.map(ToString::to_string).collect::<Vec<_>>()
+    };
     let configured = |camera: &&ProbedCamera| {
-        source.device == "auto"
+        source.device == ANY_CAMERA
+            || camera.found.bus.as_ref() == Some(&source.device)
             || fs::canonicalize(&source.device).is_ok_and(|it| it == camera.found.path)
     };
-    let Some(camera) = cameras.iter().find(configured) else {
+    let candidates = || cameras.iter().filter(configured);
+    let free = candidates().find(|camera| others(camera).is_empty());
+    let Some(camera) = free.or_else(|| candidates().next()) else {
         return Check::bad(
-            name,
+            CAMERA,
             format!("no camera at `{}`", source.device),
             "plug it in, and see that the agent's user is in the group `video`",
         );
     };
     let path = camera.found.path.display();
+    let others = others(camera);
+    if !others.is_empty() {
+        let step = "stop that one, or name another camera as source.device";
+        return Check::bad(CAMERA, format!("{path}: {} has it", others.join(" and ")), step);
+    }
     match (&camera.found.problem, &camera.choice) {
         (Some(problem), _) => {
-            Check::bad(name, format!("{path}: {problem}"), "see what else uses it, or its rights")
+            Check::bad(CAMERA, format!("{path}: {problem}"), "see what else uses it, or its rights")
         }
-        (None, Some(choice)) => Check::good(name, format!("{path}: {choice}")),
+        (None, Some(choice)) if source.device == ANY_CAMERA && cameras.len() > 1 => Check::warning(
+            CAMERA,
+            format!("{path}: {choice}; any of {} cameras will do", cameras.len()),
+            "name one as source.device, by a stable name that `nightjar-agent probe` shows",
+        ),
+        (None, Some(choice)) => Check::good(CAMERA, format!("{path}: {choice}")),
         (None, None) => Check::bad(
-            name,
+            CAMERA,
             format!("{path} has no picture format that is known"),
             "look at `nightjar-agent probe`, and choose another camera",
         ),
     }
+}
+
+/// Looks up the lines of infrared filter and lamp, where there are any.
+fn night(config: &NightConfig) -> Vec<Check> {
+    let name = "day and night";
+    let told = |outcome: Result<String, LineProblem>| match outcome {
+        Ok(found) => Check::good(name, found),
+        Err(LineProblem { found, step }) => Check::bad(name, found, step),
+    };
+    night::check(config).into_iter().map(told).collect()
 }
 
 fn clock() -> Check {

@@ -254,7 +254,7 @@ fn open_store(data_dir: &Path) -> Result<Store, Failure> {
 fn probe(config: &Path, json: bool) -> Result<ExitCode, Failure> {
     let source =
         Config::load(config).map_or_else(|_| SourceConfig::default(), |config| config.source);
-    let probe = encode::probe(&source)?;
+    let probe = encode::probe(&source, None)?;
     if json {
         say(serde_json::to_string_pretty(&probe).map_err(anyhow::Error::from)?);
     } else {

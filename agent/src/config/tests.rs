@@ -17,12 +17,10 @@ fn an_unknown_key_is_named_with_the_known_ones() {
 }
 
 #[test]
-fn what_is_planned_is_told_apart_from_what_is_unknown() {
-    let message = parse("[source]\nkind = \"libcamera\"\n").unwrap_err().to_string();
-    assert!(message.contains("source.kind = \"libcamera\" is not supported yet"), "{message}");
-    assert!(message.contains("line 2") && message.contains("\"v4l2\", \"rtsp\""), "{message}");
+fn a_kind_that_does_not_exist_is_refused_with_those_that_do() {
     let message = parse("[source]\nkind = \"webcam\"\n").unwrap_err().to_string();
     assert!(message.contains("source.kind = \"webcam\" is not known"), "{message}");
+    assert!(message.contains("line 2") && message.contains("\"v4l2\", \"libcamera\""), "{message}");
 }
 
 #[test]
@@ -34,8 +32,47 @@ fn a_value_of_the_wrong_type_is_shown_with_its_key() {
 #[test]
 fn what_the_owner_configures_comes_before_the_file() {
     let mut config = parse("[recording]\npre_roll_s = 3\npost_roll_s = 7\n").unwrap();
-    config.adopt(&Configuration { pre_roll_s: Some(9), ..Configuration::default() });
+    let changes = Configuration { pre_roll_s: Some(9), ..Configuration::default() };
+    config.adopt(&changes, Orientation::default());
     assert_eq!((config.recording.pre_roll_s, config.recording.post_roll_s), (9, 7));
+}
+
+/// A mask in the left upper corner, as a file has it.
+const CORNER: &str = "[[source.masks]]\npoints = [[0.0, 0.0], [0.25, 0.0], [0.25, 0.5]]\n";
+
+#[test]
+fn masks_of_file_and_app_stay_on_their_part_of_the_scene_when_either_turns_the_picture() {
+    let turned = |rotation| {
+        let image = Some(ImageSettings { rotation, ..ImageSettings::default() });
+        Configuration { image, ..Configuration::default() }
+    };
+    let drawn = |config: &Config| config.source.masks[0].points.clone();
+    // The file's mask, while the app turns the picture, twice.
+    let mut config = parse(CORNER).unwrap();
+    config.adopt(&turned(180), Orientation::default());
+    assert_eq!(drawn(&config)[1], (0.75, 1.0));
+    let upside_down = Orientation::of(&config.source.image);
+    config.adopt(&turned(90), upside_down);
+    assert_eq!(drawn(&config)[1], (1.0, 0.25));
+
+    // The app's mask, while the file turns the picture.
+    let points = vec![(0.0, 0.0), (0.25, 0.0), (0.25, 0.5)];
+    let masks = Some(vec![PrivacyMask { points, ..PrivacyMask::default() }]);
+    let of_app = Configuration { privacy_masks: masks, ..Configuration::default() };
+    let mut config = parse("[source.image]\nrotation = 180\n").unwrap();
+    config.adopt(&of_app, Orientation::default());
+    assert_eq!(drawn(&config)[1], (0.75, 1.0));
+    // One that was drawn as the file shows it stays where it was drawn.
+    config.adopt(&of_app, upside_down);
+    assert_eq!(drawn(&config)[1], (0.25, 0.0));
+}
+
+#[test]
+fn a_picture_that_cannot_be_is_refused_and_a_key_that_does_not_exist_named() {
+    let message = parse("[source.image]\nrotation = 45\n").unwrap_err().to_string();
+    assert!(message.contains("image.rotation = 45"), "{message}");
+    let message = parse("[source.image]\nroation = 90\n").unwrap_err().to_string();
+    assert!(message.contains("roation") && message.contains("`rotation`"), "{message}");
 }
 
 #[test]

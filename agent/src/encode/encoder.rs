@@ -1,15 +1,14 @@
 //! The one H.264 encoder that serves recording and every viewer: constrained baseline, no B
 //! frames, at least a key frame a second.
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video::UpstreamForceKeyUnitEvent;
 
 use crate::capture::Geometry;
 
-/// The encoders that the agent knows, in the order in which they are tried. Software comes first,
-/// although it costs more, because no hardware encoder has been tested on a board yet: see decision
-/// 0016.
+/// The encoders that the agent knows, in the order in which they are tried: hardware first, where it is
+/// found to work, as it leaves the processor to everything else. See decision 0052.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncoderKind {
     /// x264 in software.
@@ -21,7 +20,7 @@ pub enum EncoderKind {
 }
 
 impl EncoderKind {
-    const ALL: [Self; 3] = [Self::X264, Self::OpenH264, Self::V4l2];
+    const ALL: [Self; 3] = [Self::V4l2, Self::X264, Self::OpenH264];
 
     /// The name of the `GStreamer` element.
     pub fn element(self) -> &'static str {
@@ -38,6 +37,11 @@ impl EncoderKind {
         Self::ALL.into_iter().filter(exists).collect()
     }
 
+    /// Returns whether it works beside the processor.
+    pub fn is_hardware(self) -> bool {
+        matches!(self, Self::V4l2)
+    }
+
     /// The raw formats that it takes, for a caps filter in front of it.
     fn raw_formats(self) -> gst::List {
         match self {
@@ -49,22 +53,21 @@ impl EncoderKind {
 
 /// An encoder element with the caps that must stand before and after it.
 pub(crate) struct Encoder {
-    kind: EncoderKind,
+    pub(crate) kind: EncoderKind,
     pub(crate) element: gst::Element,
     pub(crate) input: gst::Caps,
     pub(crate) output: gst::Caps,
 }
 
 impl Encoder {
-    /// The best encoder of this machine.
-    pub(crate) fn best(geometry: Geometry, bitrate_kbps: u32) -> anyhow::Result<Self> {
-        match EncoderKind::available().first() {
-            Some(kind) => Self::new(*kind, geometry, bitrate_kbps),
-            None => bail!(
-                "no H.264 encoder: install gstreamer1.0-plugins-ugly (x264enc) or \
-                 gstreamer1.0-plugins-bad (openh264enc)"
-            ),
-        }
+    /// The first that works on the processor: for what need not be done while it is seen.
+    pub(crate) fn in_software(geometry: Geometry, bitrate_kbps: u32) -> anyhow::Result<Self> {
+        let software = EncoderKind::available().into_iter().find(|kind| !kind.is_hardware());
+        let kind = software.context(
+            "no H.264 encoder: install gstreamer1.0-plugins-ugly (x264enc) or \
+             gstreamer1.0-plugins-bad (openh264enc)",
+        )?;
+        Self::new(kind, geometry, bitrate_kbps)
     }
 
     pub(crate) fn new(
@@ -103,6 +106,10 @@ impl Encoder {
 
     pub(crate) fn name(&self) -> &'static str {
         self.kind.element()
+    }
+
+    pub(crate) fn is_hardware(&self) -> bool {
+        self.kind.is_hardware()
     }
 
     /// Asks for a key frame at the next picture.

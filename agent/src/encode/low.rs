@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     elements::{caps_filter, fit, frame_sink, make, raw_caps, watch_bus},
-    encoder::Encoder,
+    encoder::{Encoder, EncoderKind},
     taps::Taps,
 };
 use crate::capture::Geometry;
@@ -37,10 +37,11 @@ impl LowLayer {
     /// arrive on the channel.
     pub(crate) fn start(
         raw: Geometry,
+        kind: EncoderKind,
         taps: &Arc<Taps>,
     ) -> anyhow::Result<(Self, mpsc::Receiver<String>)> {
         let geometry = low_geometry(raw);
-        let encoder = Arc::new(Encoder::best(geometry, BITRATE_KBPS)?);
+        let encoder = Arc::new(Encoder::new(kind, geometry, BITRATE_KBPS)?);
         let source = AppSrc::builder()
             .format(gst::Format::Time)
             .is_live(true)

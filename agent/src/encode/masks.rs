@@ -3,6 +3,7 @@
 
 use gstreamer as gst;
 use gstreamer_video::{VideoFormat, VideoFrameRef, VideoInfo, prelude::*};
+use nightjar_core::orientation::{Change, Orientation};
 use nightjar_shared::configuration::{Point, PrivacyMask};
 
 /// What is seen in place of the picture: black, in the levels of video.
@@ -12,6 +13,8 @@ const CHROMA: u8 = 128;
 /// Side of a cell, in pixels: the formats have one sample of colour for so many. Whole cells are
 /// filled, so that no colour shines through.
 const CELL: usize = 2;
+/// Sizes of pictures that come by turns.
+const SIZES_MAX: usize = 2;
 /// Lines along which a polygon is cut, for each row of cells: nothing thinner than half a pixel
 /// slips through.
 const CUTS: u8 = 4;
@@ -20,10 +23,14 @@ const CUTS: u8 = 4;
 #[derive(Default)]
 pub(crate) struct Masks {
     shapes: Vec<PrivacyMask>,
-    raster: Option<Raster>,
+    /// How the picture was shown on which they were drawn.
+    drawn: Orientation,
+    /// For the sizes that came last: a camera may give a small picture beside each large one.
+    rasters: Vec<Raster>,
 }
 
 struct Raster {
+    shown: Orientation,
     width: usize,
     height: usize,
     /// Row and columns of cells.
@@ -38,17 +45,22 @@ struct Span {
 }
 
 impl Masks {
-    pub(crate) fn new(shapes: &[PrivacyMask]) -> Self {
-        Self { shapes: shapes.to_vec(), raster: None }
+    pub(crate) fn new(shapes: &[PrivacyMask], drawn: Orientation) -> Self {
+        Self { shapes: shapes.to_vec(), drawn, rasters: Vec::new() }
     }
 
     pub(crate) fn shapes(&self) -> &[PrivacyMask] {
         &self.shapes
     }
 
-    /// Fills what nobody may see. An error means that it could not be filled: the picture must go
-    /// no further.
-    pub(crate) fn cover(&mut self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> anyhow::Result<()> {
+    /// Fills what nobody may see in a picture that is shown like this: a mask stays on the part of the scene
+    /// on which it was drawn. An error means that it could not be filled: the picture must go no further.
+    pub(crate) fn cover(
+        &mut self,
+        pad: &gst::Pad,
+        buffer: &mut gst::Buffer,
+        shown: Orientation,
+    ) -> anyhow::Result<()> {
         use anyhow::Context as _;
 
         if self.shapes.is_empty() {
@@ -58,7 +70,7 @@ impl Masks {
         let info = VideoInfo::from_caps(&caps)?;
         let mut frame = VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &info)?;
         let size = (usize::try_from(info.width())?, usize::try_from(info.height())?);
-        let spans = &self.raster(size).spans;
+        let spans = &self.raster(size, shown).spans;
         let samples: &[(u32, usize)] = match info.format() {
             // Plane, bytes for each cell's colour.
             VideoFormat::I420 => &[(1, 1), (2, 1)],
@@ -79,13 +91,28 @@ impl Masks {
         Ok(())
     }
 
-    fn raster(&mut self, (width, height): (usize, usize)) -> &Raster {
-        let shapes = &self.shapes;
-        let fits = |raster: &Raster| raster.width == width && raster.height == height;
-        if !self.raster.as_ref().is_some_and(fits) {
-            self.raster = None;
-        }
-        self.raster.get_or_insert_with(|| Raster::of(shapes, width, height))
+    /// Which share of the picture is covered.
+    pub(crate) fn covered_share(&self) -> f32 {
+        let Some(raster) = self.rasters.last() else { return 0.0 };
+        let cells = raster.width.div_ceil(CELL) * raster.height.div_ceil(CELL);
+        let covered = raster.spans.iter().map(|span| span.until - span.from).sum();
+        to_float(covered) / to_float(cells.max(1))
+    }
+
+    fn raster(&mut self, (width, height): (usize, usize), shown: Orientation) -> &Raster {
+        let fits = |raster: &Raster| {
+            raster.width == width && raster.height == height && raster.shown == shown
+        };
+        let at = self.rasters.iter().position(fits).unwrap_or_else(|| {
+            if self.rasters.len() >= SIZES_MAX {
+                self.rasters.remove(0);
+            }
+            let change = Change { from: self.drawn, to: shown };
+            let raster = Raster::of(&change.masks(&self.shapes), width, height);
+            self.rasters.push(Raster { shown, ..raster });
+            self.rasters.len() - 1
+        });
+        &self.rasters[at]
     }
 }
 
@@ -119,7 +146,7 @@ impl Raster {
                 }
             }
         }
-        Self { width, height, spans: united(spans) }
+        Self { shown: Orientation::default(), width, height, spans: united(spans) }
     }
 }
 

@@ -11,11 +11,13 @@ mod masks;
 mod pipeline;
 mod probe;
 mod shapes;
+mod speed;
 mod status;
 mod supervisor;
 mod taps;
 
 use std::{
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,9 +26,14 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use nightjar_core::{
     monotonic::MonotonicNanos,
+    night::Light,
+    orientation::Orientation,
     picture::{EncodedFrame, Layer, LumaFrame},
 };
-use nightjar_shared::configuration::PrivacyMask;
+use nightjar_shared::{
+    configuration::PrivacyMask,
+    image::{ImageControl, ImageSettings},
+};
 use tokio::{
     sync::{broadcast, mpsc, watch},
     task::spawn_blocking,
@@ -37,10 +44,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     encoder::EncoderKind,
     hub::Joined,
-    probe::{Probe, ProbedCamera, ProbedStream, probe},
+    probe::{Probe, ProbedCamera, ProbedEncoder, ProbedStream, probe},
+    speed::SPEEDS_FILE,
     status::CaptureStatus,
 };
-use self::{supervisor::Supervisor, taps::Taps};
+use self::{speed::Speeds, supervisor::Supervisor, taps::Taps};
 use crate::{
     config::SourceConfig,
     stills::{StillSize, Stills},
@@ -65,6 +73,7 @@ struct Shared {
     privacy: watch::Sender<bool>,
     bitrate: watch::Sender<Bitrate>,
     low_wanted: watch::Sender<bool>,
+    image: watch::Sender<ImageSettings>,
 }
 
 /// The main encoder's target.
@@ -82,7 +91,8 @@ impl Bitrate {
 }
 
 impl Media {
-    /// Starts to capture. Must be called inside a Tokio runtime.
+    /// Starts to capture. Must be called inside a Tokio runtime. What the encoder keeps up with is kept
+    /// below the data directory, where there is one.
     ///
     /// # Errors
     ///
@@ -90,6 +100,7 @@ impl Media {
     /// missing camera is reported in [`Self::status`] and tried again.
     pub fn start(
         config: &SourceConfig,
+        data_dir: Option<&Path>,
         tracker: &TaskTracker,
         cancel: CancellationToken,
     ) -> anyhow::Result<Self> {
@@ -99,25 +110,28 @@ impl Media {
             bail!("no H.264 encoder is installed; install gstreamer1.0-plugins-ugly (x264enc)");
         }
         let (taps, luma) = Taps::new();
-        taps.set_masks(&config.masks);
+        taps.set_masks(&config.masks, Orientation::of(&config.image));
         let taps = Arc::new(taps);
         let (status_sender, status) = watch::channel(CaptureStatus::default());
         let (privacy, privacy_receiver) = watch::channel(false);
         let bitrate = Bitrate { configured_kbps: config.bitrate_kbps, limit_kbps: None };
         let (bitrate, bitrate_receiver) = watch::channel(bitrate);
         let (low_wanted, low_receiver) = watch::channel(false);
+        let (image, image_receiver) = watch::channel(config.image);
         let supervisor = Supervisor {
             config: config.clone(),
+            speeds: Arc::new(Speeds::new(data_dir)),
             taps: Arc::clone(&taps),
             status: status_sender,
             privacy: privacy_receiver,
             bitrate: bitrate_receiver,
             low_wanted: low_receiver,
+            image: image_receiver,
             cancel,
         };
         tracker.spawn(supervisor.run());
         let luma = Mutex::new(Some(luma));
-        let shared = Shared { taps, luma, status, privacy, bitrate, low_wanted };
+        let shared = Shared { taps, luma, status, privacy, bitrate, low_wanted, image };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -211,9 +225,20 @@ impl Media {
             .context("the JPEG encoder panicked")?
     }
 
-    /// Fills these polygons in every picture from the next one on, for whoever sees it.
-    pub fn set_masks(&self, masks: &[PrivacyMask]) {
-        self.shared.taps.set_masks(masks);
+    /// Fills these polygons in every picture from the next one on, for whoever sees it. They were drawn on
+    /// a picture that was shown like this, and stay on the same part of the scene however it is shown.
+    pub fn set_masks(&self, masks: &[PrivacyMask], drawn: Orientation) {
+        self.shared.taps.set_masks(masks, drawn);
+    }
+
+    /// Sets the picture. Another orientation starts the source anew.
+    pub fn set_image(&self, image: ImageSettings) {
+        self.shared.image.send_if_modified(|known| std::mem::replace(known, image) != image);
+    }
+
+    /// What the camera lets others set, once it is open.
+    pub fn image_controls(&self) -> watch::Receiver<Option<Vec<ImageControl>>> {
+        self.shared.taps.image_controls()
     }
 
     /// The polygons that are filled.
@@ -227,9 +252,33 @@ impl Media {
         self.shared.taps.camera_changes()
     }
 
+    /// Says that somebody else changed the camera's picture: what is seen next is no motion.
+    pub fn disturbed(&self, at: MonotonicNanos) {
+        self.shared.taps.camera_changed(at);
+    }
+
+    /// How bright the picture was when it was last looked at, and when that was.
+    pub fn light(&self) -> Option<(Light, MonotonicNanos)> {
+        self.shared.taps.light()
+    }
+
+    /// Switches one of the driver's controls by its name. Blocks.
+    pub fn switch_control(&self, name: &str, on: bool) -> Result<(), String> {
+        match self.shared.taps.controls() {
+            Some(controls) => controls.switch(name, on),
+            None => {
+                Err(format!("control `{name}`: the camera is away; it is switched when it is back"))
+            }
+        }
+    }
+
     /// What source and encoder are doing; changes at least twice a second.
     pub fn status(&self) -> watch::Receiver<CaptureStatus> {
         self.shared.status.clone()
+    }
+
+    pub fn is_private(&self) -> bool {
+        self.shared.taps.is_private()
     }
 
     /// In privacy mode nothing leaves, at once, and the source is closed: a camera's light goes

@@ -3,7 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nightjar_shared::event::TranscodeReason;
+use nightjar_core::orientation::Orientation;
+use nightjar_shared::{event::TranscodeReason, image::ImageSettings};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinError, JoinHandle, spawn_blocking},
@@ -11,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Bitrate, low::LowLayer, pipeline::Pipeline, taps::Taps};
+use super::{Bitrate, low::LowLayer, pipeline::Pipeline, speed::Speeds, taps::Taps};
 use crate::{
     capture::{self, Geometry, Opening, stall::StallDetector},
     clock::monotonic_now,
@@ -35,11 +36,13 @@ const SILENT: &str = "the source gives no picture, and no reason; it is started 
 
 pub(crate) struct Supervisor {
     pub(crate) config: SourceConfig,
+    pub(crate) speeds: Arc<Speeds>,
     pub(crate) taps: Arc<Taps>,
     pub(crate) status: watch::Sender<CaptureStatus>,
     pub(crate) privacy: watch::Receiver<bool>,
     pub(crate) bitrate: watch::Receiver<Bitrate>,
     pub(crate) low_wanted: watch::Receiver<bool>,
+    pub(crate) image: watch::Receiver<ImageSettings>,
     pub(crate) cancel: CancellationToken,
 }
 
@@ -47,6 +50,8 @@ pub(crate) struct Supervisor {
 enum End {
     Cancelled,
     Private,
+    /// The picture is to be shown in another way.
+    Turned,
     /// The source's own H.264 is to be used as it is from now on, or no longer, and why.
     OtherWay(Option<TranscodeReason>),
     Failed(Failure),
@@ -79,6 +84,7 @@ impl Supervisor {
         while self.wait_for_openness().await {
             match self.run_once(&mut stall, &mut opening).await {
                 End::Cancelled => break,
+                End::Turned => {}
                 End::Private => self.status.send_modify(|status| {
                     *status = CaptureStatus {
                         encoder: status.encoder.clone(),
@@ -106,10 +112,14 @@ impl Supervisor {
     /// One pipeline, from start to stop.
     async fn run_once(&mut self, stall: &mut StallDetector, opening: &mut Opening) -> End {
         let bitrate_kbps = self.bitrate.borrow_and_update().kbps();
-        let (config, taps) = (self.config.clone(), Arc::clone(&self.taps));
-        let how = Opening { against: masked(&taps).or(opening.against), ..*opening };
+        let image = *self.image.borrow_and_update();
+        let config = SourceConfig { image, ..self.config.clone() };
+        let (speeds, taps) = (Arc::clone(&self.speeds), Arc::clone(&self.taps));
+        let against = masked(&taps).or(turned(&image)).or(opening.against);
+        let how = Opening { against, ..*opening };
         let limit = capture::start_limit(config.kind);
-        let mut start = spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, how, &taps));
+        let mut start =
+            spawn_blocking(move || Pipeline::start(&config, bitrate_kbps, how, &speeds, &taps));
         // The pipeline, should it still come up, stops as it is dropped.
         let started = self.wait_for_start(&mut start, limit).await;
         let Some(started) = started else { return End::Cancelled };
@@ -124,14 +134,32 @@ impl Supervisor {
         opening.failures = 0;
         stall.started(pipeline.geometry.interval(), monotonic_now());
         let mut low = Low::default();
+        self.set_image(&pipeline, ImageSettings::default(), image).await;
+        let encoded_before = self.taps.encoded_frames();
         let end = self.watch(&pipeline, failures, &mut low, stall).await;
-        let mut stop = spawn_blocking(move || drop((low, pipeline)));
-        let stopped = match end {
-            End::Cancelled => None,
-            _ => self.wait_for_driver(&mut stop, STOP_LIMIT, "stop").await,
-        };
-        if stopped.is_some() {
-            return end;
+        if matches!(end, End::Failed(_)) {
+            let with_pictures = self.taps.encoded_frames() > encoded_before;
+            pipeline.encoder_kind().iter().for_each(|kind| self.speeds.ended(*kind, with_pictures));
+        }
+        let is_cancelled = matches!(end, End::Cancelled);
+        let mut stop = spawn_blocking(move || {
+            let end = match end {
+                End::Failed(Failure { problem, least_pause }) => {
+                    End::Failed(Failure { problem: pipeline.explain(problem), least_pause })
+                }
+                end => end,
+            };
+            drop((low, pipeline));
+            end
+        });
+        if !is_cancelled {
+            match self.wait_for_driver(&mut stop, STOP_LIMIT, "stop").await {
+                Some(Ok(end)) => return end,
+                Some(Err(panic)) => {
+                    return End::Failed(format!("stopping the source: {panic}").into());
+                }
+                None => {}
+            }
         }
         if time::timeout(STOP_LIMIT, stop).await.is_err() {
             tracing::error!("the source does not stop; it is left behind");
@@ -185,6 +213,7 @@ impl Supervisor {
         stall: &mut StallDetector,
     ) -> End {
         self.low_wanted.mark_changed();
+        let mut image = pipeline.settings;
         let mut checks = time::interval(CHECK_INTERVAL);
         let mut rate = Rate::default();
         loop {
@@ -196,12 +225,19 @@ impl Supervisor {
                     }
                 }
                 Some(failure) = failures.recv() => return End::Failed(failure.into()),
+                Ok(()) = self.image.changed() => {
+                    let wanted = *self.image.borrow_and_update();
+                    if Orientation::of(&wanted) != pipeline.shown {
+                        return End::Turned;
+                    }
+                    self.set_image(pipeline, std::mem::replace(&mut image, wanted), wanted).await;
+                }
                 Ok(()) = self.bitrate.changed() => {
                     pipeline.set_bitrate(self.bitrate.borrow_and_update().kbps());
                 }
                 Ok(()) = self.low_wanted.changed() => {
                     let wanted = *self.low_wanted.borrow_and_update();
-                    low.set(wanted, pipeline.seen, &self.taps).await;
+                    low.set(wanted, pipeline.seen, &self.speeds, &self.taps).await;
                 }
                 failure = low.failed() => low.give_up(&failure).await,
                 _ = checks.tick() => {
@@ -235,6 +271,29 @@ impl Supervisor {
         (was_masked && masked.is_none()).then_some(End::OtherWay(None))
     }
 
+    /// Sets what differs; what a camera does not take is said, and kept from nothing else.
+    async fn set_image(&self, pipeline: &Pipeline, before: ImageSettings, wanted: ImageSettings) {
+        let Some(controls) = pipeline.image.clone() else {
+            let lacking = wanted.check_against(&[]).err();
+            return self.report_image(lacking);
+        };
+        let set = spawn_blocking(move || controls.change(&before, &wanted));
+        let outcome = match time::timeout(STOP_LIMIT, set).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(panic)) => Err(panic.to_string()),
+            Err(_) => Err("image: the camera's driver does not answer".to_owned()),
+        };
+        self.taps.camera_changed(monotonic_now());
+        self.report_image(outcome.err());
+    }
+
+    fn report_image(&self, problem: Option<String>) {
+        if let Some(problem) = &problem {
+            tracing::warn!(problem, "the picture is not as it was set");
+        }
+        self.status.send_modify(|status| status.image_problem = problem);
+    }
+
     /// Running means that frames arrive, not that a pipeline exists.
     fn report(&self, pipeline: &Pipeline, fps: f32) {
         if fps <= 0.0 {
@@ -249,6 +308,7 @@ impl Supervisor {
             height,
             fps,
             problem: None,
+            image_problem: self.status.borrow().image_problem.clone(),
             hangs: false,
         };
         let was_running = self.status.borrow().running;
@@ -283,6 +343,10 @@ impl Supervisor {
     }
 }
 
+fn turned(image: &ImageSettings) -> Option<TranscodeReason> {
+    (Orientation::of(image) != Orientation::default()).then_some(TranscodeReason::Turned)
+}
+
 fn masked(taps: &Taps) -> Option<TranscodeReason> {
     taps.has_masks().then_some(TranscodeReason::Masks)
 }
@@ -294,12 +358,19 @@ struct Low {
 }
 
 impl Low {
-    async fn set(&mut self, wanted: bool, geometry: Geometry, taps: &Arc<Taps>) {
+    async fn set(
+        &mut self,
+        wanted: bool,
+        geometry: Geometry,
+        speeds: &Arc<Speeds>,
+        taps: &Arc<Taps>,
+    ) {
         if !wanted {
             self.stop().await;
         } else if self.running.is_none() {
-            let taps = Arc::clone(taps);
-            match spawn_blocking(move || LowLayer::start(geometry, &taps)).await {
+            let (speeds, taps) = (Arc::clone(speeds), Arc::clone(taps));
+            let start = move || LowLayer::start(geometry, speeds.best()?.kind, &taps);
+            match spawn_blocking(start).await {
                 Ok(Ok(running)) => self.running = Some(running),
                 Ok(Err(error)) => {
                     tracing::error!(error = format!("{error:#}"), "there is no low layer");
@@ -366,14 +437,17 @@ mod tests {
         let (_privacy, privacy) = watch::channel(false);
         let (_bitrate, bitrate) = watch::channel(Bitrate { configured_kbps: 1, limit_kbps: None });
         let (_low, low_wanted) = watch::channel(false);
+        let (_image, image) = watch::channel(ImageSettings::default());
         let (status, mut seen) = watch::channel(CaptureStatus::default());
         let supervisor = Supervisor {
             config: SourceConfig::default(),
+            speeds: Arc::default(),
             taps: Arc::new(Taps::new().0),
             status,
             privacy,
             bitrate,
             low_wanted,
+            image,
             cancel: CancellationToken::new(),
         };
         let (let_go, held) = channel::<()>();

@@ -1,21 +1,26 @@
 //! Where pictures leave the pipeline. Everything here runs on its streaming threads, so nothing
 //! waits: a full queue drops.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video::{VideoFrameRef, VideoInfo, prelude::*};
 use nightjar_core::{
     monotonic::MonotonicNanos,
+    night::Light,
+    orientation::Orientation,
     picture::{
         EncodedFrame, Layer, LumaFrame,
         luma::{self, Limiter},
     },
 };
-use nightjar_shared::configuration::PrivacyMask;
+use nightjar_shared::{configuration::PrivacyMask, image::ImageControl};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::{
@@ -23,10 +28,13 @@ use super::{
     low_feed::LowFeed,
     masks::Masks,
 };
-use crate::{clock::monotonic_now, lock::lock};
+use crate::{capture::image::ImageControls, clock::monotonic_now, lock::lock};
 
 /// When full, the newest luma frame is dropped: the detector sees fewer, never stale ones.
 const LUMA_QUEUE: usize = 2;
+
+/// How often the picture's brightness is taken.
+const LIGHT_EVERY: Duration = Duration::from_millis(900);
 
 /// More requests for a picture than this at a time are refused.
 const MAX_PICTURE_REQUESTS: usize = 8;
@@ -50,6 +58,13 @@ pub(crate) struct Taps {
     uncovered: AtomicBool,
     /// When the camera last changed its own picture.
     camera_changes: watch::Sender<Option<MonotonicNanos>>,
+    /// What the camera lets others set; nothing while it is away.
+    image_controls: watch::Sender<Option<Vec<ImageControl>>>,
+    /// The controls themselves, for as long as the camera is captured from.
+    controls: Mutex<Weak<ImageControls>>,
+    /// How bright the picture is, and how much of its gain the camera uses.
+    light: watch::Sender<Option<(Light, MonotonicNanos)>>,
+    gain: watch::Sender<Option<f32>>,
     limiter: Mutex<Limiter>,
     pictures: Mutex<Vec<oneshot::Sender<RawPicture>>>,
     encoded: AtomicU64,
@@ -70,6 +85,10 @@ impl Taps {
             masks: Mutex::default(),
             uncovered: AtomicBool::new(false),
             camera_changes: watch::Sender::new(None),
+            image_controls: watch::Sender::new(None),
+            controls: Mutex::default(),
+            light: watch::Sender::new(None),
+            gain: watch::Sender::new(None),
             limiter: Mutex::default(),
             pictures: Mutex::default(),
             encoded: AtomicU64::new(0),
@@ -126,8 +145,8 @@ impl Taps {
     }
 
     /// From the next picture on.
-    pub(crate) fn set_masks(&self, masks: &[PrivacyMask]) {
-        *lock(&self.masks) = Masks::new(masks);
+    pub(crate) fn set_masks(&self, masks: &[PrivacyMask], drawn: Orientation) {
+        *lock(&self.masks) = Masks::new(masks, drawn);
         // Who joins must not see what is hidden from now on.
         self.main.forget_recent();
         self.low.forget_recent();
@@ -140,8 +159,13 @@ impl Taps {
     }
 
     /// Fills what nobody may see. False when that was impossible: then nobody may see any of it.
-    pub(crate) fn cover(&self, pad: &gst::Pad, buffer: &mut gst::Buffer) -> bool {
-        let covered = lock(&self.masks).cover(pad, buffer);
+    pub(crate) fn cover(
+        &self,
+        pad: &gst::Pad,
+        buffer: &mut gst::Buffer,
+        shown: Orientation,
+    ) -> bool {
+        let covered = lock(&self.masks).cover(pad, buffer, shown);
         if let Err(error) = &covered
             && !self.uncovered.swap(true, Ordering::Relaxed)
         {
@@ -159,6 +183,25 @@ impl Taps {
 
     pub(crate) fn camera_changes(&self) -> watch::Receiver<Option<MonotonicNanos>> {
         self.camera_changes.subscribe()
+    }
+
+    pub(crate) fn tell_image_controls(&self, controls: Option<&Arc<ImageControls>>) {
+        *lock(&self.controls) = controls.map(Arc::downgrade).unwrap_or_default();
+        let offered = controls.map_or_else(Vec::new, |it| it.offered());
+        self.image_controls.send_if_modified(|told| {
+            let differs = told.as_ref() != Some(&offered);
+            *told = Some(offered);
+            differs
+        });
+    }
+
+    /// The camera's controls, while it is captured from.
+    pub(crate) fn controls(&self) -> Option<Arc<ImageControls>> {
+        lock(&self.controls).upgrade()
+    }
+
+    pub(crate) fn image_controls(&self) -> watch::Receiver<Option<Vec<ImageControl>>> {
+        self.image_controls.subscribe()
     }
 
     pub(crate) fn is_private(&self) -> bool {
@@ -232,8 +275,30 @@ impl Taps {
             return;
         }
         let Some(small) = small_luma(pad, buffer, captured_at) else { return };
+        self.measure_light(&small);
         // Full or nobody listens: either way this picture has no taker.
         let _ = self.luma.try_send(small);
+    }
+
+    fn measure_light(&self, small: &LumaFrame) {
+        let measured_at = self.light.borrow().map(|(_, at)| at);
+        let is_fresh = |at| at <= small.captured_at && small.captured_at.since(at) < LIGHT_EVERY;
+        if measured_at.is_some_and(is_fresh) {
+            return;
+        }
+        let covered = lock(&self.masks).covered_share();
+        let brightness = luma::brightness(small, covered);
+        let light = Light { brightness, gain: *self.gain.borrow() };
+        self.light.send_replace(Some((light, small.captured_at)));
+    }
+
+    pub(crate) fn light(&self) -> Option<(Light, MonotonicNanos)> {
+        *self.light.borrow()
+    }
+
+    /// Notes which share of its gain the camera uses; nothing when its driver does not tell.
+    pub(crate) fn tell_gain(&self, share: Option<f32>) {
+        self.gain.send_replace(share);
     }
 
     fn answer_picture_requests(&self, pad: &gst::Pad, buffer: &gst::BufferRef) {

@@ -29,7 +29,7 @@ impl Film {
     pub fn create(path: &Path, (width, height): (u32, u32)) -> anyhow::Result<Self> {
         gst::init().context("GStreamer does not start")?;
         let geometry = Geometry { width, height, fps: (10, 1) };
-        let encoder = Encoder::best(geometry, BITRATE_KBPS)?;
+        let encoder = Encoder::in_software(geometry, BITRATE_KBPS)?;
         let caps = picture_caps((width, height))?;
         let source = AppSrc::builder()
             .caps(&caps)

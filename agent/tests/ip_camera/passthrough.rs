@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use nightjar_agent::stills::StillSize;
-use nightjar_shared::event::TranscodeReason;
+use nightjar_core::orientation::Orientation;
+use nightjar_shared::{event::TranscodeReason, image::ImageSettings};
 use tokio::time;
 
 use crate::{
@@ -113,12 +114,12 @@ async fn with_privacy_masks_no_frame_of_the_camera_s_own_leaves() {
     }
 
     // Drawn away, the camera's own comes back; drawn again, not one more of its frames leaves.
-    watcher.media.set_masks(&[]);
+    watcher.media.set_masks(&[], Orientation::default());
     let open = watcher.until("passthrough", |status| status.transcoded.is_none()).await;
     assert_eq!(open.encoder, "passthrough");
     let own = async { while next_profile(&mut frames).await != HIGH {} };
     time::timeout(PATIENCE, own).await.expect("the camera's own frames");
-    watcher.media.set_masks(&[mask()]);
+    watcher.media.set_masks(&[mask()], Orientation::default());
     let mut frames = watcher.media.frames();
     for _ in 0..30 {
         let frame = next(&mut frames).await;
@@ -177,5 +178,20 @@ async fn a_camera_that_stalls_is_told_of_and_comes_back() {
     server.thaw();
     let back = watcher.until("pictures again", |status| status.running);
     time::timeout(SOON, back).await.expect("it is back soon");
+    watcher.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_is_turned_is_encoded_again_and_the_camera_s_own_comes_back() {
+    let Some(server) = Server::start(&[], &[mount("/main", PLAIN, "high")]) else { return };
+    let watcher = Watcher::start(&camera(&server.url("/main")));
+    watcher.until("passthrough", |status| status.encoder == "passthrough").await;
+    watcher.media.set_image(ImageSettings { rotation: 90, ..ImageSettings::default() });
+    let turned = watcher.until("turned pictures", |status| status.transcoded.is_some()).await;
+    assert_eq!(turned.transcoded, Some(TranscodeReason::Turned));
+    assert!(turned.width < turned.height, "{turned:?}");
+    watcher.media.set_image(ImageSettings::default());
+    let own = watcher.until("passthrough", |status| status.transcoded.is_none()).await;
+    assert_eq!(own.encoder, "passthrough");
     watcher.stop().await;
 }

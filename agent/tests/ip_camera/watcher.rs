@@ -44,7 +44,7 @@ pub(crate) fn mask() -> PrivacyMask {
 impl Watcher {
     pub(crate) fn start(config: &SourceConfig) -> Self {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let media = Media::start(config, &tracker, cancel.clone()).unwrap();
+        let media = Media::start(config, None, &tracker, cancel.clone()).unwrap();
         Self { media, tracker, cancel }
     }
 

@@ -42,7 +42,7 @@ impl Camera {
             ..SourceConfig::default()
         };
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let media = Media::start(&source, &tracker, cancel.clone()).unwrap();
+        let media = Media::start(&source, None, &tracker, cancel.clone()).unwrap();
         let directory = tempfile::tempdir().unwrap();
         let (signals, signals_in) = mpsc::channel(64);
         let (signals_out, replies) = mpsc::channel(64);

@@ -6,7 +6,7 @@ use nightjar_agent::{
     clock::{monotonic_now, unix_now},
     encode::Media,
 };
-use nightjar_core::{monotonic::MonotonicNanos, picture::EncodedFrame};
+use nightjar_core::{monotonic::MonotonicNanos, orientation::Orientation, picture::EncodedFrame};
 use nightjar_shared::{
     configuration::PrivacyMask,
     ids::SessionId,
@@ -176,7 +176,8 @@ async fn who_joins_sees_nothing_that_was_hidden_before() {
         } else {
             let corners = [(0.0, 0.0), (0.5, 0.0), (0.5, 0.5)];
             let points = corners.to_vec();
-            camera.media.set_masks(&[PrivacyMask { name: String::new(), points }]);
+            let mask = PrivacyMask { name: String::new(), points };
+            camera.media.set_masks(&[mask], Orientation::default());
         }
         let joined = Joined::new(&mut camera).await;
         encoded.catch_up();

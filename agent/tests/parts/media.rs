@@ -27,7 +27,7 @@ pub(crate) struct Camera {
 impl Camera {
     pub(crate) fn start(config: &SourceConfig) -> Self {
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let media = Media::start(config, &tracker, cancel.clone()).unwrap();
+        let media = Media::start(config, None, &tracker, cancel.clone()).unwrap();
         Self { media, tracker, cancel }
     }
 

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::net::UnixDatagram};
 
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     pairing::pair_with_file,
@@ -31,14 +31,14 @@ async fn a_restart_is_acknowledged_after_it_and_keeps_the_process() {
     relay.carried_out(&camera, json!({"kind": "restart", "expires_in_ms": 60_000})).await;
     assert_eq!(home.log().matches("starting name").count(), 2, "{}", home.log());
     // systemd would kill the new run, which is the same process to it.
-    let told = told(&socket);
+    let told = supervisor_was_told(&socket);
     assert!(told.contains("READY=1") && !told.contains("STOPPING=1"), "{told}");
     agent.signal(Signal::TERM);
     assert_eq!(agent.wait(), Some(0));
 }
 
 /// What a supervisor has been told up to now.
-fn told(socket: &UnixDatagram) -> String {
+fn supervisor_was_told(socket: &UnixDatagram) -> String {
     socket.set_nonblocking(true).unwrap();
     let mut told = String::new();
     let mut message = [0; 256];
@@ -149,7 +149,7 @@ async fn what_happened_without_the_relay_is_told_once_it_is_there() {
 }
 
 /// What the camera says that it goes by, once `key` has that value.
-async fn until_configured(relay: &Relay, camera: &str, key: &str, value: serde_json::Value) {
+async fn until_configured(relay: &Relay, camera: &str, key: &str, value: Value) {
     until(&format!("{key} = {value} in the configuration"), async || {
         (relay.configuration(camera).await[key] == value).then_some(())
     })
@@ -200,4 +200,50 @@ async fn a_time_zone_that_the_camera_does_not_know_is_refused_by_name() {
     let reason = ended["reason"].as_str().unwrap();
     assert!(reason.contains("schedule.time_zone = Europe/Atlantis"), "{reason}");
     until_configured(&relay, &camera, "motion_sensitivity", json!(0.5)).await;
+}
+
+/// The settings that the camera tells, once they are so.
+async fn told(relay: &Relay, camera: &str, is_told: impl Fn(&Value) -> bool) -> Value {
+    until("the camera to tell its settings", async || {
+        let configuration = relay.configuration(camera).await;
+        is_told(&configuration).then_some(configuration)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_picture_that_is_turned_takes_its_masks_with_it_over_a_restart_too() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, mut agent, camera) = online(&relay).await;
+    let corner = json!([{"name": "", "points": [[0.0, 0.0], [0.25, 0.0], [0.25, 0.5]]}]);
+    let configure = |arguments: Value| json!({"kind": "configure", "arguments": arguments});
+    relay.carried_out(&camera, configure(json!({"privacy_masks": corner}))).await;
+    relay.carried_out(&camera, configure(json!({"image": {"rotation": 180}}))).await;
+    let is_turned = |told: &Value| told["privacy_masks"][0]["points"][1] == json!([0.75, 1.0]);
+    let settings = told(&relay, &camera, is_turned).await;
+    assert_eq!(settings["image"]["rotation"], 180);
+    // A mask that comes with a turn is of the picture as it was before.
+    let both = json!({"image": {"mirror": true}, "privacy_masks": corner});
+    relay.carried_out(&camera, configure(both)).await;
+    let is_turned = |told: &Value| told["privacy_masks"][0]["points"][1] == json!([0.25, 1.0]);
+    told(&relay, &camera, is_turned).await;
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait(), Some(0));
+    let _agent = home.run();
+    relay.until_online(&camera).await;
+    told(&relay, &camera, is_turned).await;
+}
+
+#[tokio::test]
+async fn a_picture_that_the_camera_cannot_make_is_refused_by_name() {
+    let Some(relay) = Relay::start().await else { return };
+    let (home, _agent, camera) = online(&relay).await;
+    home.wait_for_log("the camera sees");
+    told(&relay, &camera, |told| told["image_controls"] == json!([])).await;
+    let gain = json!({"kind": "configure", "arguments": {"image": {"gain": 64.0}}});
+    let ended = relay.command_end(&relay.command(&camera, gain).await).await;
+    assert_eq!(ended["state"], "rejected", "{ended}");
+    let reason = ended["reason"].as_str().unwrap();
+    assert!(reason.contains("image.gain: this camera has no such control"), "{reason}");
+    assert_eq!(relay.configuration(&camera).await["image"]["gain"], Value::Null);
 }

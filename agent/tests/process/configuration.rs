@@ -82,10 +82,10 @@ fn an_unwritable_data_directory_is_refused_with_its_name() {
 }
 
 #[test]
-fn a_mode_that_is_still_to_come_is_refused_with_the_ones_there_are() {
-    let home = Home::with_config("[source]\nkind = \"libcamera\"\n");
+fn a_kind_that_does_not_exist_is_refused_with_the_ones_there_are() {
+    let home = Home::with_config("[source]\nkind = \"webcam\"\n");
     let line = refusal(&mut home.command("check"));
-    assert_names(&line, &["source.kind", "\"libcamera\"", "not supported yet", "\"v4l2\""]);
+    assert_names(&line, &["source.kind", "\"webcam\"", "not known", "\"v4l2\"", "\"libcamera\""]);
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod detect;
 mod footage;
 mod footage_tools;
 mod left_clips;
+mod neighbours;
+mod night;
 mod outbox;
 mod pairing;
 mod progress;

@@ -3,8 +3,12 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
-use nightjar_agent::stills::StillSize;
-use nightjar_shared::{api::PartKind, configuration::PrivacyMask, event::EventState, ids::EventId};
+use nightjar_agent::{encode::Media, stills::StillSize};
+use nightjar_core::orientation::Orientation;
+use nightjar_shared::{
+    api::PartKind, configuration::PrivacyMask, event::EventState, ids::EventId,
+    image::ImageSettings,
+};
 
 use crate::{
     camera::{Camera, config, video},
@@ -96,7 +100,7 @@ async fn what_is_masked_is_in_no_frame_and_in_no_still_and_the_rest_is_untouched
     let (open, open_thumbnail) = record(&camera, 1).await;
     assert!(!is_covered(&open[0]) && !is_covered(&open_thumbnail));
 
-    media.set_masks(&[letter_l()]);
+    media.set_masks(&[letter_l()], Orientation::default());
     camera.recorder.forget_preroll();
     let (masked, thumbnail) = record(&camera, 2).await;
     assert!(masked.len() > 15, "{} frames", masked.len());
@@ -112,8 +116,73 @@ async fn what_is_masked_is_in_no_frame_and_in_no_still_and_the_rest_is_untouched
     std::fs::write(&still, media.still(StillSize::Full).await.unwrap()).unwrap();
     assert!(is_covered(&pictures(&still)[0]));
 
-    media.set_masks(&[]);
+    media.set_masks(&[], Orientation::default());
     let (open, _) = record(&camera, 3).await;
     assert!(!is_covered(open.last().unwrap()), "a mask that is removed is gone");
+    camera.stop().await;
+}
+
+/// Where a pixel of the picture that the source gives is shown: turned clockwise, then mirrored.
+fn shown_at(x: usize, y: usize, image: ImageSettings) -> (usize, usize, usize) {
+    let (mut x, mut y, mut width, mut height) = (x, y, WIDTH, HEIGHT);
+    for _ in 0..image.rotation / 90 {
+        (x, y) = (height - 1 - y, x);
+        (width, height) = (height, width);
+    }
+    (if image.mirror { width - 1 - x } else { x }, y, width)
+}
+
+/// A still as the source would have given it, if it is shown like this: turned back, pixel by pixel.
+fn turned_back(shown: &[u8], image: ImageSettings) -> Vec<u8> {
+    let pixel = |at: usize| {
+        let (x, y, width) = shown_at(at % WIDTH, at / WIDTH, image);
+        shown[y * width + x]
+    };
+    (0..WIDTH * HEIGHT).map(pixel).collect()
+}
+
+/// The next still, in whatever way it is shown; nothing while the encoder starts anew.
+async fn still(media: &Media, file: &Path) -> Option<Vec<u8>> {
+    std::fs::write(file, media.still(StillSize::Full).await.ok()?).unwrap();
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-f", "rawvideo", "-pix_fmt", "gray", "-"])
+        .output()
+        .expect("tests need ffmpeg");
+    assert_eq!(output.stdout.len(), WIDTH * HEIGHT);
+    Some(output.stdout)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mask_stays_on_its_part_of_the_scene_however_the_picture_is_turned() {
+    let camera = Camera::start_encoder(config()).await;
+    let Source::Camera(media) = &camera.source else { unreachable!("it has an encoder") };
+    let file = camera.directory.path().join("still.jpg");
+    let open = still(media, &file).await.unwrap();
+    assert!(!is_covered(&open));
+    media.set_masks(&[letter_l()], Orientation::default());
+    let mut before = ImageSettings::default();
+    for rotation in [90, 180, 270, 0] {
+        for mirror in [true, false] {
+            let image = ImageSettings { rotation, mirror, ..ImageSettings::default() };
+            media.set_image(image);
+            let turned = async {
+                loop {
+                    let Some(shown) = still(media, &file).await else { continue };
+                    let [now, then] = [image, before].map(|image| turned_back(&shown, image));
+                    // On the way, too, nothing is uncovered.
+                    assert!(is_covered(&now) || is_covered(&then), "{before:?} to {image:?}");
+                    if difference_outside(&open, &now) < 3.0 {
+                        assert!(is_covered(&now), "{image:?}");
+                        return;
+                    }
+                }
+            };
+            let turned = tokio::time::timeout(Duration::from_secs(20), turned).await;
+            turned.unwrap_or_else(|_| panic!("{image:?} is not seen"));
+            before = image;
+        }
+    }
     camera.stop().await;
 }

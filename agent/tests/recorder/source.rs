@@ -74,7 +74,7 @@ impl Source {
             fps: 15,
             ..SourceConfig::default()
         };
-        let media = Media::start(&source, tracker, cancel.clone()).unwrap();
+        let media = Media::start(&source, None, tracker, cancel.clone()).unwrap();
         timeout(PATIENCE, media.frames().recv()).await.unwrap().unwrap();
         Self::Camera(media)
     }

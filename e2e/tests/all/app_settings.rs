@@ -170,6 +170,33 @@ async fn a_person_masks_a_window_and_sets_the_hours() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_person_turns_the_picture_and_a_mask_stays_where_it_was() -> Result<()> {
+    Scenario::run("app_turned", |directory| async move {
+        let stack = Stack::start(&directory, &Settings::still()).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = browser.open(&stack.relay.url()).await?;
+        open_settings(&page).await?;
+        page.tap(&test_id("mask-add")).await?;
+        draw_rectangle(&page, [0.1, 0.1, 0.4, 0.3]).await?;
+        save(&page).await?;
+        set(&page, "image-rotation", "180").await?;
+        save(&page).await?;
+        page.screenshot("1-turned").await?;
+        let told = configuration(&stack).await?;
+        ensure!(told["image"]["rotation"] == 180, "{told}");
+        let corner = &told["privacy_masks"][0]["points"][0];
+        let near = |value: &Value, wanted: f64| {
+            value.as_f64().is_some_and(|value| (value - wanted).abs() < 0.03)
+        };
+        ensure!(near(&corner[0], 0.9) && near(&corner[1], 0.9), "{told}");
+        // What is drawn next is drawn on the picture as it is shown now.
+        page.shows(&format!("{}[data-state=\"saved\"]", test_id("settings-save")), SOON).await?;
+        page.shows("[data-testid=\"zone-editor\"] img", SOON).await
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_person_sets_what_is_recorded_and_when() -> Result<()> {
     Scenario::run("app_recording", |directory| async move {
         let stack = Stack::start(&directory, &Settings::still()).await?;

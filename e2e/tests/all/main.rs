@@ -31,4 +31,5 @@ mod sfu;
 mod shared_clips;
 mod tenancy;
 mod v4l2;
+mod v4l2_neighbours;
 mod web_modules;

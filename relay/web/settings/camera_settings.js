@@ -1,12 +1,16 @@
 import { api } from "../api.js";
 import { element, failure, notice } from "../dom.js";
 import { outcomeText } from "../parts/commands.js";
+import { ImagePanel } from "./image_panel.js";
 import { lastPicture, newPicture } from "./last_picture.js";
 import { RecordingPanel } from "./recording_panel.js";
 import { runCommand } from "./run_command.js";
 import { ARMED, SchedulePanel } from "./schedule_panel.js";
 import { ZonePanel } from "./zone_panel.js";
 import { CameraStatus, CommandState } from "../words.js";
+
+const POLL_EVERY_MS = 700;
+const POLLS_MAX = 30;
 
 export async function show({ root, parameters, signal, router }) {
   const { cameraId } = parameters;
@@ -50,6 +54,7 @@ class SettingsPage {
   #zones = new ZonePanel(() => this.#edited());
   #schedule = new SchedulePanel(ARMED, () => this.#edited());
   #recording = new RecordingPanel(() => this.#edited());
+  #image = new ImagePanel(() => this.#edited());
 
   constructor(root, camera, configuration, signal) {
     this.#camera = camera;
@@ -69,6 +74,7 @@ class SettingsPage {
       ),
       section("Hours", this.#schedule.node),
       section("Recording", this.#recording.node),
+      section("Picture", this.#image.node),
       element("div", { class: "save-bar" }, this.#save, this.#outcome),
     );
     this.#show(configuration);
@@ -84,6 +90,7 @@ class SettingsPage {
     this.#zones.show(configuration);
     this.#schedule.show(configuration);
     this.#recording.show(configuration);
+    this.#image.show(configuration);
     this.#told = configuration;
     this.#own.clear();
     this.#base = this.#value();
@@ -96,6 +103,7 @@ class SettingsPage {
       ...this.#zones.value(),
       ...this.#schedule.value(),
       ...this.#recording.value(),
+      ...this.#image.value(),
     };
   }
 
@@ -144,7 +152,7 @@ class SettingsPage {
   }
 
   async #send() {
-    const problem = this.#recording.problem();
+    const problem = this.#recording.problem() || this.#image.problem();
     if (problem) {
       this.#outcome.replaceChildren(notice("bad", problem));
       return;
@@ -164,9 +172,30 @@ class SettingsPage {
     if (await this.#isOvertaken(changes)) return overtaken(() => this.#showAnew());
     const command = await runCommand(this.#camera.camera_id, "configure", changes, this.#signal);
     if (command.state !== CommandState.acked) return notice("bad", outcomeText(command));
+    const { image } = changes;
+    const isTurned = image && (image.rotation !== this.#base.image.rotation || image.mirror !== this.#base.image.mirror);
+    if (isTurned) return this.#showTurned(image);
     this.#base = { ...this.#base, ...changes };
     for (const name of Object.keys(changes)) this.#own.add(name);
     return notice("good", this.#tellUnsaved() ? "Saved on the camera, without what you changed since." : "Saved on the camera.");
+  }
+
+  /** A picture that is turned takes zones and masks with it: nothing may be drawn on the old one any more. */
+  async #showTurned({ rotation, mirror }) {
+    for (let tries = 0; ; tries++) {
+      // What may be drawn on is not known.
+      if (tries > POLLS_MAX) location.reload();
+      const configuration = await api.configuration(this.#camera.camera_id, this.#signal);
+      const { image } = configuration;
+      if (image?.rotation === rotation && image.mirror === mirror) {
+        this.#show(configuration);
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
+    }
+    const url = await newPicture(this.#camera.camera_id, this.#signal);
+    if (url) this.#zones.editor.setPicture(url);
+    return notice("good", "Saved on the camera. Zones and masks stay on their part of the scene.");
   }
 
   async #takePicture(button) {

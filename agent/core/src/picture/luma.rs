@@ -67,6 +67,26 @@ pub fn downscale(
     })
 }
 
+/// Levels of black and white in video.
+const BLACK: f32 = 16.0;
+const WHITE: f32 = 235.0;
+/// With more of the picture covered, what is left says nothing.
+const COVERED_MOST: f32 = 0.95;
+
+/// Returns the mean level of a picture, 0 for black and 1 for white, without the share of it that is
+/// covered in black.
+pub fn brightness(picture: &LumaFrame, covered: f32) -> f32 {
+    let rows = picture.data.chunks(picture.stride.max(1)).take(picture.height);
+    let sum: u64 =
+        rows.flat_map(|row| row.iter().take(picture.width)).copied().map(u64::from).sum();
+    let count = (picture.width * picture.height).max(1);
+    #[expect(clippy::cast_precision_loss, reason = "a mean needs no more digits")]
+    let mean = sum as f32 / count as f32;
+    let covered = covered.clamp(0.0, COVERED_MOST);
+    let seen = (mean - covered * BLACK) / (1.0 - covered);
+    ((seen - BLACK) / (WHITE - BLACK)).clamp(0.0, 1.0)
+}
+
 fn add_boxes(sums: &mut [u32], line: &[u8], factor: usize) {
     for (sum, pixels) in sums.iter_mut().zip(line.chunks_exact(factor)) {
         for pixel in pixels {
@@ -111,6 +131,19 @@ mod tests {
     fn a_plane_shorter_than_its_size_is_refused() {
         assert!(downscale(&[0; 100], (640, 480), 640, NOW).is_none());
         assert!(downscale(&[], (0, 0), 0, NOW).is_none());
+    }
+
+    #[test]
+    fn a_picture_is_as_bright_as_what_is_not_covered() {
+        let small = |left: u8, right: u8| {
+            let row = [vec![left; 160], vec![right; 160]].concat();
+            downscale(&row.repeat(180), (320, 180), 320, NOW).unwrap()
+        };
+        let near = |one: f32, other: f32| (one - other).abs() < 0.01;
+        assert!(near(brightness(&small(16, 16), 0.0), 0.0));
+        assert!(near(brightness(&small(235, 235), 0.0), 1.0));
+        assert!(near(brightness(&small(16, 125), 0.5), 0.5), "half is covered");
+        assert!(brightness(&small(16, 16), 1.0).is_finite());
     }
 
     #[test]
