@@ -14,7 +14,7 @@ help:
 	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included; what took how long'
 	@echo '                PART="relay shared"        parts of it: lint, guest, or a package by its name'
-	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest'
+	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest; then cameras that fail'
 	@echo 'make test-debian13  in a root of Debian 13: the main job in its browser, bad input, recorder, libcamera'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make test-suites  what others wrote, against our programs: schemathesis, and Ceph as the store'
@@ -51,6 +51,7 @@ test:
 
 test-v4l2:
 	@$(MAKE) --no-print-directory test PART=guest
+	CARGO=$(CARGO) build/test --profile cameras e2e
 
 # Raspberry Pi OS is Debian 13. What is built here runs there in a root of its own, and then in a guest
 # with its kernel, for libcamera.

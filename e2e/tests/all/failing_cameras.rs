@@ -14,20 +14,20 @@ use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Agent, Settings, Source},
     footage::{self, Footage},
-    guest::{Guest, Machine},
+    guest::{Guest, Machine, System},
     programs,
     relay::{Place, Ports, Relay},
     stack::{self, EMAIL, PASSWORD, Scenario},
     wait,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Five pictures a second, as the guest's processor is emulated, and footage at all times.
 const SOURCE: &str = "\n[source]\nkind = \"v4l2\"\nwidth = 640\nheight = 480\nfps = 5\n";
 
 /// What the goals are for a real board: told within 5 s, back within 10 s. Here they are printed.
 const TOLD_LIMIT: Duration = Duration::from_secs(30);
-const BACK_LIMIT: Duration = Duration::from_secs(60);
+const BACK_LIMIT: Duration = Duration::from_mins(1);
 
 /// An agent in a guest, and the relay that it is paired with.
 struct Camera {
@@ -35,7 +35,7 @@ struct Camera {
     directory: PathBuf,
     relay: Relay,
     owner: nightjar_e2e::api::Api,
-    camera_id: String,
+    id: String,
     agent: String,
 }
 
@@ -47,7 +47,7 @@ impl Camera {
         let (owner, site_id) = relay.api()?.register(EMAIL, PASSWORD).await?;
         let settings = Settings { pre_roll_s: 1, post_roll_s: 1, ..Settings::new(Source::V4l2) };
         let agent = Agent::prepare(directory, &settings)?;
-        let camera_id = stack::pair(&owner, &site_id, &agent).await?;
+        let id = stack::pair(&owner, &site_id, &agent).await?;
         let config = settings.to_toml().replace("\n[source]\nkind = \"v4l2\"\n", SOURCE);
         let config = config.replace("[recording]\n", "[recording]\nmode = \"continuous\"\n");
         fs::write(directory.join("agent.toml"), config).context("cannot write agent.toml")?;
@@ -63,13 +63,13 @@ impl Camera {
             .await?;
         let agent = guest.run("cat /run/agent.pid").await?.trim().to_owned();
         let directory = directory.to_owned();
-        let camera = Self { guest, directory, relay, owner, camera_id, agent };
+        let camera = Self { guest, directory, relay, owner, id, agent };
         camera.sees("at first").await?;
         Ok(Some(camera))
     }
 
     async fn capture(&self) -> Result<Value> {
-        let path = format!("cameras/{}/health", self.camera_id);
+        let path = format!("cameras/{}/health", self.id);
         Ok(self.owner.get(&path).await?.expect(200)?.json()["capture"].clone())
     }
 
@@ -173,45 +173,53 @@ const BIND: &str = "echo vivid.0 >/sys/bus/platform/drivers/vivid/bind";
 #[tokio::test]
 #[ignore = "takes minutes in an emulated processor: make test-v4l2"]
 async fn a_camera_that_fails_is_told_of_and_comes_back() -> Result<()> {
-    Scenario::run("failing_camera", |directory| async move {
-        let machine = Machine { modules: vec![VIVID.into(), "cuse".into()], ..Machine::default() };
+    cameras_fail("failing_camera", None).await
+}
+
+#[tokio::test]
+#[ignore = "needs a root of Debian 13: make test-debian13"]
+async fn a_camera_that_fails_on_debian_13_comes_back() -> Result<()> {
+    cameras_fail("failing_camera_13", Some(System::debian13()?)).await
+}
+
+async fn cameras_fail(name: &str, system: Option<System>) -> Result<()> {
+    Scenario::run(name, |directory| async move {
+        let modules = vec![VIVID.into(), "cuse".into()];
+        let machine = Machine { modules, system, ..Machine::default() };
         let Some(mut camera) = Camera::start(&directory, &machine).await? else { return Ok(()) };
 
         let unplugged = Fault { by: UNBIND, words: &["plug"], mended_by: BIND };
         camera.fails("unplugged", &unplugged).await?;
 
         let silent = Fault {
-            by: "v4l2-ctl -d /dev/video0 --set-ctrl percentage_of_dropped_buffers=100",
+            by: "v4l2-ctl -d $(ls /dev/video*) --set-ctrl percentage_of_dropped_buffers=100",
             words: &["no picture"],
-            mended_by: "v4l2-ctl -d /dev/video0 --set-ctrl percentage_of_dropped_buffers=0",
+            mended_by: "v4l2-ctl -d $(ls /dev/video*) --set-ctrl percentage_of_dropped_buffers=0",
         };
         camera.fails("silent", &silent).await?;
 
         let broken = Fault {
-            by: "v4l2-ctl -d /dev/video0 --set-ctrl inject_vidioc_streamon_error=1\n\
-                 v4l2-ctl -d /dev/video0 --set-ctrl inject_fatal_streaming_error=1",
+            by: "v4l2-ctl -d $(ls /dev/video*) --set-ctrl inject_vidioc_streamon_error=1\n\
+                 v4l2-ctl -d $(ls /dev/video*) --set-ctrl inject_fatal_streaming_error=1",
             words: &["camera"],
             mended_by: "true",
         };
         camera.fails("errors", &broken).await?;
 
-        let disconnected = Fault {
-            by: "v4l2-ctl -d /dev/video0 --set-ctrl disconnect=1",
-            words: &["camera"],
-            mended_by: "true",
-        };
-        camera.fails("disconnected", &disconnected).await?;
-
-        // Another program is faster when the camera is plugged in again.
-        let busy = Fault {
-            by: "echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind\nsleep 1\n\
-                 echo vivid.0 >/sys/bus/platform/drivers/vivid/bind\n\
-                 v4l2-ctl -d /dev/video0 --stream-mmap --stream-count=100000 >/dev/null 2>&1 &\n\
-                 echo $! >/run/other.pid",
-            words: &["in use", "uses", "busy"],
-            mended_by: "kill $(cat /run/other.pid)",
-        };
-        camera.fails("busy", &busy).await?;
+        // Another program takes the camera while it is in privacy mode.
+        camera.owner.command_done(&camera.id, "privacy_on", json!({})).await?;
+        camera
+            .guest
+            .run(
+                "v4l2-ctl -d $(ls /dev/video*) --stream-mmap --stream-count=100000 \
+                 >/run/other.log 2>&1 &\necho $! >/run/other.pid\n\
+                 until grep -q fps /run/other.log; do sleep 0.2; done",
+            )
+            .await?;
+        camera.owner.command_done(&camera.id, "privacy_off", json!({})).await?;
+        camera.complains("busy", &["busy", "uses the camera"]).await?;
+        camera.guest.run("kill $(cat /run/other.pid)").await?;
+        camera.sees("busy").await?;
 
         fs::write(directory.join("hanging.py"), HANGING_DRIVER)?;
         let hanging = format!(
