@@ -31,6 +31,8 @@ pub(crate) enum Liar {
     /// Takes the connection and says nothing.
     IsMute,
     Plays(Play),
+    /// Sends one picture that never ends.
+    NeverEnds,
 }
 
 /// How it plays.
@@ -129,6 +131,10 @@ impl Liar {
                         return Ok(());
                     }
                 }
+                (Self::NeverEnds, "PLAY") => {
+                    out.write_all(reply(200, "Session: 1\r\n", "").as_bytes())?;
+                    never_end(&mut out)?;
+                }
                 _ => out.write_all(reply(200, "Session: 1\r\n", "").as_bytes())?,
             }
         }
@@ -196,6 +202,23 @@ impl Play {
         }
         Ok(())
     }
+}
+
+/// Fragments of a key frame, as fast as they are taken.
+fn never_end(out: &mut TcpStream) -> io::Result<()> {
+    // NAL unit type 28, of type 5: begins with the first.
+    for sequence in 0..=u64::MAX {
+        let begin = if sequence == 0 { 0x80 } else { 0 };
+        let mut packet = vec![b'$', 0];
+        let payload = vec![0x55; 60_000];
+        packet.extend(u16::try_from(payload.len() + 14).unwrap().to_be_bytes());
+        packet.extend([0x80, 0x60]);
+        packet.extend(u16::try_from(sequence & 0xffff).unwrap().to_be_bytes());
+        packet.extend([0, 0, 0, 1, 0, 0, 0, 7, 0x7c, begin | 5]);
+        packet.extend(payload);
+        out.write_all(&packet)?;
+    }
+    Ok(())
 }
 
 impl Lying {

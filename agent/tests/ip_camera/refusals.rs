@@ -71,6 +71,10 @@ async fn a_stream_without_parameter_sets_or_key_frames_never_becomes_one_that_no
         let frames = watcher.media.frames();
         (watcher, frames)
     });
+    // They are told of at the same time; then nobody begins to wait for longer.
+    for (watcher, _) in &watchers {
+        watcher.until("a problem", |status| status.problem.is_some()).await;
+    }
     for (watcher, mut frames) in watchers {
         let status = watcher.until("a problem", |status| status.problem.is_some()).await;
         let problem = status.problem.unwrap();
@@ -104,4 +108,14 @@ async fn a_camera_whose_clock_lies_is_placed_in_our_time() {
         assert_eq!(status.transcoded, None, "{ticks}");
         watcher.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_without_end_fills_no_memory() {
+    let lying = Liar::NeverEnds.listen();
+    let watcher = Watcher::start(&camera(&lying.url()));
+    let status = watcher.until("the end", |status| status.problem.is_some()).await;
+    let problem = status.problem.unwrap();
+    assert!(problem.contains("that does not end"), "{problem}");
+    watcher.stop().await;
 }

@@ -4,9 +4,11 @@
 //! not followed, and a login goes nowhere but to the address that was configured.
 
 use std::{
+    fs,
+    pin::pin,
     sync::Arc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -37,6 +39,11 @@ const SLOWEST: f32 = 0.1;
 
 /// The camera is told that we leave, where that needs a message; more time nobody has.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
+
+/// While something is waited for, memory is looked at: a gigabit brings 12 MB meanwhile.
+const LOOKED_AT_EACH: Duration = Duration::from_millis(100);
+/// 64 MB: no picture has so many, and what else goes on in this process takes less meanwhile.
+const GROWTH_PAGES_MAX: u64 = 64 << 20 >> 12;
 
 const H264: &str = "h264";
 
@@ -108,10 +115,9 @@ impl Link {
         let playing = self.answered(session.play(PlayOptions::default())).await?;
         let mut frames = playing.demuxed().map_err(|error| self.problem(&error))?;
         loop {
-            let next = time::timeout(patience, next_frame(&mut frames)).await;
             let silent =
-                || RtspProblem::Silent { host: self.host.clone(), seconds: patience.as_secs() };
-            let frame = next.map_err(|_| silent())?.map_err(|error| self.problem(&error))?;
+                RtspProblem::Silent { host: self.host.clone(), seconds: patience.as_secs() };
+            let frame = self.within(patience, silent, next_frame(&mut frames)).await?;
             let Some((data, told)) = frame else {
                 return Err(RtspProblem::Ended { host: self.host.clone() });
             };
@@ -159,12 +165,33 @@ impl Link {
         &self,
         answer: impl Future<Output = Result<T, retina::Error>>,
     ) -> Result<T, RtspProblem> {
-        match time::timeout(ANSWER_WITHIN, answer).await {
-            Ok(answer) => answer.map_err(|error| self.problem(&error)),
-            Err(_) => Err(RtspProblem::Unreachable {
-                host: self.host.clone(),
-                why: format!("no answer in {} s", ANSWER_WITHIN.as_secs()),
-            }),
+        let silent = RtspProblem::Unreachable {
+            host: self.host.clone(),
+            why: format!("no answer in {} s", ANSWER_WITHIN.as_secs()),
+        };
+        self.within(ANSWER_WITHIN, silent, answer).await
+    }
+
+    /// Waits for something that the client puts together. It has no limit for that: a message or a picture
+    /// without end is noticed by what this process takes of the memory.
+    async fn within<T>(
+        &self,
+        patience: Duration,
+        silent: RtspProblem,
+        answer: impl Future<Output = Result<T, retina::Error>>,
+    ) -> Result<T, RtspProblem> {
+        let (began, before) = (Instant::now(), resident_pages());
+        let mut answer = pin!(answer);
+        loop {
+            match time::timeout(LOOKED_AT_EACH, answer.as_mut()).await {
+                Ok(answer) => return answer.map_err(|error| self.problem(&error)),
+                Err(_) if began.elapsed() >= patience => return Err(silent),
+                Err(_) if resident_pages().saturating_sub(before) > GROWTH_PAGES_MAX => {
+                    let why = "a message or a picture that does not end".to_owned();
+                    return Err(RtspProblem::Broken { host: self.host.clone(), why });
+                }
+                Err(_) => {}
+            }
         }
     }
 
@@ -225,6 +252,12 @@ async fn next_frame(
         }
     }
     Ok(None)
+}
+
+/// Memory of this process; 0 where the system does not tell.
+fn resident_pages() -> u64 {
+    let told = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    told.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
 }
 
 /// How long a stream may give no picture.
