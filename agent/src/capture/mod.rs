@@ -99,6 +99,17 @@ pub(crate) fn start_limit(kind: SourceKind) -> Duration {
     }
 }
 
+/// What is told of a source that takes its time to start.
+pub(crate) fn slow_start(kind: SourceKind) -> &'static str {
+    match kind {
+        SourceKind::Rtsp => "the IP camera has given no key frame yet; it is waited for",
+        SourceKind::V4l2 | SourceKind::Libcamera | SourceKind::File | SourceKind::Synthetic => {
+            "the source does not start yet; a camera of this board that stays like this is to be \
+             unplugged and plugged in again"
+        }
+    }
+}
+
 /// Asks an IP camera for its streams; says what each is, or why it is not there. Blocks.
 pub(crate) fn ask_ip_camera(config: &RtspConfig) -> Vec<(String, anyhow::Result<String>)> {
     let addresses = [Some(&config.url), config.small_url.as_ref()];

@@ -16,7 +16,7 @@ use super::{Bitrate, low::LowLayer, pipeline::Pipeline, speed::Speeds, taps::Tap
 use crate::{
     capture::{self, Geometry, Opening, stall::StallDetector},
     clock::monotonic_now,
-    config::SourceConfig,
+    config::{SourceConfig, SourceKind},
     encode::CaptureStatus,
 };
 
@@ -177,11 +177,10 @@ impl Supervisor {
         if let Ok(started) = self.cancel.run_until_cancelled(soon).await? {
             return Some(started);
         }
-        self.report_failure(
-            "the source does not start yet; a camera of this board that stays like this is to be \
-             unplugged and plugged in again"
-                .to_owned(),
-        );
+        // What an IP camera was found to lack says more.
+        if self.config.kind != SourceKind::Rtsp || self.status.borrow().problem.is_none() {
+            self.report_failure(capture::slow_start(self.config.kind).to_owned());
+        }
         self.wait_for_driver(start, limit.saturating_sub(SLOW_LIMIT), "start").await
     }
 

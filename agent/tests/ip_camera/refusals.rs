@@ -39,10 +39,8 @@ async fn what_is_wrong_with_a_camera_is_named_with_its_remedy() {
         watchers.push((watcher, Some(lying), what, remedy));
     }
     for (watcher, _lying, what, remedy) in watchers {
-        let status = watcher.until(what, |status| status.problem.is_some()).await;
-        let problem = status.problem.unwrap();
-        assert!(problem.contains(what) && problem.contains(remedy), "{what}: {problem}");
-        assert!(problem.contains("127.0.0.1") && !status.hangs, "{problem}");
+        let problem = watcher.complains(what).await;
+        assert!(problem.contains(remedy) && problem.contains("127.0.0.1"), "{what}: {problem}");
         watcher.stop().await;
     }
 }
@@ -73,12 +71,10 @@ async fn a_stream_without_parameter_sets_or_key_frames_never_becomes_one_that_no
     });
     // They are told of at the same time; then nobody begins to wait for longer.
     for (watcher, _) in &watchers {
-        watcher.until("a problem", |status| status.problem.is_some()).await;
+        watcher.complains("no key frame with parameter sets").await;
     }
     for (watcher, mut frames) in watchers {
-        let status = watcher.until("a problem", |status| status.problem.is_some()).await;
-        let problem = status.problem.unwrap();
-        assert!(problem.contains("no key frame with parameter sets"), "{problem}");
+        let problem = watcher.complains("no key frame with parameter sets").await;
         assert!(problem.contains("set it to a key frame each second or two"), "{problem}");
         assert!(frames.try_recv().is_err(), "nothing was given out");
         watcher.stop().await;
@@ -114,8 +110,6 @@ async fn a_camera_whose_clock_lies_is_placed_in_our_time() {
 async fn a_picture_without_end_fills_no_memory() {
     let lying = Liar::NeverEnds.listen();
     let watcher = Watcher::start(&camera(&lying.url()));
-    let status = watcher.until("the end", |status| status.problem.is_some()).await;
-    let problem = status.problem.unwrap();
-    assert!(problem.contains("that does not end"), "{problem}");
+    watcher.complains("that does not end").await;
     watcher.stop().await;
 }

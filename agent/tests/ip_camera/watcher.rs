@@ -62,6 +62,16 @@ impl Watcher {
         })
     }
 
+    /// Waits until what is wrong is told in such words; gives all of them.
+    pub(crate) async fn complains(&self, words: &str) -> String {
+        let told = |status: &CaptureStatus| {
+            status.problem.as_ref().is_some_and(|problem| problem.contains(words))
+        };
+        let status = self.until(words, told).await;
+        assert!(!status.running && !status.hangs, "{status:?}");
+        status.problem.unwrap()
+    }
+
     pub(crate) async fn stop(self) {
         self.cancel.cancel();
         self.tracker.close();
