@@ -1,5 +1,6 @@
 //! `agent.toml`: every key has a default, an unknown key is an error.
 
+mod complaint;
 mod image;
 mod live;
 mod night;
@@ -247,7 +248,7 @@ impl Config {
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
             path: path.to_owned(),
-            message: one_line(&error, text),
+            message: complaint::one_line(&error, text),
         })?;
         config.validate()?;
         Ok(config)
@@ -419,29 +420,6 @@ fn range(key: &'static str, value: u32, low: u32, high: u32) -> Result<(), Confi
         Ok(())
     } else {
         Err(ConfigError::value(key, &value, format!("choose a value between {low} and {high}")))
-    }
-}
-
-/// A TOML error on one line, with the number and the text of the line it points at.
-fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace('\n', " ");
-    match error.span() {
-        Some(span) => {
-            let before = text.get(..span.start).unwrap_or_default();
-            let number = before.matches('\n').count();
-            let line = text.lines().nth(number).unwrap_or_default().trim();
-            let line: String = without_addresses(line).chars().take(80).collect();
-            format!("line {}: `{line}`: {message}", number + 1)
-        }
-        None => message,
-    }
-}
-
-/// A line up to the first address in it: addresses of cameras may hold a password.
-fn without_addresses(line: &str) -> String {
-    match line.split_once("://") {
-        Some((before, _)) => format!("{before}://…"),
-        None => line.to_owned(),
     }
 }
 

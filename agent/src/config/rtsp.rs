@@ -3,6 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use serde::Deserialize;
+use url::Url;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,14 +56,23 @@ impl TryFrom<String> for StreamAddress {
             Some(host) if host.contains('@') => {
                 Err("the address holds a login: leave it out, and put it into login_file")
             }
-            Some(host) if !host.is_empty() => Ok(Self(text)),
-            _ => Err("this is no address of a stream: it begins with rtsp:// and a host"),
+            Some(_) if is_readable(&text) => Ok(Self(text)),
+            _ => Err("this is no address of a stream: write it as rtsp://HOST:PORT/PATH"),
         }
     }
 }
 
 fn authority(address: &str) -> Option<&str> {
-    address.strip_prefix("rtsp://")?.split(['/', '?', '#']).next()
+    let (scheme, rest) = address.split_once("://")?;
+    let is_rtsp = scheme.eq_ignore_ascii_case("rtsp");
+    rest.split(['/', '?', '#']).next().filter(|_| is_rtsp)
+}
+
+/// Whether the client can read an address, and nothing in it would be left out.
+fn is_readable(address: &str) -> bool {
+    let blank = |letter: char| letter.is_control() || letter.is_whitespace();
+    let has_host = |url: Url| url.host_str().is_some_and(|host| !host.is_empty());
+    !address.contains(blank) && Url::parse(address).is_ok_and(has_host)
 }
 
 impl fmt::Display for StreamAddress {

@@ -129,3 +129,60 @@ fn no_error_shows_what_an_address_hides() {
     let shown = format!("{:?}", parse(&text.replace("width = 1\n", "")).unwrap());
     assert!(shown.contains("rtsp://10.0.0.9/…") && !shown.contains("s3cret"), "{shown}");
 }
+
+#[test]
+fn of_what_is_written_of_a_camera_an_error_shows_the_key_alone() {
+    for (lines, shown) in [
+        ("url = \"root:s3cret@10.0.0.9/main\"", "url"),
+        ("url = \"rtsp:\\u002f\\u002froot:s3cret@10.0.0.9/main\"", "url"),
+        ("url = \"rtsp:\\u002f\\u002froot:s3cret", "url"),
+        ("url = rtsp:root:s3cret", "url"),
+        ("url = { user = \"root\", password = \"s3cret\" }", "url"),
+        ("url = [\"s3cret\"]", "url"),
+        ("url = \"rtsp://a/\"\nlogin_file = { password = \"s3cret\" }", "login_file"),
+        ("url = \"rtsp://a/\"\ntransport = \"s3cret\"", "transport"),
+        ("url = \"rtsp://a/\"\npassword = \"s3cret\"", "password"),
+        ("url = \"rtsp://a/\"\n\"pass word\" = \"s3cret\"", "expected one of"),
+        ("url = \"rtsp://a/\"\npassword: s3cret", "line 5"),
+        ("url = \"\"\"\nroot:s3cret=\n\"\"\"", "url"),
+        ("small_url = \"\"", "url"),
+    ] {
+        let text = format!("[source]\nkind = \"rtsp\"\n[source.rtsp]\n{lines}\n");
+        let message = parse(&text).unwrap_err().to_string();
+        assert!(message.contains(shown) && !message.contains("s3cret"), "{lines}: {message}");
+    }
+    for text in [
+        "source = { kind = \"rtsp\", wdth = 1, rtsp = { url = \"root:s3cret@a\" } }",
+        "source = { kind = \"rtsp\", rtsp = { url = \"root:s3cret@a\" } }",
+        "source.kind = \"rtsp\"\nsource.rtsp.url = \"root:s3cret@a\"",
+        "[source]\nrtsp = \"root:s3cret@a\"",
+        "[[source.rtsp]]\nurl = \"root:s3cret@a\"",
+        "[source]\nurl = \"root:s3cret@a\"",
+        "[source]\nkind = \"rtsp\"\npassword = \"s3cret\"",
+    ] {
+        let message = parse(text).unwrap_err().to_string();
+        assert!(message.contains("line ") && !message.contains("s3cret"), "{text}: {message}");
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_asked_is_refused_when_it_is_read() {
+    let address = |text: &str| StreamAddress::try_from(text.to_owned());
+    for usual in ["rtsp://cam/a", "RTSP://10.0.0.9:554/", "rtsp://[::1]:8554/main", "rtsp://cam"] {
+        assert!(address(usual).is_ok(), "{usual}");
+    }
+    assert_eq!(address("RTSP://10.0.0.9:554/x").unwrap().host(), "10.0.0.9:554");
+    for odd in [
+        "rtsp://[::1/main",
+        "rtsp://10.0.0.1:99999/a",
+        "rtsp://:8554/x",
+        "rtsp:// 10.0.0.1/a",
+        "rtsp://10.0.0.1/a\u{1b}[2J",
+        "rtsps://10.0.0.1/a",
+        "rtsp:10.0.0.1",
+        "",
+    ] {
+        assert!(address(odd).unwrap_err().contains("rtsp://HOST:PORT/PATH"), "{odd}");
+    }
+    assert!(address("rtsp://root:s3cret@cam/a").unwrap_err().contains("login_file"));
+}
