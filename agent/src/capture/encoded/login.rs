@@ -2,14 +2,15 @@
 
 use std::{
     fmt,
-    fs::File,
+    fs::OpenOptions,
     io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
 };
 
 use anyhow::{Context as _, bail, ensure};
 use nightjar_shared::text_file;
+use rustix::{fs::OFlags, process::geteuid};
 
 /// A longer file is no login.
 const BYTES_MAX: u64 = 1_024;
@@ -31,9 +32,23 @@ impl Login {
                  agent's user"
             )
         };
-        let file = File::open(path).map_err(unreadable)?;
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-        if mode & 0o077 != 0 {
+        // A pipe would keep us waiting for somebody who writes.
+        let no_wait = OFlags::NONBLOCK.bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(no_wait).open(path);
+        let file = opened.map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        if !metadata.is_file() {
+            bail!("source.rtsp.login_file = {shown}: this is no file; write the login into one");
+        }
+        let user = geteuid();
+        // Root may look at what belongs to the agent's user.
+        if !user.is_root() && metadata.uid() != user.as_raw() {
+            bail!(
+                "source.rtsp.login_file = {shown}: it belongs to another user, who may write it: make \
+                 it the agent's own with chown, and close it with chmod 600"
+            );
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
             bail!("source.rtsp.login_file = {shown}: others may read it: chmod 600");
         }
         let mut bytes = Vec::new();
@@ -64,6 +79,8 @@ impl fmt::Debug for Login {
 mod tests {
     use std::fs;
 
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     fn read(content: &str, mode: u32) -> anyhow::Result<Login> {
@@ -93,5 +110,15 @@ mod tests {
             assert!(message.contains(why) && !message.contains("s3cret"), "{message}");
         }
         assert!(Login::read(Path::new("/nowhere/login")).is_err());
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("login");
+        let (mode, kind) = (Mode::RUSR | Mode::WUSR, FileType::Fifo);
+        mknodat(CWD, &path, kind, mode, 0).unwrap();
+        let message = format!("{:#}", Login::read(&path).unwrap_err());
+        assert!(message.contains("this is no file"), "{message}");
     }
 }
