@@ -14,6 +14,10 @@ const SLOWER: u32 = 100;
 /// The least time from one frame to the next.
 const STEP: Duration = Duration::from_micros(1);
 
+/// A source whose clock goes on by less from frame to frame has one that stands still: no camera gives a
+/// thousand pictures a second.
+const TOLD_STEP_MIN: Duration = Duration::from_millis(1);
+
 /// Places frames on `CLOCK_MONOTONIC`: never after their arrival, never before the frame before, and
 /// as evenly as the source counts.
 #[derive(Debug, Default)]
@@ -40,7 +44,14 @@ impl ArrivalClock {
 
     fn by_source(&mut self, told: Duration, now: MonotonicNanos) -> MonotonicNanos {
         let fresh = Anchor { told, at: now };
-        let anchor = *self.anchor.get_or_insert(fresh);
+        let Some(anchor) = self.anchor else {
+            self.anchor = Some(fresh);
+            return now;
+        };
+        if told.abs_diff(anchor.told) < TOLD_STEP_MIN {
+            self.anchor = Some(fresh);
+            return now;
+        }
         let expected = match told.checked_sub(anchor.told) {
             Some(later) => anchor.at.plus(later + later / SLOWER),
             None => anchor.at.minus(anchor.told.saturating_sub(told)),
@@ -97,6 +108,17 @@ mod tests {
                 let late = now.since(placed);
                 assert!(late <= LATENESS_MAX, "{lie:?}: {number} is {late:?} late");
                 last = placed;
+            }
+        }
+    }
+
+    #[test]
+    fn frames_of_a_clock_that_stands_still_are_placed_when_they_come() {
+        for step in [Duration::ZERO, Duration::from_micros(11)] {
+            let mut clock = ArrivalClock::default();
+            for number in 0..200_u32 {
+                let now = ms(5_000 + u64::from(number) * 40);
+                assert_eq!(clock.place(Some(step * number), now), now, "{step:?}");
             }
         }
     }
