@@ -10,7 +10,7 @@ use super::{
     bits::{Bits, without_emulation_prevention},
     units::{NalKind, nal_units},
 };
-use crate::monotonic::MonotonicNanos;
+use crate::{monotonic::MonotonicNanos, picture::shape::UnfitPicture};
 
 /// Key frames further apart let viewers wait for their first picture, and clips begin long before
 /// anything happens. Cameras make one each second up to every four.
@@ -33,13 +33,18 @@ pub struct Seen {
     pub obstacle: Option<TranscodeReason>,
     /// What the stream is from this frame on, where that is new.
     pub sequence: Option<Sequence>,
+    /// Why no decoder may have it.
+    pub unfit: Option<UnfitPicture>,
 }
 
 /// Judges one stream.
 #[derive(Debug, Default)]
 pub struct Judge {
-    /// The parameter sets of the last key frame, one after the other.
-    sets: Option<Vec<u8>>,
+    /// The parameter sets of the last key frame, those of the sequence first.
+    sets: Option<Vec<Vec<u8>>>,
+    /// The last parameter set whose size was looked at.
+    measured: Option<Vec<u8>>,
+    unfit: Option<UnfitPicture>,
     obstacle: Option<TranscodeReason>,
     last_at: Option<MonotonicNanos>,
     /// How long pictures have come since the last key frame, or since the first picture.
@@ -49,7 +54,12 @@ pub struct Judge {
 impl Judge {
     /// Looks at the next frame, an access unit in Annex B form; `None` when it holds no picture.
     pub fn see(&mut self, frame: &[u8], at: MonotonicNanos) -> Option<Seen> {
+        self.measure(frame);
         let look = Look::at(frame);
+        if !look.key_frame && self.changes_sets(frame) {
+            // A recording has those of its key frames alone.
+            self.object(Some(TranscodeReason::ParameterSets));
+        }
         if !look.picture {
             return None;
         }
@@ -66,12 +76,33 @@ impl Judge {
         self.object(look.bidirectional.then_some(TranscodeReason::BFrames));
         self.object(look.partitions.then_some(TranscodeReason::Profile));
         self.object(sparse.then_some(TranscodeReason::SparseKeyFrames));
-        Some(Seen { key_frame: look.key_frame, obstacle: self.obstacle, sequence })
+        let (key_frame, obstacle, unfit) = (look.key_frame, self.obstacle, self.unfit);
+        Some(Seen { key_frame, obstacle, sequence, unfit })
+    }
+
+    /// Looks at the size in each parameter set that is new.
+    fn measure(&mut self, frame: &[u8]) {
+        let is_sequence = |set: &&[u8]| NalKind::of(set) == NalKind::SequenceParameters;
+        for set in parameter_sets(frame).filter(is_sequence) {
+            if self.measured.as_deref() == Some(set) {
+                continue;
+            }
+            let size = Sequence::parse(set).ok_or(UnfitPicture::Unreadable);
+            let checked = size.and_then(|sequence| sequence.check_size());
+            self.unfit = self.unfit.or(checked.err());
+            self.measured = Some(set.to_vec());
+        }
     }
 
     /// The first objection stands.
     fn object(&mut self, reason: Option<TranscodeReason>) {
         self.obstacle = self.obstacle.or(reason);
+    }
+
+    /// Whether a frame brings parameter sets that the last key frame did not have.
+    fn changes_sets(&self, frame: &[u8]) -> bool {
+        let Some(known) = &self.sets else { return false };
+        parameter_sets(frame).any(|set| !known.iter().any(|known| known == set))
     }
 
     fn read_sets(&mut self, key_frame: &[u8]) -> Option<Sequence> {
@@ -83,7 +114,8 @@ impl Judge {
         };
         let sequences = of(NalKind::SequenceParameters);
         let pictures = of(NalKind::PictureParameters);
-        let sets = [sequences.concat(), pictures.concat()].concat();
+        let sets: Vec<Vec<u8>> =
+            sequences.iter().chain(&pictures).map(|set| set.to_vec()).collect();
         if self.sets.as_ref() == Some(&sets) {
             return None;
         }
@@ -97,6 +129,12 @@ impl Judge {
         self.object(objection(sequence.as_ref()));
         sequence
     }
+}
+
+fn parameter_sets(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_one =
+        |kind| matches!(kind, NalKind::SequenceParameters | NalKind::PictureParameters);
+    nal_units(frame).filter(move |unit| is_one(NalKind::of(unit)))
 }
 
 /// What stands against a stream with such a parameter set.
@@ -143,6 +181,16 @@ impl Look {
     }
 }
 
+/// Whether a frame, of which the head may be missing, is a key frame that begins where it should.
+pub fn is_whole_key_frame(frame: &[u8]) -> bool {
+    // The number of its first macroblock, 0, is a single bit.
+    let at_the_top = |slice: &[u8]| slice.get(1).is_some_and(|byte| byte & 0x80 != 0);
+    let mut slices = nal_units(frame)
+        .filter(|unit| matches!(NalKind::of(unit), NalKind::Slice | NalKind::KeySlice));
+    let first = slices.next();
+    first.is_some_and(|slice| NalKind::of(slice) == NalKind::KeySlice && at_the_top(slice))
+}
+
 /// Whether a slice refers to pictures before and after it.
 fn is_bidirectional(slice: &[u8]) -> bool {
     let head = &slice[1..slice.len().min(SLICE_HEAD_BYTES)];
@@ -187,7 +235,7 @@ mod tests {
             let key_frame = number % 50 == 0;
             let frame = if key_frame { test_stream::key_frame() } else { DELTA.to_vec() };
             let seen = judge.see(&frame, at(number * 40)).unwrap();
-            assert_eq!(seen, Seen { key_frame, obstacle: None, sequence: None });
+            assert_eq!(seen, Seen { key_frame, obstacle: None, sequence: None, unfit: None });
         }
     }
 
@@ -235,6 +283,68 @@ mod tests {
     }
 
     #[test]
+    fn parameter_sets_that_change_between_key_frames_are_an_obstacle_and_the_same_again_are_not() {
+        let start = [0, 0, 0, 1];
+        let with = |set: &[u8]| [&start[..], set, &DELTA].concat();
+        let mut judge = Judge::default();
+        let (sps, pps) = (test_stream::SPS, test_stream::PPS);
+        let mut other = pps;
+        other[2] ^= 0x10;
+        assert_eq!(obstacle(&mut judge, &with(&other), 0), None, "before anything is known");
+        assert_eq!(obstacle(&mut judge, &test_stream::key_frame(), 40), None);
+        assert_eq!(obstacle(&mut judge, &with(&pps), 80), None);
+        assert_eq!(obstacle(&mut judge, &with(&sps), 120), None);
+        let changed = obstacle(&mut judge, &with(&other), 160);
+        assert_eq!(changed, Some(TranscodeReason::ParameterSets));
+
+        let mut judge = Judge::default();
+        judge.see(&test_stream::key_frame(), at(0));
+        let alone = [&start[..], &other].concat();
+        assert_eq!(judge.see(&alone, at(40)), None, "no picture");
+        assert_eq!(obstacle(&mut judge, &DELTA, 80), Some(TranscodeReason::ParameterSets));
+    }
+
+    /// Baseline, of so many macroblocks, cropped on the right and at the bottom by so many pairs of pixels.
+    fn sized((width, height): (u32, u32), (right, bottom): (u32, u32)) -> Vec<u8> {
+        let numbers = |values: &[u32]| -> String {
+            let code = |value: &u32| format!("{:b}", value + 1);
+            let coded = values.iter().map(code).map(|code| "0".repeat(code.len() - 1) + &code);
+            coded.collect()
+        };
+        // Number, frame numbers, order of pictures, reference frames.
+        let head = numbers(&[0, 0, 2, 1]) + "0";
+        let size = numbers(&[width - 1, height - 1]) + "111";
+        let mut bits = head + &size + &numbers(&[0, right, 0, bottom]) + "01";
+        bits += &"0".repeat((8 - bits.len() % 8) % 8);
+        let byte = |bits: &[u8]| bits.iter().fold(0, |value, bit| value << 1 | (bit - b'0'));
+        [0x67, 66, 0xc0, 31].into_iter().chain(bits.as_bytes().chunks(8).map(byte)).collect()
+    }
+
+    #[test]
+    fn sizes_that_no_decoder_may_have_are_refused_wherever_they_come() {
+        let unfit = |sps: &[u8]| {
+            Judge::default().see(&with_sequence(sps), at(0)).unwrap().unfit
+        };
+        let too_large = |side| Some(UnfitPicture::TooLarge { width: side, height: side });
+        assert_eq!(unfit(&sized((40, 23), (0, 4))), None);
+        assert_eq!(unfit(&sized((256, 144), (0, 0))), None);
+        assert_eq!(unfit(&sized((1_000, 1_000), (0, 0))), too_large(16_000));
+        assert_eq!(unfit(&sized((4_095, 4_095), (0, 0))), too_large(65_520));
+        let hidden = unfit(&sized((1_000, 1_000), (7_680, 7_820)));
+        assert_eq!(hidden, too_large(16_000), "a small piece of it");
+        let tiny = UnfitPicture::TooSmall { width: 2, height: 2 };
+        assert_eq!(unfit(&sized((40, 23), (319, 183))), Some(tiny));
+        let beyond = unfit(&sized((40, 23), (400, 300)));
+        assert_eq!(beyond, Some(UnfitPicture::Unreadable));
+
+        let mut judge = Judge::default();
+        judge.see(&test_stream::key_frame(), at(0));
+        let start = [0, 0, 0, 1];
+        let later = [&start[..], &sized((1_000, 1_000), (0, 0)), &DELTA].concat();
+        assert_eq!(judge.see(&later, at(40)).unwrap().unfit, too_large(16_000));
+    }
+
+    #[test]
     fn a_stream_that_becomes_another_says_so() {
         let mut judge = Judge::default();
         judge.see(&test_stream::key_frame(), at(0));
@@ -242,6 +352,13 @@ mod tests {
         let seen = judge.see(&with_sequence(&smaller), at(40)).unwrap();
         let sequence = seen.sequence.unwrap();
         assert_eq!((sequence.width, sequence.height, seen.obstacle), (640, 480, None));
+    }
+
+    #[test]
+    fn a_key_frame_without_its_first_slice_is_not_whole() {
+        assert!(is_whole_key_frame(&test_stream::key_frame()));
+        assert!(!is_whole_key_frame(&[0, 0, 0, 1, 0x65, 0x11, 0x84]));
+        assert!(!is_whole_key_frame(&DELTA) && !is_whole_key_frame(&[]));
     }
 
     #[test]

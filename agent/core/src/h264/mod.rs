@@ -9,7 +9,7 @@ pub(crate) mod test_stream;
 mod units;
 
 pub use self::{
-    judge::{Judge, Seen},
+    judge::{Judge, Seen, is_whole_key_frame},
     sequence::{HIGH_PROFILES, Sequence},
     units::{NalKind, nal_units},
 };

@@ -1,6 +1,7 @@
 //! What a sequence parameter set says.
 
 use super::bits::{Bits, without_emulation_prevention};
+use crate::picture::shape::{UnfitPicture, check_largest, check_smallest};
 
 /// Profiles whose parameter set tells chroma format and bit depth.
 pub const HIGH_PROFILES: [u8; 4] = [100, 110, 122, 244];
@@ -40,6 +41,8 @@ pub struct Sequence {
     /// Pixels.
     pub width: u16,
     pub height: u16,
+    /// With what is cropped away, which a decoder has to have room for.
+    pub coded_size: (u32, u32),
     pub chroma_format: u8,
     pub bit_depth_luma: u8,
     pub bit_depth_chroma: u8,
@@ -76,13 +79,15 @@ impl Sequence {
         bits.skip_picture_order()?;
         bits.exp_golomb()?; // max_num_ref_frames
         bits.bits(1)?; // gaps_in_frame_num_value_allowed_flag
-        let (width, height, progressive) = bits.picture_size(chroma_format)?;
+        let PictureSize { width, height, coded_size, progressive } =
+            bits.picture_size(chroma_format)?;
         // What follows is for information: a stream is as good without it.
         let (pixel, fps) = bits.usability().unwrap_or((SQUARE, None));
         Some(Self {
             profile: sps[1],
             width,
             height,
+            coded_size,
             chroma_format,
             bit_depth_luma,
             bit_depth_chroma,
@@ -91,6 +96,28 @@ impl Sequence {
             fps,
         })
     }
+
+    /// Refuses pictures that nobody has room for, or that nothing can be seen in.
+    pub fn check_size(&self) -> Result<(), UnfitPicture> {
+        let (width, height) = (self.width.into(), self.height.into());
+        check_largest(width, height)?;
+        check_smallest(width, height)?;
+        check_largest(self.coded_size.0, self.coded_size.1)
+    }
+}
+
+/// Whether a camera may give so many pictures in so many seconds: 240 in one up to 1 in ten.
+fn is_believable_pace(pictures: u32, seconds: u32) -> bool {
+    let (pictures, seconds) = (u64::from(pictures), u64::from(seconds));
+    pictures <= seconds * 240 && pictures * 10 >= seconds && seconds > 0
+}
+
+struct PictureSize {
+    /// Pixels, cropping applied.
+    width: u16,
+    height: u16,
+    coded_size: (u32, u32),
+    progressive: bool,
 }
 
 fn bit_depth(minus_8: u32) -> Option<u8> {
@@ -135,8 +162,7 @@ impl Bits<'_> {
         Some(())
     }
 
-    /// Width and height in pixels, cropping applied, and whether pictures are whole frames alone.
-    fn picture_size(&mut self, chroma_format: u8) -> Option<(u16, u16, bool)> {
+    fn picture_size(&mut self, chroma_format: u8) -> Option<PictureSize> {
         let width_in_macroblocks = self.exp_golomb()?.checked_add(1)?;
         let height_in_map_units = self.exp_golomb()?.checked_add(1)?;
         let frames_only = self.bits(1)?;
@@ -153,12 +179,17 @@ impl Bits<'_> {
         let [left, right, top, bottom] = crop;
         let unit_x = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
         let unit_y = if chroma_format == 1 { 2 } else { 1 } * (2 - frames_only);
-        let width = width_in_macroblocks.checked_mul(16)?;
-        let height = height_in_map_units.checked_mul(16 * (2 - frames_only))?;
-        let width = width.checked_sub(left.checked_add(right)?.checked_mul(unit_x)?)?;
-        let height = height.checked_sub(top.checked_add(bottom)?.checked_mul(unit_y)?)?;
+        let coded_width = width_in_macroblocks.checked_mul(16)?;
+        let coded_height = height_in_map_units.checked_mul(16 * (2 - frames_only))?;
+        let width = coded_width.checked_sub(left.checked_add(right)?.checked_mul(unit_x)?)?;
+        let height = coded_height.checked_sub(top.checked_add(bottom)?.checked_mul(unit_y)?)?;
         let valid = |size| u16::try_from(size).ok().filter(|size| *size > 0);
-        Some((valid(width)?, valid(height)?, frames_only == 1))
+        Some(PictureSize {
+            width: valid(width)?,
+            height: valid(height)?,
+            coded_size: (coded_width, coded_height),
+            progressive: frames_only == 1,
+        })
     }
 
     /// The shape of a pixel and the pace, from the usability information (annex E).
@@ -200,8 +231,8 @@ impl Bits<'_> {
         }
         let (units, scale) = (self.bits(32)?, self.bits(32)?);
         // Two fields make a frame.
-        let fields = units.checked_mul(2).filter(|fields| *fields > 0 && scale > 0);
-        fields.map(|fields| (scale, fields))
+        let fields = units.checked_mul(2)?;
+        is_believable_pace(scale, fields).then_some((scale, fields))
     }
 }
 
@@ -220,6 +251,16 @@ mod tests {
         assert_eq!((sequence.width, sequence.height, sequence.profile), (1920, 1080, 100));
         assert_eq!((sequence.pixel, sequence.progressive), ((1, 1), true));
         assert_eq!(sequence.fps, Some((60, 2)));
+    }
+
+    #[test]
+    fn a_pace_that_no_camera_has_is_none() {
+        for usual in [(60, 2), (60_000, 2_002), (240, 1), (1, 10), (2, 2)] {
+            assert!(is_believable_pace(usual.0, usual.1), "{usual:?}");
+        }
+        for odd in [(u32::MAX, 2), (241, 1), (1, 11), (1, u32::MAX), (0, 1), (1, 0)] {
+            assert!(!is_believable_pace(odd.0, odd.1), "{odd:?}");
+        }
     }
 
     #[test]

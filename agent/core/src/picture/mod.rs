@@ -4,8 +4,10 @@ pub mod arrival;
 mod frame;
 pub mod jpeg;
 pub mod key_frames;
+pub mod loss;
 pub mod luma;
 pub mod pace;
 pub mod recent;
+pub mod shape;
 
 pub use self::frame::{EncodedFrame, Layer, LumaFrame};
