@@ -33,3 +33,17 @@ pub fn start() {
     };
     drop(started);
 }
+
+/// A text from outside without what could write over a terminal or turn what is read around.
+pub(crate) fn printable(text: String) -> String {
+    let is_odd = |letter: char| letter.is_control() || turns(letter);
+    if text.contains(is_odd) { text.replace(is_odd, " ") } else { text }
+}
+
+/// Whether a letter changes the direction in which those around it are read.
+fn turns(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}

@@ -151,7 +151,7 @@ impl HealthSources {
             sfu: self.sfu.borrow().clone(),
             temperature_celsius: None,
             errors: self.errors(),
-            notes: Vec::new(),
+            notes: capture.lost_packets.map(loss).into_iter().collect(),
         }
     }
 
@@ -189,6 +189,14 @@ impl HealthSources {
 
 /// The shortest time over which a pace says anything.
 const PACE_DAYS_MIN: f32 = 1.0 / 24.0;
+
+fn loss(packets: u64) -> String {
+    format!(
+        "{packets} packets of the camera were lost since it was connected to; after each loss nothing \
+         is seen and recorded up to its next key frame: see the network, or set source.rtsp.transport \
+         to \"tcp\""
+    )
+}
 
 #[expect(clippy::cast_precision_loss, reason = "a forecast needs no more digits")]
 fn horizon_days(reach_days: f32, used_bytes: u64, budget_bytes: u64) -> Option<f32> {

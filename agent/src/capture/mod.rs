@@ -20,9 +20,11 @@ mod v4l2;
 use std::time::Duration;
 
 use gstreamer_video::VideoInfo;
+use nightjar_core::picture::shape::believable_pixel;
 use nightjar_shared::event::TranscodeReason;
 
-use self::encoded::{Intake, RtspProblem};
+use self::encoded::Intake;
+pub(crate) use self::encoded::least_pause;
 pub(crate) use self::source::{Feeding, Hold, SMALL_PAD, Source};
 use crate::config::{RtspConfig, SourceKind, StreamAddress};
 
@@ -60,8 +62,7 @@ impl Geometry {
         let grown = |side: u32, by: u32, to: u32| {
             u32::try_from(u64::from(side) * u64::from(by) / u64::from(to.max(1))).unwrap_or(side)
         };
-        let (width, height) = match pixel {
-            (0, _) | (_, 0) => (width, height),
+        let (width, height) = match believable_pixel(pixel).unwrap_or((1, 1)) {
             (wide, high) if wide >= high => (grown(width, wide, high), height),
             (wide, high) => (width, grown(height, high, wide)),
         };
@@ -118,11 +119,6 @@ pub(crate) fn ask_ip_camera(config: &RtspConfig) -> Vec<(String, anyhow::Result<
         (address.to_string(), stream)
     };
     addresses.into_iter().flatten().map(ask).collect()
-}
-
-/// How long to leave a source alone at least that could not be opened.
-pub(crate) fn least_pause(error: &anyhow::Error) -> Duration {
-    error.downcast_ref::<RtspProblem>().map_or(Duration::ZERO, RtspProblem::least_pause)
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ use super::{
     upright::upright,
     v4l2,
 };
-use crate::config::{SourceConfig, SourceKind};
+use crate::{
+    config::{SourceConfig, SourceKind},
+    logging::printable,
+};
 
 /// Pictures waiting between feeder and pipeline; when full, the oldest is dropped.
 const FEED_DEPTH: u64 = 4;
@@ -73,7 +76,7 @@ enum Feed {
 /// What gives the pictures, while it does.
 pub(crate) enum Feeding {
     Thread(Feeder),
-    Own { main: Intake, _small: Option<Intake> },
+    Own { main: Intake, small: Option<Intake> },
 }
 
 impl Feeding {
@@ -82,6 +85,28 @@ impl Feeding {
         match self {
             Self::Thread(_) => None,
             Self::Own { main, .. } => main.obstacle(),
+        }
+    }
+
+    /// How long to leave the source alone at least, once it has failed.
+    pub(crate) fn least_pause(&self) -> Duration {
+        match self {
+            Self::Thread(_) => Duration::ZERO,
+            Self::Own { main, small } => {
+                let of_small = small.as_ref().map_or(Duration::ZERO, Intake::least_pause);
+                main.least_pause().max(of_small)
+            }
+        }
+    }
+
+    /// How many packets of the source were lost, where some were of late.
+    pub(crate) fn lost(&self) -> Option<u64> {
+        match self {
+            Self::Thread(_) => None,
+            Self::Own { main, small } => {
+                let of_small = small.as_ref().and_then(Intake::lost);
+                main.lost().into_iter().chain(of_small).reduce(u64::saturating_add)
+            }
         }
     }
 
@@ -142,7 +167,7 @@ impl Source {
                     small.flow(Outlets { pass: None, decode: of_small, alarm });
                 }
                 main.flow(Outlets { pass, decode: of_main, alarm });
-                Some(Feeding::Own { main, _small: small })
+                Some(Feeding::Own { main, small })
             }
         })
     }
@@ -243,7 +268,7 @@ impl Source {
         let small = match rtsp.small_url.as_ref().filter(|_| passes) {
             Some(address) => Intake::connect(address, rtsp, 0)
                 .inspect_err(|error| {
-                    let error = format!("{error:#}");
+                    let error = printable(format!("{error:#}"));
                     tracing::warn!(error, "there is no small stream; the large one is decoded");
                 })
                 .ok(),
@@ -259,15 +284,11 @@ impl Source {
         against: Option<TranscodeReason>,
     ) -> anyhow::Result<Self> {
         let transcoded = against.or_else(|| main.obstacle());
-        if let Some(reason) = transcoded {
-            let reason = reason.as_str();
-            tracing::warn!(reason, "the source's own H.264 is decoded and encoded again");
-        }
-        let (decode, alarm) = DecodeFeed::new();
+        let decoded = small.as_ref().unwrap_or(&main).geometry();
+        let (decode, alarm) = DecodeFeed::new(decoded);
         let mut elements = vec![alarm.clone().upcast()];
         elements.extend(decoder()?);
         elements.extend(upright()?);
-        let decoded = small.as_ref().unwrap_or(&main).geometry();
         let passthrough = transcoded.is_none().then(|| main.geometry());
         let feed = Some(Feed::Own { main, small, decode, alarm });
         Ok(Self { passthrough, transcoded, feed, ..Self::raw(&elements, decoded)? })

@@ -7,14 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video::{VideoCapsBuilder, VideoFormat, VideoInterlaceMode};
-
-/// Larger pictures are refused: a board has no memory for a dozen of them. 4K of cinemas fits.
-const PIXELS_MAX: u64 = 4_096 * 2_304;
-const SIDE_MAX: u32 = 8_192;
-
-/// A pixel that says it is longer than this, in either direction, is taken for a square one: no
-/// camera has such, and scaling by it would leave a line of the picture.
-const PIXEL_LENGTH_MAX: i32 = 4;
+use nightjar_core::picture::shape::{UnfitPicture, believable_pixel, check_largest};
 
 /// Makes the elements, in order. They take raw pictures as a decoder or a driver gives them.
 pub(crate) fn upright() -> anyhow::Result<Vec<gst::Element>> {
@@ -79,15 +72,11 @@ struct Statements {
 
 impl Statements {
     /// Gives the caps to go on with where those of the source cannot be; refuses what is too large.
-    fn read_caps(&mut self, caps: &gst::CapsRef) -> Result<Option<gst::Caps>, String> {
+    fn read_caps(&mut self, caps: &gst::CapsRef) -> Result<Option<gst::Caps>, UnfitPicture> {
         let Some(structure) = caps.structure(0) else { return Ok(None) };
         let side = |name| structure.get::<i32>(name).ok().and_then(|side| u32::try_from(side).ok());
-        if let (Some(width), Some(height)) = (side("width"), side("height"))
-            && (u64::from(width) * u64::from(height) > PIXELS_MAX || width.max(height) > SIDE_MAX)
-        {
-            return Err(format!(
-                "the source gives pictures of {width}x{height}; choose a mode of at most 4096x2304"
-            ));
+        if let (Some(width), Some(height)) = (side("width"), side("height")) {
+            check_largest(width, height)?;
         }
         let mode = structure.get::<&str>("interlace-mode").map(VideoInterlaceMode::from_string);
         let interlaced = mode.is_ok_and(|mode| mode != VideoInterlaceMode::Progressive);
@@ -95,10 +84,9 @@ impl Statements {
             tracing::info!("the source gives interlaced pictures; they are woven into whole ones");
         }
         let pixel = structure.get::<gst::Fraction>("pixel-aspect-ratio");
+        let side = |side: i32| u32::try_from(side).unwrap_or(0);
         let odd = pixel.is_ok_and(|pixel| {
-            let (width, height) = (pixel.numer(), pixel.denom());
-            let most = |side: i32| side.saturating_mul(PIXEL_LENGTH_MAX);
-            width <= 0 || height <= 0 || width > most(height) || height > most(width)
+            believable_pixel((side(pixel.numer()), side(pixel.denom()))).is_none()
         });
         Ok(odd.then(|| {
             let mut square = caps.to_owned();
@@ -124,7 +112,7 @@ impl Statements {
 mod tests {
     use super::*;
 
-    fn read(caps: &str) -> Result<Option<bool>, String> {
+    fn read(caps: &str) -> Result<Option<bool>, UnfitPicture> {
         gst::init().unwrap();
         let caps: gst::Caps = caps.parse().unwrap();
         let pixel = |caps: &gst::Caps| {
@@ -141,7 +129,7 @@ mod tests {
         assert_eq!(read("video/x-raw,width=4096,height=2160"), Ok(None));
         assert_eq!(read("video/x-raw,width=1,height=1"), Ok(None));
         for size in ["7680,height=4320", "16384,height=16", "2147483647,height=2147483647"] {
-            let refusal = read(&format!("video/x-raw,width={size}")).unwrap_err();
+            let refusal = read(&format!("video/x-raw,width={size}")).unwrap_err().to_string();
             assert!(refusal.contains(&size.replace(",height=", "x")), "{refusal}");
         }
     }

@@ -69,8 +69,17 @@ pub(crate) fn watch_bus(pipeline: &gst::Pipeline) -> anyhow::Result<mpsc::Receiv
 }
 
 fn describe(error: &gst::message::Error) -> String {
-    let source = error.src().map(|source| source.name().to_string()).unwrap_or_default();
+    // Its kind: its name has a number that is another one after each start.
+    let kind = |source: &gst::Object| {
+        let element = source.downcast_ref::<gst::Element>()?;
+        Some(element.factory()?.name().to_string())
+    };
+    let source = error.src().and_then(kind).unwrap_or_default();
     let (message, remedy) = (error.error().message().to_owned(), remedy(error, &source));
+    // What the agent itself says goes in by this one.
+    if source == "appsrc" {
+        return message;
+    }
     format!("{message} ({source}){remedy}")
 }
 

@@ -1,7 +1,10 @@
 //! One run of capture: source -> raw pictures (seen by the taps) -> encoder -> frames. Where the source
 //! makes H.264 that is used as it is, the frames come from there, and the pictures end at the taps.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
@@ -143,6 +146,16 @@ impl Pipeline {
     /// Why it can be no longer.
     pub(crate) fn obstacle(&self) -> Option<TranscodeReason> {
         self.feeding.as_ref().filter(|_| self.passes_through()).and_then(Feeding::obstacle)
+    }
+
+    /// How long to leave the source alone at least, once it has failed.
+    pub(crate) fn least_pause(&self) -> Duration {
+        self.feeding.as_ref().map_or(Duration::ZERO, Feeding::least_pause)
+    }
+
+    /// How many packets of the source were lost, where some were of late.
+    pub(crate) fn lost(&self) -> Option<u64> {
+        self.feeding.as_ref().and_then(Feeding::lost)
     }
 
     /// Changes the target of whatever encodes; a source that cannot be told keeps to its own.

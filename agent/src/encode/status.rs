@@ -17,6 +17,8 @@ pub struct CaptureStatus {
     pub fps: f32,
     /// One sentence: what is wrong and what to do.
     pub problem: Option<String>,
+    /// Packets of the source that were lost since it was opened, where some were of late.
+    pub lost_packets: Option<u64>,
     /// What of the picture could not be set as its owner wants it.
     pub image_problem: Option<String>,
     /// A driver that neither starts nor stops: waiting does not help, a new process may.

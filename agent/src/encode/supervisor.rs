@@ -18,6 +18,7 @@ use crate::{
     clock::monotonic_now,
     config::{SourceConfig, SourceKind},
     encode::CaptureStatus,
+    logging::printable,
 };
 
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
@@ -104,6 +105,8 @@ impl Supervisor {
     /// Returns once the camera may look; false when the agent stops instead.
     async fn wait_for_openness(&mut self) -> bool {
         tokio::select! {
+            // A camera is not asked once more by an agent that stops.
+            biased;
             () = self.cancel.cancelled() => false,
             open = self.privacy.wait_for(|private| !private) => open.is_ok(),
         }
@@ -223,7 +226,9 @@ impl Supervisor {
                         return End::Private;
                     }
                 }
-                Some(failure) = failures.recv() => return End::Failed(failure.into()),
+                Some(problem) = failures.recv() => {
+                    return End::Failed(Failure { problem, least_pause: pipeline.least_pause() });
+                }
                 Ok(()) = self.image.changed() => {
                     let wanted = *self.image.borrow_and_update();
                     if Orientation::of(&wanted) != pipeline.shown {
@@ -287,6 +292,7 @@ impl Supervisor {
     }
 
     fn report_image(&self, problem: Option<String>) {
+        let problem = problem.map(printable);
         if let Some(problem) = &problem {
             tracing::warn!(problem, "the picture is not as it was set");
         }
@@ -307,10 +313,18 @@ impl Supervisor {
             height,
             fps,
             problem: None,
+            lost_packets: pipeline.lost(),
             image_problem: self.status.borrow().image_problem.clone(),
             hangs: false,
         };
-        let was_running = self.status.borrow().running;
+        let (was_running, transcoded) = {
+            let before = self.status.borrow();
+            (before.running, before.transcoded)
+        };
+        if let Some(reason) = pipeline.transcoded.filter(|reason| transcoded != Some(*reason)) {
+            let reason = reason.as_str();
+            tracing::warn!(reason, "the source's own H.264 is decoded and encoded again");
+        }
         if !was_running {
             tracing::info!(
                 encoder = status.encoder,
@@ -323,6 +337,7 @@ impl Supervisor {
     }
 
     fn report_failure(&self, problem: String) {
+        let problem = printable(problem);
         let known = self.status.borrow().problem.as_ref() == Some(&problem);
         if !known {
             tracing::warn!(problem, "the camera does not see; trying again");
@@ -336,6 +351,7 @@ impl Supervisor {
 
     async fn pause(&self, pause: Duration) {
         tokio::select! {
+            biased;
             () = self.cancel.cancelled() => {}
             () = time::sleep(pause) => {}
         }
@@ -431,24 +447,43 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_driver_that_hangs_is_told_of_and_waited_for() {
-        let (_privacy, privacy) = watch::channel(false);
-        let (_bitrate, bitrate) = watch::channel(Bitrate { configured_kbps: 1, limit_kbps: None });
-        let (_low, low_wanted) = watch::channel(false);
-        let (_image, image) = watch::channel(ImageSettings::default());
-        let (status, mut seen) = watch::channel(CaptureStatus::default());
-        let supervisor = Supervisor {
+    fn supervisor(status: watch::Sender<CaptureStatus>) -> Supervisor {
+        Supervisor {
             config: SourceConfig::default(),
             speeds: Arc::default(),
             taps: Arc::new(Taps::new().0),
             status,
-            privacy,
-            bitrate,
-            low_wanted,
-            image,
+            // What is not changed needs no sender.
+            privacy: watch::channel(false).1,
+            bitrate: watch::channel(Bitrate { configured_kbps: 1, limit_kbps: None }).1,
+            low_wanted: watch::channel(false).1,
+            image: watch::channel(ImageSettings::default()).1,
             cancel: CancellationToken::new(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_stops_opens_no_camera_once_more() {
+        let mut supervisor = supervisor(watch::channel(CaptureStatus::default()).0);
+        assert!(supervisor.wait_for_openness().await);
+        supervisor.cancel.cancel();
+        for _ in 0..100 {
+            assert!(!supervisor.wait_for_openness().await);
+        }
+    }
+
+    #[test]
+    fn what_a_camera_says_cannot_write_over_a_terminal() {
+        let supervisor = supervisor(watch::channel(CaptureStatus::default()).0);
+        supervisor.report_failure("it says \u{1b}[2J\u{202e}\r\nall is well".to_owned());
+        let problem = supervisor.status.borrow().problem.clone().unwrap();
+        assert_eq!(problem, "it says  [2J   all is well");
+    }
+
+    #[tokio::test]
+    async fn a_driver_that_hangs_is_told_of_and_waited_for() {
+        let (status, mut seen) = watch::channel(CaptureStatus::default());
+        let supervisor = supervisor(status);
         let (let_go, held) = channel::<()>();
         let mut driver = spawn_blocking(move || held.recv().is_ok());
         let limit = Duration::from_millis(1);

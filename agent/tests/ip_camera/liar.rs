@@ -46,11 +46,31 @@ pub(crate) struct Play {
     /// After so many frames it ends, or stalls.
     pub(crate) frames: usize,
     pub(crate) stalls: bool,
+    pub(crate) lie: Lie,
+}
+
+/// What is odd about its pictures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lie {
+    None,
+    /// From this picture on each key frame has this sequence parameter set.
+    Sequence(usize, &'static [u8]),
+    /// Before this picture, which is no key frame, comes another picture parameter set.
+    Sets(usize),
+    /// One picture of thirty never comes, nine others before the next key frame.
+    Loses,
 }
 
 impl Default for Play {
     fn default() -> Self {
-        Self { sets: true, key_frames: true, ticks: TICKS, frames: usize::MAX, stalls: false }
+        Self {
+            sets: true,
+            key_frames: true,
+            ticks: TICKS,
+            frames: usize::MAX,
+            stalls: false,
+            lie: Lie::None,
+        }
     }
 }
 
@@ -173,6 +193,25 @@ static PICTURES: LazyLock<Vec<Vec<&[u8]>>> = LazyLock::new(|| {
     pictures
 });
 
+/// As that of the scene, with another number, so that nothing refers to it.
+const OTHER_SET: [u8; 4] = [0x68, 0x53, 0x8f, 0x20];
+
+impl Lie {
+    fn tell(self, number: usize, units: &mut Vec<&[u8]>) {
+        match self {
+            Self::Sequence(from, set) if number >= from => {
+                for unit in units {
+                    if NalKind::of(unit) == NalKind::SequenceParameters {
+                        *unit = set;
+                    }
+                }
+            }
+            Self::Sets(at) if number == at => units.insert(0, &OTHER_SET),
+            _ => {}
+        }
+    }
+}
+
 impl Play {
     fn send(self, out: &mut TcpStream) -> io::Result<()> {
         let mut sequence = 0_u16;
@@ -183,7 +222,8 @@ impl Play {
                 NalKind::KeySlice => self.key_frames,
                 _ => true,
             };
-            let units: Vec<&&[u8]> = picture.iter().filter(wanted).collect();
+            let mut units: Vec<&[u8]> = picture.iter().filter(wanted).copied().collect();
+            self.lie.tell(number, &mut units);
             let time = u32::try_from(number % 1_000_000).unwrap().wrapping_mul(self.ticks);
             for (at, unit) in units.iter().enumerate() {
                 let marker = if at + 1 == units.len() { 0x80 } else { 0 };
@@ -195,7 +235,9 @@ impl Play {
                 packet.extend(time.to_be_bytes());
                 packet.extend(7_u32.to_be_bytes());
                 packet.extend_from_slice(unit);
-                out.write_all(&packet)?;
+                if self.lie != Lie::Loses || number % 30 != 20 {
+                    out.write_all(&packet)?;
+                }
                 sequence = sequence.wrapping_add(1);
             }
             thread::sleep(FRAME_INTERVAL);

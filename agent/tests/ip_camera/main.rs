@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod liar;
+mod lies;
 mod passthrough;
 mod refusals;
 mod secrets;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use nightjar_agent::config::SourceConfig;
 use nightjar_core::monotonic::MonotonicNanos;
 
 use crate::{
-    liar::{Liar, Play},
-    watcher::{Watcher, camera, next},
+    liar::{Liar, Lie, Play},
+    watcher::{Watcher, camera, mask, next},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +42,44 @@ async fn what_is_wrong_with_a_camera_is_named_with_its_remedy() {
     for (watcher, _lying, what, remedy) in watchers {
         let problem = watcher.complains(what).await;
         assert!(problem.contains(remedy) && problem.contains("127.0.0.1"), "{what}: {problem}");
+        watcher.stop().await;
+    }
+}
+
+/// 16000x16000, of baseline.
+const HUGE: &[u8] = &[0x67, 0x42, 0xc0, 0x1f, 0xda, 0x00, 0x3e, 0x80, 0x07, 0xd1, 0x90];
+/// 640x368, all of it but 2x2 cropped away.
+const CROPPED: &[u8] =
+    &[0x67, 0x42, 0xc0, 0x1f, 0xda, 0x02, 0x80, 0xbf, 0x80, 0x50, 0x20, 0x2e, 0x10];
+/// 640x368, more than all of it cropped away.
+const CROPPED_AWAY: &[u8] =
+    &[0x67, 0x42, 0xc0, 0x1f, 0xda, 0x02, 0x80, 0xbf, 0x80, 0x64, 0x60, 0x12, 0xd4];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_of_a_size_that_cannot_be_are_refused_before_they_are_decoded_and_not_asked_for_soon()
+ {
+    let lying = |lie| Liar::Plays(Play { lie, ..Play::default() }).listen();
+    let good = lying(Lie::None);
+    let mut watched = Vec::new();
+    for (from, set, what) in [
+        (0, HUGE, "pictures of 16000x16000; choose a mode of at most 4096x2304"),
+        (30, HUGE, "pictures of 16000x16000; choose a mode of at most 4096x2304"),
+        (0, CROPPED, "pictures of 2x2; choose a mode of at least 16x16"),
+        (30, CROPPED_AWAY, "whose parameter sets cannot be read; set its size anew"),
+    ] {
+        for masks in [Vec::new(), vec![mask()]] {
+            let lying = lying(Lie::Sequence(from, set));
+            let mut config = SourceConfig { masks, ..camera(&lying.url()) };
+            config.rtsp.as_mut().unwrap().small_url = Some(good.url().try_into().unwrap());
+            watched.push((Watcher::start(&config), lying, what));
+        }
+    }
+    for (watcher, _, what) in &watched {
+        watcher.complains(what).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for (watcher, lying, what) in watched {
+        assert_eq!(lying.connections(), 1, "{what}");
         watcher.stop().await;
     }
 }

@@ -11,13 +11,14 @@ use bytes::Bytes;
 use gstreamer as gst;
 use gstreamer_app::AppSrc;
 use nightjar_core::{
-    h264::{Judge, Sequence},
+    h264::{Judge, Sequence, is_whole_key_frame},
     monotonic::MonotonicNanos,
-    picture::{EncodedFrame, arrival::ArrivalClock, pace::PaceCheck},
+    picture::{EncodedFrame, arrival::ArrivalClock, loss::LossGate, pace::PaceCheck},
 };
 use nightjar_shared::event::TranscodeReason;
 
-use crate::{clock::monotonic_now, lock::lock};
+use super::problem::least_pause;
+use crate::{capture::Geometry, clock::monotonic_now, lock::lock};
 
 /// A source is opened once its first key frame is there. What is wrong is told soon; from one try to
 /// the next it is waited for twice as long, since some make one a minute.
@@ -59,12 +60,17 @@ pub(super) struct Delivery {
 struct State {
     judge: Judge,
     clock: ArrivalClock,
+    loss: LossGate,
     obstacle: Option<TranscodeReason>,
     /// Of the newest key frame.
     sequence: Option<Sequence>,
     pace: PaceCheck,
     frames: u64,
     problem: Option<anyhow::Error>,
+    /// It has failed, and nothing of it is taken any more.
+    ended: bool,
+    /// How long to leave the source alone at least after that.
+    least_pause: Duration,
     held: Vec<EncodedFrame>,
     outlets: Option<Outlets>,
 }
@@ -80,8 +86,19 @@ impl Delivery {
             return false;
         }
         let mut state = lock(&self.state);
+        if state.ended {
+            return false;
+        }
+        if !state.loss.lets_through(is_whole_key_frame(&data)) {
+            return false;
+        }
         let captured_at = state.clock.place(told, monotonic_now());
         let Some(seen) = state.judge.see(&data, captured_at) else { return false };
+        if let Some(unfit) = seen.unfit {
+            drop(state);
+            self.fail(unfit.into());
+            return false;
+        }
         state.frames += 1;
         state.obstacle = seen.obstacle;
         state.note(seen.sequence, captured_at);
@@ -94,9 +111,29 @@ impl Delivery {
         wanted
     }
 
+    /// Notes that so many packets are missing before the end of the next frame.
+    pub(super) fn lose(&self, packets: u16) {
+        if let Some(lost) = lock(&self.state).loss.lose(packets, monotonic_now()) {
+            tracing::warn!(
+                lost,
+                "packets of the camera were lost; its pictures are held back up to the next key frame"
+            );
+        }
+    }
+
+    /// How many packets were lost, where some were of late.
+    pub(super) fn lost(&self) -> Option<u64> {
+        lock(&self.state).loss.lost(monotonic_now())
+    }
+
     /// The source has ended; says why.
     pub(super) fn fail(&self, problem: anyhow::Error) {
         let mut state = lock(&self.state);
+        if std::mem::replace(&mut state.ended, true) {
+            return;
+        }
+        state.least_pause = least_pause(&problem);
+        state.held.clear();
         if let Some(outlets) = state.outlets.take() {
             gst::element_error!(outlets.alarm, gst::ResourceError::Read, ("{problem:#}"));
         }
@@ -136,6 +173,11 @@ impl Delivery {
 
     pub(super) fn obstacle(&self) -> Option<TranscodeReason> {
         lock(&self.state).obstacle
+    }
+
+    /// How long to leave a source alone at least that failed.
+    pub(super) fn least_pause(&self) -> Duration {
+        lock(&self.state).least_pause
     }
 
     pub(super) fn flow(&self, outlets: Outlets) {
@@ -226,11 +268,15 @@ pub(crate) struct DecodeFeed {
 }
 
 impl DecodeFeed {
-    /// Makes the way, and the element at whose output the frames come out.
-    pub(crate) fn new() -> (Self, AppSrc) {
+    /// Makes the way, and the element at whose output the frames come out. The pace is said here: what
+    /// the stream says of it is not always possible.
+    pub(crate) fn new(geometry: Geometry) -> (Self, AppSrc) {
+        let part = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+        let (pictures, seconds) = geometry.fps;
         let caps = gst::Caps::builder("video/x-h264")
             .field("stream-format", "byte-stream")
             .field("alignment", "au")
+            .field("framerate", gst::Fraction::new(part(pictures), part(seconds)))
             .build();
         let sink = AppSrc::builder()
             .caps(&caps)

@@ -11,7 +11,7 @@ mod login;
 mod problem;
 mod rtsp;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use nightjar_core::h264::Sequence;
 use nightjar_shared::event::TranscodeReason;
@@ -19,7 +19,7 @@ use nightjar_shared::event::TranscodeReason;
 pub(crate) use self::{
     decode::decoder,
     delivery::{DecodeFeed, Outlets, PassFrame},
-    problem::RtspProblem,
+    problem::least_pause,
 };
 use self::{delivery::Delivery, device::DeviceReader, rtsp::RtspClient};
 use super::{Geometry, discover::Mode};
@@ -92,6 +92,16 @@ impl Intake {
     /// What keeps the stream from being used as it is, as far as is known by now.
     pub(crate) fn obstacle(&self) -> Option<TranscodeReason> {
         self.delivery.obstacle()
+    }
+
+    /// How long to leave the source alone at least, once it has failed.
+    pub(crate) fn least_pause(&self) -> Duration {
+        self.delivery.least_pause()
+    }
+
+    /// How many packets were lost, where some were of late.
+    pub(crate) fn lost(&self) -> Option<u64> {
+        self.delivery.lost()
     }
 
     /// Lets frames out, those from the newest key frame on first.

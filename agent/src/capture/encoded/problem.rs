@@ -2,14 +2,24 @@
 
 use std::time::Duration;
 
+use nightjar_core::picture::shape::UnfitPicture;
+
 /// A camera that refuses a login may lock the account when it is tried again and again.
 const AFTER_LOGIN: Duration = Duration::from_mins(2);
 
 /// Nothing but a change at the camera or of the configuration helps.
 const AFTER_REFUSAL: Duration = Duration::from_secs(20);
 
+/// How long to leave a source alone at least that failed, or could not be opened.
+pub(crate) fn least_pause(error: &anyhow::Error) -> Duration {
+    if error.is::<UnfitPicture>() {
+        return AFTER_REFUSAL;
+    }
+    error.downcast_ref::<RtspProblem>().map_or(Duration::ZERO, RtspProblem::least_pause)
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RtspProblem {
+pub(super) enum RtspProblem {
     #[error("source.rtsp: the address cannot be read: write it as rtsp://HOST:PORT/PATH")]
     Address,
     #[error(
@@ -40,6 +50,11 @@ pub(crate) enum RtspProblem {
     #[error("the camera at {host} ended the stream; it is asked again")]
     Ended { host: String },
     #[error(
+        "the camera at {host} sends H.264 whose parameter sets cannot be read; set its size anew, or \
+         update or reset it"
+    )]
+    Unreadable { host: String },
+    #[error(
         "the camera at {host} sends what its description does not say ({why}); update or reset it"
     )]
     Broken { host: String, why: String },
@@ -47,14 +62,15 @@ pub(crate) enum RtspProblem {
 
 impl RtspProblem {
     /// How long to leave the camera alone at least.
-    pub(crate) fn least_pause(&self) -> Duration {
+    fn least_pause(&self) -> Duration {
         match self {
             Self::LoginWanted { .. } | Self::LoginRefused { .. } => AFTER_LOGIN,
             Self::Address
             | Self::Redirected { .. }
             | Self::NotFound { .. }
             | Self::NoVideo { .. }
-            | Self::Encoding { .. } => AFTER_REFUSAL,
+            | Self::Encoding { .. }
+            | Self::Unreadable { .. } => AFTER_REFUSAL,
             Self::Unreachable { .. }
             | Self::Refused { .. }
             | Self::Silent { .. }

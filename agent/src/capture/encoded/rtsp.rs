@@ -19,7 +19,7 @@ use retina::{
         Credentials, Demuxed, Described, PlayOptions, Session, SessionGroup, SessionOptions,
         SetupOptions, Stream, Transport,
     },
-    codec::{CodecItem, FrameFormat},
+    codec::{CodecItem, FrameFormat, ParametersRef},
 };
 use tokio::{runtime, time};
 use tokio_util::sync::CancellationToken;
@@ -118,9 +118,10 @@ impl Link {
             let silent =
                 RtspProblem::Silent { host: self.host.clone(), seconds: patience.as_secs() };
             let frame = self.within(patience, silent, next_frame(&mut frames)).await?;
-            let Some((data, told)) = frame else {
+            let Some(Frame { data, told, lost }) = frame else {
                 return Err(RtspProblem::Ended { host: self.host.clone() });
             };
+            delivery.lose(lost);
             // A camera cannot be asked for a key frame by RTSP.
             delivery.take(data, told);
         }
@@ -216,6 +217,7 @@ impl Link {
             Some(("Error reading from RTSP peer" | "Error writing to RTSP peer", _)) => {
                 RtspProblem::Ended { host }
             }
+            _ if names_parameter_sets(&why) => RtspProblem::Unreadable { host },
             _ => RtspProblem::Broken { host, why },
         }
     }
@@ -225,7 +227,8 @@ impl Link {
     fn first_line(&self, error: &retina::Error) -> String {
         let line: String = error.to_string().lines().next().unwrap_or_default().to_owned();
         let secret = self.login.as_ref().is_some_and(|login| {
-            [&login.user, &login.password].into_iter().any(|word| line.contains(word.as_str()))
+            let words = [&login.user, &login.password];
+            words.into_iter().any(|word| !word.is_empty() && line.contains(word.as_str()))
         });
         let tells = |word: &str| line.to_lowercase().contains(word);
         if secret || tells("authori") || tells("://") {
@@ -241,14 +244,34 @@ impl Link {
     }
 }
 
-async fn next_frame(
-    frames: &mut Demuxed,
-) -> Result<Option<(Bytes, Option<Duration>)>, retina::Error> {
+/// Whether the client complains of parameter sets; how it does helps nobody.
+fn names_parameter_sets(why: &str) -> bool {
+    let why = why.to_lowercase();
+    why.contains("sps") || why.contains("pps")
+}
+
+/// A frame as the camera sent it.
+struct Frame {
+    data: Bytes,
+    told: Option<Duration>,
+    /// Packets that are missing since the frame before.
+    lost: u16,
+}
+
+async fn next_frame(frames: &mut Demuxed) -> Result<Option<Frame>, retina::Error> {
     while let Some(item) = frames.next().await {
         if let CodecItem::VideoFrame(frame) = item? {
-            let told = frame.timestamp().elapsed_secs();
-            let told = Duration::try_from_secs_f64(told).ok();
-            return Ok(Some((frame.into_data().into(), told)));
+            let told = Duration::try_from_secs_f64(frame.timestamp().elapsed_secs()).ok();
+            let lost = frame.loss();
+            // The client leaves parameter sets out, but for those of key frames.
+            let sets = if frame.has_new_parameters() && !frame.is_random_access_point() {
+                parameter_sets(frames, frame.stream_id())
+            } else {
+                Vec::new()
+            };
+            let data = frame.into_data();
+            let data = if sets.is_empty() { data } else { [sets, data].concat() };
+            return Ok(Some(Frame { data: data.into(), told, lost }));
         }
     }
     Ok(None)
@@ -258,6 +281,14 @@ async fn next_frame(
 fn resident_pages() -> u64 {
     let told = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     told.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
+}
+
+/// The newest parameter sets of a stream.
+fn parameter_sets(frames: &Demuxed, stream: usize) -> Vec<u8> {
+    match frames.streams().get(stream).and_then(Stream::parameters) {
+        Some(ParametersRef::Video(video)) => video.extra_data().to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// How long a stream may give no picture.
