@@ -9,6 +9,7 @@ pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod data_dir;
+pub mod doctor;
 pub mod encode;
 mod file_system;
 pub mod film;

@@ -1,5 +1,7 @@
 //! Whom the camera trusts on a TLS connection, and at what time.
 
+pub mod inspect;
+
 use std::{
     fmt,
     sync::{

@@ -1,7 +1,13 @@
 //! Networks of a test's own, in network namespaces: a camera and a viewer, each behind a NAT that
 //! gives every connection another port and lets nothing in, and a relay on the internet between.
 
-use std::{ffi::OsStr, fs::File, os::fd::AsFd as _, path::Path, thread};
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::{
@@ -23,6 +29,8 @@ pub enum Firewall {
     /// The viewer's lets nothing out but TLS, to the relay's web and to its TURN server. The
     /// camera's, which also has MQTT to speak, is open.
     TlsAlone,
+    /// The camera's lets nothing out but TCP to port 443: no DNS, no time, no MQTT. The viewer's is open.
+    HttpsAlone,
 }
 
 impl Firewall {
@@ -34,7 +42,10 @@ impl Firewall {
                 "iifname \"lan\" meta l4proto udp drop;\n\
                  iifname \"lan\" tcp dport != { 5349, 8080 } drop;"
             }
-            (Self::Open | Self::TlsAlone, _) => "",
+            (Self::HttpsAlone, "cam") => {
+                "iifname \"lan\" tcp dport 443 accept;\niifname \"lan\" drop;"
+            }
+            (Self::Open | Self::TlsAlone | Self::HttpsAlone, _) => "",
         }
     }
 }
@@ -82,6 +93,20 @@ impl Networks {
     /// Where the viewer is.
     pub fn viewer(&self) -> String {
         self.name("view")
+    }
+
+    /// Tells the programs that [`Agent`](crate::agent::Agent) starts where the camera is that `host` is the
+    /// relay's: there is no DNS on this internet.
+    pub fn name_relay(&self, host: &str) -> Result<()> {
+        let directory = self.own_files();
+        fs::create_dir_all(&directory).context("cannot make a namespace's files")?;
+        fs::write(directory.join("hosts"), format!("127.0.0.1 localhost\n{RELAY} {host}\n"))
+            .context("cannot write a namespace's hosts")
+    }
+
+    /// `ip netns exec` lays these over those in /etc.
+    fn own_files(&self) -> PathBuf {
+        Path::new("/etc/netns").join(self.camera())
     }
 
     /// The viewer's way to the internet.
@@ -144,6 +169,8 @@ const ROLES: [&str; 5] = ["relay", "camnat", "cam", "viewnat", "view"];
 
 impl Drop for Networks {
     fn drop(&mut self) {
+        // Most have none.
+        fs::remove_dir_all(self.own_files()).ok();
         for role in ROLES {
             // One that was not made yet is not there to be removed.
             ip(&["netns", "del", &self.name(role)]).ok();

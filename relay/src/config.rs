@@ -171,6 +171,19 @@ impl Config {
                           the app: give it another port or name";
             return Err(ConfigError::value("store.public_url", &self.store.public_url, remedy));
         }
+        if self.store_shares_listener() {
+            let is_told_apart = self.is_https()
+                && self.tls
+                && self.store.public_url.starts_with("https:")
+                && self.store_host().parse::<std::net::IpAddr>().is_err()
+                && self.store_host() != self.host();
+            if !is_told_apart {
+                let remedy = "at the app's address the store is told apart by the name in TLS: give \
+                              store.public_url another host, both with https and without tls = false, \
+                              or let the store listen at another port";
+                return Err(ConfigError::value("store.listen", self.store.listen, remedy));
+            }
+        }
         if let Some(url) = self.source_url.as_ref().filter(|url| !is_link(url)) {
             let remedy = "write an address like https://git.example.org/nightjar";
             return Err(ConfigError::value("source_url", url, remedy));
@@ -226,6 +239,30 @@ impl Config {
         self.trusted_proxies.is_none()
             && self.listen.ip().is_loopback()
             && !urls::is_localhost(self.host())
+    }
+
+    /// Returns whether app and store share a listener.
+    pub fn store_shares_listener(&self) -> bool {
+        self.store.engine == StoreEngine::Embedded
+            && self.listen.port() != 0
+            && self.store.listen == self.listen
+    }
+
+    /// Returns the host of the store's own address.
+    pub fn store_host(&self) -> &str {
+        host_in(&self.store.public_url)
+    }
+
+    /// Returns whether TURN over TCP and TLS is served at the port of the app.
+    pub fn turn_at_web_port(&self) -> bool {
+        self.turn_engine() == TurnEngine::Embedded
+            && self.turn.web_port.unwrap_or_else(|| self.shows_own_certificate())
+    }
+
+    /// Returns the port of `public_url`.
+    pub fn port(&self) -> u16 {
+        let default = if self.is_https() { 443 } else { 80 };
+        self.public_url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(default)
     }
 
     /// Returns whether what reaches `public_url` sees the relay's own certificate.

@@ -1,24 +1,26 @@
 //! Wiring: what starts, in which order, and how it stops.
 
 mod descriptors;
+mod store;
+mod turn;
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use nightjar_shared::text_file;
 use tokio::{
-    net::{TcpListener, lookup_host},
+    net::TcpListener,
     sync::Notify,
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::descriptors::Connections;
+pub use self::store::s3_store;
+use self::{
+    descriptors::Connections,
+    store::{start_store, store_beside},
+    turn::start_turn,
+};
 use crate::{
     app::{
         App,
@@ -29,33 +31,26 @@ use crate::{
         usage::Usage,
     },
     clock::Clock,
-    config::{Config, StoreCredentials, StoreEngine, TurnEngine, with_port},
-    domain::{cameras, jobs, uploads},
+    config::{Config, StoreEngine, TurnEngine, with_port},
+    domain::{cameras, jobs},
     doors::{
         mqtt, router,
-        server::{self, Front, ServerLimits, ServerOptions},
+        server::{self, Front, Hosts, Neighbours, ServerLimits, ServerOptions, TakeStream},
     },
     engines::{
         broker::{Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig},
         db::{Db, DbReserve},
         metrics::Metrics,
-        objects::{
-            EmbeddedStore, EmbeddedStoreConfig, Encryption, Objects, Reserve, S3Store,
-            S3StoreConfig,
-        },
+        objects::EmbeddedStore,
         private_file,
         realtime::Realtime,
         tls::Certificates,
-        turn::{Embedded, EmbeddedTurnConfig, External, PeerPolicy, Turn},
+        turn::StreamDoor,
     },
     listener::listen,
-    network::Network,
     shutdown,
 };
 
-/// The one that STUN and TURN have by convention.
-const TURN_PORT: u16 = 3478;
-const TURN_TLS_PORT: u16 = 5349;
 /// Of a scraper or two, and whoever looks.
 const OPERATIONS_CONNECTIONS: usize = 64;
 
@@ -97,12 +92,12 @@ impl Relay {
         private_file::prepare_data_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let doors = bind("listen", &mut config.listen, &mut config.public_url)?;
-        let objects_door = match config.store.engine {
-            StoreEngine::Embedded => {
-                let store = &mut config.store;
-                Some(bind("store.listen", &mut store.listen, &mut store.public_url)?)
-            }
-            StoreEngine::S3 => None,
+        let store_door = if config.store.engine == StoreEngine::S3 || config.store_shares_listener()
+        {
+            None
+        } else {
+            let store = &mut config.store;
+            Some(bind("store.listen", &mut store.listen, &mut store.public_url)?)
         };
         let certificates =
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
@@ -117,14 +112,9 @@ impl Relay {
             checked.look_for_damage().await;
         }));
 
-        let objects: Objects = if let Some(door) = objects_door {
-            let door = (door, connections.store);
-            start_store(&config, door, &certificates, &metrics, &engines)?.into()
-        } else {
-            let store = s3_store(&config).await?;
-            store.watch(&engines.tracker, engines.cancel.clone());
-            store.into()
-        };
+        let store_door = store_door.map(|door| (door, connections.store));
+        let (objects, neighbour) =
+            start_store(&config, store_door, &certificates, &metrics, &engines).await?;
         let (broker, inbox) =
             start_broker(&mut config, connections.mqtt, &certificates, &metrics, &engines).await?;
         let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
@@ -151,7 +141,8 @@ impl Relay {
             config,
         });
         cameras::expect_all(&app).await?;
-        open_doors(&app, doors, connections.app, inbox)?;
+        mqtt::serve(&app, inbox);
+        open_doors(&app, doors, connections.app, neighbour.as_ref())?;
         jobs::start(&app);
         Ok(Self { app, engines })
     }
@@ -230,88 +221,9 @@ fn hosts(config: &Config) -> Vec<String> {
         .collect()
 }
 
-fn start_store(
-    config: &Config,
-    (listener, connections): (TcpListener, usize),
-    certificates: &Certificates,
-    metrics: &Metrics,
-    engines: &Stage,
-) -> anyhow::Result<EmbeddedStore> {
-    let store = EmbeddedStore::open(&EmbeddedStoreConfig {
-        data_dir: config.data_dir.clone(),
-        public_url: config.store.public_url.clone(),
-        app_origin: config.public_url.clone(),
-        object_bytes_max: uploads::PART_BYTES_MAX,
-        reserve: Reserve { percent: config.limits.free_percent, bytes: config.limits.free_bytes() },
-        metrics: metrics.clone(),
-    })?;
-    let https = config.store.public_url.starts_with("https:");
-    let options = ServerOptions {
-        name: "store",
-        tls: (https && config.store.tls).then(|| certificates.server.clone()),
-        limits: ServerLimits { connections, ..ServerLimits::for_objects() },
-        front: Front {
-            proxies: config.proxies()?,
-            proxy_protocol: config.store.proxy_protocol,
-            plain: https && !config.store.tls,
-            https_alone: config.is_https_alone(&config.store.public_url),
-        },
-    };
-    let handler = {
-        let store = store.clone();
-        move |request| {
-            let store = store.clone();
-            async move { store.handle(request).await }
-        }
-    };
-    server::serve(listener, handler, options, metrics, &engines.tracker, engines.cancel.clone());
-    Ok(store)
-}
-
 /// Reads a text file as any editor saves it.
 async fn read_text(path: &Path) -> anyhow::Result<String> {
     Ok(text_file::decode(&tokio::fs::read(path).await?)?)
-}
-
-/// Makes the external store of the configuration. Nothing is asked of it yet.
-pub async fn s3_store(config: &Config) -> anyhow::Result<S3Store> {
-    let store = &config.store;
-    let path = store.credentials_file.display();
-    let remedy = || {
-        format!(
-            "store.credentials_file = \"{path}\": write aws_access_key_id = … and \
-             aws_secret_access_key = … into it"
-        )
-    };
-    let text = read_text(&store.credentials_file).await.with_context(remedy)?;
-    let credentials = StoreCredentials::parse(&text).with_context(remedy)?;
-    let ca_pem = match &store.ca_file {
-        None => None,
-        Some(path) => {
-            Some(read_text(path).await.map(String::into_bytes).with_context(|| {
-                format!("store.ca_file = \"{}\": cannot read it", path.display())
-            })?)
-        }
-    };
-    let encryption = store.server_side_encryption.map(|algorithm| Encryption {
-        algorithm: algorithm.as_str().to_owned(),
-        key_id: store.kms_key_id.clone(),
-    });
-    S3Store::new(&S3StoreConfig {
-        endpoint: store.endpoint.clone(),
-        public_url: store.public_url.clone(),
-        region: store.region.clone(),
-        bucket: store.bucket.clone(),
-        path_style: store.path_style,
-        access_key: credentials.access_key,
-        secret_key: credentials.secret_key,
-        ca_pem,
-        connect_timeout: Duration::from_millis(store.connect_timeout_ms),
-        timeout: Duration::from_millis(store.timeout_ms),
-        encryption,
-        app_origin: config.public_url.clone(),
-        keep_days: store.keep_days,
-    })
 }
 
 async fn start_broker(
@@ -334,112 +246,53 @@ async fn start_broker(
     Ok((broker, inbox))
 }
 
-async fn start_turn(
-    config: &Config,
-    certificates: &Certificates,
-    clock: &Clock,
-    metrics: &Metrics,
-    engines: &Stage,
-) -> anyhow::Result<Turn> {
-    let settings = &config.turn;
-    match config.turn_engine() {
-        TurnEngine::None => Ok(Turn::None),
-        TurnEngine::External => {
-            let path = &settings.secret_file;
-            let unreadable = || {
-                format!(
-                    "turn.secret_file = \"{}\": cannot read the TURN server's secret",
-                    path.display()
-                )
-            };
-            let text = read_text(path).await.with_context(unreadable)?;
-            let secret = text.trim();
-            anyhow::ensure!(
-                !secret.is_empty(),
-                "turn.secret_file = \"{}\": the file is empty; write the server's \
-                 static-auth-secret into it",
-                path.display()
-            );
-            Ok(Turn::External(Box::new(External::new(settings.urls.clone(), secret))))
-        }
-        TurnEngine::Embedded => {
-            let default = SocketAddr::new(config.listen.ip(), TURN_PORT);
-            let listen = settings.listen.unwrap_or(default);
-            let address = turn_address(config, listen).await?;
-            // On a machine with several addresses answers must come from the one that was asked.
-            let is_here = std::net::UdpSocket::bind((address, 0)).is_ok();
-            let narrowed = settings.listen.is_none() && is_here;
-            let listen = if narrowed { SocketAddr::new(address, TURN_PORT) } else { listen };
-            let tls = settings.tls.unwrap_or_else(|| config.is_https()).then(|| {
-                let default = SocketAddr::new(listen.ip(), TURN_TLS_PORT);
-                (settings.tls_listen.unwrap_or(default), certificates.server.clone())
-            });
-            let turn = EmbeddedTurnConfig {
-                listen,
-                tls,
-                host: config.host().to_owned(),
-                address,
-                relay_ports: settings.relay_ports.into(),
-                peers: PeerPolicy::new(networks(&settings.allow_peers)?),
-            };
-            let cancel = engines.cancel.clone();
-            let server =
-                Embedded::start(turn, clock.clone(), metrics, &engines.tracker, cancel).await?;
-            Ok(Turn::Embedded(server))
-        }
-    }
-}
-
-/// Returns where others reach what is relayed.
-async fn turn_address(config: &Config, listen: SocketAddr) -> anyhow::Result<IpAddr> {
-    if let Some(address) = config.turn.address {
-        return Ok(address);
-    }
-    if !listen.ip().is_unspecified() {
-        return Ok(listen.ip());
-    }
-    let host = config.host();
-    let found = lookup_host((host, listen.port())).await.ok().and_then(|found| {
-        let mut found = found.map(|address| address.ip()).collect::<Vec<_>>();
-        found.sort_by_key(IpAddr::is_ipv6);
-        found.into_iter().next()
-    });
-    found.with_context(|| {
-        format!("the DNS has no address of {host}: set turn.address to the relay's public one")
-    })
-}
-
-fn networks(texts: &[String]) -> anyhow::Result<Vec<Network>> {
-    let parse =
-        |text: &String| text.parse().with_context(|| format!("turn.allow_peers = [\"{text}\"]"));
-    texts.iter().map(parse).collect()
-}
-
 fn open_doors(
     app: &Arc<App>,
     listener: TcpListener,
     connections: usize,
-    inbox: BrokerInbox,
+    store: Option<&EmbeddedStore>,
 ) -> anyhow::Result<()> {
-    mqtt::serve(app, inbox);
+    let config = &app.config;
+    let stun = config.turn_at_web_port().then(|| app.turn.stream_door()).flatten();
+    let named = store.map(|store| store_beside(app, store)).transpose()?;
+    let hosts = match named {
+        Some(_) => Hosts::AllBut(config.store_host().to_owned()),
+        None => Hosts::Any,
+    };
     let options = ServerOptions {
         name: "app",
-        tls: app.config.shows_own_certificate().then(|| app.certificates.server.clone()),
+        tls: config.shows_own_certificate().then(|| {
+            let certificates = &app.certificates;
+            if stun.is_some() {
+                certificates.server_with_turn()
+            } else {
+                certificates.server.clone()
+            }
+        }),
         limits: ServerLimits { connections, ..ServerLimits::default() },
         front: Front {
-            proxies: app.config.proxies()?,
-            proxy_protocol: app.config.proxy_protocol,
-            plain: app.config.is_https() && !app.config.tls,
-            https_alone: app.config.is_https_alone(&app.config.public_url),
+            proxies: config.proxies()?,
+            proxy_protocol: config.proxy_protocol,
+            plain: config.is_https() && !config.tls,
+            https_alone: config.is_https_alone(&config.public_url),
         },
+        hosts,
+        neighbours: Neighbours { stun: stun.map(take_stun), named },
     };
     let router = router::router(app)?;
     let cancel = app.cancel.clone();
     server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);
-    if let Some(address) = app.config.operations_listen {
+    if let Some(address) = config.operations_listen {
         open_operations(app, address)?;
     }
     Ok(())
+}
+
+fn take_stun(door: StreamDoor) -> TakeStream {
+    Arc::new(move |(read, write), local, client| {
+        let door = door.clone();
+        Box::pin(async move { door.serve(read, write, local, client).await })
+    })
 }
 
 /// Opens the door of those who run the relay, on a listener of its own.
@@ -449,7 +302,14 @@ fn open_operations(app: &Arc<App>, address: SocketAddr) -> anyhow::Result<()> {
     })?;
     tracing::info!(address = %listener.local_addr()?, "operations");
     let limits = ServerLimits { connections: OPERATIONS_CONNECTIONS, ..ServerLimits::default() };
-    let options = ServerOptions { name: "operations", tls: None, limits, front: Front::default() };
+    let options = ServerOptions {
+        name: "operations",
+        tls: None,
+        limits,
+        front: Front::default(),
+        hosts: Hosts::Any,
+        neighbours: Neighbours::default(),
+    };
     let router = router::for_operators(app)?;
     let cancel = app.cancel.clone();
     server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);

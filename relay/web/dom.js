@@ -56,7 +56,7 @@ export function announce(text) {
 
 /** A message in the page: `tone` is "info", "good" or "bad". */
 export function notice(tone, text, ...rest) {
-  const role = tone === "bad" ? "alert" : "status";
+  const role = { bad: "alert" }[tone] ?? "status";
   return element("div", { class: "notice", role, dataset: { tone } }, element("p", {}, text), ...rest);
 }
 

@@ -284,6 +284,12 @@ export const TranscodeReason = Object.freeze({
   turned: "turned",
 });
 
+export const Verdict = Object.freeze({
+  good: "good",
+  warning: "warning",
+  bad: "bad",
+});
+
 export const VideoLayer = Object.freeze({
   main: "main",
   low: "low",

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     first_protocol,
     ids::{BootId, CameraId, ClipId, EventId, SiteId},
+    signal::IceServer,
     time::{ClockState, UnixMillis},
     word::words,
 };
@@ -50,6 +51,17 @@ pub struct TokenResponse {
     pub token: String,
     pub expires_in_s: u64,
     pub server_time: UnixMillis,
+}
+
+/// `POST agent/network`: what a camera needs to find out whether its network lets it work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct NetworkMeans {
+    /// Where uploads go.
+    pub store_url: String,
+    /// For one allocation, which ends within a minute.
+    #[serde(default)]
+    pub ice_servers: Vec<IceServer>,
 }
 
 /// `POST pairings/claim`. Exactly one of `code` and `secret` is given.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    finding::Finding,
     first_protocol,
     ids::{BootId, ClipId, EventId},
     time::{ClockState, UnixMillis},
@@ -175,6 +176,10 @@ pub struct Health {
     /// sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What the camera found that is not as it could be when it looked at its network last, each with the
+    /// next step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
 }
 
 /// How a camera's publication at an SFU fares.

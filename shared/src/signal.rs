@@ -170,6 +170,7 @@ pub struct SessionStatistics {
 
 /// A STUN or TURN server, as `RTCIceServer` of the WebRTC API names its parts.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct IceServer {
     pub urls: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

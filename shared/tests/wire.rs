@@ -11,7 +11,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 use nightjar_shared::{
     api::{
         Challenge, ClaimRequest, ClaimResponse, ClipAnnouncement, ClipCompletion, ClipFailure,
-        PartRequest, PartUpload, PartsSent, PartsStored, Problem, TokenRequest, TokenResponse,
+        NetworkMeans, PartRequest, PartUpload, PartsSent, PartsStored, Problem, TokenRequest,
+        TokenResponse,
     },
     authenticity::{CameraProof, ViewerProof},
     command::{CommandAck, CommandMessage},
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 /// Reads a message as its type, and writes it again.
 type Rewrite = fn(&Value) -> Result<Value, serde_json::Error>;
 
-const MESSAGES: [(&str, Rewrite); 23] = [
+const MESSAGES: [(&str, Rewrite); 24] = [
     ("camera_proof", rewrite::<CameraProof>),
     ("challenge", rewrite::<Challenge>),
     ("claim_request", rewrite::<ClaimRequest>),
@@ -40,6 +41,7 @@ const MESSAGES: [(&str, Rewrite); 23] = [
     ("configuration", rewrite::<Configuration>),
     ("event_message", rewrite::<EventMessage>),
     ("health", rewrite::<Health>),
+    ("network_means", rewrite::<NetworkMeans>),
     ("part_request", rewrite::<PartRequest>),
     ("part_upload", rewrite::<PartUpload>),
     ("parts_sent", rewrite::<PartsSent>),

@@ -7,6 +7,7 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::Configuration,
     event::{CaptureHealth, Health, SfuHealth},
+    finding::Finding,
     ids::BootId,
     time::UnixMillis,
 };
@@ -46,6 +47,8 @@ pub(super) struct HealthSources {
     pub(super) switches: watch::Receiver<Switches>,
     pub(super) scheduled_off: watch::Receiver<bool>,
     pub(super) configuration: watch::Receiver<Configuration>,
+    /// What is not as it could be with the network.
+    pub(super) network: watch::Receiver<Vec<Finding>>,
 }
 
 impl HealthSources {
@@ -80,6 +83,7 @@ impl HealthSources {
             changed = self.viewers.changed() => changed,
             Ok(()) = self.sfu.changed() => Ok(()),
             Ok(()) = self.night.changed() => Ok(()),
+            Ok(()) = self.network.changed() => Ok(()),
             changed = self.switches.changed() => changed,
             changed = self.scheduled_off.changed() => changed,
         };
@@ -103,6 +107,7 @@ impl HealthSources {
             || told.armed != switches.armed
             || told.scheduled_off != *self.scheduled_off.borrow()
             || told.privacy != switches.privacy
+            || told.findings != *self.network.borrow()
     }
 
     async fn gather(&self) -> Health {
@@ -152,6 +157,7 @@ impl HealthSources {
             temperature_celsius: None,
             errors: self.errors(),
             notes: capture.lost_packets.map(loss).into_iter().collect(),
+            findings: self.network.borrow().clone(),
         }
     }
 

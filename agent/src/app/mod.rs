@@ -4,13 +4,14 @@ mod control;
 mod health;
 mod identify;
 mod kept;
+mod network;
 mod relay;
 mod watchdog;
 
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use nightjar_shared::signal::Signal;
+use nightjar_shared::{finding::Finding, signal::Signal};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
@@ -71,7 +72,7 @@ async fn start(
     guards: &TaskTracker,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Vec<Stage>> {
-    let (clock, store) = (Clock::default(), open_index(data_dir)?);
+    let (clock, store, stages) = (Clock::default(), open_index(data_dir)?, Stages::default());
     let boot_id = clock::boot_id().context("cannot tell this boot from others")?;
     let (key, kept) = (open_key(data_dir)?, Kept::new(store.clone(), data_dir));
     let OwnersWill { switches, configuration, drawn } = kept.load().await?;
@@ -85,7 +86,6 @@ async fn start(
     let (health_in, health) = watch::channel(None);
     let (told_configuration, tell_configuration) = watch::channel(config.configuration());
     let (upload, upload_config) = watch::channel(config.upload.clone());
-    let stages = Stages::default();
     let ground = Ground { store: &store, clock: &clock, data_dir, identity: &key.identity };
     let signals = (signals_for_live, signals_from_live);
     let parts = stages.start_parts(&config, switches, ground, signals).await?;
@@ -116,6 +116,7 @@ async fn start(
         switches: switches_out.clone(),
         scheduled_off: parts.motion.scheduled_off(),
         configuration: tell_configuration.clone(),
+        network: stages.look_at_network(data_dir, &clock),
     };
     stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
     stages.watch(&parts, &clock, switches_out);
@@ -270,6 +271,13 @@ impl Stages {
     fn switch_infrared(&self, config: &Config, parts: &Parts) -> watch::Receiver<NightStatus> {
         let Stage { tracker, cancel, .. } = &self.observers;
         night::start(&config.night, parts.media.clone(), tracker, cancel.clone())
+    }
+
+    fn look_at_network(&self, data_dir: &Path, clock: &Clock) -> watch::Receiver<Vec<Finding>> {
+        let (told, findings) = watch::channel(Vec::new());
+        let cancel = self.observers.cancel.clone();
+        self.observe(network::look(data_dir.to_owned(), clock.clone(), told, cancel));
+        findings
     }
 
     fn observe(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -21,7 +21,7 @@ use nightjar_core::monotonic::MonotonicNanos;
 use nightjar_shared::{
     api::{
         Challenge, ClaimRequest, ClaimResponse, ClipAnnouncement, ClipCompletion, ClipFailure,
-        PartRequest, PartUpload, PartsSent, PartsStored, TokenRequest, TokenResponse,
+        NetworkMeans, PartRequest, PartUpload, PartsSent, PartsStored, TokenRequest, TokenResponse,
     },
     ids::{CameraId, ClipId},
     pairing::token_proof,
@@ -265,6 +265,23 @@ impl Cloud {
         if current.as_ref() == Some(token) {
             *current = None;
         }
+    }
+
+    /// Asks for what it takes to try the network.
+    pub async fn network(&self) -> Result<NetworkMeans, CloudError> {
+        let door = "POST agent/network";
+        let answer = self.post(door, "agent/network", &()).await?;
+        serde_json::from_slice(&answer).map_err(|error| {
+            CloudError::unavailable(door, format!("answered something unexpected: {error}"))
+        })
+    }
+
+    /// Asks the store for nothing in particular, and returns the status of its answer: without a signature
+    /// it refuses, which shows that uploads would reach it.
+    pub async fn knock_at_store(&self, store_url: &str) -> Result<u16, CloudError> {
+        let request = self.objects.put(checked_url(store_url)?).timeout(EXCHANGE_TIMEOUT);
+        let response = self.objects.send("PUT at the store", request).await?;
+        Ok(response.status().as_u16())
     }
 
     /// Announces a clip. Idempotent on the clip's id.

@@ -22,7 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     commands::{CommandRequest, Execution},
-    mqtt::{AddressError, Broker, simulated},
+    mqtt::{AddressError, Broker, Route, simulated},
 };
 use self::{drain::DrainSources, link::Link};
 use crate::{clock::Clock, cloud::Cloud, store::Store};
@@ -87,6 +87,7 @@ fn keep_connected(
             health: ends.health,
             configuration: ends.configuration,
         },
+        kept_route: None,
     };
     tracker.spawn(runner.run(commands_out, cancel.clone()));
     tracker.spawn(link.run(cancel));

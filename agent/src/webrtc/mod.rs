@@ -10,6 +10,7 @@ mod pacing;
 mod packets;
 pub mod peer;
 mod playout;
+pub mod reach;
 mod resending;
 mod rtp;
 mod shortcut;

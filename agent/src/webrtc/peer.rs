@@ -35,8 +35,8 @@ const MAX_BACKLOG: Duration = Duration::from_secs(1);
 /// meanwhile of the old one would only keep its path full.
 const LAYER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// An offer of nobody's, for [`warm_up`].
-const WARM_UP_OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
+/// An offer of nobody's, for [`warm_up`] and to try the network.
+pub(super) const WARM_UP_OFFER: &str = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
     a=group:BUNDLE 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n\
     a=ice-ufrag:warm\r\na=ice-pwd:warmwarmwarmwarmwarmwarm\r\n\
     a=fingerprint:sha-256 00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:00:\

@@ -191,9 +191,39 @@ impl Agent {
         let mut arguments = vec!["pair".as_ref(), "--config".as_ref(), config.as_os_str()];
         arguments.extend(["--data-dir".as_ref(), self.data_dir.as_os_str()]);
         arguments.extend(how);
-        let (status, _, error) = process::run(&program, &arguments, input)?;
+        let (status, _, error) = self.run_here(&program, &arguments, input)?;
         ensure!(status.success(), "nightjar-agent pair: {status}: {error}");
         Ok(())
+    }
+
+    /// What `nightjar-agent doctor --json` says where the agent is.
+    pub fn doctor(&self) -> Result<serde_json::Value> {
+        let program = programs::find("nightjar-agent")?;
+        let config = self.directory.join("agent.toml");
+        let arguments = [
+            "doctor".as_ref(),
+            "--json".as_ref(),
+            "--config".as_ref(),
+            config.as_os_str(),
+            "--data-dir".as_ref(),
+            self.data_dir.as_os_str(),
+        ];
+        let (_, output, error) = self.run_here(&program, &arguments, "")?;
+        serde_json::from_str(&output).with_context(|| format!("doctor: {output}{error}"))
+    }
+
+    /// Runs a program where the agent is.
+    fn run_here(
+        &self,
+        program: &Path,
+        arguments: &[&std::ffi::OsStr],
+        input: &str,
+    ) -> Result<(ExitStatus, String, String)> {
+        let Some(namespace) = &self.namespace else {
+            return process::run(program, arguments, input);
+        };
+        let inside = ["netns".as_ref(), "exec".as_ref(), namespace.as_ref(), program.as_os_str()];
+        process::run(Path::new("ip"), &[&inside[..], arguments].concat(), input)
     }
 
     /// Starts the program; it must not be running.

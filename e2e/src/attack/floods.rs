@@ -64,7 +64,7 @@ pub(super) async fn all(directory: &Path) -> Result<Vec<Figure>> {
     for (quality, camera) in [(QoS::AtMostOnce, &at_most_once), (QoS::AtLeastOnce, &at_least_once)]
     {
         let quiet = bystanders.quiet(LENGTH).await?;
-        let (flood, felt) = bystanders.during(messages(camera, quality)).await?;
+        let (flood, felt) = bystanders.during(Box::pin(messages(camera, quality))).await?;
         let what = format!("one camera sends events by MQTT, QoS {}", quality as u8);
         figures.extend(rows(&what, &flood, &quiet, &felt));
     }

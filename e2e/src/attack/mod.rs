@@ -40,7 +40,7 @@ pub async fn run(document: &Path, only: Option<&str>) -> Result<()> {
     for name in ATTACKS {
         if only.is_none_or(|only| only == *name) {
             say(&format!("{name} …"));
-            figures.extend(attack(name, &directory.join(name)).await?);
+            figures.extend(Box::pin(attack(name, &directory.join(name))).await?);
         }
     }
     let table = table(&figures);
@@ -61,7 +61,7 @@ async fn attack(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "windows" => unread::windows(directory).await,
         "lists" => unread::lists(directory).await,
         "slow" => slow::all(directory).await,
-        "floods" => floods::all(directory).await,
+        "floods" => Box::pin(floods::all(directory)).await,
         "disk" => full_disk::all(directory).await,
         _ => bail!("no such attack: {name}"),
     }

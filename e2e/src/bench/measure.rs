@@ -20,7 +20,7 @@ use crate::{
     viewer::Viewer,
 };
 
-const JOINS: usize = 20;
+pub(super) const JOINS: usize = 20;
 pub(super) const WATCH: Duration = Duration::from_secs(15);
 const EVENTS: usize = 20;
 /// Longer than a scene's turn and all that follows a motion's end.

@@ -1,6 +1,7 @@
 //! `make bench`: the figures of docs/benchmarks.md, measured through the doors.
 
 pub mod charts;
+pub mod https;
 mod joins;
 pub mod machine;
 mod measure;
@@ -37,6 +38,7 @@ const MEASUREMENTS: &[&str] = &[
     "loss",
     "narrow",
     "churn",
+    "https",
 ];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
@@ -83,6 +85,7 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "loss" => networks::loss(directory).await,
         "narrow" => networks::narrow(directory).await,
         "churn" => joins::churn(directory).await,
+        "https" => https::https(directory),
         _ => bail!("no such measurement: {name}"),
     }
 }

@@ -19,6 +19,7 @@ mod disk;
 mod failing_cameras;
 mod growing_clips;
 mod hls;
+mod https_alone;
 mod ip_cameras;
 mod libcamera;
 mod main_job;

@@ -116,7 +116,8 @@ impl Broker {
                     let _ = delivery.send(Ok(sent));
                 }
                 Order::Kick(camera_id) => world.broker.break_connection(camera_id),
-                Order::ListenAnew => {}
+                // Its cameras come by no other door.
+                Order::ListenAnew | Order::Admit { .. } => {}
             }
         }
     }

@@ -392,6 +392,7 @@ async fn tell_health(
             temperature_celsius: None,
             errors: Vec::new(),
             notes: Vec::new(),
+            findings: Vec::new(),
         }));
     }
 }

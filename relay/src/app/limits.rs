@@ -52,6 +52,8 @@ pub struct Limits {
     /// Events of one camera, by either door. A day without a network with an
     /// event a minute passes at once, a week, which is all that a camera keeps, within eight minutes.
     pub camera_events: Limit,
+    /// What one camera asks for to try its network: a place at the TURN server each.
+    pub network_checks: Limit,
     pub commands: Limit,
     pub live: Limit,
     /// Messages with candidates.
@@ -79,6 +81,7 @@ impl Default for Limits {
             camera_requests: Limit::new(1_000, Duration::from_millis(20)),
             camera_messages: Limit::new(200, Duration::from_millis(10)),
             camera_events: Limit::new(1_500, Duration::from_millis(50)),
+            network_checks: Limit::new(6, Duration::from_mins(1)),
             challenge: Limit::new(600, Duration::from_millis(100)),
             claim_by_address: Limit::new(10, Duration::from_secs(30)),
             claim_by_code: Limit::new(100, Duration::from_secs(4)),

@@ -12,7 +12,8 @@ const EMBEDDED_URL: &str = "http://localhost:8081";
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
     pub engine: StoreEngine,
-    /// Embedded: its own origin, so that an uploaded object can never run as the app.
+    /// Embedded: its own origin, so that an uploaded object can never run as the app. At the same address
+    /// as the app it is told apart by its host, which TLS names first.
     pub listen: SocketAddr,
     /// Embedded: as the top-level `tls`.
     pub tls: bool,

@@ -22,6 +22,9 @@ pub struct TurnConfig {
     pub tls_listen: Option<SocketAddr>,
     /// Embedded: whether TLS is served at all. Without it, where the relay is reached by https.
     pub tls: Option<bool>,
+    /// Embedded: whether TURN over TCP and TLS is served at the port of the app, too, which is then the one
+    /// that viewers and cameras are told. Without it, where the relay itself speaks TLS there.
+    pub web_port: Option<bool>,
     /// Embedded: the address at which others reach what is relayed. Without it the one that is
     /// listened on, or else the one that `public_url` has in the DNS.
     pub address: Option<IpAddr>,
@@ -83,6 +86,7 @@ impl Default for TurnConfig {
             listen: None,
             tls_listen: None,
             tls: None,
+            web_port: None,
             address: None,
             relay_ports: [49_152, 50_175],
             allow_peers: Vec::new(),

@@ -6,6 +6,7 @@ use nightjar_shared::{
     camera::CameraStatus,
     configuration::Configuration,
     event::{BootTime, Health, Presence},
+    finding::Finding,
     ids::{BootId, CameraId, SiteId},
     time::UnixMillis,
 };
@@ -30,6 +31,8 @@ use crate::{
 };
 
 const ERRORS_MAX: usize = 16;
+/// What a camera may find at a time; the rest is left out.
+const FINDINGS_MAX: usize = 16;
 /// Of the boots in one message.
 const BOOTS_MAX: usize = 8;
 /// The year 2100: no boot began later.
@@ -247,6 +250,7 @@ pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Resul
     check_protocol(health.protocol)?;
     health.errors.truncate(ERRORS_MAX);
     health.notes.truncate(ERRORS_MAX);
+    health.findings.truncate(FINDINGS_MAX);
     for words in texts_of(&mut health) {
         *words = text::report(words);
     }
@@ -275,7 +279,7 @@ pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Resul
 
 /// Returns all that a camera says in words of its own.
 fn texts_of(health: &mut Health) -> impl Iterator<Item = &mut String> {
-    let Health { agent_version, capture, sfu, errors, notes, .. } = health;
+    let Health { agent_version, capture, sfu, errors, notes, findings, .. } = health;
     let of_sfu = sfu.iter_mut().flat_map(|sfu| [Some(&mut sfu.whep_url), sfu.problem.as_mut()]);
     let of_capture = [
         Some(&mut capture.source),
@@ -283,7 +287,11 @@ fn texts_of(health: &mut Health) -> impl Iterator<Item = &mut String> {
         capture.problem.as_mut(),
         Some(agent_version),
     ];
-    of_capture.into_iter().chain(of_sfu).flatten().chain(errors).chain(notes)
+    let of_findings = findings.iter_mut().flat_map(|finding| {
+        let Finding { name, code, found, next_step, .. } = finding;
+        [Some(name), Some(code), Some(found), next_step.as_mut()]
+    });
+    of_capture.into_iter().chain(of_sfu).chain(of_findings).flatten().chain(errors).chain(notes)
 }
 
 async fn seen(app: &App, camera_id: CameraId) -> Result<()> {

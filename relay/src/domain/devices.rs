@@ -5,13 +5,13 @@ use std::{net::IpAddr, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use nightjar_shared::{
-    api::{Challenge, TokenRequest, TokenResponse},
+    api::{Challenge, NetworkMeans, TokenRequest, TokenResponse},
     ids::CameraId,
     pairing::token_proof,
     time::UnixMillis,
 };
 
-use super::secrets;
+use super::{live, secrets};
 use crate::{
     app::App,
     engines::db::{cameras, devices},
@@ -52,6 +52,13 @@ pub async fn issue_token(app: &App, request: TokenRequest) -> Result<TokenRespon
     devices::insert_token(&app.db, hash, request.camera_id, expires_at).await?;
     devices::delete_old_tokens(&app.db, request.camera_id, TOKENS_MAX).await?;
     Ok(TokenResponse { token, expires_in_s: TOKEN_LIFETIME.as_secs(), server_time: now })
+}
+
+/// Gives a camera what it needs to try its network: the store's address, and TURN for one try.
+pub async fn network(app: &App, camera_id: CameraId) -> Result<NetworkMeans> {
+    app.limits.network_checks.take(&camera_id.to_string(), app.now())?;
+    let ice_servers = live::for_a_try(app, camera_id).await?;
+    Ok(NetworkMeans { store_url: app.config.store.origin(), ice_servers })
 }
 
 /// Finds whose token this is: nothing when it is unknown, expired or revoked.

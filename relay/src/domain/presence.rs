@@ -95,6 +95,7 @@ mod tests {
             temperature_celsius: None,
             errors: Vec::new(),
             notes: Vec::new(),
+            findings: Vec::new(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! The door of cameras: their connections and messages, on the way to the domain.
 
+pub(super) mod websocket;
+
 use std::{
     collections::HashSet,
     future::Future,

@@ -28,6 +28,7 @@ use super::{
         accounts, agent, cameras, clips, commands, events, live, notices, ops, pairings, shares,
         sites, sockets, whep,
     },
+    mqtt::websocket,
     web,
 };
 use crate::{
@@ -92,6 +93,7 @@ fn watching() -> Routes {
 /// Routes for a camera, by its device token.
 fn cameras_only() -> Routes {
     OpenApiRouter::new()
+        .routes(routes!(agent::network))
         .routes(routes!(agent::announce_clip))
         .routes(routes!(agent::permit_parts))
         .routes(routes!(agent::confirm_parts))
@@ -107,6 +109,11 @@ fn cameras_only() -> Routes {
 /// cameras.
 fn strangers() -> Routes {
     OpenApiRouter::new().routes(routes!(ops::healthz)).routes(routes!(ops::ca_pem))
+}
+
+/// Routes for cameras that speak MQTT within https; the broker asks who they are.
+fn mqtt() -> Routes {
+    OpenApiRouter::new().routes(routes!(websocket::connect))
 }
 
 /// Routes for those who run the relay.
@@ -219,6 +226,7 @@ fn everybody() -> Routes {
     OpenApiRouter::with_openapi(Description::openapi())
         .nest("/api/v1", api)
         .merge(strangers())
+        .merge(mqtt())
         .merge(notices())
 }
 

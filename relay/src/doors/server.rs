@@ -10,7 +10,10 @@ mod connections;
 mod forwarded;
 mod front;
 mod host;
+mod limits;
+mod neighbours;
 mod proxy_header;
+mod rewound;
 
 use std::{
     convert::Infallible,
@@ -24,6 +27,7 @@ use std::{
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -31,11 +35,11 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
@@ -44,11 +48,16 @@ use self::{
     answers::{Answer, UnderWay},
     body::GuardedBody,
     connections::Connections,
+    rewound::Rewound,
 };
 pub use self::{
     answers::Asker,
     body::{BodyTooSlow, RequestBody},
+    connections::Place,
     front::Front,
+    host::Hosts,
+    limits::ServerLimits,
+    neighbours::{Halves, Named, Neighbours, TakeStream},
 };
 use super::problem;
 use crate::{
@@ -58,87 +67,14 @@ use crate::{
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// How patient a listener is, and how much it takes.
-#[derive(Debug, Clone)]
-pub struct ServerLimits {
-    /// For TLS, and again for the head of a request.
-    pub head: Duration,
-    /// Between two pieces of a request's body.
-    pub body_idle: Duration,
-    /// For the whole body of a request.
-    pub body_total: Duration,
-    /// Between two requests.
-    pub keep_alive: Duration,
-    /// How long a client may take nothing of a response: no byte from the socket, and of an answer
-    /// no piece of 16 KB.
-    pub write_stall: Duration,
-    /// At shutdown, for what is under way.
-    pub drain: Duration,
-    pub connections: usize,
-    /// From one IPv4 address or IPv6 /64 network. Loopback and trusted proxies are exempt: they bring
-    /// everybody from there, and have limits of their own.
-    pub connections_per_network: usize,
-    pub head_bytes: usize,
-    /// HTTP/2 requests at a time on one connection.
-    pub streams: u32,
-    /// What one answer is counted as at most, of those that are under way.
-    pub answer_bytes: u64,
-    /// Of all answers that one account or camera has not taken yet.
-    pub answer_bytes_per_asker: u64,
-    /// Of all answers to one network, with the same exemption as connections.
-    pub answer_bytes_per_network: u64,
-    /// Of all answers.
-    pub answer_bytes_total: u64,
-}
-
 /// For a year, and for no other name than the relay's: what else has names below it is not known here.
 const HTTPS_ALONE: HeaderValue = HeaderValue::from_static("max-age=31536000");
-const MEBIBYTE: u64 = 1 << 20;
 /// What HTTP/2 may take of an answer before the client does.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// What an answer of unknown length is counted as.
 const UNKNOWN_BYTES: u64 = 64 * 1024;
 /// When who asks for too much at once may ask again.
 const ANSWERS_RETRY_S: u64 = 2;
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        Self {
-            head: Duration::from_secs(10),
-            body_idle: Duration::from_secs(30),
-            body_total: Duration::from_mins(5),
-            keep_alive: Duration::from_secs(75),
-            // With what it takes to notice, within 30 s.
-            write_stall: Duration::from_secs(25),
-            drain: Duration::from_secs(3),
-            connections: 4096,
-            connections_per_network: 256,
-            head_bytes: 32 * 1024,
-            streams: 16,
-            // An answer of the app's doors is in memory as a whole. A page has 256 KB at most.
-            answer_bytes: 4 * MEBIBYTE,
-            answer_bytes_per_asker: 4 * MEBIBYTE,
-            answer_bytes_per_network: 8 * MEBIBYTE,
-            answer_bytes_total: 16 * MEBIBYTE,
-        }
-    }
-}
-
-impl ServerLimits {
-    /// Returns limits for the object store: clips take long to send, and a paused player reads
-    /// nothing.
-    pub fn for_objects() -> Self {
-        Self {
-            body_total: Duration::from_mins(15),
-            write_stall: Duration::from_mins(5),
-            // Read from the disk as it is sent.
-            answer_bytes: 128 * 1024,
-            answer_bytes_per_network: 32 * MEBIBYTE,
-            answer_bytes_total: 256 * MEBIBYTE,
-            ..Self::default()
-        }
-    }
-}
 
 /// What a listener is.
 #[derive(Clone)]
@@ -148,6 +84,10 @@ pub struct ServerOptions {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     pub limits: ServerLimits,
     pub front: Front,
+    /// For which hosts requests are answered.
+    pub hosts: Hosts,
+    /// What else is served at its port.
+    pub neighbours: Neighbours,
 }
 
 /// Serves `router` until `cancel` is cancelled. Requests carry their client's address as
@@ -187,28 +127,37 @@ pub fn serve<H, F, B>(
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let server = Server {
-        handler,
-        connections: Connections::new(&options, metrics),
-        timed_out: metrics.counter(
-            "nightjar_http_timeouts_total",
-            "Connections closed because the client was too slow.",
-            &[("listener", options.name)],
-        ),
-        refused: metrics.counter(
-            "nightjar_http_answers_refused_total",
-            "Answers that were not sent because too much was under way.",
-            &[("listener", options.name)],
-        ),
-        under_way: UnderWay::new(&options.limits),
-        acceptor: options.tls.map(TlsAcceptor::from),
-        name: options.name,
-        limits: Arc::new(options.limits),
-        front: Arc::new(options.front),
-        tracker: tracker.clone(),
-        cancel,
-    };
+    let server = Server::new(handler, options, metrics, tracker, cancel);
     tracker.spawn(server.accept(listener));
+}
+
+/// Serves `handler` to those who come to another listener and name `host` there. It has the deadlines of
+/// `options`, and its places are that listener's.
+pub fn serve_named<H, F, B>(
+    host: String,
+    handler: H,
+    options: ServerOptions,
+    metrics: &Metrics,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) -> Named
+where
+    H: Fn(Request<RequestBody>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let server = Server::new(handler, options, metrics, tracker, cancel);
+    let serve = move |stream, held, client| -> BoxFuture<'static, ()> {
+        Box::pin(server.clone().serve_connection(stream, held, client))
+    };
+    Named { host, serve: Arc::new(serve) }
+}
+
+/// What belongs to a connection beside its bytes.
+struct Held {
+    activity: Arc<Activity>,
+    place: Place,
 }
 
 #[derive(Clone)]
@@ -222,6 +171,8 @@ struct Server<H> {
     name: &'static str,
     limits: Arc<ServerLimits>,
     front: Arc<Front>,
+    hosts: Hosts,
+    neighbours: Neighbours,
     tracker: TaskTracker,
     cancel: CancellationToken,
 }
@@ -233,6 +184,38 @@ where
     B: hyper::body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    fn new(
+        handler: H,
+        options: ServerOptions,
+        metrics: &Metrics,
+        tracker: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            handler,
+            connections: Connections::new(&options, metrics),
+            timed_out: metrics.counter(
+                "nightjar_http_timeouts_total",
+                "Connections closed because the client was too slow.",
+                &[("listener", options.name)],
+            ),
+            refused: metrics.counter(
+                "nightjar_http_answers_refused_total",
+                "Answers that were not sent because too much was under way.",
+                &[("listener", options.name)],
+            ),
+            under_way: UnderWay::new(&options.limits),
+            acceptor: options.tls.map(TlsAcceptor::from),
+            name: options.name,
+            limits: Arc::new(options.limits),
+            front: Arc::new(options.front),
+            tracker: tracker.clone(),
+            hosts: options.hosts,
+            neighbours: options.neighbours,
+            cancel,
+        }
+    }
+
     async fn accept(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
@@ -276,13 +259,26 @@ where
             if client != peer && !permit.pass_to(client.ip(), is_proxy) {
                 return;
             }
-            let activity = Arc::new(Activity::default());
-            let stream = Watched::new(stream, activity.clone(), permit);
+            if let Some(stun) = &server.neighbours.stun {
+                match timeout(server.limits.head, begins_stun(&stream)).await {
+                    Ok(Ok(true)) => {
+                        // It has a place among the clients of TURN.
+                        drop(permit);
+                        return server.take_stun(stun, stream, client).await;
+                    }
+                    Ok(Ok(false)) => {}
+                    Ok(Err(_)) => return,
+                    Err(_) => return server.timed_out.increment(),
+                }
+            }
+            let (activity, place) = (Arc::new(Activity::default()), Place::new(permit));
+            let stream = Watched::new(stream, activity.clone(), place.clone());
+            let held = Held { activity, place };
             match server.acceptor.clone() {
-                None => server.serve_connection(stream, activity, client).await,
+                None => server.serve_connection(stream, held, client).await,
                 Some(acceptor) => {
                     match timeout(server.limits.head, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) => server.serve_connection(stream, activity, client).await,
+                        Ok(Ok(stream)) => server.serve_encrypted(stream, held, client).await,
                         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                         Err(_) => server.timed_out.increment(),
                     }
@@ -291,7 +287,39 @@ where
         });
     }
 
-    async fn serve_connection<I>(self, stream: I, activity: Arc<Activity>, peer: SocketAddr)
+    async fn take_stun(&self, stun: &TakeStream, stream: TcpStream, client: SocketAddr) {
+        let Ok(local) = stream.local_addr() else { return };
+        let (read, write) = stream.into_split();
+        let halves: Halves = (Box::new(read), Box::new(write));
+        self.cancel.run_until_cancelled(stun(halves, local, client)).await;
+    }
+
+    /// Serves what came within TLS, or hands it on to whom it is for.
+    async fn serve_encrypted(self, mut stream: TlsStream<Watched>, held: Held, client: SocketAddr) {
+        if let Some(named) = self.neighbours.named(stream.get_ref().1.server_name()) {
+            return (named.serve)(stream, held, client).await;
+        }
+        let Some(stun) = self.neighbours.stun.clone() else {
+            return self.serve_connection(stream, held, client).await;
+        };
+        let first = match timeout(self.limits.head, stream.read_u8()).await {
+            Ok(Ok(first)) => first,
+            Ok(Err(_)) => return,
+            Err(_) => return self.timed_out.increment(),
+        };
+        let local = stream.get_ref().0.local_address();
+        let stream = Rewound::new(first, stream);
+        if !neighbours::begins_stun(first) {
+            return self.serve_connection(stream, held, client).await;
+        }
+        let Ok(local) = local else { return };
+        held.place.give_up();
+        let (read, write) = tokio::io::split(stream);
+        let halves: Halves = (Box::new(read), Box::new(write));
+        self.cancel.run_until_cancelled(stun(halves, local, client)).await;
+    }
+
+    async fn serve_connection<I>(self, stream: I, held: Held, peer: SocketAddr)
     where
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -299,14 +327,14 @@ where
         let service = service_fn(|request: Request<Incoming>| {
             let is_http2 = request.version() == Version::HTTP_2;
             // Made before the handler runs: a request that is dropped half-way ends as well.
-            let guard = activity::Request::start(activity.clone(), is_http2);
-            self.answer(request, peer, guard)
+            let guard = activity::Request::start(held.activity.clone(), is_http2);
+            self.answer(request, peer, &held.place, guard)
         });
         let mut connection =
             pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
         let finished = tokio::select! {
             finished = connection.as_mut() => finished,
-            () = activity.expired(&self.limits) => {
+            () = held.activity.expired(&self.limits) => {
                 self.timed_out.increment();
                 return;
             }
@@ -329,6 +357,7 @@ where
         &self,
         request: Request<Incoming>,
         peer: SocketAddr,
+        place: &Place,
         guard: activity::Request,
     ) -> Boxed<
         impl Future<Output = Result<Response<GuardedBody<B>>, Infallible>> + Send + use<H, F, B>,
@@ -338,13 +367,18 @@ where
         let client = self.front.client(peer, request.headers());
         let mut request = self.receive(request, client);
         request.extensions_mut().insert(asker.clone());
+        request.extensions_mut().insert(place.clone());
         let (under_way, refused) = (self.under_way.clone(), self.refused.clone());
         let https_alone = self.front.https_alone;
-        let is_answered = is_named && under_way.has_room(client.ip());
+        let is_ours = self.hosts.include(&request);
+        let is_answered = is_named && is_ours && under_way.has_room(client.ip());
         let response = is_answered.then(|| (self.handler)(request));
         Box::pin(async move {
             if !is_named {
-                return Ok(bad_request(guard));
+                return Ok(refuse(StatusCode::BAD_REQUEST, guard));
+            }
+            if !is_ours {
+                return Ok(refuse(StatusCode::MISDIRECTED_REQUEST, guard));
             }
             let response = match response {
                 Some(response) => Some(response.await),
@@ -398,14 +432,23 @@ where
     }
 }
 
-/// Answers a request that says not, or twice, which host it is for: the next one on this connection
-/// may be no better.
-fn bad_request<B>(guard: activity::Request) -> Response<GuardedBody<B>> {
+/// Answers a request that says not, or twice, which host it is for, or names one of another listener or
+/// certificate: the next one on this connection may be no better.
+fn refuse<B>(status: StatusCode, guard: activity::Request) -> Response<GuardedBody<B>> {
     let nothing = GuardedBody::of_text(Vec::new(), Answer::new(guard, None));
     let mut response = Response::new(nothing);
-    *response.status_mut() = StatusCode::BAD_REQUEST;
+    *response.status_mut() = status;
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// Looks at the first byte of a connection, and leaves it there.
+async fn begins_stun(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    match stream.peek(&mut first).await? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(neighbours::begins_stun(first[0])),
+    }
 }
 
 /// Spawns HTTP/2's streams where shutdown waits for them.

@@ -46,6 +46,9 @@ const RENEWAL_RETRY: Duration = Duration::from_hours(1);
 /// Certificates begin in the past, for cameras whose clock is behind.
 const BACKDATING: Duration = DAY;
 
+/// TURN's name in TLS (RFC 7443).
+const TURN_ALPN: &[u8] = b"stun.turn";
+
 /// Makes aws-lc-rs the cryptography of the whole binary; the broker insists on it, so that one
 /// provider is linked and used. Calling it again changes nothing.
 pub fn install_crypto_provider() {
@@ -129,6 +132,13 @@ impl Certificates {
             directory: directory.to_owned(),
             names,
         })
+    }
+
+    /// Returns what is offered where TURN is spoken beside HTTP.
+    pub fn server_with_turn(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols.push(TURN_ALPN.to_vec());
+        Arc::new(config)
     }
 
     /// Returns whether the end of the server certificate has come near. Asking costs nothing.

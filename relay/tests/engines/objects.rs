@@ -14,7 +14,7 @@ use std::{
 use md5::Md5;
 use nightjar_relay::{
     clock,
-    doors::server::{self, Front, ServerLimits, ServerOptions},
+    doors::server::{self, Front, Hosts, Neighbours, ServerLimits, ServerOptions},
     engines::{
         metrics::Metrics,
         objects::{
@@ -82,6 +82,8 @@ impl Store {
             tls: None,
             limits: ServerLimits::for_objects(),
             front: Front::default(),
+            hosts: Hosts::Any,
+            neighbours: Neighbours::default(),
         };
         let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
         let metrics = Metrics::default();

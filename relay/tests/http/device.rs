@@ -94,6 +94,21 @@ impl Device {
 
     /// Connects over MQTT, subscribes and says that it is there.
     pub(crate) async fn connect(&self, relay: &TestRelay) -> Online {
+        self.connect_by(relay, None, &self.ca_pem).await
+    }
+
+    /// The same within http, or within https that this authority vouches for.
+    pub(crate) async fn connect_within_http(&self, relay: &TestRelay, ca_pem: &str) -> Online {
+        let url = relay.app().config.public_url.replacen("http", "ws", 1);
+        self.connect_by(relay, Some(format!("{url}/mqtt")), ca_pem).await
+    }
+
+    async fn connect_by(
+        &self,
+        relay: &TestRelay,
+        websocket: Option<String>,
+        ca_pem: &str,
+    ) -> Online {
         let id = self.id();
         let will = json!({"online": false, "boot_id": boot_id()}).to_string();
         let presence = mqtt_client::presence(id);
@@ -101,11 +116,12 @@ impl Device {
         last_will.message = will.into_bytes().into();
         let connection = Connection {
             address: relay.app().broker.address(),
-            ca_pem: self.ca_pem.clone(),
+            ca_pem: ca_pem.to_owned(),
             client_id: id.to_string(),
             user_name: id.to_string(),
             token: self.caller.token.clone().unwrap(),
             last_will: Some(last_will),
+            websocket,
         };
         let mut camera = connection.open().await.unwrap();
         camera.subscribe(&topic::down_filter(id)).await;

@@ -29,6 +29,7 @@ mod live_socket;
 #[path = "../support/mqtt_client.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
 mod mqtt_client;
+mod mqtt_websocket;
 #[path = "../../../shared/tests/mutation/mod.rs"]
 mod mutation;
 mod operations;

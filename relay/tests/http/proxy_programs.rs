@@ -196,6 +196,8 @@ async fn try_all(relay: &TestRelay, ca_pem: &str) {
     let playback = alice.get(&format!("clips/{clip_id}/playback")).await.body(200);
     assert_eq!(fetch(&alice, &playback["parts"][0]["url"]).await, (200, FOOTAGE.to_vec()));
     hears_hello(&alice, ca_pem).await;
+    // MQTT within https: subscribed, and heard.
+    camera.connect_within_http(relay, ca_pem).await;
 
     let guesser = browser_at(relay, ca_pem, "127.0.0.5");
     let guess = json!({"email": "nobody@example.org", "password": "x"});

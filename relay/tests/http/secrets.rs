@@ -130,6 +130,7 @@ async fn pair(relay: &Program, alice: &Person, secrets: &mut Vec<String>) -> Dev
         user_name: device.id().to_string(),
         token,
         last_will: None,
+        websocket: None,
     };
     let mut camera = connection.open().await.unwrap();
     camera.subscribe(&topic::down_filter(device.id())).await;

@@ -11,7 +11,7 @@ use axum::{
 use futures::Stream;
 use nightjar_relay::{
     clock,
-    doors::server::{self, Front, ServerLimits, ServerOptions},
+    doors::server::{self, Front, Hosts, Neighbours, ServerLimits, ServerOptions},
     engines::{
         metrics::Metrics,
         tls::{self, Certificates},
@@ -77,7 +77,14 @@ pub(crate) fn options(
     tls: Option<Arc<rustls::ServerConfig>>,
     limits: ServerLimits,
 ) -> ServerOptions {
-    ServerOptions { name: "test", tls, limits, front: Front::default() }
+    ServerOptions {
+        name: "test",
+        tls,
+        limits,
+        front: Front::default(),
+        hosts: Hosts::Any,
+        neighbours: Neighbours::default(),
+    }
 }
 
 /// A response that no client ever takes to its end.

@@ -133,5 +133,6 @@ fn connection(relay: &TestRelay, camera: &crate::device::Device) -> mqtt_client:
         user_name: id.to_string(),
         token: camera.caller.token.clone().unwrap(),
         last_will: None,
+        websocket: None,
     }
 }

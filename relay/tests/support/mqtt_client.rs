@@ -29,19 +29,22 @@ pub(crate) struct Connection {
     pub(crate) user_name: String,
     pub(crate) token: String,
     pub(crate) last_will: Option<LastWill>,
+    /// Where it goes through http instead.
+    pub(crate) websocket: Option<String>,
 }
 
 impl Connection {
     pub(crate) async fn open(self) -> Result<Camera, ConnectionError> {
-        let mut options =
-            MqttOptions::new(self.client_id, self.address.ip().to_string(), self.address.port());
         let ca = self.ca_pem.into_bytes();
+        let tls = TlsConfiguration::Simple { ca, alpn: None, client_auth: None };
+        let (host, transport) = match self.websocket {
+            Some(url) if url.starts_with("ws:") => (url, Transport::Ws),
+            Some(url) => (url, Transport::wss_with_config(tls)),
+            None => (self.address.ip().to_string(), Transport::tls_with_config(tls)),
+        };
+        let mut options = MqttOptions::new(self.client_id, host, self.address.port());
         options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Simple {
-                ca,
-                alpn: None,
-                client_auth: None,
-            }))
+            .set_transport(transport)
             .set_credentials(self.user_name, self.token)
             .set_keep_alive(Duration::from_mins(5))
             // As the agent has it: a longer one ends its connection.
@@ -52,7 +55,7 @@ impl Connection {
         let (client, mut events) = AsyncClient::new(options, 64);
         let connack = loop {
             if let Event::Incoming(Packet::ConnAck(connack)) =
-                within(PATIENCE, events.poll()).await?
+                within(PATIENCE, Box::pin(events.poll())).await?
             {
                 break connack;
             }
@@ -65,7 +68,7 @@ impl Connection {
 
 /// Ends at the first error, or when goodbye is said: a camera of these tests does not reconnect.
 async fn forward(mut events: EventLoop, packets: mpsc::Sender<Packet>) {
-    while let Ok(event) = events.poll().await {
+    while let Ok(event) = Box::pin(events.poll()).await {
         let open = match event {
             Event::Incoming(packet) => packets.send(packet).await.is_ok(),
             Event::Outgoing(outgoing) => outgoing != Outgoing::Disconnect,

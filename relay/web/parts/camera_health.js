@@ -2,14 +2,19 @@
 
 import { element, notice } from "../dom.js";
 import { bytes, duration } from "../format.js";
+import { Verdict } from "../words.js";
 
 export class CameraHealth {
   problems = element("div", { class: "problems" });
   facts = element("dl", { class: "facts" });
 
   show(health) {
-    const { capture, errors, notes = [], temperature_celsius: celsius } = health;
-    this.problems.replaceChildren(...errors.map((error) => notice("bad", error)), ...notes.map((note) => notice("info", note)));
+    const { capture, errors, notes = [], findings = [], temperature_celsius: celsius } = health;
+    this.problems.replaceChildren(
+      ...errors.map((error) => notice("bad", error)),
+      ...findings.map(finding),
+      ...notes.map((note) => notice("info", note)),
+    );
     const rows = {
       Picture: capture.running ? `${capture.width} × ${capture.height}, ${Math.round(capture.fps)} a second` : "none",
       Source: capture.source,
@@ -27,6 +32,11 @@ export class CameraHealth {
       ...Object.entries(rows).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
     );
   }
+}
+
+function finding({ verdict, name, found, next_step }) {
+  const step = next_step ? [element("p", {}, `Next: ${next_step}`)] : [];
+  return notice(verdict === Verdict.bad ? "bad" : "info", `${name}: ${found}`, ...step);
 }
 
 function recordingsWords({ recordings_bytes, retention_days, retention_horizon_days }) {

@@ -132,8 +132,7 @@ impl Judge {
 }
 
 fn parameter_sets(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let is_one =
-        |kind| matches!(kind, NalKind::SequenceParameters | NalKind::PictureParameters);
+    let is_one = |kind| matches!(kind, NalKind::SequenceParameters | NalKind::PictureParameters);
     nal_units(frame).filter(move |unit| is_one(NalKind::of(unit)))
 }
 
@@ -322,9 +321,7 @@ mod tests {
 
     #[test]
     fn sizes_that_no_decoder_may_have_are_refused_wherever_they_come() {
-        let unfit = |sps: &[u8]| {
-            Judge::default().see(&with_sequence(sps), at(0)).unwrap().unfit
-        };
+        let unfit = |sps: &[u8]| Judge::default().see(&with_sequence(sps), at(0)).unwrap().unfit;
         let too_large = |side| Some(UnfitPicture::TooLarge { width: side, height: side });
         assert_eq!(unfit(&sized((40, 23), (0, 4))), None);
         assert_eq!(unfit(&sized((256, 144), (0, 0))), None);

@@ -26,6 +26,10 @@ pub(in crate::uplink) enum LinkError {
     Tls(#[from] rustls::Error),
     #[error(transparent)]
     Connection(#[from] Box<ConnectionError>),
+    #[error("no answer in time")]
+    NoAnswer,
+    #[error("{first}; by the other route: {second}")]
+    NoRoute { first: Box<LinkError>, second: Box<LinkError> },
     #[error("the broker refused the subscription: {0:?}")]
     Subscription(Vec<SubscribeReasonCode>),
     #[error("the broker refused a message: {0:?}")]

@@ -6,12 +6,13 @@ mod error;
 mod in_flight;
 mod publisher;
 mod receiver;
+mod routes;
 pub mod simulated;
 
-pub use self::{broker::Broker, error::AddressError};
+pub use self::{broker::Broker, error::AddressError, routes::Route};
 pub(super) use self::{
     error::LinkError,
     in_flight::PacketKind,
     publisher::{MAX_PACKET_BYTES, Publisher},
-    receiver::{Arrivals, Progress},
+    receiver::{Arrivals, Progress, Receiver},
 };

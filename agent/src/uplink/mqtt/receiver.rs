@@ -65,7 +65,7 @@ pub(in crate::uplink) struct Receiver {
 
 impl Receiver {
     /// Receives until the connection ends. Returns `Ok` after a disconnection by the publisher.
-    pub(in crate::uplink) async fn run(mut self) -> Result<(), LinkError> {
+    pub(in crate::uplink) async fn run(&mut self) -> Result<(), LinkError> {
         loop {
             match self.events.next().await? {
                 Event::Incoming(Incoming::Publish(publish)) => self.forward(&publish),

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use nightjar_shared::{ids::CameraId, signal::IceServer, time::UnixMillis};
+use nightjar_shared::{
+    ids::{AccountId, CameraId},
+    signal::IceServer,
+    time::UnixMillis,
+};
 
 use crate::{
     app::App,
@@ -12,7 +16,7 @@ use crate::{
     },
     engines::{
         db::{
-            cameras::CameraRow,
+            cameras::{self, CameraRow},
             live::{self, SessionRow},
         },
         turn::Holder,
@@ -55,6 +59,16 @@ pub async fn advertised(app: &App, caller: Caller, camera_id: CameraId) -> Resul
     let (site_id, account_id) = (camera.site_id, caller.account_id);
     let session_id = secrets::session_id()?;
     mint_for(app, Holder { site_id, account_id, session_id, is_ahead: true }).await
+}
+
+/// Makes the ICE servers for a camera that tries whether its network lets media through. There is no such
+/// session, so what is allocated ends within a minute.
+pub async fn for_a_try(app: &App, camera_id: CameraId) -> Result<Vec<IceServer>> {
+    let Some(camera) = cameras::by_id(&app.db, camera_id).await? else { return Ok(Vec::new()) };
+    // Nobody watches: it counts as an account of the camera's own.
+    let account_id = AccountId::from(camera_id.as_uuid());
+    let (site_id, session_id) = (camera.site_id, secrets::session_id()?);
+    mint_for(app, Holder { site_id, account_id, session_id, is_ahead: false }).await
 }
 
 /// Writes down what TURN carried since the last time, and ends what exceeds a site's day.

@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 
 pub use self::{
     camera::signal_from_camera,
-    ice::{advertised, end_unseen, meter},
+    ice::{advertised, end_unseen, for_a_try, meter},
     viewer::{
         Joined, Opened, Reply, answer_offer, change, close, hang_up, join, open, restart, trickle,
     },

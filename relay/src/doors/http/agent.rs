@@ -6,8 +6,8 @@ use axum::extract::State;
 use http::StatusCode;
 use nightjar_shared::{
     api::{
-        Challenge, ClipAnnouncement, ClipCompletion, ClipFailure, PartRequest, PartUpload,
-        PartsSent, PartsStored, TokenRequest, TokenResponse,
+        Challenge, ClipAnnouncement, ClipCompletion, ClipFailure, NetworkMeans, PartRequest,
+        PartUpload, PartsSent, PartsStored, TokenRequest, TokenResponse,
     },
     command::CommandAck,
     configuration::Configuration,
@@ -43,6 +43,16 @@ pub async fn token(
     Json(request): Json<TokenRequest>,
 ) -> Result<Json<TokenResponse>> {
     Ok(Json(devices::issue_token(&app, request).await?))
+}
+
+/// Gives what a camera needs to find out whether its network lets it work.
+#[utoipa::path(post, path = "/agent/network", tag = "camera",
+    responses((status = 200, body = NetworkMeans)))]
+pub async fn network(
+    State(app): State<Arc<App>>,
+    FromCamera(device): FromCamera,
+) -> Result<Json<NetworkMeans>> {
+    Ok(Json(devices::network(&app, device.camera_id).await?))
 }
 
 /// Announces a clip.

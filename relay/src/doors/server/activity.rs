@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     io::{self, IoSlice},
+    net::SocketAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -15,7 +16,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{ServerLimits, connections::Permit};
+use super::{ServerLimits, connections::Place};
 
 /// Seen by the socket below the protocol and by the requests above it.
 #[derive(Default)]
@@ -244,16 +245,26 @@ impl Drop for Request {
 }
 
 /// A socket that tells of its bytes, and holds its place among the connections: also when it
-/// becomes a WebSocket.
+/// becomes a WebSocket, unless that has another place.
 pub(super) struct Watched {
     stream: TcpStream,
     activity: Arc<Activity>,
-    _permit: Permit,
+    place: Place,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.place.give_up();
+    }
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, permit: Permit) -> Self {
-        Self { stream, activity, _permit: permit }
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, place: Place) -> Self {
+        Self { stream, activity, place }
+    }
+
+    pub(super) fn local_address(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
     }
 
     fn observe(&self, written: &Poll<io::Result<usize>>) {

@@ -108,6 +108,22 @@ impl Permit {
     }
 }
 
+/// A connection's place, which its door may give up early: for one that has a place elsewhere. Clones
+/// share it.
+#[derive(Clone)]
+pub struct Place(Arc<Mutex<Option<Permit>>>);
+
+impl Place {
+    pub(super) fn new(permit: Permit) -> Self {
+        Self(Arc::new(Mutex::new(Some(permit))))
+    }
+
+    /// Frees the place.
+    pub fn give_up(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.connections.0.open.add(-1);
@@ -120,7 +136,7 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doors::server::{Front, ServerLimits};
+    use crate::doors::server::{Front, Hosts, Neighbours, ServerLimits};
 
     fn connections(total: usize, per_network: usize) -> Connections {
         let limits = ServerLimits {
@@ -129,7 +145,8 @@ mod tests {
             ..ServerLimits::default()
         };
         let front = Front::default();
-        let options = ServerOptions { name: "test", tls: None, limits, front };
+        let (hosts, neighbours) = (Hosts::Any, Neighbours::default());
+        let options = ServerOptions { name: "test", tls: None, limits, front, hosts, neighbours };
         Connections::new(&options, &Metrics::default())
     }
 

@@ -3,7 +3,36 @@
 //! Nothing of the relay decides by that name: links, cookies, origins and signatures go by the
 //! configured addresses. A proxy in front may, and must not read another one than we do.
 
-use http::{HeaderMap, HeaderValue, Uri, Version, header, uri::Authority};
+use http::{HeaderMap, HeaderValue, Request, Uri, Version, header, uri::Authority};
+
+/// For which hosts a listener answers. Only where two names share a port: a browser may ask on a
+/// connection to one of them for what the other one has, and asks again when it hears so (RFC 9110,
+/// 15.5.20).
+#[derive(Debug, Clone, Default)]
+pub enum Hosts {
+    #[default]
+    Any,
+    /// The neighbour's are not ours.
+    AllBut(String),
+    Only(String),
+}
+
+impl Hosts {
+    pub(super) fn include<B>(&self, request: &Request<B>) -> bool {
+        let is_for = |host: &str| {
+            let named = request.uri().host().map(str::to_owned).or_else(|| {
+                let authority = request.headers().get(header::HOST).and_then(authority);
+                authority.map(|authority| authority.host().to_owned())
+            });
+            named.is_some_and(|named| named.eq_ignore_ascii_case(host))
+        };
+        match self {
+            Self::Any => true,
+            Self::AllBut(host) => !is_for(host),
+            Self::Only(host) => is_for(host),
+        }
+    }
+}
 
 /// Returns whether the host is named as RFC 9112 (3.2) and RFC 9113 (8.3.1) ask.
 pub(super) fn is_named(version: Version, uri: &Uri, headers: &HeaderMap) -> bool {
@@ -56,6 +85,21 @@ mod tests {
         for host in ["", " ", "a, b", "a/b", "user@a", "a b", ":80", "[::1", "\u{e9}", "a:b:c"] {
             assert!(!named(&[host]), "{host:?}");
         }
+    }
+
+    #[test]
+    fn a_neighbour_s_host_is_known_by_uri_and_header() {
+        let by_header = Request::get("/").header(header::HOST, "Store.example:443").body(());
+        let by_uri = Request::get("https://store.example/").body(());
+        let own = Request::get("/").header(header::HOST, "cam.example").body(()).unwrap();
+        let store = "store.example".to_owned();
+        for request in [by_header.unwrap(), by_uri.unwrap()] {
+            assert!(Hosts::Any.include(&request));
+            assert!(Hosts::Only(store.clone()).include(&request));
+            assert!(!Hosts::AllBut(store.clone()).include(&request));
+        }
+        assert!(Hosts::AllBut(store.clone()).include(&own));
+        assert!(!Hosts::Only(store).include(&own));
     }
 
     #[test]

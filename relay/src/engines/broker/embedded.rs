@@ -34,8 +34,15 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{front::Front, hooks::State, places::Places};
-use super::{Broker, BrokerError, BrokerInbox, Connected, Delivery, EmbeddedBrokerConfig, Order};
+use self::{
+    front::{Admission, Front, Open},
+    hooks::State,
+    places::Places,
+};
+use super::{
+    Broker, BrokerError, BrokerInbox, BrokerLimits, Connected, Delivery, EmbeddedBrokerConfig,
+    Entrance, Order,
+};
 use crate::{clock, engines::metrics::Metrics};
 
 /// Cameras whose credentials wait to be verified. When full, a camera waits for its turn until
@@ -58,7 +65,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Starts the broker. Its orders are served until `cancel` is cancelled.
 pub(super) async fn start(
-    mut config: EmbeddedBrokerConfig,
+    config: EmbeddedBrokerConfig,
     metrics: &Metrics,
     tracker: &TaskTracker,
     cancel: CancellationToken,
@@ -77,24 +84,35 @@ pub(super) async fn start(
     hooks::install(&context, &state).await;
     presence::keep(&context, &state).await;
     let places = Places::new(config.limits.sessions, config.limits.connections_per_network);
-    let front = Front::bind(config.listen, places, metrics)
+    let admission = Admission::new(places, metrics);
+    let front = Front::bind(config.listen, admission.clone())
         .with_context(|| format!("cannot listen for MQTT on {}", config.listen))?;
     let address = front.address()?;
-    // From here on the address at which the front reaches rmqtt.
-    config.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listener = listen(&config)?;
-    config.listen = listener.local_addr().map_err(|error| anyhow!("{error}"))?;
-    tracker.spawn(front.serve(config.listen, tracker.clone(), cancel.clone()));
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let listeners = listen(&config, Inside { tls: free, plain: free })?;
+    let inside = listeners.addresses()?;
+    tracker.spawn(front.serve(inside.tls, tracker.clone(), cancel.clone()));
+    let over = CancellationToken::new();
+    tracker.spawn({
+        let (over, cancel) = (over.clone(), cancel.clone());
+        async move {
+            front::grace_after(cancel).await;
+            over.cancel();
+        }
+    });
     let (broker, orders) = Broker::new(address, connected);
     let server = Server {
         context,
         state,
-        address: config.listen,
+        inside,
+        admission,
+        patience: config.limits.handshake + config.limits.authentication,
+        over,
         tracker: tracker.clone(),
         to_listen_anew: Arc::new(Notify::new()),
     };
     tracker.spawn(server.clone().serve(orders, cancel.clone()));
-    tracker.spawn(server.run(listener, config, cancel));
+    tracker.spawn(server.run(listeners, config, cancel));
     let inbox = BrokerInbox { authentications: authentications_in, arrivals: arrivals_in };
     Ok((broker, inbox))
 }
@@ -104,31 +122,56 @@ pub(super) async fn start(
 struct Server {
     context: ServerContext,
     state: Arc<State>,
-    address: SocketAddr,
+    inside: Inside,
+    admission: Admission,
+    patience: Duration,
+    /// Is cancelled when the last words were said.
+    over: CancellationToken,
     tracker: TaskTracker,
     to_listen_anew: Arc<Notify>,
+}
+
+/// Where rmqtt listens, on loopback: for what comes to the broker's own door, and for what comes to
+/// others, whose TLS is theirs.
+#[derive(Debug, Clone, Copy)]
+struct Inside {
+    tls: SocketAddr,
+    plain: SocketAddr,
+}
+
+struct Listeners {
+    tls: Listener,
+    plain: Listener,
+}
+
+impl Listeners {
+    fn addresses(&self) -> anyhow::Result<Inside> {
+        let of = |listener: &Listener| listener.local_addr().map_err(|error| anyhow!("{error}"));
+        Ok(Inside { tls: of(&self.tls)?, plain: of(&self.plain)? })
+    }
 }
 
 impl Server {
     async fn run(
         self,
-        mut listener: Listener,
+        mut listeners: Listeners,
         config: EmbeddedBrokerConfig,
         cancel: CancellationToken,
     ) {
         loop {
-            // Dropping the server closes its listener, so that the port is free for the next one.
+            // Dropping the server closes its listeners, so that their ports are free for the next ones.
             // Sessions have tasks of their own.
             tokio::select! {
-                ended = self.server(listener).run() => {
+                ended = self.server(listeners).run() => {
                     tracing::error!(?ended, "MQTT broker ended by itself");
                     break;
                 }
                 () = self.to_listen_anew.notified() => {}
                 () = cancel.cancelled() => break,
             }
-            match cancel.run_until_cancelled(listen_until_it_works(&config)).await {
-                Some(anew) => listener = anew,
+            let anew = listen_until_it_works(&config, self.inside);
+            match cancel.run_until_cancelled(anew).await {
+                Some(anew) => listeners = anew,
                 None => break,
             }
         }
@@ -150,15 +193,36 @@ impl Server {
                 }
                 Order::Kick(camera_id) => self.kick(camera_id),
                 Order::ListenAnew => self.to_listen_anew.notify_one(),
+                Order::Admit { client, entrance } => {
+                    if let Some(place) = self.admission.admit(client) {
+                        // Who asked may have gone; its place is free then.
+                        let _ = entrance.send(self.entrance(place));
+                    }
+                }
             }
         }
     }
 
-    fn server(&self, listener: Listener) -> MqttServer {
-        // rmqtt panics when it knows the listener already, and does not forget one that is gone.
-        let id = self.address.port();
-        self.context.listen_cfgs.remove(&id);
-        MqttServer::new(self.context.clone()).listener_by_id(listener, id).build()
+    fn entrance(&self, place: Open) -> Entrance {
+        Entrance {
+            address: self.inside.plain,
+            _place: Box::new(place),
+            patience: self.patience,
+            over: self.over.clone(),
+            _tracked: self.tracker.token(),
+        }
+    }
+
+    fn server(&self, listeners: Listeners) -> MqttServer {
+        let (tls, plain) = (self.inside.tls.port(), self.inside.plain.port());
+        for id in [tls, plain] {
+            // rmqtt panics when it knows the listener already, and does not forget one that is gone.
+            self.context.listen_cfgs.remove(&id);
+        }
+        MqttServer::new(self.context.clone())
+            .listener_by_id(listeners.tls, tls)
+            .listener_by_id(listeners.plain, plain)
+            .build()
     }
 
     fn kick(&self, camera_id: CameraId) {
@@ -219,27 +283,37 @@ async fn disconnect(context: &ServerContext, session: Id) {
     }
 }
 
-/// Listens again and again: no other program has the port, so a failure, for want of descriptors,
+/// Listens again and again: no other program has the ports, so a failure, for want of descriptors,
 /// passes soon.
-async fn listen_until_it_works(config: &EmbeddedBrokerConfig) -> Listener {
+async fn listen_until_it_works(config: &EmbeddedBrokerConfig, inside: Inside) -> Listeners {
     loop {
-        match listen(config) {
-            Ok(listener) => return listener,
+        match listen(config, inside) {
+            Ok(listeners) => return listeners,
             Err(error) => tracing::error!(error = format!("{error:#}"), "cannot listen again"),
         }
         sleep(LISTEN_RETRY).await;
     }
 }
 
-fn listen(config: &EmbeddedBrokerConfig) -> anyhow::Result<Listener> {
-    let limits = &config.limits;
-    Builder::new()
-        .name("nightjar")
-        .laddr(config.listen)
-        .reuseaddr(Some(true))
-        .nodelay(true)
+fn listen(config: &EmbeddedBrokerConfig, inside: Inside) -> anyhow::Result<Listeners> {
+    let tls = builder(&config.limits, inside.tls)
         .tls_cert(Some(config.certificate_path.to_string_lossy()))
         .tls_key(Some(config.private_key_path.to_string_lossy()))
+        .bind()
+        .and_then(Listener::tls);
+    let plain = builder(&config.limits, inside.plain).bind().and_then(Listener::tcp);
+    let listening = |listener: rmqtt::net::Result<Listener>| {
+        listener.map_err(|error| anyhow!("{error:#}")).context("cannot listen for MQTT on loopback")
+    };
+    Ok(Listeners { tls: listening(tls)?, plain: listening(plain)? })
+}
+
+fn builder(limits: &BrokerLimits, listen: SocketAddr) -> Builder {
+    Builder::new()
+        .name("nightjar")
+        .laddr(listen)
+        .reuseaddr(Some(true))
+        .nodelay(true)
         .allow_anonymous(false)
         .allow_zero_keepalive(false)
         .max_keepalive(limits.keep_alive_s)
@@ -254,8 +328,4 @@ fn listen(config: &EmbeddedBrokerConfig) -> anyhow::Result<Listener> {
         .handshake_timeout(limits.handshake)
         .session_expiry_interval(SESSION_EXPIRY)
         .max_session_expiry_interval(SESSION_EXPIRY)
-        .bind()
-        .and_then(Listener::tls)
-        .map_err(|error| anyhow!("{error:#}"))
-        .with_context(|| format!("cannot listen for MQTT on {}", config.listen))
 }

@@ -8,8 +8,10 @@ pub mod acl;
 mod embedded;
 
 use std::{
+    any::Any,
     collections::HashSet,
-    net::SocketAddr,
+    io,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -20,8 +22,14 @@ use nightjar_shared::{
     ids::CameraId,
     topic::{Channel, Topic},
 };
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, oneshot},
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
 
 use super::metrics::Metrics;
 
@@ -169,6 +177,42 @@ pub enum Order {
     Kick(CameraId),
     /// Show the certificate that its files hold now to who connects from now on.
     ListenAnew,
+    /// Let a connection in that came to another door of the relay. Dropping `entrance` refuses it.
+    Admit { client: IpAddr, entrance: oneshot::Sender<Entrance> },
+}
+
+/// The way to the broker of a connection that another door accepted: it counts as one of the broker's
+/// own until this is dropped.
+pub struct Entrance {
+    address: SocketAddr,
+    /// Its place among the connections.
+    _place: Box<dyn Any + Send + Sync>,
+    /// How long a client may take until the broker has answered its CONNECT. rmqtt counts from the first
+    /// byte alone.
+    pub patience: Duration,
+    /// Is cancelled when the broker has said its last words.
+    over: CancellationToken,
+    _tracked: TaskTrackerToken,
+}
+
+impl std::fmt::Debug for Entrance {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Entrance").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Entrance {
+    /// Connects to the broker, which speaks MQTT without TLS here.
+    pub async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Waits until the broker has stopped: what it said at its end has arrived by then.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
+    }
 }
 
 /// The cameras that are connected now, as the broker knows them. Clones share them.
@@ -224,6 +268,14 @@ impl Broker {
     /// the same address. Who is connected stays.
     pub async fn listen_anew(&self) {
         self.order(Order::ListenAnew).await;
+    }
+
+    /// Gives a connection of `client` that came to another door its way in; nothing where there are too
+    /// many, of its network or in all.
+    pub async fn admit(&self, client: IpAddr) -> Option<Entrance> {
+        let (entrance, admitted) = oneshot::channel();
+        self.order(Order::Admit { client, entrance }).await;
+        admitted.await.ok()
     }
 
     /// Returns where cameras connect.

@@ -17,7 +17,7 @@ use nightjar_shared::{
 
 use self::credentials::Secret;
 pub use self::{
-    embedded::{Embedded, EmbeddedTurnConfig},
+    embedded::{Embedded, EmbeddedTurnConfig, StreamDoor},
     peers::PeerPolicy,
 };
 
@@ -48,6 +48,14 @@ impl Turn {
     /// Returns whether sessions get ICE servers at all.
     pub fn is_offered(&self) -> bool {
         !matches!(self, Self::None)
+    }
+
+    /// Returns the door for TURN's streams that come to the port of https.
+    pub fn stream_door(&self) -> Option<StreamDoor> {
+        match self {
+            Self::Embedded(embedded) => Some(embedded.stream_door()),
+            Self::None | Self::External(_) => None,
+        }
     }
 
     /// Lists the servers of one session, for either side: STUN, then TURN over UDP, TCP and TLS.

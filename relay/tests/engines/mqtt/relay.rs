@@ -106,6 +106,7 @@ impl Relay {
             user_name: camera_id.to_string(),
             token: token_of(camera_id),
             last_will: None,
+            websocket: None,
         }
     }
 

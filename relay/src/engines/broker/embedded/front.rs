@@ -2,9 +2,14 @@
 //! hands what it lets in over to rmqtt, which listens on loopback.
 //!
 //! rmqtt 0.24 accepts whoever comes and asks nobody; what it does with an accepted connection cannot
-//! be called from outside. So bytes are carried over. TLS is rmqtt's own, on loopback too.
+//! be called from outside. So bytes are carried over. TLS is rmqtt's own, on loopback too. What comes to
+//! other doors of the relay, within their TLS, has the same places, and is carried over by those doors.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::{
     io::copy_bidirectional_with_sizes,
@@ -28,23 +33,12 @@ const BUFFER_BYTES: usize = 4 * 1024;
 
 pub(super) struct Front {
     listener: TcpListener,
-    places: Places,
-    open: Gauge,
-    refused: Counter,
+    admission: Admission,
 }
 
 impl Front {
-    pub(super) fn bind(listen: SocketAddr, places: Places, metrics: &Metrics) -> io::Result<Self> {
-        Ok(Self {
-            listener: listener::listen(listen)?,
-            places,
-            open: metrics.gauge("nightjar_mqtt_connections", "Open connections.", &[]),
-            refused: metrics.counter(
-                "nightjar_mqtt_connections_refused_total",
-                "Connections closed at once because there were too many.",
-                &[],
-            ),
-        })
+    pub(super) fn bind(listen: SocketAddr, admission: Admission) -> io::Result<Self> {
+        Ok(Self { listener: listener::listen(listen)?, admission })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
@@ -61,11 +55,7 @@ impl Front {
         while let Some(accepted) = cancel.run_until_cancelled(self.listener.accept()).await {
             match accepted {
                 Ok((stream, peer)) => {
-                    let Some(place) = self.places.admit(peer.ip()) else {
-                        self.refused.increment();
-                        continue;
-                    };
-                    let open = Open::new(self.open.clone(), place);
+                    let Some(open) = self.admission.admit(peer.ip()) else { continue };
                     let cancel = cancel.clone();
                     tracker.spawn(async move {
                         tokio::select! {
@@ -84,8 +74,38 @@ impl Front {
     }
 }
 
+/// Who may have a connection, by whichever door. Clones share it.
+#[derive(Clone)]
+pub(super) struct Admission {
+    places: Places,
+    open: Gauge,
+    refused: Counter,
+}
+
+impl Admission {
+    pub(super) fn new(places: Places, metrics: &Metrics) -> Self {
+        Self {
+            places,
+            open: metrics.gauge("nightjar_mqtt_connections", "Open connections.", &[]),
+            refused: metrics.counter(
+                "nightjar_mqtt_connections_refused_total",
+                "Connections closed at once because there were too many.",
+                &[],
+            ),
+        }
+    }
+
+    pub(super) fn admit(&self, client: IpAddr) -> Option<Open> {
+        let Some(place) = self.places.admit(client) else {
+            self.refused.increment();
+            return None;
+        };
+        Some(Open::new(self.open.clone(), place))
+    }
+}
+
 /// A connection that is counted.
-struct Open {
+pub(super) struct Open {
     count: Gauge,
     _place: Place,
 }
@@ -104,7 +124,7 @@ impl Drop for Open {
 }
 
 /// Waits until what the broker says at its end has arrived.
-async fn grace_after(cancel: CancellationToken) {
+pub(super) async fn grace_after(cancel: CancellationToken) {
     cancel.cancelled().await;
     sleep(LAST_WORDS).await;
 }

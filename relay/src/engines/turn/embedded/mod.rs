@@ -29,6 +29,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use self::stream::StreamDoor;
 use self::{
     client::{Client, Way},
     lobby::Lobby,
@@ -52,6 +53,9 @@ pub struct EmbeddedTurnConfig {
     pub listen: SocketAddr,
     /// For TLS, with the certificate of this configuration.
     pub tls: Option<(SocketAddr, Arc<rustls::ServerConfig>)>,
+    /// The port of https, where its listener hands TURN's streams to [`Embedded::stream_door`]: then these
+    /// are the ones in the URLs, because no network closes that port.
+    pub web_port: Option<u16>,
     /// The host in the URLs that browsers and cameras get.
     pub host: String,
     /// The address at which peers reach what is relayed.
@@ -112,7 +116,7 @@ impl Embedded {
         let mut urls = vec![
             format!("stun:{host}:{port}"),
             format!("turn:{host}:{port}?transport=udp"),
-            format!("turn:{host}:{port}?transport=tcp"),
+            format!("turn:{host}:{}?transport=tcp", config.web_port.unwrap_or(port)),
         ];
         tracker.spawn(serve_udp(udp, shared.clone(), tracker.clone(), cancel.clone()));
         if let Some((listen, tls)) = config.tls {
@@ -122,13 +126,20 @@ impl Embedded {
                      another, or write turn.tls = false"
                 )
             })?;
-            urls.push(format!("turns:{host}:{}?transport=tcp", listener.local_addr()?.port()));
+            let own_port = listener.local_addr()?.port();
+            let port = config.web_port.unwrap_or(own_port);
+            urls.push(format!("turns:{host}:{port}?transport=tcp"));
             let tls = stream::Listener::with_tls(listener, &tls);
             tracker.spawn(tls.serve(shared.clone(), tracker.clone(), cancel.clone()));
         }
         let tcp = stream::Listener::plain(tcp);
         tracker.spawn(tcp.serve(shared.clone(), tracker.clone(), cancel));
         Ok(Self { shared, urls })
+    }
+
+    /// Returns the door for streams that come to another listener.
+    pub fn stream_door(&self) -> StreamDoor {
+        StreamDoor(self.shared.clone())
     }
 
     pub(super) fn urls(&self) -> &[String] {

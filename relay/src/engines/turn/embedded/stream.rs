@@ -1,8 +1,9 @@
-//! TURN over TCP and over TLS.
+//! TURN over TCP and over TLS, on listeners of its own and on those of others.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
@@ -17,6 +18,26 @@ use super::{
 
 /// A handshake that takes longer is no client's.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Serves clients whose streams came to another listener. Clones share it.
+#[derive(Clone)]
+pub struct StreamDoor(pub(super) Arc<Shared>);
+
+impl StreamDoor {
+    /// Serves a client until it is gone; at once where there are too many of its network.
+    pub async fn serve(
+        &self,
+        read: Box<dyn AsyncRead + Send + Unpin>,
+        write: Box<dyn AsyncWrite + Send + Unpin>,
+        local: SocketAddr,
+        client: SocketAddr,
+    ) {
+        if let Some(seat) = self.0.streams.enter(client.ip()) {
+            let way = Way::Tcp { read: Frames::new(read), write };
+            Client::new(self.0.clone(), way, seat, local, client).run().await;
+        }
+    }
+}
 
 pub(super) struct Listener {
     listener: TcpListener,

@@ -1,0 +1,45 @@
+//! What is missing, and the next step: looks at everything that a camera needs, and changes nothing.
+//!
+//! Each part has an enum of what it can find; a variant carries what was seen, and its sentence and
+//! remedy stand together where it becomes a [`Finding`]. The agent looks at its network by itself, too, and
+//! tells the relay what is not as it could be.
+
+mod configuration;
+mod finding;
+mod hardware;
+mod network;
+mod storage;
+
+use std::path::Path;
+
+use nightjar_shared::finding::Finding;
+
+use crate::clock::Clock;
+
+pub use self::network::{Depth, examine as examine_network};
+
+/// Looks at the camera that is configured in `config` and keeps its things in `data_dir`.
+pub fn examine(config: &Path, data_dir: &Path) -> Vec<Finding> {
+    let (configuration, config) = configuration::examine(config);
+    let mut findings = vec![configuration.into()];
+    let hardware = hardware::examine(&config.source, &config.night, data_dir);
+    findings.extend(hardware.into_iter().map(Finding::from));
+    findings.extend(storage::examine(data_dir).into_iter().map(Finding::from));
+    findings.extend(network(data_dir));
+    findings
+}
+
+fn network(data_dir: &Path) -> Vec<Finding> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime
+            .block_on(examine_network(data_dir, &Clock::default(), Depth::Whole))
+            .into_iter()
+            .map(Finding::from)
+            .collect(),
+        Err(error) => {
+            let found = format!("no runtime to look at it with: {error}");
+            vec![finding::bad("network", "no_runtime", found, "free some memory")]
+        }
+    }
+}
