@@ -47,3 +47,14 @@ fn turns(letter: char) -> bool {
         '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_camera_says_cannot_write_over_a_terminal() {
+        let said = "it says \u{1b}[2J\u{202e}\r\nall is well".to_owned();
+        assert_eq!(printable(said), "it says  [2J   all is well");
+    }
+}

@@ -14,3 +14,4 @@ pub mod picture;
 pub mod rtp;
 pub mod schedule;
 pub mod seeded;
+pub mod shape;

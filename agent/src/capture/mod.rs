@@ -20,7 +20,7 @@ mod v4l2;
 use std::time::Duration;
 
 use gstreamer_video::VideoInfo;
-use nightjar_core::picture::shape::believable_pixel;
+use nightjar_core::shape::believable_pixel;
 use nightjar_shared::event::TranscodeReason;
 
 use self::encoded::Intake;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Context as _;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_video::{VideoCapsBuilder, VideoFormat, VideoInterlaceMode};
-use nightjar_core::picture::shape::{UnfitPicture, believable_pixel, check_largest};
+use nightjar_core::shape::{UnfitPicture, believable_pixel, check_largest};
 
 /// Makes the elements, in order. They take raw pictures as a decoder or a driver gives them.
 pub(crate) fn upright() -> anyhow::Result<Vec<gst::Element>> {

@@ -472,14 +472,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_a_camera_says_cannot_write_over_a_terminal() {
-        let supervisor = supervisor(watch::channel(CaptureStatus::default()).0);
-        supervisor.report_failure("it says \u{1b}[2J\u{202e}\r\nall is well".to_owned());
-        let problem = supervisor.status.borrow().problem.clone().unwrap();
-        assert_eq!(problem, "it says  [2J   all is well");
-    }
-
     #[tokio::test]
     async fn a_driver_that_hangs_is_told_of_and_waited_for() {
         let (status, mut seen) = watch::channel(CaptureStatus::default());

@@ -35,7 +35,7 @@ const CORE: Package = Package {
         &["motion", "rtp"],
         &["encoding", "mp4", "night", "orientation", "picture", "schedule"],
         &["h264"],
-        &["monotonic", "backoff", "seeded"],
+        &["monotonic", "backoff", "seeded", "shape"],
     ],
     passages: &[],
     owners: &[
@@ -74,7 +74,7 @@ const AGENT: Package = Package {
         ("v4l", &["capture/"]),
         ("retina", &["capture/encoded/rtsp.rs"]),
         ("futures", &["capture/encoded/rtsp.rs"]),
-        ("url", &["capture/encoded/rtsp.rs"]),
+        ("url", &["capture/encoded/rtsp.rs", "config/rtsp.rs"]),
         ("gpiocdev", &["night/line.rs"]),
         ("gstreamer", &["capture/", "encode/", "film/", "webrtc/"]),
         ("gstreamer_app", &["capture/", "encode/", "film/", "webrtc/"]),
@@ -98,7 +98,7 @@ const AGENT: Package = Package {
         ("seccompiler", &["live/worker/confine"]),
         ("sd_notify", &["shutdown.rs"]),
         ("x509_parser", &["tls/inspect.rs"]),
-        ("toml", &["config.rs", "pairing.rs", "uplink/claim.rs"]),
+        ("toml", &["config.rs", "config/complaint.rs", "pairing.rs", "uplink/claim.rs"]),
         ("tracing_subscriber", &["logging.rs"]),
     ],
     vocabulary: &[

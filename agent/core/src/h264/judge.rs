@@ -10,7 +10,7 @@ use super::{
     bits::{Bits, without_emulation_prevention},
     units::{NalKind, nal_units},
 };
-use crate::{monotonic::MonotonicNanos, picture::shape::UnfitPicture};
+use crate::{monotonic::MonotonicNanos, shape::UnfitPicture};
 
 /// Key frames further apart let viewers wait for their first picture, and clips begin long before
 /// anything happens. Cameras make one each second up to every four.

@@ -1,7 +1,7 @@
 //! What a sequence parameter set says.
 
 use super::bits::{Bits, without_emulation_prevention};
-use crate::picture::shape::{UnfitPicture, check_largest, check_smallest};
+use crate::shape::{UnfitPicture, check_largest, check_smallest};
 
 /// Profiles whose parameter set tells chroma format and bit depth.
 pub const HIGH_PROFILES: [u8; 4] = [100, 110, 122, 244];

@@ -8,6 +8,5 @@ pub mod loss;
 pub mod luma;
 pub mod pace;
 pub mod recent;
-pub mod shape;
 
 pub use self::frame::{EncodedFrame, Layer, LumaFrame};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nightjar_core::picture::shape::UnfitPicture;
+use nightjar_core::shape::UnfitPicture;
 
 /// A camera that refuses a login may lock the account when it is tried again and again.
 const AFTER_LOGIN: Duration = Duration::from_mins(2);
