@@ -141,13 +141,14 @@ async fn a_picture_goes_on_while_the_relay_is_away_and_comes_back_after_the_came
     .await
 }
 
-/// The camera's way to the broker, until it is closed.
-async fn carry(listener: TcpListener, broker: String) -> Result<()> {
+/// The camera's way to the relay, until it is closed.
+async fn carry(listener: TcpListener, there: String) -> Result<()> {
+    let mut carried = JoinSet::new();
     loop {
         let (mut camera, _) = listener.accept().await?;
-        let mut broker = TcpStream::connect(&broker).await?;
-        // Its end is the camera's or the broker's business.
-        copy_bidirectional(&mut camera, &mut broker).await.ok();
+        let mut there = TcpStream::connect(&there).await?;
+        // Its end is the camera's or the relay's business.
+        carried.spawn(async move { copy_bidirectional(&mut camera, &mut there).await.ok() });
     }
 }
 
@@ -156,13 +157,18 @@ async fn a_moving_picture_stays_when_its_camera_is_called_offline() -> Result<()
     Scenario::run("called_offline", |directory| async move {
         let mut stack = Stack::start(&directory, &Settings::still()).await?;
         stack.agent.stop(SOON).await?;
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let broker = stack.relay.mqtt_url().replace("mqtts://", "");
         let pairing = stack.agent.data_dir().join("pairing.json");
-        let way = format!("localhost:{}", listener.local_addr()?.port());
-        fs::write(&pairing, fs::read_to_string(&pairing)?.replace(&broker, &way))?;
+        let mut paired = fs::read_to_string(&pairing)?;
         let mut ways = JoinSet::new();
-        ways.spawn(carry(listener, broker));
+        // By either of them the camera would be online.
+        for there in [stack.relay.mqtt_url(), stack.relay.url()] {
+            let there = there.split_once("://").context("no URL")?.1.to_owned();
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let way = format!("localhost:{}", listener.local_addr()?.port());
+            paired = paired.replace(&there, &way);
+            ways.spawn(carry(listener, there));
+        }
+        fs::write(&pairing, paired)?;
         stack.agent.start()?;
         stack.owner.camera_sees(&stack.camera_id, PATIENCE).await?;
         let browser = Browser::start(&directory).await?;
