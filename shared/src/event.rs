@@ -172,12 +172,11 @@ pub struct Health {
     /// What is wrong now, one sentence each; empty when all is well.
     #[serde(default)]
     pub errors: Vec<String>,
-    /// What a person should know though all works, such as a card that is nearly worn out: one
-    /// sentence each.
+    /// What a person should know though all works, such as packets that were lost: one sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// What the camera found that is not as it could be when it looked at its network last, each with the
-    /// next step.
+    /// What the camera found that is not as it could be when it looked at its board and its network last,
+    /// each with the next step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
 }

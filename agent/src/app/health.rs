@@ -7,20 +7,23 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     configuration::Configuration,
     event::{CaptureHealth, Health, SfuHealth},
-    finding::Finding,
+    finding::{Finding, Verdict},
     ids::BootId,
     time::UnixMillis,
 };
 use tokio::{
     sync::watch,
+    task::spawn_blocking,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::kept::Switches;
 use crate::{
+    board::{SystemRoot, heat::temperature},
     clock::Clock,
     config::SourceKind,
+    doctor,
     encode::CaptureStatus,
     night::NightStatus,
     record::{RecordStatus, RetentionStatus},
@@ -51,12 +54,22 @@ pub(super) struct HealthSources {
     pub(super) network: watch::Receiver<Vec<Finding>>,
 }
 
+/// What the board said of itself when health was last gathered.
+#[derive(Debug, Default)]
+struct BoardReport {
+    temperature_celsius: Option<f32>,
+    /// What is not as it could be.
+    findings: Vec<Finding>,
+}
+
 impl HealthSources {
     pub(super) async fn run(
         mut self,
+        system: SystemRoot,
         health: watch::Sender<Option<Health>>,
         cancel: CancellationToken,
     ) {
+        let mut board = BoardReport::default();
         let mut due = Instant::now();
         loop {
             tokio::select! {
@@ -64,15 +77,33 @@ impl HealthSources {
                 () = sleep_until(due) => {}
                 true = self.changed() => {
                     let soon = Instant::now() + SETTLE;
-                    if due > soon && self.differs(&health) {
+                    if due > soon && self.differs(&health, &board) {
                         due = soon;
                     }
                     continue;
                 }
             }
-            health.send_replace(Some(self.gather().await));
+            board = self.look_at_board(&system).await.unwrap_or(board);
+            health.send_replace(Some(self.gather(&board).await));
             due = Instant::now() + EVERY;
         }
+    }
+
+    /// Reads the kernel's files, which may block.
+    async fn look_at_board(&self, system: &SystemRoot) -> Option<BoardReport> {
+        let (system, data_dir) = (system.clone(), self.data_dir.clone());
+        let read = spawn_blocking(move || {
+            let mut findings = doctor::examine_board(&data_dir, &system);
+            findings.retain(|finding| finding.verdict != Verdict::Good);
+            let temperature_celsius = temperature(&system).map(|it| it.celsius);
+            BoardReport { temperature_celsius, findings }
+        });
+        read.await.inspect_err(|error| tracing::error!(%error, "the board cannot be read")).ok()
+    }
+
+    /// Lists what is not as it could be, as `doctor` says it.
+    fn findings(&self, board: &BoardReport) -> Vec<Finding> {
+        board.findings.iter().chain(self.network.borrow().iter()).cloned().collect()
     }
 
     /// Waits for a change. Returns false when a part has ended: then only the clock is left.
@@ -91,7 +122,7 @@ impl HealthSources {
     }
 
     /// Returns whether more than measurements changed since the last report.
-    fn differs(&self, told: &watch::Sender<Option<Health>>) -> bool {
+    fn differs(&self, told: &watch::Sender<Option<Health>>, board: &BoardReport) -> bool {
         let told = told.borrow();
         let Some(told) = told.as_ref() else { return true };
         let (capture, switches) = (self.capture.borrow(), self.switches.borrow());
@@ -107,10 +138,10 @@ impl HealthSources {
             || told.armed != switches.armed
             || told.scheduled_off != *self.scheduled_off.borrow()
             || told.privacy != switches.privacy
-            || told.findings != *self.network.borrow()
+            || told.findings != self.findings(board)
     }
 
-    async fn gather(&self) -> Health {
+    async fn gather(&self, board: &BoardReport) -> Health {
         let queue_length = self.store.queue_length().await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the length of the queue is unknown");
             0
@@ -154,10 +185,10 @@ impl HealthSources {
             write_errors: record.write_errors,
             viewers: *self.viewers.borrow(),
             sfu: self.sfu.borrow().clone(),
-            temperature_celsius: None,
+            temperature_celsius: board.temperature_celsius,
             errors: self.errors(),
             notes: capture.lost_packets.map(loss).into_iter().collect(),
-            findings: self.network.borrow().clone(),
+            findings: self.findings(board),
         }
     }
 

@@ -22,6 +22,7 @@ use self::{
     relay::{Key, RelaySide},
 };
 use crate::{
+    board::SystemRoot,
     clock::{self, Clock},
     config::Config,
     encode::{Media, SPEEDS_FILE},
@@ -44,14 +45,14 @@ const SIGNALS_IN: usize = 64;
 const SIGNALS_OUT: usize = 64;
 
 /// Runs the agent until it is told to stop.
-pub async fn run(config: Config, data_dir: &Path) -> anyhow::Result<Ending> {
+pub async fn run(config: Config, data_dir: &Path, system: SystemRoot) -> anyhow::Result<Ending> {
     let shutdown = Shutdown::default();
     shutdown.end_on_panic();
     let guards = TaskTracker::new();
     let signals = Signals::new().context("cannot listen to signals")?;
     guards.spawn(signals.watch(shutdown.clone()));
 
-    let stages = start(config, data_dir, &guards, &shutdown).await?;
+    let stages = start(config, data_dir, system, &guards, &shutdown).await?;
     shutdown::notify_ready();
     let ending = shutdown.requested().await;
     // A program that told systemd that it stops is killed after a while, even if it has been replaced
@@ -69,6 +70,7 @@ pub async fn run(config: Config, data_dir: &Path) -> anyhow::Result<Ending> {
 async fn start(
     mut config: Config,
     data_dir: &Path,
+    system: SystemRoot,
     guards: &TaskTracker,
     shutdown: &Shutdown,
 ) -> anyhow::Result<Vec<Stage>> {
@@ -118,7 +120,7 @@ async fn start(
         configuration: tell_configuration.clone(),
         network: stages.look_at_network(data_dir, &clock),
     };
-    stages.observe(sources.run(health_in, stages.observers.cancel.clone()));
+    stages.observe(sources.run(system, health_in, stages.observers.cancel.clone()));
     stages.watch(&parts, &clock, switches_out);
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),

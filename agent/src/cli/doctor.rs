@@ -6,7 +6,7 @@ use nightjar_shared::finding::{Finding, Verdict};
 use serde::Serialize;
 
 use super::output::say;
-use crate::doctor;
+use crate::{board::SystemRoot, doctor};
 
 #[derive(Serialize)]
 struct Report {
@@ -14,8 +14,8 @@ struct Report {
     checks: Vec<Finding>,
 }
 
-pub(super) fn doctor(config: &Path, data_dir: &Path, json: bool) -> ExitCode {
-    let checks = doctor::examine(config, data_dir);
+pub(super) fn doctor(config: &Path, data_dir: &Path, system: &SystemRoot, json: bool) -> ExitCode {
+    let checks = doctor::examine(config, data_dir, system);
     let healthy = checks.iter().all(|check| check.verdict != Verdict::Bad);
     let report = Report { healthy, checks };
     if json {

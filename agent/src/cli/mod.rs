@@ -27,6 +27,7 @@ use nightjar_shared::ids::ClipId;
 
 use self::output::{complain, say};
 use crate::{
+    board::SystemRoot,
     config::{Config, ConfigError, SourceConfig},
     encode, live, logging,
     store::{INDEX_FILE, Store},
@@ -53,6 +54,8 @@ enum Verb {
         config: ConfigFile,
         #[command(flatten)]
         data: DataDir,
+        #[command(flatten)]
+        system: System,
     },
     /// Make this camera part of a site
     Pair(pair::PairArguments),
@@ -85,6 +88,8 @@ enum Verb {
         config: ConfigFile,
         #[command(flatten)]
         data: DataDir,
+        #[command(flatten)]
+        system: System,
         /// Print JSON, for programs
         #[arg(long)]
         json: bool,
@@ -113,6 +118,25 @@ enum Verb {
         #[arg(long)]
         off: bool,
     },
+}
+
+#[derive(Args)]
+struct System {
+    /// Read the kernel's files below another directory, as tests do
+    #[arg(
+        id = "system_root",
+        long = "system-root",
+        hide = true,
+        value_name = "DIR",
+        default_value = "/"
+    )]
+    path: PathBuf,
+}
+
+impl System {
+    fn root(self) -> SystemRoot {
+        SystemRoot::at(self.path)
+    }
 }
 
 #[derive(Args)]
@@ -197,7 +221,7 @@ fn refused_value(usage: &clap::Error) -> String {
 
 fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
-        Verb::Run { config, data } => run::run(&config.path, &data.path),
+        Verb::Run { config, data, system } => run::run(&config.path, &data.path, system.root()),
         Verb::Pair(arguments) => pair::pair(&arguments),
         Verb::Trust { owner_key, data } => trust::trust(&data.path, &owner_key),
         Verb::Check { config } => check(&config.path),
@@ -207,7 +231,9 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Protect { data, clip_id, off } => protect(&data.path, clip_id, !off),
         Verb::LiveWorker => live_worker(),
         Verb::Probe { config, json } => probe(&config.path, json),
-        Verb::Doctor { config, data, json } => Ok(doctor::doctor(&config.path, &data.path, json)),
+        Verb::Doctor { config, data, system, json } => {
+            Ok(doctor::doctor(&config.path, &data.path, &system.root(), json))
+        }
     }
 }
 

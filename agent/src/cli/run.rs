@@ -11,14 +11,14 @@ use std::{
 use anyhow::Context;
 
 use super::Failure;
-use crate::{app, config::Config, data_dir::DataDir, logging, shutdown::Ending};
+use crate::{app, board::SystemRoot, config::Config, data_dir::DataDir, logging, shutdown::Ending};
 
 /// How many threads disk writes and pictures wait on; more would only wait for the same disk.
 const BLOCKING_THREADS: usize = 8;
 /// How long is waited for what still runs on them when all parts have stopped.
 const LINGER: Duration = Duration::from_millis(300);
 
-pub(super) fn run(config: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
+pub(super) fn run(config: &Path, data_dir: &Path, system: SystemRoot) -> Result<ExitCode, Failure> {
     // After an upgrade this path leads to the new program.
     let program = env::current_exe().context("cannot tell where the agent's program lies")?;
     let config = Config::load(config)?;
@@ -30,7 +30,7 @@ pub(super) fn run(config: &Path, data_dir: &Path) -> Result<ExitCode, Failure> {
         .max_blocking_threads(BLOCKING_THREADS)
         .build()
         .context("cannot start the agent's threads")?;
-    let ending = runtime.block_on(app::run(config, data_dir.path()));
+    let ending = runtime.block_on(app::run(config, data_dir.path(), system));
     runtime.shutdown_timeout(LINGER);
     drop(data_dir);
     match ending? {

@@ -1,32 +1,41 @@
 //! What is missing, and the next step: looks at everything that a camera needs, and changes nothing.
 //!
 //! Each part has an enum of what it can find; a variant carries what was seen, and its sentence and
-//! remedy stand together where it becomes a [`Finding`]. The agent looks at its network by itself, too, and
-//! tells the relay what is not as it could be.
+//! remedy stand together where it becomes a [`Finding`]. The agent looks at its board and its
+//! network by itself, too, and tells the relay what is not as it could be.
 
+mod board;
 mod configuration;
 mod finding;
 mod hardware;
 mod network;
+mod plugins;
 mod storage;
 
 use std::path::Path;
 
 use nightjar_shared::finding::Finding;
 
-use crate::clock::Clock;
+use crate::{board::SystemRoot, clock::Clock};
 
 pub use self::network::{Depth, examine as examine_network};
 
 /// Looks at the camera that is configured in `config` and keeps its things in `data_dir`.
-pub fn examine(config: &Path, data_dir: &Path) -> Vec<Finding> {
+pub fn examine(config: &Path, data_dir: &Path, system: &SystemRoot) -> Vec<Finding> {
     let (configuration, config) = configuration::examine(config);
     let mut findings = vec![configuration.into()];
     let hardware = hardware::examine(&config.source, &config.night, data_dir);
     findings.extend(hardware.into_iter().map(Finding::from));
+    findings.extend(examine_board(data_dir, system));
     findings.extend(storage::examine(data_dir).into_iter().map(Finding::from));
     findings.extend(network(data_dir));
     findings
+}
+
+/// Looks at the board, the disk that `data_dir` lies on, and GStreamer's plugins. Reads a few files.
+pub fn examine_board(data_dir: &Path, system: &SystemRoot) -> Vec<Finding> {
+    let board = board::examine(system, data_dir).into_iter().map(Finding::from);
+    board.chain([plugins::examine().into()]).collect()
 }
 
 fn network(data_dir: &Path) -> Vec<Finding> {

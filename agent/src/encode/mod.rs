@@ -9,6 +9,7 @@ mod low;
 mod low_feed;
 mod masks;
 mod pipeline;
+mod plugins;
 mod probe;
 mod shapes;
 mod speed;
@@ -44,6 +45,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::{
     encoder::EncoderKind,
     hub::Joined,
+    plugins::{MissingPackage, missing_packages},
     probe::{Probe, ProbedCamera, ProbedEncoder, ProbedStream, probe},
     speed::SPEEDS_FILE,
     status::CaptureStatus,

@@ -131,6 +131,10 @@ impl Relay {
     }
 
     /// The settings that the camera says it goes by.
+    pub(crate) async fn health(&self, camera_id: &str) -> Value {
+        self.call(Method::GET, &format!("cameras/{camera_id}/health"), &Value::Null).await.1
+    }
+
     pub(crate) async fn configuration(&self, camera_id: &str) -> Value {
         let path = format!("cameras/{camera_id}/configuration");
         self.call(Method::GET, &path, &Value::Null).await.1

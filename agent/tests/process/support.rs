@@ -82,6 +82,14 @@ impl Home {
         RunningAgent { child: command.spawn().unwrap() }
     }
 
+    /// Runs the agent on a board whose kernel's files lie below `root`.
+    pub(crate) fn run_on_board(&self, root: &Path) -> RunningAgent {
+        let log = fs::File::create(self.path("agent.log")).unwrap();
+        let mut command = self.command("run");
+        command.arg("--system-root").arg(root).stderr(log).stdout(Stdio::null());
+        RunningAgent { child: command.spawn().unwrap() }
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()
     }

@@ -1,0 +1,98 @@
+//! What a board tells, in `doctor` and at the relay.
+
+use std::{fs, os::unix::fs::MetadataExt as _};
+
+use serde_json::{Value, json};
+
+use crate::{
+    pairing::pair_with_file,
+    relay::{Relay, until},
+    support::{Home, output},
+};
+
+/// What is wrong with the board of [`hot_weak_and_worn`].
+const CODES: [&str; 4] = ["hot", "weak", "outlived", "file_system_errors"];
+
+/// Writes the kernel's files of a board below `board` in a camera's home.
+fn hot_weak_and_worn(home: &Home) {
+    fs::create_dir_all(home.data_dir()).unwrap();
+    let write = |path: &str, text: &str| {
+        let path = home.path("board").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n");
+    write("sys/class/thermal/thermal_zone0/temp", "84000\n");
+    write("sys/class/hwmon/hwmon0/name", "rpi_volt\n");
+    write("sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n");
+    let device = fs::metadata(home.data_dir()).unwrap().dev();
+    let number = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+    write(&format!("sys/dev/block/{number}/device/type"), "MMC\n");
+    write(&format!("sys/dev/block/{number}/device/life_time"), "0x0b 0x01\n");
+    write(&format!("sys/fs/ext4/{number}/errors_count"), "3\n");
+}
+
+fn doctor(home: &Home, root: &str) -> Value {
+    let mut command = home.command("doctor");
+    command.args(["--json", "--system-root"]).arg(home.path(root));
+    serde_json::from_slice(&output(&mut command, "").stdout).unwrap()
+}
+
+fn found<'a>(findings: &'a Value, code: &str) -> Option<&'a Value> {
+    findings.as_array()?.iter().find(|finding| finding["code"] == code)
+}
+
+/// What a board does not tell is no problem.
+#[test]
+fn doctor_tells_of_heat_low_voltage_and_a_worn_card() {
+    let home = Home::synthetic();
+    hot_weak_and_worn(&home);
+    let report = doctor(&home, "board");
+    for (code, name, verdict, word) in [
+        ("hot", "temperature", "warning", "84 °C"),
+        ("weak", "power", "warning", "too low"),
+        ("outlived", "disk", "bad", "outlived"),
+        ("file_system_errors", "disk", "bad", "3 errors"),
+        ("plugins_complete", "plugins", "good", "all"),
+    ] {
+        let it = found(&report["checks"], code).unwrap();
+        assert_eq!([&it["name"], &it["verdict"]], [name, verdict], "{it}");
+        assert!(it["found"].as_str().unwrap().contains(word), "{it}");
+        assert_eq!(it["next_step"].is_string(), verdict != "good", "{it}");
+    }
+    assert_eq!(report["healthy"], false);
+
+    let mut command = home.command("doctor");
+    command.arg("--system-root").arg(home.path("board"));
+    let said = String::from_utf8(output(&mut command, "").stdout).unwrap();
+    assert!(said.contains("note temperature: the board has 84 °C"), "{said}");
+    assert!(said.contains("next: give it air"), "{said}");
+
+    let silent = doctor(&home, "no-such-board");
+    for name in ["temperature", "power", "disk"] {
+        let mut checks = silent["checks"].as_array().unwrap().iter();
+        assert!(checks.all(|check| check["name"] != name), "{silent}");
+    }
+}
+
+#[tokio::test]
+async fn the_relay_is_told_of_the_board_what_doctor_tells() {
+    let Some(relay) = Relay::start().await else { return };
+    let home = Home::synthetic();
+    hot_weak_and_worn(&home);
+    let camera = pair_with_file(&home, &relay.open_pairing().await);
+    let _agent = home.run_on_board(&home.path("board"));
+    let health = until("health to tell of the board", async || {
+        let health = relay.health(&camera).await;
+        found(&health["findings"], "hot").is_some().then_some(health)
+    })
+    .await;
+    assert_eq!(health["temperature_celsius"], json!(84.0));
+    let report = doctor(&home, "board");
+    for code in CODES {
+        let told = found(&health["findings"], code);
+        assert_eq!(told, found(&report["checks"], code), "{health}");
+        assert!(told.is_some_and(|it| it["next_step"].is_string()), "{health}");
+    }
+    assert_eq!(found(&health["findings"], "plugins_complete"), None, "what is good is not told");
+}
