@@ -39,6 +39,9 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const EVALUATION_LIMIT: Duration = Duration::from_mins(2);
 
 const LOAD_LIMIT: Duration = Duration::from_secs(30);
+/// Whether the next page is itself, or the browser's own about a failure; null before either is loaded.
+const LOADED: &str = "!window.isLeft && document.readyState === 'complete' ? \
+                      location.protocol !== 'chrome-error:' : null";
 const TAP_LIMIT: Duration = Duration::from_secs(10);
 
 /// A phone held upright.
@@ -345,14 +348,14 @@ impl Page {
     async fn leave(&self, is_other: &str, how: &str) -> Result<()> {
         let begin = format!("(window.isLeft = {is_other}, setTimeout(() => {how}), true)");
         self.evaluate::<bool>(&begin).await?;
+        let mut has_failed = false;
         wait::until_true("the next page is loaded", LOAD_LIMIT, async || {
-            // Between two documents there is nothing to ask.
-            let loaded =
-                self.evaluate("!window.isLeft && document.readyState === 'complete'").await;
-            Ok(loaded.unwrap_or(false))
+            // Between two documents there is nothing to ask; and this one may leave for a third at once.
+            let loaded = self.evaluate(LOADED).await.unwrap_or(None);
+            has_failed = loaded == Some(false);
+            Ok(loaded.is_some())
         })
         .await?;
-        let has_failed: bool = self.evaluate("location.protocol === 'chrome-error:'").await?;
         ensure!(!has_failed, "the browser shows an error page");
         Ok(())
     }
