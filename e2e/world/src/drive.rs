@@ -192,8 +192,9 @@ async fn settle(world: &Arc<World>) {
         }
     }
     let since = Instant::now();
-    // What was recorded last is still being written.
-    sleep(Duration::from_secs(15)).await;
+    // What was recorded last is still being written, and a command runs for 40 s at most; its late answer
+    // counts.
+    sleep(Duration::from_secs(45)).await;
     while !world.what_is_left().await.is_empty() {
         if since.elapsed() > QUIET_WITHIN {
             let what = world.what_is_left().await;
