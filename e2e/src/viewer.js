@@ -136,13 +136,14 @@ window.viewer = (() => {
     document.body.append(video);
     const begin = performance.now();
     const player = new WhepSession(cameraId, video, () => {});
-    window.RTCPeerConnection = Unbounded;
     try {
+      // It makes its connection when it opens.
       await player.open();
       return { first_frame_ms: performance.now() - begin, route: await player.route() };
     } catch (error) {
       return { route: `none: ${error.message}` };
     } finally {
+      window.RTCPeerConnection = Unbounded;
       player.close();
       video.remove();
     }
