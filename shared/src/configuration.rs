@@ -1,24 +1,21 @@
 //! What an owner sets at a camera: the arguments of `configure`, and what the camera says of its
 //! settings (`up/configuration`).
 
+mod areas;
+mod hours;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::{
+    areas::{Point, PrivacyMask, Zone, ZoneKind},
+    hours::{Period, QuietHours, Schedule, Weekday},
+};
 use crate::{
     first_protocol,
     image::{self, ImageControl, ImageSettings},
     text,
     word::words,
 };
-
-const ZONES_MAX: usize = 16;
-const MASKS_MAX: usize = 8;
-const POINTS_MIN: usize = 3;
-const POINTS_MAX: usize = 32;
-const NAME_CHARS_MAX: usize = 40;
-const TIME_ZONE_CHARS_MAX: usize = 64;
-/// Every hour of a week.
-const PERIODS_MAX: usize = 7 * 24;
-const MINUTES_A_DAY: u16 = 24 * 60;
 
 /// In a command: what is to change; an absent field leaves the setting as it is. From a camera:
 /// all that it goes by, each field present that it knows.
@@ -104,120 +101,6 @@ impl RecordingMode {
     }
 }
 
-/// The same hours every day, over midnight where they end before they begin.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct QuietHours {
-    /// A name of the IANA time zone database, for instance `Europe/Zurich`.
-    pub time_zone: String,
-    /// Minutes after midnight, 0 to 1439.
-    pub from_minute: u16,
-    /// Minutes after midnight, 0 to 1439.
-    pub until_minute: u16,
-}
-
-impl QuietHours {
-    /// Returns whether a minute of the day, counted from midnight, is in the span.
-    pub fn cover(&self, minute: u16) -> bool {
-        let (from, until) = (self.from_minute, self.until_minute);
-        if from <= until {
-            (from..until).contains(&minute)
-        } else {
-            minute >= from || minute < until
-        }
-    }
-
-    fn validate(&self) -> Result<(), String> {
-        let minutes = [self.from_minute, self.until_minute];
-        if minutes.iter().any(|minute| *minute >= MINUTES_A_DAY) {
-            return Err("upload_quiet_hours: minutes are 0 to 1439".to_owned());
-        }
-        if self.time_zone.chars().count() > TIME_ZONE_CHARS_MAX {
-            return Err("upload_quiet_hours.time_zone: too long".to_owned());
-        }
-        Ok(())
-    }
-}
-
-/// A point of the picture: (0, 0) is the top left corner, (1, 1) the bottom right one.
-pub type Point = (f32, f32);
-
-/// A polygon in which motion counts, or does not.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Zone {
-    /// Unlike that of any other zone of the camera.
-    pub name: String,
-    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::points))]
-    pub points: Vec<Point>,
-    #[serde(default)]
-    pub kind: ZoneKind,
-    /// Of its own, like `motion_sensitivity`; the camera's when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sensitivity: Option<f32>,
-    /// The smallest object that counts, as a share of the picture's area.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_area: Option<f32>,
-}
-
-words! {
-    #[derive(Default)]
-    ZoneKind {
-        /// Motion counts here. With one such zone it counts nowhere else.
-        #[default]
-        Include = "include",
-        /// Motion does not count here, whatever other zones say.
-        Ignore = "ignore",
-    } or Unknown
-}
-
-/// A polygon that stays hidden: the camera fills it before anything else sees the picture.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct PrivacyMask {
-    #[serde(default)]
-    pub name: String,
-    #[cfg_attr(feature = "schema", schema(schema_with = crate::schema::points))]
-    pub points: Vec<Point>,
-}
-
-/// Hours of a week, in the time of the place where the camera hangs: those in which motion opens
-/// events, or those in which continuous footage is recorded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Schedule {
-    /// A name of the IANA time zone database, for instance `Europe/Zurich`.
-    pub time_zone: String,
-    /// Without any, always.
-    #[serde(default)]
-    pub armed: Vec<Period>,
-}
-
-/// From the beginning of one minute to the beginning of another of the same local day. What goes
-/// on over midnight is two periods.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Period {
-    pub day: Weekday,
-    /// 0 to 1439.
-    pub from_minute: u16,
-    /// Later than `from_minute`, at most 1440.
-    pub until_minute: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Weekday {
-    Monday,
-    Tuesday,
-    Wednesday,
-    Thursday,
-    Friday,
-    Saturday,
-    Sunday,
-}
-
 impl Configuration {
     /// Returns these settings with what `newer` sets in the place of the old values.
     #[must_use]
@@ -253,7 +136,7 @@ impl Configuration {
         let zones = self.motion_zones.iter_mut().flatten().map(|zone| &mut zone.name);
         let masks = self.privacy_masks.iter_mut().flatten().map(|mask| &mut mask.name);
         for name in zones.chain(masks) {
-            if let Some(normal) = text::name(name, NAME_CHARS_MAX) {
+            if let Some(normal) = text::name(name, areas::NAME_CHARS_MAX) {
                 *name = normal;
             }
         }
@@ -275,8 +158,8 @@ impl Configuration {
         self.image.as_ref().map_or(Ok(()), ImageSettings::validate)?;
         image::validate_controls(self.image_controls.as_deref().unwrap_or_default())?;
         share("motion_sensitivity", self.motion_sensitivity)?;
-        check_zones(self.motion_zones.as_deref().unwrap_or_default())?;
-        check_masks(self.privacy_masks.as_deref().unwrap_or_default())?;
+        areas::check_zones(self.motion_zones.as_deref().unwrap_or_default())?;
+        areas::check_masks(self.privacy_masks.as_deref().unwrap_or_default())?;
         if self.recording_mode == Some(RecordingMode::Unknown) {
             return Err(
                 "recording_mode: expected `event`, `continuous`, `both` or `off`".to_owned()
@@ -308,83 +191,19 @@ fn share(field: &str, value: Option<f32>) -> Result<(), String> {
     }
 }
 
-fn check_zones(zones: &[Zone]) -> Result<(), String> {
-    at_most("motion_zones", zones.len(), ZONES_MAX)?;
-    for (index, zone) in zones.iter().enumerate() {
-        let field = format!("motion_zones[{index}]");
-        if !is_name(&zone.name) {
-            return Err(format!("{field}.name: expected 1 to {NAME_CHARS_MAX} characters"));
-        }
-        if zones[..index].iter().any(|other| other.name == zone.name) {
-            return Err(format!("{field}.name: another zone is called `{}`", zone.name));
-        }
-        if zone.kind == ZoneKind::Unknown {
-            return Err(format!("{field}.kind: expected `include` or `ignore`"));
-        }
-        share(&format!("{field}.sensitivity"), zone.sensitivity)?;
-        share(&format!("{field}.min_area"), zone.min_area)?;
-        check_points(&field, &zone.points)?;
-    }
-    Ok(())
-}
-
-fn check_masks(masks: &[PrivacyMask]) -> Result<(), String> {
-    at_most("privacy_masks", masks.len(), MASKS_MAX)?;
-    for (index, mask) in masks.iter().enumerate() {
-        let field = format!("privacy_masks[{index}]");
-        if !mask.name.is_empty() && !is_name(&mask.name) {
-            return Err(format!("{field}.name: expected at most {NAME_CHARS_MAX} characters"));
-        }
-        check_points(&field, &mask.points)?;
-    }
-    Ok(())
-}
-
-fn check_points(field: &str, points: &[Point]) -> Result<(), String> {
-    if !(POINTS_MIN..=POINTS_MAX).contains(&points.len()) {
-        let count = points.len();
-        return Err(format!("{field}.points: {count}, expected {POINTS_MIN} to {POINTS_MAX}"));
-    }
-    let inside = |value: f32| (0.0..=1.0).contains(&value);
-    match points.iter().position(|(x, y)| !inside(*x) || !inside(*y)) {
-        Some(at) => Err(format!("{field}.points[{at}]: coordinates must lie between 0 and 1")),
-        None => Ok(()),
-    }
-}
-
 fn at_most(field: &str, count: usize, most: usize) -> Result<(), String> {
     if count > most { Err(format!("{field}: {count}, at most {most}")) } else { Ok(()) }
-}
-
-fn is_name(text: &str) -> bool {
-    text::name(text, NAME_CHARS_MAX).is_some()
-}
-
-impl Schedule {
-    fn validate(&self, field: &str) -> Result<(), String> {
-        let in_names = |letter: u8| letter.is_ascii_alphanumeric() || b"/_+-".contains(&letter);
-        let length = self.time_zone.len();
-        if !(1..=TIME_ZONE_CHARS_MAX).contains(&length) || !self.time_zone.bytes().all(in_names) {
-            return Err(format!("{field}.time_zone: expected a name such as Europe/Zurich"));
-        }
-        at_most(&format!("{field}.armed"), self.armed.len(), PERIODS_MAX)?;
-        let sound = |period: &Period| {
-            period.from_minute < period.until_minute && period.until_minute <= MINUTES_A_DAY
-        };
-        match self.armed.iter().position(|period| !sound(period)) {
-            Some(at) => Err(format!(
-                "{field}.armed[{at}]: expected from_minute < until_minute <= {MINUTES_A_DAY}"
-            )),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{
+        areas::{MASKS_MAX, NAME_CHARS_MAX, POINTS_MAX, ZONES_MAX},
+        hours::PERIODS_MAX,
+        *,
+    };
 
     fn refusal(arguments: Value) -> String {
         let configuration: Configuration = serde_json::from_value(arguments).unwrap();
