@@ -14,6 +14,7 @@ use std::{
 use rustix::{
     fs::{FlockOperation, OFlags, flock},
     io::Errno,
+    process::{Pid, test_kill_process},
 };
 use serde::Serialize;
 
@@ -122,7 +123,15 @@ pub fn lockers(path: &Path) -> Vec<Holder> {
     let (major, minor) = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
     let place = format!("{major:02x}:{minor:02x}:{}", file.ino());
     let pids: BTreeSet<u32> = locks.lines().filter_map(|line| holder_of(line, &place)).collect();
-    pids.into_iter().filter(|pid| *pid != process::id()).map(|pid| Holder::of(pid, true)).collect()
+    let others = pids.into_iter().filter(|pid| *pid != process::id() && is_there(*pid));
+    others.map(|pid| Holder::of(pid, true)).collect()
+}
+
+/// A lock outlives the process that took it where another one has inherited it. The list names the first;
+/// who has it now is among those that have the file open.
+fn is_there(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Reads who holds a lock from a line of `/proc/locks`, if the lock is on the file at `place`. Who waits
@@ -229,6 +238,25 @@ mod tests {
         drop(other.stdin.take());
         other.wait().unwrap();
         Claim::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_outlives_its_process_keeps_the_device_and_names_nobody_who_is_gone() {
+        let device = tempfile::NamedTempFile::new().unwrap();
+        let path = device.path().canonicalize().unwrap();
+        // What locks it ends; what was started beside it has the lock.
+        let left = r#"exec 9<"$0"; flock --exclusive 9; sleep 600 >/dev/null 2>&1 & echo $!"#;
+        let shell = process::Command::new("sh").args(["-c", left]).arg(&path).output().unwrap();
+        let heir: u32 = String::from_utf8(shell.stdout).unwrap().trim().parse().unwrap();
+        let Err(ClaimError::Taken(named)) = Claim::take(&path) else { panic!("it is free") };
+        assert_eq!(named.0, [], "nobody who locked it is there any more");
+        let pids: Vec<u32> = holders(&path).iter().map(|holder| holder.pid).collect();
+        assert_eq!(pids, [heir]);
+        let heir = Pid::from_raw(i32::try_from(heir).unwrap()).unwrap();
+        rustix::process::kill_process(heir, rustix::process::Signal::KILL).unwrap();
+        while Claim::take(&path).is_err() {
+            std::thread::yield_now();
+        }
     }
 
     #[test]
