@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    io::Write as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::Path,
     process::{Command, Stdio},
     thread,
@@ -116,4 +117,37 @@ fn probe_and_doctor_say_what_a_camera_gives_or_what_to_do_about_it() {
     both("H264 320x240 at 15 fps: goes on as it is");
     write_login(directory.path(), "another-s3cret", 0o600);
     both("correct the file source.rtsp.login_file");
+}
+
+/// Debian's user `nobody`.
+const NOBODY: u32 = 65_534;
+
+/// Says aloud what is not tested.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+}
+
+#[test]
+fn a_login_that_belongs_to_another_user_is_not_used() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("a login of another user: it takes root to make one");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // Nothing is there: it is not even asked.
+    let config = write_config(directory.path(), "rtsp://127.0.0.1:9/main");
+    write_login(directory.path(), PASSWORD, 0o644);
+    let probed = Command::new(env!("CARGO_BIN_EXE_nightjar-agent"))
+        .args(["probe", "--config"])
+        .arg(config)
+        .env("GST_REGISTRY_1_0", "/dev/null")
+        .uid(NOBODY)
+        .output();
+    let Ok(probed) = probed else {
+        return skipped("a login of another user: `nobody` may not start what was built here");
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&probed.stdout) + &text(&probed.stderr);
+    assert!(said.contains("it belongs to another user") && said.contains("chown"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
 }

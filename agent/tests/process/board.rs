@@ -1,6 +1,12 @@
 //! What a board tells, in `doctor` and at the relay.
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, symlink},
+    path::PathBuf,
+};
+
+use gstreamer as gst;
 
 use serde_json::{Value, json};
 
@@ -95,4 +101,41 @@ async fn the_relay_is_told_of_the_board_what_doctor_tells() {
         assert!(told.is_some_and(|it| it["next_step"].is_string()), "{health}");
     }
     assert_eq!(found(&health["findings"], "plugins_complete"), None, "what is good is not told");
+    // It still does all that it is there for.
+    relay.until_camera(&camera, "status", json!("online")).await;
+}
+
+/// A folder with all of GStreamer's plugins but the one of this name.
+fn plugins_without(home: &Home, hidden: &str) -> PathBuf {
+    gst::init().unwrap();
+    let plugin = gst::Registry::get().find_plugin(hidden).unwrap();
+    let file = plugin.filename().unwrap();
+    let folder = home.path("plugins");
+    fs::create_dir(&folder).unwrap();
+    for entry in fs::read_dir(file.parent().unwrap()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path() != file {
+            symlink(entry.path(), folder.join(entry.file_name())).unwrap();
+        }
+    }
+    folder
+}
+
+#[test]
+fn doctor_names_the_package_of_a_plugin_that_is_missing_beside_what_else_is_wrong() {
+    let home = Home::synthetic();
+    hot_weak_and_worn(&home);
+    let mut command = home.command("doctor");
+    command
+        .args(["--json", "--system-root"])
+        .arg(home.path("board"))
+        .env("GST_PLUGIN_SYSTEM_PATH_1_0", plugins_without(&home, "nice"))
+        .env("GST_REGISTRY_1_0", home.path("registry"));
+    let report: Value = serde_json::from_slice(&output(&mut command, "").stdout).unwrap();
+    let missing = found(&report["checks"], "missing_plugins").expect("it is missing");
+    assert_eq!(missing["found"], "GStreamer lacks nicesrc, nicesink");
+    assert_eq!(missing["next_step"], "sudo apt install gstreamer1.0-nice");
+    for code in CODES {
+        assert!(found(&report["checks"], code).is_some(), "{code} is missing: {report}");
+    }
 }

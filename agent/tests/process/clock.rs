@@ -32,7 +32,7 @@ fn closed_events(home: &Home) -> usize {
     clips(home).iter().filter(of_events).count()
 }
 
-fn set_clock(file: &Path, time: &str) {
+pub(crate) fn set_clock(file: &Path, time: &str) {
     let new = file.with_extension("new");
     fs::write(&new, time).unwrap();
     fs::rename(new, file).unwrap();

@@ -20,6 +20,7 @@ mod pairing;
 mod progress;
 mod recorded;
 mod relay;
+mod routes;
 #[path = "../recorder/source.rs"]
 #[expect(dead_code, reason = "the recorder's own tests have more uses for it")]
 mod source;
