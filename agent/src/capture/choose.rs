@@ -2,8 +2,9 @@
 //!
 //! What a camera encodes itself goes on as it is, which costs least: its H.264 comes first, where it
 //! serves as well as any other mode and is no larger than wanted. Everything else is encoded by the
-//! agent's one encoder, so raw pictures come next: they need no decoding. MJPEG is taken when the
-//! camera gives the wanted size or pace in no other way, as most USB cameras do above 640x480.
+//! agent's one encoder, so raw pictures come next: they need no decoding and were compressed by nobody
+//! before. MJPEG is taken when the camera gives the wanted size or pace in no other way, as most USB
+//! cameras do above 640x480, or when its raw pictures do not come.
 
 use std::cmp::Ordering;
 
@@ -27,15 +28,29 @@ pub struct Choice {
     pub reason: String,
 }
 
-/// `None` when the camera has no mode that the agent can use; `against` is why its own H.264 is not to
-/// be used as it is.
-pub fn choose(modes: &[Mode], wanted: Wanted, against: Option<TranscodeReason>) -> Option<Choice> {
+/// What speaks against some of a camera's formats.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Objections {
+    /// Why its own H.264 is not to be used as it is.
+    pub own: Option<TranscodeReason>,
+    /// Its raw pictures did not come when they were last captured: they need most of the bus, which
+    /// another camera may have.
+    pub raw_failed: bool,
+}
+
+/// `None` when the camera has no mode that the agent can use.
+pub fn choose(modes: &[Mode], wanted: Wanted, objections: Objections) -> Option<Choice> {
+    let Objections { own: against, raw_failed } = objections;
     let best = |usable: &dyn Fn(PixelFormat) -> bool| {
         let usable = modes.iter().filter(|mode| usable(mode.format));
         usable.min_by(|one, other| compare(one, other, wanted)).copied()
     };
     let raw = best(&|format| !matches!(format, PixelFormat::Mjpeg | PixelFormat::H264));
-    let other = best(&|format| format != PixelFormat::H264);
+    let mjpeg = best(&|format| format == PixelFormat::Mjpeg);
+    let other = match mjpeg.filter(|_| raw_failed) {
+        Some(mjpeg) => Some(mjpeg),
+        None => best(&|format| format != PixelFormat::H264),
+    };
     let own = best(&|format| format == PixelFormat::H264);
     let serves = |own: &Mode| {
         let large = own.width > wanted.width || own.height > wanted.height;
@@ -44,7 +59,7 @@ pub fn choose(modes: &[Mode], wanted: Wanted, against: Option<TranscodeReason>) 
     match (own.filter(|own| (against.is_none() || other.is_none()) && serves(own)), other) {
         (Some(mode), _) => Some(Choice { reason: reason_for_own(&mode, against, wanted), mode }),
         (None, Some(mode)) => {
-            let why = reason(&mode, raw.as_ref(), wanted);
+            let why = with_reach(&mode, &reason(&mode, raw, mjpeg, raw_failed), wanted);
             let reason = match (own, against) {
                 (None, _) => why,
                 (_, Some(against)) => {
@@ -124,13 +139,19 @@ fn reason_for_own(mode: &Mode, against: Option<TranscodeReason>, wanted: Wanted)
     with_reach(mode, &why, wanted)
 }
 
-fn reason(mode: &Mode, raw: Option<&Mode>, wanted: Wanted) -> String {
-    let why = match (mode.format, raw) {
-        (PixelFormat::Mjpeg, None) => "the camera gives no raw pictures".to_owned(),
-        (PixelFormat::Mjpeg, Some(raw)) => format!("the best raw mode is {raw}"),
+/// Says why a mode comes before the best raw one, or the best one of MJPEG.
+fn reason(mode: &Mode, raw: Option<Mode>, mjpeg: Option<Mode>, raw_failed: bool) -> String {
+    match (mode.format, raw, mjpeg) {
+        (PixelFormat::Mjpeg, None, _) => "the camera gives no raw pictures".to_owned(),
+        (PixelFormat::Mjpeg, Some(raw), _) if raw_failed => {
+            format!("its raw pictures do not come ({raw}): the bus may have no room for them")
+        }
+        (PixelFormat::Mjpeg, Some(raw), _) => format!("the best raw mode is {raw}"),
+        (_, _, Some(mjpeg)) => {
+            format!("raw pictures need no decoding and are not compressed twice, unlike {mjpeg}")
+        }
         _ => "raw pictures need no decoding".to_owned(),
-    };
-    with_reach(mode, &why, wanted)
+    }
 }
 
 fn with_reach(mode: &Mode, why: &str, wanted: Wanted) -> String {
@@ -146,6 +167,12 @@ mod tests {
     use super::*;
 
     const WANTED: Wanted = Wanted { width: 1280, height: 720, fps: 30 };
+
+    const NONE: Objections = Objections { own: None, raw_failed: false };
+
+    fn against(reason: TranscodeReason) -> Objections {
+        Objections { own: Some(reason), ..NONE }
+    }
 
     fn mode(format: PixelFormat, width: u32, height: u32, fps: u32) -> Mode {
         Mode { format, width, height, fps: Some((fps, 1)) }
@@ -164,12 +191,12 @@ mod tests {
     }
 
     fn chosen(modes: &[Mode], wanted: Wanted) -> Mode {
-        choose(modes, wanted, None).unwrap().mode
+        choose(modes, wanted, NONE).unwrap().mode
     }
 
     #[test]
     fn mjpeg_is_taken_where_raw_is_too_slow_and_the_reason_says_so() {
-        let choice = choose(&webcam(), WANTED, None).unwrap();
+        let choice = choose(&webcam(), WANTED, NONE).unwrap();
         assert_eq!(choice.mode, mode(PixelFormat::Mjpeg, 1280, 720, 30));
         assert!(choice.reason.contains("YUYV 640x480 at 30 fps"), "{}", choice.reason);
     }
@@ -180,6 +207,20 @@ mod tests {
         assert_eq!(chosen(&webcam(), wanted), mode(PixelFormat::Yuyv, 640, 480, 30));
         let wanted = Wanted { fps: 10, ..WANTED };
         assert_eq!(chosen(&webcam(), wanted), mode(PixelFormat::Yuyv, 1280, 720, 10));
+    }
+
+    #[test]
+    fn a_raw_mode_says_what_it_comes_before_and_gives_way_when_its_pictures_do_not_come() {
+        let wanted = Wanted { width: 640, height: 480, fps: 15 };
+        let choice = choose(&webcam(), wanted, NONE).unwrap();
+        assert!(choice.reason.contains("unlike MJPEG 640x480 at 30 fps"), "{}", choice.reason);
+
+        let failed = Objections { raw_failed: true, ..NONE };
+        let choice = choose(&webcam(), wanted, failed).unwrap();
+        assert_eq!(choice.mode, mode(PixelFormat::Mjpeg, 640, 480, 30));
+        assert!(choice.reason.contains("raw pictures do not come"), "{}", choice.reason);
+        let raw_alone = [mode(PixelFormat::Yuyv, 640, 480, 30)];
+        assert_eq!(choose(&raw_alone, wanted, failed).unwrap().mode, raw_alone[0]);
     }
 
     #[test]
@@ -206,7 +247,7 @@ mod tests {
     #[test]
     fn a_camera_that_cannot_do_it_gives_what_comes_nearest_and_says_so() {
         let modes = [mode(PixelFormat::Yuyv, 320, 240, 30), mode(PixelFormat::Yuyv, 640, 480, 30)];
-        let choice = choose(&modes, WANTED, None).unwrap();
+        let choice = choose(&modes, WANTED, NONE).unwrap();
         assert_eq!(choice.mode, modes[1]);
         assert!(choice.reason.contains("does not reach 1280x720"), "{}", choice.reason);
 
@@ -232,11 +273,11 @@ mod tests {
     #[test]
     fn the_h264_that_a_camera_makes_comes_first_where_it_serves_and_the_reason_says_so() {
         let modes = webcam_with_h264(1280, 720, 30);
-        let choice = choose(&modes, WANTED, None).unwrap();
+        let choice = choose(&modes, WANTED, NONE).unwrap();
         assert_eq!(choice.mode, mode(PixelFormat::H264, 1280, 720, 30));
         assert!(choice.reason.contains("goes on as it is"), "{}", choice.reason);
 
-        let masked = choose(&modes, WANTED, Some(TranscodeReason::Masks)).unwrap();
+        let masked = choose(&modes, WANTED, against(TranscodeReason::Masks)).unwrap();
         assert_eq!(masked.mode, mode(PixelFormat::Mjpeg, 1280, 720, 30));
         assert!(masked.reason.contains("masks"), "{}", masked.reason);
     }
@@ -244,7 +285,7 @@ mod tests {
     #[test]
     fn h264_that_is_slower_or_larger_than_wanted_does_not_serve() {
         for (width, height, fps) in [(1280, 720, 10), (640, 480, 30), (1920, 1080, 30)] {
-            let choice = choose(&webcam_with_h264(width, height, fps), WANTED, None).unwrap();
+            let choice = choose(&webcam_with_h264(width, height, fps), WANTED, NONE).unwrap();
             assert_eq!(choice.mode.format, PixelFormat::Mjpeg);
             assert!(choice.reason.contains("its H.264 does not serve"), "{}", choice.reason);
         }
@@ -253,11 +294,12 @@ mod tests {
     #[test]
     fn h264_alone_is_taken_whatever_is_against_it() {
         let modes = [mode(PixelFormat::H264, 1920, 1080, 30)];
-        for against in [None, Some(TranscodeReason::BFrames)] {
-            let choice = choose(&modes, WANTED, against).unwrap();
+        for objections in [NONE, against(TranscodeReason::BFrames)] {
+            let choice = choose(&modes, WANTED, objections).unwrap();
             assert_eq!(choice.mode, modes[0]);
-            assert_eq!(choice.reason.contains("b_frames"), against.is_some(), "{}", choice.reason);
+            let named = choice.reason.contains("b_frames");
+            assert_eq!(named, objections.own.is_some(), "{}", choice.reason);
         }
-        assert_eq!(choose(&[], WANTED, None), None);
+        assert_eq!(choose(&[], WANTED, NONE), None);
     }
 }

@@ -87,6 +87,8 @@ pub(crate) struct Opening {
     pub(crate) against: Option<TranscodeReason>,
     /// How often in a row it could not be opened.
     pub(crate) failures: u32,
+    /// Its raw pictures did not come when they were last captured.
+    pub(crate) raw_failed: bool,
 }
 
 /// A driver that takes longer to start hangs. An IP camera is no driver: what it is waited for is its

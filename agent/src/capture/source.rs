@@ -10,6 +10,7 @@ use nightjar_shared::event::TranscodeReason;
 
 use super::{
     Geometry, Opening,
+    choose::Objections,
     controls::{ControlWatch, Reading},
     discover::PixelFormat,
     encoded::{DecodeFeed, Intake, Outlets, PassFrame, decoder},
@@ -227,8 +228,9 @@ impl Source {
     }
 
     fn camera(config: &SourceConfig, opening: Opening) -> anyhow::Result<Self> {
-        let Opening { against, failures } = opening;
-        let v4l2::Found { camera, choice, claim } = v4l2::find(config, against)?;
+        let Opening { against, failures, raw_failed } = opening;
+        let objections = Objections { own: against, raw_failed };
+        let v4l2::Found { camera, choice, claim } = v4l2::find(config, objections)?;
         if choice.mode.format != PixelFormat::H264 {
             let v4l2::Chain { mut elements, geometry } =
                 v4l2::chain(config, &camera.path, &choice.mode)?;
@@ -254,14 +256,14 @@ impl Source {
         };
         if refusal.is_some() {
             drop((intake, claim));
-            return Self::camera(config, Opening { against: refusal, failures });
+            return Self::camera(config, Opening { against: refusal, ..opening });
         }
         let (device, claim) = (Some(camera.path), Some(claim));
         Ok(Self { device, claim, ..Self::own(intake?, None, against)? })
     }
 
     fn ip_camera(config: &SourceConfig, opening: Opening) -> anyhow::Result<Self> {
-        let Opening { against, failures } = opening;
+        let Opening { against, failures, .. } = opening;
         let rtsp = config.rtsp.as_ref().context("source.rtsp is absent")?;
         let main = Intake::connect(&rtsp.url, rtsp, failures)?;
         let passes = against.is_none() && main.obstacle().is_none();

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use gstreamer as gst;
-use nightjar_shared::event::TranscodeReason;
 
 use super::{
     Geometry,
-    choose::{Choice, Wanted, choose},
+    choose::{Choice, Objections, Wanted, choose},
     discover::{Camera, Mode, PixelFormat, camera_at, camera_on, cameras},
     in_use::{Claim, ClaimError},
 };
@@ -63,14 +62,10 @@ pub(super) struct Found {
     pub(super) claim: Claim,
 }
 
-/// Finds the configured camera, or the first that can be used and that no other agent has, and its mode;
-/// `against` is why its own H.264 is not to be taken.
-pub(super) fn find(
-    config: &SourceConfig,
-    against: Option<TranscodeReason>,
-) -> anyhow::Result<Found> {
+/// Finds the configured camera, or the first that can be used and that no other agent has, and its mode.
+pub(super) fn find(config: &SourceConfig, objections: Objections) -> anyhow::Result<Found> {
     let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
-    let choose = |modes: &[Mode]| choose(modes, wanted, against);
+    let choose = |modes: &[Mode]| choose(modes, wanted, objections);
     let found = match config.device.as_str() {
         ANY_DEVICE => find_any(choose)?,
         device => find_one(device, choose)?,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     capture::{
         self,
-        choose::{Wanted, choose},
+        choose::{Objections, Wanted, choose},
         discover::{Camera, Mode, PixelFormat, cameras},
         libcamera,
     },
@@ -105,7 +105,7 @@ pub fn probe(config: &SourceConfig, data_dir: Option<&Path>) -> anyhow::Result<P
     let against = against.or(turned.then_some(TranscodeReason::Turned));
     let choose = |modes: &[Mode], config: &SourceConfig| {
         let wanted = Wanted { width: config.width, height: config.height, fps: config.fps };
-        choose(modes, wanted, against)
+        choose(modes, wanted, Objections { own: against, raw_failed: false })
     };
     let cameras = cameras()
         .into_iter()

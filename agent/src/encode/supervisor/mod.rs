@@ -142,6 +142,8 @@ impl Supervisor {
         if matches!(end, End::Failed(_)) {
             let with_pictures = self.taps.encoded_frames() > encoded_before;
             pipeline.encoder_kind().iter().for_each(|kind| self.speeds.ended(*kind, with_pictures));
+            // Where neither raw pictures nor compressed ones come, both are tried in turn.
+            opening.raw_failed = !with_pictures && !opening.raw_failed;
         }
         let is_cancelled = matches!(end, End::Cancelled);
         let mut stop = spawn_blocking(move || {
