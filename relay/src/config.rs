@@ -1,6 +1,7 @@
 //! `relay.toml`: every key has a default, an unknown key is an error.
 
 mod limits;
+mod mqtt;
 mod proxies;
 mod security;
 mod store;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use self::{
     limits::{Amount, LimitsConfig},
+    mqtt::MqttConfig,
     proxies::Proxies,
     security::SecurityConfig,
     store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
@@ -80,14 +82,6 @@ pub struct DatabaseConfig {
     pub url: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct MqttConfig {
-    pub listen: SocketAddr,
-    /// What cameras are told at their pairing.
-    pub public_url: String,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -113,15 +107,6 @@ impl Default for Config {
 impl Default for DatabaseConfig {
     fn default() -> Self {
         Self { url: "sqlite".to_owned() }
-    }
-}
-
-impl Default for MqttConfig {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8883)),
-            public_url: "mqtts://localhost:8883".to_owned(),
-        }
     }
 }
 
@@ -206,39 +191,6 @@ impl Config {
         self.security.validate()?;
         self.limits.validate()?;
         self.turn.check(self.turn_engine())
-    }
-
-    fn check_proxies(&self) -> Result<(), ConfigError> {
-        if !self.proxies()?.are_none() {
-            return Ok(());
-        }
-        let needs = [
-            ("tls", !self.tls && self.is_https()),
-            ("store.tls", !self.store.tls && self.store.public_url.starts_with("https:")),
-            ("proxy_protocol", self.proxy_protocol),
-            ("store.proxy_protocol", self.store.proxy_protocol),
-        ];
-        for (key, needed) in needs {
-            if needed {
-                let value = key.ends_with("proxy_protocol");
-                let remedy = "this is for a proxy in front: name its address in trusted_proxies";
-                return Err(ConfigError::value(key, value, remedy));
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the proxies that are believed.
-    pub fn proxies(&self) -> Result<Proxies, ConfigError> {
-        Proxies::parse(self.trusted_proxies.as_deref().unwrap_or_default())
-    }
-
-    /// Returns whether people can only reach the relay through a program on its own machine that
-    /// `trusted_proxies` says nothing of: then loopback is no address of anybody.
-    pub fn has_unnamed_proxy(&self) -> bool {
-        self.trusted_proxies.is_none()
-            && self.listen.ip().is_loopback()
-            && !urls::is_localhost(self.host())
     }
 
     /// Returns whether app and store share a listener.

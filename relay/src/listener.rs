@@ -1,5 +1,7 @@
 //! How the relay listens.
 
+pub(crate) mod proxy_header;
+
 use std::{io, net::SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};

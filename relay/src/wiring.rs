@@ -235,8 +235,9 @@ async fn start_broker(
 ) -> anyhow::Result<(Broker, BrokerInbox)> {
     let broker_config = EmbeddedBrokerConfig {
         listen: config.mqtt.listen,
-        certificate_path: certificates.certificate_path.clone(),
-        private_key_path: certificates.private_key_path.clone(),
+        tls: certificates.server_for_mqtt(),
+        proxies: config.proxies()?,
+        proxy_protocol: config.mqtt.proxy_protocol,
         limits: BrokerLimits { sessions: connections, ..BrokerLimits::default() },
     };
     let cancel = engines.cancel.clone();

@@ -117,7 +117,7 @@ impl Broker {
                 }
                 Order::Kick(camera_id) => world.broker.break_connection(camera_id),
                 // Its cameras come by no other door.
-                Order::ListenAnew | Order::Admit { .. } => {}
+                Order::Admit { .. } => {}
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::ConfigError;
+use super::{Config, ConfigError, urls};
 use crate::network::Network;
 
 /// The networks that `trusted_proxies` names.
@@ -32,5 +32,41 @@ impl Proxies {
 impl<const N: usize> From<[Network; N]> for Proxies {
     fn from(networks: [Network; N]) -> Self {
         Self(networks.into())
+    }
+}
+
+impl Config {
+    pub(super) fn check_proxies(&self) -> Result<(), ConfigError> {
+        if !self.proxies()?.are_none() {
+            return Ok(());
+        }
+        let needs = [
+            ("tls", !self.tls && self.is_https()),
+            ("store.tls", !self.store.tls && self.store.public_url.starts_with("https:")),
+            ("proxy_protocol", self.proxy_protocol),
+            ("store.proxy_protocol", self.store.proxy_protocol),
+            ("mqtt.proxy_protocol", self.mqtt.proxy_protocol),
+        ];
+        for (key, needed) in needs {
+            if needed {
+                let value = key.ends_with("proxy_protocol");
+                let remedy = "this is for a proxy in front: name its address in trusted_proxies";
+                return Err(ConfigError::value(key, value, remedy));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the proxies that are believed.
+    pub fn proxies(&self) -> Result<Proxies, ConfigError> {
+        Proxies::parse(self.trusted_proxies.as_deref().unwrap_or_default())
+    }
+
+    /// Returns whether people can only reach the relay through a program on its own machine that
+    /// `trusted_proxies` says nothing of: then loopback is no address of anybody.
+    pub fn has_unnamed_proxy(&self) -> bool {
+        self.trusted_proxies.is_none()
+            && self.listen.ip().is_loopback()
+            && !urls::is_localhost(self.host())
     }
 }

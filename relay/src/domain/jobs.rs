@@ -105,7 +105,6 @@ async fn renew_certificate(app: &App) -> Result<()> {
     let certificates = app.certificates.clone();
     let renewal = tokio::task::spawn_blocking(move || certificates.renew(now));
     renewal.await.map_err(anyhow::Error::from)??;
-    app.broker.listen_anew().await;
     tracing::info!("the relay's certificate is renewed");
     Ok(())
 }

@@ -14,7 +14,6 @@ mod host;
 mod http_connection;
 mod limits;
 mod neighbours;
-mod proxy_header;
 mod rewound;
 
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};

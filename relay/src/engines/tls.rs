@@ -46,6 +46,10 @@ const RENEWAL_RETRY: Duration = Duration::from_hours(1);
 /// Certificates begin in the past, for cameras whose clock is behind.
 const BACKDATING: Duration = DAY;
 
+/// PEM files of the server certificate and of its private key, below the data directory.
+const CERTIFICATE: &str = "server.pem";
+const PRIVATE_KEY: &str = "server-key.pem";
+
 /// TURN's name in TLS (RFC 7443).
 const TURN_ALPN: &[u8] = b"stun.turn";
 
@@ -63,10 +67,6 @@ pub struct Certificates {
     pub ca_pem: String,
     /// SHA-256 of the authority's DER form, lower-case hexadecimal.
     pub ca_sha256: String,
-    /// PEM file of the server certificate.
-    pub certificate_path: PathBuf,
-    /// PEM file of the server's private key, mode 0600.
-    pub private_key_path: PathBuf,
     /// For HTTPS; offers HTTP/2 and HTTP/1.1. Shows the certificate that is in use at that time.
     pub server: Arc<ServerConfig>,
     shown: Arc<Shown>,
@@ -117,17 +117,12 @@ impl Certificates {
         }
         let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
             .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
-        let certificate_path = directory.join("server.pem");
-        let private_key_path = directory.join("server-key.pem");
-        let key = certified_key(&certificate_path, &private_key_path)?;
-        let shown = Arc::new(Shown(RwLock::new(key)));
+        let shown = Arc::new(Shown(RwLock::new(certified_key(directory)?)));
         Ok(Self {
             ca_sha256: hex::encode(Sha256::digest(&ca_der)),
             ca_pem,
             server: server_config(shown.clone()),
             shown,
-            certificate_path,
-            private_key_path,
             renewal_at: Arc::new(Mutex::new(renewal_at(directory, now)?)),
             directory: directory.to_owned(),
             names,
@@ -138,6 +133,13 @@ impl Certificates {
     pub fn server_with_turn(&self) -> Arc<ServerConfig> {
         let mut config = ServerConfig::clone(&self.server);
         config.alpn_protocols.push(TURN_ALPN.to_vec());
+        Arc::new(config)
+    }
+
+    /// Returns what is offered where MQTT is spoken: whatever a client names as its protocol.
+    pub fn server_for_mqtt(&self) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(&self.server);
+        config.alpn_protocols.clear();
         Arc::new(config)
     }
 
@@ -156,7 +158,7 @@ impl Certificates {
             bail!("ca.pem is another one than at the relay's start: restart the relay");
         }
         issue_server_certificate(&self.directory, &issuer, self.names.clone(), now)?;
-        self.shown.replace(certified_key(&self.certificate_path, &self.private_key_path)?);
+        self.shown.replace(certified_key(&self.directory)?);
         *self.renewal_at() = renewal_at(&self.directory, now)?;
         Ok(())
     }
@@ -185,8 +187,7 @@ fn needs_server_certificate(
     names: &BTreeSet<String>,
     now: UnixMillis,
 ) -> anyhow::Result<bool> {
-    let files = ["server.pem", "server-key.pem"];
-    if files.iter().any(|file| !directory.join(file).exists()) {
+    if [CERTIFICATE, PRIVATE_KEY].iter().any(|file| !directory.join(file).exists()) {
         return Ok(true);
     }
     let record = read_record(directory)?;
@@ -223,16 +224,17 @@ fn issue_server_certificate(
     let certificate = params.signed_by(&key, issuer)?.pem();
     let record = ServerRecord { names, not_after: now.plus(SERVER_LIFETIME) };
     // The record goes last: a crash in between makes the next start issue again.
-    private_file::write(&directory.join("server-key.pem"), key.serialize_pem().as_bytes())?;
-    private_file::write(&directory.join("server.pem"), certificate.as_bytes())?;
+    private_file::write(&directory.join(PRIVATE_KEY), key.serialize_pem().as_bytes())?;
+    private_file::write(&directory.join(CERTIFICATE), certificate.as_bytes())?;
     private_file::write(&directory.join("server.json"), &serde_json::to_vec(&record)?)
 }
 
-fn certified_key(certificate: &Path, private_key: &Path) -> anyhow::Result<Arc<CertifiedKey>> {
-    let chain = CertificateDer::pem_file_iter(certificate)
+fn certified_key(directory: &Path) -> anyhow::Result<Arc<CertifiedKey>> {
+    let (certificate, private_key) = (directory.join(CERTIFICATE), directory.join(PRIVATE_KEY));
+    let chain = CertificateDer::pem_file_iter(&certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("cannot read {}", certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(private_key)
+    let key = PrivateKeyDer::from_pem_file(&private_key)
         .with_context(|| format!("cannot read {}", private_key.display()))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     CertifiedKey::from_der(chain, key, &provider)

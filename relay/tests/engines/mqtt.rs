@@ -360,26 +360,68 @@ async fn the_broker_can_be_started_again_on_its_port_while_cameras_are_connected
 }
 
 #[tokio::test]
-async fn the_broker_listens_anew_while_cameras_are_connected_and_they_stay() {
+async fn a_renewed_certificate_is_shown_at_once_and_who_is_connected_stays() {
     let relay = Relay::start().await;
     let id = CameraId::generate();
     let mut camera = relay.connect(id).await;
-    for round in ["first", "second"] {
-        let before = relay.shown().await;
-        relay.renew().await;
-        within(PATIENCE, async {
-            // For a moment nobody listens.
-            while [&before, &None].contains(&&relay.shown().await) {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await;
-        let newcomer = CameraId::generate();
-        let mut other = relay.connect(newcomer).await;
-        assert_eq!(other.publish(&up_event(newcomer), false, round).await, PubAckReason::Success);
-        assert_eq!(camera.publish(&up_event(id), false, round).await, PubAckReason::Success);
-    }
+    let before = relay.shown().await;
+    relay.renew();
+    assert_ne!(relay.shown().await, before);
+    let newcomer = CameraId::generate();
+    let mut other = relay.connect(newcomer).await;
+    assert_eq!(other.publish(&up_event(newcomer), false, "new").await, PubAckReason::Success);
+    assert_eq!(camera.publish(&up_event(id), false, "old").await, PubAckReason::Success);
     assert!(!relay.log().iter().any(|line| line == &format!("{id} disconnected")));
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn who_shakes_hands_and_says_nothing_loses_its_place_and_a_quiet_camera_does_not() {
+    let hasty = BrokerLimits { authentication: Duration::from_secs(1), ..BrokerLimits::default() };
+    let relay = Relay::start_within(hasty).await;
+    let id = CameraId::generate();
+    let mut camera = relay.connect(id).await;
+    let silent = relay.shake_hands().await;
+    let mut hesitant = relay.shake_hands().await;
+    // Of a CONNECT that never ends.
+    hesitant.write_all(&[0x10]).await.unwrap();
+    for mut stream in [silent, hesitant] {
+        // However it is closed.
+        let _ = within(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+    }
+    until("their places are free again", || relay.connections() == 1).await;
+    assert_eq!(relay.timed_out(), 2);
+    assert_eq!(camera.publish(&up_event(id), false, "here").await, PubAckReason::Success);
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn behind_the_proxy_protocol_each_network_has_its_share_and_strangers_stay_outside() {
+    let few = BrokerLimits { connections_per_network: 2, ..BrokerLimits::default() };
+    let relay = Relay::start_behind("127.0.0.1".parse().unwrap(), few).await;
+    let line = |client: &str| format!("PROXY TCP4 {client} 127.0.0.1 4711 8883\r\n").into_bytes();
+    let second = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".bytes();
+    let second = second.chain([198, 51, 100, 2, 127, 0, 0, 1, 18, 103, 34, 179]).collect();
+    let first = relay.proxy(line("198.51.100.1")).await;
+    let second = relay.proxy(second).await;
+    let connect = async |address| {
+        let id = CameraId::generate();
+        let camera = Connection { address, ..relay.connection(id) }.open().await.ok()?;
+        Some((id, camera))
+    };
+    let (one, other) = (connect(first).await, connect(first).await);
+    assert!(one.is_some() && other.is_some());
+    assert!(connect(first).await.is_none(), "a network took more than its share");
+    let (id, mut elsewhere) = connect(second).await.unwrap();
+    assert_eq!(elsewhere.publish(&up_event(id), false, "here").await, PubAckReason::Success);
+
+    assert!(connect(relay.broker.address()).await.is_none(), "without a header");
+    let nonsense = relay.proxy(line("somewhere")).await;
+    assert!(connect(nonsense).await.is_none());
+    assert!(!idle(&relay, "127.0.0.2:0").await.1, "who is no proxy was let in");
+    one.unwrap().1.vanish();
+    until("a place is free again", || relay.connections() == 2).await;
+    assert!(connect(first).await.is_some());
     relay.stop().await;
 }
 

@@ -1,5 +1,7 @@
 //! A camera's side: its key, its tokens, its messages over HTTP and MQTT.
 
+use std::net::SocketAddr;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer, SigningKey};
 use nightjar_shared::{
@@ -115,7 +117,7 @@ impl Device {
         let mut last_will = mqtt_client::last_will(&presence);
         last_will.message = will.into_bytes().into();
         let connection = Connection {
-            address: relay.app().broker.address(),
+            address: mqtt_address(relay),
             ca_pem: ca_pem.to_owned(),
             client_id: id.to_string(),
             user_name: id.to_string(),
@@ -129,6 +131,12 @@ impl Device {
         camera.publish(&presence, true, &there).await;
         Online { id, replica: relay.app().replica.clone(), mqtt: camera }
     }
+}
+
+/// Where cameras are told to connect: the relay's own port, or a proxy's.
+fn mqtt_address(relay: &TestRelay) -> SocketAddr {
+    let (_, port) = relay.app().config.mqtt.public_url.rsplit_once(':').unwrap();
+    SocketAddr::new(relay.app().broker.address().ip(), port.parse().unwrap())
 }
 
 /// A camera with a connection.

@@ -40,8 +40,10 @@ struct Program {
 struct Ports {
     app: u16,
     store: u16,
+    mqtt: u16,
     relay: u16,
     relay_store: u16,
+    relay_mqtt: u16,
 }
 
 /// A port that was free a moment ago: what is to be served must be known before it is. Below those
@@ -102,6 +104,8 @@ impl Program {
             _ => {
                 replace("bind :443", &format!("bind :{}", ports.app));
                 replace("bind :8443", &format!("bind :{}", ports.store));
+                replace("bind :8883", &format!("bind :{}", ports.mqtt));
+                replace("127.0.0.1:8884", &format!("127.0.0.1:{}", ports.relay_mqtt));
                 replace("/etc/haproxy/cam.example.org.pem", &path("both.pem"));
                 vec!["-db".to_owned(), "-f".to_owned(), file.clone()]
             }
@@ -120,7 +124,7 @@ async fn in_front(program: Program) {
     let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
     fs::write(directory.path().join("both.pem"), read("server.pem") + &read("server-key.pem"))
         .unwrap();
-    let (app, store) = (free_port(), free_port());
+    let (app, store, mqtt) = (free_port(), free_port(), free_port());
     let relay = TestRelay::start(Engine::Sqlite, |config| {
         config.public_url = format!("https://localhost:{app}");
         config.store.public_url = format!("https://localhost:{store}");
@@ -128,11 +132,16 @@ async fn in_front(program: Program) {
         (config.tls, config.store.tls) = (false, false);
         config.proxy_protocol = program.proxy_protocol;
         config.store.proxy_protocol = program.proxy_protocol;
+        config.mqtt.proxy_protocol = program.proxy_protocol;
+        if program.proxy_protocol {
+            config.mqtt.public_url = format!("mqtts://localhost:{mqtt}");
+        }
     })
     .await;
     let config = &relay.app().config;
     let (relay_port, relay_store) = (config.listen.port(), config.store.listen.port());
-    let ports = Ports { app, store, relay: relay_port, relay_store };
+    let relay_mqtt = relay.app().broker.address().port();
+    let ports = Ports { app, store, mqtt, relay: relay_port, relay_store, relay_mqtt };
     let (_, arguments) = program.adapted(directory.path(), &ports);
     let log = fs::File::create(directory.path().join("log")).unwrap();
     let started = Command::new(program.name)
@@ -196,8 +205,9 @@ async fn try_all(relay: &TestRelay, ca_pem: &str) {
     let playback = alice.get(&format!("clips/{clip_id}/playback")).await.body(200);
     assert_eq!(fetch(&alice, &playback["parts"][0]["url"]).await, (200, FOOTAGE.to_vec()));
     hears_hello(&alice, ca_pem).await;
-    // MQTT within https: subscribed, and heard.
+    // MQTT within https, and by its own port: subscribed, and heard.
     camera.connect_within_http(relay, ca_pem).await;
+    camera.connect(relay).await;
 
     let guesser = browser_at(relay, ca_pem, "127.0.0.5");
     let guess = json!({"email": "nobody@example.org", "password": "x"});

@@ -5,8 +5,8 @@ use std::{io, net::SocketAddr};
 use http::HeaderMap;
 use tokio::net::TcpStream;
 
-use super::{forwarded, proxy_header};
-use crate::config::Proxies;
+use super::forwarded;
+use crate::{config::Proxies, listener::proxy_header};
 
 /// What stands in front of a listener; without any setting, clients themselves.
 #[derive(Debug, Clone, Default)]

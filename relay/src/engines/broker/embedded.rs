@@ -2,8 +2,9 @@
 //!
 //! Facts about rmqtt 0.24 that this file works around, each held by a test in `tests/engines/mqtt.rs`:
 //! the last will is published without any ACL check; a session is taken over by client id alone;
-//! the listener needs `SO_REUSEADDR` to restart; retained messages are off until a storage says
-//! otherwise; its publish hook runs before its ACL hook, so messages are consumed in the latter.
+//! retained messages are off until a storage says otherwise; its publish hook runs before its ACL
+//! hook, so messages are consumed in the latter; it waits without an end for the
+//! version in a CONNECT.
 
 mod front;
 mod hooks;
@@ -28,10 +29,7 @@ use rmqtt::{
     server::MqttServer,
     types::{CodecPublish, From as Sender, Id, Publish, QoS},
 };
-use tokio::{
-    sync::{Notify, mpsc},
-    time::{sleep, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
@@ -54,8 +52,6 @@ const ARRIVAL_QUEUE: usize = 256;
 /// Sessions do not outlive their connection: what a camera has missed is in the database, and is
 /// sent again when it is ready. (Zero would mean "unlimited" to rmqtt.)
 const SESSION_EXPIRY: Duration = Duration::from_secs(1);
-/// How soon it is tried again to listen anew.
-const LISTEN_RETRY: Duration = Duration::from_millis(500);
 /// How long a camera that is to go may take to acknowledge what was sent to it before: why it must go
 /// is part of that. One that acknowledges nothing stays for so long, and its credential is refused
 /// meanwhile.
@@ -85,13 +81,13 @@ pub(super) async fn start(
     presence::keep(&context, &state).await;
     let places = Places::new(config.limits.sessions, config.limits.connections_per_network);
     let admission = Admission::new(places, metrics);
-    let front = Front::bind(config.listen, admission.clone())
-        .with_context(|| format!("cannot listen for MQTT on {}", config.listen))?;
+    let patience = config.limits.patience();
+    let (inner, inside) = listen_inside(&config.limits)?;
+    let door = config.listen;
+    let front = Front::bind(config, admission.clone(), inside, metrics)
+        .with_context(|| format!("cannot listen for MQTT on {door}"))?;
     let address = front.address()?;
-    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let listeners = listen(&config, Inside { tls: free, plain: free })?;
-    let inside = listeners.addresses()?;
-    tracker.spawn(front.serve(inside.tls, tracker.clone(), cancel.clone()));
+    tracker.spawn(front.serve(tracker.clone(), cancel.clone()));
     let over = CancellationToken::new();
     tracker.spawn({
         let (over, cancel) = (over.clone(), cancel.clone());
@@ -101,18 +97,10 @@ pub(super) async fn start(
         }
     });
     let (broker, orders) = Broker::new(address, connected);
-    let server = Server {
-        context,
-        state,
-        inside,
-        admission,
-        patience: config.limits.handshake + config.limits.authentication,
-        over,
-        tracker: tracker.clone(),
-        to_listen_anew: Arc::new(Notify::new()),
-    };
+    let server =
+        Server { context, state, inside, admission, patience, over, tracker: tracker.clone() };
     tracker.spawn(server.clone().serve(orders, cancel.clone()));
-    tracker.spawn(server.run(listeners, config, cancel));
+    tracker.spawn(server.run(inner, cancel));
     let inbox = BrokerInbox { authentications: authentications_in, arrivals: arrivals_in };
     Ok((broker, inbox))
 }
@@ -122,58 +110,22 @@ pub(super) async fn start(
 struct Server {
     context: ServerContext,
     state: Arc<State>,
-    inside: Inside,
+    /// Where rmqtt listens, on loopback and without TLS, which is ended before it.
+    inside: SocketAddr,
     admission: Admission,
     patience: Duration,
     /// Is cancelled when the last words were said.
     over: CancellationToken,
     tracker: TaskTracker,
-    to_listen_anew: Arc<Notify>,
-}
-
-/// Where rmqtt listens, on loopback: for what comes to the broker's own door, and for what comes to
-/// others, whose TLS is theirs.
-#[derive(Debug, Clone, Copy)]
-struct Inside {
-    tls: SocketAddr,
-    plain: SocketAddr,
-}
-
-struct Listeners {
-    tls: Listener,
-    plain: Listener,
-}
-
-impl Listeners {
-    fn addresses(&self) -> anyhow::Result<Inside> {
-        let of = |listener: &Listener| listener.local_addr().map_err(|error| anyhow!("{error}"));
-        Ok(Inside { tls: of(&self.tls)?, plain: of(&self.plain)? })
-    }
 }
 
 impl Server {
-    async fn run(
-        self,
-        mut listeners: Listeners,
-        config: EmbeddedBrokerConfig,
-        cancel: CancellationToken,
-    ) {
-        loop {
-            // Dropping the server closes its listeners, so that their ports are free for the next ones.
-            // Sessions have tasks of their own.
-            tokio::select! {
-                ended = self.server(listeners).run() => {
-                    tracing::error!(?ended, "MQTT broker ended by itself");
-                    break;
-                }
-                () = self.to_listen_anew.notified() => {}
-                () = cancel.cancelled() => break,
-            }
-            let anew = listen_until_it_works(&config, self.inside);
-            match cancel.run_until_cancelled(anew).await {
-                Some(anew) => listeners = anew,
-                None => break,
-            }
+    async fn run(self, inner: Listener, cancel: CancellationToken) {
+        let port = self.inside.port();
+        let server = MqttServer::new(self.context.clone()).listener_by_id(inner, port).build();
+        // Sessions have tasks of their own.
+        if let Some(ended) = cancel.run_until_cancelled(server.run()).await {
+            tracing::error!(?ended, "MQTT broker ended by itself");
         }
         // Wills and disconnects that the relay causes by stopping say nothing about cameras.
         let farewells = self.state.close().into_iter().map(|id| disconnect(&self.context, id));
@@ -192,9 +144,8 @@ impl Server {
                     let _ = delivery.send(delivered);
                 }
                 Order::Kick(camera_id) => self.kick(camera_id),
-                Order::ListenAnew => self.to_listen_anew.notify_one(),
                 Order::Admit { client, entrance } => {
-                    if let Some(place) = self.admission.admit(client) {
+                    if let Some(place) = self.admission.admit(client, false) {
                         // Who asked may have gone; its place is free then.
                         let _ = entrance.send(self.entrance(place));
                     }
@@ -205,24 +156,12 @@ impl Server {
 
     fn entrance(&self, place: Open) -> Entrance {
         Entrance {
-            address: self.inside.plain,
+            address: self.inside,
             _place: Box::new(place),
             patience: self.patience,
             over: self.over.clone(),
             _tracked: self.tracker.token(),
         }
-    }
-
-    fn server(&self, listeners: Listeners) -> MqttServer {
-        let (tls, plain) = (self.inside.tls.port(), self.inside.plain.port());
-        for id in [tls, plain] {
-            // rmqtt panics when it knows the listener already, and does not forget one that is gone.
-            self.context.listen_cfgs.remove(&id);
-        }
-        MqttServer::new(self.context.clone())
-            .listener_by_id(listeners.tls, tls)
-            .listener_by_id(listeners.plain, plain)
-            .build()
     }
 
     fn kick(&self, camera_id: CameraId) {
@@ -283,36 +222,21 @@ async fn disconnect(context: &ServerContext, session: Id) {
     }
 }
 
-/// Listens again and again: no other program has the ports, so a failure, for want of descriptors,
-/// passes soon.
-async fn listen_until_it_works(config: &EmbeddedBrokerConfig, inside: Inside) -> Listeners {
-    loop {
-        match listen(config, inside) {
-            Ok(listeners) => return listeners,
-            Err(error) => tracing::error!(error = format!("{error:#}"), "cannot listen again"),
-        }
-        sleep(LISTEN_RETRY).await;
-    }
-}
-
-fn listen(config: &EmbeddedBrokerConfig, inside: Inside) -> anyhow::Result<Listeners> {
-    let tls = builder(&config.limits, inside.tls)
-        .tls_cert(Some(config.certificate_path.to_string_lossy()))
-        .tls_key(Some(config.private_key_path.to_string_lossy()))
-        .bind()
-        .and_then(Listener::tls);
-    let plain = builder(&config.limits, inside.plain).bind().and_then(Listener::tcp);
-    let listening = |listener: rmqtt::net::Result<Listener>| {
-        listener.map_err(|error| anyhow!("{error:#}")).context("cannot listen for MQTT on loopback")
-    };
-    Ok(Listeners { tls: listening(tls)?, plain: listening(plain)? })
+/// Has rmqtt listen at a free port of loopback.
+fn listen_inside(limits: &BrokerLimits) -> anyhow::Result<(Listener, SocketAddr)> {
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let inner = builder(limits, free).bind().and_then(Listener::tcp);
+    let inner = inner
+        .map_err(|error| anyhow!("{error:#}"))
+        .context("cannot listen for MQTT on loopback")?;
+    let inside = inner.local_addr().map_err(|error| anyhow!("{error}"))?;
+    Ok((inner, inside))
 }
 
 fn builder(limits: &BrokerLimits, listen: SocketAddr) -> Builder {
     Builder::new()
         .name("nightjar")
         .laddr(listen)
-        .reuseaddr(Some(true))
         .nodelay(true)
         .allow_anonymous(false)
         .allow_zero_keepalive(false)

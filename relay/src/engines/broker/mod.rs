@@ -12,7 +12,6 @@ use std::{
     collections::HashSet,
     io,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -22,6 +21,7 @@ use nightjar_shared::{
     ids::CameraId,
     topic::{Channel, Topic},
 };
+use rustls::ServerConfig;
 use tokio::{
     net::TcpStream,
     sync::{mpsc, oneshot},
@@ -32,6 +32,7 @@ use tokio_util::{
 };
 
 use super::metrics::Metrics;
+use crate::config::Proxies;
 
 /// Orders that wait for the broker, which carries each out in moments. When full, who gives the
 /// next one waits.
@@ -53,12 +54,20 @@ pub struct BrokerLimits {
     /// What every camera is told. One that vanishes without a goodbye is noticed after one and a
     /// half times that, in time to be shown as offline within 30 s.
     pub keep_alive_s: u16,
-    /// From the TCP connection to the end of TLS, and again to the end of CONNECT.
+    /// From the TCP connection to the end of TLS, and again from the version in a CONNECT to its end.
     pub handshake: Duration,
     /// How long a camera waits for its credential to be verified.
     pub authentication: Duration,
     /// How long a message may take to be handled before its camera is told to come back.
     pub handling: Duration,
+}
+
+impl BrokerLimits {
+    /// Returns how long a client may take until its CONNECT is answered: rmqtt waits for the version in it
+    /// without an end.
+    pub fn patience(&self) -> Duration {
+        self.handshake + self.authentication
+    }
 }
 
 impl Default for BrokerLimits {
@@ -80,13 +89,16 @@ impl Default for BrokerLimits {
     }
 }
 
-/// Where the embedded broker listens, and with which certificate.
+/// Where the embedded broker listens, with which certificate, and what stands in front of it.
 #[derive(Debug, Clone)]
 pub struct EmbeddedBrokerConfig {
     /// Port 0 takes a free one; [`Broker::address`] tells which.
     pub listen: SocketAddr,
-    pub certificate_path: PathBuf,
-    pub private_key_path: PathBuf,
+    pub tls: Arc<ServerConfig>,
+    /// Who opens connections for others, and may open more than one network may.
+    pub proxies: Proxies,
+    /// Connections begin with the PROXY protocol's header: then proxies alone are let in.
+    pub proxy_protocol: bool,
     pub limits: BrokerLimits,
 }
 
@@ -175,8 +187,6 @@ pub enum Order {
     },
     /// End the camera's connection, if it has one.
     Kick(CameraId),
-    /// Show the certificate that its files hold now to who connects from now on.
-    ListenAnew,
     /// Let a connection in that came to another door of the relay. Dropping `entrance` refuses it.
     Admit { client: IpAddr, entrance: oneshot::Sender<Entrance> },
 }
@@ -187,8 +197,7 @@ pub struct Entrance {
     address: SocketAddr,
     /// Its place among the connections.
     _place: Box<dyn Any + Send + Sync>,
-    /// How long a client may take until the broker has answered its CONNECT. rmqtt counts from the first
-    /// byte alone.
+    /// How long a client may take until the broker has answered its CONNECT.
     pub patience: Duration,
     /// Is cancelled when the broker has said its last words.
     over: CancellationToken,
@@ -262,12 +271,6 @@ impl Broker {
         cancel: CancellationToken,
     ) -> anyhow::Result<(Self, BrokerInbox)> {
         embedded::start(config, metrics, tracker, cancel).await
-    }
-
-    /// Shows the certificate that its files hold now to who connects from now on: it listens anew at
-    /// the same address. Who is connected stays.
-    pub async fn listen_anew(&self) {
-        self.order(Order::ListenAnew).await;
     }
 
     /// Gives a connection of `client` that came to another door its way in; nothing where there are too

@@ -1,13 +1,14 @@
 //! The relay's side of a broker.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use nightjar_relay::{
     clock,
+    config::Proxies,
     engines::{
         broker::{Arrival, Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig, Handled},
         metrics::Metrics,
@@ -19,8 +20,11 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::{
+    io::{AsyncWriteExt as _, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -47,24 +51,33 @@ impl Relay {
 
     pub(crate) async fn start_within(limits: BrokerLimits) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_with(any, directory(), limits).await
+        Self::start_with(any, directory(), limits, None).await
     }
 
     pub(crate) async fn start_on(listen: SocketAddr, directory: tempfile::TempDir) -> Self {
-        Self::start_with(listen, directory, BrokerLimits::default()).await
+        Self::start_with(listen, directory, BrokerLimits::default(), None).await
+    }
+
+    /// Starts it behind this proxy, which speaks the PROXY protocol.
+    pub(crate) async fn start_behind(proxy: IpAddr, limits: BrokerLimits) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_with(any, directory(), limits, Some(proxy)).await
     }
 
     async fn start_with(
         listen: SocketAddr,
         directory: tempfile::TempDir,
         limits: BrokerLimits,
+        proxy: Option<IpAddr>,
     ) -> Self {
         let certificates =
             Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
+        let proxies = proxy.map(|proxy| Proxies::from([proxy.to_string().parse().unwrap()]));
         let config = EmbeddedBrokerConfig {
             listen,
-            certificate_path: certificates.certificate_path.clone(),
-            private_key_path: certificates.private_key_path.clone(),
+            tls: certificates.server_for_mqtt(),
+            proxy_protocol: proxies.is_some(),
+            proxies: proxies.unwrap_or_default(),
             limits: BrokerLimits { handshake: Duration::from_secs(2), ..limits },
         };
         let metrics = Metrics::default();
@@ -114,22 +127,51 @@ impl Relay {
         self.connection(camera_id).open().await.expect("the camera's own credential is good")
     }
 
-    /// Makes a new certificate, and has the broker show it.
-    pub(crate) async fn renew(&self) {
-        self.certificates.renew(clock::now()).unwrap();
-        self.broker.listen_anew().await;
+    /// How many connections were closed because nothing was said in time.
+    pub(crate) fn timed_out(&self) -> u32 {
+        let metrics = self.metrics.render();
+        let line =
+            metrics.lines().find_map(|line| line.strip_prefix("nightjar_mqtt_timeouts_total "));
+        line.unwrap().parse().unwrap()
     }
 
-    /// The certificate that who connects is shown; nothing while nobody listens.
-    pub(crate) async fn shown(&self) -> Option<CertificateDer<'static>> {
+    /// Makes a new certificate.
+    pub(crate) fn renew(&self) {
+        self.certificates.renew(clock::now()).unwrap();
+    }
+
+    /// The certificate that who connects is shown.
+    pub(crate) async fn shown(&self) -> CertificateDer<'static> {
+        let stream = self.shake_hands().await;
+        stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+    }
+
+    /// A connection within which nothing was said yet.
+    pub(crate) async fn shake_hands(&self) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         let authority = self.certificates.ca_pem.as_bytes();
         roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let stream = TcpStream::connect(self.broker.address()).await.ok()?;
+        let stream = TcpStream::connect(self.broker.address()).await.unwrap();
         let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector.connect("localhost".try_into().unwrap(), stream).await.ok()?;
-        Some(stream.get_ref().1.peer_certificates().unwrap()[0].clone())
+        connector.connect("localhost".try_into().unwrap(), stream).await.unwrap()
+    }
+
+    /// A proxy that begins each connection with this header. Gives its address.
+    pub(crate) async fn proxy(&self, header: Vec<u8>) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, broker) = (listener.local_addr().unwrap(), self.broker.address());
+        let tracker = self.tracker.clone();
+        let pass_on = async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut inner = TcpStream::connect(broker).await.unwrap();
+                // It may have been closed already.
+                let _ = inner.write_all(&header).await;
+                tracker.spawn(async move { copy_bidirectional(&mut client, &mut inner).await });
+            }
+        };
+        self.tracker.spawn(self.cancel.clone().run_until_cancelled_owned(pass_on));
+        address
     }
 
     pub(crate) async fn stop(self) -> (SocketAddr, tempfile::TempDir) {

@@ -35,11 +35,11 @@ impl Places {
         Self(Arc::new(Inner { taken: Mutex::default(), total_max, network_max }))
     }
 
-    pub(super) fn admit(&self, address: IpAddr) -> Option<Place> {
+    /// Gives a connection its place. A proxy is held to the total only.
+    pub(super) fn admit(&self, address: IpAddr, is_proxy: bool) -> Option<Place> {
         let network = network::of(address);
         let mut taken = self.taken();
-        let own = taken.by_network.get(&network).copied().unwrap_or(0);
-        if taken.total >= self.0.total_max || own >= self.0.network_max {
+        if taken.total >= self.0.total_max || !self.has_room(&taken, network, is_proxy) {
             return None;
         }
         taken.total += 1;
@@ -48,8 +48,39 @@ impl Places {
         Some(Place { places: self.clone(), network })
     }
 
+    fn has_room(&self, taken: &Taken, network: IpAddr, is_proxy: bool) -> bool {
+        is_proxy || taken.by_network.get(&network).is_none_or(|own| *own < self.0.network_max)
+    }
+
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Taken {
+    fn leave(&mut self, network: IpAddr) {
+        if let Some(own) = self.by_network.get_mut(&network) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                self.by_network.remove(&network);
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Counts the connection as another one's, unless that one has too many.
+    pub(super) fn pass_to(&mut self, address: IpAddr, is_proxy: bool) -> bool {
+        let network = network::of(address);
+        let mut taken = self.places.taken();
+        if !self.places.has_room(&taken, network, is_proxy) {
+            return false;
+        }
+        taken.leave(self.network);
+        *taken.by_network.entry(network).or_default() += 1;
+        drop(taken);
+        self.network = network;
+        true
     }
 }
 
@@ -57,12 +88,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.total = taken.total.saturating_sub(1);
-        if let Some(own) = taken.by_network.get_mut(&self.network) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                taken.by_network.remove(&self.network);
-            }
-        }
+        taken.leave(self.network);
     }
 }
 
@@ -76,11 +102,11 @@ mod tests {
         let first: IpAddr = "2001:db8::1".parse().unwrap();
         let neighbour: IpAddr = "2001:db8::ffff:2".parse().unwrap();
         let stranger: IpAddr = "2001:db8:0:1::1".parse().unwrap();
-        let held: Vec<_> = [first, neighbour].map(|ip| places.admit(ip)).into();
+        let held: Vec<_> = [first, neighbour].map(|ip| places.admit(ip, false)).into();
         assert!(held.iter().all(Option::is_some));
-        assert!(places.admit(first).is_none());
-        assert!(places.admit(stranger).is_some());
+        assert!(places.admit(first, false).is_none());
+        assert!(places.admit(stranger, false).is_some());
         drop(held);
-        assert!(places.admit(first).is_some());
+        assert!(places.admit(first, false).is_some());
     }
 }

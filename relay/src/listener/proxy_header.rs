@@ -22,7 +22,7 @@ const V1_BYTES_MAX: usize = 107;
 
 /// Reads the header and nothing after it. Returns the client's address; `peer`, the proxy's own, where
 /// the proxy asks for itself or does not know.
-pub(super) async fn read(stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
+pub(crate) async fn read(stream: &mut TcpStream, peer: SocketAddr) -> io::Result<SocketAddr> {
     let header = read_header(stream).await?;
     Ok(client(&header)?.unwrap_or(peer))
 }
