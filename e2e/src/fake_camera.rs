@@ -1,12 +1,6 @@
 //! A camera that speaks the protocol by hand and films nothing: for what no agent would say.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -24,13 +18,15 @@ use rumqttc::{
     },
 };
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
 use uuid::Uuid;
 
 use crate::api::{Api, text};
 
 /// To a broker that is well.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// To a message, by a relay that has much to do.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// What waits to be sent over MQTT; the sender waits with it.
 const QUEUE: usize = 256;
 
@@ -106,14 +102,13 @@ impl FakeCamera {
             }
         };
         timeout(CONNECT_LIMIT, connected).await.context("the broker did not answer")??;
-        let acknowledged = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&acknowledged);
+        let (counted, acknowledged) = watch::channel(0);
         let mut polling = JoinSet::new();
         polling.spawn(async move {
             // Ends with the connection: a camera of these runs does not come back.
             while let Ok(event) = events.poll().await {
                 if matches!(event, Event::Incoming(Packet::PubAck(_))) {
-                    counted.fetch_add(1, Ordering::Relaxed);
+                    counted.send_modify(|count| *count += 1);
                 }
             }
         });
@@ -125,7 +120,7 @@ impl FakeCamera {
 pub struct Connected {
     id: CameraId,
     client: AsyncClient,
-    acknowledged: Arc<AtomicUsize>,
+    acknowledged: watch::Receiver<usize>,
     polling: JoinSet<()>,
 }
 
@@ -138,9 +133,20 @@ impl Connected {
         self.client.publish(topic, quality, false, body).await.context("the connection has ended")
     }
 
+    /// Says something and waits until the relay has taken it; fails when the connection ends before.
+    pub async fn say(&mut self, channel: Channel, message: &Value) -> Result<()> {
+        let (before, topic) = (self.acknowledged(), Topic::new(self.id, channel).to_string());
+        let body = message.to_string();
+        let said = self.client.publish(topic, QoS::AtLeastOnce, false, body).await;
+        said.context("the connection has ended")?;
+        let heard = self.acknowledged.wait_for(|count| *count > before);
+        let heard = timeout(ANSWER_LIMIT, heard).await.context("the relay took nothing")?;
+        heard.map(drop).context("the broker ended the connection")
+    }
+
     /// Counts the messages that the broker has acknowledged.
     pub fn acknowledged(&self) -> usize {
-        self.acknowledged.load(Ordering::Relaxed)
+        *self.acknowledged.borrow()
     }
 }
 

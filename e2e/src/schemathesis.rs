@@ -4,7 +4,10 @@
 use std::{fs, io::Write, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use nightjar_shared::ids::{ClipId, EventId};
+use nightjar_shared::{
+    ids::{ClipId, EventId},
+    topic::Channel,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
@@ -82,13 +85,14 @@ impl Subject {
         let (owner, site) = relay.api()?.register(EMAIL, PASSWORD).await?;
         let leaver = relay.api()?.login(EMAIL, PASSWORD).await?;
         let device = FakeCamera::pair(&owner, &site).await?;
-        device.api.post("agent/heartbeat", fake_camera::health()).await?.expect(204)?;
+        let mut connected = device.connect().await?;
+        connected.say(Channel::UpHealth, &fake_camera::health()).await?;
         let settings = json!({ "motion_sensitivity": 0.5 });
-        device.api.post("agent/configuration", settings).await?.expect(204)?;
+        connected.say(Channel::UpConfiguration, &settings).await?;
         let (event, clip) = (EventId::generate(), ClipId::generate());
         for (state, at) in [("started", 1_000), ("ended", 5_000)] {
             let body = fake_camera::event(event, state, at);
-            device.api.post("agent/events", body).await?.expect(204)?;
+            connected.say(Channel::UpEvent, &body).await?;
         }
         let body = json!({ "clip_id": clip, "event_id": event, "started_at": 1_000 });
         device.api.post("agent/clips", body).await?.expect(200)?;
@@ -123,7 +127,6 @@ impl Subject {
             ("/api/v1/agent/clips/{id}", self.clip.to_string()),
             ("/api/v1/commands/{id}", self.command.clone()),
             ("/api/v1/pairings/{id}", self.pairing.clone()),
-            ("/api/v1/agent/commands/{id}", self.command.clone()),
         ];
         parts.extend(ids.map(|(path, id)| {
             let path = path.replace('{', "[{]").replace('}', "[}]");

@@ -150,7 +150,6 @@ export const ProblemCode = Object.freeze({
   incompleteBody: "incomplete_body",
   incompleteOffer: "incomplete_offer",
   internal: "internal",
-  invalidAck: "invalid_ack",
   invalidArguments: "invalid_arguments",
   invalidClaim: "invalid_claim",
   invalidConfiguration: "invalid_configuration",

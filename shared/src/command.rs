@@ -133,7 +133,6 @@ words! {
 
 /// A camera's answer to a command (`up/ack`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CommandAck {
     #[serde(default = "first_protocol")]
     pub protocol: u32,

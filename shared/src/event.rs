@@ -12,7 +12,6 @@ use crate::{
 
 /// Something began or ended at a camera (`up/event`). The relay upserts it by camera and id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EventMessage {
     #[serde(default = "first_protocol")]
     pub protocol: u32,

@@ -19,7 +19,6 @@ words! {
         IncompleteBody = "incomplete_body",
         IncompleteOffer = "incomplete_offer",
         Internal = "internal",
-        InvalidAck = "invalid_ack",
         InvalidArguments = "invalid_arguments",
         InvalidClaim = "invalid_claim",
         InvalidConfiguration = "invalid_configuration",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use nightjar_shared::ids::EventId;
+use nightjar_shared::ids::ClipId;
 use rumqttc::v5::mqttbytes::QoS;
 use serde_json::json;
 use tokio::{
@@ -22,11 +22,7 @@ use super::{
     bystanders::{Bystanders, Experience},
     target::Target,
 };
-use crate::{
-    api::Api,
-    bench::Figure,
-    fake_camera::{FakeCamera, event},
-};
+use crate::{api::Api, bench::Figure, fake_camera::FakeCamera};
 
 const LENGTH: Duration = Duration::from_secs(10);
 /// Callers at once, each waiting for its answer.
@@ -74,13 +70,13 @@ pub(super) async fn all(directory: &Path) -> Result<Vec<Figure>> {
     let flood = async {
         let mut unpairing = JoinSet::new();
         unpairing.spawn(unpair_amid(target.hostile.clone(), camera.id.to_string()));
-        let flood = events(&camera.api).await?;
+        let flood = clips(&camera.api).await?;
         let unpaired = unpairing.join_next().await;
         let unpaired = unpaired.ok_or_else(|| anyhow::anyhow!("nothing was unpaired"))??;
         Ok((flood, unpaired?))
     };
     let ((flood, unpaired), felt) = bystanders.during(flood).await?;
-    figures.extend(rows("one camera sends events by HTTP", &flood, &quiet, &felt));
+    figures.extend(rows("one camera announces clips by HTTP", &flood, &quiet, &felt));
     figures.push(
         Figure::new("unpairing it meanwhile", unpaired.as_secs_f64() * 1_000.0, "ms")
             .at_most(UNPAIR_GOAL_MS),
@@ -103,11 +99,12 @@ async fn tickets(target: &Target) -> Result<Flood> {
     call(|api| async move { api.post("ws/tickets", json!({})).await }, &target.hostile).await
 }
 
-async fn events(camera: &Api) -> Result<Flood> {
-    let report = |api: Api| async move {
-        api.post("agent/events", event(EventId::generate(), "started", 1)).await
+async fn clips(camera: &Api) -> Result<Flood> {
+    let announce = |api: Api| async move {
+        let body = json!({ "clip_id": ClipId::generate(), "started_at": 1 });
+        api.post("agent/clips", body).await
     };
-    call(report, camera).await
+    call(announce, camera).await
 }
 
 /// Calls by some loops at once, until the time is up. Refusals and errors slow none of them down.

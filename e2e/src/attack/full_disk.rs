@@ -6,10 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use nightjar_shared::ids::ClipId;
+use nightjar_shared::{ids::ClipId, topic::Channel};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use tokio::time::sleep;
 
 use super::target::{Target, account, sign_in};
 use crate::{
@@ -42,7 +41,7 @@ pub(super) async fn all(directory: &Path) -> Result<Vec<Figure>> {
 
     let camera = target.hostile_camera().await?;
     let uploaded = upload_all(&camera.api).await?;
-    let events = report_all(&camera.api).await?;
+    let events = report_all(&camera).await?;
     let left_mb = f64::from(u32::try_from(disk.free_bytes()?)?) / 1e6;
     // What else writes to the disk takes the rest, to the last byte.
     disk.fill_entirely()?;
@@ -96,14 +95,17 @@ async fn upload(camera: &Api, number: usize) -> Result<bool> {
 }
 
 /// Reports events until the time is up; a refusal ends nothing. Gives how many were taken.
-async fn report_all(camera: &Api) -> Result<usize> {
+async fn report_all(camera: &FakeCamera) -> Result<usize> {
     let (until, mut taken) = (Instant::now() + FLOOD, 0);
     while Instant::now() < until {
-        let at = i64::try_from(taken).context("a time")? + 1;
-        if camera.post("agent/events", large_event(at)).await?.status.is_success() {
+        let mut connected = camera.connect().await?;
+        // What finds no room is not acknowledged, and ends the connection.
+        while Instant::now() < until {
+            let at = i64::try_from(taken).context("a time")? + 1;
+            if connected.say(Channel::UpEvent, &large_event(at)).await.is_err() {
+                break;
+            }
             taken += 1;
-        } else {
-            sleep(Duration::from_millis(20)).await;
         }
     }
     Ok(taken)

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http::Request;
+use nightjar_shared::topic::Channel;
 use tokio::{
     io::AsyncWriteExt,
     task::JoinSet,
@@ -93,12 +94,10 @@ pub(super) async fn lists(directory: &Path) -> Result<Vec<Figure>> {
 
 /// Stores a page of events of the largest kind, as far as the relay lets; gives how long a page is.
 async fn fill(target: &Target, camera: &FakeCamera) -> Result<f64> {
+    let mut connected = camera.connect().await?;
     for number in 0..EVENTS {
         let at = i64::try_from(number).context("a time")? + 1;
-        let answer = camera.api.post("agent/events", large_event(at)).await?;
-        if answer.status.as_u16() == 429 {
-            sleep(Duration::from_millis(200)).await;
-        }
+        connected.say(Channel::UpEvent, &large_event(at)).await?;
     }
     let page = target.hostile.get("events?limit=200").await?.expect(200)?;
     Ok(f64::from(u32::try_from(page.text.len())?) / 1e6)

@@ -49,7 +49,7 @@ pub struct Limits {
     /// What one camera sends over HTTP, and over MQTT, where it waits instead of being refused.
     pub camera_requests: Limit,
     pub camera_messages: Limit,
-    /// Events of one camera, by either door. A day without a network with an
+    /// Events of one camera. A day without a network with an
     /// event a minute passes at once, a week, which is all that a camera keeps, within eight minutes.
     pub camera_events: Limit,
     /// What one camera asks for to try its network: a place at the TURN server each.

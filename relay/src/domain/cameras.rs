@@ -245,7 +245,7 @@ async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result
     Ok(())
 }
 
-/// Takes a camera's health, over MQTT or HTTP.
+/// Takes a camera's health.
 pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Result<()> {
     check_protocol(health.protocol)?;
     health.errors.truncate(ERRORS_MAX);

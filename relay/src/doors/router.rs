@@ -99,10 +99,6 @@ fn cameras_only() -> Routes {
         .routes(routes!(agent::confirm_parts))
         .routes(routes!(agent::complete_clip))
         .routes(routes!(agent::fail_clip))
-        .routes(routes!(agent::report_event))
-        .routes(routes!(agent::heartbeat))
-        .routes(routes!(agent::configuration))
-        .routes(routes!(agent::acknowledge))
 }
 
 /// Routes for anyone who reaches the listener; nothing here says anything about accounts or

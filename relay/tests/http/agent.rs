@@ -3,10 +3,7 @@ use std::time::Duration;
 use nightjar_shared::{ids::CameraId, pairing::token_proof};
 use serde_json::json;
 
-use crate::{
-    device::health,
-    relay::{TestRelay, on_every_database},
-};
+use crate::relay::{TestRelay, on_every_database};
 
 #[tokio::test]
 async fn a_token_is_for_who_holds_the_key() {
@@ -36,9 +33,9 @@ async fn a_device_token_lasts_an_hour() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
-        camera.beat(health()).await;
+        camera.caller.post("agent/network", json!({})).await.body(200);
         relay.pass(Duration::from_mins(61));
-        camera.caller.post("agent/heartbeat", health()).await.is_problem(401, "unauthenticated");
+        camera.caller.post("agent/network", json!({})).await.is_problem(401, "unauthenticated");
     })
     .await;
 }
@@ -51,7 +48,7 @@ async fn cameras_and_people_have_doors_of_their_own() {
         for path in ["auth/me", "cameras", "clips", "events"] {
             camera.caller.get(path).await.is_problem(401, "unauthenticated");
         }
-        alice.post("agent/heartbeat", health()).await.is_problem(401, "unauthenticated");
+        alice.post("agent/network", json!({})).await.is_problem(401, "unauthenticated");
         alice.post("agent/clips", json!({})).await.is_problem(401, "unauthenticated");
     })
     .await;

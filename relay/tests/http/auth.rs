@@ -398,7 +398,7 @@ async fn made_up_credentials_open_nothing() {
         token.get("auth/me").await.is_problem(401, "unauthenticated");
         relay.stranger().get("auth/me").await.is_problem(401, "unauthenticated");
         relay.stranger().get("agent/challenge").await.body(200);
-        token.post("agent/heartbeat", json!({})).await.is_problem(401, "unauthenticated");
+        token.post("agent/network", json!({})).await.is_problem(401, "unauthenticated");
     })
     .await;
 }

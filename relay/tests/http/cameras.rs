@@ -17,20 +17,21 @@ async fn status(person: &Person, path: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_heartbeat_makes_a_camera_online_and_silence_offline() {
+async fn a_cameras_health_makes_it_online_and_the_end_of_its_connection_offline() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
         let path = format!("cameras/{}", camera.id());
         assert_eq!(status(&alice, &path).await, "offline");
         alice.get(&format!("{path}/health")).await.is_problem(404, "not_found");
-        camera.beat(health()).await;
+        camera.beat(relay, health()).await;
         let seen = alice.get(&path).await.body(200);
         assert_eq!((&seen["status"], &seen["agent_version"]), (&json!("online"), &json!("0.2.0")));
         assert!(seen["last_seen_at"].is_i64());
-        relay.pass(Duration::from_secs(29));
+        relay.pass(Duration::from_secs(89));
         assert_eq!(status(&alice, &path).await, "online");
-        relay.pass(Duration::from_secs(2));
+        camera.vanish(relay).await;
+        relay.pass(Duration::from_secs(6));
         eventually(async || status(&alice, &path).await, |status| status == "offline").await;
     })
     .await;
@@ -46,7 +47,7 @@ async fn health_tells_what_is_wrong_and_how_the_camera_is_set() {
         ill["privacy"] = json!(true);
         ill["armed"] = json!(false);
         ill["a_field_of_the_future"] = json!({"x": 1});
-        camera.beat(ill).await;
+        camera.beat(relay, ill).await;
         let path = format!("cameras/{}", camera.id());
         let seen = alice.get(&path).await.body(200);
         assert_eq!(seen["status"], "degraded");
@@ -68,19 +69,17 @@ async fn a_camera_tells_what_it_goes_by_and_only_its_people_may_read_it() {
         let zone = json!({"name": "drive", "kind": "include",
             "points": [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]});
         let said = json!({"protocol": 1, "motion_sensitivity": 0.75, "motion_zones": [zone]});
-        device.caller.post("agent/configuration", said).await.body(204);
+        assert_eq!(device.say(relay, Channel::UpConfiguration, &said).await, "ok");
         let seen = alice.get(&path).await.body(200);
         assert_eq!(seen["motion_sensitivity"], 0.75);
         assert_eq!(seen["motion_zones"], json!([zone]));
         assert!(seen["received_at"].is_i64());
         bob.get(&path).await.is_problem(404, "not_found");
 
-        // Set by hand or reset meanwhile: the camera's word counts, over MQTT as well.
-        let mut camera = device.connect(relay).await;
+        // Set by hand or reset meanwhile: the camera's word counts.
         let reset = json!({"protocol": 1, "motion_sensitivity": 0.5, "motion_zones": []});
-        camera.say(Channel::UpConfiguration, &reset).await;
-        let sensitivity = async || alice.get(&path).await.body(200)["motion_sensitivity"].clone();
-        eventually(sensitivity, |sensitivity| *sensitivity == 0.5).await;
+        assert_eq!(device.say(relay, Channel::UpConfiguration, &reset).await, "ok");
+        assert_eq!(alice.get(&path).await.body(200)["motion_sensitivity"], 0.5);
     })
     .await;
 }
@@ -92,8 +91,8 @@ async fn a_camera_cannot_tell_of_settings_that_make_no_sense() {
         let device = relay.camera_of(&alice).await;
         let zones = vec![json!({"name": "x", "points": [[0.0, 0.0]]}); 1];
         let odd = json!({"protocol": 1, "motion_zones": zones});
-        let refused = device.caller.post("agent/configuration", odd).await;
-        refused.is_problem(422, "invalid_configuration");
+        let refused = device.say(relay, Channel::UpConfiguration, &odd).await;
+        assert_eq!(refused, "invalid_configuration");
     })
     .await;
 }
@@ -187,7 +186,7 @@ async fn removing_a_camera_ends_its_credentials_and_its_connection_at_once() {
         let path = format!("cameras/{}", device.id());
         alice.delete(&path).await.body(204);
         alice.get(&path).await.is_problem(404, "not_found");
-        let refused = device.caller.post("agent/heartbeat", health()).await;
+        let refused = device.caller.post("agent/network", json!({})).await;
         refused.is_problem(401, "unauthenticated");
         camera.mqtt.until_closed().await;
         let body = device.token_body().await;
@@ -227,8 +226,8 @@ async fn lists_are_read_page_by_page() {
 async fn the_owner_is_told_when_two_machines_run_as_one_camera() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
-        let (mut device, mut camera) = online(relay, &alice).await;
-        device.beat(health()).await;
+        let (device, mut camera) = online(relay, &alice).await;
+        camera.say(Channel::UpHealth, &health()).await;
         let mut boot = async |boot: u128| {
             let boot_id = uuid::Uuid::from_u128(boot);
             camera.say(Channel::UpPresence, &json!({"online": true, "boot_id": boot_id})).await;
@@ -244,8 +243,7 @@ async fn the_owner_is_told_when_two_machines_run_as_one_camera() {
         let told = alice.get(&format!("{path}/health")).await.body(200);
         assert!(told["errors"][0].as_str().unwrap().contains("key was copied"), "{told}");
         relay.pass(Duration::from_hours(25));
-        device.get_token().await;
-        device.beat(health()).await;
+        camera.say(Channel::UpHealth, &health()).await;
         assert_eq!(status(&alice, &path).await, "online");
     })
     .await;

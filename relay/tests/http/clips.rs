@@ -58,7 +58,7 @@ async fn a_clip_is_announced_uploaded_and_played() {
         let clip_id = upload(&camera, Some(event_id)).await;
         let mut message = event(event_id, "ended", 9000);
         message["clip_id"] = json!(clip_id);
-        camera.caller.post("agent/events", message).await.body(204);
+        camera.report(relay, message).await;
 
         let clip = alice.get(&format!("clips/{clip_id}")).await.body(200);
         assert_eq!((&clip["state"], &clip["kind"]), (&json!("ready"), &json!("clip")));

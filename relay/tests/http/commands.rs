@@ -127,7 +127,7 @@ async fn a_camera_ends_its_own_commands_only() {
         let queued = issue(&alice, &device, json!({"kind": "arm"})).await;
         let id = queued["command_id"].as_str().unwrap();
         let ack = json!({"command_id": id, "outcome": "acked"});
-        other.caller.post(&format!("agent/commands/{id}/ack"), ack).await.body(204);
+        assert_eq!(other.say(relay, Channel::UpAck, &ack).await, "ok");
         assert_eq!(command(&alice, &queued).await["state"], "queued");
     })
     .await;

@@ -1,9 +1,10 @@
 //! A camera's side: its key, its tokens, its messages over HTTP and MQTT.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer, SigningKey};
+use nightjar_relay::engines::db::Executor as _;
 use nightjar_shared::{
     command::CommandMessage,
     ids::{BootId, CameraId, ClipId, EventId},
@@ -11,14 +12,16 @@ use nightjar_shared::{
     signal::Signal,
     topic::{self, Channel, Topic},
 };
+use rumqttc::v5::mqttbytes::{QoS, v5::Packet};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
     mqtt_client::{self, Connection},
     person::{Answer, Person},
-    relay::TestRelay,
+    relay::{TestRelay, eventually},
 };
 
 pub(crate) struct Device {
@@ -27,6 +30,8 @@ pub(crate) struct Device {
     pub(crate) caller: Person,
     id: Option<CameraId>,
     ca_pem: String,
+    /// By which it says one thing after the other, as soon as it has said one.
+    uplink: Mutex<Option<mqtt_client::Camera>>,
 }
 
 impl Device {
@@ -34,7 +39,8 @@ impl Device {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).unwrap();
         let caller = Person { page: None, ..Person::new(origin) };
-        Self { key: SigningKey::from_bytes(&seed), caller, id: None, ca_pem: String::new() }
+        let key = SigningKey::from_bytes(&seed);
+        Self { key, caller, id: None, ca_pem: String::new(), uplink: Mutex::default() }
     }
 
     pub(crate) fn id(&self) -> CameraId {
@@ -90,8 +96,70 @@ impl Device {
         self.caller.token = Some(response["token"].as_str().unwrap().to_owned());
     }
 
-    pub(crate) async fn beat(&self, health: Value) {
-        self.caller.post("agent/heartbeat", health).await.body(204);
+    /// Says something over a connection that it keeps, without a word of its presence; gives what the
+    /// relay made of it: `ok`, or the code of a refusal. A test says the rest by [`Device::connect`],
+    /// or all of it here: of two connections the broker ends the first.
+    pub(crate) async fn say(&self, relay: &TestRelay, channel: Channel, message: &Value) -> String {
+        let mut uplink = self.uplink.lock().await;
+        let topic = Topic::new(self.id(), channel).to_string();
+        loop {
+            let (mut camera, was_open) = match uplink.take() {
+                Some(camera) => (camera, true),
+                None => (self.connection(relay).open().await.unwrap(), false),
+            };
+            let before = outcomes(relay);
+            let answered = published(&mut camera, &topic, message).await;
+            let told = outcomes(relay);
+            // A refusal before what another camera may have said meanwhile.
+            let changed =
+                told.iter().filter(|(outcome, count)| before.get(*outcome) != Some(count));
+            let outcome = changed.max_by_key(|(outcome, _)| *outcome != "ok");
+            if answered {
+                *uplink = Some(camera);
+            }
+            if let Some((outcome, _)) = outcome {
+                return outcome.clone();
+            }
+            // One that the relay has closed meanwhile says nothing.
+            assert!(was_open && !answered, "the relay has not counted {message}");
+        }
+    }
+
+    /// Tells of an event, which is taken.
+    pub(crate) async fn report(&self, relay: &TestRelay, event: Value) {
+        assert_eq!(self.say(relay, Channel::UpEvent, &event).await, "ok", "{event}");
+    }
+
+    /// Tells how it is, which is taken.
+    pub(crate) async fn beat(&self, relay: &TestRelay, health: Value) {
+        assert_eq!(self.say(relay, Channel::UpHealth, &health).await, "ok", "{health}");
+    }
+
+    /// Vanishes, and comes back with what it says next.
+    pub(crate) async fn vanish(&self, relay: &TestRelay) {
+        if let Some(camera) = self.uplink.lock().await.take() {
+            camera.vanish();
+        }
+        let noted = "select count(*) as count from cameras
+             where camera_id = $1 and offline_due_at is not null";
+        let is_noted = async || {
+            let rows = relay.app().db.query(noted, vec![self.id().into()]).await.unwrap();
+            rows[0].get::<i64>("count").unwrap() == 1
+        };
+        eventually(is_noted, |noted| *noted).await;
+    }
+
+    fn connection(&self, relay: &TestRelay) -> Connection {
+        let id = self.id().to_string();
+        Connection {
+            address: mqtt_address(relay),
+            ca_pem: self.ca_pem.clone(),
+            client_id: id.clone(),
+            user_name: id,
+            token: self.caller.token.clone().unwrap(),
+            last_will: None,
+            websocket: None,
+        }
     }
 
     /// Connects over MQTT, subscribes and says that it is there.
@@ -117,13 +185,10 @@ impl Device {
         let mut last_will = mqtt_client::last_will(&presence);
         last_will.message = will.into_bytes().into();
         let connection = Connection {
-            address: mqtt_address(relay),
             ca_pem: ca_pem.to_owned(),
-            client_id: id.to_string(),
-            user_name: id.to_string(),
-            token: self.caller.token.clone().unwrap(),
             last_will: Some(last_will),
             websocket,
+            ..self.connection(relay)
         };
         let mut camera = connection.open().await.unwrap();
         camera.subscribe(&topic::down_filter(id)).await;
@@ -131,6 +196,25 @@ impl Device {
         camera.publish(&presence, true, &there).await;
         Online { id, replica: relay.app().replica.clone(), mqtt: camera }
     }
+}
+
+/// Publishes; tells whether that was acknowledged before the connection ended.
+async fn published(camera: &mut mqtt_client::Camera, topic: &str, message: &Value) -> bool {
+    let payload = message.to_string().into_bytes();
+    let said = camera.client.publish(topic, QoS::AtLeastOnce, false, payload).await;
+    said.is_ok() && matches!(camera.answer().await, Some(Packet::PubAck(_)))
+}
+
+/// How many messages of cameras had each outcome.
+fn outcomes(relay: &TestRelay) -> BTreeMap<String, u64> {
+    let mut outcomes = BTreeMap::new();
+    for line in relay.app().metrics.render().lines() {
+        let Some(line) = line.strip_prefix("nightjar_mqtt_messages_total{") else { continue };
+        let (labels, count) = line.rsplit_once(' ').unwrap();
+        let outcome = labels.split("outcome=\"").nth(1).unwrap().split('"').next().unwrap();
+        *outcomes.entry(outcome.to_owned()).or_default() += count.parse::<u64>().unwrap();
+    }
+    outcomes
 }
 
 /// Where cameras are told to connect: the relay's own port, or a proxy's.

@@ -1,4 +1,4 @@
-use nightjar_shared::ids::EventId;
+use nightjar_shared::{ids::EventId, topic::Channel};
 use serde_json::{Value, json};
 
 use crate::{
@@ -15,7 +15,7 @@ async fn an_event_begins_and_ends() {
         let mut started = event(id, "started", 1000);
         started["boxes"] = json!([{"x": 0.5, "y": 0.5, "width": 0.25, "height": 0.25}]);
         started["zones"] = json!(["door"]);
-        camera.caller.post("agent/events", started).await.body(204);
+        camera.report(relay, started).await;
         let seen = alice.get(&format!("events/{id}")).await.body(200);
         assert_eq!((&seen["state"], &seen["started_at"]), (&json!("started"), &json!(1000)));
         assert_eq!(seen["kind"], "motion");
@@ -23,7 +23,7 @@ async fn an_event_begins_and_ends() {
 
         let mut ended = event(id, "ended", 9000);
         ended["reason"] = json!("quiet");
-        camera.caller.post("agent/events", ended).await.body(204);
+        camera.report(relay, ended).await;
         let seen = alice.get(&format!("events/{id}")).await.body(200);
         assert_eq!((&seen["state"], &seen["ended_at"]), (&json!("ended"), &json!(9000)));
         assert_eq!(seen["zones"], json!(["door"]));
@@ -39,13 +39,13 @@ async fn an_event_tells_how_long_and_how_much_moved_and_where() {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
         let id = EventId::generate();
-        camera.caller.post("agent/events", event(id, "started", 1000)).await.body(204);
+        camera.report(relay, event(id, "started", 1000)).await;
         let mut ended = event(id, "ended", 9000);
         ended["zones"] = json!(["drive", "lawn"]);
         ended["peak_area"] = json!(0.125);
         ended["duration_ms"] = json!(7_200);
-        camera.caller.post("agent/events", ended).await.body(204);
-        camera.caller.post("agent/events", event(id, "started", 1000)).await.body(204);
+        camera.report(relay, ended).await;
+        camera.report(relay, event(id, "started", 1000)).await;
         let seen = alice.get(&format!("events/{id}")).await.body(200);
         assert_eq!((&seen["peak_area"], &seen["duration_ms"]), (&json!(0.125), &json!(7_200)));
         assert_eq!(seen["zones"], json!(["drive", "lawn"]));
@@ -53,7 +53,7 @@ async fn an_event_tells_how_long_and_how_much_moved_and_where() {
         let odd = EventId::generate();
         let mut ended = event(odd, "ended", 9000);
         ended["peak_area"] = json!(-7.5);
-        camera.caller.post("agent/events", ended).await.body(204);
+        camera.report(relay, ended).await;
         let seen = alice.get(&format!("events/{odd}")).await.body(200);
         assert!(seen.get("peak_area").is_none(), "no share of a picture: {seen}");
     })
@@ -70,7 +70,7 @@ async fn messages_that_come_twice_or_in_the_wrong_order_give_the_same_event() {
             let id = EventId::generate();
             for state in order {
                 let at = if state == "started" { 1000 } else { 9000 };
-                camera.caller.post("agent/events", event(id, state, at)).await.body(204);
+                camera.report(relay, event(id, state, at)).await;
             }
             let mut event = alice.get(&format!("events/{id}")).await.body(200);
             event["event_id"] = Value::Null;
@@ -89,9 +89,9 @@ async fn a_camera_cannot_change_the_event_of_another() {
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
         let (camera, rogue) = (relay.camera_of(&alice).await, relay.camera_of(&bob).await);
         let id = EventId::generate();
-        camera.caller.post("agent/events", event(id, "started", 1000)).await.body(204);
-        let forged = rogue.caller.post("agent/events", event(id, "ended", 0)).await;
-        forged.is_problem(404, "not_found");
+        camera.report(relay, event(id, "started", 1000)).await;
+        let forged = rogue.say(relay, Channel::UpEvent, &event(id, "ended", 0)).await;
+        assert_eq!(forged, "not_found");
         assert_eq!(alice.get(&format!("events/{id}")).await.body(200)["state"], "started");
         bob.get(&format!("events/{id}")).await.is_problem(404, "not_found");
     })
@@ -105,12 +105,10 @@ async fn events_from_the_future_are_refused_by_name() {
         let camera = relay.camera_of(&alice).await;
         let mut unknown = event(EventId::generate(), "started", 0);
         unknown["kind"] = json!("teleportation");
-        let answer = camera.caller.post("agent/events", unknown).await;
-        answer.is_problem(422, "unknown_kind");
+        assert_eq!(camera.say(relay, Channel::UpEvent, &unknown).await, "unknown_kind");
         let mut newer = event(EventId::generate(), "started", 0);
         newer["protocol"] = json!(2);
-        let answer = camera.caller.post("agent/events", newer).await;
-        answer.is_problem(422, "unsupported_protocol");
+        assert_eq!(camera.say(relay, Channel::UpEvent, &newer).await, "unsupported_protocol");
     })
     .await;
 }
@@ -122,11 +120,11 @@ async fn events_are_listed_by_site_camera_kind_and_time() {
         let (front, back) = (relay.camera_of(&alice).await, relay.camera_of(&alice).await);
         for at in [1000, 2000, 3000] {
             let message = event(EventId::generate(), "started", at);
-            front.caller.post("agent/events", message).await.body(204);
+            front.report(relay, message).await;
         }
         let mut manual = event(EventId::generate(), "started", 2500);
         manual["kind"] = json!("manual");
-        back.caller.post("agent/events", manual).await.body(204);
+        back.report(relay, manual).await;
 
         let times = async |query: &str| {
             let list = alice.get(&format!("events?{query}")).await.body(200);

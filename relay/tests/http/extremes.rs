@@ -76,15 +76,12 @@ async fn whatever_a_camera_sends_over_http_every_list_is_read() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let device = relay.camera_of(&alice).await;
-        device.beat(health()).await;
+        device.beat(relay, health()).await;
         let clip = ClipId::generate();
         device.caller.post("agent/clips", announcement(clip, None, 1)).await.body(200);
         let parts = [json!([part(0, "init", b"x")]), json!([part(2, "segment", b"y")])];
         let to_clip = |door: &str| format!("agent/clips/{clip}/{door}");
         for (path, messages) in [
-            ("agent/events".to_owned(), goldens("event_message")),
-            ("agent/heartbeat".to_owned(), goldens("health")),
-            ("agent/configuration".to_owned(), goldens("configuration")),
             ("agent/clips".to_owned(), goldens("clip_announcement")),
             (to_clip("parts"), parts.to_vec()),
             (to_clip("stored"), goldens("parts_sent")),
@@ -187,8 +184,6 @@ async fn numbers_out_of_range_are_refused_by_name_at_both_doors() {
             ("peak_area", "-1e39"),
         ] {
             let body = with(field, literal);
-            let answer = send(&device.caller, Method::POST, "agent/events", &body).await;
-            answer.is_problem(422, "out_of_range");
             say(&mut camera, &Channel::UpEvent, &body).await;
         }
         let counted = relay.app().metrics.render();
@@ -273,7 +268,7 @@ async fn damaged_rows_are_left_out_of_lists_and_counted() {
         let mut ids = Vec::new();
         for at in 1..=7 {
             let id = EventId::generate();
-            device.caller.post("agent/events", event(id, "started", at)).await.body(204);
+            device.report(relay, event(id, "started", at)).await;
             let clip = ClipId::generate();
             device.caller.post("agent/clips", announcement(clip, Some(id), at)).await.body(200);
             let path = format!("cameras/{}/commands", device.id());

@@ -157,7 +157,7 @@ async fn an_event_has_its_picture_while_it_lasts() {
         let growing = Growing::begin(&camera).await;
         let mut message = event(growing.event_id, "started", 1_000);
         message["clip_id"] = json!(growing.clip_id);
-        camera.caller.post("agent/events", message).await.body(204);
+        camera.report(relay, message).await;
         growing.send(&[(part(1, "thumbnail", PICTURE), PICTURE.to_vec())], true).await;
         let seen = alice.get(&format!("events/{}", growing.event_id)).await.body(200);
         assert_eq!(seen["state"], "started");
@@ -359,11 +359,11 @@ async fn messages_that_come_twice_late_and_in_any_order_end_in_the_same_state() 
             }
             clip.announce(below(2) == 0).await;
             for word in &words {
-                say(&clip, *word).await;
+                say(relay, &clip, *word).await;
             }
             clip.complete(2).await.body(200);
             // And once more after the end.
-            say(&clip, words[0]).await;
+            say(relay, &clip, words[0]).await;
 
             let seen = clip.seen_by(&alice).await;
             assert_eq!(
@@ -386,11 +386,11 @@ async fn messages_that_come_twice_late_and_in_any_order_end_in_the_same_state() 
     .await;
 }
 
-async fn say(clip: &Growing<'_>, word: Word) {
+async fn say(relay: &TestRelay, clip: &Growing<'_>, word: Word) {
     let tell = async |state: &str, at: i64| {
         let mut message = event(clip.event_id, state, at);
         message["clip_id"] = json!(clip.clip_id);
-        clip.camera.caller.post("agent/events", message).await.body(204);
+        clip.camera.report(relay, message).await;
     };
     let send = async |part: Value, content: Vec<u8>| {
         let permitted = permit(clip.camera, clip.clip_id, json!([part.clone()])).await;

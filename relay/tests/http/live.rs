@@ -179,7 +179,7 @@ async fn an_absent_or_private_camera_is_not_asked() {
         watch(&alice, &device, OFFER).await.is_problem(409, "camera_offline");
         let mut private = health();
         private["privacy"] = json!(true);
-        device.beat(private).await;
+        device.beat(relay, private).await;
         watch(&alice, &device, OFFER).await.is_problem(409, "privacy_mode");
     })
     .await;

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use futures::SinkExt as _;
 use nightjar_relay::engines::db::Executor as _;
-use nightjar_shared::signal::{Signal, SignalKind};
+use nightjar_shared::{
+    signal::{Signal, SignalKind},
+    topic::Channel,
+};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::task::TaskTracker;
@@ -179,7 +182,7 @@ async fn a_camera_whose_timeline_cannot_be_written_goes_offline_with_the_others(
         let mut sessions = Vec::new();
         for _ in 0..2 {
             let (device, mut camera) = online(relay, &alice).await;
-            device.beat(health()).await;
+            camera.say(Channel::UpHealth, &health()).await;
             let (opened, _) = tokio::join!(watch(&alice, &device, OFFER), answer(&mut camera));
             sessions.push(opened.headers["location"].to_str().unwrap().to_owned());
             camera.mqtt.vanish();

@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, fs, os::unix::fs::FileExt, path::Path, time::Du
 
 use http::header;
 use nightjar_relay::config::Config;
-use nightjar_shared::ids::EventId;
+use nightjar_shared::{ids::EventId, topic::Channel};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -247,16 +247,16 @@ async fn what_a_camera_sends_is_described_with_its_limits_and_taken_however_it_i
         let description = alice.get("/openapi.json").await.body(200);
         let messages = &description["components"]["schemas"];
         assert_eq!(messages["PartRequest"]["properties"]["index"]["maximum"], u32::MAX);
-        let required = messages["EventMessage"]["required"].as_array().unwrap();
-        assert!(required.contains(&json!("event_id")) && !required.contains(&json!("clock")));
+        let required = messages["ClipAnnouncement"]["required"].as_array().unwrap();
+        assert!(required.contains(&json!("clip_id")) && !required.contains(&json!("event_id")));
         assert!(!description.to_string().contains("u-int"), "utoipa's own names of types are left");
 
         let camera = relay.camera_of(&alice).await;
         let mut event = event(EventId::generate(), "started", 5);
         event["uptime_ms"] = json!(5_000.0);
-        camera.caller.post("agent/events", event.clone()).await.body(204);
+        camera.report(relay, event.clone()).await;
         event["uptime_ms"] = json!(5_000.5);
-        camera.caller.post("agent/events", event).await.is_problem(400, "invalid_json");
+        assert_eq!(camera.say(relay, Channel::UpEvent, &event).await, "malformed");
     })
     .await;
 }

@@ -38,7 +38,7 @@ async fn lists_show_the_thumbnail_and_a_page_the_still() {
         let clip_id = upload(&camera, Some(event_id), &both).await;
         let mut message = event(event_id, "ended", 9000);
         message["clip_id"] = json!(clip_id);
-        camera.caller.post("agent/events", message).await.body(204);
+        camera.report(relay, message).await;
         for path in [format!("clips/{clip_id}"), format!("events/{event_id}")] {
             let seen = alice.get(&path).await.body(200);
             assert_eq!(fetch(&alice, &seen["thumbnail_url"]).await.1, THUMBNAIL, "{path}");

@@ -6,7 +6,10 @@ use std::{
     process::{Child, Command},
 };
 
-use nightjar_shared::{ids::ClipId, topic};
+use nightjar_shared::{
+    ids::ClipId,
+    topic::{self, Channel, Topic},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -120,7 +123,6 @@ async fn pair(relay: &Program, alice: &Person, secrets: &mut Vec<String>) -> Dev
     device.get_token().await;
     let token = device.caller.token.clone().unwrap();
     secrets.push(token.clone());
-    device.beat(health()).await;
     let url = text(&claimed["mqtt"]["url"]);
     let port = url.rsplit_once(':').unwrap().1;
     let connection = Connection {
@@ -134,6 +136,8 @@ async fn pair(relay: &Program, alice: &Person, secrets: &mut Vec<String>) -> Dev
     };
     let mut camera = connection.open().await.unwrap();
     camera.subscribe(&topic::down_filter(device.id())).await;
+    let topic = Topic::new(device.id(), Channel::UpHealth).to_string();
+    camera.publish(&topic, false, &health().to_string()).await;
     device
 }
 

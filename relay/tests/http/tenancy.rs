@@ -15,13 +15,13 @@ struct Belongings {
     doors: Vec<(Method, String, Value)>,
 }
 
-async fn belongings(alice: &Person, camera: &Device) -> Belongings {
+async fn belongings(relay: &TestRelay, alice: &Person, camera: &Device) -> Belongings {
     let pairing = alice.open_pairing().await;
     let (clip_id, event_id) = (ClipId::generate(), EventId::generate());
-    camera.beat(health()).await;
+    camera.beat(relay, health()).await;
     camera.caller.post("agent/clips", announcement(clip_id, None, 1)).await.body(200);
     let share = alice.post(&format!("clips/{clip_id}/shares"), json!({})).await.body(201);
-    camera.caller.post("agent/events", event(event_id, "started", 1)).await.body(204);
+    camera.report(relay, event(event_id, "started", 1)).await;
     let command = alice
         .post(&format!("cameras/{}/commands", camera.id()), json!({"kind": "arm"}))
         .await
@@ -87,7 +87,7 @@ async fn another_tenants_things_answer_exactly_like_missing_ones() {
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
         let camera = relay.camera_of(&alice).await;
         relay.camera_of(&bob).await;
-        let hers = belongings(&alice, &camera).await;
+        let hers = belongings(relay, &alice, &camera).await;
         let nobodys = doors(
             &SiteId::generate().to_string(),
             &PairingId::generate().to_string(),
@@ -124,7 +124,7 @@ async fn lists_show_ones_own_things_only_whatever_is_asked_for() {
     on_every_database(async |relay: &TestRelay| {
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
         let camera = relay.camera_of(&alice).await;
-        belongings(&alice, &camera).await;
+        belongings(relay, &alice, &camera).await;
         let (home, id) = (alice.home().await, camera.id());
         for path in ["cameras", "events", "clips"] {
             assert_eq!(alice.get(path).await.body(200)["items"].as_array().unwrap().len(), 1);

@@ -26,7 +26,7 @@ async fn a_timeline_tells_recordings_and_why_there_are_none() {
             for (key, value) in changes {
                 health[*key] = json!(value);
             }
-            camera.beat(health).await;
+            camera.beat(relay, health).await;
             relay.pass(Duration::from_secs(seconds));
         };
         beat(&[], 10).await;
@@ -37,7 +37,8 @@ async fn a_timeline_tells_recordings_and_why_there_are_none() {
         let before = alice.get(&path).await.body(200);
         assert_eq!(reasons(&before), ["disarmed", "privacy", "schedule"], "{before}");
 
-        // Silence: after a while it is offline, from when it was heard last.
+        // After a while it is offline, from when it was heard last.
+        camera.vanish(relay).await;
         relay.pass(Duration::from_mins(1));
         let last_reason = async || reasons(&alice.get(&path).await.body(200)).pop();
         eventually(last_reason, |reason| reason.as_deref() == Some("offline")).await;
@@ -71,7 +72,7 @@ async fn a_relay_that_was_away_does_not_invent_a_reason() {
         eventually(&gaps, |gaps| reasons(&json!({ "gaps": gaps })).is_empty()).await;
         // The connection stands and nothing is said: nobody knows what the camera did.
         relay.pass(Duration::from_mins(10));
-        device.beat(health()).await;
+        camera.say(nightjar_shared::topic::Channel::UpHealth, &health()).await;
         let seen = gaps().await;
         let longest = seen
             .as_array()

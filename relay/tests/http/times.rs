@@ -16,13 +16,13 @@ use crate::{
 const BOOT_AT: i64 = 1_800_000_000_000;
 
 /// An event of 1970 that lasts for four seconds, with its clip; gives their ids.
-async fn tell_of_1970(camera: &Device) -> (EventId, ClipId) {
+async fn tell_of_1970(relay: &TestRelay, camera: &Device) -> (EventId, ClipId) {
     let (event_id, clip_id) = (EventId::generate(), ClipId::generate());
     for (state, uptime_ms) in [("started", 5_000), ("ended", 9_000)] {
         let mut message = event(event_id, state, uptime_ms);
         message["clock"] = json!("unsynced");
         message["uptime_ms"] = json!(uptime_ms);
-        camera.caller.post("agent/events", message).await.body(204);
+        camera.report(relay, message).await;
     }
     let mut body = announcement(clip_id, Some(event_id), 4_000);
     body["clock"] = json!("unsynced");
@@ -46,8 +46,8 @@ async fn events_and_clips_get_their_times_when_their_cameras_clock_is_set() {
     on_every_database(async |relay: &TestRelay| {
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
         let (camera, other) = (relay.camera_of(&alice).await, relay.camera_of(&bob).await);
-        let (event_id, clip_id) = tell_of_1970(&camera).await;
-        let (others_event, _) = tell_of_1970(&other).await;
+        let (event_id, clip_id) = tell_of_1970(relay, &camera).await;
+        let (others_event, _) = tell_of_1970(relay, &other).await;
         let mut online = camera.connect(relay).await;
         let boots = json!([
             {"boot_id": BootId::generate(), "began_at": 7},
@@ -76,7 +76,7 @@ async fn a_time_that_no_boot_can_have_changes_nothing() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
-        let (event_id, _) = tell_of_1970(&camera).await;
+        let (event_id, _) = tell_of_1970(relay, &camera).await;
         let mut online = camera.connect(relay).await;
         for began_at in [i64::MAX, -1] {
             let boots = json!([{"boot_id": boot_id(), "began_at": began_at}]);
@@ -102,7 +102,7 @@ async fn a_clip_that_is_announced_again_has_the_corrected_time() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
-        let (_, clip_id) = tell_of_1970(&camera).await;
+        let (_, clip_id) = tell_of_1970(relay, &camera).await;
         let again = announcement(clip_id, None, BOOT_AT);
         let clip = camera.caller.post("agent/clips", again).await.body(200);
         assert_eq!((&clip["started_at"], &clip["clock"]), (&json!(BOOT_AT), &json!("synced")));

@@ -125,7 +125,7 @@ async fn four_hundred_connections_that_take_nothing_cost_little_and_are_all_clos
 }
 
 /// Reports events that are as long as events may be.
-async fn report_long_events(camera: &Device, count: usize) -> Vec<EventId> {
+async fn report_long_events(relay: &TestRelay, camera: &Device, count: usize) -> Vec<EventId> {
     let mut ids = Vec::new();
     for number in 0..count {
         let id = EventId::generate();
@@ -133,7 +133,7 @@ async fn report_long_events(camera: &Device, count: usize) -> Vec<EventId> {
         let somewhere = json!({"x": 0.123_456_7, "y": 0.123_456_7, "width": 0.2, "height": 0.3});
         started["boxes"] = json!(vec![somewhere; 64]);
         started["zones"] = json!(vec!["z".repeat(200); 16]);
-        camera.caller.post("agent/events", started).await.body(204);
+        camera.report(relay, started).await;
         ids.push(id);
     }
     ids.reverse();
@@ -145,7 +145,7 @@ async fn a_page_has_256_kilobytes_at_most_and_its_cursor_leads_to_the_rest() {
     on_sqlite(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
-        let reported = report_long_events(&camera, 60).await;
+        let reported = report_long_events(relay, &camera, 60).await;
         let (mut found, mut cursor, mut pages) = (Vec::new(), String::new(), 0);
         loop {
             let answer = alice.get(&format!("events?limit=200{cursor}")).await;
@@ -169,7 +169,7 @@ async fn a_page_has_256_kilobytes_at_most_and_its_cursor_leads_to_the_rest() {
 async fn what_one_account_does_not_take_is_bounded_and_costs_others_nothing() {
     on_sqlite(async |relay: &TestRelay| {
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
-        report_long_events(&relay.camera_of(&alice).await, 30).await;
+        report_long_events(relay, &relay.camera_of(&alice).await, 30).await;
         let address = relay.origin().strip_prefix("http://").unwrap().to_owned();
         let cookie = [("cookie", alice.cookie.as_deref().unwrap())];
         let mut held = Vec::new();

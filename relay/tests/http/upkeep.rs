@@ -23,7 +23,7 @@ async fn a_removed_cameras_many_objects_hold_nobody_up() {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
         let clip_id = upload(&camera, None).await;
-        camera.beat(health()).await;
+        camera.beat(relay, health()).await;
         let backlog = "insert into object_deletions (object_key, due_at, last_due_at)
              with recursive numbers (number) as
                  (select 1 union all select number + 1 from numbers where number < 50000)
@@ -33,6 +33,7 @@ async fn a_removed_cameras_many_objects_hold_nobody_up() {
         alice.delete(&format!("clips/{clip_id}")).await.body(204);
         let left = waiting(relay).await;
         assert!(left > 25_000, "somebody's request deleted what others had: {left} are left");
+        camera.vanish(relay).await;
         relay.pass(Duration::from_secs(31));
         let path = format!("cameras/{}", camera.id());
         let status = async || alice.get(&path).await.body(200)["status"].clone();

@@ -72,10 +72,10 @@ async fn a_socket_tells_what_happens() {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
         let mut socket = with_ticket(&alice).await;
-        camera.beat(health()).await;
+        camera.beat(relay, health()).await;
         assert_eq!(next_of(&mut socket, "camera").await["status"], "online");
         let event_id = EventId::generate();
-        camera.caller.post("agent/events", event(event_id, "started", 5)).await.body(204);
+        camera.report(relay, event(event_id, "started", 5)).await;
         assert_eq!(next_of(&mut socket, "event").await["event_id"], json!(event_id));
         let announced = announcement(ClipId::generate(), Some(event_id), 1);
         camera.caller.post("agent/clips", announced).await.body(200);
@@ -93,9 +93,9 @@ async fn a_socket_tells_nothing_of_other_tenants() {
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
         let (hers, his) = (relay.camera_of(&alice).await, relay.camera_of(&bob).await);
         let mut socket = with_ticket(&bob).await;
-        hers.beat(health()).await;
-        hers.caller.post("agent/events", event(EventId::generate(), "started", 5)).await.body(204);
-        his.beat(health()).await;
+        hers.beat(relay, health()).await;
+        hers.report(relay, event(EventId::generate(), "started", 5)).await;
+        his.beat(relay, health()).await;
         // What he hears first is his own.
         let first = next(&mut socket).await;
         assert_eq!(first["camera"]["camera_id"], json!(his.id()), "{first}");

@@ -1,4 +1,4 @@
-//! The camera's doors. Bodies are the types of `nightjar-shared`.
+//! The camera's doors: what is too large for MQTT, and what comes before it. Bodies are the types of `nightjar-shared`.
 
 use std::sync::Arc;
 
@@ -9,20 +9,17 @@ use nightjar_shared::{
         Challenge, ClipAnnouncement, ClipCompletion, ClipFailure, NetworkMeans, PartRequest,
         PartUpload, PartsSent, PartsStored, TokenRequest, TokenResponse,
     },
-    command::CommandAck,
-    configuration::Configuration,
-    event::{EventMessage, Health},
-    ids::{ClipId, CommandId},
+    ids::ClipId,
 };
 
 use crate::{
     app::App,
-    domain::{cameras, clips::Clip, commands, devices, events, uploads},
+    domain::{clips::Clip, devices, uploads},
     doors::{
         extract::{Id, Json},
         principal::{FromCamera, Peer},
     },
-    error::{Error, ProblemCode, Result},
+    error::Result,
 };
 
 /// Gives something to sign, which works once, for 60 s.
@@ -115,58 +112,5 @@ pub async fn fail_clip(
     Json(failure): Json<ClipFailure>,
 ) -> Result<StatusCode> {
     uploads::fail(&app, device.camera_id, clip_id, &failure).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Takes an event, where MQTT is blocked.
-#[utoipa::path(post, path = "/agent/events", tag = "camera", request_body = EventMessage,
-    responses((status = 204)))]
-pub async fn report_event(
-    State(app): State<Arc<App>>,
-    FromCamera(device): FromCamera,
-    Json(event): Json<EventMessage>,
-) -> Result<StatusCode> {
-    app.limits.camera_events.take(&device.camera_id.to_string(), app.now())?;
-    events::record(&app, device.camera_id, event).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Takes a camera's health, where MQTT is blocked.
-#[utoipa::path(post, path = "/agent/heartbeat", tag = "camera", request_body = Health,
-    responses((status = 204)))]
-pub async fn heartbeat(
-    State(app): State<Arc<App>>,
-    FromCamera(device): FromCamera,
-    Json(health): Json<Health>,
-) -> Result<StatusCode> {
-    cameras::health(&app, device.camera_id, health).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Takes the settings that the camera goes by, where MQTT is blocked.
-#[utoipa::path(post, path = "/agent/configuration", tag = "camera",
-    request_body = Configuration, responses((status = 204)))]
-pub async fn configuration(
-    State(app): State<Arc<App>>,
-    FromCamera(device): FromCamera,
-    Json(configuration): Json<Configuration>,
-) -> Result<StatusCode> {
-    cameras::configuration(&app, device.camera_id, configuration).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Takes the outcome of a command, where MQTT is blocked.
-#[utoipa::path(post, path = "/agent/commands/{id}/ack", tag = "camera",
-    params(("id" = String, Path)), request_body = CommandAck, responses((status = 204)))]
-pub async fn acknowledge(
-    State(app): State<Arc<App>>,
-    FromCamera(device): FromCamera,
-    Id(command_id): Id<CommandId>,
-    Json(ack): Json<CommandAck>,
-) -> Result<StatusCode> {
-    if ack.command_id != command_id {
-        return Err(Error::invalid(ProblemCode::InvalidAck, "The body speaks of another command."));
-    }
-    commands::acknowledge(&app, device.camera_id, ack).await?;
     Ok(StatusCode::NO_CONTENT)
 }
