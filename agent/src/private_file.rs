@@ -1,6 +1,7 @@
 //! Small files that only the agent may read, and that a power cut leaves either old or new.
 
 use std::{
+    env,
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, fchown},
@@ -13,6 +14,13 @@ use rustix::process::geteuid;
 use crate::file_system::{clear_way, rename_to_new, sync_directory};
 
 const OWNER_ONLY: u32 = 0o600;
+
+/// Returns whether systemd hands us this file as a secret of ours (`LoadCredential=`). It belongs to root
+/// then, and an access list that looks like a mode for others lets us read it.
+pub fn is_credential(path: &Path) -> bool {
+    env::var_os("CREDENTIALS_DIRECTORY")
+        .is_some_and(|directory| !directory.is_empty() && path.starts_with(directory))
+}
 
 /// Writes `content` to `path`, mode 0600, in place of what is there.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    private_file::is_credential,
     tls::{TimeFloor, Trust},
 };
 
@@ -195,7 +196,7 @@ impl Token {
         let unreadable = |error: io::Error| bad(format!("cannot be read: {error}"));
         let file = File::open(path).map_err(unreadable)?;
         let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-        if mode & 0o077 != 0 {
+        if mode & 0o077 != 0 && !is_credential(path) {
             return Err(bad("others may read it: chmod 600".to_owned()));
         }
         let mut bytes = Vec::new();

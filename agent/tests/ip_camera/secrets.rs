@@ -151,3 +151,24 @@ fn a_login_that_belongs_to_another_user_is_not_used() {
     assert!(said.contains("it belongs to another user") && said.contains("chown"), "{said}");
     assert!(!said.contains("s3cret"), "{said}");
 }
+
+#[test]
+fn a_login_that_systemd_hands_over_is_taken_with_its_access_list() {
+    let plain = mount("/main", "tune=zerolatency key-int-max=15", "high");
+    let login = format!("root:{PASSWORD}");
+    let Some(server) = Server::start(&["--login", &login], &[plain]) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let config = write_config(directory.path(), &server.url("/main"));
+    // The list that lets the agent's user read shows in the mode as a right of the group.
+    write_login(directory.path(), PASSWORD, 0o440);
+    let probe = |credentials: &Path| {
+        let mut agent = Command::new(env!("CARGO_BIN_EXE_nightjar-agent"));
+        agent.arg("probe").arg("--config").arg(&config);
+        let output = agent.env("CREDENTIALS_DIRECTORY", credentials).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let printed = probe(directory.path());
+    assert!(printed.contains("H264 320x240 at 15 fps"), "{printed}");
+    let printed = probe(Path::new("/run/credentials/another.service"));
+    assert!(printed.contains("others may read it: chmod 600"), "{printed}");
+}

@@ -12,6 +12,8 @@ use anyhow::{Context as _, bail, ensure};
 use nightjar_shared::text_file;
 use rustix::{fs::OFlags, process::geteuid};
 
+use crate::private_file::is_credential;
+
 /// A longer file is no login.
 const BYTES_MAX: u64 = 1_024;
 
@@ -40,15 +42,16 @@ impl Login {
         if !metadata.is_file() {
             bail!("source.rtsp.login_file = {shown}: this is no file; write the login into one");
         }
+        let is_credential = is_credential(path);
         let user = geteuid();
         // Root may look at what belongs to the agent's user.
-        if !user.is_root() && metadata.uid() != user.as_raw() {
+        if !is_credential && !user.is_root() && metadata.uid() != user.as_raw() {
             bail!(
                 "source.rtsp.login_file = {shown}: it belongs to another user, who may write it: make \
                  it the agent's own with chown, and close it with chmod 600"
             );
         }
-        if metadata.permissions().mode() & 0o077 != 0 {
+        if !is_credential && metadata.permissions().mode() & 0o077 != 0 {
             bail!("source.rtsp.login_file = {shown}: others may read it: chmod 600");
         }
         let mut bytes = Vec::new();
