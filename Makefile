@@ -4,7 +4,8 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom
+.PHONY: help demo test test-v4l2 test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom deb \
+	apt-repository test-packages
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -18,11 +19,15 @@ help:
 	@echo 'make test-debian13  in a root of Debian 13: the main job in its browser, bad input, recorder, libcamera'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make test-suites  what others wrote, against our programs: schemathesis, and Ceph as the store'
+	@echo 'make test-packages  the packages in a guest whose init is systemd: install, kill, upgrade, purge; then arm64'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
 	@echo 'make lint       format, lints, and licences and advisories of what is depended on'
 	@echo 'make attack     attacks a relay on loopback, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make sbom       writes what relay and agent consist of into target/sbom (CycloneDX)'
+	@echo 'make deb        Debian packages of agent and relay in target/deb, for Debian 12 and 13'
+	@echo '                ARCHITECTURES="amd64 arm64"  DEB_VERSION=  that of debian/changelog without it'
+	@echo 'make apt-repository  a signed repository of them in target/apt, APT_KEY=FILE: the secret key'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
@@ -41,7 +46,7 @@ demo:
 # programs themselves and leave out what is not installed, saying so.
 test:
 	@began=$$(date +%s); \
-	build/install-packages build run test && \
+	build/install-packages build run test package && \
 	{ build/install-packages postgresql || \
 		echo 'SKIPPED on PostgreSQL: it cannot be installed here (see above); SQLite is tested.'; } && \
 	{ build/install-packages v4l2 || \
@@ -65,6 +70,29 @@ test-debian13:
 	3) echo 'SKIPPED: Debian 13, because a root of it can be neither made nor entered (see above).' ;; \
 	*) exit $$made ;; \
 	esac
+
+# Programs are compiled on Debian 12, so that they run on 12 and 13: docs/decisions/0061-packages-by-debhelper.md.
+ARCHITECTURES ?= amd64 arm64
+DEB_VERSION ?=
+
+deb:
+	@build/install-packages build package $(if $(filter-out $(shell dpkg --print-architecture),$(ARCHITECTURES)),arm64)
+	@for architecture in $(ARCHITECTURES); do \
+		programs=$$(CARGO=$(CARGO) build/compile $(TARGET) $$architecture) && \
+		SYSROOT=$(TARGET)/arm64/sysroot CARGO=$(CARGO) build/deb $(TARGET) $$architecture $$programs $(DEB_VERSION) || exit 1; \
+	done
+
+# Of what `make deb` left. The key is made where APT_KEY names no file; keep it: machines trust it.
+APT_KEY ?= $(TARGET)/apt-key.asc
+
+apt-repository:
+	@build/install-packages package
+	@build/apt-repository $(TARGET)/apt $(APT_KEY) $(TARGET)/deb/*.deb
+
+# Packages as people install them: a Debian 13 whose init is systemd, in QEMU, from nothing to purge.
+test-packages: deb
+	@build/install-packages build run test package v4l2 arm64
+	@CARGO=$(CARGO) build/test --profile packages e2e
 
 # Kills, power cuts and seeds by the thousand; `make test` has them by the hundred. A failure prints its
 # seed. Which tests, says .config/nextest.toml.

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod documents;
+
 use std::{
     io::{BufRead, Read, Write},
     path::PathBuf,
@@ -61,6 +63,12 @@ enum Task {
     },
     /// Writes the description of the HTTP doors.
     Openapi,
+    /// Writes man pages and completions of shells, for a package.
+    #[command(hide = true)]
+    Documents {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]
@@ -105,6 +113,7 @@ impl Arguments {
                 create_account(&config, email, role).await
             }
             Task::Store { task: StoreTask::Prepare } => prepare_store(&config).await,
+            Task::Documents { directory } => documents::write(&directory),
             Task::Openapi => {
                 let description = serde_json::to_string_pretty(&router::description()?)?;
                 Ok(writeln!(std::io::stdout(), "{description}")?)

@@ -8,7 +8,8 @@ use std::{
 };
 
 /// A word in backticks that begins like this is a path of the repository.
-const ROOTS: [&str; 7] = ["agent/", "relay/", "shared/", "e2e/", "docs/", "systemd/", "build/"];
+const ROOTS: [&str; 8] =
+    ["agent/", "relay/", "shared/", "e2e/", "docs/", "systemd/", "build/", "debian/"];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()

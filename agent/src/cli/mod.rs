@@ -4,6 +4,7 @@
 
 mod detect;
 mod doctor;
+mod documents;
 mod export;
 mod fsck;
 mod output;
@@ -74,6 +75,12 @@ enum Verb {
     /// Hold the viewers' connections; the agent starts this itself
     #[command(hide = true)]
     LiveWorker,
+    /// Write man pages and completions of shells, for a package
+    #[command(hide = true)]
+    Documents {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// List cameras, what they can do, and encoders
     Probe {
         #[command(flatten)]
@@ -230,6 +237,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Export(arguments) => export::export(&arguments),
         Verb::Protect { data, clip_id, off } => protect(&data.path, clip_id, !off),
         Verb::LiveWorker => live_worker(),
+        Verb::Documents { directory } => documents::write(&directory),
         Verb::Probe { config, json } => probe(&config.path, json),
         Verb::Doctor { config, data, system, json } => {
             Ok(doctor::doctor(&config.path, &data.path, &system.root(), json))

@@ -49,6 +49,7 @@ async fn at_the_street(directory: &Path) -> Result<Option<Guest>> {
         device: Some(""),
         modules: vec!["videodev".into()],
         system: Some(System::debian13()?),
+        ..Machine::default()
     };
     let Some(mut guest) = Guest::boot(directory, &machine)? else { return Ok(None) };
     let here = directory.display();
