@@ -14,6 +14,7 @@ pub mod finding;
 pub mod ids;
 pub mod image;
 pub mod pairing;
+pub mod pairing_qr;
 pub mod problem;
 pub mod range;
 pub mod role;
@@ -27,6 +28,7 @@ pub mod text_file;
 pub mod time;
 pub mod topic;
 pub mod web_address;
+pub mod wifi;
 pub mod word;
 
 /// Version of the wire protocol. Every hello (claim, presence) and every message carries it.
