@@ -4,6 +4,7 @@ mod complaint;
 mod image;
 mod live;
 mod night;
+mod qr;
 mod rtsp;
 
 use std::{
@@ -28,6 +29,7 @@ use serde::{Deserialize, Deserializer, de};
 pub use self::{
     live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig},
     night::{LineName, NightConfig, NightMode, SwitchConfig},
+    qr::QrConfig,
     rtsp::{RtspConfig, RtspTransport, StreamAddress},
 };
 
@@ -63,6 +65,7 @@ pub struct Config {
     pub live: LiveConfig,
     pub upload: UploadConfig,
     pub night: NightConfig,
+    pub qr: QrConfig,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -191,6 +194,7 @@ impl Default for Config {
             live: LiveConfig::default(),
             upload: UploadConfig::default(),
             night: NightConfig::default(),
+            qr: QrConfig::default(),
         }
     }
 }
@@ -342,6 +346,7 @@ impl Config {
         range("recording.continuous_max_age_days", recording.continuous_max_age_days, 0, 365)?;
         self.live.validate()?;
         self.night.validate()?;
+        self.qr.validate()?;
         self.validate_shapes()
     }
 

@@ -1,7 +1,8 @@
-//! Confines the worker to what libraries need to read. The worker talks to strangers and runs as the
-//! agent's user, to whom keys and footage belong.
+//! Confines a worker to what libraries need to read: one that talks to strangers, or looks at what they
+//! hold before the camera, and runs as the agent's user, to whom keys and footage belong.
 
 mod calls;
+mod inherited;
 
 use std::{env, path::PathBuf};
 
@@ -11,26 +12,28 @@ use landlock::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
+pub(crate) use self::inherited::close_inherited;
+
 /// The newest rules that are asked for; an older kernel enforces what it knows of them.
 const RULES: ABI = ABI::V6;
 
 /// Takes from this thread, and all that it starts from now on, what the worker does not need: files,
 /// devices, signals to other processes, sockets without a file, capabilities, and system calls of other
 /// trades. What a kernel does not have is logged, and the worker goes on.
-pub(super) fn confine() {
+pub(crate) fn confine() {
     match confine_by_landlock() {
         Ok(true) => {}
-        Ok(false) => tracing::info!("no Landlock to be had: the live worker may read files"),
-        Err(error) => tracing::warn!(%error, "the live worker may read files"),
+        Ok(false) => tracing::info!("no Landlock to be had: this worker may read files"),
+        Err(error) => tracing::warn!(%error, "this worker may read files"),
     }
     let none = CapabilitySet::empty();
     let none = CapabilitySets { effective: none, permitted: none, inheritable: none };
     // Root keeps all of them without this, whatever it starts.
     if let Err(error) = set_no_new_privs(true).and_then(|()| set_capabilities(None, none)) {
-        tracing::warn!(%error, "the live worker keeps its capabilities");
+        tracing::warn!(%error, "this worker keeps its capabilities");
     }
     if let Err(error) = calls::refuse() {
-        tracing::warn!(%error, "the live worker keeps all system calls");
+        tracing::warn!(%error, "this worker keeps all system calls");
     }
 }
 

@@ -11,6 +11,7 @@ pub mod mp4;
 pub mod night;
 pub mod orientation;
 pub mod picture;
+pub mod qr;
 pub mod rtp;
 pub mod schedule;
 pub mod seeded;

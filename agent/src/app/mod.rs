@@ -5,6 +5,7 @@ mod health;
 mod identify;
 mod kept;
 mod network;
+mod provision;
 mod relay;
 mod watchdog;
 
@@ -19,6 +20,7 @@ use self::{
     control::{Controller, Parts},
     health::HealthSources,
     kept::{Kept, OwnersWill, Switches},
+    provision::Provisioner,
     relay::{Key, RelaySide},
 };
 use crate::{
@@ -27,6 +29,7 @@ use crate::{
     config::Config,
     encode::{Media, SPEEDS_FILE},
     identity::Identity,
+    lens::{self, LENS_FILE, Lens, ReaderCommand},
     live::{self, WorkerCommand},
     motion,
     night::{self, NightStatus},
@@ -147,8 +150,8 @@ async fn start(
 
 /// Names of the files below the data directory that the agent makes again where they are lost. Key and
 /// pairing are not among them.
-pub const FILES: [&str; 5] =
-    [INDEX_FILE, "agent.db-wal", "agent.db-shm", kept::COPY_FILE, SPEEDS_FILE];
+pub const FILES: [&str; 6] =
+    [INDEX_FILE, "agent.db-wal", "agent.db-shm", kept::COPY_FILE, SPEEDS_FILE, LENS_FILE];
 
 fn open_index(data_dir: &Path) -> anyhow::Result<Store> {
     record::make_room_for_index(data_dir);
@@ -176,6 +179,7 @@ fn announce(config: &Config, switches: Switches) {
 }
 
 /// What the parts stand on.
+#[derive(Clone, Copy)]
 struct Ground<'a> {
     store: &'a Store,
     clock: &'a Clock,
@@ -257,6 +261,7 @@ impl Stages {
         );
         let parts = Parts { media, motion, recorder, live };
         parts.switch(switches);
+        self.look_for_code(config, &parts, ground);
         Ok(parts)
     }
 
@@ -273,6 +278,20 @@ impl Stages {
     fn switch_infrared(&self, config: &Config, parts: &Parts) -> watch::Receiver<NightStatus> {
         let Stage { tracker, cancel, .. } = &self.observers;
         night::start(&config.night, parts.media.clone(), tracker, cancel.clone())
+    }
+
+    /// Looks for a pairing code for as long as the camera belongs to nobody.
+    fn look_for_code(&self, config: &Config, parts: &Parts, ground: Ground<'_>) {
+        if !config.qr.enabled {
+            return;
+        }
+        let data_dir = ground.data_dir.to_owned();
+        let (name, qr) = (config.name.clone(), config.qr.clone());
+        let follower = Provisioner { data_dir: data_dir.clone(), config: qr, name }.follower();
+        let (media, clock) = (parts.media.clone(), ground.clock.clone());
+        let lens = Lens { media, data_dir, clock, reader: ReaderCommand::this_program(), follower };
+        let Stage { tracker, cancel, .. } = &self.observers;
+        lens::start(lens, tracker, cancel.clone());
     }
 
     fn look_at_network(&self, data_dir: &Path, clock: &Clock) -> watch::Receiver<Vec<Finding>> {

@@ -13,6 +13,7 @@ mod progress;
 mod run;
 mod time;
 mod trust;
+mod wifi;
 
 use std::{
     error::Error as _,
@@ -30,7 +31,7 @@ use self::output::{complain, say};
 use crate::{
     board::SystemRoot,
     config::{Config, ConfigError, SourceConfig},
-    encode, live, logging,
+    encode, lens, live, logging,
     store::{INDEX_FILE, Store},
 };
 
@@ -67,6 +68,8 @@ enum Verb {
         #[command(flatten)]
         data: DataDir,
     },
+    /// Join a Wi-Fi network
+    Wifi(wifi::WifiArguments),
     /// Check the configuration
     Check {
         #[command(flatten)]
@@ -81,6 +84,9 @@ enum Verb {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+    /// Look for QR codes; the agent starts this itself
+    #[command(hide = true)]
+    QrReader,
     /// List cameras, what they can do, and encoders
     Probe {
         #[command(flatten)]
@@ -231,6 +237,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Run { config, data, system } => run::run(&config.path, &data.path, system.root()),
         Verb::Pair(arguments) => pair::pair(&arguments),
         Verb::Trust { owner_key, data } => trust::trust(&data.path, &owner_key),
+        Verb::Wifi(arguments) => wifi::join(&arguments),
         Verb::Check { config } => check(&config.path),
         Verb::Detect(arguments) => detect::detect(&arguments),
         Verb::Fsck { data, repair, json } => fsck::fsck(&data.path, repair, json),
@@ -238,6 +245,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Protect { data, clip_id, off } => protect(&data.path, clip_id, !off),
         Verb::LiveWorker => live_worker(),
         Verb::Documents { directory } => documents::write(&directory),
+        Verb::QrReader => qr_reader(),
         Verb::Probe { config, json } => probe(&config.path, json),
         Verb::Doctor { config, data, system, json } => {
             Ok(doctor::doctor(&config.path, &data.path, &system.root(), json))
@@ -300,6 +308,12 @@ fn probe(config: &Path, json: bool) -> Result<ExitCode, Failure> {
 fn live_worker() -> Result<ExitCode, Failure> {
     logging::start();
     live::worker::run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn qr_reader() -> Result<ExitCode, Failure> {
+    logging::start();
+    lens::worker::run()?;
     Ok(ExitCode::SUCCESS)
 }
 

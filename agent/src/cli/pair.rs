@@ -65,7 +65,7 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<ExitCode, Failure> {
             let relay = relay.as_deref().unwrap_or_default();
             let ticket = Ticket::Code(read_code()?);
             let ca_sha256 = arguments.ca_sha256.as_deref();
-            let claimed = claim(data_dir, relay, ca_sha256, ticket, introduction);
+            let claimed = claim(data_dir, relay, ca_sha256, ticket, introduction, None);
             runtime.block_on(claimed).map_err(anyhow::Error::new)?
         }
     };

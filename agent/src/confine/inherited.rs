@@ -10,7 +10,7 @@ const STANDARD: i32 = 2;
 /// Closes everything but the three standard streams. To be called before anything else: what this
 /// process itself has opened by then would go, too.
 #[expect(unsafe_code, reason = "the descriptors that a process inherits belong to nothing in it")]
-pub(super) fn close_inherited() -> io::Result<()> {
+pub(crate) fn close_inherited() -> io::Result<()> {
     let mut inherited = Vec::new();
     for entry in fs::read_dir("/proc/self/fd")? {
         let number = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());

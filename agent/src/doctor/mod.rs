@@ -8,6 +8,7 @@ mod board;
 mod configuration;
 mod finding;
 mod hardware;
+mod lens;
 mod network;
 mod plugins;
 mod storage;
@@ -28,6 +29,7 @@ pub fn examine(config: &Path, data_dir: &Path, system: &SystemRoot) -> Vec<Findi
     findings.extend(hardware.into_iter().map(Finding::from));
     findings.extend(examine_board(data_dir, system));
     findings.extend(storage::examine(data_dir).into_iter().map(Finding::from));
+    findings.push(lens::examine(&config.qr, data_dir, Clock::default().unix()).into());
     findings.extend(network(data_dir));
     findings
 }

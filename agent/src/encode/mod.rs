@@ -3,6 +3,7 @@
 
 pub(crate) mod elements;
 pub(crate) mod encoder;
+mod grey;
 mod hub;
 mod jpeg;
 mod low;
@@ -50,7 +51,11 @@ pub use self::{
     speed::SPEEDS_FILE,
     status::CaptureStatus,
 };
-use self::{speed::Speeds, supervisor::Supervisor, taps::Taps};
+use self::{
+    speed::Speeds,
+    supervisor::Supervisor,
+    taps::{RawPicture, Taps},
+};
 use crate::{
     config::SourceConfig,
     stills::{StillSize, Stills},
@@ -214,17 +219,29 @@ impl Media {
             StillSize::Medium => MEDIUM_WIDTH,
             StillSize::Full => u32::MAX,
         };
+        let picture = self.picture().await?;
+        spawn_blocking(move || jpeg::encode(&picture, max_width))
+            .await
+            .context("the JPEG encoder panicked")?
+    }
+
+    /// Takes a grey picture of what the camera sees now, at most so wide.
+    pub async fn grey(&self, max_width: u32) -> anyhow::Result<LumaFrame> {
+        let picture = self.picture().await?;
+        spawn_blocking(move || grey::of(&picture, max_width))
+            .await
+            .context("reading it panicked")?
+    }
+
+    async fn picture(&self) -> anyhow::Result<RawPicture> {
         if self.shared.taps.is_private() {
             bail!("no picture: privacy mode is on");
         }
         let request = self.shared.taps.request_picture();
-        let picture = time::timeout(SNAPSHOT_PATIENCE, request)
+        time::timeout(SNAPSHOT_PATIENCE, request)
             .await
             .context("no picture: the source gives none")?
-            .context("no picture: privacy mode is on, or too many are asked for at once")?;
-        spawn_blocking(move || jpeg::encode(&picture, max_width))
-            .await
-            .context("the JPEG encoder panicked")?
+            .context("no picture: privacy mode is on, or too many are asked for at once")
     }
 
     /// Fills these polygons in every picture from the next one on, for whoever sees it. They were drawn on

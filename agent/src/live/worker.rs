@@ -2,9 +2,7 @@
 //! It has no key and no file, gets encoded frames and signals over its standard input, and ends
 //! when that closes.
 
-mod confine;
 mod connection;
-mod inherited;
 mod quality;
 mod spares;
 mod viewers;
@@ -31,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use self::viewers::Viewers;
 use super::wire::{ToWorker, WorkerReport, Writer, read_to_worker};
-use crate::{clock::monotonic_now, webrtc::peer};
+use crate::{clock::monotonic_now, confine, webrtc::peer};
 
 /// Messages from the agent on their way; when full, the agent waits, and skips frames.
 const INPUT_QUEUE: usize = 16;
@@ -49,7 +47,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Runs the worker until the agent closes its standard input. Blocks; makes a runtime of its own.
 pub fn run() -> anyhow::Result<()> {
-    inherited::close_inherited().context("cannot see what the agent left open")?;
+    confine::close_inherited().context("cannot see what the agent left open")?;
     // Before there is a second thread, which it would not bind.
     confine::confine();
     let runtime = tokio::runtime::Builder::new_current_thread()

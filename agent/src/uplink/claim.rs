@@ -100,17 +100,19 @@ impl From<CloudError> for ClaimError {
 }
 
 /// Claims a place at `relay_url` and writes it down in `data_dir`. Safe to repeat: the relay
-/// gives the same key the same place again.
+/// gives the same key the same place again. An `owner_key` that the owner brought here is trusted from
+/// the first moment on.
 pub async fn claim(
     data_dir: &Path,
     relay_url: &str,
     ca_sha256: Option<&str>,
     ticket: Ticket,
     introduction: Introduction,
+    owner_key: Option<&str>,
 ) -> Result<Pairing, ClaimError> {
     let floor = TimeFloor::new(Clock::default(), UnixMillis(0));
     let visitor = Visitor::meet(relay_url, ca_sha256, floor).await?;
-    claim_as(&visitor, data_dir, relay_url, ca_sha256, ticket, introduction).await
+    claim_as(&visitor, data_dir, relay_url, ca_sha256, ticket, introduction, owner_key).await
 }
 
 /// Claims a place at the relay that `visitor` has met.
@@ -121,6 +123,7 @@ pub async fn claim_as(
     ca_sha256: Option<&str>,
     ticket: Ticket,
     introduction: Introduction,
+    owner_key: Option<&str>,
 ) -> Result<Pairing, ClaimError> {
     let identity = Identity::open(data_dir)?;
     let challenge = visitor.challenge().await?;
@@ -146,6 +149,9 @@ pub async fn claim_as(
         && before.camera_id == pairing.camera_id
     {
         pairing.owner_keys = before.owner_keys;
+    }
+    if let Some(owner_key) = owner_key {
+        pairing.trust(owner_key);
     }
     pairing.save(data_dir)?;
     Ok(pairing)
@@ -201,12 +207,9 @@ pub async fn claim_with_file(
         });
     }
     let ticket = Ticket::Secret(file.secret.clone());
-    let mut pairing =
-        claim(data_dir, &file.relay_url, file.ca_sha256.as_deref(), ticket, introduction).await?;
-    if let Some(owner_key) = &file.owner_key {
-        pairing.trust(owner_key);
-        pairing.save(data_dir)?;
-    }
+    let (ca_sha256, owner_key) = (file.ca_sha256.as_deref(), file.owner_key.as_deref());
+    let pairing =
+        claim(data_dir, &file.relay_url, ca_sha256, ticket, introduction, owner_key).await?;
     Ok((pairing, wipe(path, bytes, file.secret.as_bytes()).is_ok()))
 }
 

@@ -130,6 +130,15 @@ impl RunningAgent {
         rustix::process::kill_process(id, signal).unwrap();
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// The exit code, once it has ended.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> Option<i32> {

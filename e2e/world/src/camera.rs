@@ -210,7 +210,8 @@ pub(crate) async fn pair(world: &Arc<World>, number: usize, ticket: Ticket) {
     let Some(process) = camera.process() else { return };
     let visitor = visitor(world, number, &process);
     let introduction = Introduction { name: format!("camera {number}"), model: "none".to_owned() };
-    let claimed = claim::claim_as(&visitor, &camera.directory, URL, None, ticket, introduction);
+    let claimed =
+        claim::claim_as(&visitor, &camera.directory, URL, None, ticket, introduction, None);
     let claimed = process.dead.run_until_cancelled(claimed).await;
     match claimed {
         Some(Ok(pairing)) => {

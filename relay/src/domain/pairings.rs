@@ -7,6 +7,7 @@ use nightjar_shared::{
     api::{ClaimRequest, ClaimResponse, MqttEndpoint},
     ids::{CameraId, PairingId, SiteId},
     pairing::{JoinCode, PairingState, ProvisioningFile, claim_proof},
+    pairing_qr::PairingQr,
     time::UnixMillis,
 };
 use serde::Serialize;
@@ -46,7 +47,7 @@ pub struct OpenedPairing {
     /// TLS, or behind a proxy that ends TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_sha256: Option<String>,
-    /// The text of the QR code.
+    /// The text of the QR code, a `PairingQr` without the owner's key and a Wi-Fi.
     pub qr: String,
     /// The text of the file for `nightjar-agent pair --file`.
     pub provisioning: String,
@@ -90,6 +91,15 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
     };
     let ca_sha256 = app.config.shows_own_certificate().then(|| app.certificates.ca_sha256.clone());
     let provisioning = provisioning_text(app, &secret, ca_sha256.as_ref())?;
+    let qr = PairingQr {
+        relay_url: app.config.public_url.clone(),
+        secret: secret.clone(),
+        ca_sha256: ca_sha256.clone(),
+        expires_at: pairing.expires_at,
+        // The browser adds them, where the relay has no part in it.
+        owner_key: None,
+        wifi: None,
+    };
     let opened = OpenedPairing {
         pairing_id: pairing.pairing_id,
         code: code.to_string(),
@@ -97,7 +107,7 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
         secret,
         expires_at: pairing.expires_at,
         ca_sha256,
-        qr: provisioning.clone(),
+        qr: qr.to_string(),
         provisioning,
     };
     let transaction = app.db.begin().await?;

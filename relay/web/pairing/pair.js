@@ -4,6 +4,7 @@ import { element, failure, notice } from "../dom.js";
 import { isFinal } from "../refusals.js";
 import { realtime, sitesWhere } from "../session.js";
 import { PairingState, Right } from "../words.js";
+import { lensSection } from "./lens.js";
 
 const POLL_EVERY_MS = 3000;
 const FILE_NAME = "nightjar.toml";
@@ -84,13 +85,14 @@ async function offer(pairing, body, again, signal) {
  */
 async function withOwnerKey(pairing) {
   const key = await publicKey().catch(() => null);
-  return key === null ? pairing : { ...pairing, provisioning: `${pairing.provisioning.trimEnd()}\nowner_key = "${key}"\n` };
+  return key === null ? pairing : { ...pairing, owner_key: key, provisioning: `${pairing.provisioning.trimEnd()}\nowner_key = "${key}"\n` };
 }
 
 function ways(pairing, remaining, signal, onDownload) {
   const file = URL.createObjectURL(new Blob([pairing.provisioning], { type: "application/toml" }));
   signal.addEventListener("abort", () => URL.revokeObjectURL(file));
   return [
+    lensSection(pairing),
     element(
       "section",
       { class: "card" },

@@ -108,7 +108,8 @@ fn every_row_of_the_map_exists() {
 fn the_web_app_s_files_stay_readable() {
     let wrong: Vec<String> = files(&workspace().join("relay/web"), &["js", "css", "html"])
         .iter()
-        .filter(|source| source.lines() > MAX_LINES)
+        // What others wrote stays as they wrote it.
+        .filter(|source| !source.path.contains("/vendor/") && source.lines() > MAX_LINES)
         .map(|source| format!("relay/web/{}: {} lines", source.path, source.lines()))
         .collect();
     assert_nothing(&wrong);

@@ -32,8 +32,7 @@ impl Limiter {
     }
 }
 
-/// Averages boxes of a luma plane. Of large boxes every other row is read: the half that is
-/// left gives the same picture for half of the memory traffic.
+/// Makes a picture for the motion detector of a luma plane.
 pub fn downscale(
     plane: &[u8],
     (width, height): (usize, usize),
@@ -41,6 +40,19 @@ pub fn downscale(
     captured_at: MonotonicNanos,
 ) -> Option<LumaFrame> {
     let factor = (width / TARGET_WIDTH).max(1);
+    shrink(plane, (width, height), stride, factor, captured_at)
+}
+
+/// Averages boxes of a luma plane, `factor` pixels wide and high. Of large boxes every other row is
+/// read: the half that is left gives the same picture for half of the memory traffic.
+pub fn shrink(
+    plane: &[u8],
+    (width, height): (usize, usize),
+    stride: usize,
+    factor: usize,
+    captured_at: MonotonicNanos,
+) -> Option<LumaFrame> {
+    let factor = factor.max(1);
     let (small_width, small_height) = (width / factor, height / factor);
     let used = (factor * small_width, height.checked_sub(1)? * stride + width);
     if small_width == 0 || stride < width || plane.len() < used.1 {

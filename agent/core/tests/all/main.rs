@@ -3,4 +3,5 @@
 mod memory;
 mod motion;
 mod mp4;
+mod qr;
 mod simulator;
