@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom deb \
+.PHONY: help demo test test-v4l2 test-wifi test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom deb \
 	apt-repository test-packages
 
 help:
@@ -15,7 +15,8 @@ help:
 	@echo '                DEMO_JSON=FILE             where to write how to reach it all'
 	@echo 'make test       format, lints, all tests, the browser and the V4L2 guest included; what took how long'
 	@echo '                PART="relay shared"        parts of it: lint, guest, or a package by its name'
-	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest; then cameras that fail'
+	@echo 'make test-v4l2  the agent with a V4L2 camera, in a QEMU guest; then cameras that fail, and a QR code'
+	@echo 'make test-wifi  the agent joins Wi-Fi networks by NetworkManager, in a guest with simulated radios'
 	@echo 'make test-debian13  in a root of Debian 13: the main job in its browser, bad input, recorder, libcamera'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
 	@echo 'make test-suites  what others wrote, against our programs: schemathesis, and Ceph as the store'
@@ -57,6 +58,11 @@ test:
 test-v4l2:
 	@$(MAKE) --no-print-directory test PART=guest
 	CARGO=$(CARGO) build/test --profile cameras e2e
+
+# The real NetworkManager, in a guest with access points: nothing of it is installed here.
+test-wifi:
+	@build/install-packages build run test v4l2
+	CARGO=$(CARGO) build/test --profile wifi e2e
 
 # Raspberry Pi OS is Debian 13. What is built here runs there in a root of its own, and then in a guest
 # with its kernel, for libcamera.

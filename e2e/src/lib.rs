@@ -13,6 +13,7 @@ pub mod footage;
 pub mod guest;
 pub mod hls;
 pub mod ip_camera;
+pub mod lens;
 pub mod network;
 pub mod players;
 pub mod radosgw;

@@ -7,6 +7,7 @@ pub mod machine;
 mod measure;
 mod networks;
 mod passthrough;
+mod qr;
 mod report;
 mod second;
 mod section;
@@ -39,6 +40,7 @@ const MEASUREMENTS: &[&str] = &[
     "narrow",
     "churn",
     "https",
+    "qr",
 ];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
@@ -86,6 +88,7 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "narrow" => networks::narrow(directory).await,
         "churn" => joins::churn(directory).await,
         "https" => https::https(directory),
+        "qr" => qr::qr(directory).await,
         _ => bail!("no such measurement: {name}"),
     }
 }

@@ -12,11 +12,12 @@ use nightjar_e2e::{
 const CHECK: &str = include_str!("web_modules/check.js");
 
 /// The app's modules, and what they must do.
-const STORIES: [(&str, &str); 12] = [
+const STORIES: [(&str, &str); 13] = [
     ("addresses.js", include_str!("web_modules/addresses.js")),
     ("backoff.js", include_str!("web_modules/backoff.js")),
     ("format.js", include_str!("web_modules/format.js")),
     ("refusals.js", include_str!("web_modules/refusals.js")),
+    ("pairing/lens.js", include_str!("web_modules/lens.js")),
     ("parts/event_words.js", include_str!("web_modules/event_words.js")),
     ("parts/list.js", include_str!("web_modules/list.js")),
     ("realtime.js", include_str!("web_modules/realtime.js")),
