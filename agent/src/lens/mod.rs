@@ -64,8 +64,7 @@ impl Lens {
         let teller = Teller::new(&self.data_dir, self.clock.clone());
         while !self.is_paired() {
             sleep(pace.wait(self.clock.monotonic())).await;
-            let width = if pace.is_halved() { WIDEST / 2 } else { WIDEST };
-            let Some(picture) = self.picture(width).await else {
+            let Some(picture) = self.picture().await else {
                 sleep(NO_PICTURE).await;
                 continue;
             };
@@ -89,8 +88,8 @@ impl Lens {
         matches!(Pairing::load(&self.data_dir), Ok(Some(_)))
     }
 
-    async fn picture(&self, width: u32) -> Option<LumaFrame> {
-        match self.media.grey(width).await {
+    async fn picture(&self) -> Option<LumaFrame> {
+        match self.media.grey(WIDEST).await {
             Ok(picture) => Some(picture),
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "no picture to look at");

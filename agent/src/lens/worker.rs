@@ -14,7 +14,7 @@ use bytes::Bytes;
 use nightjar_core::{
     monotonic::MonotonicNanos,
     picture::LumaFrame,
-    qr::{self, Seen},
+    qr::{self, Seen, View},
 };
 
 use crate::confine;
@@ -28,9 +28,11 @@ pub fn run() -> anyhow::Result<()> {
     confine::confine();
     // What the reader was not made for is no reason to end, nor to be told of each time.
     panic::set_hook(Box::new(|_| {}));
+    let mut view = View::default();
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     while let Some(picture) = next(&mut input)? {
-        let seen: Vec<Seen> = panic::catch_unwind(|| qr::read(&picture)).unwrap_or_default();
+        let seen: Vec<Seen> = panic::catch_unwind(|| qr::read(&picture, view)).unwrap_or_default();
+        view = view.next();
         let mut line = serde_json::to_vec(&seen)?;
         line.push(b'\n');
         output.write_all(&line).and_then(|()| output.flush()).context("the agent is gone")?;

@@ -4,6 +4,7 @@
 
 mod attempts;
 mod pace;
+mod views;
 
 use std::io;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     attempts::{Attempts, Ended, Verdict},
     pace::Pace,
+    views::View,
 };
 use crate::picture::LumaFrame;
 
@@ -32,14 +34,25 @@ pub enum Seen {
 }
 
 /// Finds the QR codes in a picture, each once. Mirrored ones are found, too.
-pub fn read(picture: &LumaFrame) -> Vec<Seen> {
+pub fn read(picture: &LumaFrame, view: View) -> Vec<Seen> {
     let (width, height, stride) = (picture.width, picture.height, picture.stride);
     let is_whole = stride >= width && picture.data.len() >= stride.saturating_mul(height);
-    if width == 0 || height == 0 || !is_whole {
+    if width < 2 || height < 2 || !is_whole {
         return Vec::new();
     }
-    let level = |x: usize, y: usize| picture.data[y * stride + x];
-    let mut prepared = PreparedImage::prepare_from_greyscale(width, height, level);
+    let grey = |picture: &LumaFrame| {
+        let level = |x: usize, y: usize| picture.data[y * picture.stride + x];
+        PreparedImage::prepare_from_greyscale(picture.width, picture.height, level)
+    };
+    let mut prepared = match view {
+        View::Whole => grey(picture),
+        View::Centre => grey(&views::centre(picture)),
+        View::Sharpened => {
+            let Some(bitmap) = views::sharpened(picture) else { return Vec::new() };
+            let is_black = |x: usize, y: usize| bitmap.black[y * bitmap.width + x];
+            PreparedImage::prepare_from_bitmap(bitmap.width, bitmap.height, is_black)
+        }
+    };
     let mut seen = Vec::new();
     for grid in prepared.detect_grids().iter().take(CODES_MAX) {
         let mut bytes = Bounded::default();

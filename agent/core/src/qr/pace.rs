@@ -10,11 +10,10 @@ const SHORTEST: Duration = Duration::from_millis(400);
 /// of one processor on whatever board.
 const PAUSE: u32 = 11;
 
-/// Says when the next look is due, and at which size.
+/// Says when the next look is due.
 #[derive(Debug, Default)]
 pub struct Pace {
     due: MonotonicNanos,
-    halved: bool,
 }
 
 impl Pace {
@@ -23,17 +22,10 @@ impl Pace {
         self.due.since(now)
     }
 
-    /// Returns whether the next look is at half the size: a blurred code is clearer there, and a small
-    /// one at full size, so looks alternate.
-    pub fn is_halved(&self) -> bool {
-        self.halved
-    }
-
     /// Notes a look.
     pub fn looked(&mut self, began: MonotonicNanos, ended: MonotonicNanos) {
         let took = ended.since(began);
         self.due = began.plus(SHORTEST).max(ended.plus(took.saturating_mul(PAUSE)));
-        self.halved = !self.halved;
     }
 }
 
@@ -48,9 +40,7 @@ mod tests {
         assert_eq!(pace.wait(at(5)), Duration::ZERO);
         pace.looked(at(1_000), at(1_010));
         assert_eq!(pace.wait(at(1_010)), Duration::from_millis(390));
-        assert!(pace.is_halved());
         pace.looked(at(2_000), at(2_200));
         assert_eq!(pace.wait(at(2_200)), Duration::from_millis(2_200));
-        assert!(!pace.is_halved());
     }
 }
