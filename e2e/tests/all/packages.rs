@@ -14,7 +14,7 @@ use nightjar_e2e::{guest::build, players::skipped, programs, stack::Scenario};
 const EXPOSURE_MAX: &str = "15";
 
 /// What each package must hold. A unit of one's own goes into `debian/nightjar-agent.install`, and here.
-const AGENT: [&str; 12] = [
+const AGENT: [&str; 13] = [
     "etc/nightjar/agent.toml",
     "usr/bin/nightjar-agent",
     "usr/lib/systemd/journald@nightjar.conf.d/journald@nightjar.conf",
@@ -26,6 +26,7 @@ const AGENT: [&str; 12] = [
     "usr/share/doc/nightjar-agent/crates.tsv.gz",
     "usr/share/fish/vendor_completions.d/nightjar-agent.fish",
     "usr/share/man/man1/nightjar-agent-pair.1.gz",
+    "usr/share/polkit-1/rules.d/50-nightjar-agent.rules",
     "usr/share/zsh/vendor-completions/_nightjar-agent",
 ];
 const RELAY: [&str; 7] = [

@@ -66,7 +66,7 @@ async fn a_wi_fi_is_joined_and_the_one_before_comes_back_when_another_fails() ->
         let machine = Machine {
             modules: MODULES.map(Into::into).to_vec(),
             device: Some("/sys/class/net/wlan2"),
-            system: None,
+            ..Machine::default()
         };
         let Some(guest) = Guest::boot(&directory, &machine)? else { return Ok(()) };
         let mut board = Board(guest);
