@@ -15,6 +15,8 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest exchange with the relay; uploads have a limit by their length.
 pub(super) const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// The longest that an answer may ask to wait: a proxy that says a year does not know better.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Makes an HTTP client that trusts only `trust`.
 pub(super) fn client(
@@ -125,7 +127,7 @@ pub(super) async fn body(door: &str, mut response: Response) -> Result<Vec<u8>, 
         .headers()
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.parse().ok())
-        .map(Duration::from_secs);
+        .map(|seconds| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
     let mut body = Vec::new();
     loop {
         match response.chunk().await {

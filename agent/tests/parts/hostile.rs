@@ -37,7 +37,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The second try comes after a second at most, unless the answer asks for more.
 const TRIES_AGAIN_WITHIN: Duration = Duration::from_secs(2);
 /// Of the uplink: one keeps the connection, one runs commands.
@@ -82,7 +82,7 @@ fn authority() -> Authority {
 }
 
 /// Serves connections until the process ends; counts them.
-fn serve(
+pub(crate) fn serve(
     listener: TcpListener,
     count: Arc<AtomicUsize>,
     serve: impl Fn(TcpStream) + Send + 'static,
@@ -104,12 +104,12 @@ fn answer(mut stream: TcpStream, bytes: impl Fn(&str) -> Vec<u8>) {
     drop(stream.write_all(&bytes(&request)));
 }
 
-fn ok(body: &str) -> Vec<u8> {
+pub(crate) fn ok(body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").into()
 }
 
-fn token(request: &str) -> Vec<u8> {
+pub(crate) fn token(request: &str) -> Vec<u8> {
     let now = unix_now().0;
     ok(&if request.starts_with("GET") {
         format!("{{\"nonce\":\"n\",\"server_time\":{now}}}")
@@ -245,10 +245,10 @@ fn relays(camera_id: CameraId) -> Vec<(String, Relay)> {
     relays
 }
 
-type Named = Vec<(String, Vec<u8>)>;
+pub(crate) type Named = Vec<(String, Vec<u8>)>;
 
 /// What a relay may answer to any request.
-fn answers() -> Named {
+pub(crate) fn answers() -> Named {
     let mut answers: Vec<(String, Vec<u8>)> = [
         ("nothing", Vec::new()),
         ("no HTTP", b"\x15\x03\x01\x00\x02\x02\x28\0\xff\xfe".repeat(40)),

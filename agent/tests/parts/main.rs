@@ -4,6 +4,7 @@
 
 mod board;
 mod hostile;
+mod hostile_uploads;
 mod media;
 mod motion;
 mod offline;
