@@ -48,7 +48,14 @@ pub(super) fn checked_url(text: &str) -> Result<Url, CloudError> {
         url: text.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect(),
         reason,
     };
-    let url = Url::parse(text).map_err(|_| refused("not a URL such as https://relay.example"))?;
+    let url = Url::parse(text).map_err(|_| {
+        refused(if text.contains("://[") && text.contains('%') {
+            "an address with a zone (%eth0) means something on one machine alone; use another \
+             address, or a name"
+        } else {
+            "not a URL such as https://relay.example"
+        })
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(refused("it carries a user name; leave that out"));
     }
@@ -170,6 +177,9 @@ mod tests {
             "http://localhost:8080",
             "http://127.0.0.9:1/x?y=z",
             "http://[::1]:8080",
+            "HTTPS://Relay.EXAMPLE.:8443/",
+            "https://[2001:DB8::1]",
+            "HTTP://LOCALHOST:8080",
         ] {
             assert!(checked_url(allowed).is_ok(), "{allowed}");
         }
@@ -183,6 +193,10 @@ mod tests {
             "",
         ] {
             assert!(checked_url(refused).is_err(), "{refused}");
+        }
+        for zoned in ["https://[fe80::1%eth0]:8443", "https://[fe80::1%25eth0]/"] {
+            let error = checked_url(zoned).unwrap_err().to_string();
+            assert!(error.contains("zone"), "{error}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
@@ -71,6 +71,16 @@ impl Place {
         }
     }
 
+    /// The same by IPv6, with https: in addresses, at listeners and in the certificate.
+    pub fn loopback_v6(ports: Ports) -> Self {
+        Self {
+            listen: IpAddr::from(Ipv6Addr::LOCALHOST),
+            scheme: "https",
+            host: "[::1]".to_owned(),
+            ..Self::loopback(ports)
+        }
+    }
+
     /// Where browsers go.
     pub fn web_url(&self) -> String {
         self.url(self.scheme, self.ports.web)
@@ -83,18 +93,19 @@ impl Place {
     /// Leaves no share of the disk free: it is a developer's, and may be large and nearly full.
     fn config(&self, data_dir: &Path) -> String {
         let Ports { web, store, mqtt } = self.ports;
-        let listen = self.listen;
+        let [web_listen, store_listen, mqtt_listen] =
+            [web, store, mqtt].map(|port| SocketAddr::new(self.listen, port));
         let embedded = format!(
-            "[store]\nlisten = \"{listen}:{store}\"\npublic_url = \"{}\"\n",
+            "[store]\nlisten = \"{store_listen}\"\npublic_url = \"{}\"\n",
             self.url(self.scheme, store)
         );
         format!(
             "public_url = \"{web_url}\"\n\
-             listen = \"{listen}:{web}\"\n\
+             listen = \"{web_listen}\"\n\
              data_dir = \"{data_dir}\"\n\
              registration = \"{registration}\"\n\
              [mqtt]\n\
-             listen = \"{listen}:{mqtt}\"\n\
+             listen = \"{mqtt_listen}\"\n\
              public_url = \"{mqtt_url}\"\n\
              [limits]\n\
              free_percent = 0\n\

@@ -22,6 +22,7 @@ mod hls;
 mod https_alone;
 mod installed;
 mod ip_cameras;
+mod ipv6;
 mod lens;
 mod libcamera;
 mod main_job;
