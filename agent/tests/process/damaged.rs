@@ -19,7 +19,7 @@ use crate::support::{Home, RunningAgent, output, wait_for};
 /// An authority that signed nothing; its key is lost.
 const AUTHORITY: &str = include_str!("authority.pem");
 
-const CONFIG: &str = "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 160\nheight = 120\n\
+pub(crate) const CONFIG: &str = "name = \"test\"\n[source]\nkind = \"synthetic\"\nwidth = 160\nheight = 120\n\
                       fps = 5\n[recording]\nmode = \"continuous\"\nmin_free_percent = 0\n";
 
 fn pairing() -> serde_json::Value {
@@ -34,7 +34,7 @@ fn pairing() -> serde_json::Value {
 }
 
 /// Bytes of footage so far.
-fn footage(home: &Home) -> u64 {
+pub(crate) fn footage(home: &Home) -> u64 {
     let Ok(entries) = fs::read_dir(home.data_dir().join("recordings")) else { return 0 };
     let videos = entries.flatten().filter(|it| it.file_name().to_string_lossy().contains(".mp4"));
     videos.filter_map(|it| it.metadata().ok()).map(|found| found.len()).sum()

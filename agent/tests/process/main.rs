@@ -9,6 +9,7 @@ mod commands;
 mod configuration;
 mod damaged;
 mod detect;
+mod file_systems;
 #[path = "../footage/mod.rs"]
 mod footage;
 mod footage_tools;
