@@ -115,3 +115,13 @@ fn a_closed_pipe_behind_the_output_is_no_reason_to_panic() {
     assert_ne!(output.status.code(), Some(101), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn the_configuration_in_the_docs_is_taken() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/install.md");
+    let page = fs::read_to_string(page).unwrap();
+    let sample = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let checked = output(&mut Home::with_config(sample).command("check"), "");
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+}

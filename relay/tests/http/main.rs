@@ -15,6 +15,7 @@ mod commands;
 #[path = "../support/databases.rs"]
 mod databases;
 mod device;
+mod documented;
 mod events;
 #[path = "../../../shared/tests/extremes/mod.rs"]
 mod extreme_values;
