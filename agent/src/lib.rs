@@ -31,6 +31,7 @@ pub mod shutdown;
 pub mod stills;
 pub mod store;
 pub mod tls;
+pub mod update;
 pub mod uplink;
 pub mod upload;
 pub mod webrtc;

@@ -56,6 +56,7 @@ export const CommandKind = Object.freeze({
   configure: "configure",
   restart: "restart",
   identify: "identify",
+  update: "update",
 });
 
 export const CommandReason = Object.freeze({
@@ -224,6 +225,12 @@ export const Registration = Object.freeze({
   open: "open",
 });
 
+export const ReleaseState = Object.freeze({
+  offered: "offered",
+  paused: "paused",
+  withdrawn: "withdrawn",
+});
+
 export const Right = Object.freeze({
   seeCameras: "see_cameras",
   seePictures: "see_pictures",
@@ -281,6 +288,42 @@ export const TranscodeReason = Object.freeze({
   profile: "profile",
   sparseKeyFrames: "sparse_key_frames",
   turned: "turned",
+});
+
+export const UpdateProblem = Object.freeze({
+  foreignSigner: "foreign_signer",
+  tampered: "tampered",
+  cutOff: "cut_off",
+  invalidManifest: "invalid_manifest",
+  otherPackage: "other_package",
+  otherArchitecture: "other_architecture",
+  notNewer: "not_newer",
+  needsNewer: "needs_newer",
+  failedBefore: "failed_before",
+  tooLarge: "too_large",
+  noSpace: "no_space",
+  noKeys: "no_keys",
+  noWayBack: "no_way_back",
+  databaseLocked: "database_locked",
+  installFailed: "install_failed",
+  interrupted: "interrupted",
+  crashes: "crashes",
+  silent: "silent",
+  noPicture: "no_picture",
+  notRecording: "not_recording",
+  notConnected: "not_connected",
+  failed: "failed",
+});
+
+export const UpdateState = Object.freeze({
+  idle: "idle",
+  downloading: "downloading",
+  waiting: "waiting",
+  installing: "installing",
+  onTrial: "on_trial",
+  installed: "installed",
+  rolledBack: "rolled_back",
+  refused: "refused",
 });
 
 export const Verdict = Object.freeze({

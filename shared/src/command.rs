@@ -38,6 +38,8 @@ pub enum Command {
     Configure(Box<Configuration>),
     Restart,
     Identify,
+    /// Look at once for an update, and install it.
+    Update,
 }
 
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -58,7 +60,7 @@ pub enum InvalidCommand {
 
 impl Command {
     /// All kinds, as they are spelled on the wire.
-    pub const KINDS: [&'static str; 10] = [
+    pub const KINDS: [&'static str; 11] = [
         "snapshot",
         "record_start",
         "record_stop",
@@ -69,6 +71,7 @@ impl Command {
         "configure",
         "restart",
         "identify",
+        "update",
     ];
 
     pub fn parse(kind: &str, arguments: &Value) -> Result<Self, InvalidCommand> {
@@ -82,6 +85,7 @@ impl Command {
             "privacy_off" => Self::PrivacyOff,
             "restart" => Self::Restart,
             "identify" => Self::Identify,
+            "update" => Self::Update,
             "configure" => Self::Configure(Box::new(parse_configuration(arguments)?)),
             unknown => {
                 return Err(InvalidCommand::UnknownKind(unknown.chars().take(64).collect()));
@@ -101,6 +105,7 @@ impl Command {
             Self::Configure(_) => "configure",
             Self::Restart => "restart",
             Self::Identify => "identify",
+            Self::Update => "update",
         }
     }
 }

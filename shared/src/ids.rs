@@ -92,6 +92,10 @@ uuid_id!(
     PairingId
 );
 uuid_id!(
+    /// One package that cameras may be offered.
+    ReleaseId
+);
+uuid_id!(
     /// One viewer watching one camera. The relay makes it; it is random enough to be a secret.
     SessionId
 );

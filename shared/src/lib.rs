@@ -17,6 +17,7 @@ pub mod pairing;
 pub mod pairing_qr;
 pub mod problem;
 pub mod range;
+pub mod release;
 pub mod role;
 #[cfg(feature = "schema")]
 mod schema;

@@ -10,6 +10,7 @@ use crate::{
     configuration::{Configuration, Point},
     event::{BoundingBox, EventMessage, Health, Presence},
     image::ImageSettings,
+    release::UpdateReport,
     signal::{SessionStatistics, Signal},
     time::{TIME_MAX, UnixMillis},
 };
@@ -75,6 +76,8 @@ fn share(field: &'static str, share: f32) -> Checked {
     let possible = -SHARE_SLACK..=1.0 + SHARE_SLACK;
     ensure(possible.contains(&share), field, "0 to 1")
 }
+
+impl Check for UpdateReport {}
 
 impl Check for BoundingBox {
     fn check(&self) -> Checked {

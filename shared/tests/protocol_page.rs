@@ -9,6 +9,7 @@ use nightjar_shared::{
     event::{EventEndReason, TranscodeReason},
     ids::CameraId,
     problem::ProblemCode,
+    release::{UpdateProblem, UpdateState},
     session::SessionEndReason,
     topic::{Channel, Topic},
 };
@@ -95,6 +96,8 @@ fn the_tables_of_codes_are_those_of_the_code() {
     assert_table_of("### Why an event ended", EventEndReason::ALL);
     assert_table_of("### Why a source is transcoded", TranscodeReason::ALL);
     assert_table_of("### Why a command was not done", CommandReason::ALL);
+    assert_table_of("### How far an update is", UpdateState::ALL);
+    assert_table_of("### Why a camera is not updated", UpdateProblem::ALL);
 }
 
 #[test]

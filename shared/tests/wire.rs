@@ -20,6 +20,7 @@ use nightjar_shared::{
     event::{EventKind, EventMessage, Health, Presence},
     pairing::ProvisioningFile,
     range::Check,
+    release::{Manifest, SignedManifest, UpdateAnswer, UpdateReport},
     signal::{Signal, SignalKind},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -28,7 +29,7 @@ use serde_json::{Value, json};
 /// Reads a message as its type, and writes it again.
 type Rewrite = fn(&Value) -> Result<Value, serde_json::Error>;
 
-const MESSAGES: [(&str, Rewrite); 24] = [
+const MESSAGES: [(&str, Rewrite); 28] = [
     ("camera_proof", rewrite::<CameraProof>),
     ("challenge", rewrite::<Challenge>),
     ("claim_request", rewrite::<ClaimRequest>),
@@ -49,9 +50,13 @@ const MESSAGES: [(&str, Rewrite); 24] = [
     ("presence", rewrite::<Presence>),
     ("problem", rewrite::<Problem>),
     ("provisioning_file", rewrite::<ProvisioningFile>),
+    ("manifest", rewrite::<Manifest>),
     ("signal", rewrite::<Signal>),
+    ("signed_manifest", rewrite::<SignedManifest>),
     ("token_request", rewrite::<TokenRequest>),
     ("token_response", rewrite::<TokenResponse>),
+    ("update_answer", rewrite::<UpdateAnswer>),
+    ("update_report", rewrite::<UpdateReport>),
     ("viewer_proof", rewrite::<ViewerProof>),
 ];
 

@@ -16,3 +16,4 @@ pub mod rtp;
 pub mod schedule;
 pub mod seeded;
 pub mod shape;
+pub mod update;

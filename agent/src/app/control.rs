@@ -1,6 +1,6 @@
 //! Carries out the relay's commands, keeps what they change, and applies it to all parts.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use nightjar_core::{
     monotonic::MonotonicNanos,
@@ -13,7 +13,7 @@ use nightjar_shared::{
     ids::ClipId,
 };
 use serde_json::json;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -90,6 +90,8 @@ pub(super) struct Controller {
     pub(super) switches: watch::Sender<Switches>,
     /// What the uploads go by, from when they begin.
     pub(super) upload: watch::Sender<UploadConfig>,
+    /// Tells the updates that a person wants one now.
+    pub(super) update_asked: Arc<Notify>,
     pub(super) shutdown: Shutdown,
     pub(super) tracker: TaskTracker,
 }
@@ -137,6 +139,10 @@ impl Controller {
             Command::Restart => {
                 self.shutdown.request(Ending::Restart);
                 Execution::Restarting
+            }
+            Command::Update => {
+                self.update_asked.notify_one();
+                Execution::Done(None)
             }
             Command::Identify => {
                 identify::blink(Path::new(identify::LIGHTS), &self.tracker, cancel.clone())

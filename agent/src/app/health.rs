@@ -94,6 +94,7 @@ impl HealthSources {
         let (system, data_dir) = (system.clone(), self.data_dir.clone());
         let read = spawn_blocking(move || {
             let mut findings = doctor::examine_board(&data_dir, &system);
+            findings.extend(doctor::examine_updates(&data_dir, &system));
             findings.retain(|finding| finding.verdict != Verdict::Good);
             let temperature_celsius = temperature(&system).map(|it| it.celsius);
             BoardReport { temperature_celsius, findings }

@@ -7,13 +7,17 @@ mod kept;
 mod network;
 mod provision;
 mod relay;
+mod vitals;
 mod watchdog;
 
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use nightjar_shared::{finding::Finding, signal::Signal};
-use tokio::sync::{mpsc, watch};
+use nightjar_shared::{
+    configuration::Configuration, finding::Finding, ids::BootId, signal::Signal,
+};
+use nightjar_update::Layout;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -22,6 +26,7 @@ use self::{
     kept::{Kept, OwnersWill, Switches},
     provision::Provisioner,
     relay::{Key, RelaySide},
+    vitals::VitalSources,
 };
 use crate::{
     board::SystemRoot,
@@ -90,6 +95,7 @@ async fn start(
     let (switches_in, switches_out) = watch::channel(switches);
     let (health_in, health) = watch::channel(None);
     let (told_configuration, tell_configuration) = watch::channel(config.configuration());
+    let (update_asked, layout) = (Arc::new(Notify::new()), Layout::at(system.directory()));
     let (upload, upload_config) = watch::channel(config.upload.clone());
     let ground = Ground { store: &store, clock: &clock, data_dir, identity: &key.identity };
     let signals = (signals_for_live, signals_from_live);
@@ -103,28 +109,15 @@ async fn start(
         told: told_configuration,
         switches: switches_in,
         upload,
+        update_asked: update_asked.clone(),
         shutdown: shutdown.clone(),
         tracker: stages.control.tracker.clone(),
     };
     stages.control.tracker.spawn(control.run(commands, stages.control.cancel.clone()));
-    let sources = HealthSources {
-        clock: clock.clone(),
-        boot_id,
-        source: config.source.kind,
-        data_dir: data_dir.to_owned(),
-        store: store.clone(),
-        capture: parts.media.status(),
-        record: parts.recorder.status(),
-        viewers: parts.live.viewers(),
-        sfu: parts.live.sfu(),
-        night: stages.switch_infrared(&config, &parts),
-        switches: switches_out.clone(),
-        scheduled_off: parts.motion.scheduled_off(),
-        configuration: tell_configuration.clone(),
-        network: stages.look_at_network(data_dir, &clock),
-    };
+    let will = (switches_out, tell_configuration.clone());
+    let sources = stages.sources_of_health(&config, &parts, ground, boot_id, will.clone());
     stages.observe(sources.run(system, health_in, stages.observers.cancel.clone()));
-    stages.watch(&parts, &clock, switches_out);
+    stages.watch(&parts, ground, will);
     let relay_side = RelaySide {
         data_dir: data_dir.to_owned(),
         clock,
@@ -137,6 +130,8 @@ async fn start(
         health,
         configuration: tell_configuration,
         upload_config,
+        update_asked,
+        layout,
         live: parts.live,
         uploads: stages.uploads.clone(),
         uplink: stages.uplink.clone(),
@@ -177,6 +172,9 @@ fn announce(config: &Config, switches: Switches) {
         "starting"
     );
 }
+
+/// What the owner wants, as it is now.
+type Will = (watch::Receiver<Switches>, watch::Receiver<Configuration>);
 
 /// What the parts stand on.
 #[derive(Clone, Copy)]
@@ -265,10 +263,48 @@ impl Stages {
         Ok(parts)
     }
 
+    /// Gathers what health is read from.
+    fn sources_of_health(
+        &self,
+        config: &Config,
+        parts: &Parts,
+        ground: Ground<'_>,
+        boot_id: BootId,
+        (switches, configuration): Will,
+    ) -> HealthSources {
+        let Ground { store, clock, data_dir, .. } = ground;
+        HealthSources {
+            clock: clock.clone(),
+            boot_id,
+            source: config.source.kind,
+            data_dir: data_dir.to_owned(),
+            store: store.clone(),
+            capture: parts.media.status(),
+            record: parts.recorder.status(),
+            viewers: parts.live.viewers(),
+            sfu: parts.live.sfu(),
+            night: self.switch_infrared(config, parts),
+            switches,
+            scheduled_off: parts.motion.scheduled_off(),
+            configuration,
+            network: self.look_at_network(data_dir, clock),
+        }
+    }
+
     /// Watches over what sees and records.
-    fn watch(&self, parts: &Parts, clock: &Clock, switches: watch::Receiver<Switches>) {
+    fn watch(&self, parts: &Parts, ground: Ground<'_>, (switches, configuration): Will) {
         let Parts { media, motion, recorder, .. } = parts.clone();
+        let Ground { store, clock, .. } = ground;
         let cancel = self.observers.cancel.clone();
+        let vitals = VitalSources {
+            media: media.clone(),
+            recorder: recorder.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            switches: switches.clone(),
+            configuration,
+        };
+        self.observe(vitals.run(cancel.clone()));
         let changes = media.camera_changes();
         self.observe(control::tell_disturbances(changes, motion, cancel.clone()));
         self.observe(watchdog::run(media, recorder, clock.clone(), switches, cancel));

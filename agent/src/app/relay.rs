@@ -10,9 +10,10 @@ use nightjar_shared::{
     signal::Signal,
     time::UnixMillis,
 };
+use nightjar_update::Layout;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::sleep,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -28,6 +29,7 @@ use crate::{
     shutdown::{Ending, Shutdown, Stage},
     store::Store,
     tls::TimeFloor,
+    update::{self, UpdateEnds},
     uplink::{self, Broker, CommandRequest},
     upload,
 };
@@ -74,6 +76,9 @@ pub(super) struct RelaySide {
     pub(super) health: watch::Receiver<Option<Health>>,
     pub(super) configuration: watch::Receiver<Configuration>,
     pub(super) upload_config: watch::Receiver<UploadConfig>,
+    /// Notified when a person wants an update now.
+    pub(super) update_asked: Arc<Notify>,
+    pub(super) layout: Layout,
     pub(super) live: Live,
     pub(super) uploads: Stage,
     pub(super) uplink: Stage,
@@ -166,6 +171,14 @@ impl RelaySide {
             &uploads.tracker,
             uploads.cancel.clone(),
         );
+        let updates = UpdateEnds {
+            cloud: cloud.clone(),
+            clock: self.clock.clone(),
+            data_dir: self.data_dir.clone(),
+            layout: self.layout,
+            asked: self.update_asked,
+        };
+        update::start(updates, &uploads.tracker, uploads.cancel.clone());
         let ends = uplink::UplinkEnds {
             store: self.store,
             cloud,

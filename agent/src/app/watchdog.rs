@@ -81,7 +81,11 @@ fn works(captured: bool, status: &CaptureStatus, switches: Switches) -> bool {
 /// Returns whether writing works. A disk that refuses is known and tried again; one that never
 /// answers is a hang. (A camera that
 /// gives no picture while it records is not the disk's fault: its clip is closed soon.)
-fn writes(status: &RecordStatus, last_written: MonotonicNanos, now: MonotonicNanos) -> bool {
+pub(super) fn writes(
+    status: &RecordStatus,
+    last_written: MonotonicNanos,
+    now: MonotonicNanos,
+) -> bool {
     let known = status.problem.is_some() || status.retention.problem.is_some();
     !status.recording || known || now.since(last_written) < LONGEST_WRITE
 }

@@ -31,6 +31,11 @@ impl SystemRoot {
         Self(root.into())
     }
 
+    /// Returns the directory itself.
+    pub fn directory(&self) -> &Path {
+        &self.0
+    }
+
     fn path(&self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }

@@ -13,6 +13,7 @@ mod progress;
 mod run;
 mod time;
 mod trust;
+mod update;
 mod wifi;
 
 use std::{
@@ -122,6 +123,11 @@ enum Verb {
     },
     /// Join the footage of a span of time into one MP4, without encoding it again
     Export(export::ExportArguments),
+    /// Updates: what there is, how the last one went, installing one by hand
+    Update {
+        #[command(subcommand)]
+        verb: update::UpdateVerb,
+    },
     /// Have a clip deleted last, when room is needed
     Protect {
         #[command(flatten)]
@@ -243,6 +249,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Fsck { data, repair, json } => fsck::fsck(&data.path, repair, json),
         Verb::Export(arguments) => export::export(&arguments),
         Verb::Protect { data, clip_id, off } => protect(&data.path, clip_id, !off),
+        Verb::Update { verb } => update::update(verb),
         Verb::LiveWorker => live_worker(),
         Verb::Documents { directory } => documents::write(&directory),
         Verb::QrReader => qr_reader(),

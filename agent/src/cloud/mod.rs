@@ -3,6 +3,7 @@
 //! Plain http goes to loopback only. Every request has a time-out, every answer a size limit,
 //! redirects are refused except by WHIP, and every error says whether trying again can help.
 
+mod download;
 mod error;
 mod ice_link;
 mod pace;

@@ -60,7 +60,8 @@ impl Pace {
         bucket.paid_at = MonotonicNanos::default();
     }
 
-    fn take(&self, bytes: usize) -> Duration {
+    /// Takes bytes that came or go now. Returns how long to wait before the next ones.
+    pub(super) fn take(&self, bytes: usize) -> Duration {
         self.bucket().take(bytes, self.clock.monotonic())
     }
 

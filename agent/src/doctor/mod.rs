@@ -12,6 +12,7 @@ mod lens;
 mod network;
 mod plugins;
 mod storage;
+mod update;
 
 use std::path::Path;
 
@@ -30,6 +31,8 @@ pub fn examine(config: &Path, data_dir: &Path, system: &SystemRoot) -> Vec<Findi
     findings.extend(examine_board(data_dir, system));
     findings.extend(storage::examine(data_dir).into_iter().map(Finding::from));
     findings.push(lens::examine(&config.qr, data_dir, Clock::default().unix()).into());
+    findings.push(update::examine_package(system).into());
+    findings.extend(examine_updates(data_dir, system));
     findings.extend(network(data_dir));
     findings
 }
@@ -38,6 +41,11 @@ pub fn examine(config: &Path, data_dir: &Path, system: &SystemRoot) -> Vec<Findi
 pub fn examine_board(data_dir: &Path, system: &SystemRoot) -> Vec<Finding> {
     let board = board::examine(system, data_dir).into_iter().map(Finding::from);
     board.chain([plugins::examine().into()]).collect()
+}
+
+/// Looks at how updates go. Reads a few files.
+pub fn examine_updates(data_dir: &Path, system: &SystemRoot) -> Vec<Finding> {
+    update::examine(data_dir, system).into_iter().map(Finding::from).collect()
 }
 
 fn network(data_dir: &Path) -> Vec<Finding> {

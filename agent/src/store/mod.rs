@@ -19,7 +19,10 @@ mod uploads;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use nightjar_shared::time::UnixMillis;
@@ -103,6 +106,7 @@ struct Inner {
     uploads_wake: Arc<Notify>,
     uploads_retry: Arc<Notify>,
     clock_set: Arc<Notify>,
+    relay_reached: AtomicBool,
     growing: growing::Growing,
 }
 
@@ -129,6 +133,7 @@ impl Store {
             uploads_wake: Arc::new(Notify::new()),
             uploads_retry: Arc::new(Notify::new()),
             clock_set: Arc::new(Notify::new()),
+            relay_reached: AtomicBool::new(false),
             growing: growing::Growing::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -169,7 +174,13 @@ impl Store {
 
     /// Wakes the uploads, since the uplink has just reached the relay.
     pub fn relay_is_back(&self) {
+        self.inner.relay_reached.store(true, Ordering::Relaxed);
         self.wake_uploads_at_once();
+    }
+
+    /// Returns whether the uplink has reached the relay since this process began.
+    pub fn has_reached_relay(&self) -> bool {
+        self.inner.relay_reached.load(Ordering::Relaxed)
     }
 
     fn wake_uploads_at_once(&self) {

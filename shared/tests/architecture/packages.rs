@@ -3,7 +3,7 @@
 
 use crate::rules::{Package, Passage};
 
-pub(crate) const PACKAGES: [Package; 7] = [SHARED, CORE, AGENT, RELAY, DEMO, E2E, WORLD];
+pub(crate) const PACKAGES: [Package; 8] = [SHARED, CORE, UPDATE, AGENT, RELAY, DEMO, E2E, WORLD];
 
 const SHARED: Package = Package {
     folder: "shared",
@@ -33,7 +33,7 @@ const CORE: Package = Package {
     library: "nightjar_core",
     rows: &[
         &["motion", "qr", "rtp"],
-        &["encoding", "mp4", "night", "orientation", "picture", "schedule"],
+        &["encoding", "mp4", "night", "orientation", "picture", "schedule", "update"],
         &["h264"],
         &["monotonic", "backoff", "seeded", "shape"],
     ],
@@ -54,6 +54,34 @@ const CORE: Package = Package {
     sql: &[],
 };
 
+/// What runs as root. It has no network and no GStreamer; the agent uses its checks.
+const UPDATE: Package = Package {
+    folder: "agent/update",
+    library: "nightjar_update",
+    rows: &[],
+    passages: &[],
+    owners: &[
+        ("clap", &["main.rs"]),
+        ("ed25519_dalek", &["keys.rs", "signed.rs"]),
+        ("toml", &["keys.rs"]),
+        ("std::net", &[]),
+    ],
+    vocabulary: &[
+        "nightjar_core",
+        "nightjar_shared",
+        "base64",
+        "hex",
+        "rustix",
+        "serde",
+        "serde_json",
+        "sha2",
+        "thiserror",
+    ],
+    strangers: &["nightjar_agent", "nightjar_relay", "nightjar_e2e", "nightjar_world"],
+    permitted_circles: &[],
+    sql: &[],
+};
+
 const AGENT: Package = Package {
     folder: "agent",
     library: "nightjar_agent",
@@ -61,7 +89,7 @@ const AGENT: Package = Package {
         &["cli"],
         &["app"],
         &["doctor", "shutdown"],
-        &["motion", "night", "record", "lens", "live", "upload", "uplink", "wifi"],
+        &["motion", "night", "record", "lens", "live", "update", "upload", "uplink", "wifi"],
         &["webrtc", "film"],
         &["encode"],
         &["capture", "store", "cloud"],
@@ -108,6 +136,7 @@ const AGENT: Package = Package {
     vocabulary: &[
         "nightjar_core",
         "nightjar_shared",
+        "nightjar_update",
         "anyhow",
         "base64",
         "bytes",

@@ -10,6 +10,7 @@ const OTHERS: &[(&str, &str, &str)] = &[
     ("agent/src/capture/choose.rs", "*", "pixel formats of V4L2"),
     ("agent/src/config.rs", "*", "reads agent.toml"),
     ("agent/src/store/outbox.rs", "event", "reads its own kinds of messages"),
+    ("relay/web/live.js", "waiting", "a state of the live picture's own"),
     ("relay/web/whep.js", "failed", "a state of the browser's RTCPeerConnection"),
     ("relay/web/whep.js", "relay", "a candidate's type in the browser's statistics"),
     ("relay/web/segments.js", "ended", "a state of the browser's MediaSource"),
