@@ -1,6 +1,7 @@
 //! The command line.
 
 mod documents;
+mod release;
 
 use std::{
     io::{BufRead, Read, Write},
@@ -79,6 +80,11 @@ enum AdminTask {
         #[arg(long, value_parser = role_parser(), default_value = AccountRole::User.as_str())]
         role: AccountRole,
     },
+    /// Signs packages for cameras and offers them.
+    Release {
+        #[command(subcommand)]
+        task: release::ReleaseTask,
+    },
 }
 
 #[derive(Subcommand)]
@@ -112,6 +118,7 @@ impl Arguments {
             Task::Admin { task: AdminTask::CreateAccount { email, role } } => {
                 create_account(&config, email, role).await
             }
+            Task::Admin { task: AdminTask::Release { task } } => release::run(task, &config).await,
             Task::Store { task: StoreTask::Prepare } => prepare_store(&config).await,
             Task::Documents { directory } => documents::write(&directory),
             Task::Openapi => {

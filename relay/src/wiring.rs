@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::store::s3_store;
+pub use self::store::{s3_store, store_package};
 use self::{
     descriptors::Connections,
     store::{start_store, store_beside},

@@ -111,6 +111,8 @@ export const api = {
   removeCamera: (cameraId) => call("DELETE", `/cameras/${id(cameraId)}`),
   health: (cameraId, signal) => get(`/cameras/${id(cameraId)}/health`, signal),
   timeline: (cameraId, span, signal) => get(`/cameras/${id(cameraId)}/timeline${query(span)}`, signal),
+  cameraUpdate: (cameraId, signal) => get(`/cameras/${id(cameraId)}/update`, signal),
+  setAutomaticUpdates: (cameraId, automatic) => call("PATCH", `/cameras/${id(cameraId)}/update`, { automatic }),
   configuration: (cameraId, signal) => get(`/cameras/${id(cameraId)}/configuration`, signal),
 
   openPairing: (siteId) => call("POST", `/sites/${id(siteId)}/pairings`, {}),

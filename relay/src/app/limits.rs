@@ -54,6 +54,8 @@ pub struct Limits {
     pub camera_events: Limit,
     /// What one camera asks for to try its network: a place at the TURN server each.
     pub network_checks: Limit,
+    /// How often one camera says how far it is with an update; each may be told to open apps.
+    pub update_reports: Limit,
     pub commands: Limit,
     pub live: Limit,
     /// Messages with candidates.
@@ -82,6 +84,7 @@ impl Default for Limits {
             camera_messages: Limit::new(200, Duration::from_millis(10)),
             camera_events: Limit::new(1_500, Duration::from_millis(50)),
             network_checks: Limit::new(6, Duration::from_mins(1)),
+            update_reports: Limit::new(60, Duration::from_secs(10)),
             challenge: Limit::new(600, Duration::from_millis(100)),
             claim_by_address: Limit::new(10, Duration::from_secs(30)),
             claim_by_code: Limit::new(100, Duration::from_secs(4)),

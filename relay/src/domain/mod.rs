@@ -23,6 +23,7 @@ pub mod playback;
 mod presence;
 mod protocol;
 mod quotas;
+pub mod releases;
 mod secrets;
 pub mod shares;
 pub mod sites;

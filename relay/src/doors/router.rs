@@ -25,8 +25,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, cameras, clips, commands, events, live, notices, ops, pairings, shares,
-        sites, sockets, whep,
+        accounts, agent, cameras, clips, commands, events, live, notices, ops, pairings, releases,
+        shares, sites, sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -67,6 +67,7 @@ fn accounts_only() -> Routes {
         .routes(routes!(cameras::health))
         .routes(routes!(cameras::configuration))
         .routes(routes!(cameras::timeline))
+        .routes(routes!(releases::get, releases::change))
         .routes(routes!(commands::issue, commands::list))
         .routes(routes!(commands::get))
         .routes(routes!(live::list))
@@ -94,6 +95,7 @@ fn watching() -> Routes {
 fn cameras_only() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(agent::network))
+        .routes(routes!(releases::report))
         .routes(routes!(agent::announce_clip))
         .routes(routes!(agent::permit_parts))
         .routes(routes!(agent::confirm_parts))

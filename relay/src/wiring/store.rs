@@ -18,7 +18,7 @@ use crate::{
     engines::{
         metrics::Metrics,
         objects::{
-            EmbeddedStore, EmbeddedStoreConfig, Encryption, Objects, Reserve, S3Store,
+            EmbeddedStore, EmbeddedStoreConfig, Encryption, ObjectKey, Objects, Reserve, S3Store,
             S3StoreConfig, StoreBody,
         },
         tls::Certificates,
@@ -55,7 +55,7 @@ fn open_store(config: &Config, metrics: &Metrics) -> anyhow::Result<EmbeddedStor
         public_url: config.store.public_url.clone(),
         app_origin: config.public_url.clone(),
         object_bytes_max: uploads::PART_BYTES_MAX,
-        reserve: Reserve { percent: config.limits.free_percent, bytes: config.limits.free_bytes() },
+        reserve: reserve_of(config),
         metrics: metrics.clone(),
     })
 }
@@ -115,6 +115,23 @@ fn store_handler(
         let store = store.clone();
         Box::pin(async move { store.handle(request).await })
     }
+}
+
+/// Puts a package for cameras into the store, from beside a relay that may serve it.
+pub async fn store_package(
+    config: &Config,
+    key: &ObjectKey,
+    content: Vec<u8>,
+) -> anyhow::Result<()> {
+    if config.store.engine == StoreEngine::S3 {
+        return Ok(s3_store(config).await?.put(key, content.into()).await?);
+    }
+    let reserve = reserve_of(config);
+    EmbeddedStore::import(&config.data_dir, key, &content, reserve)
+}
+
+fn reserve_of(config: &Config) -> Reserve {
+    Reserve { percent: config.limits.free_percent, bytes: config.limits.free_bytes() }
 }
 
 /// Makes the external store of the configuration. Nothing is asked of it yet.

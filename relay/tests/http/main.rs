@@ -41,6 +41,7 @@ mod proxies;
 mod proxy_programs;
 mod quotas;
 mod relay;
+mod releases;
 mod renewal;
 mod rights;
 mod secrets;

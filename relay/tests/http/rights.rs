@@ -40,7 +40,7 @@ async fn account_id(person: &Person) -> AccountId {
 }
 
 /// Makes `guest` a member of `host`'s home.
-async fn invite(relay: &TestRelay, host: &Person, guest: &Person, role: &'static str) {
+pub(crate) async fn invite(relay: &TestRelay, host: &Person, guest: &Person, role: &'static str) {
     let sql = "insert into members (site_id, account_id, role, created_at) values ($1, $2, $3, 0)";
     let home = host.home().await;
     alter(relay, sql, vec![home.into(), account_id(guest).await.into(), role.into()]).await;

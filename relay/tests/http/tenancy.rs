@@ -57,6 +57,8 @@ fn doors(
         (Method::PATCH, format!("cameras/{camera}"), json!({"name": "mine"})),
         (Method::DELETE, format!("cameras/{camera}"), none.clone()),
         (Method::GET, format!("cameras/{camera}/health"), none.clone()),
+        (Method::GET, format!("cameras/{camera}/update"), none.clone()),
+        (Method::PATCH, format!("cameras/{camera}/update"), json!({"automatic": false})),
         (Method::GET, format!("cameras/{camera}/commands"), none.clone()),
         (Method::POST, format!("cameras/{camera}/commands"), json!({"kind": "disarm"})),
         (Method::GET, format!("cameras/{camera}/live"), none.clone()),

@@ -3,6 +3,7 @@ import { api } from "../api.js";
 import { element } from "../dom.js";
 import { cameraForm } from "../parts/camera_form.js";
 import { CameraHealth } from "../parts/camera_health.js";
+import { CameraUpdate } from "../parts/camera_update.js";
 import { CommandPanel } from "../parts/commands.js";
 import { eventRow, withClip } from "../parts/event_row.js";
 import { LiveList } from "../parts/list.js";
@@ -27,6 +28,7 @@ export async function show({ root, parameters, signal, router }) {
   const seesPictures = may(Right.seePictures, camera.site_id);
   if (seesPictures) live ??= startLive(cameraId, signal);
   const health = new CameraHealth();
+  const update = new CameraUpdate(camera, signal);
   const commands = may(Right.control, camera.site_id) ? new CommandPanel(cameraId, signal) : null;
   const pictures = seesPictures ? new Pictures(cameraId, heading, signal) : null;
   const showCamera = () => {
@@ -41,7 +43,7 @@ export async function show({ root, parameters, signal, router }) {
   else if (!live.node.isConnected) root.append(live.node);
   root.append(health.problems);
   if (commands) root.append(commands.node, motionLink(cameraId));
-  root.append(...(pictures?.nodes ?? []), health.facts, cameraForm(camera, router, signal) ?? "");
+  root.append(...(pictures?.nodes ?? []), health.facts, update.node, cameraForm(camera, router, signal) ?? "");
 
   const loadHealth = async () => {
     const told = await api.health(cameraId, signal).catch(() => null);
@@ -54,6 +56,7 @@ export async function show({ root, parameters, signal, router }) {
     camera = next;
     showCamera();
     loadHealth();
+    update.changed();
   };
   realtime.subscribe("open", () => reload().catch(() => {}), signal);
   realtime.subscribe("camera", ({ camera: next }) => next.camera_id === cameraId && changed(next), signal);
@@ -63,6 +66,7 @@ export async function show({ root, parameters, signal, router }) {
     await pictures?.reloadEvents(live);
   };
   loadHealth();
+  update.load();
   pictures?.load(live);
   return camera.name;
 }

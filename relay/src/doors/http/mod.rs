@@ -10,6 +10,7 @@ pub mod live;
 pub mod notices;
 pub mod ops;
 pub mod pairings;
+pub mod releases;
 pub mod shares;
 pub mod sites;
 pub mod sockets;

@@ -18,6 +18,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 9, sql: include_str!("migrations/0009_copied_cameras.sql") },
     Migration { version: 10, sql: include_str!("migrations/0010_known_devices.sql") },
     Migration { version: 11, sql: include_str!("migrations/0011_usage.sql") },
+    Migration { version: 12, sql: include_str!("migrations/0012_releases.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

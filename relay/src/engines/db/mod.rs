@@ -20,6 +20,7 @@ mod page;
 pub mod pairings;
 pub mod parts;
 mod postgres;
+pub mod releases;
 pub mod shares;
 pub mod sign_in;
 pub mod sites;

@@ -130,6 +130,17 @@ impl EmbeddedStore {
         })
     }
 
+    /// Puts an object into the store of a data directory, whether a relay serves it or not.
+    pub fn import(
+        data_dir: &std::path::Path,
+        key: &ObjectKey,
+        content: &[u8],
+        reserve: Reserve,
+    ) -> anyhow::Result<()> {
+        Files::import(&data_dir.join("objects"), key, content, reserve)
+            .with_context(|| format!("cannot store {key}"))
+    }
+
     /// Answers one HTTP request on the store's own listener.
     pub async fn handle<B>(&self, request: Request<B>) -> Response<StoreBody>
     where

@@ -13,6 +13,8 @@ pub enum ContentType {
     Mp4,
     Jpeg,
     Playlist,
+    /// A Debian package, which only the relay's operator puts there.
+    Package,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,13 +22,14 @@ pub enum ContentType {
 pub struct UnsupportedContentType(pub String);
 
 impl ContentType {
-    const ALL: [Self; 3] = [Self::Mp4, Self::Jpeg, Self::Playlist];
+    const ALL: [Self; 4] = [Self::Mp4, Self::Jpeg, Self::Playlist, Self::Package];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mp4 => "video/mp4",
             Self::Jpeg => "image/jpeg",
             Self::Playlist => "application/vnd.apple.mpegurl",
+            Self::Package => "application/vnd.debian.binary-package",
         }
     }
 
@@ -36,6 +39,7 @@ impl ContentType {
             Self::Mp4 => "mp4",
             Self::Jpeg => "jpg",
             Self::Playlist => "m3u8",
+            Self::Package => "deb",
         }
     }
 }

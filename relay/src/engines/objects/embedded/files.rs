@@ -28,6 +28,8 @@ use crate::{
 const INCOMING: &str = ".incoming";
 /// Where it is tried whether an object could appear.
 const PROBES: &str = ".probes";
+/// What an operator puts there while the relay may serve.
+const IMPORTS: &str = ".imports";
 
 #[derive(Clone)]
 pub(super) struct Files {
@@ -66,6 +68,26 @@ impl Files {
             _ => private_file::create_directory(&incoming)?,
         }
         Ok(Self { root: root.into(), object_bytes_max, room: Room::at(root, reserve) })
+    }
+
+    /// Puts an object into the directory of a store that another process may serve: what that one
+    /// receives stays untouched.
+    pub(super) fn import(
+        root: &Path,
+        key: &ObjectKey,
+        content: &[u8],
+        reserve: Reserve,
+    ) -> Result<(), StoreFailure> {
+        let directory = root.join(IMPORTS);
+        private_file::create_directory(&directory).map_err(io::Error::other)?;
+        let bytes = content.len() as u64;
+        let files =
+            Self { root: root.into(), object_bytes_max: bytes, room: Room::at(root, reserve) };
+        let _promise = files.room.promise(bytes)?.ok_or(StoreFailure::NoSpace)?;
+        let incoming = Incoming(directory.join(Uuid::now_v7().to_string()));
+        fs::write(&incoming.0, content)?;
+        File::open(&incoming.0)?.sync_all()?;
+        files.publish(&incoming, key, Sha256::digest(content).into())
     }
 
     /// Stores an object. The same bytes again are a success; other bytes under a taken key are

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, error::Error as _, time::Duration};
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode};
-use reqwest::{Body, Certificate, redirect};
+use reqwest::{Body, Certificate, RequestBuilder, redirect};
 
 use super::ObjectsError;
 
@@ -61,6 +61,19 @@ impl Client {
         Ok(Self(builder.build().context("the object store's HTTPS client does not start")?))
     }
 
+    /// Sends something large, for which it waits longer.
+    pub(super) async fn send_large(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, ObjectsError> {
+        let request = self.0.request(method, url).timeout(timeout);
+        Self::receive(request, headers, Some(body)).await
+    }
+
     /// Sends a request; any HTTP status is an answer. The error never holds the URL, which is
     /// presigned.
     pub(super) async fn send(
@@ -70,7 +83,14 @@ impl Client {
         headers: &BTreeMap<String, String>,
         body: Option<Bytes>,
     ) -> Result<Answer, ObjectsError> {
-        let mut request = self.0.request(method, url);
+        Self::receive(self.0.request(method, url), headers, body).await
+    }
+
+    async fn receive(
+        mut request: RequestBuilder,
+        headers: &BTreeMap<String, String>,
+        body: Option<Bytes>,
+    ) -> Result<Answer, ObjectsError> {
         for (name, value) in headers {
             request = request.header(name, value);
         }

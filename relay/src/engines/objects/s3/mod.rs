@@ -17,12 +17,18 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use md5::Md5;
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle, actions};
+use sha2::{Digest, Sha256};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::client::{Answer, Client, ClientConfig};
-use super::{CACHED, ObjectInfo, ObjectKey, ObjectsError, bucket, origin};
+use super::{
+    CACHED, Content, ObjectInfo, ObjectKey, ObjectsError, UPLOAD_EXPIRY_MAX, add, bucket, origin,
+    upload_headers,
+};
 
 /// The relay's own requests are sent at once.
 const REQUEST_EXPIRY: Duration = Duration::from_mins(1);
@@ -197,6 +203,26 @@ impl S3Store {
                 .ok_or_else(|| answer.refused("what is stored under a key")),
             _ => Err(answer.refused("to say what is stored")),
         }
+    }
+
+    /// Puts an object there; the relay itself sends none but packages for cameras.
+    pub async fn put(&self, key: &ObjectKey, content: Bytes) -> Result<(), ObjectsError> {
+        let Shared { own, credentials, .. } = &*self.shared;
+        let promised = Content {
+            length: content.len() as u64,
+            sha256: Sha256::digest(&content).into(),
+            md5: Some(Md5::digest(&content).into()),
+        };
+        let mut headers = upload_headers(key, &promised);
+        headers.extend(self.encryption_headers());
+        let mut put = actions::PutObject::new(own, Some(credentials), key.as_str());
+        add(put.headers_mut(), &headers);
+        let url = put.sign(UPLOAD_EXPIRY_MAX);
+        let client = &self.shared.client;
+        let sent =
+            client.send_large(Method::PUT, url.as_str(), &headers, content, UPLOAD_EXPIRY_MAX);
+        let answer = sent.await?;
+        if answer.status.is_success() { Ok(()) } else { Err(answer.refused("a package")) }
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
