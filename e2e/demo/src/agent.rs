@@ -147,6 +147,7 @@ pub struct Agent {
     directory: PathBuf,
     data_dir: PathBuf,
     namespace: Option<String>,
+    system_root: Option<PathBuf>,
     process: Option<Process>,
 }
 
@@ -165,12 +166,23 @@ impl Agent {
         fs::create_dir_all(&data_dir).context("cannot make the agent's data directory")?;
         fs::write(directory.join("agent.toml"), settings.to_toml())
             .context("cannot write agent.toml")?;
-        Ok(Self { directory: directory.to_owned(), data_dir, namespace: None, process: None })
+        Ok(Self {
+            directory: directory.to_owned(),
+            data_dir,
+            namespace: None,
+            system_root: None,
+            process: None,
+        })
     }
 
     /// From its next start on the agent is in this network namespace.
     pub fn live_in(&mut self, namespace: &str) {
         self.namespace = Some(namespace.to_owned());
+    }
+
+    /// From its next start on the agent reads the system's files below this directory.
+    pub fn believe(&mut self, system_root: PathBuf) {
+        self.system_root = Some(system_root);
     }
 
     /// Pairs with the text of a provisioning file.
@@ -200,7 +212,7 @@ impl Agent {
     pub fn doctor(&self) -> Result<serde_json::Value> {
         let program = programs::find("nightjar-agent")?;
         let config = self.directory.join("agent.toml");
-        let arguments = [
+        let mut arguments: Vec<&std::ffi::OsStr> = vec![
             "doctor".as_ref(),
             "--json".as_ref(),
             "--config".as_ref(),
@@ -208,6 +220,9 @@ impl Agent {
             "--data-dir".as_ref(),
             self.data_dir.as_os_str(),
         ];
+        if let Some(root) = &self.system_root {
+            arguments.extend(["--system-root".as_ref(), root.as_os_str()]);
+        }
         let (_, output, error) = self.run_here(&program, &arguments, "")?;
         serde_json::from_str(&output).with_context(|| format!("doctor: {output}{error}"))
     }
@@ -230,13 +245,16 @@ impl Agent {
     pub fn start(&mut self) -> Result<()> {
         let program = programs::find("nightjar-agent")?;
         let config = self.directory.join("agent.toml");
-        let arguments: [&std::ffi::OsStr; 5] = [
+        let mut arguments: Vec<&std::ffi::OsStr> = vec![
             "run".as_ref(),
             "--config".as_ref(),
             config.as_os_str(),
             "--data-dir".as_ref(),
             self.data_dir.as_os_str(),
         ];
+        if let Some(root) = &self.system_root {
+            arguments.extend(["--system-root".as_ref(), root.as_os_str()]);
+        }
         let log = self.directory.join("agent.log");
         self.process = Some(match &self.namespace {
             None => Process::start(&program, arguments, &log)?,

@@ -23,7 +23,7 @@ use nightjar_e2e::{
 use serde_json::{Value, json};
 
 /// What is added to the configuration that the package brings: the guest's processor is emulated.
-const EMULATED: &str = "[source]\nwidth = 640\nheight = 480\nfps = 5\nfit_to_encoder = false\n\
+pub(crate) const EMULATED: &str = "[source]\nwidth = 640\nheight = 480\nfps = 5\nfit_to_encoder = false\n\
                         [recording]\nmode = \"continuous\"\n";
 
 /// From an order in the guest until the relay knows.
@@ -33,22 +33,23 @@ const LIMIT: Duration = Duration::from_mins(5);
 const PACKAGE_BYTES_MAX: u64 = 25_000_000;
 const INSTALLED_BYTES_MAX: u64 = 80_000_000;
 
-const STATE: &str = "/var/lib/nightjar-agent";
-const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get -qq -o APT::Sandbox::User=root";
+pub(crate) const STATE: &str = "/var/lib/nightjar-agent";
+pub(crate) const APT: &str =
+    "DEBIAN_FRONTEND=noninteractive apt-get -qq -o APT::Sandbox::User=root";
 
 /// A board with nothing of Nightjar on it, and a relay elsewhere.
-struct Board {
-    guest: Guest,
-    directory: PathBuf,
+pub(crate) struct Board {
+    pub(crate) guest: Guest,
+    pub(crate) directory: PathBuf,
     relay: Relay,
-    owner: Api,
+    pub(crate) owner: Api,
     site_id: String,
     /// Once it is paired.
-    camera_id: String,
+    pub(crate) camera_id: String,
 }
 
 impl Board {
-    async fn boot(directory: &Path, architecture: Architecture) -> Result<Option<Self>> {
+    pub(crate) async fn boot(directory: &Path, architecture: Architecture) -> Result<Option<Self>> {
         Self::boot_from(directory, architecture, None).await
     }
 
@@ -69,7 +70,7 @@ impl Board {
     }
 
     /// Makes a signed repository of packages, known to the board's apt from then on.
-    async fn publish(&mut self, packages: &[PathBuf]) -> Result<()> {
+    pub(crate) async fn publish(&mut self, packages: &[PathBuf]) -> Result<()> {
         let here = self.directory.display().to_string();
         let made = Command::new(build("apt-repository"))
             .arg(self.directory.join("apt"))
@@ -89,7 +90,7 @@ impl Board {
     }
 
     /// Says who the board's camera belongs to, by a code that is typed there.
-    async fn pair(&mut self) -> Result<()> {
+    pub(crate) async fn pair(&mut self) -> Result<()> {
         let opened =
             self.owner.post(&format!("sites/{}/pairings", self.site_id), json!({})).await?;
         let pairing = opened.expect(201)?.json();
@@ -113,7 +114,7 @@ impl Board {
     }
 
     /// Waits until the relay hears that the camera sees, or does not.
-    async fn sees(&self, expected: bool) -> Result<()> {
+    pub(crate) async fn sees(&self, expected: bool) -> Result<()> {
         let path = format!("cameras/{}", self.camera_id);
         wait::until(&format!("the camera sees: {expected}"), LIMIT, async || {
             let camera = self.owner.get(&path).await?.expect(200)?.json();
@@ -148,12 +149,12 @@ impl Board {
     }
 
     /// Waits until a file is being recorded.
-    async fn records(&mut self) -> Result<()> {
+    pub(crate) async fn records(&mut self) -> Result<()> {
         self.until(&format!("ls {STATE}/recordings | grep -q mp4.part")).await
     }
 
     /// Copies what was recorded to this machine and plays all that is closed.
-    async fn footage_plays(&mut self) -> Result<()> {
+    pub(crate) async fn footage_plays(&mut self) -> Result<()> {
         let here = self.directory.display().to_string();
         let copied = format!("rm -rf {here}/recordings; cp -r {STATE}/recordings {here}/");
         self.guest.run(&copied).await?;
@@ -167,7 +168,7 @@ impl Board {
         Ok(())
     }
 
-    async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         self.guest.stop().await?;
         self.relay.stop(Duration::from_secs(5)).await?;
         Ok(())
@@ -175,7 +176,7 @@ impl Board {
 }
 
 /// Says a figure; what the goals are stands in docs/benchmarks.md.
-fn measured(figure: &str) {
+pub(crate) fn measured(figure: &str) {
     writeln!(std::io::stderr(), "MEASURED {figure}").ok();
 }
 
@@ -189,7 +190,11 @@ fn compiled(architecture: Architecture) -> Result<PathBuf> {
 }
 
 /// Packs the release programs in a version of its own, quickly rather than small.
-fn pack(directory: &Path, architecture: Architecture, version: &str) -> Result<Vec<PathBuf>> {
+pub(crate) fn pack(
+    directory: &Path,
+    architecture: Architecture,
+    version: &str,
+) -> Result<Vec<PathBuf>> {
     let output = Command::new(build("deb"))
         .arg(directory.join(version))
         .arg(architecture.as_str())

@@ -35,6 +35,8 @@ mod recovery;
 mod sfu;
 mod shared_clips;
 mod tenancy;
+mod updated;
+mod updates;
 mod v4l2;
 mod v4l2_neighbours;
 mod web_modules;
