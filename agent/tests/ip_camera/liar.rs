@@ -14,6 +14,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use nightjar_core::h264::{NalKind, nal_units};
 
+use crate::renumber::with_two_sets;
+
 const WALKER: &[u8] = include_bytes!("../recorder/walker.h264");
 const FRAME_INTERVAL: Duration = Duration::from_millis(66);
 /// RTP counts 90,000 a second.
@@ -33,6 +35,16 @@ pub(crate) enum Liar {
     Plays(Play),
     /// Sends one picture that never ends.
     NeverEnds,
+    /// Answers this method with a message that never ends.
+    Endless(&'static str, Endless),
+}
+
+/// Which part of a message has no end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Endless {
+    Line,
+    Headers,
+    Body,
 }
 
 /// How it plays.
@@ -59,6 +71,8 @@ pub(crate) enum Lie {
     Sets(usize),
     /// One picture of thirty never comes, nine others before the next key frame.
     Loses,
+    /// All pictures but key frames refer to a second picture parameter set, which comes with key frames.
+    TwoSets,
 }
 
 impl Default for Play {
@@ -78,6 +92,8 @@ impl Default for Play {
 pub(crate) struct Lying {
     port: u16,
     connections: Arc<AtomicUsize>,
+    /// Bytes of messages without an end that were taken.
+    taken: Arc<AtomicUsize>,
 }
 
 impl Liar {
@@ -86,19 +102,21 @@ impl Liar {
         let port = listener.local_addr().unwrap().port();
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
+        let taken = Arc::new(AtomicUsize::new(0));
+        let weighed = Arc::clone(&taken);
         // Ends with the test's process.
         thread::spawn(move || {
             for connection in listener.incoming().flatten() {
                 counted.fetch_add(1, Ordering::Relaxed);
-                let liar = self.clone();
-                thread::spawn(move || liar.serve(connection));
+                let (liar, weighed) = (self.clone(), Arc::clone(&weighed));
+                thread::spawn(move || liar.serve(connection, &weighed));
             }
         });
-        Lying { port, connections }
+        Lying { port, connections, taken }
     }
 
     /// An error means that the other side has gone.
-    fn serve(self, connection: TcpStream) -> io::Result<()> {
+    fn serve(self, connection: TcpStream, taken: &AtomicUsize) -> io::Result<()> {
         let mut requests = BufReader::new(connection.try_clone()?);
         let mut out = connection;
         loop {
@@ -132,6 +150,13 @@ impl Liar {
                 (Self::Babbles, _) => out.write_all(b"220 mail.example ESMTP ready\r\n\r\n")?,
                 (Self::Refuses(status, headers), _) => {
                     out.write_all(reply(*status, headers, "").as_bytes())?;
+                }
+                (Self::Endless(asked, part), method) if *asked == method => {
+                    let length = matches!(part, Endless::Body).then_some("4000000000");
+                    let length = length.map(|it| format!("Content-Length: {it}\r\n\r\n"));
+                    let head = format!("RTSP/1.0 200 So\r\nCSeq: {sequence}\r\n");
+                    out.write_all((head + &length.unwrap_or_default()).as_bytes())?;
+                    part.send(&mut out, taken)?;
                 }
                 (_, "DESCRIBE") => {
                     let body = self.description();
@@ -212,6 +237,20 @@ impl Lie {
     }
 }
 
+impl Endless {
+    fn send(self, out: &mut TcpStream, taken: &AtomicUsize) -> io::Result<()> {
+        let piece = match self {
+            Self::Line => "X".repeat(64_000),
+            Self::Headers => "X-Again: and again\r\n".repeat(3_000),
+            Self::Body => "v=0\r\n".repeat(12_000),
+        };
+        loop {
+            out.write_all(piece.as_bytes())?;
+            taken.fetch_add(piece.len(), Ordering::Relaxed);
+        }
+    }
+}
+
 impl Play {
     fn send(self, out: &mut TcpStream) -> io::Result<()> {
         let mut sequence = 0_u16;
@@ -223,6 +262,10 @@ impl Play {
                 _ => true,
             };
             let mut units: Vec<&[u8]> = picture.iter().filter(wanted).copied().collect();
+            let renumbered = if self.lie == Lie::TwoSets { with_two_sets(&units) } else { vec![] };
+            if !renumbered.is_empty() {
+                units = renumbered.iter().map(Vec::as_slice).collect();
+            }
             self.lie.tell(number, &mut units);
             let time = u32::try_from(number % 1_000_000).unwrap().wrapping_mul(self.ticks);
             for (at, unit) in units.iter().enumerate() {
@@ -266,6 +309,10 @@ fn never_end(out: &mut TcpStream) -> io::Result<()> {
 impl Lying {
     pub(crate) fn url(&self) -> String {
         format!("rtsp://127.0.0.1:{}/main", self.port)
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connections(&self) -> usize {

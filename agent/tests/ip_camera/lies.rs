@@ -57,3 +57,20 @@ async fn a_stream_that_says_an_impossible_pace_is_seen() {
     assert!(watcher.media.status().borrow().problem.is_none());
     watcher.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_with_two_picture_parameter_sets_is_decoded_whole_and_encoded_again() {
+    let watcher = play(Lie::TwoSets);
+    let seen = watcher.until("two sets", |status| status.running).await;
+    assert_eq!(seen.transcoded, Some(TranscodeReason::ParameterSets));
+    let mut luma = watcher.media.luma().unwrap();
+    let mut last = luma.recv().await.unwrap();
+    let mut close = 0;
+    for _ in 0..30 {
+        let next = luma.recv().await.unwrap();
+        close += u32::from(next.captured_at.since(last.captured_at) < Duration::from_millis(500));
+        last = next;
+    }
+    assert!(close > 20, "only key frames are decoded, one a second: {close} of 30 follow closely");
+    watcher.stop().await;
+}

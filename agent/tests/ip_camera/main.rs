@@ -6,6 +6,7 @@ mod liar;
 mod lies;
 mod passthrough;
 mod refusals;
+mod renumber;
 mod secrets;
 mod server;
 mod watcher;

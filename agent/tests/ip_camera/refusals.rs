@@ -6,8 +6,8 @@ use nightjar_agent::config::SourceConfig;
 use nightjar_core::monotonic::MonotonicNanos;
 
 use crate::{
-    liar::{Liar, Lie, Play},
-    watcher::{Watcher, camera, mask, next},
+    liar::{Endless, Liar, Lie, Lying, Play},
+    watcher::{Watcher, camera, mask, next, until_asked_again},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn pictures_of_a_size_that_cannot_be_are_refused_before_they_are_decoded_a
     for (watcher, _, what) in &watched {
         watcher.complains(what).await;
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    until_asked_again().await;
     for (watcher, lying, what) in watched {
         assert_eq!(lying.connections(), 1, "{what}");
         watcher.stop().await;
@@ -92,7 +92,7 @@ async fn a_camera_that_refuses_is_not_stormed() {
     for watcher in &watchers {
         watcher.until("a refusal", |status| status.problem.is_some()).await;
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    until_asked_again().await;
     assert_eq!((refusing.connections(), locked.connections()), (1, 1));
     for watcher in watchers {
         watcher.stop().await;
@@ -142,6 +142,26 @@ async fn a_camera_whose_clock_lies_is_placed_in_our_time() {
         let status = watcher.until("pictures", |status| status.running).await;
         assert_eq!(status.transcoded, None, "{ticks}");
         watcher.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_without_end_fills_no_memory() {
+    /// 4 MB, what comes until somebody looks, and what the kernel holds: far less than is offered.
+    const TAKEN_MAX: usize = 128 << 20;
+    let endless: Vec<(Watcher, Lying, &str, Endless)> = ["DESCRIBE", "SETUP", "PLAY"]
+        .into_iter()
+        .zip([Endless::Line, Endless::Headers, Endless::Body])
+        .map(|(method, part)| {
+            let lying = Liar::Endless(method, part).listen();
+            (Watcher::start(&camera(&lying.url())), lying, method, part)
+        })
+        .collect();
+    for (watcher, lying, method, part) in endless {
+        watcher.complains("a message that does not end").await;
+        watcher.stop().await;
+        let taken = lying.taken() / lying.connections();
+        assert!(taken < TAKEN_MAX, "{method}, {part:?}: {taken} bytes");
     }
 }
 

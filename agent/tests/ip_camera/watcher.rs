@@ -14,7 +14,10 @@ use nightjar_shared::configuration::PrivacyMask;
 use tokio::{sync::broadcast, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::liar::Liar;
+
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Of x264's profiles; our own encoder makes baseline alone.
 pub(crate) const BASELINE: u8 = 66;
@@ -77,6 +80,22 @@ impl Watcher {
         self.tracker.close();
         time::timeout(PATIENCE, self.tracker.wait()).await.expect("all tasks end");
     }
+}
+
+/// Waits for as long as a camera, begun now, that sends nonsense is asked three times: whoever asks soon
+/// has asked again by then.
+pub(crate) async fn until_asked_again() {
+    let lying = Liar::Babbles.listen();
+    let watcher = Watcher::start(&camera(&lying.url()));
+    let asked = async {
+        let mut status = watcher.media.status();
+        while lying.connections() < 3 {
+            // Each try tells of itself, be it by the same words.
+            drop(time::timeout(LOOK_AGAIN, status.changed()).await);
+        }
+    };
+    time::timeout(PATIENCE, asked).await.expect("nonsense is asked for again");
+    watcher.stop().await;
 }
 
 pub(crate) async fn next(frames: &mut broadcast::Receiver<Arc<EncodedFrame>>) -> Arc<EncodedFrame> {

@@ -2,6 +2,7 @@
 //! recorded and sent as it is.
 
 mod bits;
+mod depacketizer;
 mod judge;
 mod sequence;
 #[cfg(test)]
@@ -9,6 +10,7 @@ pub(crate) mod test_stream;
 mod units;
 
 pub use self::{
+    depacketizer::{DepacketizeError, Depacketized, Depacketizer, Packet},
     judge::{Judge, Seen, is_whole_key_frame},
     sequence::{HIGH_PROFILES, Sequence},
     units::{NalKind, nal_units},

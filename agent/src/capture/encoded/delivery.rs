@@ -29,7 +29,7 @@ const DOUBLED_MAX: u32 = 3;
 const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(30);
 
 /// The key frames of 4K cameras have up to a megabyte. What reads frames keeps up to 128 of them.
-const FRAME_BYTES_MAX: usize = 2 << 20;
+pub(super) const FRAME_BYTES_MAX: usize = 2 << 20;
 
 /// What is held of a source that was opened, until its pipeline plays. When it is more, all of it is
 /// given up, and the next key frame begins.

@@ -6,6 +6,7 @@
 mod codec_controls;
 mod decode;
 mod delivery;
+mod description;
 mod device;
 mod login;
 mod problem;

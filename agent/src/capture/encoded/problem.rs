@@ -50,11 +50,6 @@ pub(super) enum RtspProblem {
     #[error("the camera at {host} ended the stream; it is asked again")]
     Ended { host: String },
     #[error(
-        "the camera at {host} sends H.264 whose parameter sets cannot be read; set its size anew, or \
-         update or reset it"
-    )]
-    Unreadable { host: String },
-    #[error(
         "the camera at {host} sends what its description does not say ({why}); update or reset it"
     )]
     Broken { host: String, why: String },
@@ -69,8 +64,7 @@ impl RtspProblem {
             | Self::Redirected { .. }
             | Self::NotFound { .. }
             | Self::NoVideo { .. }
-            | Self::Encoding { .. }
-            | Self::Unreadable { .. } => AFTER_REFUSAL,
+            | Self::Encoding { .. } => AFTER_REFUSAL,
             Self::Unreachable { .. }
             | Self::Refused { .. }
             | Self::Silent { .. }

@@ -1,31 +1,36 @@
 //! An IP camera, read by RTSP.
 //!
 //! The client is `retina`: what a camera sends is parsed by safe code, a redirection is an error and
-//! not followed, and a login goes nowhere but to the address that was configured.
+//! not followed, and a login goes nowhere but to the address that was configured. Its packets are put
+//! together by us, as it has no limit for a picture and keeps one picture parameter set.
 
 use std::{
     fs,
+    future::poll_fn,
     pin::pin,
     sync::Arc,
+    task::{Context, Poll},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use futures::StreamExt as _;
-use retina::{
-    client::{
-        Credentials, Demuxed, Described, PlayOptions, Session, SessionGroup, SessionOptions,
-        SetupOptions, Stream, Transport,
-    },
-    codec::{CodecItem, FrameFormat, ParametersRef},
+use nightjar_core::h264::{Depacketized, Depacketizer, Packet};
+use retina::client::{
+    Credentials, Described, PacketItem, PlayOptions, Playing, Session, SessionGroup,
+    SessionOptions, SetupOptions, Stream, Transport,
 };
-use tokio::{runtime, time};
+use tokio::{runtime, task::coop::poll_proceed, time};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{delivery::Delivery, login::Login, problem::RtspProblem};
+use super::{
+    delivery::{Delivery, FRAME_BYTES_MAX},
+    description::parameter_sets,
+    login::Login,
+    problem::RtspProblem,
+};
 use crate::config::{RtspConfig, RtspTransport, StreamAddress};
 
 /// Each question of the conversation is answered sooner, or the camera is taken for dead.
@@ -40,10 +45,13 @@ const SLOWEST: f32 = 0.1;
 /// The camera is told that we leave, where that needs a message; more time nobody has.
 const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 
-/// While something is waited for, memory is looked at: a gigabit brings 12 MB meanwhile.
-const LOOKED_AT_EACH: Duration = Duration::from_millis(100);
-/// 64 MB: no picture has so many, and what else goes on in this process takes less meanwhile.
-const GROWTH_PAGES_MAX: u64 = 64 << 20 >> 12;
+/// A message of the camera has no more: a description has a few thousand bytes. What was read is looked
+/// at now and then; a gigabit brings 3 MB meanwhile.
+const MESSAGE_BYTES_MAX: u64 = 4 << 20;
+const LOOKED_AT_EACH: Duration = Duration::from_millis(25);
+/// What the runtime lets a task do before others have their turn, and what of it the client is left.
+const READS_OF_A_TURN: u8 = 128;
+const READS_AT_A_TIME: u8 = 8;
 
 const H264: &str = "h264";
 
@@ -109,21 +117,54 @@ impl Link {
             self.answered(Session::describe(self.url.clone(), self.options())).await?;
         let number = self.video(&session)?;
         let patience = patience(&session.streams()[number]);
-        let setup =
-            SetupOptions::default().transport(self.transport()).frame_format(FrameFormat::SIMPLE);
+        let sets = parameter_sets(session.sdp());
+        let mut depacketizer = Depacketizer::new(FRAME_BYTES_MAX, sets.iter().map(Vec::as_slice));
+        let setup = SetupOptions::default().transport(self.transport());
         self.answered(session.setup(number, setup)).await?;
-        let playing = self.answered(session.play(PlayOptions::default())).await?;
-        let mut frames = playing.demuxed().map_err(|error| self.problem(&error))?;
+        let mut playing = self.answered(session.play(PlayOptions::default())).await?;
         loop {
-            let silent =
-                RtspProblem::Silent { host: self.host.clone(), seconds: patience.as_secs() };
-            let frame = self.within(patience, silent, next_frame(&mut frames)).await?;
-            let Some(Frame { data, told, lost }) = frame else {
+            let next = self.next_frames(&mut playing, &mut depacketizer);
+            let frames = time::timeout(patience, next).await.unwrap_or_else(|_| {
+                let seconds = patience.as_secs();
+                Err(RtspProblem::Silent { host: self.host.clone(), seconds })
+            })?;
+            for (told, Depacketized { data, lost, .. }) in frames {
+                delivery.lose(lost);
+                // A camera cannot be asked for a key frame by RTSP.
+                delivery.take(data.into(), told);
+            }
+        }
+    }
+
+    /// Waits for the packet that completes a frame; gives it behind the time
+    /// that it says it was captured at.
+    async fn next_frames(
+        &self,
+        playing: &mut Session<Playing>,
+        depacketizer: &mut Depacketizer,
+    ) -> Result<Vec<(Option<Duration>, Depacketized)>, RtspProblem> {
+        loop {
+            let Some(item) = self.bounded(playing.next()).await? else {
                 return Err(RtspProblem::Ended { host: self.host.clone() });
             };
-            delivery.lose(lost);
-            // A camera cannot be asked for a key frame by RTSP.
-            delivery.take(data, told);
+            let PacketItem::Rtp(packet) = item.map_err(|error| self.problem(&error))? else {
+                continue;
+            };
+            let clock = packet.timestamp();
+            let packet = Packet {
+                payload: packet.payload(),
+                ticks: clock.elapsed(),
+                marker: packet.mark(),
+                lost: packet.loss(),
+            };
+            let frames = depacketizer.push(packet).map_err(|error| RtspProblem::Broken {
+                host: self.host.clone(),
+                why: error.to_string(),
+            })?;
+            if !frames.is_empty() {
+                let told = |ticks| since_start(ticks, clock.clock_rate().get());
+                return Ok(frames.into_iter().map(|frame| (told(frame.ticks), frame)).collect());
+            }
         }
     }
 
@@ -166,34 +207,37 @@ impl Link {
         &self,
         answer: impl Future<Output = Result<T, retina::Error>>,
     ) -> Result<T, RtspProblem> {
-        let silent = RtspProblem::Unreachable {
-            host: self.host.clone(),
-            why: format!("no answer in {} s", ANSWER_WITHIN.as_secs()),
-        };
-        self.within(ANSWER_WITHIN, silent, answer).await
+        match time::timeout(ANSWER_WITHIN, self.bounded(answer)).await {
+            Ok(answer) => answer?.map_err(|error| self.problem(&error)),
+            Err(_) => Err(RtspProblem::Unreachable {
+                host: self.host.clone(),
+                why: format!("no answer in {} s", ANSWER_WITHIN.as_secs()),
+            }),
+        }
     }
 
-    /// Waits for something that the client puts together. It has no limit for that: a message or a picture
-    /// without end is noticed by what this process takes of the memory.
-    async fn within<T>(
-        &self,
-        patience: Duration,
-        silent: RtspProblem,
-        answer: impl Future<Output = Result<T, retina::Error>>,
-    ) -> Result<T, RtspProblem> {
-        let (began, before) = (Instant::now(), resident_pages());
+    /// Waits for something that the client puts together out of bytes. It has no limit for a message:
+    /// one without end is noticed by what this thread, on which it alone runs, has read meanwhile.
+    async fn bounded<T>(&self, answer: impl Future<Output = T>) -> Result<T, RtspProblem> {
         let mut answer = pin!(answer);
-        loop {
-            match time::timeout(LOOKED_AT_EACH, answer.as_mut()).await {
-                Ok(answer) => return answer.map_err(|error| self.problem(&error)),
-                Err(_) if began.elapsed() >= patience => return Err(silent),
-                Err(_) if resident_pages().saturating_sub(before) > GROWTH_PAGES_MAX => {
-                    let why = "a message or a picture that does not end".to_owned();
-                    return Err(RtspProblem::Broken { host: self.host.clone(), why });
-                }
-                Err(_) => {}
+        let (mut before, mut looked_at) = (None, Instant::now());
+        poll_fn(|context| {
+            leave_few_reads(context);
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(Ok(answer));
             }
-        }
+            if looked_at.elapsed() < LOOKED_AT_EACH {
+                return Poll::Pending;
+            }
+            looked_at = Instant::now();
+            let now = read_by_this_thread();
+            if now.saturating_sub(*before.get_or_insert(now)) <= MESSAGE_BYTES_MAX {
+                return Poll::Pending;
+            }
+            let why = "a message that does not end".to_owned();
+            Poll::Ready(Err(RtspProblem::Broken { host: self.host.clone(), why }))
+        })
+        .await
     }
 
     fn problem(&self, error: &retina::Error) -> RtspProblem {
@@ -217,7 +261,6 @@ impl Link {
             Some(("Error reading from RTSP peer" | "Error writing to RTSP peer", _)) => {
                 RtspProblem::Ended { host }
             }
-            _ if names_parameter_sets(&why) => RtspProblem::Unreadable { host },
             _ => RtspProblem::Broken { host, why },
         }
     }
@@ -244,51 +287,28 @@ impl Link {
     }
 }
 
-/// Whether the client complains of parameter sets; how it does helps nobody.
-fn names_parameter_sets(why: &str) -> bool {
-    let why = why.to_lowercase();
-    why.contains("sps") || why.contains("pps")
-}
-
-/// A frame as the camera sent it.
-struct Frame {
-    data: Bytes,
-    told: Option<Duration>,
-    /// Packets that are missing since the frame before.
-    lost: u16,
-}
-
-async fn next_frame(frames: &mut Demuxed) -> Result<Option<Frame>, retina::Error> {
-    while let Some(item) = frames.next().await {
-        if let CodecItem::VideoFrame(frame) = item? {
-            let told = Duration::try_from_secs_f64(frame.timestamp().elapsed_secs()).ok();
-            let lost = frame.loss();
-            // The client leaves parameter sets out, but for those of key frames.
-            let sets = if frame.has_new_parameters() && !frame.is_random_access_point() {
-                parameter_sets(frames, frame.stream_id())
-            } else {
-                Vec::new()
-            };
-            let data = frame.into_data();
-            let data = if sets.is_empty() { data } else { [sets, data].concat() };
-            return Ok(Some(Frame { data: data.into(), told, lost }));
+/// Lets the client read a few times before it is our turn again. It reads as long as there is something to
+/// read and the runtime lets it, and looks through all of an unfinished message each time.
+fn leave_few_reads(context: &mut Context<'_>) {
+    for _ in 0..READS_OF_A_TURN - READS_AT_A_TIME {
+        if let Poll::Ready(turn) = poll_proceed(context) {
+            turn.made_progress();
         }
     }
-    Ok(None)
 }
 
-/// Memory of this process; 0 where the system does not tell.
-fn resident_pages() -> u64 {
-    let told = fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    told.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
+/// Bytes; 0 where the kernel does not count them.
+fn read_by_this_thread() -> u64 {
+    let told = fs::read_to_string("/proc/thread-self/io").unwrap_or_default();
+    let read = told.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
 }
 
-/// The newest parameter sets of a stream.
-fn parameter_sets(frames: &Demuxed, stream: usize) -> Vec<u8> {
-    match frames.streams().get(stream).and_then(Stream::parameters) {
-        Some(ParametersRef::Video(video)) => video.extra_data().to_vec(),
-        _ => Vec::new(),
-    }
+/// How long the camera says it has given pictures.
+fn since_start(ticks: i64, rate: u32) -> Option<Duration> {
+    let (ticks, rate) = (u64::try_from(ticks).ok()?, u64::from(rate));
+    let nanos = u32::try_from(ticks % rate * 1_000_000_000 / rate).ok()?;
+    Some(Duration::new(ticks / rate, nanos))
 }
 
 /// How long a stream may give no picture.
