@@ -34,8 +34,8 @@ const STATE_FAILED: u32 = 120;
 /// Of an access point that speaks WPA3 and nothing older.
 const KEY_MANAGEMENT_PSK: u32 = 0x100;
 const KEY_MANAGEMENT_SAE: u32 = 0x400;
-/// Going back takes away what was added meanwhile, and disconnects what was not connected before.
-const CHECKPOINT_FLAGS: u32 = 0x02 | 0x04;
+/// Going back takes away what was added meanwhile.
+const DELETE_NEW_CONNECTIONS: u32 = 0x02;
 /// A little longer than joining may take: then `NetworkManager` goes back by itself.
 const CHECKPOINT_S: u32 = 75;
 
@@ -97,7 +97,7 @@ impl Manager {
 
     /// Has what is now kept, to go back to.
     pub(super) async fn checkpoint(&self, radio: &Radio) -> Result<Checkpoint, WifiRefusal> {
-        let body = (vec![&radio.0], CHECKPOINT_S, CHECKPOINT_FLAGS);
+        let body = (vec![&radio.0], CHECKPOINT_S, DELETE_NEW_CONNECTIONS);
         self.call(MANAGER_PATH, MANAGER, "CheckpointCreate", &body).await.map(Checkpoint)
     }
 

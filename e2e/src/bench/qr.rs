@@ -35,13 +35,13 @@ const CONDITIONS: [(&str, [View; 5]); 4] = [
         [view(0.95, ""), view(0.7, ""), view(0.5, ""), view(0.35, ""), view(0.25, "")],
     ),
     (
-        "at five blurs (sigma 0 to 4 pixels)",
+        "at five blurs (sigma 0 to 3 pixels, 0.4 of a square)",
         [
             view(0.7, ""),
-            view(0.7, "gblur=sigma=1"),
-            view(0.7, "gblur=sigma=2"),
+            view(0.7, "gblur=sigma=0.75"),
+            view(0.7, "gblur=sigma=1.5"),
+            view(0.7, "gblur=sigma=2.25"),
             view(0.7, "gblur=sigma=3"),
-            view(0.7, "gblur=sigma=4"),
         ],
     ),
     (

@@ -1,5 +1,5 @@
 # Sets the guest up: D-Bus, polkit with the agent's rule, NetworkManager for wlan0, and access points on
-# wlan1 (Home) and wlan2 (Other, which hides its name half of the time: it answers to it).
+# wlan1 (Home) and wlan2 (Other).
 set -e
 export AGENT
 
@@ -16,7 +16,6 @@ is_active() { nmcli -t -f NAME connection show --active | grep -qx "$1"; }
 no_manager() { ! kill -0 "$(cat /run/nm.pid)"; }
 
 cp -a "$PACKAGES/." /
-ldconfig
 for user in messagebus:901 polkitd:902 nightjar-agent:903; do
     name=${user%:*}
     grep -q "^$name:" /etc/passwd || {
@@ -65,3 +64,5 @@ echo $! >/run/nm.pid
 wait_for 60 nmcli general status
 wait_for 60 sh -c "nmcli -t -f DEVICE,STATE device | grep -q '^wlan0:disconnected'" || nmcli device
 nmcli device
+# What fails from here on is for the test to judge.
+set +e
