@@ -5,10 +5,17 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
+    footage::Footage,
     guest::{Guest, Machine, System},
     programs,
     stack::Scenario,
 };
+
+use crate::guest_camera::GuestCamera;
+
+/// What stands in `[source]`. Emulated, its encoder is slow while it is translated.
+const SOURCE: &str =
+    "kind = \"libcamera\"\nwidth = 640\nheight = 480\nfps = 5\nfit_to_encoder = false\n";
 
 /// Small and slow: the guest's processor is emulated.
 const SIZE: &str = "640:480";
@@ -40,30 +47,28 @@ fn draw(pictures: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Boots Debian 13 with a street before its camera.
-async fn at_the_street(directory: &Path) -> Result<Option<Guest>> {
+/// Debian 13, without a camera of its own.
+fn machine() -> Result<Machine> {
+    let (device, modules) = (Some(""), vec!["videodev".into()]);
+    Ok(Machine { device, modules, system: Some(System::debian13()?), ..Machine::default() })
+}
+
+/// Draws the street; gives shell that puts it before the guest's camera.
+fn street(directory: &Path) -> Result<String> {
     let pictures = directory.join("pictures");
     draw(&pictures)?;
     fs::write(directory.join("virtual.yaml"), cameras(&pictures))?;
-    let machine = Machine {
-        device: Some(""),
-        modules: vec!["videodev".into()],
-        system: Some(System::debian13()?),
-        ..Machine::default()
-    };
-    let Some(mut guest) = Guest::boot(directory, &machine)? else { return Ok(None) };
     let here = directory.display();
-    guest
-        .run(&format!("cp {here}/virtual.yaml {CAMERAS_FILE} && ls /dev/dma_heap /dev/udmabuf"))
-        .await?;
-    Ok(Some(guest))
+    Ok(format!("mkdir -p $(dirname {CAMERAS_FILE}) && cp {here}/virtual.yaml {CAMERAS_FILE}"))
 }
 
 #[tokio::test]
 #[ignore = "needs a root of Debian 13: make test-debian13"]
 async fn libcamera_shows_the_street_to_gstreamer() -> Result<()> {
     Scenario::run("libcamera", |directory| async move {
-        let Some(mut guest) = at_the_street(&directory).await? else { return Ok(()) };
+        let street = street(&directory)?;
+        let Some(mut guest) = Guest::boot(&directory, &machine()?)? else { return Ok(()) };
+        guest.run(&street).await?;
         let listed = guest.run("cam --list 2>&1").await?;
         ensure!(listed.contains("street") || listed.contains("Street"), "no camera: {listed}");
         let seen = directory.join("seen-%03d.jpg");
@@ -78,6 +83,36 @@ async fn libcamera_shows_the_street_to_gstreamer() -> Result<()> {
         let seen = pictures.filter(|it| it.file_name().to_string_lossy().starts_with("seen-"));
         ensure!(seen.count() >= 10, "too few pictures came");
         guest.stop().await
+    })
+    .await
+}
+
+#[tokio::test]
+#[ignore = "needs a root of Debian 13: make test-debian13"]
+async fn a_libcamera_without_a_sensor_is_told_of_and_its_camera_is_recorded_once_it_is_there()
+-> Result<()> {
+    Scenario::run("libcamera_agent", |directory| async move {
+        let street = street(&directory)?;
+        // Debian's own file describes cameras, too.
+        let none = format!("rm -f {CAMERAS_FILE}");
+        let started = GuestCamera::start(&directory, &machine()?, &none, SOURCE).await?;
+        let Some(mut camera) = started else { return Ok(()) };
+        camera.complains("no sensor", &["ribbon cable"]).await?;
+        let doctor = camera.doctor().await?;
+        ensure!(doctor.contains("BAD  camera: libcamera"), "{doctor}");
+
+        camera.guest.run(&street).await?;
+        let capture = camera.sees("a sensor that is there at last").await?;
+        ensure!((&capture["width"], &capture["height"]) == (&640.into(), &480.into()), "{capture}");
+        let doctor = camera.doctor().await?;
+        ensure!(!doctor.contains("BAD  camera"), "{doctor}");
+        camera.records("the street").await?;
+        camera.has_not_ended("a sensor that was missing").await?;
+        camera.end().await?;
+        let clips = camera.footage_is_whole("the street").await?;
+        let facts = Footage::probe(&clips[0])?;
+        ensure!((facts.width, facts.height) == (640, 480) && facts.frames > 3, "{facts:?}");
+        camera.stop().await
     })
     .await
 }
