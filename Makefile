@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-v4l2 test-wifi test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom deb \
-	apt-repository test-packages
+	apt-repository test-packages image
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -29,6 +29,8 @@ help:
 	@echo 'make deb        Debian packages of agent and relay in target/deb, for Debian 12 and 13'
 	@echo '                ARCHITECTURES="amd64 arm64"  DEB_VERSION=  that of debian/changelog without it'
 	@echo 'make apt-repository  a signed repository of them in target/apt, APT_KEY=FILE: the secret key'
+	@echo 'make image      an image for SD cards in target/image, and what Raspberry Pi Imager wants of it'
+	@echo '                STOCK=FILE  Raspberry Pi OS for arm64 (.img or .img.xz); without it Debian 13'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
@@ -94,6 +96,16 @@ APT_KEY ?= $(TARGET)/apt-key.asc
 apt-repository:
 	@build/install-packages package
 	@build/apt-repository $(TARGET)/apt $(APT_KEY) $(TARGET)/deb/*.deb
+
+# Of Raspberry Pi OS where STOCK names an image of it; else of a Debian 13 that a virtual machine boots.
+STOCK ?=
+IMAGE_ARCHITECTURE ?= arm64
+
+image: ARCHITECTURES := $(IMAGE_ARCHITECTURE)
+image: deb
+	@stock=$(STOCK); [ -n "$$stock" ] || stock=$$(build/stock-image $(TARGET) $(IMAGE_ARCHITECTURE)) || exit 1; \
+	package=$$(ls -t $(TARGET)/deb/nightjar-agent_*_$(IMAGE_ARCHITECTURE).deb | head -n 1) && \
+	build/image $$stock $$package $(TARGET)/image
 
 # Packages as people install them: a Debian 13 whose init is systemd, in QEMU, from nothing to purge.
 test-packages: deb
