@@ -136,11 +136,12 @@ impl Subject {
             )
         }));
         // A WebSocket begins with a handshake, which no drawn request has.
-        parts.push(
-            "[[operations]]\ninclude-path = \"/api/v1/ws\"\n\
-             [operations.checks.positive_data_acceptance]\nexpected-statuses = [400, 401]\n"
-                .to_owned(),
-        );
+        parts.extend(["/api/v1/ws", "/mqtt"].map(|path| {
+            format!(
+                "[[operations]]\ninclude-path = \"{path}\"\n\
+                 [operations.checks.positive_data_acceptance]\nexpected-statuses = [400, 401]\n"
+            )
+        }));
         // What two parameters ask of each other is not in the document.
         parts.push(
             "[[operations]]\ninclude-path = \"/api/v1/cameras/{id}/timeline\"\n\
