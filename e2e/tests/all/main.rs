@@ -22,11 +22,8 @@ mod growing_clips;
 mod guest_camera;
 mod hls;
 mod https_alone;
-<<<<<<< HEAD
-mod installed;
-=======
 mod infrared_lines;
->>>>>>> 68247ed (Tests in the guest: cameras that encode or become another, television of half pictures, a GPIO chip, libcamera's agent with and without a sensor)
+mod installed;
 mod ip_cameras;
 mod ipv6;
 mod lens;
