@@ -257,7 +257,8 @@ async fn installs_and_starts(board: &mut Board, packages: &[PathBuf]) -> Result<
         .guest
         .run(&format!(
             "stat -c '%U %a' {STATE} | grep -qx 'nightjar-agent 700' && \
-             ls /run/log/journal/*.nightjar >/dev/null && ! ls /var/log/journal/*.nightjar 2>/dev/null"
+             ls /run/log/journal/*.nightjar >/dev/null && \
+             ! find /var/log/journal -path '*.nightjar/*' | grep -q ."
         ))
         .await?;
     Ok(())
