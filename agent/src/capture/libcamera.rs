@@ -20,6 +20,9 @@ const ANY_CAMERA: &str = "auto";
 const FIRST_PICTURE_WITHIN: gst::ClockTime = gst::ClockTime::from_seconds(8);
 /// As wide as the detector wants its pictures, twice.
 const SMALL_WIDTH: u32 = 640;
+/// What helps where it finds none.
+const FIND_IT: &str =
+    "see the ribbon cable, `cam --list`, and the user's rights to /dev/media* and /dev/dma_heap";
 /// The raw formats that are best taken as they are.
 const PLANES: [&str; 2] = ["NV12", "I420"];
 
@@ -203,6 +206,9 @@ fn first_picture(pipeline: &gst::Pipeline) -> Result<(), Refusal> {
             gst::MessageView::Error(error) => Err(refusal(error)),
             _ => Ok(()),
         },
+        None if !started => {
+            Err(Refusal::Final(anyhow::anyhow!("libcamera finds no camera ({FIND_IT})")))
+        }
         None => Err(Refusal::Other(anyhow::anyhow!(
             "libcamera's camera gives no picture within {:?}; see its ribbon cable and that nothing else uses it",
             Duration::from(FIRST_PICTURE_WITHIN)
@@ -298,9 +304,7 @@ fn refusal(error: &gst::message::Error) -> Refusal {
     let told = error.error();
     let said = told.message();
     let step = match told.kind::<gst::ResourceError>() {
-        Some(gst::ResourceError::NotFound) => {
-            "see the ribbon cable, `cam --list`, and the user's rights to /dev/media* and /dev/dma_heap"
-        }
+        Some(gst::ResourceError::NotFound) => FIND_IT,
         Some(gst::ResourceError::Busy) => {
             let text = format!("libcamera: {said} {}; it is taken over when it is free", holders());
             return Refusal::Final(anyhow::anyhow!(text));

