@@ -4,12 +4,16 @@ use std::{fs, path::Path};
 
 use nightjar_relay::config::Config;
 
-/// The blocks of TOML on a page.
+/// Begins what is no configuration of the relay: it names the file that it is.
+const ANOTHER_FILE: &str = "# /etc/nightjar/";
+
+/// The blocks of TOML on a page that are for the relay.
 fn samples(page: &str) -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
     let text = fs::read_to_string(path).unwrap();
     let blocks = text.split("```toml\n").skip(1);
-    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+    let blocks = blocks.map(|block| block.split("```").next().unwrap().to_owned());
+    blocks.filter(|block| !block.starts_with(ANOTHER_FILE)).collect()
 }
 
 /// The same with what stands there as a comment, if it is a key and its value.
