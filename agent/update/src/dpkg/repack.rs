@@ -2,6 +2,7 @@
 //! with: of all later ones the package itself is kept.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, Permissions},
     io::{self, Write},
     os::unix::fs::{PermissionsExt, symlink},
@@ -60,14 +61,40 @@ fn gather(layout: &Layout, work: &Path) -> io::Result<()> {
             fs::copy(&from, control.join(name))?;
         }
     }
+    let changed = changed_settings(layout)?;
     let list = fs::read_to_string(info.join(format!("{AGENT_PACKAGE}.list")))?;
     let mut kept = Vec::new();
     for path in list.lines().filter(|path| *path != "/.") {
-        if copy(layout, work, path)? {
+        if !changed.contains(path) && copy(layout, work, path)? {
             kept.push(path.to_owned());
         }
     }
     leave_out_missing_settings(&control.join("conffiles"), &kept)
+}
+
+/// Lists the settings that somebody has changed. In the package they would count as the maker's own, and
+/// the next one would write over them; left out, dpkg leaves them alone and goes on knowing that they
+/// were changed.
+fn changed_settings(layout: &Layout) -> io::Result<BTreeSet<String>> {
+    let stanza = stanza_of(layout)?;
+    let settings = stanza.lines().skip_while(|line| *line != "Conffiles:").skip(1);
+    let mut changed = BTreeSet::new();
+    for line in settings.take_while(|line| line.starts_with(' ')) {
+        // A path, the MD5 of what the maker shipped, and perhaps `obsolete`.
+        let mut fields = line.split_whitespace();
+        let (Some(path), Some(shipped)) = (fields.next(), fields.next()) else { continue };
+        if md5_of(&layout.below(path.trim_start_matches('/')))?.as_deref() != Some(shipped) {
+            changed.insert(path.to_owned());
+        }
+    }
+    Ok(changed)
+}
+
+/// Asks for the MD5 by which dpkg knows a file; None where it cannot be read.
+fn md5_of(path: &Path) -> io::Result<Option<String>> {
+    let output = run(Command::new("md5sum").arg(path))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    Ok(said.split_whitespace().next().filter(|_| output.status.success()).map(str::to_owned))
 }
 
 /// Copies a file, a link or a directory; false where somebody removed it.
@@ -101,14 +128,19 @@ fn leave_out_missing_settings(conffiles: &Path, kept: &[String]) -> io::Result<(
     Ok(())
 }
 
-/// The package's own fields, as dpkg's database has them.
-fn control_of(layout: &Layout) -> io::Result<String> {
+/// Reads what dpkg's database says of the package.
+fn stanza_of(layout: &Layout) -> io::Result<String> {
     let status = fs::read_to_string(layout.dpkg_database().join("status"))?;
     let heading = format!("Package: {AGENT_PACKAGE}");
-    let stanza = status
-        .split("\n\n")
-        .find(|stanza| stanza.lines().any(|line| line == heading))
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "dpkg knows no such package"))?;
+    let mut stanzas = status.split("\n\n");
+    let stanza = stanzas.find(|stanza| stanza.lines().any(|line| line == heading));
+    let missing = || io::Error::new(io::ErrorKind::NotFound, "dpkg knows no such package");
+    stanza.map(str::to_owned).ok_or_else(missing)
+}
+
+/// The package's own fields, as dpkg's database has them.
+fn control_of(layout: &Layout) -> io::Result<String> {
+    let stanza = stanza_of(layout)?;
     let mut control = String::new();
     let mut is_own = false;
     for line in stanza.lines() {

@@ -83,3 +83,21 @@ fn the_version_a_camera_was_set_up_with_comes_back_as_it_was() {
     assert_eq!(after, before);
     assert!(board.path("var/lib/dpkg/info/nightjar-agent.conffiles").exists());
 }
+
+#[test]
+fn what_an_owner_changed_outlives_the_way_back_and_the_next_update() {
+    if !may_install() {
+        return;
+    }
+    let board = Board::new();
+    let settings = board.path("etc/nightjar/agent.toml");
+    fs::write(&settings, "# an owner's own\n").unwrap();
+    board.request(&board.package(NEW, Does::Crashes));
+    assert_eq!(board.run(), 4);
+    for next in ["0.3.0-1", "0.4.0-1"] {
+        board.request(&board.package(next, Does::Works));
+        assert_eq!(board.run(), 0);
+        board.assert_runs(next);
+        assert_eq!(fs::read_to_string(&settings).unwrap(), "# an owner's own\n", "{next}");
+    }
+}
