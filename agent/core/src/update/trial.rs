@@ -19,6 +19,18 @@ pub struct Expectation {
     pub connected: bool,
 }
 
+impl Expectation {
+    /// Expects what either does.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            captures: self.captures || other.captures,
+            records: self.records || other.records,
+            connected: self.connected || other.connected,
+        }
+    }
+}
+
 /// What an agent says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sighting {

@@ -105,7 +105,11 @@ impl Installer {
 
     /// Goes on with what is written down, to its end.
     fn go_on(&self) -> Result<Outcome, Failure> {
-        let Some(journal) = self.read_journal()? else { return Ok(Outcome::Idle) };
+        let Some(journal) = self.read_journal()? else {
+            // Of one that was cut off before it was written down.
+            resume::remove(&self.layout)?;
+            return Ok(Outcome::Idle);
+        };
         let interrupted = journal.step;
         let mut journal = after_restart(journal);
         if journal.step != interrupted {
@@ -168,16 +172,16 @@ impl Installer {
         Ok(Journal { step: Step::Secured, ..journal })
     }
 
-    /// Notes what the agents do, and lays down what goes on after a power cut.
-    fn prepare(&self, journal: Journal) -> Result<Journal, Failure> {
+    /// Notes what the agents do: what they did when the update was taken is expected, too, for after a
+    /// power cut they have only just begun.
+    fn prepare(&self, mut journal: Journal) -> Result<Journal, Failure> {
         // Nothing is begun while somebody else is at the package database.
         drop(dpkg::lock(&self.layout, self.keys()?.trial.lock_wait())?);
-        resume::lay_down(&self.layout)?;
-        Ok(Journal {
-            step: Step::Installing,
-            expected: agents::expectations(&self.layout),
-            ..journal
-        })
+        for (unit, does) in agents::expectations(&self.layout) {
+            let expected = journal.expected.entry(unit).or_default();
+            *expected = expected.or(does);
+        }
+        Ok(Journal { step: Step::Installing, ..journal })
     }
 
     fn install_new(&self, mut journal: Journal) -> Result<Journal, Failure> {

@@ -1,5 +1,5 @@
 //! What goes on after a power cut, whatever lies in the package by then: a copy of this program and a
-//! unit that runs it, laid down before dpkg begins and removed at the end.
+//! unit that runs it, laid down with the journal and removed at the end.
 
 use std::{
     fs::{self, DirBuilder, File, Permissions},
@@ -23,6 +23,8 @@ After=local-fs.target nightjar-agent.service
 [Service]
 Type=exec
 ExecStart=/var/lib/nightjar-update/nightjar-update run
+# Refused, and taken back: the same as for nightjar-update.service. The program is gone by then.
+SuccessExitStatus=3 4
 Restart=on-failure
 RestartSec=60
 ";

@@ -12,7 +12,7 @@ use nightjar_shared::release::{
     Manifest, PackageVersion, SignedManifest, UpdateProblem, UpdateState, manifest_file_name,
 };
 
-use super::{Installer, Outcome};
+use super::{Installer, Outcome, resume};
 use crate::{
     Failure, agents, dpkg,
     files::{self, open_directory, open_regular},
@@ -112,7 +112,10 @@ impl Installer {
         let failed = |error: io::Error| Failure::file("write", &path, &error);
         let text = serde_json::to_vec(release).map_err(|error| failed(error.into()))?;
         files::replace(&path, &text, 0o600).map_err(failed)?;
-        self.write(&Journal::new(from, manifest.version.clone(), manifest.sha256))?;
+        // From now on nobody asks again: what is written down goes on after a power cut, too.
+        resume::lay_down(&self.layout)?;
+        let journal = Journal::new(from, manifest.version.clone(), manifest.sha256);
+        self.write(&Journal { expected: agents::expectations(&self.layout), ..journal })?;
         self.tell(UpdateState::Waiting, &manifest.version, None)
     }
 

@@ -196,8 +196,12 @@ impl Board {
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_nightjar-update")), arguments)
+    }
+
+    fn command_of(&self, program: &Path, arguments: &[&str]) -> Command {
         let path = std::env::var("PATH").unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_nightjar-update"));
+        let mut command = Command::new(program);
         command.arg("--root").arg(self.root()).args(arguments);
         command.env("PATH", format!("{}:{path}", self.path("tools").display()));
         command.env("NIGHTJAR_TEST_ROOT", self.root());
@@ -207,6 +211,12 @@ impl Board {
     /// Runs the installer as its unit does. Gives its exit code.
     pub(crate) fn run(&self) -> i32 {
         code(&self.command(&["run"]).output().unwrap())
+    }
+
+    /// Runs what goes on when the board starts anew. Gives its exit code.
+    pub(crate) fn resume(&self) -> i32 {
+        let kept = self.path("var/lib/nightjar-update/nightjar-update");
+        code(&self.command_of(&kept, &["run"]).output().unwrap())
     }
 
     /// Starts the installer in a process group of its own, which can be killed whole.

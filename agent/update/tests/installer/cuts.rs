@@ -14,7 +14,10 @@ use std::{
 
 use nightjar_core::seeded::Seeded;
 use nightjar_shared::release::{UpdateProblem, UpdateState};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::{
+    fs::{FlockOperation, fcntl_lock},
+    process::{Pid, Signal, kill_process_group},
+};
 
 use crate::board::{Board, Does, NEW, OLD, may_install};
 
@@ -122,6 +125,34 @@ fn what_goes_on_after_a_power_cut_does_not_depend_on_the_new_package() {
     let unit = board.path("etc/systemd/system/nightjar-update-resume.service");
     let unit = fs::read_to_string(unit).unwrap();
     assert!(unit.contains("ExecStart=/var/lib/nightjar-update/nightjar-update run"), "{unit}");
+    // Done is done by both units: a program that is gone by then is not started again and again.
+    let of_package = include_str!("../../../../systemd/nightjar-update.service");
+    let done = of_package.lines().find(|line| line.starts_with("SuccessExitStatus=")).unwrap();
+    assert!(unit.lines().any(|line| line == done), "{unit}");
     assert_eq!(board.run(), 4);
     board.assert_runs(OLD);
+}
+
+#[test]
+fn an_update_that_was_put_off_goes_on_after_a_restart_of_the_board() {
+    if !may_install() {
+        return;
+    }
+    let board = Board::new();
+    let lock = fs::File::create(board.path("var/lib/dpkg/lock-frontend")).unwrap();
+    fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).unwrap();
+    board.request(&board.package(NEW, Does::StopsRecording));
+    assert_eq!(board.run(), 75);
+    assert!(!board.spool("request.json").exists(), "the request would start it");
+    let link = "etc/systemd/system/multi-user.target.wants/nightjar-update-resume.service";
+    assert!(board.path(link).is_symlink(), "nothing starts it");
+
+    // The board starts anew: no agent has said anything yet, and the one of before did record.
+    drop(lock);
+    fs::remove_dir_all(board.path("run/nightjar-agent")).unwrap();
+    fs::write(board.path("init/quiet"), "").unwrap();
+    assert_eq!(board.resume(), 4);
+    board.assert_runs(OLD);
+    assert_eq!(board.status().problem, Some(UpdateProblem::NotRecording));
+    board.assert_tidy();
 }
