@@ -91,6 +91,20 @@ async fn who_shakes_hands_and_says_nothing_loses_its_place_and_a_quiet_camera_do
 }
 
 #[tokio::test]
+async fn who_is_refused_and_does_not_hang_up_keeps_no_place() {
+    let relay = Relay::start().await;
+    let mut stranger = relay.shake_hands().await;
+    // A CONNECT of MQTT 5 with a client id `x`, which is no camera's.
+    stranger.write_all(b"\x10\x0e\0\x04MQTT\x05\x02\0\x0f\0\0\x01x").await.unwrap();
+    let mut answer = [0];
+    within(PATIENCE, stranger.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(answer, [0x20], "it is told that it is refused");
+    until("its place is free again", || relay.connections() == 0).await;
+    drop(stranger);
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn behind_the_proxy_protocol_each_network_has_its_share_and_strangers_stay_outside() {
     let few = BrokerLimits { connections_per_network: 2, ..BrokerLimits::default() };
     let relay = Relay::start_behind("127.0.0.1".parse().unwrap(), few).await;

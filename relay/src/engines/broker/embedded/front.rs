@@ -8,12 +8,13 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional_with_sizes},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
@@ -149,12 +150,24 @@ impl Door {
         self.carry(stream).await
     }
 
-    /// Carries bytes both ways until one end is gone.
+    /// Carries bytes both ways until the broker is done with the connection. A client that does not hang
+    /// up then keeps no place by that.
     async fn carry(&self, mut camera: TlsStream<TcpStream>) -> io::Result<()> {
         let mut inner = timeout(self.patience, self.introduce(&mut camera)).await??;
-        let (own, theirs) = (BUFFER_BYTES, BUFFER_BYTES);
-        copy_bidirectional_with_sizes(&mut camera, &mut inner, own, theirs).await?;
-        Ok(())
+        let (from_broker, to_broker) = inner.split();
+        let (from_camera, to_camera) = tokio::io::split(camera);
+        let mut up = pin!(pass(from_camera, to_broker));
+        let mut down = pin!(pass(from_broker, to_camera));
+        tokio::select! {
+            over = &mut up => {
+                over?;
+                down.await
+            }
+            over = &mut down => {
+                over?;
+                timeout(LAST_WORDS, up).await.unwrap_or(Ok(()))
+            }
+        }
     }
 
     /// Carries what a camera says first, until the broker has answered.
@@ -175,6 +188,18 @@ impl Door {
                 more = camera.read(&mut words) => length = more?,
             }
         }
+    }
+}
+
+/// Passes on what comes from one end, and that it ended.
+async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) -> io::Result<()> {
+    let mut words = vec![0; BUFFER_BYTES];
+    loop {
+        match from.read(&mut words).await? {
+            0 => return to.shutdown().await,
+            length => to.write_all(&words[..length]).await?,
+        }
+        to.flush().await?;
     }
 }
 
