@@ -5,6 +5,7 @@ mod image;
 mod live;
 mod night;
 mod qr;
+mod relay;
 mod rtsp;
 
 use std::{
@@ -30,6 +31,7 @@ pub use self::{
     live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig},
     night::{LineName, NightConfig, NightMode, SwitchConfig},
     qr::QrConfig,
+    relay::RelayConfig,
     rtsp::{RtspConfig, RtspTransport, StreamAddress},
 };
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub upload: UploadConfig,
     pub night: NightConfig,
     pub qr: QrConfig,
+    /// Where the camera shows itself while it belongs to nobody.
+    pub relay: Option<RelayConfig>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -195,6 +199,7 @@ impl Default for Config {
             upload: UploadConfig::default(),
             night: NightConfig::default(),
             qr: QrConfig::default(),
+            relay: None,
         }
     }
 }
@@ -330,6 +335,7 @@ impl Config {
 
     fn validate(&self) -> Result<(), ConfigError> {
         self.source.validate()?;
+        self.relay.as_ref().map_or(Ok(()), RelayConfig::validate)?;
         if !(0.0..=1.0).contains(&self.motion.sensitivity) {
             return Err(ConfigError::value(
                 "motion.sensitivity",

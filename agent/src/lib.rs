@@ -26,6 +26,7 @@ pub mod night;
 pub mod pairing;
 pub mod private_file;
 pub mod progress;
+pub mod provisioning;
 pub mod record;
 pub mod shutdown;
 pub mod stills;

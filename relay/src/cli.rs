@@ -1,6 +1,7 @@
 //! The command line.
 
 mod documents;
+mod provision;
 mod release;
 
 use std::{
@@ -13,8 +14,9 @@ use clap::{
     Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use nightjar_shared::{role::AccountRole, text_file};
+use nightjar_shared::{ids::PairingId, role::AccountRole, text_file};
 
+use self::provision::ProvisionArguments;
 use crate::{
     app::passwords::{Cost, Hasher},
     clock::now,
@@ -85,6 +87,17 @@ enum AdminTask {
         #[command(subcommand)]
         task: release::ReleaseTask,
     },
+    /// Makes files for the boot partitions of many cameras, from a table (CSV).
+    Provision(ProvisionArguments),
+    /// Lists all sites: id, owner and name.
+    Sites,
+    /// Lists the files of `provision` that no camera has used.
+    Pairings,
+    /// Takes back a file that no camera has used.
+    TakeBack {
+        #[arg(value_name = "PAIRING_ID")]
+        pairing_id: PairingId,
+    },
 }
 
 #[derive(Subcommand)]
@@ -115,10 +128,7 @@ impl Arguments {
         match self.task.unwrap_or(Task::Serve) {
             Task::Serve => serve(config).await,
             Task::Migrate => open_database(&config).await.map(drop),
-            Task::Admin { task: AdminTask::CreateAccount { email, role } } => {
-                create_account(&config, email, role).await
-            }
-            Task::Admin { task: AdminTask::Release { task } } => release::run(task, &config).await,
+            Task::Admin { task } => administrate(&config, task).await,
             Task::Store { task: StoreTask::Prepare } => prepare_store(&config).await,
             Task::Documents { directory } => documents::write(&directory),
             Task::Openapi => {
@@ -126,6 +136,17 @@ impl Arguments {
                 Ok(writeln!(std::io::stdout(), "{description}")?)
             }
         }
+    }
+}
+
+async fn administrate(config: &Config, task: AdminTask) -> anyhow::Result<()> {
+    match task {
+        AdminTask::CreateAccount { email, role } => create_account(config, email, role).await,
+        AdminTask::Release { task } => release::run(task, config).await,
+        AdminTask::Provision(arguments) => provision::provision(config, arguments).await,
+        AdminTask::Sites => provision::list_sites(config).await,
+        AdminTask::Pairings => provision::list_prepared(config).await,
+        AdminTask::TakeBack { pairing_id } => provision::take_back(config, pairing_id).await,
     }
 }
 

@@ -179,6 +179,51 @@ async fn the_first_administrator_is_made_at_the_command_line_and_signs_in() {
     assert_eq!(relay.terminate().0, Some(0));
 }
 
+#[test]
+fn files_for_a_batch_of_cameras_are_made_listed_and_taken_back() {
+    let directory = configured("");
+    let create = ["admin", "create-account", "root@example.org"];
+    assert!(run(directory.path(), &create, "correct horse battery\n").status.success());
+    let (csv, out) = (directory.path().join("cameras.csv"), directory.path().join("cards"));
+    let provision = |table: &str| {
+        fs::write(&csv, table).unwrap();
+        let arguments = ["admin", "provision", "--csv", csv.to_str().unwrap(), "--out"];
+        run(directory.path(), &[&arguments[..], &[out.to_str().unwrap()]].concat(), "")
+    };
+    let listed = || {
+        let output = run(directory.path(), &["admin", "pairings"], "");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let wrong = provision("name,site,wifi_ssid\nFront,Home,\nBack,Home,\"a\tb\"\n");
+    assert!(!wrong.status.success() && errors(&wrong).contains("line 3"), "{}", errors(&wrong));
+    assert!(!out.exists() && listed().is_empty());
+
+    let table = "name,site,wifi_ssid,wifi_passphrase\nFront door,Home,Net,geheim-geheim\n\
+                 Back,root@example.org/Home,,\n";
+    let made = provision(table);
+    assert!(made.status.success(), "{}", errors(&made));
+    let file = out.join("1-front-door/nightjar.toml");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(&file).unwrap();
+    for part in ["name = \"Front door\"", "ssid = \"Net\"", "secret = ", "expires_at = "] {
+        assert!(text.contains(part), "{text}");
+    }
+    let lines = listed();
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+    assert!(lines.contains("719 h left\tFront door"), "{lines}");
+
+    // Nothing is overwritten, and what was begun is undone.
+    let again = provision(table);
+    assert!(!again.status.success() && errors(&again).contains("nightjar.toml"));
+    assert_eq!((listed().lines().count(), fs::read_to_string(&file).unwrap()), (2, text));
+
+    let id = lines.split('\t').next().unwrap();
+    assert!(run(directory.path(), &["admin", "take-back", id], "").status.success());
+    assert_eq!(listed().lines().count(), 1);
+    let twice = run(directory.path(), &["admin", "take-back", id], "");
+    assert!(!twice.status.success() && errors(&twice).contains("admin pairings"));
+}
+
 #[tokio::test]
 async fn a_relay_that_is_told_to_stop_stops_in_order_and_leaves_nothing_behind() {
     let directory = configured("");

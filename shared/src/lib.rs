@@ -13,6 +13,7 @@ pub mod event;
 pub mod finding;
 pub mod ids;
 pub mod image;
+pub mod introduction;
 pub mod pairing;
 pub mod pairing_qr;
 pub mod problem;

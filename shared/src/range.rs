@@ -10,6 +10,8 @@ use crate::{
     configuration::{Configuration, Point},
     event::{BoundingBox, EventMessage, Health, Presence},
     image::ImageSettings,
+    introduction::IntroductionRequest,
+    pairing::{AnnouncementQuestion, AnnouncementRequest},
     release::UpdateReport,
     signal::{SessionStatistics, Signal},
     time::{TIME_MAX, UnixMillis},
@@ -179,6 +181,9 @@ impl Check for ClipCompletion {
 impl Check for CommandAck {}
 impl Check for PartsSent {}
 impl Check for ClipFailure {}
+impl Check for AnnouncementRequest {}
+impl Check for AnnouncementQuestion {}
+impl Check for IntroductionRequest {}
 impl Check for ClaimRequest {}
 impl Check for TokenRequest {}
 

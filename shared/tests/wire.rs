@@ -18,7 +18,11 @@ use nightjar_shared::{
     command::{CommandAck, CommandMessage},
     configuration::Configuration,
     event::{EventKind, EventMessage, Health, Presence},
-    pairing::ProvisioningFile,
+    introduction::{IntroductionAnswer, IntroductionRequest},
+    pairing::{
+        AnnouncementAnswer, AnnouncementQuestion, AnnouncementRequest, AnnouncementStatus,
+        ProvisioningFile,
+    },
     range::Check,
     release::{Manifest, SignedManifest, UpdateAnswer, UpdateReport},
     signal::{Signal, SignalKind},
@@ -29,7 +33,11 @@ use serde_json::{Value, json};
 /// Reads a message as its type, and writes it again.
 type Rewrite = fn(&Value) -> Result<Value, serde_json::Error>;
 
-const MESSAGES: [(&str, Rewrite); 28] = [
+const MESSAGES: [(&str, Rewrite); 34] = [
+    ("announcement_answer", rewrite::<AnnouncementAnswer>),
+    ("announcement_question", rewrite::<AnnouncementQuestion>),
+    ("announcement_request", rewrite::<AnnouncementRequest>),
+    ("announcement_status", rewrite::<AnnouncementStatus>),
     ("camera_proof", rewrite::<CameraProof>),
     ("challenge", rewrite::<Challenge>),
     ("claim_request", rewrite::<ClaimRequest>),
@@ -42,6 +50,8 @@ const MESSAGES: [(&str, Rewrite); 28] = [
     ("configuration", rewrite::<Configuration>),
     ("event_message", rewrite::<EventMessage>),
     ("health", rewrite::<Health>),
+    ("introduction_answer", rewrite::<IntroductionAnswer>),
+    ("introduction_request", rewrite::<IntroductionRequest>),
     ("network_means", rewrite::<NetworkMeans>),
     ("part_request", rewrite::<PartRequest>),
     ("part_upload", rewrite::<PartUpload>),

@@ -6,6 +6,7 @@ mod identify;
 mod kept;
 mod network;
 mod provision;
+mod provisioning;
 mod relay;
 mod vitals;
 mod watchdog;
@@ -25,6 +26,7 @@ use self::{
     health::HealthSources,
     kept::{Kept, OwnersWill, Switches},
     provision::Provisioner,
+    provisioning::Provisioning,
     relay::{Key, RelaySide},
     vitals::VitalSources,
 };
@@ -259,7 +261,7 @@ impl Stages {
         );
         let parts = Parts { media, motion, recorder, live };
         parts.switch(switches);
-        self.look_for_code(config, &parts, ground);
+        self.find_an_owner(config, &parts, ground);
         Ok(parts)
     }
 
@@ -316,6 +318,12 @@ impl Stages {
         night::start(&config.night, parts.media.clone(), tracker, cancel.clone())
     }
 
+    /// Pairs the camera in each way that needs no keyboard.
+    fn find_an_owner(&self, config: &Config, parts: &Parts, ground: Ground<'_>) {
+        self.look_for_code(config, parts, ground);
+        self.pair_by_itself(config, parts, ground);
+    }
+
     /// Looks for a pairing code for as long as the camera belongs to nobody.
     fn look_for_code(&self, config: &Config, parts: &Parts, ground: Ground<'_>) {
         if !config.qr.enabled {
@@ -335,6 +343,20 @@ impl Stages {
         let cancel = self.observers.cancel.clone();
         self.observe(network::look(data_dir.to_owned(), clock.clone(), told, cancel));
         findings
+    }
+
+    /// Pairs the camera by what an installer left for it, or by a code that it shows.
+    fn pair_by_itself(&self, config: &Config, parts: &Parts, ground: Ground<'_>) {
+        let Ground { clock, data_dir, identity, .. } = ground;
+        let provisioning = Provisioning {
+            data_dir: data_dir.to_owned(),
+            name: config.name.clone(),
+            relay: config.relay.clone(),
+            identity: Arc::clone(identity),
+            stills: parts.media.stills(),
+            clock: clock.clone(),
+        };
+        self.observe(provisioning.run(self.observers.cancel.clone()));
     }
 
     fn observe(&self, task: impl Future<Output = ()> + Send + 'static) {

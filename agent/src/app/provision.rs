@@ -114,7 +114,9 @@ const NEW_CODE: &str = "open the app's page \"Add a camera\" anew, and show its 
 /// What a refusal of the relay is to who holds the code.
 fn refused(error: &ClaimError) -> Setback {
     let (code, next_step, ended) = match error {
-        ClaimError::NotAccepted => ("not_accepted", NEW_CODE, Ended::ForGood),
+        ClaimError::NotAccepted | ClaimError::NotIntroduced => {
+            ("not_accepted", NEW_CODE, Ended::ForGood)
+        }
         ClaimError::TooManyTries => ("too_many_tries", "wait for some minutes", Ended::ForNow),
         ClaimError::Protocol => ("protocol", "update the older one", Ended::ForGood),
         ClaimError::Untrusted(_) | ClaimError::ForeignCa { .. } => (

@@ -36,7 +36,8 @@ impl SystemRoot {
         &self.0
     }
 
-    fn path(&self, path: &str) -> PathBuf {
+    /// Finds a file below this root.
+    pub fn path(&self, path: &str) -> PathBuf {
         self.0.join(path.trim_start_matches('/'))
     }
 }

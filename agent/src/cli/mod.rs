@@ -10,6 +10,7 @@ mod fsck;
 mod output;
 mod pair;
 mod progress;
+mod provision;
 mod run;
 mod time;
 mod trust;
@@ -62,6 +63,15 @@ enum Verb {
     },
     /// Make this camera part of a site
     Pair(pair::PairArguments),
+    /// Take nightjar.toml from the boot partition, and show on the console what there is to say; a
+    /// privileged unit runs this
+    #[command(hide = true)]
+    Provision {
+        #[command(flatten)]
+        data: DataDir,
+        #[command(flatten)]
+        system: System,
+    },
     /// Let the owner of this key, as the app shows it, watch past the relay
     Trust {
         #[arg(value_name = "KEY")]
@@ -242,6 +252,10 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
         Verb::Run { config, data, system } => run::run(&config.path, &data.path, system.root()),
         Verb::Pair(arguments) => pair::pair(&arguments),
+        Verb::Provision { data, system } => {
+            provision::provision(&data.path, &system.root());
+            Ok(ExitCode::SUCCESS)
+        }
         Verb::Trust { owner_key, data } => trust::trust(&data.path, &owner_key),
         Verb::Wifi(arguments) => wifi::join(&arguments),
         Verb::Check { config } => check(&config.path),

@@ -29,13 +29,14 @@ const LONGEST_LINE: u64 = 256;
 
 #[derive(Args)]
 pub(super) struct PairArguments {
-    /// The relay's address; the code from the app is asked for
+    /// The relay's address, like cam.example.org; the code from the app is asked for
     #[arg(long, value_name = "URL", required_unless_present = "file", conflicts_with = "file")]
     relay: Option<String>,
     /// The file that the app made for this camera
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// With --relay: SHA-256 of the relay's own certificate authority, as the app shows it
+    /// With --relay: SHA-256 of the relay's own certificate authority. Without it, the relay must show
+    /// that it knows the code
     #[arg(long, value_name = "HEX", conflicts_with = "file", value_parser = parse_sha256)]
     ca_sha256: Option<String>,
     #[command(flatten)]
@@ -62,10 +63,10 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<ExitCode, Failure> {
             pairing
         }
         (None, relay) => {
-            let relay = relay.as_deref().unwrap_or_default();
+            let relay = address(relay.as_deref().unwrap_or_default());
             let ticket = Ticket::Code(read_code()?);
             let ca_sha256 = arguments.ca_sha256.as_deref();
-            let claimed = claim(data_dir, relay, ca_sha256, ticket, introduction, None);
+            let claimed = claim(data_dir, &relay, ca_sha256, ticket, introduction, None);
             runtime.block_on(claimed).map_err(anyhow::Error::new)?
         }
     };
@@ -73,6 +74,12 @@ pub(super) fn pair(arguments: &PairArguments) -> Result<ExitCode, Failure> {
     let identity = Identity::open(data_dir).map_err(anyhow::Error::new)?;
     say(format_args!("the camera's key, as the app must show it: {}", identity.public_key()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Reads an address as people type it: https, unless they say otherwise.
+fn address(text: &str) -> String {
+    let text = text.trim().trim_end_matches('/');
+    if text.contains("://") { text.to_owned() } else { format!("https://{text}") }
 }
 
 /// Brings a hash into the usual form: people copy it with colons, spaces and capital letters.
@@ -111,6 +118,15 @@ fn tell(pairing: &Pairing) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_needs_no_scheme() {
+        for text in ["cam.example.org", "https://cam.example.org/", " cam.example.org "] {
+            assert_eq!(address(text), "https://cam.example.org");
+        }
+        assert_eq!(address("http://localhost:8080"), "http://localhost:8080");
+        assert_eq!(address("cam:8443"), "https://cam:8443");
+    }
 
     #[test]
     fn a_hash_is_read_as_people_copy_it() {

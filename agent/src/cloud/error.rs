@@ -17,6 +17,9 @@ pub enum CloudError {
          is another relay, or the connection is intercepted"
     )]
     ForeignCa { expected: String, found: String },
+    /// It may be that the code is wrong, or that this is another relay.
+    #[error("the relay did not show that it knows this code")]
+    NotIntroduced,
     /// No answer, a wrong one, or one that says "later".
     #[error("{door}: {cause}")]
     Unavailable { door: String, cause: String, code: Option<String>, retry_after: Option<Duration> },
@@ -51,12 +54,21 @@ impl CloudError {
             Self::Unavailable { .. }
             | Self::Untrusted { .. }
             | Self::ForeignCa { .. }
+            | Self::NotIntroduced
             | Self::Unexplained { .. }
             | Self::Address { .. }
             | Self::File { .. } => Disposition::TryAgain,
             Self::Unauthorized { .. } => Disposition::Unauthorized,
             Self::Refused { .. } => Disposition::Never,
         }
+    }
+
+    /// Returns whether the relay has no such door: it is older than this agent.
+    pub(super) fn is_missing_door(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { status: 404 | 405, .. } | Self::Unexplained { status: 404 | 405, .. }
+        )
     }
 
     /// Returns the code of the relay's problem; `None` for one that only a newer relay knows.

@@ -25,7 +25,11 @@ use nightjar_shared::{
         NetworkMeans, PartRequest, PartUpload, PartsSent, PartsStored, TokenRequest, TokenResponse,
     },
     ids::{CameraId, ClipId},
-    pairing::token_proof,
+    introduction::{Introduction, IntroductionAnswer, IntroductionRequest},
+    pairing::{
+        AnnouncementAnswer, AnnouncementQuestion, AnnouncementRequest, AnnouncementStatus,
+        JoinCode, token_proof,
+    },
 };
 use reqwest::{Body, Response, Url, header::CONTENT_LENGTH};
 use serde::Serialize;
@@ -85,6 +89,31 @@ impl Visitor {
         Self::new(relay, ca, floor, None)
     }
 
+    /// Prepares to talk to a relay of which a code is all that is known. It proves that it knows the code, too,
+    /// and with that vouches for its certificate authority; neither is trusted before, and the code is not
+    /// sent.
+    pub async fn meet_by_code(
+        relay_url: &str,
+        code: &JoinCode,
+        floor: TimeFloor,
+    ) -> Result<Self, CloudError> {
+        let relay = checked_url(relay_url)?;
+        if relay.scheme() != "https" {
+            return Self::new(relay, None, floor, None);
+        }
+        let http = Http::new(&Trust::Anyone, &floor, Some(IDLE_TIMEOUT), None)?;
+        let stranger = Self { http, relay: relay.clone(), ca: None, floor: floor.clone() };
+        let (introduction, question) = Introduction::begin(code);
+        let answer = match stranger.introduce(&question).await {
+            Ok(answer) => answer,
+            // A relay from before there was this door: it needs a certificate that the system knows.
+            Err(error) if error.is_missing_door() => return Self::new(relay, None, floor, None),
+            Err(error) => return Err(error),
+        };
+        let ca_sha256 = introduction.check(&answer).map_err(|_| CloudError::NotIntroduced)?;
+        Self::meet(relay_url, ca_sha256.as_deref(), floor).await
+    }
+
     /// For a relay that is simulated too, behind `wire`.
     pub fn simulated(relay_url: &str, floor: TimeFloor, wire: Wire) -> Result<Self, CloudError> {
         let relay = checked_url(relay_url)?;
@@ -120,6 +149,36 @@ impl Visitor {
         let door = "POST pairings/claim";
         let request = self.http.post(self.door("pairings/claim")?).timeout(EXCHANGE_TIMEOUT);
         json(door, self.http.send(door, request.json(claim)).await?).await
+    }
+
+    async fn introduce(
+        &self,
+        question: &IntroductionRequest,
+    ) -> Result<IntroductionAnswer, CloudError> {
+        let door = "POST pairings/introduce";
+        let request = self.http.post(self.door("pairings/introduce")?).timeout(EXCHANGE_TIMEOUT);
+        json(door, self.http.send(door, request.json(question)).await?).await
+    }
+
+    /// Says that this camera is there and belongs to nobody.
+    pub async fn announce(
+        &self,
+        announcement: &AnnouncementRequest,
+    ) -> Result<AnnouncementAnswer, CloudError> {
+        let door = "POST agent/announcement";
+        let request = self.http.post(self.door("agent/announcement")?).timeout(EXCHANGE_TIMEOUT);
+        json(door, self.http.send(door, request.json(announcement)).await?).await
+    }
+
+    /// Asks whether somebody has taken the camera.
+    pub async fn announcement_state(
+        &self,
+        question: &AnnouncementQuestion,
+    ) -> Result<AnnouncementStatus, CloudError> {
+        let door = "POST agent/announcement/state";
+        let url = self.door("agent/announcement/state")?;
+        let request = self.http.post(url).timeout(EXCHANGE_TIMEOUT);
+        json(door, self.http.send(door, request.json(question)).await?).await
     }
 
     async fn token(&self, request: &TokenRequest) -> Result<TokenResponse, CloudError> {

@@ -11,6 +11,7 @@ mod hardware;
 mod lens;
 mod network;
 mod plugins;
+mod provisioning;
 mod storage;
 mod update;
 
@@ -33,6 +34,7 @@ pub fn examine(config: &Path, data_dir: &Path, system: &SystemRoot) -> Vec<Findi
     findings.push(lens::examine(&config.qr, data_dir, Clock::default().unix()).into());
     findings.push(update::examine_package(system).into());
     findings.extend(examine_updates(data_dir, system));
+    findings.extend(provisioning::examine(data_dir, system));
     findings.extend(network(data_dir));
     findings
 }

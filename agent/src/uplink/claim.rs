@@ -10,7 +10,6 @@ use nightjar_shared::{
     api::{ClaimRequest, ClaimResponse},
     pairing::{JoinCode, ProvisioningFile, claim_proof},
     problem::ProblemCode,
-    text_file,
     time::{ClockState, UnixMillis},
 };
 
@@ -19,7 +18,7 @@ use crate::{
     cloud::{CloudError, Visitor},
     identity::{Identity, IdentityError},
     pairing::{Pairing, PairingError},
-    private_file,
+    private_file, provisioning,
     tls::{CaCertificate, TimeFloor},
 };
 
@@ -30,6 +29,7 @@ pub enum Ticket {
 }
 
 /// How the camera introduces itself.
+#[derive(Clone)]
 pub struct Introduction {
     pub name: String,
     pub model: String,
@@ -63,6 +63,12 @@ pub enum ClaimError {
          --ca-sha256"
     )]
     Untrusted(CloudError),
+    #[error(
+        "the relay did not show that it knows this code: it is mistyped, expired or used, or another \
+         relay answers at this address; check the address and ask for a new code in the app, under \
+         \"add camera\""
+    )]
+    NotIntroduced,
     #[error("{0}; the camera's clock is not set: wait for the network's time, then try again")]
     NoTime(CloudError),
     #[error("{0}; check the address, the network and that the relay runs, then try again")]
@@ -86,6 +92,7 @@ impl From<CloudError> for ClaimError {
         match (&error, error.code()) {
             (_, Some(ProblemCode::NotFoundOrExpired)) => Self::NotAccepted,
             (_, Some(ProblemCode::UnsupportedProtocol)) => Self::Protocol,
+            (CloudError::NotIntroduced, _) => Self::NotIntroduced,
             (CloudError::Untrusted { .. }, _)
                 if Clock::default().state() == ClockState::Unsynced =>
             {
@@ -100,8 +107,8 @@ impl From<CloudError> for ClaimError {
 }
 
 /// Claims a place at `relay_url` and writes it down in `data_dir`. Safe to repeat: the relay
-/// gives the same key the same place again. An `owner_key` that the owner brought here is trusted from
-/// the first moment on.
+/// gives the same key the same place again. With a code and no hash, the relay shows by the code that it is
+/// the right one. An `owner_key` that the owner brought here is trusted from the first moment on.
 pub async fn claim(
     data_dir: &Path,
     relay_url: &str,
@@ -111,8 +118,24 @@ pub async fn claim(
     owner_key: Option<&str>,
 ) -> Result<Pairing, ClaimError> {
     let floor = TimeFloor::new(Clock::default(), UnixMillis(0));
-    let visitor = Visitor::meet(relay_url, ca_sha256, floor).await?;
-    claim_as(&visitor, data_dir, relay_url, ca_sha256, ticket, introduction, owner_key).await
+    let visitor = match (&ticket, ca_sha256) {
+        (Ticket::Code(code), None) => Visitor::meet_by_code(relay_url, code, floor).await?,
+        (_, ca_sha256) => Visitor::meet(relay_url, ca_sha256, floor).await?,
+    };
+    let pinned = visitor.ca().map(CaCertificate::sha256);
+    let pinned = pinned.as_deref();
+    claim_as(&visitor, data_dir, relay_url, pinned, ticket, introduction, owner_key).await
+}
+
+/// Claims the place that a provisioning file opens, and trusts the owner whose key stands in it.
+pub async fn claim_as_provisioned(
+    data_dir: &Path,
+    file: &ProvisioningFile,
+    introduction: Introduction,
+) -> Result<Pairing, ClaimError> {
+    let ticket = Ticket::Secret(file.secret.clone());
+    let (ca_sha256, owner_key) = (file.ca_sha256.as_deref(), file.owner_key.as_deref());
+    claim(data_dir, &file.relay_url, ca_sha256, ticket, introduction, owner_key).await
 }
 
 /// Claims a place at the relay that `visitor` has met.
@@ -190,26 +213,16 @@ pub async fn claim_with_file(
     path: &Path,
     introduction: Introduction,
 ) -> Result<(Pairing, bool), ClaimError> {
-    let bytes =
-        fs::read(path).map_err(|source| ClaimError::Read { path: path.to_owned(), source })?;
-    let text = text_file::decode(&bytes).map_err(|problem| ClaimError::Malformed {
-        path: path.to_owned(),
-        cause: problem.to_string(),
-    })?;
-    let file: ProvisioningFile = toml::from_str(&text).map_err(|error| ClaimError::Malformed {
-        path: path.to_owned(),
-        cause: error.message().replace('\n', " "),
-    })?;
+    let malformed = |cause: String| ClaimError::Malformed { path: path.to_owned(), cause };
+    // Who names a file means also what it is a link to.
+    let bytes = fs::canonicalize(path)
+        .and_then(|path| provisioning::read_bounded(&path))
+        .map_err(|source| ClaimError::Read { path: path.to_owned(), source })?;
+    let file = provisioning::parse(&bytes).map_err(|problem| malformed(problem.to_string()))?;
     if file.secret.is_empty() {
-        return Err(ClaimError::Malformed {
-            path: path.to_owned(),
-            cause: "its secret is used up".to_owned(),
-        });
+        return Err(malformed("its secret is used up".to_owned()));
     }
-    let ticket = Ticket::Secret(file.secret.clone());
-    let (ca_sha256, owner_key) = (file.ca_sha256.as_deref(), file.owner_key.as_deref());
-    let pairing =
-        claim(data_dir, &file.relay_url, ca_sha256, ticket, introduction, owner_key).await?;
+    let pairing = claim_as_provisioned(data_dir, &file, introduction).await?;
     Ok((pairing, wipe(path, bytes, file.secret.as_bytes()).is_ok()))
 }
 

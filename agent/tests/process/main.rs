@@ -20,6 +20,7 @@ mod night;
 mod outbox;
 mod pairing;
 mod progress;
+mod provisioning;
 mod recorded;
 mod relay;
 mod routes;

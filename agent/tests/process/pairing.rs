@@ -99,12 +99,7 @@ async fn https_is_pinned_to_the_authority_of_the_file() {
     assert_eq!(exit, Some(1));
     assert!(message.contains(&other_hash) && message.contains(hash), "{message}");
 
-    // Without the hash nobody vouches for the relay's own authority.
-    let (exit, message) = try_code(&home, &relay, pairing["code"].as_str().unwrap());
-    assert_eq!(exit, Some(1));
-    assert!(message.contains("--ca-sha256"), "{message}");
-
-    // Neither of them has told anything: both still pair, each in its way.
+    // It has told nothing: the file still pairs.
     let by_code = Home::synthetic();
     let mut command = by_code.command("pair");
     command.args(["--relay", relay.url(), "--ca-sha256", &hash.to_uppercase()]);
@@ -113,6 +108,27 @@ async fn https_is_pinned_to_the_authority_of_the_file() {
     let camera = pair_with_file(&home, &pairing);
     let _agent = home.run();
     relay.until_online(&camera).await;
+}
+
+#[tokio::test]
+async fn a_code_and_the_relay_s_name_are_all_that_is_typed() {
+    let Some(relay) = Relay::start_with("https").await else { return };
+    let home = Home::synthetic();
+    // What is wrong tells neither the code nor anything else of the camera.
+    let (exit, message) = try_code(&home, &relay, "BCDF-GHJK");
+    assert_eq!(exit, Some(1));
+    assert!(message.contains("did not show that it knows this code"), "{message}");
+    assert!(!home.data_dir().join("pairing.json").exists());
+
+    let pairing = relay.open_pairing().await;
+    let host = relay.url().trim_start_matches("https://");
+    let mut command = home.command("pair");
+    let paired = output(command.args(["--relay", host]), pairing["code"].as_str().unwrap());
+    assert!(paired.status.success(), "{}", String::from_utf8_lossy(&paired.stderr));
+    let saved = fs::read_to_string(home.data_dir().join("pairing.json")).unwrap();
+    assert!(saved.contains(pairing["ca_sha256"].as_str().unwrap()), "{saved}");
+    let _agent = home.run();
+    relay.until_online(&camera_id(&home)).await;
 }
 
 #[tokio::test]

@@ -126,6 +126,41 @@ impl Relay {
         pairing
     }
 
+    /// Lets somebody who may pair do something at the site; gives the answer.
+    pub(crate) async fn at_site(&self, path: &str, body: Value) -> (u16, Value) {
+        let path = format!("sites/{}/{path}", self.site_id);
+        let (status, answer) = self.call(Method::POST, &path, &body).await;
+        (status.as_u16(), answer)
+    }
+
+    /// The account's cameras.
+    pub(crate) async fn cameras(&self) -> Vec<Value> {
+        let (_, cameras) = self.call(Method::GET, "cameras", &Value::Null).await;
+        cameras["items"].as_array().unwrap().clone()
+    }
+
+    /// Makes files for the cameras of a table, as who runs the relay does; gives their texts, in order.
+    pub(crate) fn provision(&self, table: &str) -> Vec<String> {
+        let csv = self.directory.path().join("cameras.csv");
+        let out = self.directory.path().join("cards");
+        fs::write(&csv, table).unwrap();
+        let output = Command::new(program().unwrap())
+            .arg("--config")
+            .arg(self.directory.path().join("relay.toml"))
+            .args(["admin", "provision", "--csv"])
+            .arg(&csv)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let mut folders: Vec<_> =
+            fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path()).collect();
+        folders.sort();
+        let text = |folder: PathBuf| fs::read_to_string(folder.join("nightjar.toml")).unwrap();
+        folders.into_iter().map(text).collect()
+    }
+
     pub(crate) async fn camera(&self, camera_id: &str) -> Value {
         self.call(Method::GET, &format!("cameras/{camera_id}"), &Value::Null).await.1
     }

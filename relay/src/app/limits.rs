@@ -43,6 +43,14 @@ pub struct Limits {
     /// Wrong codes of everybody, each counted as often as there are codes that it might hit: of
     /// 20^8 codes, 21,700 a day hit the one that is open with less than one in a million.
     pub claim_by_code: Limit,
+    /// Cameras of one address that say that they are there: a picture is kept of each.
+    pub announcements: Limit,
+    /// Cameras of one address that ask whether somebody has taken them.
+    pub announcement_questions: Limit,
+    /// Wrong codes of cameras that one account tries, and of everybody's: with the 500 cameras that may
+    /// show one, a day of guesses hits any of them with less than one in ten thousand.
+    pub taking_by_account: Limit,
+    pub taking_by_code: Limit,
     /// What one account asks for, and what it changes.
     pub account_reads: Limit,
     pub account_writes: Limit,
@@ -88,6 +96,10 @@ impl Default for Limits {
             challenge: Limit::new(600, Duration::from_millis(100)),
             claim_by_address: Limit::new(10, Duration::from_secs(30)),
             claim_by_code: Limit::new(100, Duration::from_secs(4)),
+            announcements: Limit::new(20, Duration::from_secs(15)),
+            announcement_questions: Limit::new(240, Duration::from_millis(100)),
+            taking_by_account: Limit::new(10, Duration::from_secs(30)),
+            taking_by_code: Limit::new(100, Duration::from_secs(4)),
             commands: Limit::new(60, Duration::from_secs(1)),
             live: Limit::new(60, Duration::from_secs(1)),
             trickle: Limit::new(200, Duration::from_millis(50)),

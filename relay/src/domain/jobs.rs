@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     clock::Advances,
-    engines::db::{accounts, audit, devices, pairings, shares},
+    engines::db::{accounts, announcements, audit, devices, pairings, shares},
     error::Result,
 };
 
@@ -123,6 +123,7 @@ async fn forget_expired(app: &App) -> Result<()> {
     accounts::delete_expired(&app.db, now).await?;
     devices::delete_expired(&app.db, now).await?;
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
+    announcements::delete_expired(&app.db, now).await?;
     shares::delete_expired(&app.db, now).await?;
     audit::delete_before(&app.db, now.minus(AUDIT_HISTORY)).await?;
     Ok(())

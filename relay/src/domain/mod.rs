@@ -5,6 +5,7 @@
 mod abandoned;
 pub mod access;
 pub mod accounts;
+pub mod announcements;
 mod arrived;
 pub mod attempts;
 pub mod cameras;

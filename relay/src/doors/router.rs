@@ -25,8 +25,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, cameras, clips, commands, events, live, notices, ops, pairings, releases,
-        shares, sites, sockets, whep,
+        accounts, agent, announcements, cameras, clips, commands, events, live, notices, ops,
+        pairings, releases, shares, sites, sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -46,6 +46,9 @@ fn anybody() -> Routes {
         .routes(routes!(accounts::login))
         .routes(routes!(accounts::refresh))
         .routes(routes!(pairings::claim))
+        .routes(routes!(pairings::introduce))
+        .routes(routes!(announcements::announce))
+        .routes(routes!(announcements::state))
         .routes(routes!(shares::open))
         .routes(routes!(agent::challenge))
         .routes(routes!(agent::token))
@@ -60,7 +63,9 @@ fn accounts_only() -> Routes {
         .routes(routes!(accounts::logout))
         .routes(routes!(accounts::me))
         .routes(routes!(sites::list, sites::create))
-        .routes(routes!(pairings::open))
+        .routes(routes!(pairings::list, pairings::open))
+        .routes(routes!(announcements::find))
+        .routes(routes!(announcements::accept))
         .routes(routes!(pairings::get, pairings::delete))
         .routes(routes!(cameras::list))
         .routes(routes!(cameras::get, cameras::change, cameras::remove))

@@ -91,6 +91,17 @@ impl ResolvesServerCert for Shown {
     }
 }
 
+/// Returns the SHA-256 of the authority in `directory`, as [`Certificates::ca_sha256`]; nothing where there
+/// is none yet.
+pub fn authority_sha256(directory: &Path) -> anyhow::Result<Option<String>> {
+    let Some(pem) = private_file::read(&directory.join(authority::CERTIFICATE_FILE))? else {
+        return Ok(None);
+    };
+    let der = CertificateDer::from_pem_slice(pem.as_bytes())
+        .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
+    Ok(Some(hex::encode(Sha256::digest(&der))))
+}
+
 /// What is written beside the server certificate to know when it must be made again.
 #[derive(Serialize, Deserialize)]
 struct ServerRecord {

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod agent;
+mod announcements;
 mod auth;
 mod bad_sdp;
 mod browser_trust;

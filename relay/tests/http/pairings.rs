@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use nightjar_shared::pairing::ProvisioningFile;
+use nightjar_shared::{
+    introduction::{Introduction, IntroductionAnswer},
+    pairing::{JoinCode, ProvisioningFile},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -270,6 +273,68 @@ async fn the_more_codes_are_open_the_fewer_guesses_there_are() {
         for _ in 0..6 {
             guesser.claim_by("code", "BCDF-GHJK").await.is_problem(404, "not_found_or_expired");
         }
+    })
+    .await;
+}
+
+/// Asks the relay to prove that it knows a code; gives whether it did.
+async fn introduced(relay: &TestRelay, code: &str) -> bool {
+    let (introduction, question) = Introduction::begin(&code.parse::<JoinCode>().unwrap());
+    let question = serde_json::to_value(question).unwrap();
+    let answer = relay.stranger().post("pairings/introduce", question).await.body(200);
+    let answer: IntroductionAnswer = serde_json::from_value(answer).unwrap();
+    introduction.check(&answer).is_ok()
+}
+
+#[tokio::test]
+async fn the_relay_proves_that_it_knows_a_code_and_no_other() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let pairing = alice.open_pairing().await;
+        let code = text(&pairing["code"]);
+        assert!(introduced(relay, code).await);
+        // Of a code that nobody has opened, and of one that begins alike, the answer proves nothing.
+        let last = if code.ends_with('B') { "C" } else { "B" };
+        assert!(!introduced(relay, &format!("{}{last}", &code[..8])).await);
+        assert!(!introduced(relay, "BCDF-GHJK").await);
+        relay.pass(Duration::from_mins(11));
+        assert!(!introduced(relay, code).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn asking_for_the_proof_of_a_code_counts_as_a_guess() {
+    on_sqlite(async |relay: &TestRelay| {
+        for _ in 0..10 {
+            assert!(!introduced(relay, "BCDF-GHJK").await);
+        }
+        let question = json!({"head": "BCD", "message": ""});
+        let answer = relay.stranger().post("pairings/introduce", question.clone()).await;
+        answer.is_problem(429, "rate_limited");
+        relay.pass(Duration::from_secs(31));
+        let answer = relay.stranger().post("pairings/introduce", question).await;
+        answer.is_problem(422, "invalid_claim");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_pairings_of_a_site_are_listed_and_taken_back() {
+    on_every_database(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let path = format!("sites/{}/pairings", alice.home().await);
+        let first = alice.open_pairing().await;
+        let second = alice.open_pairing().await;
+        relay.device().claim_by("secret", text(&second["secret"])).await.body(200);
+        let listed = alice.get(&path).await.body(200);
+        let items = listed["items"].as_array().unwrap();
+        assert_eq!(items.len(), 1, "{listed}");
+        assert_eq!(items[0]["pairing_id"], first["pairing_id"]);
+        assert!(!listed.to_string().contains(text(&first["secret"])));
+        bob.get(&path).await.is_problem(404, "not_found");
+        alice.delete(&format!("pairings/{}", text(&first["pairing_id"]))).await.body(204);
+        assert_eq!(alice.get(&path).await.body(200)["items"], json!([]));
     })
     .await;
 }

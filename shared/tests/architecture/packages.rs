@@ -10,7 +10,12 @@ const SHARED: Package = Package {
     library: "nightjar_shared",
     rows: &[],
     passages: &[],
-    owners: &[("unicode_normalization", &["text.rs"])],
+    owners: &[
+        ("hmac", &["introduction.rs"]),
+        ("sha2", &["introduction.rs"]),
+        ("spake2", &["introduction.rs"]),
+        ("unicode_normalization", &["text.rs"]),
+    ],
     // No tokio, no HTTP, no SQL, no GStreamer. utoipa is behind a feature that the relay alone switches
     // on: it describes the messages in the API's document.
     vocabulary: &["serde", "serde_json", "thiserror", "utoipa", "uuid"],
@@ -93,7 +98,7 @@ const AGENT: Package = Package {
         &["webrtc", "film"],
         &["encode"],
         &["capture", "store", "cloud"],
-        &["identity", "pairing"],
+        &["identity", "pairing", "provisioning"],
         &["tls", "private_file", "data_dir"],
         &["motion_change", "config", "logging"],
         &["clock", "file_system", "machine", "lock", "stills", "progress", "board", "confine"],
@@ -130,7 +135,7 @@ const AGENT: Package = Package {
         ("sd_notify", &["shutdown.rs"]),
         ("x509_parser", &["tls/inspect.rs"]),
         ("zbus", &["wifi/"]),
-        ("toml", &["config.rs", "config/complaint.rs", "pairing.rs", "uplink/claim.rs"]),
+        ("toml", &["config.rs", "config/complaint.rs", "provisioning/mod.rs"]),
         ("tracing_subscriber", &["logging.rs"]),
     ],
     vocabulary: &[
@@ -230,6 +235,7 @@ const RELAY: Package = Package {
         ("clap", &["cli", "main.rs"]),
         ("clap_complete", &["cli/documents.rs"]),
         ("clap_mangen", &["cli/documents.rs"]),
+        ("csv", &["cli/provision.rs"]),
         ("jiff", &["engines/objects/"]),
         ("md5", &["engines/objects/"]),
         ("reqwest", &["engines/objects/s3/client.rs"]),

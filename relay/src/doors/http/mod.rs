@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod agent;
+pub mod announcements;
 pub mod cameras;
 pub mod clips;
 pub mod commands;

@@ -7,13 +7,17 @@ use http::StatusCode;
 use nightjar_shared::{
     api::{ClaimRequest, ClaimResponse},
     ids::{PairingId, SiteId},
+    introduction::{IntroductionAnswer, IntroductionRequest},
 };
 
 use crate::{
     app::App,
-    domain::pairings::{self, OpenedPairing, Pairing},
+    domain::{
+        List, PageRequest,
+        pairings::{self, OpenedPairing, Pairing},
+    },
     doors::{
-        extract::{Id, Json, created},
+        extract::{Id, Json, Query, created},
         principal::{Peer, SignedIn},
     },
     error::Result,
@@ -28,6 +32,18 @@ pub async fn open(
     Id(site_id): Id<SiteId>,
 ) -> Result<Response> {
     Ok(created(pairings::open(&app, signed_in.caller, site_id).await?))
+}
+
+/// Lists the pairings of a site that a camera may still take, newest first.
+#[utoipa::path(get, path = "/sites/{id}/pairings", tag = "pairings",
+    params(("id" = String, Path), PageRequest), responses((status = 200, body = List<Pairing>)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(site_id): Id<SiteId>,
+    Query(page): Query<PageRequest>,
+) -> Result<Json<List<Pairing>>> {
+    Ok(Json(pairings::list(&app, signed_in.caller, site_id, &page).await?))
 }
 
 /// Shows how far a pairing is.
@@ -62,4 +78,16 @@ pub async fn claim(
     Json(request): Json<ClaimRequest>,
 ) -> Result<Json<ClaimResponse>> {
     Ok(Json(pairings::claim(&app, request, address).await?))
+}
+
+/// Shows a camera that the relay knows the code that somebody typed there. Where it does not, the answer
+/// looks alike and proves nothing.
+#[utoipa::path(post, path = "/pairings/introduce", tag = "camera",
+    request_body = IntroductionRequest, responses((status = 200, body = IntroductionAnswer)))]
+pub async fn introduce(
+    State(app): State<Arc<App>>,
+    Peer(address): Peer,
+    Json(request): Json<IntroductionRequest>,
+) -> Result<Json<IntroductionAnswer>> {
+    Ok(Json(pairings::introduce(&app, request, address).await?))
 }

@@ -6,6 +6,7 @@
 //! itself or a transaction of it.
 
 pub mod accounts;
+pub mod announcements;
 pub mod audit;
 pub mod cameras;
 pub mod clips;

@@ -5,7 +5,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, from_row};
+use super::{DbError, Executor, Page, from_row, newest_first};
 
 #[derive(Debug, Clone)]
 pub struct PairingRow {
@@ -16,18 +16,40 @@ pub struct PairingRow {
     pub camera_id: Option<CameraId>,
     /// Who opened it; absent for those from before this was kept.
     pub created_by: Option<AccountId>,
+    pub created_at: UnixMillis,
+    /// What the camera is to be called; otherwise it says so itself.
+    pub name: Option<String>,
+    /// By an operator, for a batch of cameras.
+    pub prepared: bool,
 }
 
-from_row!(PairingRow { pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by });
+from_row!(PairingRow {
+    pairing_id,
+    site_id,
+    expires_at,
+    claimed_by_key,
+    camera_id,
+    created_by,
+    created_at,
+    name,
+    prepared
+});
 
 pub struct NewPairing {
     pub pairing_id: PairingId,
     pub site_id: SiteId,
+    /// The first letters of the code; empty where there is none to type.
+    pub code_head: String,
     pub code_hash: String,
     pub code_expires_at: UnixMillis,
     pub secret_hash: String,
     pub expires_at: UnixMillis,
-    pub created_by: AccountId,
+    /// Nobody of its site, where an operator made it.
+    pub created_by: Option<AccountId>,
+    pub name: Option<String>,
+    pub prepared: bool,
+    /// The key that alone may claim it, where that is known.
+    pub key: Option<String>,
 }
 
 pub async fn insert(
@@ -37,8 +59,8 @@ pub async fn insert(
 ) -> Result<(), DbError> {
     db.execute(
         "insert into pairings (pairing_id, site_id, code_hash, code_expires_at, secret_hash,
-             expires_at, created_at, created_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+             expires_at, created_at, created_by, code_head, name, prepared, claimed_by_key)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         vec![
             pairing.pairing_id.into(),
             pairing.site_id.into(),
@@ -48,6 +70,10 @@ pub async fn insert(
             pairing.expires_at.into(),
             now.into(),
             pairing.created_by.into(),
+            pairing.code_head.into(),
+            pairing.name.into(),
+            pairing.prepared.into(),
+            pairing.key.into(),
         ],
     )
     .await
@@ -62,7 +88,7 @@ pub async fn count_open(
     let row = db
         .query_one(
             "select count(*) as count from pairings
-             where site_id = $1 and expires_at > $2 and claimed_by_key is null",
+             where site_id = $1 and expires_at > $2 and claimed_by_key is null and prepared = 0",
             vec![site_id.into(), now.into()],
         )
         .await?;
@@ -82,12 +108,63 @@ pub async fn count_open_codes(db: &impl Executor, now: UnixMillis) -> Result<u32
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
+/// Finds the hash of the open code that begins like this; of several, the youngest.
+pub async fn code_by_head(
+    db: &impl Executor,
+    code_head: &str,
+    now: UnixMillis,
+) -> Result<Option<String>, DbError> {
+    let row = db
+        .query_one(
+            "select code_hash from pairings
+             where code_head = $1 and code_expires_at > $2 and claimed_by_key is null
+             order by created_at desc limit 1",
+            vec![code_head.into(), now.into()],
+        )
+        .await?;
+    row.map(|row| row.get("code_hash")).transpose()
+}
+
+/// Lists the pairings of a site that a camera may still take, newest first.
+pub async fn open_of_site(
+    db: &impl Executor,
+    page: &Page,
+    site_id: SiteId,
+    now: UnixMillis,
+) -> Result<Vec<PairingRow>, DbError> {
+    page.read(
+        db,
+        ("created_at", "pairing_id"),
+        concat!(
+            "select pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by,
+                 created_at, name, prepared
+             from pairings where site_id = $4 and expires_at > $5 and camera_id is null",
+            newest_first!("created_at", "pairing_id")
+        ),
+        [site_id.into(), now.into()],
+    )
+    .await
+}
+
+/// Lists those of batches that no camera has taken, oldest first.
+pub async fn prepared(db: &impl Executor, now: UnixMillis) -> Result<Vec<PairingRow>, DbError> {
+    db.all(
+        "select pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by, created_at,
+             name, prepared
+         from pairings where prepared = 1 and camera_id is null and expires_at > $1
+         order by pairing_id",
+        vec![now.into()],
+    )
+    .await
+}
+
 pub async fn by_id(
     db: &impl Executor,
     pairing_id: PairingId,
 ) -> Result<Option<PairingRow>, DbError> {
     db.one(
-        "select pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by
+        "select pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by, created_at,
+             name, prepared
          from pairings where pairing_id = $1",
         vec![pairing_id.into()],
     )
@@ -108,7 +185,8 @@ pub async fn claim(
          where ((code_hash = $1 and code_expires_at > $4) or secret_hash = $2)
              and expires_at > $4
              and (claimed_by_key is null or claimed_by_key = $3)
-         returning pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by",
+         returning pairing_id, site_id, expires_at, claimed_by_key, camera_id, created_by,
+             created_at, name, prepared",
         vec![code_hash.into(), secret_hash.into(), key.into(), now.into()],
     )
     .await

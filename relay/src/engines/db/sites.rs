@@ -84,3 +84,26 @@ pub async fn members(
 ) -> Result<Vec<(AccountId, Role)>, DbError> {
     db.all("select account_id, role from members where site_id = $1", vec![site_id.into()]).await
 }
+
+/// A site as operators see it.
+#[derive(Debug, Clone)]
+pub struct SiteOfOwner {
+    pub site_id: SiteId,
+    pub name: String,
+    pub email: String,
+}
+
+from_row!(SiteOfOwner { site_id, name, email });
+
+/// Lists all sites with an owner of each.
+pub async fn with_owners(db: &impl Executor) -> Result<Vec<SiteOfOwner>, DbError> {
+    db.all(
+        "select s.site_id, s.name, min(a.email) as email
+         from sites s
+         join members m on m.site_id = s.site_id and m.role = 'owner'
+         join accounts a on a.account_id = m.account_id
+         group by s.site_id, s.name order by s.site_id",
+        vec![],
+    )
+    .await
+}

@@ -15,6 +15,8 @@ use x509_parser::{extensions::GeneralName, pem::parse_x509_pem};
 
 use super::{AUTHORITY_LIFETIME, common_name, private_file, set_validity};
 
+pub(super) const CERTIFICATE_FILE: &str = "ca.pem";
+
 pub(super) struct Authority {
     pub(super) pem: String,
     pub(super) issuer: Issuer<'static, KeyPair>,
@@ -30,7 +32,7 @@ pub(super) fn load_or_create(
     let Some((pem, key)) = read(directory)? else {
         return create(directory, KeyPair::generate()?, names.clone(), now);
     };
-    let certificate_path = directory.join("ca.pem");
+    let certificate_path = directory.join(CERTIFICATE_FILE);
     let Some(permitted) = permitted(&pem)
         .with_context(|| format!("{} is no authority", certificate_path.display()))?
     else {
@@ -59,7 +61,8 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<Option<Authority>> {
 }
 
 fn read(directory: &Path) -> anyhow::Result<Option<(String, KeyPair)>> {
-    let (certificate_path, key_path) = (directory.join("ca.pem"), directory.join("ca-key.pem"));
+    let (certificate_path, key_path) =
+        (directory.join(CERTIFICATE_FILE), directory.join("ca-key.pem"));
     match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
         (Some(certificate), Some(key)) => {
             let key = KeyPair::from_pem(&key)
@@ -76,8 +79,9 @@ fn read(directory: &Path) -> anyhow::Result<Option<(String, KeyPair)>> {
 }
 
 fn from_pem(directory: &Path, pem: String, key: KeyPair) -> anyhow::Result<Authority> {
-    let issuer = Issuer::from_ca_cert_pem(&pem, key)
-        .with_context(|| format!("{} is no authority", directory.join("ca.pem").display()))?;
+    let issuer = Issuer::from_ca_cert_pem(&pem, key).with_context(|| {
+        format!("{} is no authority", directory.join(CERTIFICATE_FILE).display())
+    })?;
     Ok(Authority { pem, issuer })
 }
 
@@ -104,7 +108,7 @@ fn create(
     set_validity(&mut params, now, AUTHORITY_LIFETIME);
     let pem = params.self_signed(&key)?.pem();
     private_file::write(&directory.join("ca-key.pem"), key.serialize_pem().as_bytes())?;
-    private_file::write(&directory.join("ca.pem"), pem.as_bytes())?;
+    private_file::write(&directory.join(CERTIFICATE_FILE), pem.as_bytes())?;
     Ok(Authority { pem, issuer: Issuer::new(params, key) })
 }
 
