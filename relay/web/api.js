@@ -116,6 +116,9 @@ export const api = {
   configuration: (cameraId, signal) => get(`/cameras/${id(cameraId)}/configuration`, signal),
 
   openPairing: (siteId) => call("POST", `/sites/${id(siteId)}/pairings`, {}),
+  pairings: (siteId, signal) => get(`/sites/${id(siteId)}/pairings?limit=200`, signal),
+  findAnnouncement: (siteId, code) => call("POST", `/sites/${id(siteId)}/announcements/find`, { code }),
+  acceptAnnouncement: (siteId, code, name) => call("POST", `/sites/${id(siteId)}/announcements/accept`, { code, name }),
   pairing: (pairingId, signal) => get(`/pairings/${id(pairingId)}`, signal),
   closePairing: (pairingId) => call("DELETE", `/pairings/${id(pairingId)}`),
 

@@ -5,6 +5,7 @@ mod app;
 mod app_axe;
 mod app_days;
 mod app_leaving;
+mod app_pairing;
 mod app_refusals;
 mod app_roles;
 mod app_settings;

@@ -14,7 +14,7 @@ use nightjar_e2e::{guest::build, players::skipped, programs, stack::Scenario};
 const EXPOSURE_MAX: &str = "15";
 
 /// What each package must hold. A unit of one's own goes into `debian/nightjar-agent.install`, and here.
-const AGENT: [&str; 18] = [
+const AGENT: [&str; 20] = [
     "etc/nightjar/agent.toml",
     "etc/nightjar/update.toml",
     "usr/bin/nightjar-agent",
@@ -22,6 +22,8 @@ const AGENT: [&str; 18] = [
     "usr/lib/systemd/journald@nightjar.conf.d/journald@nightjar.conf",
     "usr/lib/systemd/system/nightjar-agent.service",
     "usr/lib/systemd/system/nightjar-agent@.service",
+    "usr/lib/systemd/system/nightjar-provision.path",
+    "usr/lib/systemd/system/nightjar-provision.service",
     "usr/lib/systemd/system/nightjar-update.path",
     "usr/lib/systemd/system/nightjar-update.service",
     "usr/lib/systemd/system/nightjar-update@.path",
@@ -184,7 +186,12 @@ fn systemd_finds_little_that_agent_and_relay_could_do_to_their_machine() -> Resu
         return Ok(());
     }
     let units = build("../systemd");
-    for unit in ["nightjar-agent.service", "nightjar-agent@.service", "nightjar-relay.service"] {
+    for unit in [
+        "nightjar-agent.service",
+        "nightjar-agent@.service",
+        "nightjar-provision.service",
+        "nightjar-relay.service",
+    ] {
         let unit = units.join(unit);
         let judged = output(
             Command::new("systemd-analyze")

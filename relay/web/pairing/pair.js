@@ -5,9 +5,11 @@ import { isFinal } from "../refusals.js";
 import { realtime, sitesWhere } from "../session.js";
 import { PairingState, Right } from "../words.js";
 import { lensSection } from "./lens.js";
+import { fileSection } from "./file.js";
+import { showPrepared } from "./prepared.js";
+import { shownCode } from "./shown_code.js";
 
 const POLL_EVERY_MS = 3000;
-const FILE_NAME = "nightjar.toml";
 
 export function show({ root, signal }) {
   const sites = sitesWhere(Right.pair);
@@ -19,17 +21,29 @@ export function show({ root, signal }) {
   if (sites.length === 0) {
     body.append(notice("info", "Your role does not add cameras. The owner of the site does, or an installer."));
   } else {
-    body.append(startForm(sites, (siteId) => begin(body, siteId, signal)));
+    offerToStart(body, sites, signal);
   }
   return "Add a camera";
 }
 
-function startForm(sites, onStart) {
+/** Either this page makes a code or a file, or the camera has made a code. */
+function offerToStart(body, sites, signal) {
   const choice = element(
     "select",
     { name: "site" },
     ...sites.map(({ site_id, name }) => element("option", { value: site_id }, name)),
   );
+  const prepared = element("div", {});
+  choice.addEventListener("change", () => showPrepared(prepared, choice.value, signal));
+  body.append(
+    startForm(sites, choice, (siteId) => begin(body, siteId, signal)),
+    shownCode(() => choice.value, (pairingId) => accepted(body, pairingId, signal), signal),
+    prepared,
+  );
+  showPrepared(prepared, choice.value, signal);
+}
+
+function startForm(sites, choice, onStart) {
   const form = element(
     "form",
     { class: "card form", method: "post" },
@@ -89,8 +103,6 @@ async function withOwnerKey(pairing) {
 }
 
 function ways(pairing, remaining, signal, onDownload) {
-  const file = URL.createObjectURL(new Blob([pairing.provisioning], { type: "application/toml" }));
-  signal.addEventListener("abort", () => URL.revokeObjectURL(file));
   return [
     lensSection(pairing),
     element(
@@ -98,60 +110,69 @@ function ways(pairing, remaining, signal, onDownload) {
       { class: "card" },
       element("h2", {}, "With a code"),
       element("p", {}, "On the camera, run this and type the code:"),
-      commandLine(pairByCode(pairing)),
+      commandLine(pairByCode()),
       element("p", { class: "join-code", "data-testid": "pair-code" }, pairing.code),
       element("p", { class: "quiet" }, remaining),
     ),
-    element(
-      "section",
-      { class: "card" },
-      element("h2", {}, "With a file"),
-      element("p", {}, "Copy this file to the camera and give it to the agent. It works once, within 24 hours."),
-      commandLine(`sudo nightjar-agent pair --file ${FILE_NAME}`),
-      element(
-        "a",
-        { class: "button", href: file, download: FILE_NAME, "data-testid": "pair-download", onclick: onDownload },
-        `Download ${FILE_NAME}`,
-      ),
-    ),
-    element("p", { class: "waiting", role: "status" }, element("span", { class: "spinner", "aria-hidden": "true" }), "Waiting for the camera…"),
+    fileSection(pairing, signal, onDownload),
+    waiting(),
   ];
 }
 
-/** A relay with a certificate authority of its own is trusted by that authority's hash. */
-function pairByCode({ ca_sha256 }) {
-  const command = `sudo nightjar-agent pair --relay ${location.origin}`;
-  return ca_sha256 ? `${command} --ca-sha256 ${ca_sha256}` : command;
+function waiting() {
+  return element("p", { class: "waiting", role: "status" }, element("span", { class: "spinner", "aria-hidden": "true" }), "Waiting for the camera…");
+}
+
+/** Somebody took a camera that shows a code: it comes by itself. */
+async function accepted(body, pairingId, signal) {
+  body.dataset.state = PairingState.open;
+  body.replaceChildren(waiting());
+  const end = await untilClaimed(pairingId, signal);
+  if (end === null) return;
+  body.dataset.state = end.state;
+  const text = "The camera has not come. It shows a new code by now: load this page again and type that.";
+  body.replaceChildren(end.state === PairingState.claimed ? claimed(end.camera_id) : notice("bad", text));
+}
+
+/** The relay shows the camera that it knows the code, so nothing else of it need be typed. */
+function pairByCode() {
+  const relay = location.protocol === "https:" ? location.host : location.origin;
+  return `sudo nightjar-agent pair --relay ${relay}`;
 }
 
 function commandLine(text) {
   return element("pre", {}, element("code", {}, text));
 }
 
+/** Shows for how long the code works, and waits; see `untilClaimed`. */
+async function waitForClaim(opened, remaining, signal) {
+  const countdown = setInterval(() => showRemaining(remaining, opened.code_expires_at), 1000);
+  showRemaining(remaining, opened.code_expires_at);
+  try {
+    return await untilClaimed(opened.pairing_id, signal);
+  } finally {
+    clearInterval(countdown);
+  }
+}
+
 /**
  * Asks until the pairing is claimed or has expired, and gives it as it is then; null when the page is left. A message from
  * the relay shortens the wait; a question that is lost on the way is asked again.
  */
-async function waitForClaim(opened, remaining, signal) {
+async function untilClaimed(pairingId, signal) {
   let wake = () => {};
   realtime.subscribe("camera", () => wake(), signal);
   signal.addEventListener("abort", () => wake());
-  const countdown = setInterval(() => showRemaining(remaining, opened.code_expires_at), 1000);
-  showRemaining(remaining, opened.code_expires_at);
-  try {
-    while (!signal.aborted) {
-      const pairing = await api.pairing(opened.pairing_id, signal).catch((error) => ({ state: isFinal(error) ? PairingState.expired : PairingState.open }));
-      if (pairing.state !== PairingState.open) return pairing;
-      if (signal.aborted) break;
-      await new Promise((resolve) => {
-        wake = resolve;
-        setTimeout(resolve, POLL_EVERY_MS);
-      });
-    }
-    return null;
-  } finally {
-    clearInterval(countdown);
+  while (!signal.aborted) {
+    const pairing = await api.pairing(pairingId, signal).catch((error) => ({ state: isFinal(error) ? PairingState.expired : PairingState.open }));
+    if (pairing.state !== PairingState.open) return pairing;
+    if (signal.aborted) break;
+    await new Promise((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, POLL_EVERY_MS);
+    });
   }
+  return null;
 }
 
 function showRemaining(label, expiresAt) {
