@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{MetadataExt as _, symlink},
     path::PathBuf,
+    process::Command,
 };
 
 use gstreamer as gst;
@@ -78,6 +79,51 @@ fn doctor_tells_of_heat_low_voltage_and_a_worn_card() {
     for name in ["temperature", "power", "disk"] {
         let mut checks = silent["checks"].as_array().unwrap().iter();
         assert!(checks.all(|check| check["name"] != name), "{silent}");
+    }
+}
+
+#[test]
+fn doctor_and_the_command_line_tell_how_the_last_update_went() {
+    let home = Home::synthetic();
+    fs::create_dir_all(home.data_dir()).unwrap();
+    let write = |path: &str, text: &str| {
+        let path = home.path("board").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write(
+        "var/lib/dpkg/status",
+        "Package: nightjar-agent\nStatus: install ok installed\nMaintainer: T <t@example.org>\n\
+         Architecture: arm64\nVersion: 0.1.0-1\nDescription: the agent\n",
+    );
+    let off = doctor(&home, "board");
+    assert!(found(&off["checks"], "updates_off").is_some(), "{off}");
+
+    let detail = "version 0.2.0-1 was taken back, 0.1.0-1 runs again";
+    write(
+        "var/lib/nightjar-update/status.json",
+        &json!({"state": "rolled_back", "target": "0.2.0-1", "problem": "crashes", "detail": detail})
+            .to_string(),
+    );
+    write(
+        "var/lib/nightjar-update/failed.json",
+        &json!([{"version": "0.2.0-1", "sha256": "ab", "problem": "crashes"}]).to_string(),
+    );
+    let report = doctor(&home, "board");
+    let taken_back = found(&report["checks"], "update_taken_back").unwrap();
+    assert_eq!([&taken_back["verdict"], &taken_back["found"]], ["warning", detail]);
+    assert!(taken_back["next_step"].as_str().unwrap().contains("journalctl"), "{taken_back}");
+    let package = found(&report["checks"], "package").unwrap();
+    assert_eq!(package["found"], "version 0.1.0-1");
+
+    let mut status = Command::new(env!("CARGO_BIN_EXE_nightjar-agent"));
+    status.args(["update", "status", "--data-dir"]).arg(home.data_dir());
+    status.arg("--system-root").arg(home.path("board"));
+    let said = String::from_utf8(output(&mut status, "").stdout).unwrap();
+    for words in
+        ["installed: 0.1.0-1 (arm64)", "rolled_back 0.2.0-1", detail, "not tried again: 0.2.0-1"]
+    {
+        assert!(said.contains(words), "{said}");
     }
 }
 
