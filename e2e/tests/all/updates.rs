@@ -12,9 +12,10 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Agent, Settings},
+    browser::{Browser, Page, test_id},
     programs,
     relay::{Place, Ports},
-    stack::{PASSWORD, Scenario, Stack},
+    stack::{EMAIL, PASSWORD, Scenario, Stack},
     wait,
 };
 use serde_json::{Value, json};
@@ -90,6 +91,28 @@ async fn update_now(stack: &Stack) -> Result<()> {
     stack.owner.command_done(&stack.camera_id, "update", json!({})).await.map(drop)
 }
 
+/// Waits until the camera's page says something of its updates.
+async fn says(page: &Page, words: &str) -> Result<()> {
+    wait::until_true(&format!("the page says: {words}"), SOON, async || {
+        let line = page.text(&test_id("update-line")).await?;
+        ensure!(line.contains(words), "{line}");
+        Ok(true)
+    })
+    .await
+}
+
+/// Opens the camera's page, where the refusal stands, and asks for the update there.
+async fn ask_in_the_app(browser: &Browser, stack: &Stack) -> Result<Page> {
+    let page = browser.open(&stack.relay.url()).await?;
+    page.sign_in(EMAIL, PASSWORD).await?;
+    page.shows(&test_id("camera-card"), SOON).await?;
+    page.go(&format!("{}/cameras/{}", stack.relay.url(), stack.camera_id)).await?;
+    page.shows(&test_id("update-now"), SOON).await?;
+    says(&page, "refused").await?;
+    page.tap(&test_id("update-now")).await?;
+    Ok(page)
+}
+
 #[tokio::test]
 async fn an_update_is_downloaded_checked_and_laid_down_for_the_installer() -> Result<()> {
     Scenario::run("updates", |directory| async move {
@@ -144,13 +167,17 @@ async fn an_update_is_downloaded_checked_and_laid_down_for_the_installer() -> Re
         refused_for(&stack, "tampered").await?;
         ensure!(!spool.join("request.json").exists(), "a damaged package was handed over");
 
-        update_now(&stack).await?;
+        let browser = Browser::start(&directory).await?;
+        let page = ask_in_the_app(&browser, &stack).await?;
         update_is(&stack, "the update waits for the installer", |update| {
             update["state"] == "waiting" && update["target"] == NEW
         })
         .await?;
         ensure!(spool.join("request.json").exists(), "there is no request");
         ensure!(fs::read(spool.join("package.deb"))? == fs::read(&package)?, "other bytes");
+        says(&page, "about to be installed").await?;
+        page.tap(&test_id("update-automatic")).await?;
+        update_is(&stack, "updates are off", |update| update["automatic"] == false).await?;
         let healthy = stack.agent.doctor()?;
         ensure!(!healthy["checks"].to_string().contains("update_refused"), "{healthy}");
         stack.stop().await;
