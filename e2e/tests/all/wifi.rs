@@ -1,4 +1,4 @@
-//! Joining a Wi-Fi by the real NetworkManager, in a guest with the kernel's simulated radios: two access
+//! Joining a Wi-Fi by the real `NetworkManager`, in a guest with the kernel's simulated radios: two access
 //! points, a client, and the agent's user with the rule that the package brings.
 
 use std::{
@@ -20,7 +20,7 @@ const SET_UP: &str = include_str!("wifi.sh");
 /// Ciphers of WPA2, which the kernel would fetch by itself, and three radios.
 const MODULES: [&str; 5] = ["ctr", "ccm", "cmac", "gcm", "mac80211_hwsim radios=3"];
 
-/// NetworkManager and an access point; nothing, said aloud, where they cannot be had.
+/// `NetworkManager` and an access point; nothing, said aloud, where they cannot be had.
 fn packages() -> Result<Option<PathBuf>> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/wifi-guest");
     let made = Command::new(&script).arg(programs::target()?).output();

@@ -3,7 +3,6 @@ import { api } from "../api.js";
 import { element } from "../dom.js";
 import { cameraForm } from "../parts/camera_form.js";
 import { CameraHealth } from "../parts/camera_health.js";
-import { CameraUpdate } from "../parts/camera_update.js";
 import { CommandPanel } from "../parts/commands.js";
 import { eventRow, withClip } from "../parts/event_row.js";
 import { LiveList } from "../parts/list.js";
@@ -19,6 +18,8 @@ export async function show({ root, parameters, signal, router }) {
   // The picture starts before anything else is asked: it is what the person came for.
   const atOnce = sitesWhere(Right.seePictures).length === currentPerson().sites.length;
   let live = atOnce ? startLive(cameraId, signal) : null;
+  // Nobody waits for it: it comes after the page.
+  const updates = import("../settings/camera_update.js");
   const heading = element("h1", { "data-testid": "camera-name" });
   const status = element("span", {});
   const head = element("div", { class: "view-head" }, element("a", { class: "back", href: "/" }, "Cameras"), heading, status);
@@ -28,6 +29,7 @@ export async function show({ root, parameters, signal, router }) {
   const seesPictures = may(Right.seePictures, camera.site_id);
   if (seesPictures) live ??= startLive(cameraId, signal);
   const health = new CameraHealth();
+  const { CameraUpdate } = await updates;
   const update = new CameraUpdate(camera, signal);
   const commands = may(Right.control, camera.site_id) ? new CommandPanel(cameraId, signal) : null;
   const pictures = seesPictures ? new Pictures(cameraId, heading, signal) : null;

@@ -86,14 +86,14 @@ pub(super) fn centre(picture: &LumaFrame) -> LumaFrame {
 /// The nearer and the farther of the old places beside a new one.
 fn nearest(place: usize) -> (usize, usize) {
     let near = place / 2;
-    (near, if place % 2 == 0 { near.saturating_sub(1) } else { near + 1 })
+    (near, if place.is_multiple_of(2) { near.saturating_sub(1) } else { near + 1 })
 }
 
 /// Sums of all levels to the left of and above each place, from which the mean of any box is told.
 struct Sums {
     width: usize,
     height: usize,
-    sums: Vec<u32>,
+    levels: Vec<u32>,
 }
 
 impl Sums {
@@ -107,14 +107,14 @@ impl Sums {
                 sums[(y + 1) * (width + 1) + x + 1] = sums[y * (width + 1) + x + 1] + sum;
             }
         }
-        Self { width, height, sums }
+        Self { width, height, levels: sums }
     }
 
     /// The mean of a square around a place, as far as it is in the picture.
     fn mean(&self, x: usize, y: usize, radius: usize) -> i32 {
         let (left, right) = (x.saturating_sub(radius), (x + radius + 1).min(self.width));
         let (top, bottom) = (y.saturating_sub(radius), (y + radius + 1).min(self.height));
-        let at = |x: usize, y: usize| self.sums[y * (self.width + 1) + x];
+        let at = |x: usize, y: usize| self.levels[y * (self.width + 1) + x];
         let sum = at(right, bottom) + at(left, top) - at(left, bottom) - at(right, top);
         let count = u32::try_from((right - left) * (bottom - top)).unwrap_or(1).max(1);
         i32::try_from(sum / count).unwrap_or_default()

@@ -173,6 +173,7 @@ mod tests {
         Trial::new(Limits::PRODUCTION, ALL, at(0))
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a trial takes what may not be there")]
     fn of(pid: u32, does: Expectation) -> Option<Sighting> {
         Some(Sighting { pid, does })
     }
