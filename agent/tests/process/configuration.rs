@@ -118,7 +118,7 @@ fn a_closed_pipe_behind_the_output_is_no_reason_to_panic() {
 
 #[test]
 fn the_configuration_in_the_docs_is_taken() {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/install.md");
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md");
     let page = fs::read_to_string(page).unwrap();
     let sample = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let checked = output(&mut Home::with_config(sample).command("check"), "");
