@@ -77,13 +77,27 @@ pub struct UpdateReport {
     #[serde(default = "first_protocol")]
     pub protocol: u32,
     /// What is installed, as dpkg names it.
-    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    #[cfg_attr(
+        feature = "schema",
+        schema(
+            value_type = String,
+            max_length = 64,
+            pattern = r"^([0-9]{1,9}:)?[0-9]([A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$"
+        )
+    )]
     pub version: PackageVersion,
     pub architecture: String,
     pub state: UpdateState,
     /// The version that the state is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(value_type = Option<String>))]
+    #[cfg_attr(
+        feature = "schema",
+        schema(
+            value_type = Option<String>,
+            max_length = 64,
+            pattern = r"^([0-9]{1,9}:)?[0-9]([A-Za-z0-9.+~-]*[A-Za-z0-9.+~])?$"
+        )
+    )]
     pub target: Option<PackageVersion>,
     /// Why it is not installed, or not any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
