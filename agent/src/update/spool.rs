@@ -72,6 +72,11 @@ impl Spool {
         hand_over().map_err(|error| self.failure("write into", &error))
     }
 
+    /// Returns whether what was handed over still waits for the installer, which removes the request.
+    pub(super) fn has_request(&self) -> bool {
+        self.0.join(REQUEST_FILE).exists()
+    }
+
     /// Keeps what is to be said of an update to who looks without the relay.
     pub(super) fn keep_last_word(&self, status: &Status) -> io::Result<()> {
         if !self.0.is_dir() {

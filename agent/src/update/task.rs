@@ -219,9 +219,15 @@ impl Updates {
     fn status(&self) -> Status {
         let installer = self.installer();
         match &self.own {
-            Some((own, then)) if *then == installer => own.clone(),
+            Some((own, then)) if *then == installer && !self.was_taken(own) => own.clone(),
             _ => installer,
         }
+    }
+
+    /// Returns whether the installer has taken what was laid down for it. It may say of that exactly what
+    /// it said of the last one.
+    fn was_taken(&self, own: &Status) -> bool {
+        own.state == UpdateState::Waiting && !self.spool.has_request()
     }
 
     fn installer(&self) -> Status {

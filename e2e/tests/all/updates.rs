@@ -180,6 +180,13 @@ async fn an_update_is_downloaded_checked_and_laid_down_for_the_installer() -> Re
         update_is(&stack, "updates are off", |update| update["automatic"] == false).await?;
         let healthy = stack.agent.doctor()?;
         ensure!(!healthy["checks"].to_string().contains("update_refused"), "{healthy}");
+
+        // The installer takes it, refuses it, and says of it what it said of the one before.
+        fs::remove_file(spool.join("request.json"))?;
+        update_is(&stack, "it waits no longer", |update| update["state"] == "idle").await?;
+        update_now(&stack).await?;
+        update_is(&stack, "the next one waits", |update| update["state"] == "waiting").await?;
+        ensure!(spool.join("request.json").exists(), "it was not laid down again");
         stack.stop().await;
         Ok(())
     })
