@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::Path,
     thread::sleep,
     time::Duration,
@@ -89,7 +89,11 @@ impl Installer {
         let path = self.layout.state("lock");
         let prepare = || -> io::Result<fs::File> {
             let directory = self.layout.state("packages");
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+            fs::DirBuilder::new().recursive(true).create(&directory)?;
+            // Also for a root of careful ways: agents read what is said here.
+            for open in [self.layout.state(""), directory] {
+                fs::set_permissions(&open, fs::Permissions::from_mode(0o755))?;
+            }
             let lock = OpenOptions::new()
                 .write(true)
                 .create(true)

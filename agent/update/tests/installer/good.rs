@@ -1,6 +1,6 @@
 //! Updates that work.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use nightjar_shared::release::UpdateState;
 
@@ -80,4 +80,19 @@ fn a_package_at_hand_is_installed_also_one_that_did_not_work_before_if_wanted() 
     assert_eq!(install(&[]), 3, "it is not tried again by itself");
     assert_eq!(install(&["--again"]), 4);
     board.assert_runs(OLD);
+}
+
+#[test]
+fn agents_read_how_far_it_is_also_where_root_hides_what_it_makes() {
+    if !may_install() {
+        return;
+    }
+    let board = Board::new();
+    let run = board.command(&["run"]);
+    let mut hiding = Command::new("sh");
+    hiding.args(["-c", "umask 077; exec \"$0\" \"$@\""]).arg(run.get_program());
+    hiding.args(run.get_args());
+    assert!(hiding.status().unwrap().success());
+    let mode = fs::metadata(board.path("var/lib/nightjar-update")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o755);
 }
