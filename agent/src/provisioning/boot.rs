@@ -185,11 +185,12 @@ fn take_one(
             Ok(()) => ProvisioningFinding::HandedOver { path },
             Err(error) => ProvisioningFinding::NotWiped { path, cause: error.to_string() },
         },
-        // Its secret opens nothing any more; wiping it is only tidy.
-        Judged::Used => {
-            drop(wipe(&mut reached));
-            ProvisioningFinding::Used { path }
-        }
+        // Its secret opens nothing any more; wiping it is only tidy. One that stays is that of the last
+        // pairing, which is no reason for another file.
+        Judged::Used => match wipe(&mut reached) {
+            Ok(()) => ProvisioningFinding::Used { path },
+            Err(error) => ProvisioningFinding::NotWiped { path, cause: error.to_string() },
+        },
         Judged::Expired => {
             drop(wipe(&mut reached));
             ProvisioningFinding::Expired
@@ -355,6 +356,15 @@ mod tests {
         fs::write(board.boot(), good()).unwrap();
         assert_eq!(board.take(), ["used"]);
         assert!(handed_over(&board.data()).is_none() && board.boot_is_clean());
+    }
+
+    #[test]
+    fn a_used_file_that_cannot_be_wiped_asks_for_no_new_one() {
+        let board = Board::with(good());
+        use_up(&board.data(), SECRET).unwrap();
+        let read_only = |_| Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem));
+        let finding = take_one(board.boot(), &board.data(), None, read_only).unwrap();
+        assert_eq!(Finding::from(finding).code, "not_wiped");
     }
 
     #[test]
