@@ -319,6 +319,15 @@ mod tests {
         assert_eq!(wifi.passphrase.as_ref().unwrap().reveal(), "pass;word ");
         assert!(wifi.hidden && cameras[0].site_id == sites[2].site_id);
         assert!(cameras[1].wifi.is_none() && cameras[1].site_id == sites[1].site_id);
+        let mut sites = sites;
+        for (name, email) in [("North/Gate", "bob@example.org"), ("Gate", "mallory@example.org")] {
+            let (name, email) = (name.to_owned(), email.to_owned());
+            sites.push(SiteOfOwner { site_id: SiteId::generate(), name, email });
+        }
+        for text in ["North/Gate", "bob@example.org/North/Gate"] {
+            let cameras = read_cameras(&format!("name,site\nA,{text}\n"), &sites).unwrap();
+            assert_eq!(cameras[0].site_id, sites[3].site_id, "{text} is another owner's site");
+        }
         let by_id = format!("name,site\nA,{}\n", sites[0].site_id);
         assert_eq!(read_cameras(&by_id, &sites).unwrap()[0].site_id, sites[0].site_id);
     }

@@ -86,10 +86,10 @@ pub fn name(text: &str) -> Result<String> {
 
 /// Finds the sites that a text may mean: an id, a name, or `owner@example.org/name`.
 pub fn sites_meant<'a>(sites: &'a [SiteOfOwner], text: &str) -> Vec<&'a SiteOfOwner> {
-    let (owner, name) = match text.split_once('/') {
-        Some((owner, name)) => (email::normalize(owner).ok(), name.trim()),
-        None => (None, text.trim()),
-    };
+    // A site's own name may have a slash: what stands before it is an owner where it is an address.
+    let parts = text.split_once('/');
+    let parts = parts.and_then(|(owner, name)| Some((email::normalize(owner).ok()?, name.trim())));
+    let (owner, name) = parts.map_or((None, text.trim()), |(owner, name)| (Some(owner), name));
     let is_meant = |site: &SiteOfOwner| {
         let is_owner = owner.as_ref().is_none_or(|owner| *owner == site.email);
         site.site_id.to_string() == name || (site.name == name && is_owner)
