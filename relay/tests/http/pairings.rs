@@ -297,6 +297,8 @@ async fn the_relay_proves_that_it_knows_a_code_and_no_other() {
         let last = if code.ends_with('B') { "C" } else { "B" };
         assert!(!introduced(relay, &format!("{}{last}", &code[..8])).await);
         assert!(!introduced(relay, "BCDF-GHJK").await);
+        let odd = json!({"head": "\u{0}", "message": ""});
+        relay.stranger().post("pairings/introduce", odd).await.is_problem(422, "invalid_claim");
         relay.pass(Duration::from_mins(11));
         assert!(!introduced(relay, code).await);
     })

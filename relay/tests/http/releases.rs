@@ -181,7 +181,7 @@ async fn people_see_how_far_a_camera_is_and_some_may_change_it() {
         maker.adds("0.2.0-1", &[]);
         maker.runs(&["stage", "0.2.0-1", "--percent", "100"]);
         let report = json!({
-            "version": "0.1.0-1", "architecture": "arm64", "state": "rolled_back",
+            "version": "0.1.0-1", "architecture": "arm\u{0}64", "state": "rolled_back",
             "target": "0.1.9-1", "problem": "crashes", "detail": "it ends again and again"
         });
         camera.caller.post("agent/update", report).await.body(200);

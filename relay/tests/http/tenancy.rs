@@ -51,6 +51,8 @@ fn doors(
     let none = Value::Null;
     vec![
         (Method::POST, format!("sites/{site}/pairings"), json!({})),
+        (Method::POST, format!("sites/{site}/announcements/find"), json!({"code": "BCDF-GHJK"})),
+        (Method::POST, format!("sites/{site}/announcements/accept"), json!({"code": "BCDF-GHJK"})),
         (Method::GET, format!("pairings/{pairing}"), none.clone()),
         (Method::DELETE, format!("pairings/{pairing}"), none.clone()),
         (Method::GET, format!("cameras/{camera}"), none.clone()),

@@ -21,7 +21,10 @@ pub async fn introduce(
     address: IpAddr,
 ) -> Result<IntroductionAnswer> {
     Guess::take(app, app.address_key(address).as_deref()).await?;
-    let known = pairings::code_by_head(&app.db, &request.head, app.now()).await?;
+    // Not every text is one that a database takes.
+    let is_head = request.head.bytes().all(|letter| letter.is_ascii_uppercase());
+    let head = if is_head { &request.head } else { "" };
+    let known = pairings::code_by_head(&app.db, head, app.now()).await?;
     let code_hash = match known {
         Some(code_hash) => code_hash,
         None => secrets::hash(&secrets::token()?),

@@ -150,7 +150,8 @@ pub async fn report(
     check_protocol(report.protocol)?;
     let now = app.now();
     app.limits.update_reports.take(&camera_id.to_string(), now)?;
-    report.architecture = report.architecture.chars().take(ARCHITECTURE_CHARS_MAX).collect();
+    report.architecture =
+        text::report(&report.architecture).chars().take(ARCHITECTURE_CHARS_MAX).collect();
     report.detail =
         report.detail.map(|it| text::report(&it).chars().take(DETAIL_CHARS_MAX).collect());
     let Some(camera) = cameras::by_id(&app.db, camera_id).await? else {
