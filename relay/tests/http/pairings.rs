@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     proxies::from_address,
-    relay::{TestRelay, on_every_database, on_sqlite},
+    relay::{Person, TestRelay, on_every_database, on_sqlite},
 };
 
 fn text(value: &Value) -> &str {
@@ -279,9 +279,13 @@ async fn the_more_codes_are_open_the_fewer_guesses_there_are() {
 
 /// Asks the relay to prove that it knows a code; gives whether it did.
 async fn introduced(relay: &TestRelay, code: &str) -> bool {
+    introduced_to(&relay.stranger(), code).await
+}
+
+async fn introduced_to(stranger: &Person, code: &str) -> bool {
     let (introduction, question) = Introduction::begin(&code.parse::<JoinCode>().unwrap());
     let question = serde_json::to_value(question).unwrap();
-    let answer = relay.stranger().post("pairings/introduce", question).await.body(200);
+    let answer = stranger.post("pairings/introduce", question).await.body(200);
     let answer: IntroductionAnswer = serde_json::from_value(answer).unwrap();
     introduction.check(&answer).is_ok()
 }
@@ -317,6 +321,19 @@ async fn asking_for_the_proof_of_a_code_counts_as_a_guess() {
         relay.pass(Duration::from_secs(31));
         let answer = relay.stranger().post("pairings/introduce", question).await;
         answer.is_problem(422, "invalid_claim");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn however_many_codes_are_open_cameras_that_know_theirs_are_introduced() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        for number in 2..22 {
+            let pairing = alice.open_pairing().await;
+            let camera = from_address(&relay.stranger(), &format!("127.0.0.{number}"));
+            assert!(introduced_to(&camera, text(&pairing["code"])).await, "{number}");
+        }
     })
     .await;
 }

@@ -66,7 +66,9 @@ impl Announcer<'_> {
             picture: self.picture().await,
         };
         let answer = visitor.announce(&announcement).await?;
-        let lifetime = answer.expires_at.since(challenge.server_time).min(LIFETIME_MAX);
+        // A code that ends at once would be followed by the next at once.
+        let lifetime =
+            answer.expires_at.since(challenge.server_time).clamp(ASK_EVERY, LIFETIME_MAX);
         let ends_at = Instant::now() + lifetime;
         let finding =
             ProvisioningFinding::CodeShown { relay: relay.url.clone(), code: answer.code };

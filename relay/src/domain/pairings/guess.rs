@@ -12,18 +12,28 @@ pub(super) struct Guess {
 }
 
 impl Guess {
+    /// Counts a whole code, which might be any of those that are open.
     pub(super) async fn take(app: &App, address: Option<&str>) -> Result<Self> {
-        let now = app.now();
-        app.limits.claim_by_address.take_at(address, now)?;
-        let guess = Self {
-            address: address.map(str::to_owned),
-            weight: pairings::count_open_codes(&app.db, now).await?.max(1),
-        };
-        app.limits.claim_by_code.take_many(EVERYBODY, guess.weight, now).inspect_err(|_| {
-            // It was not made.
-            guess.give_address_back(app);
-        })?;
-        Ok(guess)
+        let of_one = Self::of_address(app, address)?;
+        let open = pairings::count_open_codes(&app.db, app.now()).await?;
+        Self { weight: open.max(1), ..of_one }.counted(app)
+    }
+
+    /// Counts the rest of a code whose beginning was named.
+    pub(super) fn take_of_one(app: &App, address: Option<&str>) -> Result<Self> {
+        Self::of_address(app, address)?.counted(app)
+    }
+
+    fn of_address(app: &App, address: Option<&str>) -> Result<Self> {
+        app.limits.claim_by_address.take_at(address, app.now())?;
+        Ok(Self { address: address.map(str::to_owned), weight: 1 })
+    }
+
+    fn counted(self, app: &App) -> Result<Self> {
+        let taken = app.limits.claim_by_code.take_many(EVERYBODY, self.weight, app.now());
+        // It was not made.
+        taken.inspect_err(|_| self.give_address_back(app))?;
+        Ok(self)
     }
 
     /// Gives it back: it was not wrong.

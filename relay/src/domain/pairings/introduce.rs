@@ -13,14 +13,14 @@ use crate::{
     error::{Error, ProblemCode, Result},
 };
 
-/// Answers a camera that has a code. Whoever asks can check one guess by the answer, so it counts as
-/// one, and where no code begins like this the answer is of a code that nobody knows.
+/// Answers a camera that has a code. Whoever asks can check one guess of one code by the answer, so it
+/// counts as one, and where no code begins like this the answer is of a code that nobody knows.
 pub async fn introduce(
     app: &App,
     request: IntroductionRequest,
     address: IpAddr,
 ) -> Result<IntroductionAnswer> {
-    Guess::take(app, app.address_key(address).as_deref()).await?;
+    Guess::take_of_one(app, app.address_key(address).as_deref())?;
     // Not every text is one that a database takes.
     let is_head = request.head.bytes().all(|letter| letter.is_ascii_uppercase());
     let head = if is_head { &request.head } else { "" };
