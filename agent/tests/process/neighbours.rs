@@ -43,8 +43,10 @@ fn the_unit_for_several_agents_differs_from_the_plain_one_in_its_names_alone() {
     for name in named {
         assert!(several.contains(name), "{name}");
     }
-    let names = [(", for the camera %i", ""), ("agent-%i", "agent"), ("update@%i", "update")];
-    let without = names.into_iter().fold(several, |unit, (name, one)| unit.replace(name, one));
+    let replacements =
+        [(", for the camera %i", ""), ("agent-%i", "agent"), ("update@%i", "update")];
+    let without =
+        replacements.into_iter().fold(several, |unit, (name, one)| unit.replace(name, one));
     assert_eq!(without, plain);
 }
 
