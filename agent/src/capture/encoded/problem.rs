@@ -53,6 +53,8 @@ pub(super) enum RtspProblem {
         "the camera at {host} sends what its description does not say ({why}); update or reset it"
     )]
     Broken { host: String, why: String },
+    #[error("the camera at {host} sends a message that does not end; update or reset it")]
+    Endless { host: String },
 }
 
 impl RtspProblem {
@@ -69,7 +71,8 @@ impl RtspProblem {
             | Self::Refused { .. }
             | Self::Silent { .. }
             | Self::Ended { .. }
-            | Self::Broken { .. } => Duration::ZERO,
+            | Self::Broken { .. }
+            | Self::Endless { .. } => Duration::ZERO,
         }
     }
 }

@@ -82,10 +82,15 @@ impl RtspClient {
             .name("capture-rtsp".to_owned())
             .spawn(move || {
                 let read = cancelled.run_until_cancelled(link.read(&delivery));
-                if let Some(Err(problem)) = runtime.block_on(read) {
+                let problem = runtime.block_on(read).and_then(Result::err);
+                // Who says that it leaves reads for the answer, and would read on without an end.
+                let leaves = !matches!(problem, Some(RtspProblem::Endless { .. }));
+                if let Some(problem) = problem {
                     delivery.fail(problem.into());
                 }
-                runtime.block_on(link.leave());
+                if leaves {
+                    runtime.block_on(link.leave());
+                }
             })
             .context("cannot start the thread that reads the camera")?;
         Ok(Self { cancel, thread: Some(thread) })
@@ -230,8 +235,7 @@ impl Link {
             if now.saturating_sub(*before.get_or_insert(now)) <= MESSAGE_BYTES_MAX {
                 return Poll::Pending;
             }
-            let why = "a message that does not end".to_owned();
-            Poll::Ready(Err(RtspProblem::Broken { host: self.host.clone(), why }))
+            Poll::Ready(Err(RtspProblem::Endless { host: self.host.clone() }))
         })
         .await
     }
