@@ -48,6 +48,11 @@ pub(crate) struct Board {
     pub(crate) camera_id: String,
 }
 
+/// The command that adds lines to the board's configuration. dash's printf takes `\"` as it stands.
+pub(crate) fn configured(lines: &str) -> String {
+    format!("printf '{}' >>/etc/nightjar/agent.toml", lines.replace('\n', "\\n"))
+}
+
 impl Board {
     pub(crate) async fn boot(directory: &Path, architecture: Architecture) -> Result<Option<Self>> {
         Self::boot_from(directory, architecture, None).await
@@ -223,10 +228,7 @@ async fn packages_install_start_recover_upgrade_and_leave_as_debian_policy_says(
         };
         installs_and_starts(&mut board, &old).await?;
         board.pair().await?;
-        board
-            .guest
-            .run(&format!("printf '{}' >>/etc/nightjar/agent.toml", EMULATED.escape_default()))
-            .await?;
+        board.guest.run(&configured(EMULATED)).await?;
         board.guest.run("systemctl restart nightjar-agent").await?;
         board.sees(true).await?;
         recovers(&mut board).await?;
@@ -364,10 +366,7 @@ async fn the_package_for_arm64_is_installed_paired_and_records() -> Result<()> {
         board.publish(&packages).await?;
         board.guest.run(&format!("{APT} -y install nightjar-agent")).await?;
         board.guest.run("systemctl is-active nightjar-agent").await?;
-        board
-            .guest
-            .run(&format!("printf '{}' >>/etc/nightjar/agent.toml", EMULATED.escape_default()))
-            .await?;
+        board.guest.run(&configured(EMULATED)).await?;
         board.guest.run("systemctl restart nightjar-agent").await?;
         board.pair().await?;
         board.sees(true).await?;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{guest::Architecture, programs, stack::Scenario, wait};
 use serde_json::{Value, json};
 
-use crate::installed::{APT, Board, EMULATED, STATE, measured, pack};
+use crate::installed::{APT, Board, EMULATED, STATE, configured, measured, pack};
 
 /// From the command until the camera has judged: a trial lasts five minutes, and the board is emulated.
 const JUDGED_WITHIN: Duration = Duration::from_mins(20);
@@ -164,9 +164,9 @@ async fn an_update_that_works_is_kept_and_three_that_do_not_are_taken_back() -> 
         board
             .guest
             .run(&format!(
-                "cp {} /etc/nightjar/update.toml && printf '{}' >>/etc/nightjar/agent.toml",
+                "cp {} /etc/nightjar/update.toml && {}",
                 place("update.toml"),
-                EMULATED.escape_default()
+                configured(EMULATED)
             ))
             .await?;
         board.pair().await?;
