@@ -7,8 +7,9 @@ use nightjar_shared::{
 use serde_json::{Value, json};
 
 use crate::{
+    person::Person,
     proxies::from_address,
-    relay::{Person, TestRelay, on_every_database, on_sqlite},
+    relay::{TestRelay, on_every_database, on_sqlite},
 };
 
 fn text(value: &Value) -> &str {
