@@ -5,7 +5,6 @@ mod health;
 mod identify;
 mod kept;
 mod network;
-mod provision;
 mod provisioning;
 mod relay;
 mod vitals;
@@ -25,8 +24,7 @@ use self::{
     control::{Controller, Parts},
     health::HealthSources,
     kept::{Kept, OwnersWill, Switches},
-    provision::Provisioner,
-    provisioning::Provisioning,
+    provisioning::{CodeFollower, Provisioning},
     relay::{Key, RelaySide},
     vitals::VitalSources,
 };
@@ -331,7 +329,7 @@ impl Stages {
         }
         let data_dir = ground.data_dir.to_owned();
         let (name, qr) = (config.name.clone(), config.qr.clone());
-        let follower = Provisioner { data_dir: data_dir.clone(), config: qr, name }.follower();
+        let follower = CodeFollower { data_dir: data_dir.clone(), config: qr, name }.follower();
         let (media, clock) = (parts.media.clone(), ground.clock.clone());
         let lens = Lens { media, data_dir, clock, reader: ReaderCommand::this_program(), follower };
         let Stage { tracker, cancel, .. } = &self.observers;

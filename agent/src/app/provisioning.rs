@@ -1,7 +1,8 @@
-//! Pairs the camera by itself: with the secret that an installer left on the boot partition, or by showing
-//! a code until an owner takes the camera. All else goes on meanwhile.
+//! Pairs the camera by itself: with the secret that an installer left on the boot partition, by a QR code
+//! that it is shown, or by showing a code until an owner takes the camera. All else goes on meanwhile.
 
 mod announce;
+mod qr_code;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::announce::Announcer;
+pub(super) use self::qr_code::CodeFollower;
 use crate::{
     clock::Clock,
     cloud::CloudError,

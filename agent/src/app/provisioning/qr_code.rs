@@ -21,16 +21,16 @@ const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 /// A relay that takes longer is away.
 const CLAIM_LIMIT: Duration = Duration::from_secs(45);
 
-/// What codes are followed with.
-pub(super) struct Provisioner {
-    pub(super) data_dir: PathBuf,
-    pub(super) config: QrConfig,
+/// Follows the codes that the camera is shown.
+pub(in crate::app) struct CodeFollower {
+    pub(in crate::app) data_dir: PathBuf,
+    pub(in crate::app) config: QrConfig,
     /// What the camera is called until it is renamed in the app.
-    pub(super) name: String,
+    pub(in crate::app) name: String,
 }
 
-impl Provisioner {
-    pub(super) fn follower(self) -> Follower {
+impl CodeFollower {
+    pub(in crate::app) fn follower(self) -> Follower {
         let this = Arc::new(self);
         Follower::new(move |code| {
             let this = Arc::clone(&this);
