@@ -86,26 +86,41 @@ impl System {
     /// A board that runs Debian 13, which `build/board-root` makes where it is missing. `None`, with a
     /// loud word why, where it may not.
     pub fn board(architecture: Architecture) -> Result<Option<Self>> {
-        let made = Program::new(build("board-root"))
-            .arg(programs::target()?)
-            .arg(architecture.as_str())
-            .stderr(Stdio::inherit())
-            .output()
-            .context("cannot start build/board-root")?;
-        if made.status.code() == Some(NO_RIGHTS) {
-            skipped("a board's root is made by root alone");
-            return Ok(None);
-        }
-        ensure!(made.status.success(), "build/board-root: {}", made.status);
-        let root = PathBuf::from(String::from_utf8_lossy(&made.stdout).trim_end());
+        let Some(root) = made("board-root", &[architecture.as_str()])? else { return Ok(None) };
         let kernel =
             kernel_of(&root).with_context(|| format!("{} has no kernel", root.display()))?;
         Ok(Some(Self { root, kernel, architecture, systemd: true }))
     }
 }
 
-/// How `build/board-root` ends where it needs more rights.
-const NO_RIGHTS: i32 = 3;
+/// How a tool of ours ends that cannot make here what it makes.
+const CANNOT: i32 = 3;
+
+/// Has a tool of ours make something below the target directory, and returns where it is; nothing, said
+/// aloud, where it cannot be made here.
+pub fn made(tool: &str, arguments: &[&str]) -> Result<Option<PathBuf>> {
+    let made = Program::new(build(tool))
+        .arg(programs::target()?)
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start build/{tool}"))?;
+    if made.status.code() == Some(CANNOT) {
+        skipped(&format!("build/{tool} cannot make here what it makes (see above)"));
+        return Ok(None);
+    }
+    ensure!(made.status.success(), "build/{tool}: {}", made.status);
+    Ok(Some(PathBuf::from(String::from_utf8_lossy(&made.stdout).trim_end())))
+}
+
+/// Builds Debian's v4l2loopback for the guest's kernel, which the first guest fetches.
+pub async fn v4l2loopback(directory: &Path) -> Result<Option<PathBuf>> {
+    if !programs::target()?.join("v4l2-guest/kernel").exists() {
+        let Some(guest) = Guest::boot(directory, &Machine::default())? else { return Ok(None) };
+        guest.stop().await?;
+    }
+    made("v4l2loopback", &[])
+}
 
 /// One of the project's own tools.
 pub fn build(tool: &str) -> PathBuf {

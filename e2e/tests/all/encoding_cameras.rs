@@ -1,17 +1,11 @@
 //! Cameras that encode by themselves, cameras that become others, and pictures of television: by the
 //! kernel, in a guest. v4l2loopback is what a program writes into on one side and a camera on the other.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
-    guest::{Guest, Machine},
-    players::skipped,
-    programs,
+    guest::{Machine, v4l2loopback},
     stack::Scenario,
 };
 
@@ -21,26 +15,6 @@ const SOURCE: &str = "kind = \"v4l2\"\nwidth = 640\nheight = 480\nfps = 10\n";
 
 /// What writes; see there.
 const WRITER: &str = include_str!("writing_camera.py");
-
-/// Debian's module, built for the guest's kernel; nothing, said aloud, where that cannot be.
-async fn loopback(directory: &Path) -> Result<Option<PathBuf>> {
-    if !programs::target()?.join("v4l2-guest/kernel").exists() {
-        // The first guest fetches it.
-        let Some(guest) = Guest::boot(directory, &Machine::default())? else { return Ok(None) };
-        guest.stop().await?;
-    }
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/v4l2loopback");
-    let built = Command::new(tool).arg(programs::target()?).output().context("no build tool")?;
-    let why = String::from_utf8_lossy(&built.stderr).into_owned();
-    match built.status.code() {
-        Some(0) => Ok(Some(String::from_utf8(built.stdout)?.trim().into())),
-        Some(3) => {
-            skipped(&format!("cameras that encode: {why}"));
-            Ok(None)
-        }
-        _ => anyhow::bail!("build/v4l2loopback: {}: {why}", built.status),
-    }
-}
 
 /// Shell that lets a program write `file` into the camera, in place of the one before.
 fn writes(directory: &Path, format: &str, file: &str) -> String {
@@ -85,7 +59,7 @@ async fn a_camera_that_encodes_is_recorded_as_it_is_and_may_become_another() -> 
         fs::copy(&walker, directory.join("walker.h264"))?;
         draw_jpegs(&walker, &directory.join("walker.mjpeg"))?;
         fs::write(directory.join("writer.py"), WRITER)?;
-        let Some(module) = loopback(&directory).await? else { return Ok(()) };
+        let Some(module) = v4l2loopback(&directory).await? else { return Ok(()) };
         let module = format!("{} exclusive_caps=1 video_nr=0", module.display());
         let machine =
             Machine { modules: vec!["videodev".into(), module.into()], ..Machine::default() };

@@ -1,20 +1,14 @@
 //! Pairing without a keyboard at the camera: the app's code, shown to a lens.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use nightjar_e2e::{
     agent::{Agent, Settings, Source},
     api::text,
     browser::{Browser, test_id},
-    guest::{Guest, Machine},
+    guest::{Guest, Machine, v4l2loopback},
     lens::{View, drawn, film, shown_by_the_app},
-    players::skipped,
     programs,
     relay::{Place, Ports, Relay},
     stack::{EMAIL, PASSWORD, Scenario},
@@ -97,19 +91,6 @@ const SETTINGS: &str = "name = \"porch\"\n[source]\nkind = \"v4l2\"\nwidth = 640
 /// An emulated processor.
 const GUEST_LIMIT: Duration = Duration::from_mins(3);
 
-/// Debian's v4l2loopback for the guest's kernel; nothing, said aloud, where it cannot be built.
-fn loopback() -> Result<Option<PathBuf>> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/v4l2loopback");
-    let made = Command::new(&script).arg(programs::target()?).output();
-    let made = made.with_context(|| format!("cannot start {}", script.display()))?;
-    if made.status.code() == Some(3) {
-        skipped(&String::from_utf8_lossy(&made.stderr));
-        return Ok(None);
-    }
-    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    Ok(Some(PathBuf::from(String::from_utf8(made.stdout)?.trim())))
-}
-
 #[tokio::test]
 #[ignore = "takes minutes in an emulated processor: make test-v4l2"]
 async fn a_v4l2_camera_reads_the_app_s_code() -> Result<()> {
@@ -131,13 +112,9 @@ async fn a_v4l2_camera_reads_the_app_s_code() -> Result<()> {
         ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         fs::write(directory.join("agent.toml"), SETTINGS)?;
 
-        // The guest's kernel is fetched by whoever boots it first.
-        let vivid = Machine::default();
-        let Some(first) = Guest::boot(&directory, &vivid)? else { return Ok(()) };
-        first.stop().await?;
-        let Some(module) = loopback()? else { return Ok(()) };
+        let Some(module) = v4l2loopback(&directory).await? else { return Ok(()) };
         let modules = vec!["videodev".into(), module.into_os_string()];
-        let Some(mut guest) = Guest::boot(&directory, &Machine { modules, ..vivid })? else {
+        let Some(mut guest) = Guest::boot(&directory, &Machine { modules, ..Machine::default() })? else {
             return Ok(());
         };
         let (here, format) = (directory.display(), FORMAT.join(" "));

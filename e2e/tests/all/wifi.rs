@@ -1,15 +1,11 @@
 //! Joining a Wi-Fi by the real `NetworkManager`, in a guest with the kernel's simulated radios: two access
 //! points, a client, and the agent's user with the rule that the package brings.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use nightjar_e2e::{
-    guest::{Guest, Machine},
-    players::skipped,
+    guest::{Guest, Machine, made},
     programs,
     stack::Scenario,
 };
@@ -19,19 +15,6 @@ const SET_UP: &str = include_str!("wifi.sh");
 
 /// Ciphers of WPA2, which the kernel would fetch by itself, and three radios.
 const MODULES: [&str; 5] = ["ctr", "ccm", "cmac", "gcm", "mac80211_hwsim radios=3"];
-
-/// `NetworkManager` and an access point; nothing, said aloud, where they cannot be had.
-fn packages() -> Result<Option<PathBuf>> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/wifi-guest");
-    let made = Command::new(&script).arg(programs::target()?).output();
-    let made = made.with_context(|| format!("cannot start {}", script.display()))?;
-    if made.status.code() == Some(3) {
-        skipped(&String::from_utf8_lossy(&made.stderr));
-        return Ok(None);
-    }
-    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    Ok(Some(PathBuf::from(String::from_utf8(made.stdout)?.trim())))
-}
 
 struct Board(Guest);
 
@@ -62,7 +45,8 @@ impl Board {
 #[ignore = "takes minutes in an emulated processor: make test-wifi"]
 async fn a_wi_fi_is_joined_and_the_one_before_comes_back_when_another_fails() -> Result<()> {
     Scenario::run("wifi", |directory| async move {
-        let Some(packages) = packages()? else { return Ok(()) };
+        // NetworkManager and an access point.
+        let Some(packages) = made("wifi-guest", &[])? else { return Ok(()) };
         let machine = Machine {
             modules: MODULES.map(Into::into).to_vec(),
             device: Some("/sys/class/net/wlan2"),
