@@ -1,0 +1,44 @@
+//! Tickets: each opens one WebSocket, which has no other way to say who asks.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::sessions::SignedIn;
+use crate::{
+    app::App,
+    domain::secrets,
+    engines::db::{
+        accounts::{self, SignedInRow},
+        sign_in,
+    },
+    error::Result,
+};
+
+const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Serialize, ToSchema)]
+pub struct Ticket {
+    pub ticket: String,
+    pub expires_in_s: u64,
+}
+
+/// Issues a ticket, which opens one WebSocket within 30 s.
+pub async fn issue_ticket(app: &App, signed_in: &SignedIn) -> Result<Ticket> {
+    let ticket = secrets::token()?;
+    let expires_at = app.now().plus(TICKET_LIFETIME);
+    let SignedIn { caller, sign_in } = signed_in;
+    let row = SignedInRow { account_id: caller.account_id, sign_in: sign_in.clone() };
+    accounts::insert_ticket(&app.db, secrets::hash(&ticket), &row, expires_at).await?;
+    Ok(Ticket { ticket, expires_in_s: TICKET_LIFETIME.as_secs() })
+}
+
+/// Finds whose ticket this is, and spends it. It is no good once its sign-in has ended.
+pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<SignedIn>> {
+    let now = app.now();
+    let taken = accounts::take_ticket(&app.db, &secrets::hash(ticket), now).await?;
+    let Some(row) = taken else { return Ok(None) };
+    let standing = sign_in::standing(&app.db, std::slice::from_ref(&row.sign_in), now).await?;
+    Ok((!standing.is_empty()).then(|| row.into()))
+}
