@@ -29,6 +29,32 @@ words! {
     }
 }
 
+/// A set of rights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights(u8);
+
+impl Rights {
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// Collects rights; the same one twice counts once.
+    pub fn of(rights: &[Right]) -> Self {
+        Self(rights.iter().fold(0, |set, right| set | Self::bit(*right)))
+    }
+
+    pub fn has(self, right: Right) -> bool {
+        self.0 & Self::bit(right) != 0
+    }
+
+    /// Lists the rights of the set.
+    pub fn list(self) -> Vec<Right> {
+        Right::ALL.iter().copied().filter(|right| self.has(*right)).collect()
+    }
+
+    fn bit(right: Right) -> u8 {
+        1 << right as u8
+    }
+}
+
 words! {
     /// Who may make an account at a relay.
     Registration {
@@ -44,5 +70,19 @@ words! {
     AccountRole {
         User = "user",
         Admin = "admin",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_has_what_was_put_in_and_nothing_else() {
+        let sight = Rights::of(&[Right::SeePictures, Right::SeeCameras, Right::SeeCameras]);
+        assert_eq!(sight.list(), [Right::SeeCameras, Right::SeePictures]);
+        assert!(!sight.has(Right::Pair));
+        assert_eq!(Rights::ALL.list(), Right::ALL);
+        assert_eq!(Rights::of(&[]).list(), []);
     }
 }

@@ -11,6 +11,7 @@ use nightjar_shared::{
 
 pub use nightjar_shared::role::Right;
 
+use super::scope::Scope;
 use crate::{
     app::App,
     engines::db::{
@@ -22,15 +23,31 @@ use crate::{
         live::{self, SessionRow, Viewer},
         pairings::{self, PairingRow},
         shares::{self, ShareRow},
-        sites::{self, SiteRow},
+        sites::{self, Membership, SiteRow},
     },
     error::{Error, ProblemCode, Result},
 };
 
-/// A person who has proved who they are.
+/// Somebody who has proved who they are, and how far what they proved it with goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caller {
     pub account_id: AccountId,
+    pub scope: Scope,
+}
+
+impl Caller {
+    /// A person who is there, or for whom the relay itself acts.
+    pub fn person(account_id: AccountId) -> Self {
+        Self { account_id, scope: Scope::PERSON }
+    }
+}
+
+/// Refuses API keys: what an account is, and who has a part in a site, people change themselves.
+pub fn in_person(caller: Caller) -> Result<()> {
+    if caller.scope.is_person() {
+        return Ok(());
+    }
+    Err(Error::forbidden(ProblemCode::Forbidden, "An API key may not do this: sign in."))
 }
 
 /// Returns whether the right is to see that a thing exists: for a caller without it, it does not
@@ -50,9 +67,11 @@ pub fn allows(role: Role, right: Right) -> bool {
     }
 }
 
-/// Returns what a role may do, for the app, which shows what is allowed and nothing else.
-pub(super) fn rights_of(role: Role) -> Vec<Right> {
-    Right::ALL.iter().copied().filter(|right| allows(role, *right)).collect()
+/// Returns what a caller may do at a site in this role, for the app, which shows what is allowed and
+/// nothing else.
+pub(super) fn rights_of(caller: Caller, role: Role) -> Vec<Right> {
+    let is_allowed = |right: &Right| allows(role, *right) && caller.scope.has(*right);
+    Right::ALL.iter().copied().filter(is_allowed).collect()
 }
 
 /// Returns the roles that have a right, for a statement's `in (…)`.
@@ -60,24 +79,44 @@ pub(super) fn roles_with(right: Right) -> Roles {
     std::array::from_fn(|index| Role::ALL.get(index).copied().filter(|role| allows(*role, right)))
 }
 
-/// Returns who asks for a list of what takes this right to see.
-pub(super) fn reader(caller: Caller, right: Right) -> Reader {
-    Reader { account_id: caller.account_id, roles: roles_with(right) }
+/// Returns the roles in which this caller has a right: none, where the scope has it not.
+pub(super) fn roles_of(caller: Caller, right: Right) -> Roles {
+    if caller.scope.has(right) { roles_with(right) } else { Roles::default() }
 }
 
-/// Gives the object back if the role allows the right. `sight` is the right to know that the
+/// Returns who asks for a list of what takes this right to see.
+pub(super) fn reader(caller: Caller, right: Right) -> Reader {
+    Reader {
+        account_id: caller.account_id,
+        roles: roles_of(caller, right),
+        site_id: caller.scope.site_id(),
+    }
+}
+
+/// Gives the object back if role and scope allow the right. `sight` is the right to know that the
 /// object exists.
-fn decide<T>(found: Option<(T, Role)>, sight: Right, right: Right) -> Result<T> {
-    let (object, role) = found.ok_or_else(Error::not_found)?;
-    if !allows(role, sight) {
+fn decide<T>(
+    caller: Caller,
+    found: Option<(T, Membership)>,
+    sight: Right,
+    right: Right,
+) -> Result<T> {
+    let (object, Membership { site_id, role }) = found.ok_or_else(Error::not_found)?;
+    let scope = caller.scope;
+    if !allows(role, sight) || !scope.allows(sight, site_id) {
+        return Err(Error::not_found());
+    }
+    if is_sight(right) && !(allows(role, right) && scope.has(right)) {
         return Err(Error::not_found());
     }
     if !allows(role, right) {
-        return Err(if is_sight(right) {
-            Error::not_found()
-        } else {
-            Error::forbidden(ProblemCode::Forbidden, "Your role at this site does not allow this.")
-        });
+        return Err(Error::forbidden(
+            ProblemCode::Forbidden,
+            "Your role at this site does not allow this.",
+        ));
+    }
+    if !scope.has(right) {
+        return Err(Error::forbidden(ProblemCode::Forbidden, "This API key does not allow this."));
     }
     Ok(object)
 }
@@ -85,10 +124,10 @@ fn decide<T>(found: Option<(T, Role)>, sight: Right, right: Right) -> Result<T> 
 pub async fn site(app: &App, caller: Caller, site_id: SiteId, right: Right) -> Result<SiteRow> {
     let found = sites::for_member(&app.db, site_id, caller.account_id).await?;
     let found = found.map(|site| {
-        let role = site.role;
-        (site, role)
+        let membership = Membership { site_id, role: site.role };
+        (site, membership)
     });
-    decide(found, Right::SeeCameras, right)
+    decide(caller, found, Right::SeeCameras, right)
 }
 
 pub async fn camera(
@@ -98,7 +137,7 @@ pub async fn camera(
     right: Right,
 ) -> Result<CameraRow> {
     let found = cameras::for_member(&app.db, camera_id, caller.account_id).await?;
-    decide(found, Right::SeeCameras, right)
+    decide(caller, found, Right::SeeCameras, right)
 }
 
 pub async fn pairing(app: &App, caller: Caller, pairing_id: PairingId) -> Result<PairingRow> {
@@ -130,13 +169,13 @@ fn hide<T>(answer: Result<T>) -> Result<T> {
 
 pub async fn command(app: &App, caller: Caller, command_id: CommandId) -> Result<CommandRow> {
     let found = commands::for_member(&app.db, command_id, caller.account_id).await?;
-    decide(found, Right::SeeCameras, Right::SeeCameras)
+    decide(caller, found, Right::SeeCameras, Right::SeeCameras)
 }
 
 /// Finds a session that the caller may look at.
 pub async fn session(app: &App, caller: Caller, session_id: SessionId) -> Result<SessionRow> {
     let found = live::for_member(&app.db, session_id, caller.account_id).await?;
-    decide(found, Right::SeePictures, Right::SeePictures)
+    decide(caller, found, Right::SeePictures, Right::SeePictures)
 }
 
 /// Finds a session that the caller may steer, because the caller opened it.
@@ -147,13 +186,13 @@ pub async fn own_session(app: &App, caller: Caller, session_id: SessionId) -> Re
 
 pub async fn event(app: &App, caller: Caller, event_id: EventId) -> Result<EventRow> {
     let found = events::for_member(&app.db, event_id, caller.account_id).await?;
-    decide(found, Right::SeePictures, Right::SeePictures)
+    decide(caller, found, Right::SeePictures, Right::SeePictures)
 }
 
 pub async fn clip(app: &App, caller: Caller, clip_id: ClipId, right: Right) -> Result<ClipRow> {
     let found = clips::for_member(&app.db, clip_id, caller.account_id).await?;
     let sight = found.as_ref().map_or(Right::SeePictures, |(row, _)| right_to_see(row.visibility));
-    decide(found, sight, right)
+    decide(caller, found, sight, right)
 }
 
 /// Finds a share that the caller may end, and its clip. It does not exist for a caller who may not
@@ -167,7 +206,7 @@ pub async fn share(app: &App, caller: Caller, share_id: ShareId) -> Result<(Shar
 /// Finds the clip of a share for anyone who has its link, as long as the maker of the link may
 /// share it.
 pub(super) async fn shared_clip(app: &App, share: &ShareRow) -> Result<ClipRow> {
-    let sharer = Caller { account_id: share.created_by };
+    let sharer = Caller::person(share.created_by);
     hide(clip(app, sharer, share.clip_id, Right::Manage).await)
 }
 
@@ -192,7 +231,14 @@ pub(super) async fn recipients(app: &App, site_id: SiteId, right: Right) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use nightjar_shared::role::Rights;
+
     use super::*;
+
+    fn of<T>(role: Role, object: T) -> (Caller, Option<(T, Membership)>) {
+        let membership = Membership { site_id: SiteId::generate(), role };
+        (Caller::person(AccountId::generate()), Some((object, membership)))
+    }
 
     fn code<T: std::fmt::Debug>(answer: Result<T>) -> ProblemCode {
         answer.unwrap_err().code()
@@ -202,22 +248,40 @@ mod tests {
     fn an_installer_never_sees_a_picture() {
         assert!(!allows(Role::Installer, Right::SeePictures));
         assert!(allows(Role::Installer, Right::Pair));
-        let clip = Some(((), Role::Installer));
-        assert_eq!(code(decide(clip, Right::SeePictures, Right::Manage)), ProblemCode::NotFound);
+        let (caller, clip) = of(Role::Installer, ());
+        let refused = decide(caller, clip, Right::SeePictures, Right::Manage);
+        assert_eq!(code(refused), ProblemCode::NotFound);
     }
 
     #[test]
     fn a_viewer_is_told_that_acting_is_not_allowed() {
-        let camera = Some(((), Role::Viewer));
-        assert_eq!(code(decide(camera, Right::SeeCameras, Right::Control)), ProblemCode::Forbidden);
+        let (caller, camera) = of(Role::Viewer, ());
+        let refused = decide(caller, camera, Right::SeeCameras, Right::Control);
+        assert_eq!(code(refused), ProblemCode::Forbidden);
     }
 
     #[test]
     fn a_stranger_gets_the_answer_of_a_missing_thing() {
-        assert_eq!(
-            code(decide::<()>(None, Right::SeeCameras, Right::Control)),
-            ProblemCode::NotFound
-        );
+        let (caller, _) = of(Role::Owner, ());
+        let refused = decide::<()>(caller, None, Right::SeeCameras, Right::Control);
+        assert_eq!(code(refused), ProblemCode::NotFound);
+    }
+
+    #[test]
+    fn a_key_does_less_than_its_owner_and_only_at_its_site() {
+        let decide_by = |scope: Scope, site_id: SiteId, right: Right| {
+            let caller = Caller { account_id: AccountId::generate(), scope };
+            let found = Some(((), Membership { site_id, role: Role::Owner }));
+            decide(caller, found, Right::SeeCameras, right)
+        };
+        let (home, shop) = (SiteId::generate(), SiteId::generate());
+        let key = Scope::of_key(Rights::of(&[Right::SeeCameras]), Some(home));
+        decide_by(key, home, Right::SeeCameras).unwrap();
+        assert_eq!(code(decide_by(key, shop, Right::SeeCameras)), ProblemCode::NotFound);
+        assert_eq!(code(decide_by(key, home, Right::SeePictures)), ProblemCode::NotFound);
+        assert_eq!(code(decide_by(key, home, Right::Control)), ProblemCode::Forbidden);
+        let blind = Scope::of_key(Rights::of(&[Right::Control]), None);
+        assert_eq!(code(decide_by(blind, home, Right::Control)), ProblemCode::NotFound);
     }
 
     #[test]

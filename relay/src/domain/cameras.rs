@@ -96,7 +96,8 @@ fn stored_health(row: &CameraRow, now: UnixMillis) -> Option<Health> {
 
 pub async fn list(app: &App, caller: Caller, page: &PageRequest) -> Result<List<Camera>> {
     let position = page.position()?;
-    let rows = cameras::list_for_member(&app.db, &position.page, caller.account_id).await?;
+    let reader = access::reader(caller, Right::SeeCameras);
+    let rows = cameras::list_for_member(&app.db, &position.page, reader).await?;
     let now = app.now();
     let key = |row: &CameraRow| (row.paired_at, row.camera_id);
     Ok(position.list(rows, key, |row| Camera::new(row, now)))

@@ -98,7 +98,7 @@ pub async fn list(
 ) -> Result<List<Clip>> {
     let position = page.position()?;
     let reader = access::reader(caller, Right::SeePictures);
-    let private_to = access::roles_with(right_to_see(Visibility::Private));
+    let private_to = access::roles_of(caller, right_to_see(Visibility::Private));
     let filter = selection.filter()?;
     let rows = clips::list(&app.db, &position.page, reader, private_to, &filter).await?;
     Ok(position.list(rows, |row| (row.started_at, row.clip_id), |row| Clip::new(app, row)))

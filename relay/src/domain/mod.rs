@@ -25,6 +25,7 @@ mod presence;
 mod protocol;
 mod quotas;
 pub mod releases;
+pub mod scope;
 mod secrets;
 pub mod shares;
 pub mod sites;

@@ -30,25 +30,33 @@ pub struct Site {
     pub may: Vec<Right>,
 }
 
-impl From<SiteRow> for Site {
-    fn from(row: SiteRow) -> Self {
+impl Site {
+    fn new(caller: Caller, row: SiteRow) -> Self {
         Self {
             site_id: row.site_id,
             role: row.role,
             name: row.name,
-            may: access::rights_of(row.role),
+            may: access::rights_of(caller, row.role),
         }
     }
 }
 
+/// Finds all sites that the caller reaches, oldest first.
+pub(super) async fn of(app: &App, caller: Caller) -> Result<Vec<Site>> {
+    let rows = sites::of_account(&app.db, caller.account_id).await?;
+    let reached = rows.into_iter().filter(|row| caller.scope.reaches(row.site_id));
+    Ok(reached.map(|row| Site::new(caller, row)).collect())
+}
+
 /// Lists all of the caller's sites: there are at most 50.
 pub async fn list(app: &App, caller: Caller) -> Result<List<Site>> {
-    let rows = sites::of_account(&app.db, caller.account_id).await?;
-    let items = rows.into_iter().rev().map(Site::from).collect();
+    let mut items = of(app, caller).await?;
+    items.reverse();
     Ok(List { items, next_cursor: None })
 }
 
 pub async fn create(app: &App, caller: Caller, name: &str) -> Result<Site> {
+    access::in_person(caller)?;
     let site = SiteRow { site_id: SiteId::generate(), name: text::name(name)?, role: Role::Owner };
     let transaction = app.db.begin().await?;
     let count = sites::count_of_account(&transaction, caller.account_id).await?;
@@ -59,5 +67,5 @@ pub async fn create(app: &App, caller: Caller, name: &str) -> Result<Site> {
     let (account_id, site_id) = (Some(caller.account_id), Some(site.site_id));
     record(&transaction, app.now(), account_id, site_id, "site_created", site.site_id).await?;
     transaction.commit().await?;
-    Ok(site.into())
+    Ok(Site::new(caller, site))
 }

@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::stretches::{Known, activity, gaps, note};
 use super::{
-    access::{self, Caller, Right, right_to_see, roles_with},
+    access::{self, Caller, Right, right_to_see, roles_of},
     page::{PAGE_BYTES_MAX, fitting},
 };
 use crate::{
@@ -125,7 +125,7 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
         &app.db,
         camera_id,
         caller.account_id,
-        roles_with(right_to_see(Visibility::Private)),
+        roles_of(caller, right_to_see(Visibility::Private)),
         (from.minus(CLIP_MAX), to),
         RECORDINGS_MAX,
     )

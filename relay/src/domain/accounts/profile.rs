@@ -6,8 +6,11 @@ use utoipa::ToSchema;
 
 use crate::{
     app::App,
-    domain::{access::Caller, sites::Site},
-    engines::db::{accounts, sites},
+    domain::{
+        access::Caller,
+        sites::{self, Site},
+    },
+    engines::db::accounts,
     error::{Error, Result},
 };
 
@@ -32,7 +35,6 @@ pub struct Me {
 pub async fn me(app: &App, caller: Caller) -> Result<Me> {
     let account = accounts::by_id(&app.db, caller.account_id).await?;
     let account = account.ok_or_else(Error::not_found)?;
-    let sites = sites::of_account(&app.db, caller.account_id).await?;
     Ok(Me {
         account: Account {
             account_id: account.account_id,
@@ -40,6 +42,6 @@ pub async fn me(app: &App, caller: Caller) -> Result<Me> {
             name: account.name,
             role: account.role,
         },
-        sites: sites.into_iter().map(Site::from).collect(),
+        sites: sites::of(app, caller).await?,
     })
 }

@@ -39,7 +39,7 @@ pub struct SignedIn {
 
 impl From<SignedInRow> for SignedIn {
     fn from(row: SignedInRow) -> Self {
-        Self { caller: Caller { account_id: row.account_id }, sign_in: row.sign_in }
+        Self { caller: Caller::person(row.account_id), sign_in: row.sign_in }
     }
 }
 

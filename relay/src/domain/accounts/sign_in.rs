@@ -37,5 +37,5 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
         accounts::replace_password_hash(&app.db, account_id, &before, hash).await?;
     }
     record(&app.db, now, Some(account_id), None, "signed_in", account_id).await?;
-    Ok(Caller { account_id })
+    Ok(Caller::person(account_id))
 }

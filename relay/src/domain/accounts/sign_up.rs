@@ -93,5 +93,5 @@ pub async fn create(
     sites::insert(&transaction, &site, account_id, now).await?;
     record(&transaction, now, Some(account_id), None, "account_created", account_id).await?;
     transaction.commit().await?;
-    Ok(Caller { account_id })
+    Ok(Caller::person(account_id))
 }

@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use nightjar_shared::{
     ids::{AccountId, BootId, CameraId, SiteId},
-    role::Role,
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Page, Row, Value, columns, from_row, newest_first};
+use super::{
+    DbError, Executor, Page, Reader, Row, Value, columns, from_row, newest_first,
+    sites::{Membership, membership},
+};
 
 #[derive(Debug, Clone)]
 pub struct CameraRow {
@@ -128,12 +130,14 @@ pub async fn for_member(
     db: &impl Executor,
     camera_id: CameraId,
     account_id: AccountId,
-) -> Result<Option<(CameraRow, Role)>, DbError> {
+) -> Result<Option<(CameraRow, Membership)>, DbError> {
     db.one(
         concat!(
             "select ",
             camera_columns!("c."),
-            ", m.role
+            ", ",
+            membership!(),
+            "
                  from cameras c join members m on m.site_id = c.site_id
                  where c.camera_id = $1 and m.account_id = $2"
         ),
@@ -142,11 +146,11 @@ pub async fn for_member(
     .await
 }
 
-/// Lists the cameras of all sites of an account.
+/// Lists the cameras of all sites of which the reader sees any.
 pub async fn list_for_member(
     db: &impl Executor,
     page: &Page,
-    account_id: AccountId,
+    reader: Reader,
 ) -> Result<Vec<CameraRow>, DbError> {
     page.read(
         db,
@@ -154,10 +158,12 @@ pub async fn list_for_member(
         concat!(
             "select ",
             camera_columns!("c."),
-            " from cameras c join members m on m.site_id = c.site_id where m.account_id = $4",
+            " from cameras c join members m on m.site_id = c.site_id
+             where m.account_id = $4 and m.role in ($5, $6, $7, $8)
+                 and (cast($9 as text) is null or c.site_id = $9)",
             newest_first!("c.paired_at", "c.camera_id")
         ),
-        [account_id.into()],
+        reader.values().chain([reader.site(None)]),
     )
     .await
 }

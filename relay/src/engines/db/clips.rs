@@ -3,7 +3,6 @@
 use nightjar_shared::{
     clip::{ClipKind, ClipState, Visibility},
     ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
-    role::Role,
     time::{ClockState, UnixMillis},
 };
 
@@ -11,6 +10,7 @@ use super::{
     DbError, Executor, Filter, Page, Reader, Roles, Value, columns, from_row,
     limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
     newest_first, parts,
+    sites::{Membership, membership},
 };
 
 #[derive(Debug, Clone)]
@@ -185,12 +185,14 @@ pub async fn for_member(
     db: &impl Executor,
     clip_id: ClipId,
     account_id: AccountId,
-) -> Result<Option<(ClipRow, Role)>, DbError> {
+) -> Result<Option<(ClipRow, Membership)>, DbError> {
     db.one(
         concat!(
             "select ",
             clip_columns!(),
-            ", m.role
+            ", ",
+            membership!(),
+            "
                  from clips c join members m on m.site_id = c.site_id
                  where c.clip_id = $1 and m.account_id = $2"
         ),
@@ -222,7 +224,7 @@ pub async fn list(
                  and (c.visibility <> 'private' or m.role in ($13, $14, $15, $16))",
             newest_first!("c.started_at", "c.clip_id")
         ),
-        reader.values().chain(filter.values()).chain(private_to.map(Value::from)),
+        reader.values().chain(filter.values_for(reader)).chain(private_to.map(Value::from)),
     )
     .await
 }

@@ -3,12 +3,14 @@
 use nightjar_shared::{
     command::CommandState,
     ids::{AccountId, CameraId, CommandId},
-    role::Role,
     time::UnixMillis,
 };
 use serde_json::Value as Json;
 
-use super::{DbError, Executor, Page, Value, columns, from_row, newest_first};
+use super::{
+    DbError, Executor, Page, Value, columns, from_row, newest_first,
+    sites::{Membership, membership},
+};
 
 #[derive(Debug, Clone)]
 pub struct CommandRow {
@@ -72,12 +74,14 @@ pub async fn for_member(
     db: &impl Executor,
     command_id: CommandId,
     account_id: AccountId,
-) -> Result<Option<(CommandRow, Role)>, DbError> {
+) -> Result<Option<(CommandRow, Membership)>, DbError> {
     db.one(
         concat!(
             "select ",
             command_columns!("k."),
-            ", m.role
+            ", ",
+            membership!(),
+            "
              from commands k
                  join cameras c on c.camera_id = k.camera_id
                  join members m on m.site_id = c.site_id

@@ -3,7 +3,6 @@
 use nightjar_shared::{
     event::{BoundingBox, EventKind, EventState},
     ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
-    role::Role,
     time::{ClockState, UnixMillis},
 };
 
@@ -11,6 +10,7 @@ use super::{
     DbError, Executor, Filter, Page, Reader, Value, columns, from_row,
     limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
     newest_first,
+    sites::{Membership, membership},
 };
 
 #[derive(Debug, Clone)]
@@ -212,12 +212,14 @@ pub async fn for_member(
     db: &impl Executor,
     event_id: EventId,
     account_id: AccountId,
-) -> Result<Option<(EventRow, Role)>, DbError> {
+) -> Result<Option<(EventRow, Membership)>, DbError> {
     db.one(
         concat!(
             "select ",
             event_columns!(),
-            ", m.role
+            ", ",
+            membership!(),
+            "
                  from events e join members m on m.site_id = e.site_id
                  where e.event_id = $1 and m.account_id = $2"
         ),
@@ -247,7 +249,7 @@ pub async fn list(
                  and (cast($13 as text) is null or e.kind = $13)",
             newest_first!("e.started_at", "e.event_id")
         ),
-        reader.values().chain(filter.values()).chain([filter.kind.into()]),
+        reader.values().chain(filter.values_for(reader)).chain([filter.kind.into()]),
     )
     .await
 }

@@ -2,12 +2,15 @@
 
 use nightjar_shared::{
     ids::{AccountId, CameraId, SessionId, SiteId},
-    role::Role,
     session::{SessionEndReason, SessionState},
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Page, columns, from_row, newest_first, sign_in::SignInId};
+use super::{
+    DbError, Executor, Page, columns, from_row, newest_first,
+    sign_in::SignInId,
+    sites::{Membership, membership},
+};
 
 #[derive(Debug, Clone)]
 pub struct SessionRow {
@@ -180,12 +183,14 @@ pub async fn for_member(
     db: &impl Executor,
     session_id: SessionId,
     account_id: AccountId,
-) -> Result<Option<(SessionRow, Role)>, DbError> {
+) -> Result<Option<(SessionRow, Membership)>, DbError> {
     db.one(
         concat!(
             "select ",
             session_columns!("l."),
-            ", m.role
+            ", ",
+            membership!(),
+            "
                  from live_sessions l
                  join cameras c on c.camera_id = l.camera_id
                  join members m on m.site_id = c.site_id

@@ -77,12 +77,23 @@ pub type Roles = [Option<Role>; 4];
 pub struct Reader {
     pub account_id: AccountId,
     pub roles: Roles,
+    /// The one site of which anything may be seen; all when there is none.
+    pub site_id: Option<SiteId>,
 }
 
 impl Reader {
     /// Returns five values: the account and the roles.
     pub(super) fn values(self) -> impl Iterator<Item = Value> {
         std::iter::once(self.account_id.into()).chain(self.roles.map(Value::from))
+    }
+
+    /// Returns the site that is left of what the reader may see and asks for: none is all. No site
+    /// has an empty name.
+    pub(super) fn site(self, asked: Option<SiteId>) -> Value {
+        match (self.site_id, asked) {
+            (Some(only), Some(asked)) if only != asked => Value::from(""),
+            (only, asked) => only.or(asked).into(),
+        }
     }
 }
 
@@ -101,9 +112,9 @@ pub struct Filter {
 
 impl Filter {
     /// Returns four values: site, camera, from when and until when.
-    pub(super) fn values(&self) -> [Value; 4] {
+    pub(super) fn values_for(&self, reader: Reader) -> [Value; 4] {
         [
-            self.site_id.into(),
+            reader.site(self.site_id),
             self.camera_id.into(),
             self.from.map_or(i64::MIN, |from| from.0).into(),
             self.to.map_or(i64::MAX, |to| to.0).into(),

@@ -6,7 +6,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, from_row};
+use super::{DbError, Executor, FromRow, Row, from_row};
 
 #[derive(Debug, Clone)]
 pub struct SiteRow {
@@ -17,6 +17,34 @@ pub struct SiteRow {
 }
 
 from_row!(SiteRow { site_id, name, role });
+
+/// What an account is to the site of a thing.
+#[derive(Debug, Clone, Copy)]
+pub struct Membership {
+    pub site_id: SiteId,
+    pub role: Role,
+}
+
+/// Lists the columns of a [`Membership`], by the member `m`.
+macro_rules! membership {
+    () => {
+        "m.role, m.site_id as member_site_id"
+    };
+}
+pub(super) use membership;
+
+impl FromRow for Membership {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok(Self { site_id: row.get("member_site_id")?, role: row.get("role")? })
+    }
+}
+
+/// What belongs to a site, with what an account is there.
+impl<T: FromRow> FromRow for (T, Membership) {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        Ok((T::from_row(row)?, Membership::from_row(row)?))
+    }
+}
 
 /// Inserts a new site with its first member.
 pub async fn insert(

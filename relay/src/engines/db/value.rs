@@ -154,13 +154,6 @@ impl FromRow for (AccountId, Role) {
     }
 }
 
-/// What belongs to a site, with the role that an account has there.
-impl<T: FromRow> FromRow for (T, Role) {
-    fn from_row(row: &Row) -> Result<Self, DbError> {
-        Ok((T::from_row(row)?, row.get("role")?))
-    }
-}
-
 /// A type that a column can be read as. The error says what the column is instead.
 pub trait FromColumn: Sized {
     fn from_column(value: &Value) -> Result<Self, String>;
