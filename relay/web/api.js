@@ -56,11 +56,11 @@ export async function problemFrom(response) {
   return new Problem({ code, status: response.status, message });
 }
 
-function get(path, signal) {
+export function get(path, signal) {
   return call("GET", path, undefined, signal);
 }
 
-async function call(method, path, body, signal, patienceMs = PATIENCE_MS) {
+export async function call(method, path, body, signal, patienceMs = PATIENCE_MS) {
   const limit = AbortSignal.timeout(patienceMs);
   const headers = body === undefined ? {} : { "content-type": "application/json" };
   const text = body === undefined ? undefined : JSON.stringify(body);
@@ -84,7 +84,7 @@ function query(values) {
   return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
 }
 
-const id = encodeURIComponent;
+export const id = encodeURIComponent;
 
 /** Asks for a long playback until its last part; the relay gives it in pieces. */
 async function whole(ask, after) {

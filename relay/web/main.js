@@ -8,8 +8,8 @@ import { Right } from "./words.js";
 /** For those who may see what cameras saw. */
 const PICTURE_TABS = ["/events", "/clips"];
 const OPEN_PATHS = ["/sign-in", "/sign-up"];
-/** For anyone who has a link, with an account or without. */
-const SHARED_PATH = "/s";
+/** For anyone who has a link. */
+const LINK_PATHS = ["/s", "/invitation"];
 
 const routes = [
   { pattern: "/sign-in", load: () => import("./views/sign_in.js") },
@@ -21,7 +21,9 @@ const routes = [
   { pattern: "/events", load: () => import("./views/events.js") },
   { pattern: "/clips", load: () => import("./views/clips.js") },
   { pattern: "/clips/:clipId", load: () => import("./views/clip.js") },
-  { pattern: SHARED_PATH, load: () => import("./sharing/shared_clip.js") },
+  { pattern: "/s", load: () => import("./sharing/shared_clip.js") },
+  { pattern: "/invitation", load: () => import("./people/invitation.js") },
+  { pattern: "/sites/:siteId/people", load: () => import("./people/people.js") },
   { pattern: "/account", load: () => import("./account/account.js") },
   { pattern: "", load: () => import("./views/not_found.js") },
 ];
@@ -34,7 +36,7 @@ const connection = document.getElementById("connection");
 function detour(path) {
   const signedIn = currentPerson() !== null;
   showBar(signedIn, path);
-  if (path === SHARED_PATH) return null;
+  if (LINK_PATHS.includes(path)) return null;
   if (!signedIn && !OPEN_PATHS.includes(path)) {
     return path === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(path)}`;
   }

@@ -8,6 +8,7 @@ export const NO_WEBRTC = "no_webrtc";
 /** Asking again gets the same answer: something else must change first. */
 const FINAL = new Set([
   NO_WEBRTC,
+  ProblemCode.alreadyMember,
   ProblemCode.crossOrigin,
   ProblemCode.deleted,
   ProblemCode.emailTaken,
@@ -18,11 +19,13 @@ const FINAL = new Set([
   ProblemCode.invalidJson,
   ProblemCode.invalidLifetime,
   ProblemCode.invalidLocation,
+  ProblemCode.invalidMembership,
   ProblemCode.invalidName,
   ProblemCode.invalidProof,
   ProblemCode.invalidQuery,
   ProblemCode.invalidSdp,
   ProblemCode.invalidVisibility,
+  ProblemCode.lastOwner,
   ProblemCode.malformed,
   ProblemCode.methodNotAllowed,
   ProblemCode.noCommonCodec,

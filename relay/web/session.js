@@ -21,6 +21,13 @@ export async function resume() {
   }
 }
 
+/** Asks again what this person may do where. */
+export async function refresh() {
+  if (me !== null) me = await api.me();
+}
+
+realtime.subscribe("membership", () => refresh().catch(() => {}));
+
 export function begin(person) {
   me = person;
   realtime.start();

@@ -100,6 +100,10 @@ uuid_id!(
     SessionId
 );
 uuid_id!(
+    /// A link by which somebody comes to belong to a site. It is no secret: the link's token is.
+    InvitationId
+);
+uuid_id!(
     /// A link by which a clip is watched without an account. It is no secret: the link's token is.
     ShareId
 );

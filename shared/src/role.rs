@@ -26,6 +26,10 @@ words! {
         Manage = "manage",
         /// Cameras come and go.
         Pair = "pair",
+        /// Who belongs to the site; viewers are let in and out.
+        Invite = "invite",
+        /// The site itself: its name and its end, everybody's role, and cameras that change sites.
+        Own = "own",
     }
 }
 
@@ -59,7 +63,7 @@ words! {
     /// Who may make an account at a relay.
     Registration {
         Closed = "closed",
-        /// Whoever was invited; there are no invitations yet, so like `closed`.
+        /// Whoever was invited to a site.
         Invitation = "invitation",
         Open = "open",
     }

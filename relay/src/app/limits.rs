@@ -70,6 +70,10 @@ pub struct Limits {
     pub trickle: Limit,
     /// Links that one account makes.
     pub shares: Limit,
+    /// Invitations that one account makes.
+    pub invitations: Limit,
+    /// Invitations that one address opens and takes.
+    pub invitation_opening: Limit,
     /// Links that one address opens: what the database is asked. Nobody guesses 128 bits, and a
     /// player of a clip that grows asks every 3 s.
     pub share_opening: Limit,
@@ -104,6 +108,8 @@ impl Default for Limits {
             live: Limit::new(60, Duration::from_secs(1)),
             trickle: Limit::new(200, Duration::from_millis(50)),
             shares: Limit::new(30, Duration::from_secs(10)),
+            invitations: Limit::new(30, Duration::from_secs(10)),
+            invitation_opening: Limit::new(60, Duration::from_secs(1)),
             share_opening: Limit::new(120, Duration::from_millis(250)),
         }
     }

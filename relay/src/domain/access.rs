@@ -5,8 +5,12 @@
 
 use nightjar_shared::{
     clip::Visibility,
-    ids::{AccountId, CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId},
+    ids::{
+        AccountId, CameraId, ClipId, CommandId, EventId, InvitationId, PairingId, SessionId,
+        ShareId, SiteId,
+    },
     role::Role,
+    time::UnixMillis,
 };
 
 pub use nightjar_shared::role::Right;
@@ -20,7 +24,9 @@ use crate::{
         clips::{self, ClipRow},
         commands::{self, CommandRow},
         events::{self, EventRow},
+        invitations::{self, InvitationRow},
         live::{self, SessionRow, Viewer},
+        members,
         pairings::{self, PairingRow},
         shares::{self, ShareRow},
         sites::{self, Membership, SiteRow},
@@ -58,20 +64,30 @@ fn is_sight(right: Right) -> bool {
 
 /// Decides what a role may do: the whole policy.
 pub fn allows(role: Role, right: Right) -> bool {
-    use Right::{Control, Manage, Pair, SeeCameras, SeePictures};
+    use Right::{Control, Invite, Manage, Pair, SeeCameras, SeePictures};
     match role {
         Role::Owner => true,
-        Role::Manager => matches!(right, SeeCameras | SeePictures | Control | Manage),
+        Role::Manager => matches!(right, SeeCameras | SeePictures | Control | Manage | Invite),
         Role::Viewer => matches!(right, SeeCameras | SeePictures),
         Role::Installer => matches!(right, SeeCameras | Pair),
     }
 }
 
+/// Decides whether who has a role may make somebody, or let somebody cease to be, `other`: owners
+/// everybody, and managers viewers, so that none of them makes a peer of themselves or ends one.
+pub(super) fn may_give(role: Role, other: Role) -> bool {
+    allows(role, Right::Own) || (allows(role, Right::Invite) && other == Role::Viewer)
+}
+
 /// Returns what a caller may do at a site in this role, for the app, which shows what is allowed and
 /// nothing else.
 pub(super) fn rights_of(caller: Caller, role: Role) -> Vec<Right> {
-    let is_allowed = |right: &Right| allows(role, *right) && caller.scope.has(*right);
-    Right::ALL.iter().copied().filter(is_allowed).collect()
+    rights_with(role).into_iter().filter(|right| caller.scope.has(*right)).collect()
+}
+
+/// Returns what a role may do, for who may get it.
+pub(super) fn rights_with(role: Role) -> Vec<Right> {
+    Right::ALL.iter().copied().filter(|right| allows(role, *right)).collect()
 }
 
 /// Returns the roles that have a right, for a statement's `in (…)`.
@@ -85,8 +101,9 @@ pub(super) fn roles_of(caller: Caller, right: Right) -> Roles {
 }
 
 /// Returns who asks for a list of what takes this right to see.
-pub(super) fn reader(caller: Caller, right: Right) -> Reader {
+pub(super) fn reader(app: &App, caller: Caller, right: Right) -> Reader {
     Reader {
+        now: app.now(),
         account_id: caller.account_id,
         roles: roles_of(caller, right),
         site_id: caller.scope.site_id(),
@@ -122,7 +139,18 @@ fn decide<T>(
 }
 
 pub async fn site(app: &App, caller: Caller, site_id: SiteId, right: Right) -> Result<SiteRow> {
-    let found = sites::for_member(&app.db, site_id, caller.account_id).await?;
+    site_in(&app.db, app.now(), caller, site_id, right).await
+}
+
+/// The same as [`site`], as far as a transaction has come.
+pub(super) async fn site_in(
+    db: &impl Executor,
+    now: UnixMillis,
+    caller: Caller,
+    site_id: SiteId,
+    right: Right,
+) -> Result<SiteRow> {
+    let found = sites::for_member(db, site_id, caller.account_id, now).await?;
     let found = found.map(|site| {
         let membership = Membership { site_id, role: site.role };
         (site, membership)
@@ -136,7 +164,7 @@ pub async fn camera(
     camera_id: CameraId,
     right: Right,
 ) -> Result<CameraRow> {
-    let found = cameras::for_member(&app.db, camera_id, caller.account_id).await?;
+    let found = cameras::for_member(&app.db, camera_id, caller.account_id, app.now()).await?;
     decide(caller, found, Right::SeeCameras, right)
 }
 
@@ -148,10 +176,36 @@ pub async fn pairing(app: &App, caller: Caller, pairing_id: PairingId) -> Result
 }
 
 /// Returns whether a camera may still take a pairing: whoever opened it may pair there now.
-pub(super) async fn may_be_claimed(db: &impl Executor, pairing: &PairingRow) -> Result<bool> {
+pub(super) async fn may_be_claimed(
+    db: &impl Executor,
+    pairing: &PairingRow,
+    now: UnixMillis,
+) -> Result<bool> {
     let Some(opener) = pairing.created_by else { return Ok(true) };
-    let site = sites::for_member(db, pairing.site_id, opener).await?;
+    let site = sites::for_member(db, pairing.site_id, opener, now).await?;
     Ok(site.is_some_and(|site| allows(site.role, Right::Pair)))
+}
+
+/// Finds an invitation that the caller may end. It does not exist for a caller who may not let in whom
+/// it lets in.
+pub(super) async fn invitation(
+    app: &App,
+    caller: Caller,
+    invitation_id: InvitationId,
+) -> Result<InvitationRow> {
+    let found = invitations::by_id(&app.db, invitation_id).await?.ok_or_else(Error::not_found)?;
+    let site = hide(site(app, caller, found.site_id, Right::Invite).await)?;
+    if may_give(site.role, found.role) { Ok(found) } else { Err(Error::not_found()) }
+}
+
+/// Returns whether an invitation may still be taken: who made it may let in now whom it lets in.
+pub(super) async fn may_be_taken(
+    db: &impl Executor,
+    invitation: &InvitationRow,
+    now: UnixMillis,
+) -> Result<bool> {
+    let site = sites::for_member(db, invitation.site_id, invitation.invited_by, now).await?;
+    Ok(site.is_some_and(|site| may_give(site.role, invitation.role)))
 }
 
 /// Returns whether who watches may go on: in a role that sees pictures, by a sign-in that is good.
@@ -168,13 +222,13 @@ fn hide<T>(answer: Result<T>) -> Result<T> {
 }
 
 pub async fn command(app: &App, caller: Caller, command_id: CommandId) -> Result<CommandRow> {
-    let found = commands::for_member(&app.db, command_id, caller.account_id).await?;
+    let found = commands::for_member(&app.db, command_id, caller.account_id, app.now()).await?;
     decide(caller, found, Right::SeeCameras, Right::SeeCameras)
 }
 
 /// Finds a session that the caller may look at.
 pub async fn session(app: &App, caller: Caller, session_id: SessionId) -> Result<SessionRow> {
-    let found = live::for_member(&app.db, session_id, caller.account_id).await?;
+    let found = live::for_member(&app.db, session_id, caller.account_id, app.now()).await?;
     decide(caller, found, Right::SeePictures, Right::SeePictures)
 }
 
@@ -185,12 +239,12 @@ pub async fn own_session(app: &App, caller: Caller, session_id: SessionId) -> Re
 }
 
 pub async fn event(app: &App, caller: Caller, event_id: EventId) -> Result<EventRow> {
-    let found = events::for_member(&app.db, event_id, caller.account_id).await?;
+    let found = events::for_member(&app.db, event_id, caller.account_id, app.now()).await?;
     decide(caller, found, Right::SeePictures, Right::SeePictures)
 }
 
 pub async fn clip(app: &App, caller: Caller, clip_id: ClipId, right: Right) -> Result<ClipRow> {
-    let found = clips::for_member(&app.db, clip_id, caller.account_id).await?;
+    let found = clips::for_member(&app.db, clip_id, caller.account_id, app.now()).await?;
     let sight = found.as_ref().map_or(Right::SeePictures, |(row, _)| right_to_see(row.visibility));
     decide(caller, found, sight, right)
 }
@@ -210,6 +264,15 @@ pub(super) async fn shared_clip(app: &App, share: &ShareRow) -> Result<ClipRow> 
     hide(clip(app, sharer, share.clip_id, Right::Manage).await)
 }
 
+/// Finds a camera that somebody offers, as long as they own its site.
+pub(super) async fn offered_camera(
+    app: &App,
+    camera_id: CameraId,
+    offered_by: AccountId,
+) -> Result<CameraRow> {
+    hide(camera(app, Caller::person(offered_by), camera_id, Right::Own).await)
+}
+
 /// Returns the right without which a clip of this visibility does not exist.
 pub(super) fn right_to_see(visibility: Visibility) -> Right {
     match visibility {
@@ -218,10 +281,15 @@ pub(super) fn right_to_see(visibility: Visibility) -> Right {
     }
 }
 
-/// Finds who at a site may see something now: computed when it is sent, never kept.
-pub(super) async fn recipients(app: &App, site_id: SiteId, right: Right) -> Result<Vec<AccountId>> {
+/// Finds who at a site may see something of a camera now: computed when it is sent, never kept.
+pub(super) async fn recipients(
+    app: &App,
+    site_id: SiteId,
+    camera_id: CameraId,
+    right: Right,
+) -> Result<Vec<AccountId>> {
     let mut recipients = Vec::new();
-    for (account_id, role) in sites::members(&app.db, site_id).await? {
+    for (account_id, role) in members::at_camera(&app.db, site_id, camera_id, app.now()).await? {
         if allows(role, right) {
             recipients.push(account_id);
         }
@@ -282,6 +350,21 @@ mod tests {
         assert_eq!(code(decide_by(key, home, Right::Control)), ProblemCode::Forbidden);
         let blind = Scope::of_key(Rights::of(&[Right::Control]), None);
         assert_eq!(code(decide_by(blind, home, Right::Control)), ProblemCode::NotFound);
+    }
+
+    #[test]
+    fn nobody_but_an_owner_makes_more_than_a_viewer() {
+        for other in Role::ALL.iter().copied() {
+            assert!(may_give(Role::Owner, other));
+            assert_eq!(may_give(Role::Manager, other), other == Role::Viewer, "{other}");
+            assert!(!may_give(Role::Viewer, other) && !may_give(Role::Installer, other));
+        }
+    }
+
+    #[test]
+    fn cameras_come_and_go_by_owners_and_installers() {
+        let may_pair = Role::ALL.iter().copied().filter(|role| allows(*role, Right::Pair));
+        assert_eq!(may_pair.collect::<Vec<_>>(), [Role::Owner, Role::Installer]);
     }
 
     #[test]

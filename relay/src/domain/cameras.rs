@@ -24,6 +24,7 @@ use super::{
 use crate::{
     app::App,
     engines::db::{
+        camera_moves,
         cameras::{self, CameraRow, HealthUpdate},
         clips, events, pairings, parts,
     },
@@ -96,7 +97,7 @@ fn stored_health(row: &CameraRow, now: UnixMillis) -> Option<Health> {
 
 pub async fn list(app: &App, caller: Caller, page: &PageRequest) -> Result<List<Camera>> {
     let position = page.position()?;
-    let reader = access::reader(caller, Right::SeeCameras);
+    let reader = access::reader(app, caller, Right::SeeCameras);
     let rows = cameras::list_for_member(&app.db, &position.page, reader).await?;
     let now = app.now();
     let key = |row: &CameraRow| (row.paired_at, row.camera_id);
@@ -119,9 +120,14 @@ pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) 
 /// Removes a camera with all that came from it. Its credentials end at once.
 pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()> {
     let row = access::camera(app, caller, camera_id, Right::Pair).await?;
-    even_when_full(app, || forget(app, caller, &row)).await?;
+    forget_all_of(app, caller, &row).await
+}
+
+/// Removes a camera that may be removed.
+pub(super) async fn forget_all_of(app: &App, caller: Caller, row: &CameraRow) -> Result<()> {
+    even_when_full(app, || forget(app, caller, row)).await?;
     app.deletions_due.notify_one();
-    app.broker.kick(camera_id).await;
+    app.broker.kick(row.camera_id).await;
     Ok(())
 }
 
@@ -241,6 +247,7 @@ async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result
     let corrected = events::correct_times(&app.db, camera_id, boot_id, began_at).await?
         + clips::correct_times(&app.db, camera_id, boot_id, began_at).await?;
     if corrected > 0 {
+        camera_moves::refile(&app.db, camera_id).await?;
         tracing::info!(camera.id = %camera_id, corrected, "events and clips have their times");
     }
     Ok(())
@@ -351,11 +358,11 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
 pub(super) async fn tell(app: &App, camera_id: CameraId) {
     match cameras::by_id(&app.db, camera_id).await {
         Ok(Some(row)) => {
-            let site_id = row.site_id;
+            let place = (row.site_id, camera_id);
             let camera = Camera::new(row, app.now());
             updates::tell(
                 app,
-                site_id,
+                place,
                 Right::SeeCameras,
                 &Update { kind: "camera", field: "camera", value: &camera },
             )

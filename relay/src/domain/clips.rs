@@ -97,7 +97,7 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<List<Clip>> {
     let position = page.position()?;
-    let reader = access::reader(caller, Right::SeePictures);
+    let reader = access::reader(app, caller, Right::SeePictures);
     let private_to = access::roles_of(caller, right_to_see(Visibility::Private));
     let filter = selection.filter()?;
     let rows = clips::list(&app.db, &position.page, reader, private_to, &filter).await?;
@@ -148,8 +148,8 @@ async fn forget(app: &App, caller: Caller, row: &ClipRow, due: Due) -> Result<Ve
 
 /// Tells those at its site who may see a clip how it is now.
 pub(super) async fn tell(app: &App, row: ClipRow) {
-    let site_id = row.site_id;
+    let place = (row.site_id, row.camera_id);
     let right = right_to_see(row.visibility);
     let clip = Clip::new(app, row);
-    updates::tell(app, site_id, right, &Update { kind: "clip", field: "clip", value: &clip }).await;
+    updates::tell(app, place, right, &Update { kind: "clip", field: "clip", value: &clip }).await;
 }

@@ -310,5 +310,5 @@ async fn tell_of_camera(app: &App, row: &CommandRow) -> Result<()> {
 async fn tell(app: &App, site_id: SiteId, row: &CommandRow) {
     let command = Command::from(row.clone());
     let update = Update { kind: "command", field: "command", value: &command };
-    updates::tell(app, site_id, Right::SeeCameras, &update).await;
+    updates::tell(app, (site_id, row.camera_id), Right::SeeCameras, &update).await;
 }

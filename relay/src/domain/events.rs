@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest, Selection,
     access::{self, Caller, Right},
-    objects,
+    camera_moves, objects,
     protocol::check_protocol,
     quotas, text,
     updates::{self, Update},
@@ -104,7 +104,7 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<List<Event>> {
     let position = page.position()?;
-    let reader = access::reader(caller, Right::SeePictures);
+    let reader = access::reader(app, caller, Right::SeePictures);
     let filter = selection.filter()?;
     let rows = events::list(&app.db, &position.page, reader, &filter).await?;
     Ok(position.list(rows, |row| (row.started_at, row.event_id), |row| Event::new(app, row)))
@@ -129,11 +129,12 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
     quotas::check_space(app)?;
     let more = Amount { events: 1, ..Amount::default() };
     quotas::take(app, camera_id, camera.site_id, more).await?;
+    let site_id = camera_moves::site_of(app, &camera, (message.at, message.clock)).await?;
     let ended = message.state == EventState::Ended;
     let update = EventUpdate {
         event_id: message.event_id,
         camera_id,
-        site_id: camera.site_id,
+        site_id,
         kind: message.kind,
         state: message.state,
         started_at: message.at,
@@ -157,11 +158,11 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
 /// Tells the members of its site how an event is now.
 pub(super) async fn tell(app: &App, event_id: EventId) -> Result<()> {
     if let Some(row) = events::by_id(&app.db, event_id).await? {
-        let site_id = row.site_id;
+        let place = (row.site_id, row.camera_id);
         let event = Event::new(app, row);
         updates::tell(
             app,
-            site_id,
+            place,
             Right::SeePictures,
             &Update { kind: "event", field: "event", value: &event },
         )

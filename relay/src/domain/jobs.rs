@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
-    abandoned, accounts as account_domain, cameras, commands, live,
+    abandoned, accounts as account_domain, camera_moves, cameras, commands, invitations, live,
+    members,
     objects::{self, Deleted},
     timeline,
 };
@@ -82,6 +83,7 @@ impl Beat {
 /// Ends once what is open without a right.
 pub async fn sweep_rights(app: &App) {
     note("sockets", account_domain::close_sockets_without_right(app).await);
+    note("guests", members::end_guests(app).await);
     note("rights to watch", live::end_without_right(app).await);
     note("removed cameras", cameras::end_removed(app).await);
 }
@@ -114,6 +116,8 @@ pub async fn sweep_slow(app: &App) {
     note("old credentials", forget_expired(app).await);
     note("old commands", commands::forget_old(app).await);
     note("old sessions", live::forget_old(app).await);
+    note("old invitations", invitations::forget_old(app).await);
+    note("old offers of cameras", camera_moves::forget_old(app).await);
     note("old timelines", timeline::forget_old(app).await);
     app.db.restore_ballast().await;
 }

@@ -128,6 +128,7 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
         roles_of(caller, right_to_see(Visibility::Private)),
         (from.minus(CLIP_MAX), to),
         RECORDINGS_MAX,
+        now,
     )
     .await?;
     let full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|count| count >= most);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nightjar_shared::ids::SiteId;
+use nightjar_shared::ids::{AccountId, CameraId, SiteId};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::access::{self, Right};
@@ -24,29 +24,34 @@ impl<T: Serialize> Serialize for Update<'_, T> {
     }
 }
 
-/// Tells everyone who has the right at that site now. What was done stays done when this fails: a
-/// client that missed something asks again.
+/// Tells everyone at that site who has the right at that camera now. What was done stays done when this
+/// fails: a client that missed something asks again.
 pub(super) async fn tell<T: Serialize + Sync>(
     app: &App,
-    site_id: SiteId,
+    (site_id, camera_id): (SiteId, CameraId),
     right: Right,
     update: &Update<'_, T>,
 ) {
-    if let Err(error) = try_to_tell(app, site_id, right, update).await {
+    let told = async {
+        let recipients = access::recipients(app, site_id, camera_id, right).await?;
+        send(app, &recipients, update)
+    };
+    if let Err(error) = told.await {
         tracing::warn!(site.id = %site_id, %error, "cannot tell open sockets of a change");
     }
 }
 
-async fn try_to_tell<T: Serialize + Sync>(
-    app: &App,
-    site_id: SiteId,
-    right: Right,
-    update: &Update<'_, T>,
-) -> Result<()> {
-    let recipients = access::recipients(app, site_id, right).await?;
+/// Tells one account, wherever it listens.
+pub(super) fn tell_account<T: Serialize>(app: &App, account_id: AccountId, update: &Update<'_, T>) {
+    if let Err(error) = send(app, &[account_id], update) {
+        tracing::warn!(%error, "cannot tell open sockets of a change");
+    }
+}
+
+fn send<T: Serialize>(app: &App, recipients: &[AccountId], update: &Update<'_, T>) -> Result<()> {
     if recipients.iter().any(|account_id| app.realtime.has_sockets(*account_id)) {
         let message: Arc<str> = serde_json::to_string(update).map_err(anyhow::Error::from)?.into();
-        app.realtime.send(&recipients, &message);
+        app.realtime.send(recipients, &message);
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     abandoned,
     arrived::{is_in_store, look_for_parts, own, tell_all},
-    clips as clip_domain,
+    camera_moves, clips as clip_domain,
     clips::Clip,
     objects,
     playback::Footage,
@@ -29,7 +29,7 @@ use crate::{
     config::Amount,
     engines::{
         db::{
-            cameras,
+            camera_moves as moved, cameras,
             clips::{self, ClipRow, NewClip},
             parts::{self, PartRow},
         },
@@ -59,10 +59,12 @@ pub async fn announce(
         let more = Amount { clips: 1, ..Amount::default() };
         quotas::take(app, camera_id, camera.site_id, more).await?;
     }
+    let seen_at = (announcement.started_at, announcement.clock);
+    let site_id = camera_moves::site_of(app, &camera, seen_at).await?;
     let new = NewClip {
         clip_id: announcement.clip_id,
         camera_id,
-        site_id: camera.site_id,
+        site_id,
         event_id: announcement.event_id,
         started_at: announcement.started_at,
         clock: announcement.clock,
@@ -77,6 +79,7 @@ pub async fn announce(
     } else {
         let is_right = announcement.clock == ClockState::Synced;
         if is_right && clips::correct_start(&app.db, row.clip_id, announcement.started_at).await? {
+            moved::refile(&app.db, camera_id).await?;
             tell_all(app, camera_id, row.clip_id).await?;
         }
         row = reopen(app, row, new.state).await?;

@@ -68,6 +68,25 @@ impl<T: FromStr, S: Send + Sync> FromRequestParts<S> for Id<T> {
     }
 }
 
+/// The two identifiers in a path, in their order.
+pub struct Ids<T, U>(pub T, pub U);
+
+impl<T: FromStr, U: FromStr, S: Send + Sync> FromRequestParts<S> for Ids<T, U> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let path =
+            <axum::extract::Path<(String, String)> as FromRequestParts<S>>::from_request_parts(
+                parts, state,
+            );
+        let axum::extract::Path((first, second)) = path.await.map_err(|_| Error::not_found())?;
+        match (first.parse(), second.parse()) {
+            (Ok(first), Ok(second)) => Ok(Self(first, second)),
+            _ => Err(Error::not_found()),
+        }
+    }
+}
+
 /// The query of the URL.
 pub struct Query<T>(pub T);
 

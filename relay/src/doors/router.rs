@@ -25,8 +25,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, announcements, cameras, clips, commands, events, live, notices, ops,
-        pairings, releases, shares, sites, sockets, whep,
+        accounts, agent, announcements, camera_moves, cameras, clips, commands, events,
+        invitations, live, members, notices, ops, pairings, releases, shares, sites, sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -50,6 +50,8 @@ fn anybody() -> Routes {
         .routes(routes!(announcements::announce))
         .routes(routes!(announcements::state))
         .routes(routes!(shares::open))
+        .routes(routes!(invitations::open))
+        .routes(routes!(invitations::register))
         .routes(routes!(agent::challenge))
         .routes(routes!(agent::token))
         // Authenticates itself, by a ticket or by the cookie.
@@ -63,12 +65,25 @@ fn accounts_only() -> Routes {
         .routes(routes!(accounts::logout))
         .routes(routes!(accounts::me))
         .routes(routes!(sites::list, sites::create))
+        .routes(routes!(sites::get, sites::change, sites::remove))
+        .routes(routes!(members::list))
+        .routes(routes!(members::change, members::remove))
+        .routes(routes!(members::leave))
+        .routes(routes!(members::offer, members::withdraw))
+        .routes(routes!(members::accept))
+        .routes(routes!(invitations::list, invitations::create))
+        .routes(routes!(invitations::revoke))
+        .routes(routes!(invitations::accept))
         .routes(routes!(pairings::list, pairings::open))
         .routes(routes!(announcements::find))
         .routes(routes!(announcements::accept))
         .routes(routes!(pairings::get, pairings::delete))
         .routes(routes!(cameras::list))
         .routes(routes!(cameras::get, cameras::change, cameras::remove))
+        .routes(routes!(camera_moves::relocate))
+        .routes(routes!(camera_moves::offer, camera_moves::withdraw))
+        .routes(routes!(camera_moves::open))
+        .routes(routes!(camera_moves::accept))
         .routes(routes!(cameras::health))
         .routes(routes!(cameras::configuration))
         .routes(routes!(cameras::timeline))

@@ -87,7 +87,8 @@ where
     let app = Arc::new(WebApp::new(public_url, store_url, &source::notice(source_url))?);
     let router = Router::new()
         .route("/", get(page))
-        .route("/s", get(shared_page))
+        .route("/s", get(link_page))
+        .route("/invitation", get(link_page))
         .route("/assets/{build}/{*path}", get(asset))
         .route(source::ARCHIVE_PATH, get(source::archive))
         .route(source::LICENCE_PATH, get(source::licence))
@@ -118,9 +119,9 @@ async fn page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
     app.answer_page(&headers)
 }
 
-/// Serves the page that a link to a clip leads to. Search engines must not list it, and what it
+/// Serves the page that a link with a secret leads to. Search engines must not list it, and what it
 /// fetches does not hear where it was fetched from.
-async fn shared_page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
+async fn link_page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
     let mut response = app.answer_page(&headers);
     let headers = response.headers_mut();
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -263,7 +264,7 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// Pages for a quiet hour: their modules are fetched when they are opened.
-const LATER: [&str; 4] = ["account/", "pairing/", "settings/", "sharing/"];
+const LATER: [&str; 5] = ["account/", "pairing/", "people/", "settings/", "sharing/"];
 
 fn module_links(files: &[File]) -> String {
     let is_first = |path: &str| !LATER.iter().any(|folder| path.starts_with(folder));

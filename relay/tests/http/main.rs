@@ -10,6 +10,7 @@ mod announcements;
 mod auth;
 mod bad_sdp;
 mod browser_trust;
+mod camera_moves;
 mod cameras;
 mod clips;
 mod commands;
@@ -24,10 +25,12 @@ mod extremes;
 mod growing_clips;
 #[path = "../support/hostile_http2.rs"]
 mod hostile_http2;
+mod invitations;
 mod live;
 mod live_life;
 mod live_limits;
 mod live_socket;
+mod members;
 #[path = "../support/mqtt_client.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
 mod mqtt_client;

@@ -98,6 +98,12 @@ impl TestRelay {
         Self { relay, ..self }
     }
 
+    /// The same with another configuration.
+    pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self.restart().await
+    }
+
     pub(crate) fn app(&self) -> &Arc<App> {
         self.relay.app()
     }

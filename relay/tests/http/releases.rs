@@ -9,9 +9,9 @@ use tempfile::TempDir;
 
 use crate::{
     device::Device,
+    members::let_in,
     person::Person,
     relay::{TestRelay, on_every_database},
-    rights::invite,
 };
 
 /// Who makes packages, with keys and a configuration for the relay's program.
@@ -173,8 +173,8 @@ async fn people_see_how_far_a_camera_is_and_some_may_change_it() {
             [relay.person("alice"), relay.person("mia"), relay.person("vic"), relay.person("bob")];
         let (alice, manager) = (alice.await, manager.await);
         let (viewer, bob) = (viewer.await, bob.await);
-        invite(relay, &alice, &manager, "manager").await;
-        invite(relay, &alice, &viewer, "viewer").await;
+        let_in(&alice, &manager, "manager").await;
+        let_in(&alice, &viewer, "viewer").await;
         let camera = relay.camera_of(&alice).await;
         assert_eq!(update_of(&alice, &camera).await, json!({"automatic": true}));
         let maker = Maker::of(relay);

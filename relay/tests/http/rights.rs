@@ -16,6 +16,7 @@ use crate::{
     live::{OFFER, answer, online, watch},
     live_limits::report,
     live_socket::{hear, say},
+    members::let_in,
     person::{PASSWORD, Person},
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
     support::{PATIENCE, until, within},
@@ -24,7 +25,7 @@ use crate::{
     ws::{Socket, open, with_ticket},
 };
 
-/// Changes the database as only its owner could: there are no doors for it yet.
+/// Changes the database as only its owner could.
 async fn alter(
     relay: &TestRelay,
     sql: &'static str,
@@ -39,13 +40,7 @@ async fn account_id(person: &Person) -> AccountId {
     me["account"]["account_id"].as_str().unwrap().parse().unwrap()
 }
 
-/// Makes `guest` a member of `host`'s home.
-pub(crate) async fn invite(relay: &TestRelay, host: &Person, guest: &Person, role: &'static str) {
-    let sql = "insert into members (site_id, account_id, role, created_at) values ($1, $2, $3, 0)";
-    let home = host.home().await;
-    alter(relay, sql, vec![home.into(), account_id(guest).await.into(), role.into()]).await;
-}
-
+/// Changes what a member is where nobody here hears of it, as another replica does.
 async fn set_role(relay: &TestRelay, host: &Person, guest: &Person, role: &'static str) {
     let sql = "update members set role = $3 where site_id = $1 and account_id = $2";
     let home = host.home().await;
@@ -157,7 +152,7 @@ async fn a_member_who_may_not_watch_any_more_watches_no_more() {
         let guest = relay.person("guest").await;
         let (device, mut camera) = online(relay, &alice).await;
         let (hers, _) = watching(&alice, &device, &mut camera).await;
-        invite(relay, &alice, &guest, "viewer").await;
+        let_in(&alice, &guest, "viewer").await;
         let (_, offer) = watching(&guest, &device, &mut camera).await;
         // One who watches by a socket hears of it there.
         let mut socket = with_ticket(&guest).await;
@@ -212,7 +207,7 @@ async fn a_camera_that_streams_on_to_nobodys_session_is_told_to_end_it() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let guest = relay.person("guest").await;
-        invite(relay, &alice, &guest, "viewer").await;
+        let_in(&alice, &guest, "viewer").await;
         let (device, mut camera) = online(relay, &alice).await;
         let (_, offer) = watching(&guest, &device, &mut camera).await;
         // The camera is lost, and its picture flows on; it is back, and so is its viewer's right.
@@ -267,7 +262,7 @@ async fn a_ticket_is_no_good_without_its_sign_in() {
 async fn a_pairing_is_good_for_as_long_as_who_opened_it_may_pair() {
     on_every_database(async |relay: &TestRelay| {
         let (alice, helper) = (relay.person("alice").await, relay.person("helper").await);
-        invite(relay, &alice, &helper, "installer").await;
+        let_in(&alice, &helper, "installer").await;
         let path = format!("sites/{}/pairings", alice.home().await);
         let pairing = helper.post(&path, json!({})).await.body(201);
         let secret = pairing["secret"].as_str().unwrap();
@@ -288,7 +283,7 @@ async fn what_was_allocated_ahead_of_a_session_ends_with_the_right_to_one() {
     let relay = relay_with_turn(&[]).await;
     let (alice, guest) = (relay.person("alice").await, relay.person("guest").await);
     let (device, _camera) = online(&relay, &alice).await;
-    invite(&relay, &alice, &guest, "viewer").await;
+    let_in(&alice, &guest, "viewer").await;
     let given = credentials(&guest, &device).await;
     let held = TurnClient::new(&given.port, &given.user, &given.password).await;
     held.allocate().await.unwrap();

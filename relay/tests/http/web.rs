@@ -219,16 +219,18 @@ async fn the_page_may_load_only_from_the_relay_and_the_store() {
 }
 
 #[tokio::test]
-async fn the_page_of_a_shared_clip_is_found_by_its_link_alone() {
-    let shared = navigate("/s").await;
-    assert_eq!(header(&shared, &header::REFERRER_POLICY), "no-referrer");
-    let robots = header::HeaderName::from_static("x-robots-tag");
-    assert!(header(&shared, &robots).contains("noindex"));
-    let usual = navigate("/").await;
-    let policy = header::CONTENT_SECURITY_POLICY;
-    assert_eq!(header(&shared, &policy), header(&usual, &policy));
-    assert_eq!(header(&usual, &robots), "");
-    assert_eq!(text(shared).await, text(usual).await);
+async fn the_page_of_a_link_is_found_by_that_link_alone() {
+    for path in ["/s", "/invitation"] {
+        let shared = navigate(path).await;
+        assert_eq!(header(&shared, &header::REFERRER_POLICY), "no-referrer");
+        let robots = header::HeaderName::from_static("x-robots-tag");
+        assert!(header(&shared, &robots).contains("noindex"));
+        let usual = navigate("/").await;
+        let policy = header::CONTENT_SECURITY_POLICY;
+        assert_eq!(header(&shared, &policy), header(&usual, &policy));
+        assert_eq!(header(&usual, &robots), "");
+        assert_eq!(text(shared).await, text(usual).await);
+    }
 }
 
 #[tokio::test]

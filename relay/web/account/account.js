@@ -1,9 +1,9 @@
 import { api } from "../api.js";
 import { element, failure } from "../dom.js";
-import { rightsSentence, roleName } from "../parts/rights.js";
 import { currentPerson, end } from "../session.js";
 import { AccountRole } from "../words.js";
 import { passesCard } from "./passes.js";
+import { rightsSentence, roleName } from "./rights.js";
 
 export function show({ root, router }) {
   const { account, sites } = currentPerson();
@@ -36,13 +36,14 @@ export function show({ root, router }) {
       element(
         "dl",
         { class: "facts" },
-        ...sites.map(({ name, role, may }) =>
+        ...sites.map(({ site_id: siteId, name, role, may }) =>
           element(
             "div",
             { class: "with-sentence", "data-testid": "account-site", dataset: { role } },
             element("dt", {}, name),
             element("dd", {}, roleName(role)),
             element("dd", { class: "sentence quiet" }, rightsSentence(may)),
+            element("dd", { class: "sentence" }, element("a", { class: "link", href: `/sites/${siteId}/people`, "data-testid": "site-people" }, "People")),
           ),
         ),
       ),

@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { announce, element, failure } from "../dom.js";
 import { age, dayName, timeOfDay } from "../format.js";
+import { linkField } from "./link_field.js";
 
 const HOUR_S = 3600;
 const LIFETIMES = [
@@ -80,13 +81,9 @@ class SharePanel {
   /** Shows a new link: the relay will not send it again. */
   #show({ share_id: shareId, url, expires_at: expiresAt }) {
     const link = new URL(url, location.origin).href;
-    const field = element("input", { type: "text", readonly: true, value: link, "aria-label": "The link", "data-testid": "share-link" });
-    const button = element("button", { class: "button", type: "button", "data-testid": "share-copy" }, "Copy");
-    button.addEventListener("click", () => copy(field, button));
-    field.addEventListener("focus", () => field.select());
     this.#madeId = shareId;
     this.#made.replaceChildren(
-      element("div", { class: "share-link" }, field, button),
+      linkField("share", link),
       element("p", { class: "quiet" }, `Good until ${moment(expiresAt)}. Copy it now: it is not shown again.`),
     );
     announce("The link is made.");
@@ -139,17 +136,4 @@ class SharePanel {
 
 function moment(atMs) {
   return `${dayName(atMs, Date.now())}, ${timeOfDay(atMs)}`;
-}
-
-async function copy(field, button) {
-  try {
-    await navigator.clipboard.writeText(field.value);
-    button.textContent = "Copied";
-    announce("The link is copied.");
-  } catch {
-    // No clipboard for pages without https, or none that the person allows.
-    field.focus();
-    field.select();
-    announce("Copy the selected link.");
-  }
 }

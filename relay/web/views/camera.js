@@ -7,7 +7,7 @@ import { CommandPanel } from "../parts/commands.js";
 import { eventRow, withClip } from "../parts/event_row.js";
 import { LiveList } from "../parts/list.js";
 import { LivePanel } from "../parts/live_picture.js";
-import { noPictures } from "../parts/rights.js";
+import { noPictures } from "../parts/no_pictures.js";
 import { statusBadge } from "../parts/status.js";
 import { TimelinePanel } from "../parts/timeline.js";
 import { currentPerson, may, realtime, sitesWhere } from "../session.js";

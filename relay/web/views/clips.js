@@ -3,7 +3,7 @@ import { element } from "../dom.js";
 import { cameraNames } from "../parts/camera_names.js";
 import { clipRow } from "../parts/clip_row.js";
 import { LiveList } from "../parts/list.js";
-import { noPictures } from "../parts/rights.js";
+import { noPictures } from "../parts/no_pictures.js";
 import { realtime, sitesWhere } from "../session.js";
 import { Right } from "../words.js";
 

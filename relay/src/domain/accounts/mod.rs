@@ -8,7 +8,6 @@ mod sign_up;
 mod tickets;
 mod tokens;
 
-pub(super) use self::sessions::close_sockets_without_right;
 pub use self::{
     profile::{Account, Me, me},
     sessions::{Credential, Session, SignedIn, authenticate, logout, start_session},
@@ -17,3 +16,4 @@ pub use self::{
     tickets::{Ticket, issue_ticket, redeem_ticket},
     tokens::{Tokens, refresh, start_tokens},
 };
+pub(super) use self::{sessions::close_sockets_without_right, sign_up::NewAccount};

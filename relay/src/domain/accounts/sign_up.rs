@@ -16,7 +16,7 @@ use crate::{
     app::{App, limits::address_key, passwords::Hasher},
     domain::{access::Caller, email, record, text},
     engines::db::{
-        Db,
+        Db, Executor,
         accounts::{self, AccountRow},
         sites::{self, SiteRow},
     },
@@ -73,25 +73,56 @@ pub async fn create(
     role: AccountRole,
     now: UnixMillis,
 ) -> Result<Caller> {
-    let email = email::normalize(&sign_up.email)?;
-    let name = match sign_up.name.as_deref().map(str::trim) {
-        None | Some("") => email.split('@').next().unwrap_or_default().to_owned(),
-        Some(name) => text::name(name)?,
-    };
-    let password_hash = passwords.hash(sign_up.password).await?;
-    let account_id = AccountId::generate();
-    let account = AccountRow { account_id, email, name, role };
+    let account = NewAccount::prepare(passwords, sign_up, role).await?;
     let transaction = db.begin().await?;
-    let is_taken = find(&transaction, &account.email, &sign_up.email).await?.is_some();
-    if is_taken || !accounts::insert(&transaction, &account, password_hash, now).await? {
-        return Err(Error::conflict(
-            ProblemCode::EmailTaken,
-            "There is an account with this address.",
-        ));
-    }
+    let account_id = account.insert(&transaction, now).await?;
     let site = SiteRow { site_id: SiteId::generate(), name: "Home".to_owned(), role: Role::Owner };
     sites::insert(&transaction, &site, account_id, now).await?;
-    record(&transaction, now, Some(account_id), None, "account_created", account_id).await?;
     transaction.commit().await?;
     Ok(Caller::person(account_id))
+}
+
+/// An account that is about to be made.
+pub(in crate::domain) struct NewAccount {
+    row: AccountRow,
+    /// As it was typed.
+    email: String,
+    password_hash: String,
+}
+
+impl NewAccount {
+    /// Checks what somebody signs up with, and hashes the password: no transaction waits for that.
+    pub(in crate::domain) async fn prepare(
+        passwords: &Hasher,
+        sign_up: SignUp,
+        role: AccountRole,
+    ) -> Result<Self> {
+        let email = email::normalize(&sign_up.email)?;
+        let name = match sign_up.name.as_deref().map(str::trim) {
+            None | Some("") => email.split('@').next().unwrap_or_default().to_owned(),
+            Some(name) => text::name(name)?,
+        };
+        let password_hash = passwords.hash(sign_up.password).await?;
+        let row = AccountRow { account_id: AccountId::generate(), email, name, role };
+        Ok(Self { row, email: sign_up.email, password_hash })
+    }
+
+    /// Inserts it, without a site.
+    pub(in crate::domain) async fn insert(
+        self,
+        transaction: &impl Executor,
+        now: UnixMillis,
+    ) -> Result<AccountId> {
+        let Self { row, email, password_hash } = self;
+        let is_taken = find(transaction, &row.email, &email).await?.is_some();
+        if is_taken || !accounts::insert(transaction, &row, password_hash, now).await? {
+            return Err(Error::conflict(
+                ProblemCode::EmailTaken,
+                "There is an account with this address.",
+            ));
+        }
+        let account_id = row.account_id;
+        record(transaction, now, Some(account_id), None, "account_created", account_id).await?;
+        Ok(account_id)
+    }
 }

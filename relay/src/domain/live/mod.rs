@@ -196,9 +196,10 @@ async fn send(app: &App, camera_id: CameraId, signal: &Signal) -> Result<Deliver
 
 async fn tell(app: &App, row: SessionRow) -> Result<()> {
     if let Some(camera) = cameras::by_id(&app.db, row.camera_id).await? {
+        let place = (camera.site_id, row.camera_id);
         let session = Session::from(row);
         let update = Update { kind: "live", field: "session", value: &session };
-        updates::tell(app, camera.site_id, Right::SeePictures, &update).await;
+        updates::tell(app, place, Right::SeePictures, &update).await;
     }
     Ok(())
 }

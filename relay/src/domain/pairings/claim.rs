@@ -74,7 +74,7 @@ async fn claim_once(
         return Ok(None);
     };
     // Dropping the transaction leaves the pairing as it was.
-    if pairing.camera_id.is_none() && !access::may_be_claimed(&transaction, &pairing).await? {
+    if pairing.camera_id.is_none() && !access::may_be_claimed(&transaction, &pairing, now).await? {
         return Ok(None);
     }
     let camera_id = camera_of(app, &transaction, &pairing, &key, request).await?;

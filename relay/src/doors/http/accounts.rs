@@ -149,7 +149,7 @@ pub async fn me(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json
 }
 
 /// Sets the cookie of a new session, and the one by which this browser is known at its next sign-in.
-async fn with_cookies(
+pub(super) async fn with_cookies(
     app: &App,
     caller: Caller,
     known_device: Option<String>,

@@ -3,11 +3,14 @@
 pub mod accounts;
 pub mod agent;
 pub mod announcements;
+pub mod camera_moves;
 pub mod cameras;
 pub mod clips;
 pub mod commands;
 pub mod events;
+pub mod invitations;
 pub mod live;
+pub mod members;
 pub mod notices;
 pub mod ops;
 pub mod pairings;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use nightjar_shared::range::Check;
+use http::StatusCode;
+use nightjar_shared::{ids::SiteId, range::Check};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -11,10 +12,10 @@ use crate::{
     app::App,
     domain::{
         List,
-        sites::{self, Site},
+        sites::{self, Site, SiteChange, SiteDetails, SiteRemoval},
     },
     doors::{
-        extract::{Json, created},
+        extract::{Id, Json, created},
         principal::SignedIn,
     },
     error::Result,
@@ -43,4 +44,40 @@ pub async fn create(
     Json(new): Json<NewSite>,
 ) -> Result<Response> {
     Ok(created(sites::create(&app, signed_in.caller, &new.name).await?))
+}
+
+/// Shows one site.
+#[utoipa::path(get, path = "/sites/{id}", tag = "sites", params(("id" = String, Path)),
+    responses((status = 200, body = SiteDetails)))]
+pub async fn get(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(site_id): Id<SiteId>,
+) -> Result<Json<SiteDetails>> {
+    Ok(Json(sites::get(&app, signed_in.caller, site_id).await?))
+}
+
+/// Changes what a site is called, where it is, and its time zone.
+#[utoipa::path(patch, path = "/sites/{id}", tag = "sites", params(("id" = String, Path)),
+    request_body = SiteChange, responses((status = 200, body = SiteDetails)))]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(site_id): Id<SiteId>,
+    Json(change): Json<SiteChange>,
+) -> Result<Json<SiteDetails>> {
+    Ok(Json(sites::change(&app, signed_in.caller, site_id, change).await?))
+}
+
+/// Ends a site with its cameras and all that came from them.
+#[utoipa::path(delete, path = "/sites/{id}", tag = "sites", params(("id" = String, Path)),
+    request_body = SiteRemoval, responses((status = 204)))]
+pub async fn remove(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(site_id): Id<SiteId>,
+    Json(removal): Json<SiteRemoval>,
+) -> Result<StatusCode> {
+    sites::remove(&app, signed_in.caller, site_id, removal).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,9 @@ use nightjar_shared::{
 };
 
 use super::{
-    DbError, Executor, Page, Reader, Row, Value, columns, from_row, newest_first,
+    DbError, Executor, Page, Reader, Row, Value, columns, from_row,
+    members::members_at_camera,
+    newest_first,
     sites::{Membership, membership},
 };
 
@@ -130,6 +132,7 @@ pub async fn for_member(
     db: &impl Executor,
     camera_id: CameraId,
     account_id: AccountId,
+    now: UnixMillis,
 ) -> Result<Option<(CameraRow, Membership)>, DbError> {
     db.one(
         concat!(
@@ -138,10 +141,11 @@ pub async fn for_member(
             ", ",
             membership!(),
             "
-                 from cameras c join members m on m.site_id = c.site_id
-                 where c.camera_id = $1 and m.account_id = $2"
+                 from cameras c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$3"),
+            " where c.camera_id = $1 and m.account_id = $2"
         ),
-        vec![camera_id.into(), account_id.into()],
+        vec![camera_id.into(), account_id.into(), now.into()],
     )
     .await
 }
@@ -158,14 +162,22 @@ pub async fn list_for_member(
         concat!(
             "select ",
             camera_columns!("c."),
-            " from cameras c join members m on m.site_id = c.site_id
-             where m.account_id = $4 and m.role in ($5, $6, $7, $8)
-                 and (cast($9 as text) is null or c.site_id = $9)",
+            " from cameras c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$9"),
+            " where m.account_id = $4 and m.role in ($5, $6, $7, $8)
+                 and (cast($10 as text) is null or c.site_id = $10)",
             newest_first!("c.paired_at", "c.camera_id")
         ),
         reader.values().chain([reader.site(None)]),
     )
     .await
+}
+
+/// Lists the cameras of a site by their ids.
+pub async fn ids_of_site(db: &impl Executor, site_id: SiteId) -> Result<Vec<CameraId>, DbError> {
+    let rows =
+        db.query("select camera_id from cameras where site_id = $1", vec![site_id.into()]).await?;
+    Ok(rows.iter().filter_map(|row| row.get("camera_id").ok()).collect())
 }
 
 pub async fn rename(db: &impl Executor, camera_id: CameraId, name: &str) -> Result<(), DbError> {

@@ -9,6 +9,7 @@ use nightjar_shared::{
 use super::{
     DbError, Executor, Filter, Page, Reader, Roles, Value, columns, from_row,
     limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
+    members::members_at_camera,
     newest_first, parts,
     sites::{Membership, membership},
 };
@@ -185,6 +186,7 @@ pub async fn for_member(
     db: &impl Executor,
     clip_id: ClipId,
     account_id: AccountId,
+    now: UnixMillis,
 ) -> Result<Option<(ClipRow, Membership)>, DbError> {
     db.one(
         concat!(
@@ -193,10 +195,11 @@ pub async fn for_member(
             ", ",
             membership!(),
             "
-                 from clips c join members m on m.site_id = c.site_id
-                 where c.clip_id = $1 and m.account_id = $2"
+                 from clips c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$3"),
+            " where c.clip_id = $1 and m.account_id = $2"
         ),
-        vec![clip_id.into(), account_id.into()],
+        vec![clip_id.into(), account_id.into(), now.into()],
     )
     .await
 }
@@ -216,12 +219,13 @@ pub async fn list(
             "select ",
             clip_columns!(),
             "
-             from clips c join members m on m.site_id = c.site_id
-             where m.account_id = $4 and m.role in ($5, $6, $7, $8)
-                 and (cast($9 as text) is null or c.site_id = $9)
-                 and (cast($10 as text) is null or c.camera_id = $10)
-                 and c.started_at >= $11 and c.started_at < $12
-                 and (c.visibility <> 'private' or m.role in ($13, $14, $15, $16))",
+             from clips c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$9"),
+            " where m.account_id = $4 and m.role in ($5, $6, $7, $8)
+                 and (cast($10 as text) is null or c.site_id = $10)
+                 and (cast($11 as text) is null or c.camera_id = $11)
+                 and c.started_at >= $12 and c.started_at < $13
+                 and (c.visibility <> 'private' or m.role in ($14, $15, $16, $17))",
             newest_first!("c.started_at", "c.clip_id")
         ),
         reader.values().chain(filter.values_for(reader)).chain(private_to.map(Value::from)),

@@ -8,7 +8,9 @@ use nightjar_shared::{
 use serde_json::Value as Json;
 
 use super::{
-    DbError, Executor, Page, Value, columns, from_row, newest_first,
+    DbError, Executor, Page, Value, columns, from_row,
+    members::members_at_camera,
+    newest_first,
     sites::{Membership, membership},
 };
 
@@ -74,6 +76,7 @@ pub async fn for_member(
     db: &impl Executor,
     command_id: CommandId,
     account_id: AccountId,
+    now: UnixMillis,
 ) -> Result<Option<(CommandRow, Membership)>, DbError> {
     db.one(
         concat!(
@@ -84,10 +87,11 @@ pub async fn for_member(
             "
              from commands k
                  join cameras c on c.camera_id = k.camera_id
-                 join members m on m.site_id = c.site_id
-             where k.command_id = $1 and m.account_id = $2"
+                 join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$3"),
+            " where k.command_id = $1 and m.account_id = $2"
         ),
-        vec![command_id.into(), account_id.into()],
+        vec![command_id.into(), account_id.into(), now.into()],
     )
     .await
 }

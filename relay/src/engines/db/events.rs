@@ -9,6 +9,7 @@ use nightjar_shared::{
 use super::{
     DbError, Executor, Filter, Page, Reader, Value, columns, from_row,
     limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
+    members::members_at_camera,
     newest_first,
     sites::{Membership, membership},
 };
@@ -212,6 +213,7 @@ pub async fn for_member(
     db: &impl Executor,
     event_id: EventId,
     account_id: AccountId,
+    now: UnixMillis,
 ) -> Result<Option<(EventRow, Membership)>, DbError> {
     db.one(
         concat!(
@@ -220,10 +222,11 @@ pub async fn for_member(
             ", ",
             membership!(),
             "
-                 from events e join members m on m.site_id = e.site_id
-                 where e.event_id = $1 and m.account_id = $2"
+                 from events e join ",
+            members_at_camera!("e.site_id", "e.camera_id", "$3"),
+            " where e.event_id = $1 and m.account_id = $2"
         ),
-        vec![event_id.into(), account_id.into()],
+        vec![event_id.into(), account_id.into(), now.into()],
     )
     .await
 }
@@ -241,12 +244,13 @@ pub async fn list(
             "select ",
             event_columns!(),
             "
-             from events e join members m on m.site_id = e.site_id
-             where m.account_id = $4 and m.role in ($5, $6, $7, $8)
-                 and (cast($9 as text) is null or e.site_id = $9)
-                 and (cast($10 as text) is null or e.camera_id = $10)
-                 and e.started_at >= $11 and e.started_at < $12
-                 and (cast($13 as text) is null or e.kind = $13)",
+             from events e join ",
+            members_at_camera!("e.site_id", "e.camera_id", "$9"),
+            " where m.account_id = $4 and m.role in ($5, $6, $7, $8)
+                 and (cast($10 as text) is null or e.site_id = $10)
+                 and (cast($11 as text) is null or e.camera_id = $11)
+                 and e.started_at >= $12 and e.started_at < $13
+                 and (cast($14 as text) is null or e.kind = $14)",
             newest_first!("e.started_at", "e.event_id")
         ),
         reader.values().chain(filter.values_for(reader)).chain([filter.kind.into()]),

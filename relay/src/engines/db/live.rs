@@ -7,7 +7,9 @@ use nightjar_shared::{
 };
 
 use super::{
-    DbError, Executor, Page, columns, from_row, newest_first,
+    DbError, Executor, Page, columns, from_row,
+    members::members_at_camera,
+    newest_first,
     sign_in::SignInId,
     sites::{Membership, membership},
 };
@@ -183,6 +185,7 @@ pub async fn for_member(
     db: &impl Executor,
     session_id: SessionId,
     account_id: AccountId,
+    now: UnixMillis,
 ) -> Result<Option<(SessionRow, Membership)>, DbError> {
     db.one(
         concat!(
@@ -193,10 +196,11 @@ pub async fn for_member(
             "
                  from live_sessions l
                  join cameras c on c.camera_id = l.camera_id
-                 join members m on m.site_id = c.site_id
-                 where l.session_id = $1 and m.account_id = $2"
+                 join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$3"),
+            " where l.session_id = $1 and m.account_id = $2"
         ),
-        vec![session_id.into(), account_id.into()],
+        vec![session_id.into(), account_id.into(), now.into()],
     )
     .await
 }

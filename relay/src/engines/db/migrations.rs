@@ -20,6 +20,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 11, sql: include_str!("migrations/0011_usage.sql") },
     Migration { version: 12, sql: include_str!("migrations/0012_releases.sql") },
     Migration { version: 13, sql: include_str!("migrations/0013_provisioning.sql") },
+    Migration { version: 14, sql: include_str!("migrations/0014_members.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

@@ -8,14 +8,17 @@
 pub mod accounts;
 pub mod announcements;
 pub mod audit;
+pub mod camera_moves;
 pub mod cameras;
 pub mod clips;
 pub mod commands;
 pub mod devices;
 pub mod events;
+pub mod invitations;
 pub mod known_devices;
 mod limits;
 pub mod live;
+pub mod members;
 mod migrations;
 mod page;
 pub mod pairings;

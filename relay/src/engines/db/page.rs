@@ -77,14 +77,17 @@ pub type Roles = [Option<Role>; 4];
 pub struct Reader {
     pub account_id: AccountId,
     pub roles: Roles,
+    /// When it asks: who belongs to a site may do so for a time.
+    pub now: UnixMillis,
     /// The one site of which anything may be seen; all when there is none.
     pub site_id: Option<SiteId>,
 }
 
 impl Reader {
-    /// Returns five values: the account and the roles.
+    /// Returns six values: the account, the roles and the time.
     pub(super) fn values(self) -> impl Iterator<Item = Value> {
-        std::iter::once(self.account_id.into()).chain(self.roles.map(Value::from))
+        let roles = self.roles.map(Value::from);
+        std::iter::once(self.account_id.into()).chain(roles).chain([self.now.into()])
     }
 
     /// Returns the site that is left of what the reader may see and asks for: none is all. No site

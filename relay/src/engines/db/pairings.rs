@@ -217,6 +217,11 @@ pub async fn delete_of_camera(db: &impl Executor, camera_id: CameraId) -> Result
     db.execute("delete from pairings where camera_id = $1", vec![camera_id.into()]).await.map(drop)
 }
 
+/// Deletes the pairings of a site that ends.
+pub async fn delete_of_site(db: &impl Executor, site_id: SiteId) -> Result<(), DbError> {
+    db.execute("delete from pairings where site_id = $1", vec![site_id.into()]).await.map(drop)
+}
+
 /// Forgets pairings that ended before `before`.
 pub async fn delete_expired(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
     db.execute("delete from pairings where expires_at <= $1", vec![before.into()]).await

@@ -2,7 +2,7 @@
 
 use nightjar_shared::{
     api::PartKind,
-    ids::{CameraId, ClipId},
+    ids::{CameraId, ClipId, SiteId},
     time::UnixMillis,
 };
 
@@ -182,6 +182,25 @@ pub async fn delete_all_of_camera(
          where c.camera_id = $1
          on conflict (object_key) do nothing",
         vec![camera_id.into(), due.first_at.into(), due.last_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Lets the objects of a site that is about to be deleted be due for deletion: what cameras left there
+/// that moved elsewhere.
+pub async fn delete_all_of_site(
+    db: &impl Executor,
+    site_id: SiteId,
+    due: Due,
+) -> Result<(), DbError> {
+    db.execute(
+        "insert into object_deletions (object_key, due_at, last_due_at)
+         select p.object_key, cast($2 as bigint), cast($3 as bigint)
+         from clip_parts p join clips c on c.clip_id = p.clip_id
+         where c.site_id = $1
+         on conflict (object_key) do nothing",
+        vec![site_id.into(), due.first_at.into(), due.last_at.into()],
     )
     .await
     .map(drop)

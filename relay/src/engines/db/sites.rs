@@ -6,7 +6,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, FromRow, Row, from_row};
+use super::{DbError, Executor, FromRow, Row, from_row, members::members_now};
 
 #[derive(Debug, Clone)]
 pub struct SiteRow {
@@ -70,12 +70,15 @@ pub async fn insert(
 pub async fn of_account(
     db: &impl Executor,
     account_id: AccountId,
+    now: UnixMillis,
 ) -> Result<Vec<SiteRow>, DbError> {
     db.all(
-        "select s.site_id, s.name, m.role
-         from members m join sites s on s.site_id = m.site_id
-         where m.account_id = $1 order by s.site_id",
-        vec![account_id.into()],
+        concat!(
+            "select s.site_id, s.name, m.role from sites s join ",
+            members_now!("s.site_id", "$2"),
+            " where m.account_id = $1 order by s.site_id"
+        ),
+        vec![account_id.into(), now.into()],
     )
     .await
 }
@@ -95,22 +98,59 @@ pub async fn for_member(
     db: &impl Executor,
     site_id: SiteId,
     account_id: AccountId,
+    now: UnixMillis,
 ) -> Result<Option<SiteRow>, DbError> {
     db.one(
-        "select s.site_id, s.name, m.role
-         from members m join sites s on s.site_id = m.site_id
-         where m.site_id = $1 and m.account_id = $2",
-        vec![site_id.into(), account_id.into()],
+        concat!(
+            "select s.site_id, s.name, m.role from sites s join ",
+            members_now!("s.site_id", "$3"),
+            " where s.site_id = $1 and m.account_id = $2"
+        ),
+        vec![site_id.into(), account_id.into(), now.into()],
     )
     .await
 }
 
-/// Lists who belongs to a site now, and as what.
-pub async fn members(
+/// What an owner says of a site.
+#[derive(Debug, Clone)]
+pub struct SiteFacts {
+    pub name: String,
+    pub place: Option<String>,
+    pub time_zone: Option<String>,
+    pub created_at: UnixMillis,
+}
+
+from_row!(SiteFacts { name, place, time_zone, created_at });
+
+pub async fn facts(db: &impl Executor, site_id: SiteId) -> Result<Option<SiteFacts>, DbError> {
+    db.one(
+        "select name, place, time_zone, created_at from sites where site_id = $1",
+        vec![site_id.into()],
+    )
+    .await
+}
+
+pub async fn set_facts(
     db: &impl Executor,
     site_id: SiteId,
-) -> Result<Vec<(AccountId, Role)>, DbError> {
-    db.all("select account_id, role from members where site_id = $1", vec![site_id.into()]).await
+    facts: &SiteFacts,
+) -> Result<(), DbError> {
+    db.execute(
+        "update sites set name = $2, place = $3, time_zone = $4 where site_id = $1",
+        vec![
+            site_id.into(),
+            facts.name.as_str().into(),
+            facts.place.clone().into(),
+            facts.time_zone.clone().into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+/// Deletes a site, which has no cameras any more; its members, invitations and pairings go with it.
+pub async fn delete(db: &impl Executor, site_id: SiteId) -> Result<(), DbError> {
+    db.execute("delete from sites where site_id = $1", vec![site_id.into()]).await.map(drop)
 }
 
 /// A site as operators see it.

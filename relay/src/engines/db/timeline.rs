@@ -7,7 +7,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Roles, Value, from_row};
+use super::{DbError, Executor, Roles, Value, from_row, members::members_at_camera};
 
 /// A camera did one thing for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,17 +92,22 @@ pub async fn footage(
     private_to: Roles,
     (from, to): (UnixMillis, UnixMillis),
     limit: u32,
+    now: UnixMillis,
 ) -> Result<Vec<FootageRow>, DbError> {
     let mut values: Vec<Value> =
         vec![camera_id.into(), account_id.into(), from.into(), to.into(), limit.into()];
     values.extend(private_to.map(Value::from));
+    values.push(now.into());
     db.all(
-        "select c.clip_id, c.event_id, c.state, c.started_at, c.ended_at, c.duration_ms
-         from clips c join members m on m.site_id = c.site_id
-         where c.camera_id = $1 and m.account_id = $2 and c.kind = 'clip'
-             and c.started_at >= $3 and c.started_at < $4
-             and (c.visibility <> 'private' or m.role in ($6, $7, $8, $9))
-         order by c.started_at desc, c.clip_id desc limit $5",
+        concat!(
+            "select c.clip_id, c.event_id, c.state, c.started_at, c.ended_at, c.duration_ms
+             from clips c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$10"),
+            " where c.camera_id = $1 and m.account_id = $2 and c.kind = 'clip'
+                 and c.started_at >= $3 and c.started_at < $4
+                 and (c.visibility <> 'private' or m.role in ($6, $7, $8, $9))
+             order by c.started_at desc, c.clip_id desc limit $5"
+        ),
         values,
     )
     .await

@@ -9,8 +9,8 @@ use nightjar_shared::{
     command::CommandState,
     event::{EventKind, EventState},
     ids::{
-        AccountId, BootId, CameraId, ClipId, CommandId, EventId, PairingId, ReleaseId, SessionId,
-        ShareId, SiteId,
+        AccountId, BootId, CameraId, ClipId, CommandId, EventId, InvitationId, PairingId,
+        ReleaseId, SessionId, ShareId, SiteId,
     },
     release::{PackageVersion, ReleaseState, UpdateProblem, UpdateState},
     role::{AccountRole, Role},
@@ -259,6 +259,7 @@ spelled!(
     ClipId,
     CommandId,
     EventId,
+    InvitationId,
     PairingId,
     ReleaseId,
     SessionId,

@@ -7,19 +7,23 @@ use nightjar_shared::{
 };
 
 use super::{
-    super::{DbError, Executor, Roles, Value, columns, from_row, sign_in::SignInId},
+    super::{
+        DbError, Executor, Roles, Value, columns, from_row,
+        members::{members_at_camera, members_now},
+        sign_in::SignInId,
+    },
     SessionRow,
 };
 
 /// How a session ends whose viewer may not watch any more.
 macro_rules! end_access {
-    ($which:literal) => {
+    ($($which:tt)+) => {
         concat!(
             "update live_sessions
              set state = case when state = 'requested' then 'cancelled' else 'completed' end,
                  reason = 'access_ended', ended_at = $1
              where state in ('requested', 'streaming') and ",
-            $which,
+            $($which)+,
             " returning ",
             session_columns!()
         )
@@ -54,8 +58,9 @@ pub async fn end_without_right(
     db.all(
         end_access!(
             "(not exists
-                 (select 1 from cameras c join members m on m.site_id = c.site_id
-                  where c.camera_id = live_sessions.camera_id
+                 (select 1 from cameras c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$1"),
+            " where c.camera_id = live_sessions.camera_id
                       and m.account_id = live_sessions.account_id
                       and m.role in ($2, $3, $4, $5))
               or (sign_in is not null
@@ -82,8 +87,9 @@ pub async fn of_camera(
             concat!(
                 "select ",
                 session_columns!("l."),
-                ", (select m.role from cameras c join members m on m.site_id = c.site_id
-                    where c.camera_id = l.camera_id and m.account_id = l.account_id) as role,
+                ", (select m.role from cameras c join ",
+                members_at_camera!("c.site_id", "c.camera_id", "$3"),
+                " where c.camera_id = l.camera_id and m.account_id = l.account_id) as role,
                    (select count(*) from sessions s
                     where s.token_hash = l.sign_in and s.expires_at > $3)
                    + (select count(*) from token_families f
@@ -115,11 +121,15 @@ pub async fn viewer(
     now: UnixMillis,
 ) -> Result<Option<Viewer>, DbError> {
     db.one(
-        "select
-             (select role from members where site_id = $1 and account_id = $2) as role,
+        concat!(
+            "select
+             (select m.role from sites s join ",
+            members_now!("s.site_id", "$3"),
+            " where s.site_id = $1 and m.account_id = $2) as role,
              (select count(*) from sessions where account_id = $2 and expires_at > $3)
              + (select count(*) from token_families where account_id = $2 and expires_at > $3)
-             as sign_ins",
+             as sign_ins"
+        ),
         vec![site_id.into(), account_id.into(), now.into()],
     )
     .await

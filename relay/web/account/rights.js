@@ -1,6 +1,5 @@
 // What a role may do, in words: the relay says which rights it has.
 
-import { notice } from "../dom.js";
 import { Right, Role } from "../words.js";
 
 const ROLES = { [Role.owner]: "Owner", [Role.manager]: "Manager", [Role.viewer]: "Viewer", [Role.installer]: "Installer" };
@@ -11,6 +10,8 @@ const RIGHTS = {
   [Right.control]: "record, arm and set them up",
   [Right.manage]: "rename them, share and delete clips",
   [Right.pair]: "add and remove cameras",
+  [Right.invite]: "let viewers in and out",
+  [Right.own]: "decide about the site and all roles",
 };
 
 export function roleName(role) {
@@ -21,9 +22,4 @@ export function roleName(role) {
 export function rightsSentence(may) {
   const known = may.map((right) => RIGHTS[right]).filter(Boolean);
   return known.length === 0 ? "" : `May ${known.join(", ")}.`;
-}
-
-/** In place of pictures that a role does not get. */
-export function noPictures() {
-  return notice("info", "Your role sets cameras up and sees that they work. What they see is for the people who live or work there.");
 }
