@@ -87,12 +87,12 @@ pub(super) async fn start(
     let front = Front::bind(config, admission.clone(), inside, metrics)
         .with_context(|| format!("cannot listen for MQTT on {door}"))?;
     let address = front.address()?;
-    tracker.spawn(front.serve(tracker.clone(), cancel.clone()));
     let over = CancellationToken::new();
+    tracker.spawn(front.serve(tracker.clone(), cancel.clone(), over.clone()));
     tracker.spawn({
-        let (over, cancel) = (over.clone(), cancel.clone());
+        let (over, cancel, admission) = (over.clone(), cancel.clone(), admission.clone());
         async move {
-            front::grace_after(cancel).await;
+            front::grace_after(cancel, admission).await;
             over.cancel();
         }
     });

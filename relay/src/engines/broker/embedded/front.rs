@@ -33,7 +33,7 @@ use crate::{
 
 /// After an error that concerns all: out of descriptors, most likely.
 const ACCEPT_RETRY: Duration = Duration::from_millis(500);
-/// How long connections live on when the broker stops, which says goodbye on them.
+/// How long connections live on at most when the broker stops, which says goodbye on them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Of each direction of a connection: messages are short.
 const BUFFER_BYTES: usize = 4 * 1024;
@@ -88,17 +88,22 @@ impl Front {
         self.listener.local_addr()
     }
 
-    /// Lets connections in until `cancel` is cancelled.
-    pub(super) async fn serve(self, tracker: TaskTracker, cancel: CancellationToken) {
+    /// Lets connections in until `cancel` is cancelled; they live on until the broker's end is `over`.
+    pub(super) async fn serve(
+        self,
+        tracker: TaskTracker,
+        cancel: CancellationToken,
+        over: CancellationToken,
+    ) {
         while let Some(accepted) = cancel.run_until_cancelled(self.listener.accept()).await {
             match accepted {
                 Ok((stream, peer)) => {
                     let Some(open) = self.door.admit(peer.ip()) else { continue };
-                    let (door, cancel) = (self.door.clone(), cancel.clone());
+                    let (door, over) = (self.door.clone(), over.clone());
                     tracker.spawn(async move {
                         tokio::select! {
                             () = door.serve(stream, peer, open) => {}
-                            () = grace_after(cancel) => {}
+                            () = over.cancelled() => {}
                         }
                     });
                 }
@@ -234,6 +239,11 @@ impl Admission {
         Some(Open { count: self.open.clone(), place })
     }
 
+    /// Waits until no connection is open.
+    async fn emptied(&self) {
+        self.places.emptied().await;
+    }
+
     /// Counts a connection as that of the client for whom a proxy opened it, unless that one has too many.
     fn pass(&self, open: &mut Open, client: IpAddr, is_proxy: bool) -> bool {
         let has_room = open.place.pass_to(client, is_proxy);
@@ -256,8 +266,9 @@ impl Drop for Open {
     }
 }
 
-/// Waits until what the broker says at its end has arrived.
-pub(super) async fn grace_after(cancel: CancellationToken) {
+/// Waits for the broker's end, and until what it says then has arrived: a camera that has heard it hangs
+/// up.
+pub(super) async fn grace_after(cancel: CancellationToken, admission: Admission) {
     cancel.cancelled().await;
-    sleep(LAST_WORDS).await;
+    let _ = timeout(LAST_WORDS, admission.emptied()).await;
 }

@@ -6,6 +6,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Notify;
+
 use crate::network;
 
 /// Places for connections: so many in all, and so many of one network. Clones share them.
@@ -14,6 +16,8 @@ pub(super) struct Places(Arc<Inner>);
 
 struct Inner {
     taken: Mutex<Taken>,
+    /// Whoever waits for the last to go.
+    emptied: Notify,
     total_max: usize,
     network_max: usize,
 }
@@ -32,7 +36,12 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(total_max: usize, network_max: usize) -> Self {
-        Self(Arc::new(Inner { taken: Mutex::default(), total_max, network_max }))
+        Self(Arc::new(Inner {
+            taken: Mutex::default(),
+            emptied: Notify::new(),
+            total_max,
+            network_max,
+        }))
     }
 
     /// Gives a connection its place. A proxy is held to the total only.
@@ -46,6 +55,17 @@ impl Places {
         *taken.by_network.entry(network).or_default() += 1;
         drop(taken);
         Some(Place { places: self.clone(), network })
+    }
+
+    /// Waits until nobody has a place.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let emptied = self.0.emptied.notified();
+            if self.taken().total == 0 {
+                return;
+            }
+            emptied.await;
+        }
     }
 
     fn has_room(&self, taken: &Taken, network: IpAddr, is_proxy: bool) -> bool {
@@ -89,6 +109,9 @@ impl Drop for Place {
         let mut taken = self.places.taken();
         taken.total = taken.total.saturating_sub(1);
         taken.leave(self.network);
+        if taken.total == 0 {
+            self.places.0.emptied.notify_waiters();
+        }
     }
 }
 
@@ -108,5 +131,16 @@ mod tests {
         assert!(places.admit(stranger, false).is_some());
         drop(held);
         assert!(places.admit(first, false).is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_last_to_go_is_told() {
+        let places = Places::new(10, 2);
+        places.emptied().await;
+        let held = places.admit(IpAddr::from([192, 0, 2, 1]), false);
+        let mut told = std::pin::pin!(places.emptied());
+        assert!(futures::poll!(told.as_mut()).is_pending());
+        drop(held);
+        told.await;
     }
 }
