@@ -1,14 +1,16 @@
 //! A camera that speaks the protocol by hand and films nothing: for what no agent would say.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use ed25519_dalek::{Signer, SigningKey};
 use nightjar_shared::{
     ids::{BootId, CameraId, EventId},
     pairing::{claim_proof, token_proof},
-    topic::{Channel, Topic},
+    signal::{Signal, SignalKind},
+    topic::{self, Channel, Topic},
 };
 use rumqttc::{
     TlsConfiguration, Transport,
@@ -18,7 +20,11 @@ use rumqttc::{
     },
 };
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use uuid::Uuid;
 
 use crate::api::{Api, text};
@@ -103,16 +109,24 @@ impl FakeCamera {
         };
         timeout(CONNECT_LIMIT, connected).await.context("the broker did not answer")??;
         let (counted, acknowledged) = watch::channel(0);
+        let (heard, messages) = mpsc::channel(QUEUE);
         let mut polling = JoinSet::new();
         polling.spawn(async move {
             // Ends with the connection: a camera of these runs does not come back.
             while let Ok(event) = events.poll().await {
-                if matches!(event, Event::Incoming(Packet::PubAck(_))) {
-                    counted.send_modify(|count| *count += 1);
+                match event {
+                    Event::Incoming(Packet::PubAck(_)) => {
+                        counted.send_modify(|count| *count += 1);
+                    }
+                    // What nobody reads is lost: most of these cameras only speak.
+                    Event::Incoming(Packet::Publish(message)) => {
+                        heard.try_send((message.payload, Instant::now())).ok();
+                    }
+                    _ => {}
                 }
             }
         });
-        Ok(Connected { id: self.id, client, acknowledged, polling })
+        Ok(Connected { id: self.id, client, acknowledged, messages, polling })
     }
 }
 
@@ -121,6 +135,8 @@ pub struct Connected {
     id: CameraId,
     client: AsyncClient,
     acknowledged: watch::Receiver<usize>,
+    /// What the relay said, each with the time at which it came.
+    messages: mpsc::Receiver<(Bytes, Instant)>,
     polling: JoinSet<()>,
 }
 
@@ -142,6 +158,37 @@ impl Connected {
         let heard = self.acknowledged.wait_for(|count| *count > before);
         let heard = timeout(ANSWER_LIMIT, heard).await.context("the relay took nothing")?;
         heard.map(drop).context("the broker ended the connection")
+    }
+
+    /// Listens to what the relay says.
+    pub async fn listen(&self) -> Result<()> {
+        let filter = topic::down_filter(self.id);
+        self.client.subscribe(filter, QoS::AtLeastOnce).await.context("the connection has ended")
+    }
+
+    /// Waits for the next signal, and gives it with the time at which it came.
+    pub async fn signal(&mut self, within: Duration) -> Result<(Signal, Instant)> {
+        loop {
+            let next = timeout(within, self.messages.recv()).await.context("heard nothing")?;
+            let (payload, at) = next.context("the broker ended the connection")?;
+            if let Ok(signal) = serde_json::from_slice(&payload) {
+                return Ok((signal, at));
+            }
+        }
+    }
+
+    /// Answers the next offer with this description, and gives the offer.
+    pub async fn answer(&mut self, description: &str, within: Duration) -> Result<Signal> {
+        loop {
+            let (offer, _) = self.signal(within).await?;
+            if offer.kind != SignalKind::Offer {
+                continue;
+            }
+            let replica = offer.reply_to.clone().context("an offer that wants no answer")?;
+            let answer = Signal::answer(offer.session_id, description.to_owned());
+            self.say(Channel::UpSignal { replica }, &serde_json::to_value(answer)?).await?;
+            return Ok(offer);
+        }
     }
 
     /// Counts the messages that the broker has acknowledged.

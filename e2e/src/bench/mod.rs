@@ -9,6 +9,7 @@ mod networks;
 mod passthrough;
 mod qr;
 mod report;
+mod revocation;
 mod second;
 mod section;
 mod svg;
@@ -41,6 +42,7 @@ const MEASUREMENTS: &[&str] = &[
     "churn",
     "https",
     "qr",
+    "revocation",
 ];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
@@ -89,6 +91,7 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "churn" => joins::churn(directory).await,
         "https" => https::https(directory),
         "qr" => qr::qr(directory).await,
+        "revocation" => revocation::revocation(directory).await,
         _ => bail!("no such measurement: {name}"),
     }
 }

@@ -33,6 +33,7 @@ mod main_job;
 mod networks;
 mod offers;
 mod packages;
+mod people;
 mod players;
 mod reconnect;
 mod recovery;

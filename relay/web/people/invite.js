@@ -50,7 +50,7 @@ function inviteForm(siteId, cameras, invite) {
   const fields = new TermsFields(siteId, cameras);
   const form = element(
     "form",
-    { class: "form", method: "post", "data-testid": "invite-form" },
+    { class: "form terms", method: "post", "data-testid": "invite-form" },
     field("For whom", { name: "name", maxlength: 80, autocomplete: "off", "data-testid": "invite-name" }),
     ...fields.nodes,
     element("button", { class: "button primary", "data-testid": "invite-create" }, "Make a link"),

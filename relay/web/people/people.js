@@ -128,7 +128,7 @@ function memberForm(member, { site, cameras, run }) {
   });
   const form = element(
     "form",
-    { class: "form", method: "post", "data-testid": "member-form" },
+    { class: "form terms", method: "post", "data-testid": "member-form" },
     ...fields.nodes,
     element("button", { class: "button primary", "data-testid": "member-save" }, "Save"),
     ...(may(Right.own, site.site_id) && member.role !== Role.owner ? [offering(member, site, run)] : []),

@@ -2,7 +2,7 @@ import { api } from "../api.js";
 import { arrange, element, emptyState } from "../dom.js";
 import { keepAges } from "../parts/age.js";
 import { CameraCard } from "../parts/camera_card.js";
-import { may, realtime, sitesWhere } from "../session.js";
+import { currentPerson, may, realtime, sitesWhere } from "../session.js";
 import { Right } from "../words.js";
 
 export async function show({ root, signal }) {
@@ -32,7 +32,7 @@ export async function show({ root, signal }) {
     grid,
   );
   keepAges(root, signal);
-  realtime.subscribe("open", () => load().catch(() => {}), signal);
+  for (const news of ["open", "membership"]) realtime.subscribe(news, () => load().catch(() => {}), signal);
   realtime.subscribe("camera", ({ camera }) => {
     cameras.set(camera.camera_id, camera);
     draw();
@@ -55,7 +55,9 @@ function addLink() {
 }
 
 function drawCards(grid, cameras, latestClips, cards) {
-  cameras.sort((a, b) => a.name.localeCompare(b.name));
+  const { sites } = currentPerson();
+  const siteName = ({ site_id: siteId }) => sites.find(({ site_id }) => site_id === siteId)?.name ?? "";
+  cameras.sort((a, b) => siteName(a).localeCompare(siteName(b)) || a.site_id.localeCompare(b.site_id) || a.name.localeCompare(b.name));
   if (cameras.length === 0) {
     grid.replaceChildren(
       element("li", { class: "whole-row" }, emptyState(
@@ -66,12 +68,14 @@ function drawCards(grid, cameras, latestClips, cards) {
     );
     return;
   }
-  const nodes = cameras.map((camera) => {
-    const { camera_id: cameraId } = camera;
+  const nodes = cameras.flatMap((camera, at) => {
+    const { camera_id: cameraId, site_id: siteId } = camera;
+    const begins = sites.length > 1 && siteId !== cameras[at - 1]?.site_id;
+    if (begins && !cards.has(siteId)) cards.set(siteId, element("li", { class: "whole-row" }, element("h2", {}, siteName(camera))));
     if (!cards.has(cameraId)) cards.set(cameraId, new CameraCard(cameraId));
     const card = cards.get(cameraId);
     card.show(camera, latestClips.get(cameraId));
-    return card.node;
+    return begins ? [cards.get(siteId), card.node] : card.node;
   });
   arrange(grid, nodes);
 }
