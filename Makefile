@@ -148,10 +148,11 @@ FUZZ_LIMITS = -max_total_time=$(FUZZ_SECONDS) -timeout=5 -max_len=16384 -print_f
 fuzz:
 	@build/install-packages build
 	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
-	@mkdir -p fuzz/corpus/offer fuzz/corpus/glance fuzz/corpus/mp4 fuzz/corpus/messages
+	@mkdir -p fuzz/corpus/offer fuzz/corpus/glance fuzz/corpus/mp4 fuzz/corpus/messages fuzz/corpus/passkey
 	$(FUZZ) offer fuzz/corpus/offer fuzz/seeds/offer -- $(FUZZ_LIMITS)
 	$(FUZZ) glance fuzz/corpus/glance fuzz/seeds/glance fuzz/seeds/offer -- $(FUZZ_LIMITS)
 	$(FUZZ) mp4 fuzz/corpus/mp4 fuzz/seeds/mp4 -- $(FUZZ_LIMITS)
+	$(FUZZ) passkey fuzz/corpus/passkey fuzz/seeds/passkey -- $(FUZZ_LIMITS)
 	$(FUZZ) messages fuzz/corpus/messages fuzz/seeds/messages shared/tests/wire -- $(FUZZ_LIMITS)
 
 bench:

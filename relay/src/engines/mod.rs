@@ -7,5 +7,7 @@ pub mod metrics;
 pub mod objects;
 pub mod private_file;
 pub mod realtime;
+pub mod seal;
 pub mod tls;
 pub mod turn;
+pub mod webauthn;
