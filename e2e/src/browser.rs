@@ -20,6 +20,11 @@ use chromiumoxide::{
             input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
             log::EventEntryAdded,
             page::{EventJavascriptDialogOpening, HandleJavaScriptDialogParams},
+            web_authn::{
+                AddCredentialParams, AddVirtualAuthenticatorParams, AuthenticatorId,
+                AuthenticatorProtocol, AuthenticatorTransport, EnableParams, GetCredentialsParams,
+                VirtualAuthenticatorOptions,
+            },
         },
         js_protocol::runtime::EvaluateParams,
     },
@@ -193,6 +198,37 @@ impl Page {
             self.evaluate(&expression).await
         })
         .await
+    }
+
+    /// Gives the page an authenticator that always says yes, and says that it knows its user.
+    pub async fn add_authenticator(&self) -> Result<AuthenticatorId> {
+        self.inner.execute(EnableParams::default()).await.context("no virtual authenticators")?;
+        let options = VirtualAuthenticatorOptions::builder()
+            .protocol(AuthenticatorProtocol::Ctap2)
+            .transport(AuthenticatorTransport::Internal)
+            .has_resident_key(true)
+            .has_user_verification(true)
+            .is_user_verified(true)
+            .automatic_presence_simulation(true)
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        let added = self.inner.execute(AddVirtualAuthenticatorParams::new(options)).await;
+        Ok(added.context("the page got no authenticator")?.result.authenticator_id)
+    }
+
+    /// Copies the passkeys of an authenticator of this page to one of another page. Says how many.
+    pub async fn copy_passkeys(
+        &self,
+        from: &AuthenticatorId,
+        page: &Self,
+        to: &AuthenticatorId,
+    ) -> Result<usize> {
+        let found = self.inner.execute(GetCredentialsParams::new(from.clone())).await?;
+        let credentials = &found.result.credentials;
+        for credential in credentials {
+            page.inner.execute(AddCredentialParams::new(to.clone(), credential.clone())).await?;
+        }
+        Ok(credentials.len())
     }
 
     /// Lets what the page saves land in a directory.

@@ -21,7 +21,10 @@ use crate::{
     app::passwords::{Cost, Hasher},
     clock::now,
     config::{Config, StoreEngine},
-    domain::accounts::{self, SignUp},
+    domain::{
+        accounts::{self, SignUp},
+        factors,
+    },
     doors::router,
     engines::{
         db::{Db, DbReserve},
@@ -82,6 +85,9 @@ enum AdminTask {
         #[arg(long, value_parser = role_parser(), default_value = AccountRole::User.as_str())]
         role: AccountRole,
     },
+    /// Removes all second factors of an account and signs it out everywhere: for somebody who has lost
+    /// them, once you know that it is they.
+    RemoveFactors { email: String },
     /// Signs packages for cameras and offers them.
     Release {
         #[command(subcommand)]
@@ -142,6 +148,10 @@ impl Arguments {
 async fn administrate(config: &Config, task: AdminTask) -> anyhow::Result<()> {
     match task {
         AdminTask::CreateAccount { email, role } => create_account(config, email, role).await,
+        AdminTask::RemoveFactors { email } => {
+            factors::remove_all(&open_database(config).await?, &email, now()).await?;
+            Ok(writeln!(std::io::stdout(), "{email} has no second factor any more")?)
+        }
         AdminTask::Release { task } => release::run(task, config).await,
         AdminTask::Provision(arguments) => provision::provision(config, arguments).await,
         AdminTask::Sites => provision::list_sites(config).await,

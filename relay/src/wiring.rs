@@ -44,6 +44,7 @@ use crate::{
         objects::EmbeddedStore,
         private_file,
         realtime::Realtime,
+        seal::Seal,
         tls::Certificates,
         turn::StreamDoor,
     },
@@ -101,6 +102,7 @@ impl Relay {
         };
         let certificates =
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
+        let seal = Seal::load_or_create(&config.data_dir)?;
         let engines = Stage::default();
         let limits = &config.limits;
         let reserve =
@@ -129,6 +131,7 @@ impl Relay {
             metrics,
             certificates,
             passwords,
+            seal,
             limits: Limits::default(),
             usage: Usage::default(),
             readiness: LastReadiness::default(),

@@ -8,6 +8,8 @@ import { Right } from "./words.js";
 /** For those who may see what cameras saw. */
 const PICTURE_TABS = ["/events", "/clips"];
 const OPEN_PATHS = ["/sign-in", "/sign-up"];
+/** Before which an administrator sees nothing else. */
+const SECOND_FACTOR_PATH = "/account/second-factor";
 /** For anyone who has a link. */
 const LINK_PATHS = ["/s", "/invitation"];
 
@@ -24,6 +26,8 @@ const routes = [
   { pattern: "/s", load: () => import("./sharing/shared_clip.js") },
   { pattern: "/invitation", load: () => import("./people/invitation.js") },
   { pattern: "/sites/:siteId/people", load: () => import("./people/people.js") },
+  { pattern: SECOND_FACTOR_PATH, load: () => import("./account/second_factor.js") },
+  { pattern: "/account/keys", load: () => import("./account/api_keys.js") },
   { pattern: "/account", load: () => import("./account/account.js") },
   { pattern: "", load: () => import("./views/not_found.js") },
 ];
@@ -40,11 +44,12 @@ function detour(path) {
   if (!signedIn && !OPEN_PATHS.includes(path)) {
     return path === "/" ? "/sign-in" : `/sign-in?next=${encodeURIComponent(path)}`;
   }
+  if (signedIn && currentPerson().second_factor_required) return path === SECOND_FACTOR_PATH ? null : SECOND_FACTOR_PATH;
   return signedIn && OPEN_PATHS.includes(path) ? "/" : null;
 }
 
 function showBar(signedIn, path) {
-  bar.hidden = !signedIn;
+  bar.hidden = !signedIn || currentPerson().second_factor_required;
   const seesPictures = signedIn && sitesWhere(Right.seePictures).length > 0;
   const section = `/${path.split("/")[1] ?? ""}`;
   for (const tab of bar.querySelectorAll("[data-tab]")) {

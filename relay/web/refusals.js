@@ -9,6 +9,7 @@ export const NO_WEBRTC = "no_webrtc";
 const FINAL = new Set([
   NO_WEBRTC,
   ProblemCode.alreadyMember,
+  ProblemCode.confirmationRequired,
   ProblemCode.crossOrigin,
   ProblemCode.deleted,
   ProblemCode.emailTaken,
@@ -38,6 +39,7 @@ const FINAL = new Set([
   ProblemCode.outOfRange,
   ProblemCode.preconditionRequired,
   ProblemCode.registrationClosed,
+  ProblemCode.secondFactorRequired,
   ProblemCode.tooLarge,
   ProblemCode.unauthenticated,
   ProblemCode.unknownKind,

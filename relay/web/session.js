@@ -30,7 +30,8 @@ realtime.subscribe("membership", () => refresh().catch(() => {}));
 
 export function begin(person) {
   me = person;
-  realtime.start();
+  // Until then the relay tells it nothing.
+  if (!person.second_factor_required) realtime.start();
 }
 
 export function end() {

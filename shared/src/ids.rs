@@ -72,6 +72,10 @@ uuid_id!(
     AccountId
 );
 uuid_id!(
+    /// One key by which a program acts for an account. It is no secret: the key's token is.
+    ApiKeyId
+);
+uuid_id!(
     /// One registered device that captures.
     CameraId
 );
@@ -90,6 +94,10 @@ uuid_id!(
 uuid_id!(
     /// One open pairing.
     PairingId
+);
+uuid_id!(
+    /// One passkey of an account, as lists name it.
+    PasskeyId
 );
 uuid_id!(
     /// One package that cameras may be offered.

@@ -10,6 +10,7 @@ pub mod clip;
 pub mod command;
 pub mod configuration;
 pub mod event;
+pub mod factor;
 pub mod finding;
 pub mod ids;
 pub mod image;

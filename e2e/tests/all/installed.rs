@@ -251,7 +251,7 @@ async fn installs_and_starts(board: &mut Board, packages: &[PathBuf]) -> Result<
         .guest
         .run(
             "echo 'correct horse battery' | sudo -u nightjar-relay nightjar-relay admin \
-             create-account owner@example.org --role admin",
+             create-account owner@example.org",
         )
         .await?;
     // Nobody looks into what they keep, and their log is a journal of its own, in memory.

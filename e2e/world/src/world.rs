@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use nightjar_relay::engines::realtime::Reach;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -98,7 +99,7 @@ impl World {
         let Some(relay) = self.relay.running() else { return };
         for (number, owner) in self.owners.iter().enumerate() {
             let socket = (owner.session.caller.account_id, (&owner.session.sign_in).into());
-            let Ok(mut told) = relay.app.realtime.subscribe(socket.0, socket.1) else {
+            let Ok(mut told) = relay.app.realtime.subscribe(socket.0, socket.1, Reach::ALL) else {
                 continue;
             };
             let (world, cancel) = (self.clone(), relay.app.cancel.clone());

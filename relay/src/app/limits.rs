@@ -33,6 +33,17 @@ pub struct Limits {
     pub registration: Limit,
     /// Right passwords of one account: each costs as much as a wrong one, and leaves a session.
     pub login_success: Limit,
+    /// Wrong codes of six digits, of those who know an account's password: a guess hits one in 333,000,
+    /// and 298 guesses a day one in a thousand. Who is stopped has backup codes and passkeys.
+    pub codes_by_account: Limit,
+    /// Wrong backup codes: 60 bits each, so that this is for the database alone.
+    pub backup_codes_by_account: Limit,
+    /// Wrong passwords and factors at one sign-in, of somebody who is signed in already.
+    pub confirmations: Limit,
+    /// Questions for any passkey, of one address: a row each.
+    pub passkey_questions: Limit,
+    /// What one API key asks for.
+    pub key_requests: Limit,
     /// Exchanges of refresh tokens from one address: a write each, by whoever asks.
     pub refresh: Limit,
     /// Sockets that one address opens.
@@ -88,6 +99,11 @@ impl Default for Limits {
             login_by_device: Limit::new(10, Duration::from_secs(6)),
             registration: Limit::new(20, Duration::from_mins(1)),
             login_success: Limit::new(20, Duration::from_secs(6)),
+            codes_by_account: Limit::new(10, Duration::from_mins(5)),
+            backup_codes_by_account: Limit::new(10, Duration::from_secs(6)),
+            confirmations: Limit::new(10, Duration::from_secs(30)),
+            passkey_questions: Limit::new(60, Duration::from_secs(1)),
+            key_requests: Limit::new(300, Duration::from_millis(100)),
             refresh: Limit::new(120, Duration::from_millis(500)),
             sockets: Limit::new(120, Duration::from_millis(250)),
             account_reads: Limit::new(1_000, Duration::from_millis(10)),

@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     config::Config,
     engines::{
-        broker::Broker, db::Db, metrics::Metrics, objects::Objects, realtime::Realtime,
+        broker::Broker, db::Db, metrics::Metrics, objects::Objects, realtime::Realtime, seal::Seal,
         tls::Certificates, turn::Turn,
     },
 };
@@ -40,6 +40,8 @@ pub struct App {
     pub metrics: Metrics,
     pub certificates: Certificates,
     pub passwords: Hasher,
+    /// For secrets that the relay must read again.
+    pub seal: Seal,
     pub limits: Limits,
     pub usage: Usage,
     pub readiness: LastReadiness,

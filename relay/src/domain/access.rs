@@ -56,6 +56,14 @@ pub fn in_person(caller: Caller) -> Result<()> {
     Err(Error::forbidden(ProblemCode::Forbidden, "An API key may not do this: sign in."))
 }
 
+/// Refuses who has to set up a second factor before anything else.
+pub fn second_factor_required() -> Error {
+    Error::forbidden(
+        ProblemCode::SecondFactorRequired,
+        "Set up a second factor first: an app with codes, or a passkey.",
+    )
+}
+
 /// Returns whether the right is to see that a thing exists: for a caller without it, it does not
 /// exist.
 fn is_sight(right: Right) -> bool {

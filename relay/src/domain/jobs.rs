@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
-    abandoned, accounts as account_domain, camera_moves, cameras, commands, invitations, live,
-    members,
+    abandoned, accounts as account_domain, camera_moves, cameras, commands, factors, invitations,
+    live, members,
     objects::{self, Deleted},
     timeline,
 };
 use crate::{
     app::App,
     clock::Advances,
-    engines::db::{accounts, announcements, audit, devices, pairings, shares},
+    engines::db::{accounts, announcements, api_keys, audit, devices, pairings, shares},
     error::Result,
 };
 
@@ -125,6 +125,8 @@ pub async fn sweep_slow(app: &App) {
 async fn forget_expired(app: &App) -> Result<()> {
     let now = app.now();
     accounts::delete_expired(&app.db, now).await?;
+    api_keys::delete_expired(&app.db, now).await?;
+    factors::delete_expired(app).await?;
     devices::delete_expired(&app.db, now).await?;
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
     announcements::delete_expired(&app.db, now).await?;

@@ -9,18 +9,18 @@ use crate::error::Result;
 
 /// Makes 256 random bits as text, for tokens.
 pub(super) fn token() -> Result<String> {
-    Ok(URL_SAFE_NO_PAD.encode(random::<32>()?))
+    Ok(URL_SAFE_NO_PAD.encode(bytes::<32>()?))
 }
 
 /// Makes 128 random bits as text, for pairing secrets, nonces and links that people send each
 /// other.
 pub(super) fn short_token() -> Result<String> {
-    Ok(URL_SAFE_NO_PAD.encode(random::<16>()?))
+    Ok(URL_SAFE_NO_PAD.encode(bytes::<16>()?))
 }
 
 pub(super) fn join_code() -> Result<JoinCode> {
     loop {
-        if let Some(code) = JoinCode::from_random(random::<16>()?) {
+        if let Some(code) = JoinCode::from_random(bytes::<16>()?) {
             return Ok(code);
         }
     }
@@ -28,16 +28,21 @@ pub(super) fn join_code() -> Result<JoinCode> {
 
 /// Makes 128 random bits without the time in them: who knows a session's id was given it.
 pub(super) fn session_id() -> Result<SessionId> {
-    Ok(Uuid::from_bytes(random::<16>()?).into())
+    Ok(Uuid::from_bytes(bytes::<16>()?).into())
 }
 
 /// Hashes a secret for storage. It needs no salt: 128 bits cannot be guessed, and a code is gone in
 /// minutes.
 pub(super) fn hash(secret: &str) -> String {
-    hex::encode(Sha256::digest(secret.as_bytes()))
+    hex::encode(digest(secret))
 }
 
-fn random<const BYTES: usize>() -> Result<[u8; BYTES]> {
+pub(super) fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// Gives random bytes of the system.
+pub(super) fn bytes<const BYTES: usize>() -> Result<[u8; BYTES]> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;

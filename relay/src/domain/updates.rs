@@ -6,7 +6,7 @@ use nightjar_shared::ids::{AccountId, CameraId, SiteId};
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::access::{self, Right};
-use crate::{app::App, error::Result};
+use crate::{app::App, engines::realtime::Subject, error::Result};
 
 /// One text frame: `{"type": kind, field: value}`.
 pub(super) struct Update<'a, T> {
@@ -34,7 +34,7 @@ pub(super) async fn tell<T: Serialize + Sync>(
 ) {
     let told = async {
         let recipients = access::recipients(app, site_id, camera_id, right).await?;
-        send(app, &recipients, update)
+        send(app, &recipients, Some(Subject { site_id, right }), update)
     };
     if let Err(error) = told.await {
         tracing::warn!(site.id = %site_id, %error, "cannot tell open sockets of a change");
@@ -43,15 +43,20 @@ pub(super) async fn tell<T: Serialize + Sync>(
 
 /// Tells one account, wherever it listens.
 pub(super) fn tell_account<T: Serialize>(app: &App, account_id: AccountId, update: &Update<'_, T>) {
-    if let Err(error) = send(app, &[account_id], update) {
+    if let Err(error) = send(app, &[account_id], None, update) {
         tracing::warn!(%error, "cannot tell open sockets of a change");
     }
 }
 
-fn send<T: Serialize>(app: &App, recipients: &[AccountId], update: &Update<'_, T>) -> Result<()> {
+fn send<T: Serialize>(
+    app: &App,
+    recipients: &[AccountId],
+    subject: Option<Subject>,
+    update: &Update<'_, T>,
+) -> Result<()> {
     if recipients.iter().any(|account_id| app.realtime.has_sockets(*account_id)) {
         let message: Arc<str> = serde_json::to_string(update).map_err(anyhow::Error::from)?.into();
-        app.realtime.send(recipients, &message);
+        app.realtime.send(recipients, subject, &message);
     }
     Ok(())
 }

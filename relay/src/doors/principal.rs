@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use http::{HeaderMap, HeaderName, Method, header, request::Parts};
 use uuid::Uuid;
 
@@ -15,8 +15,9 @@ use crate::{
     app::App,
     config::Config,
     domain::{
-        access::Caller,
+        access::{self, Caller},
         accounts::{self, Credential},
+        api_keys,
         devices::{self, Device},
     },
     error::{Error, ProblemCode, Result},
@@ -24,7 +25,7 @@ use crate::{
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// A person, by the cookie of a browser or the access token of a program.
+/// A person, by the cookie of a browser or the access token of a program; or a program, by an API key.
 pub struct SignedIn {
     pub caller: Caller,
     /// What else hangs on it.
@@ -36,6 +37,37 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let signed_in = Self::identify(parts, app).await?;
+        if signed_in.session.lacks_factor {
+            return Err(access::second_factor_required());
+        }
+        // What an account is, its people change themselves, whatever the door forgets to ask.
+        let route = parts.extensions.get::<MatchedPath>();
+        if route.is_some_and(|route| route.as_str().starts_with(OWN_AFFAIRS)) {
+            access::in_person(signed_in.caller)?;
+        }
+        Ok(signed_in)
+    }
+}
+
+/// Doors to what is an account's own.
+const OWN_AFFAIRS: &str = "/api/v1/auth/";
+
+/// A person, and no API key; also one who must set up a second factor before anything else.
+pub struct Person(pub SignedIn);
+
+impl FromRequestParts<Arc<App>> for Person {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        let signed_in = SignedIn::identify(parts, app).await?;
+        access::in_person(signed_in.caller)?;
+        Ok(Self(signed_in))
+    }
+}
+
+impl SignedIn {
+    async fn identify(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
         let credential = credential_of(&parts.headers, &app.config).ok_or_else(unauthenticated)?;
         // A browser sends its cookie wherever it is led; only our own pages may act with it.
         if matches!(credential, Credential::Session(_))
@@ -48,10 +80,15 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let session = session.ok_or_else(unauthenticated)?;
         let account_id = session.caller.account_id;
         tell_asker(parts, account_id.as_uuid());
-        let limits = &app.limits;
-        let limit =
-            if is_safe(&parts.method) { &limits.account_reads } else { &limits.account_writes };
-        limit.take(&account_id.to_string(), app.now())?;
+        let (limits, now) = (&app.limits, app.now());
+        if matches!(credential, Credential::ApiKey(_)) {
+            // A program that asks too often stops nobody but itself.
+            limits.key_requests.take(&session.sign_in.to_string(), now)?;
+        } else {
+            let limit =
+                if is_safe(&parts.method) { &limits.account_reads } else { &limits.account_writes };
+            limit.take(&account_id.to_string(), now)?;
+        }
         Ok(Self { caller: session.caller, session, credential })
     }
 }
@@ -112,7 +149,11 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 /// Returns what a caller shows: a token before a cookie, because only programs send tokens.
 fn credential_of(headers: &HeaderMap, config: &Config) -> Option<Credential> {
     if headers.contains_key(header::AUTHORIZATION) {
-        return bearer(headers).map(|token| Credential::AccessToken(token.to_owned()));
+        return bearer(headers).map(|token| {
+            let kind =
+                if api_keys::is_key(token) { Credential::ApiKey } else { Credential::AccessToken };
+            kind(token.to_owned())
+        });
     }
     cookie(headers, config.cookie_name()).map(|token| Credential::Session(token.to_owned()))
 }

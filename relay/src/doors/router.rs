@@ -25,8 +25,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, announcements, camera_moves, cameras, clips, commands, events,
-        invitations, live, members, notices, ops, pairings, releases, shares, sites, sockets, whep,
+        accounts, agent, announcements, api_keys, camera_moves, cameras, clips, commands, events,
+        factors, invitations, live, members, notices, ops, pairings, releases, shares, sites,
+        sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -45,6 +46,9 @@ fn anybody() -> Routes {
         .routes(routes!(accounts::registration))
         .routes(routes!(accounts::login))
         .routes(routes!(accounts::refresh))
+        .routes(routes!(factors::verify))
+        .routes(routes!(factors::challenge))
+        .routes(routes!(factors::sign_in))
         .routes(routes!(pairings::claim))
         .routes(routes!(pairings::introduce))
         .routes(routes!(announcements::announce))
@@ -58,12 +62,13 @@ fn anybody() -> Routes {
         .routes(routes!(sockets::connect))
 }
 
-/// Routes for an account, by its cookie or its access token. What it may do to which object is
+/// Routes for an account, by its cookie, its access token or an API key. What it may do to which object is
 /// decided in `domain::access`.
 fn accounts_only() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(accounts::logout))
         .routes(routes!(accounts::me))
+        .merge(own_factors())
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::get, sites::change, sites::remove))
         .routes(routes!(members::list))
@@ -101,6 +106,21 @@ fn accounts_only() -> Routes {
         .routes(routes!(shares::list, shares::create))
         .routes(routes!(shares::revoke))
         .routes(routes!(sockets::issue_ticket))
+}
+
+/// Routes for a person alone, to what shows that it is they.
+fn own_factors() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(factors::confirm))
+        .routes(routes!(factors::state))
+        .routes(routes!(factors::begin_totp, factors::remove_totp))
+        .routes(routes!(factors::confirm_totp))
+        .routes(routes!(factors::new_backup_codes))
+        .routes(routes!(factors::begin_passkey))
+        .routes(routes!(factors::keep_passkey))
+        .routes(routes!(factors::remove_passkey))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::remove))
 }
 
 /// Routes of WHEP, open to pages of other origins, too.

@@ -17,7 +17,7 @@ use self::live::Sessions;
 use crate::{
     app::App,
     domain::accounts::SignedIn,
-    engines::realtime::{Closed, Subscription},
+    engines::realtime::{Closed, Reach, Subscription},
     error::{Error, ProblemCode, Result},
 };
 
@@ -80,7 +80,10 @@ impl Request {
 pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, session: &SignedIn) -> Result<Response> {
     let account_id = session.caller.account_id;
     let sign_in = (&session.sign_in).into();
-    let subscription = app.realtime.subscribe(account_id, sign_in).map_err(|_| {
+    let scope = session.caller.scope;
+    let reach =
+        Reach { rights: scope.rights(), site_id: scope.site_id(), account: scope.is_person() };
+    let subscription = app.realtime.subscribe(account_id, sign_in, reach).map_err(|_| {
         Error::refused(429, ProblemCode::TooManySockets, "This account listens in too many places.")
     })?;
     let cancel = app.cancel.clone();

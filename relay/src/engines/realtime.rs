@@ -11,7 +11,10 @@ use std::{
     },
 };
 
-use nightjar_shared::ids::AccountId;
+use nightjar_shared::{
+    ids::{AccountId, SiteId},
+    role::{Right, Rights},
+};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -37,8 +40,36 @@ struct Socket {
     id: u64,
     /// By which sign-in it was opened.
     sign_in: Arc<str>,
+    reach: Reach,
     queue: mpsc::Sender<Arc<str>>,
     closed: Closing,
+}
+
+/// What a socket may hear of what its account may.
+#[derive(Debug, Clone, Copy)]
+pub struct Reach {
+    pub rights: Rights,
+    /// The one site; all when there is none.
+    pub site_id: Option<SiteId>,
+    /// Whether it hears what is the account's own.
+    pub account: bool,
+}
+
+impl Reach {
+    pub const ALL: Self = Self { rights: Rights::ALL, site_id: None, account: true };
+
+    fn covers(self, subject: Option<Subject>) -> bool {
+        let Some(subject) = subject else { return self.account };
+        self.rights.has(subject.right)
+            && self.site_id.is_none_or(|site_id| site_id == subject.site_id)
+    }
+}
+
+/// Of what a message tells, and the right that it takes to hear of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    pub site_id: SiteId,
+    pub right: Right,
 }
 
 #[derive(Clone, Default)]
@@ -88,6 +119,7 @@ impl Realtime {
         &self,
         account_id: AccountId,
         sign_in: Arc<str>,
+        reach: Reach,
     ) -> Result<Subscription, TooManySockets> {
         let (sender, queue) = mpsc::channel(QUEUE);
         let closed = Closing::default();
@@ -98,18 +130,22 @@ impl Realtime {
             if own.len() >= SOCKETS_PER_ACCOUNT_MAX {
                 return Err(TooManySockets);
             }
-            own.push(Socket { id, sign_in, queue: sender, closed: closed.clone() });
+            own.push(Socket { id, sign_in, reach, queue: sender, closed: closed.clone() });
         }
         self.0.open.add(1);
         Ok(Subscription { account_id, id, queue, closed, realtime: self.clone() })
     }
 
-    /// Offers one text message to every socket of the recipients. Never waits.
-    pub fn send(&self, recipients: &[AccountId], message: &Arc<str>) {
+    /// Offers one text message to every socket of the recipients that reaches so far. Without a subject it
+    /// is of the account itself. Never waits.
+    pub fn send(&self, recipients: &[AccountId], subject: Option<Subject>, message: &Arc<str>) {
         let mut sockets = self.sockets();
         for account_id in recipients {
             let Some(own) = sockets.get_mut(account_id) else { continue };
             own.retain(|socket| {
+                if !socket.reach.covers(subject) {
+                    return true;
+                }
                 let kept = socket.queue.try_send(message.clone()).is_ok();
                 if !kept {
                     self.0.dropped.increment();
@@ -191,14 +227,18 @@ mod tests {
         text.into()
     }
 
+    fn subject() -> Option<Subject> {
+        Some(Subject { site_id: SiteId::generate(), right: Right::SeePictures })
+    }
+
     #[tokio::test]
     async fn only_the_recipients_hear_a_message() {
         let realtime = Realtime::new(&Metrics::default());
         let (alice, bob) = (AccountId::generate(), AccountId::generate());
-        let mut for_alice = realtime.subscribe(alice, "phone".into()).unwrap();
-        let mut for_bob = realtime.subscribe(bob, "phone".into()).unwrap();
-        realtime.send(&[alice], &message("to alice"));
-        realtime.send(&[bob], &message("to bob"));
+        let mut for_alice = realtime.subscribe(alice, "phone".into(), Reach::ALL).unwrap();
+        let mut for_bob = realtime.subscribe(bob, "phone".into(), Reach::ALL).unwrap();
+        realtime.send(&[alice], subject(), &message("to alice"));
+        realtime.send(&[bob], subject(), &message("to bob"));
         assert_eq!(&*for_alice.next().await.unwrap(), "to alice");
         assert_eq!(&*for_bob.next().await.unwrap(), "to bob");
     }
@@ -207,13 +247,13 @@ mod tests {
     async fn a_socket_that_does_not_read_is_closed_as_slow_and_others_go_on() {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
-        let mut slow = realtime.subscribe(account, "phone".into()).unwrap();
+        let mut slow = realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap();
         for _ in 0..=QUEUE {
-            realtime.send(&[account], &message("flood"));
+            realtime.send(&[account], subject(), &message("flood"));
         }
         assert_eq!(slow.next().await, Err(Closed::Slow));
-        let mut quick = realtime.subscribe(account, "phone".into()).unwrap();
-        realtime.send(&[account], &message("again"));
+        let mut quick = realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap();
+        realtime.send(&[account], subject(), &message("again"));
         assert_eq!(&*quick.next().await.unwrap(), "again");
     }
 
@@ -221,8 +261,8 @@ mod tests {
     async fn a_revoked_account_hears_nothing_more() {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
-        let mut socket = realtime.subscribe(account, "phone".into()).unwrap();
-        realtime.send(&[account], &message("still waiting in the queue"));
+        let mut socket = realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap();
+        realtime.send(&[account], subject(), &message("still waiting in the queue"));
         realtime.close_account(account);
         assert_eq!(socket.next().await, Err(Closed::Revoked));
     }
@@ -231,24 +271,43 @@ mod tests {
     async fn one_sign_in_ends_and_the_others_of_its_account_hear_on() {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
-        let mut ended = realtime.subscribe(account, "phone".into()).unwrap();
-        let mut other = realtime.subscribe(account, "tablet".into()).unwrap();
+        let mut ended = realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap();
+        let mut other = realtime.subscribe(account, "tablet".into(), Reach::ALL).unwrap();
         assert_eq!(realtime.sign_ins().len(), 2);
         realtime.close_sign_in(account, &"phone".into());
         assert_eq!(ended.next().await, Err(Closed::Revoked));
-        realtime.send(&[account], &message("still here"));
+        realtime.send(&[account], subject(), &message("still here"));
         assert_eq!(&*other.next().await.unwrap(), "still here");
         assert_eq!(realtime.sign_ins(), [(account, "tablet".into())]);
+    }
+
+    #[tokio::test]
+    async fn a_socket_with_less_reach_than_its_account_hears_less() {
+        let realtime = Realtime::new(&Metrics::default());
+        let (account, home) = (AccountId::generate(), SiteId::generate());
+        let rights = Rights::of(&[Right::SeeCameras]);
+        let reach = Reach { rights, site_id: Some(home), account: false };
+        let mut key = realtime.subscribe(account, "key".into(), reach).unwrap();
+        realtime.send(&[account], None, &message("of the account"));
+        for (site_id, right, text) in [
+            (SiteId::generate(), Right::SeeCameras, "of another site"),
+            (home, Right::SeePictures, "of pictures"),
+            (home, Right::SeeCameras, "of a camera"),
+        ] {
+            realtime.send(&[account], Some(Subject { site_id, right }), &message(text));
+        }
+        assert_eq!(&*key.next().await.unwrap(), "of a camera");
     }
 
     #[tokio::test]
     async fn an_account_has_eight_sockets_at_most() {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
-        let mut open: Vec<_> =
-            (0..8).map(|_| realtime.subscribe(account, "phone".into()).unwrap()).collect();
-        assert!(realtime.subscribe(account, "phone".into()).is_err());
+        let mut open: Vec<_> = (0..8)
+            .map(|_| realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap())
+            .collect();
+        assert!(realtime.subscribe(account, "phone".into(), Reach::ALL).is_err());
         open.pop();
-        assert!(realtime.subscribe(account, "phone".into()).is_ok());
+        assert!(realtime.subscribe(account, "phone".into(), Reach::ALL).is_ok());
     }
 }

@@ -7,7 +7,9 @@
 mod addresses;
 mod agent;
 mod announcements;
+mod api_keys;
 mod auth;
+mod authenticator;
 mod bad_sdp;
 mod browser_trust;
 mod camera_moves;
@@ -22,6 +24,7 @@ mod events;
 #[path = "../../../shared/tests/extremes/mod.rs"]
 mod extreme_values;
 mod extremes;
+mod factors;
 mod growing_clips;
 #[path = "../support/hostile_http2.rs"]
 mod hostile_http2;
@@ -39,6 +42,7 @@ mod mqtt_websocket;
 mod mutation;
 mod operations;
 mod pairings;
+mod passkeys;
 mod person;
 mod pictures;
 mod proxies;

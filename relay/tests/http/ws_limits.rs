@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use futures::{SinkExt as _, StreamExt as _};
+use nightjar_relay::engines::realtime::Subject;
+use nightjar_shared::{ids::SiteId, role::Right};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode};
 
@@ -95,10 +97,11 @@ async fn a_socket_that_does_not_read_is_closed_as_too_slow() {
         let account_id = me["account"]["account_id"].as_str().unwrap().parse().unwrap();
         let mut socket = with_ticket(&alice).await;
         // More than the queue and all buffers between the two ends hold.
+        let subject = Some(Subject { site_id: SiteId::generate(), right: Right::SeeCameras });
         let update: Arc<str> =
             json!({"type": "event", "event": "x".repeat(64 * 1024)}).to_string().into();
         for _ in 0..1000 {
-            relay.app().realtime.send(&[account_id], &update);
+            relay.app().realtime.send(&[account_id], subject, &update);
             tokio::task::yield_now().await;
         }
         assert!(!relay.app().realtime.has_sockets(account_id));

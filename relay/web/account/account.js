@@ -32,6 +32,13 @@ export function show({ root, router }) {
     element(
       "section",
       { class: "card" },
+      element("h2", {}, "Ways in"),
+      element("p", {}, element("a", { class: "link", href: "/account/second-factor", "data-testid": "go-to-second-factor" }, "Second factor: app with codes, passkeys, backup codes")),
+      element("p", {}, element("a", { class: "link", href: "/account/keys", "data-testid": "go-to-keys" }, "API keys for programs")),
+    ),
+    element(
+      "section",
+      { class: "card" },
       element("h2", {}, "Sites"),
       element(
         "dl",

@@ -2,13 +2,10 @@
 // relay, which so has no part in this browser's key and learns nothing of the Wi-Fi.
 
 import { element, notice } from "../dom.js";
-import { encode } from "./vendor/uqr.js";
+import { qrCode } from "../parts/qr_code.js";
 
 /** Bytes of the longest text, `QR_BYTES_MAX` in shared/src/pairing_qr.rs: more is too fine for a camera of fixed focus. */
 const BYTES_MAX = 412;
-/** White squares around the code, as its standard asks for. */
-const QUIET_SQUARES = 4;
-const SQUARE_PIXELS = 8;
 
 const SSID_BYTES_MAX = 32;
 const PASSPHRASE = /^([ -~]{8,63}|[0-9A-Fa-f]{64})$/;
@@ -78,7 +75,7 @@ function open(section, text) {
   const dialog = element(
     "dialog",
     { class: "lens-code", "aria-label": "QR code for the camera", "data-testid": "pair-qr-dialog" },
-    drawing(text),
+    qrCode(text, { testid: "pair-qr-code" }),
     element("p", {}, "Turn the screen's brightness up, and hold it still before the lens. Nearer or farther helps where nothing happens."),
     element(
       "form",
@@ -98,22 +95,6 @@ function open(section, text) {
 /** A screen that goes dark shows no code. */
 async function keepAwake() {
   return navigator.wakeLock?.request("screen").catch(() => null);
-}
-
-function drawing(text) {
-  const { data, size } = encode(text, { ecc: "M", boostEcc: false, border: QUIET_SQUARES });
-  const side = size * SQUARE_PIXELS;
-  const canvas = element("canvas", { width: side, height: side, role: "img", "aria-label": "QR code", "data-testid": "pair-qr-code" });
-  const context = canvas.getContext("2d");
-  context.fillStyle = "#ffffff";
-  context.fillRect(0, 0, side, side);
-  context.fillStyle = "#000000";
-  data.forEach((row, y) => {
-    row.forEach((isDark, x) => {
-      if (isDark) context.fillRect(x * SQUARE_PIXELS, y * SQUARE_PIXELS, SQUARE_PIXELS, SQUARE_PIXELS);
-    });
-  });
-  return canvas;
 }
 
 function bytes(text) {

@@ -214,7 +214,10 @@ const RELAY: Package = Package {
         ("s3s", &["engines/objects/embedded"]),
         ("rusty_s3", &["engines/objects/"]),
         ("turn_server_proto", &["engines/turn/embedded"]),
-        ("aws_lc_rs", &["engines/turn/credentials.rs"]),
+        (
+            "aws_lc_rs",
+            &["engines/seal.rs", "engines/turn/credentials.rs", "engines/webauthn/key.rs"],
+        ),
         ("rcgen", &["engines/tls"]),
         ("x509_parser", &["engines/tls/authority.rs"]),
         (
@@ -241,6 +244,7 @@ const RELAY: Package = Package {
         ("reqwest", &["engines/objects/s3/client.rs"]),
         ("sd_notify", &["shutdown.rs"]),
         ("toml", &["config", "domain/pairings.rs"]),
+        ("totp_rs", &["domain/factors/totp.rs"]),
         ("tracing_subscriber", &["logging.rs"]),
     ],
     vocabulary: &[

@@ -30,11 +30,14 @@ pub struct Account {
 pub struct Me {
     pub account: Account,
     pub sites: Vec<Site>,
+    /// Whether nothing else is answered until a second factor is set up: administrators need one.
+    pub second_factor_required: bool,
 }
 
 pub async fn me(app: &App, caller: Caller) -> Result<Me> {
     let account = accounts::by_id(&app.db, caller.account_id).await?;
     let account = account.ok_or_else(Error::not_found)?;
+    let second_factor_required = accounts::lacks_factor(&app.db, caller.account_id).await?;
     Ok(Me {
         account: Account {
             account_id: account.account_id,
@@ -42,6 +45,7 @@ pub async fn me(app: &App, caller: Caller) -> Result<Me> {
             name: account.name,
             role: account.role,
         },
-        sites: sites::of(app, caller).await?,
+        sites: if second_factor_required { Vec::new() } else { sites::of(app, caller).await? },
+        second_factor_required,
     })
 }

@@ -4,9 +4,15 @@ use std::{collections::HashSet, time::Duration};
 
 use crate::{
     app::App,
-    domain::{access::Caller, even_when_full, live, secrets},
+    domain::{
+        access::{self, Caller},
+        api_keys, even_when_full, live, secrets,
+        signed_in::SignedIn,
+    },
     engines::db::{
-        accounts::{self, SignedInRow},
+        accounts::{self, AuthenticatedRow},
+        api_keys::ApiKeyRow,
+        factors::move_confirmation,
         sign_in::{self, SignInId},
     },
     error::Result,
@@ -28,18 +34,16 @@ pub struct Session {
 pub enum Credential {
     Session(String),
     AccessToken(String),
+    ApiKey(String),
 }
 
-/// Somebody who has proved who they are, and the sign-in by which.
-#[derive(Debug, Clone)]
-pub struct SignedIn {
-    pub caller: Caller,
-    pub sign_in: SignInId,
-}
-
-impl From<SignedInRow> for SignedIn {
-    fn from(row: SignedInRow) -> Self {
-        Self { caller: Caller::person(row.account_id), sign_in: row.sign_in }
+impl From<AuthenticatedRow> for SignedIn {
+    fn from(row: AuthenticatedRow) -> Self {
+        Self {
+            caller: Caller::person(row.account_id),
+            sign_in: row.sign_in,
+            lacks_factor: row.lacks_factor,
+        }
     }
 }
 
@@ -69,8 +73,42 @@ pub async fn authenticate(app: &App, credential: &Credential) -> Result<Option<S
         Credential::AccessToken(token) => {
             accounts::by_access_token(&app.db, &secrets::hash(token), now).await?
         }
+        Credential::ApiKey(token) => {
+            let Some(key) = api_keys::authenticate(app, token).await? else { return Ok(None) };
+            return of_key(app, &key).await.map(Some);
+        }
     };
     Ok(row.map(SignedIn::from))
+}
+
+/// Returns whom a key stands for.
+pub(super) async fn of_key(app: &App, key: &ApiKeyRow) -> Result<SignedIn> {
+    Ok(SignedIn {
+        caller: api_keys::caller(key),
+        sign_in: SignInId::of_key(key.key_id),
+        lacks_factor: accounts::lacks_factor(&app.db, key.account_id).await?,
+    })
+}
+
+/// Gives a browser's session another token: who has seen the old one has nothing of the new. What a
+/// program shows changes by itself, within minutes.
+pub async fn renew_session(
+    app: &App,
+    signed_in: &SignedIn,
+    credential: &Credential,
+) -> Result<Option<Session>> {
+    let Credential::Session(old) = credential else { return Ok(None) };
+    let token = secrets::token()?;
+    let (old_hash, new_hash) = (secrets::hash(old), secrets::hash(&token));
+    let expires_at = app.now().plus(SESSION_LIFETIME);
+    let transaction = app.db.begin().await?;
+    accounts::rename_session(&transaction, &old_hash, &new_hash, expires_at).await?;
+    let renewed = SignInId::of_session(&new_hash);
+    move_confirmation(&transaction, &signed_in.sign_in, &renewed).await?;
+    transaction.commit().await?;
+    // Open sockets come back with the new one.
+    app.realtime.close_sign_in(signed_in.caller.account_id, &(&signed_in.sign_in).into());
+    Ok(Some(Session { token, lifetime: SESSION_LIFETIME }))
 }
 
 /// Ends what the caller showed, and what was opened with it: sockets and live pictures. Other
@@ -87,8 +125,10 @@ async fn end(app: &App, signed_in: &SignedIn, credential: &Credential) -> Result
         Credential::AccessToken(token) => {
             accounts::delete_family_of_access_token(&app.db, &secrets::hash(token)).await?;
         }
+        // A key is no sign-in of its holder's: its owner removes it.
+        Credential::ApiKey(_) => return access::in_person(signed_in.caller),
     }
-    let SignedIn { caller, sign_in } = signed_in;
+    let SignedIn { caller, sign_in, .. } = signed_in;
     app.realtime.close_sign_in(caller.account_id, &sign_in.into());
     live::end_of_account(app, caller.account_id, Some(sign_in)).await
 }

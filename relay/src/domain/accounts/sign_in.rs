@@ -6,14 +6,23 @@ use crate::{
     domain::{
         access::Caller,
         attempts::{Attempt, Origin},
-        email, record,
+        email,
+        factors::{self, SecondFactorQuestion},
+        record,
     },
     engines::db::accounts,
     error::{Error, ProblemCode, Result},
 };
 
+/// What a right password comes to.
+pub enum Login {
+    Caller(Caller),
+    /// The account has a second factor: nobody is signed in until it is shown.
+    Asked(SecondFactorQuestion),
+}
+
 /// Checks a password. Right or wrong, known or not, it takes as long.
-pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>) -> Result<Caller> {
+pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>) -> Result<Login> {
     let now = app.now();
     let wrong = || {
         Error::unauthorized(
@@ -36,6 +45,9 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
         let hash = app.passwords.hash_known(password).await?;
         accounts::replace_password_hash(&app.db, account_id, &before, hash).await?;
     }
+    if let Some(question) = factors::ask(app, account_id).await? {
+        return Ok(Login::Asked(question));
+    }
     record(&app.db, now, Some(account_id), None, "signed_in", account_id).await?;
-    Ok(Caller::person(account_id))
+    Ok(Login::Caller(Caller::person(account_id)))
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::sessions::SignedIn;
+use super::sessions::of_key;
 use crate::{
     app::App,
-    domain::secrets,
+    domain::{access::Caller, secrets, signed_in::SignedIn},
     engines::db::{
         accounts::{self, SignedInRow},
-        sign_in,
+        api_keys, sign_in,
     },
     error::Result,
 };
@@ -28,7 +28,7 @@ pub struct Ticket {
 pub async fn issue_ticket(app: &App, signed_in: &SignedIn) -> Result<Ticket> {
     let ticket = secrets::token()?;
     let expires_at = app.now().plus(TICKET_LIFETIME);
-    let SignedIn { caller, sign_in } = signed_in;
+    let SignedIn { caller, sign_in, .. } = signed_in;
     let row = SignedInRow { account_id: caller.account_id, sign_in: sign_in.clone() };
     accounts::insert_ticket(&app.db, secrets::hash(&ticket), &row, expires_at).await?;
     Ok(Ticket { ticket, expires_in_s: TICKET_LIFETIME.as_secs() })
@@ -39,6 +39,17 @@ pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<SignedIn>> 
     let now = app.now();
     let taken = accounts::take_ticket(&app.db, &secrets::hash(ticket), now).await?;
     let Some(row) = taken else { return Ok(None) };
-    let standing = sign_in::standing(&app.db, std::slice::from_ref(&row.sign_in), now).await?;
-    Ok((!standing.is_empty()).then(|| row.into()))
+    let SignedInRow { account_id, sign_in } = row;
+    if let Some(key_id) = sign_in.key_id() {
+        let Some(key) = api_keys::by_id(&app.db, key_id, now).await? else { return Ok(None) };
+        return of_key(app, &key).await.map(Some);
+    }
+    let standing = sign_in::standing(&app.db, std::slice::from_ref(&sign_in), now).await?;
+    let signed_in = SignedIn {
+        caller: Caller::person(account_id),
+        sign_in,
+        // Who must set up a factor first gets no ticket.
+        lacks_factor: false,
+    };
+    Ok((!standing.is_empty()).then_some(signed_in))
 }

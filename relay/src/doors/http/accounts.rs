@@ -15,14 +15,17 @@ use crate::{
     app::App,
     domain::{
         access::Caller,
-        accounts::{self, Account, Credential, Me, RegistrationState, SignUp, Tokens},
+        accounts::{
+            self, Account, Credential, Login, Me, RegistrationState, Session, SignUp, Tokens,
+        },
         attempts::Origin,
+        factors::SecondFactorQuestion,
         known_devices,
         sites::Site,
     },
     doors::{
         extract::Json,
-        principal::{Peer, SamePage, SignedIn, known_device},
+        principal::{Peer, Person, SamePage, known_device},
     },
     error::{Error, Result},
 };
@@ -42,11 +45,27 @@ pub struct LoginRequest {
 
 impl Check for LoginRequest {}
 
+/// Either somebody is signed in, or the account has a second factor, which is asked for.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum LoginOutcome {
+    SignedIn(LoginAnswer),
+    Asked(SecondFactorAsked),
+}
+
+/// Nobody is signed in until this is answered at `auth/mfa/verify`.
+#[derive(Serialize, ToSchema)]
+pub struct SecondFactorAsked {
+    second_factor: SecondFactorQuestion,
+}
+
 /// `Me`, and tokens where they were asked for.
 #[derive(Serialize, ToSchema)]
 pub struct LoginAnswer {
     account: Account,
     sites: Vec<Site>,
+    /// Whether nothing else is answered until a second factor is set up.
+    second_factor_required: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     access_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,9 +107,9 @@ pub async fn register(
     with_cookies(&app, caller, device, (StatusCode::CREATED, Json(me)).into_response()).await
 }
 
-/// Signs in, with a cookie or with tokens.
+/// Signs in, with a cookie or with tokens; or asks for the account's second factor first.
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LoginRequest,
-    responses((status = 200, body = LoginAnswer)))]
+    responses((status = 200, body = LoginOutcome)))]
 pub async fn login(
     State(app): State<Arc<App>>,
     Peer(address): Peer,
@@ -100,22 +119,36 @@ pub async fn login(
 ) -> Result<Response> {
     let known_device = request.known_device.or_else(|| known_device(&headers, &app.config));
     let origin = Origin { address, known_device: known_device.as_deref() };
-    let caller = accounts::login(&app, &request.email, request.password, origin).await?;
-    let Me { account, sites } = accounts::me(&app, caller).await?;
-    if !request.tokens {
-        let me = Json(Me { account, sites }).into_response();
-        return with_cookies(&app, caller, known_device, me).await;
+    match accounts::login(&app, &request.email, request.password, origin).await? {
+        Login::Caller(caller) => signed_in(&app, caller, known_device, request.tokens).await,
+        Login::Asked(second_factor) => {
+            Ok(Json(LoginOutcome::Asked(SecondFactorAsked { second_factor })).into_response())
+        }
     }
-    let device = known_devices::remember(&app, caller, known_device.as_deref()).await?;
-    let tokens = accounts::start_tokens(&app, caller).await?;
-    Ok(Json(LoginAnswer {
-        account,
-        sites,
+}
+
+/// Answers somebody who has just shown who they are: with a cookie, or with tokens.
+pub(super) async fn signed_in(
+    app: &App,
+    caller: Caller,
+    known_device: Option<String>,
+    tokens: bool,
+) -> Result<Response> {
+    let me = accounts::me(app, caller).await?;
+    if !tokens {
+        return with_cookies(app, caller, known_device, Json(me).into_response()).await;
+    }
+    let device = known_devices::remember(app, caller, known_device.as_deref()).await?;
+    let tokens = accounts::start_tokens(app, caller).await?;
+    Ok(Json(LoginOutcome::SignedIn(LoginAnswer {
+        account: me.account,
+        sites: me.sites,
+        second_factor_required: me.second_factor_required,
         access_token: Some(tokens.access_token),
         refresh_token: Some(tokens.refresh_token),
         expires_in_s: Some(tokens.expires_in_s),
         known_device: Some(device.token),
-    })
+    }))
     .into_response())
 }
 
@@ -133,7 +166,7 @@ pub async fn refresh(
 
 /// Signs out.
 #[utoipa::path(post, path = "/auth/logout", tag = "accounts", responses((status = 204)))]
-pub async fn logout(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Response> {
+pub async fn logout(State(app): State<Arc<App>>, Person(signed_in): Person) -> Result<Response> {
     accounts::logout(&app, &signed_in.session, &signed_in.credential).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if matches!(signed_in.credential, Credential::Session(_)) {
@@ -144,7 +177,7 @@ pub async fn logout(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<
 
 /// Shows who is signed in.
 #[utoipa::path(get, path = "/auth/me", tag = "accounts", responses((status = 200, body = Me)))]
-pub async fn me(State(app): State<Arc<App>>, signed_in: SignedIn) -> Result<Json<Me>> {
+pub async fn me(State(app): State<Arc<App>>, Person(signed_in): Person) -> Result<Json<Me>> {
     Ok(Json(accounts::me(&app, signed_in.caller).await?))
 }
 
@@ -156,12 +189,19 @@ pub(super) async fn with_cookies(
     mut response: Response,
 ) -> Result<Response> {
     let session = accounts::start_session(app, caller).await?;
-    let cookie = (app.config.cookie_name(), session.token.as_str());
-    set_cookie(app, &mut response, cookie, session.lifetime)?;
+    set_session_cookie(app, &mut response, &session)?;
     let device = known_devices::remember(app, caller, known_device.as_deref()).await?;
     let cookie = (app.config.known_device_cookie_name(), device.token.as_str());
     set_cookie(app, &mut response, cookie, device.lifetime)?;
     Ok(response)
+}
+
+pub(super) fn set_session_cookie(
+    app: &App,
+    response: &mut Response,
+    session: &Session,
+) -> Result<()> {
+    set_cookie(app, response, (app.config.cookie_name(), &session.token), session.lifetime)
 }
 
 fn set_cookie(

@@ -3,11 +3,13 @@
 pub mod accounts;
 pub mod agent;
 pub mod announcements;
+pub mod api_keys;
 pub mod camera_moves;
 pub mod cameras;
 pub mod clips;
 pub mod commands;
 pub mod events;
+pub mod factors;
 pub mod invitations;
 pub mod live;
 pub mod members;

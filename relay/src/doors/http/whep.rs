@@ -115,7 +115,7 @@ pub async fn open(
 ) -> Result<Response> {
     let offer = sdp(&headers, body, SDP).await?;
     require_acceptable(&headers, SDP)?;
-    let accounts::SignedIn { caller, sign_in } = signed_in.session;
+    let accounts::SignedIn { caller, sign_in, .. } = signed_in.session;
     let opened = match live::open(&app, caller, &sign_in, camera_id, offer).await? {
         Reply::Here(opened) => opened,
         Reply::Elsewhere(location) => {

@@ -163,7 +163,7 @@ async fn perform(
     request: Request,
     viewer: &mpsc::Sender<ToViewer>,
 ) -> Result<Option<Reply>> {
-    let SignedIn { caller, sign_in } = session;
+    let SignedIn { caller, sign_in, .. } = session;
     let caller = *caller;
     match request {
         Request::Join { camera_id } => {

@@ -104,17 +104,71 @@ pub struct SignedInRow {
 
 from_row!(SignedInRow { account_id, sign_in });
 
+/// The same, with whether the account must set up a second factor first.
+#[derive(Debug, Clone)]
+pub struct AuthenticatedRow {
+    pub account_id: AccountId,
+    pub sign_in: SignInId,
+    pub lacks_factor: bool,
+}
+
+from_row!(AuthenticatedRow { account_id, sign_in, lacks_factor });
+
+/// Says of the account `a` whether it is an administrator's and has no second factor.
+macro_rules! lacks_factor {
+    () => {
+        "case when a.role = 'admin'
+             and not exists (select 1 from second_factors f where f.account_id = a.account_id)
+             then 1 else 0 end as lacks_factor"
+    };
+}
+
+/// Says whether an account is an administrator's that has no second factor.
+pub async fn lacks_factor(db: &impl Executor, account_id: AccountId) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            concat!("select ", lacks_factor!(), " from accounts a where a.account_id = $1"),
+            vec![account_id.into()],
+        )
+        .await?;
+    row.map_or(Ok(true), |row| row.get("lacks_factor"))
+}
+
 pub async fn by_session(
     db: &impl Executor,
     token_hash: &str,
     now: UnixMillis,
-) -> Result<Option<SignedInRow>, DbError> {
+) -> Result<Option<AuthenticatedRow>, DbError> {
     db.one(
-        "select account_id, token_hash as sign_in from sessions
-         where token_hash = $1 and expires_at > $2",
+        concat!(
+            "select a.account_id, s.token_hash as sign_in, ",
+            lacks_factor!(),
+            " from sessions s join accounts a on a.account_id = s.account_id
+             where s.token_hash = $1 and s.expires_at > $2"
+        ),
         vec![token_hash.into(), now.into()],
     )
     .await
+}
+
+/// Gives a session another token, for as long as a new one lasts, and with it what it watches.
+pub async fn rename_session(
+    db: &impl Executor,
+    from_hash: &str,
+    to_hash: &str,
+    expires_at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update sessions set token_hash = $2, expires_at = $3 where token_hash = $1",
+        vec![from_hash.into(), to_hash.into(), expires_at.into()],
+    )
+    .await?;
+    db.execute(
+        "update live_sessions set sign_in = $2 where sign_in = $1",
+        vec![from_hash.into(), to_hash.into()],
+    )
+    .await
+    .map(drop)
 }
 
 pub async fn delete_session(db: &impl Executor, token_hash: &str) -> Result<(), DbError> {
@@ -127,11 +181,15 @@ pub async fn by_access_token(
     db: &impl Executor,
     token_hash: &str,
     now: UnixMillis,
-) -> Result<Option<SignedInRow>, DbError> {
+) -> Result<Option<AuthenticatedRow>, DbError> {
     db.one(
-        "select t.account_id, t.family_id as sign_in
-         from access_tokens t join token_families f on f.family_id = t.family_id
-         where t.token_hash = $1 and t.expires_at > $2 and f.expires_at > $2",
+        concat!(
+            "select t.account_id, t.family_id as sign_in, ",
+            lacks_factor!(),
+            " from access_tokens t join token_families f on f.family_id = t.family_id
+                 join accounts a on a.account_id = t.account_id
+             where t.token_hash = $1 and t.expires_at > $2 and f.expires_at > $2"
+        ),
         vec![token_hash.into(), now.into()],
     )
     .await

@@ -21,6 +21,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 12, sql: include_str!("migrations/0012_releases.sql") },
     Migration { version: 13, sql: include_str!("migrations/0013_provisioning.sql") },
     Migration { version: 14, sql: include_str!("migrations/0014_members.sql") },
+    Migration { version: 15, sql: include_str!("migrations/0015_second_factors.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod announcements;
+pub mod api_keys;
 pub mod audit;
 pub mod camera_moves;
 pub mod cameras;
@@ -14,6 +15,7 @@ pub mod clips;
 pub mod commands;
 pub mod devices;
 pub mod events;
+pub mod factors;
 pub mod invitations;
 pub mod known_devices;
 mod limits;
@@ -23,6 +25,7 @@ mod migrations;
 mod page;
 pub mod pairings;
 pub mod parts;
+pub mod passkeys;
 mod postgres;
 pub mod releases;
 pub mod shares;

@@ -1,15 +1,15 @@
 //! Sign-ins: what a person's other rights hang on.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use nightjar_shared::time::UnixMillis;
+use nightjar_shared::{ids::ApiKeyId, time::UnixMillis};
 
 use super::{
     DbError, Executor,
     value::{FromColumn, Value},
 };
 
-/// Names a sign-in: a browser's session or a program's family of tokens. It opens nothing.
+/// Names a sign-in: a browser's session, a program's family of tokens or an API key. It opens nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SignInId(Arc<str>);
 
@@ -22,6 +22,22 @@ impl SignInId {
     /// Takes the name of a family.
     pub fn of_family(family_id: &str) -> Self {
         Self(family_id.into())
+    }
+
+    /// Takes the id of an API key.
+    pub fn of_key(key_id: ApiKeyId) -> Self {
+        Self(key_id.to_string().into())
+    }
+
+    /// Returns the API key that it is, if it is one.
+    pub fn key_id(&self) -> Option<ApiKeyId> {
+        self.0.parse().ok()
+    }
+}
+
+impl fmt::Display for SignInId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
 
@@ -64,12 +80,8 @@ pub async fn standing(
         let values = batch.iter().map(Value::from).chain(missing);
         let rows = db
             .query(
-                "select token_hash as sign_in from sessions
-                 where expires_at > $17 and token_hash in
-                     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
-                 union all
-                 select family_id from token_families
-                 where expires_at > $17 and family_id in
+                "select sign_in from sign_ins
+                 where expires_at > $17 and sign_in in
                      ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
                 values.chain([now.into()]).collect(),
             )

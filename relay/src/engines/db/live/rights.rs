@@ -64,10 +64,8 @@ pub async fn end_without_right(
                       and m.account_id = live_sessions.account_id
                       and m.role in ($2, $3, $4, $5))
               or (sign_in is not null
-                  and not exists (select 1 from sessions s
-                      where s.token_hash = live_sessions.sign_in and s.expires_at > $1)
-                  and not exists (select 1 from token_families f
-                      where f.family_id = live_sessions.sign_in and f.expires_at > $1)))"
+                  and not exists (select 1 from sign_ins s
+                      where s.sign_in = live_sessions.sign_in and s.expires_at > $1)))"
         ),
         values.collect(),
     )
@@ -90,10 +88,8 @@ pub async fn of_camera(
                 ", (select m.role from cameras c join ",
                 members_at_camera!("c.site_id", "c.camera_id", "$3"),
                 " where c.camera_id = l.camera_id and m.account_id = l.account_id) as role,
-                   (select count(*) from sessions s
-                    where s.token_hash = l.sign_in and s.expires_at > $3)
-                   + (select count(*) from token_families f
-                      where f.family_id = l.sign_in and f.expires_at > $3)
+                   (select count(*) from sign_ins s
+                    where s.sign_in = l.sign_in and s.expires_at > $3)
                    + case when l.sign_in is null then 1 else 0 end as sign_ins
                  from live_sessions l where l.session_id = $1 and l.camera_id = $2"
             ),
@@ -126,9 +122,7 @@ pub async fn viewer(
              (select m.role from sites s join ",
             members_now!("s.site_id", "$3"),
             " where s.site_id = $1 and m.account_id = $2) as role,
-             (select count(*) from sessions where account_id = $2 and expires_at > $3)
-             + (select count(*) from token_families where account_id = $2 and expires_at > $3)
-             as sign_ins"
+             (select count(*) from sign_ins where account_id = $2 and expires_at > $3) as sign_ins"
         ),
         vec![site_id.into(), account_id.into(), now.into()],
     )

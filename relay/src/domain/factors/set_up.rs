@@ -1,0 +1,139 @@
+//! What factors an account has, and what follows when that changes.
+
+use nightjar_shared::{ids::AccountId, role::AccountRole, time::UnixMillis};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    backup_codes,
+    passkeys::{self, Passkey},
+};
+use crate::{
+    app::App,
+    domain::{email, live, record, signed_in::SignedIn},
+    engines::db::{Db, Executor, Transaction, accounts, factors, passkeys as passkey_rows},
+    error::{Error, ProblemCode, Result},
+};
+
+/// By what an account can show that it is its person.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct FactorState {
+    /// Whether an app makes codes for it.
+    pub code: bool,
+    pub passkeys: Vec<Passkey>,
+    pub backup_codes_left: u64,
+    /// Whether the last one must stay: administrators need one.
+    pub required: bool,
+    /// Whether browsers make passkeys for this relay: it needs a name.
+    pub passkeys_available: bool,
+}
+
+/// What came of setting a factor up.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct SetUp {
+    /// With the first factor. Shown once: each works once, when all else is lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_codes: Option<Vec<String>>,
+}
+
+pub async fn state(app: &App, signed_in: &SignedIn) -> Result<FactorState> {
+    let account_id = signed_in.caller.account_id;
+    let totp = factors::totp(&app.db, account_id).await?;
+    Ok(FactorState {
+        code: totp.is_some_and(|row| row.confirmed_at.is_some()),
+        passkeys: passkeys::list(app, account_id).await?,
+        backup_codes_left: factors::count_backup_codes(&app.db, account_id).await?,
+        required: is_required(&app.db, account_id).await?,
+        passkeys_available: passkeys::are_available(app),
+    })
+}
+
+/// Makes new backup codes in the place of those before.
+pub async fn new_backup_codes(app: &App, signed_in: &SignedIn) -> Result<SetUp> {
+    super::confirmed(app, signed_in).await?;
+    let account_id = signed_in.caller.account_id;
+    let transaction = app.db.begin().await?;
+    factors::hold_account(&transaction, account_id).await?;
+    if factors::count(&transaction, account_id).await? == 0 {
+        return Err(Error::conflict(
+            ProblemCode::NotSetUp,
+            "Backup codes stand in for a second factor: set one up first.",
+        ));
+    }
+    let codes = backup_codes::replace(&transaction, account_id).await?;
+    record(&transaction, app.now(), Some(account_id), None, "backup_codes_made", account_id)
+        .await?;
+    transaction.commit().await?;
+    Ok(SetUp { backup_codes: Some(codes) })
+}
+
+/// Ends what a new factor ends. With the first one, backup codes are made, and all other sign-ins
+/// end: they were made by the password alone.
+pub(super) async fn finish(
+    app: &App,
+    transaction: Transaction,
+    signed_in: &SignedIn,
+    is_first: bool,
+) -> Result<SetUp> {
+    let account_id = signed_in.caller.account_id;
+    if !is_first {
+        transaction.commit().await?;
+        return Ok(SetUp { backup_codes: None });
+    }
+    let codes = backup_codes::replace(&transaction, account_id).await?;
+    factors::end_other_sign_ins(&transaction, account_id, Some(&signed_in.sign_in)).await?;
+    transaction.commit().await?;
+    app.realtime.close_account(account_id);
+    live::end_without_right(app).await?;
+    Ok(SetUp { backup_codes: Some(codes) })
+}
+
+/// Refuses to leave an account without a factor where one is required. Asked when it was removed: the
+/// transaction is dropped then.
+pub(super) async fn check_left(db: &impl Executor, account_id: AccountId) -> Result<()> {
+    if factors::count(db, account_id).await? > 0 || !is_required(db, account_id).await? {
+        return Ok(());
+    }
+    Err(Error::conflict(
+        ProblemCode::SecondFactorRequired,
+        "This is your last second factor, and you need one: set another one up first.",
+    ))
+}
+
+async fn is_required(db: &impl Executor, account_id: AccountId) -> Result<bool> {
+    let account = accounts::by_id(db, account_id).await?.ok_or_else(Error::not_found)?;
+    Ok(account.role == AccountRole::Admin)
+}
+
+/// Forgets backup codes that stand in for nothing.
+pub(super) async fn forget_codes_of_nothing(
+    db: &impl Executor,
+    account_id: AccountId,
+) -> Result<()> {
+    if factors::count(db, account_id).await? == 0 {
+        factors::delete_backup_codes(db, account_id).await?;
+    }
+    Ok(())
+}
+
+/// Removes all factors of an account and ends all of its sign-ins: for an operator who knows the
+/// person. Needs no running relay; one that runs closes sockets within seconds.
+pub async fn remove_all(db: &Db, typed: &str, now: UnixMillis) -> Result<()> {
+    let email = email::normalize(typed)?;
+    let found = accounts::by_email(db, &email).await?;
+    let (account, _) = found.ok_or_else(Error::not_found)?;
+    let account_id = account.account_id;
+    let transaction = db.begin().await?;
+    factors::hold_account(&transaction, account_id).await?;
+    factors::delete_totp(&transaction, account_id).await?;
+    passkey_rows::delete_of_account(&transaction, account_id).await?;
+    factors::delete_backup_codes(&transaction, account_id).await?;
+    factors::end_other_sign_ins(&transaction, account_id, None).await?;
+    record(&transaction, now, None, None, "factors_removed", account_id).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Forgets challenges and confirmations that are over.
+pub(in crate::domain) async fn delete_expired(app: &App) -> Result<()> {
+    Ok(factors::delete_expired(&app.db, app.now()).await?)
+}
