@@ -21,7 +21,7 @@ enum Task {
     Bench {
         #[arg(default_value = "docs/benchmarks.md")]
         document: PathBuf,
-        /// One of: live, second, turn, motion, uploads, load, loss, narrow, churn, https. Writes nothing.
+        /// One of: live, second, turn, motion, uploads, load, loss, narrow, churn, https, qr, revocation. Writes nothing.
         #[arg(long)]
         only: Option<String>,
     },

@@ -13,10 +13,10 @@ use crate::{
     device::{Device, event, health},
     invitations::{accept, invite, register},
     live::{OFFER, answer, online, watch},
-    live_socket::hear,
+    live_socket::{hear, say},
     person::Person,
     relay::{TestRelay, on_every_database, on_sqlite},
-    ws::with_ticket,
+    ws::{next, with_ticket},
 };
 
 pub(crate) async fn account_id(person: &Person) -> String {
@@ -423,6 +423,25 @@ async fn somebody_belongs_to_several_sites_and_is_something_else_at_each() {
         bob.patch(&path, name).await.is_problem(403, "forbidden");
         put_out(&alice, &bob).await;
         assert_eq!(bob.get("cameras").await.body(200)["items"].as_array().unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_open_socket_hears_nothing_more_of_a_site_that_its_owner_was_put_out_of() {
+    on_every_database(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let camera = relay.camera_of(&alice).await;
+        let_in(&alice, &bob, "viewer").await;
+        let mut socket = with_ticket(&bob).await;
+        camera.report(relay, event(EventId::generate(), "started", 1)).await;
+        hear(&mut socket, "event").await;
+        put_out(&alice, &bob).await;
+        let told = hear(&mut socket, "membership").await;
+        assert!(told["membership"]["role"].is_null(), "{told}");
+        camera.report(relay, event(EventId::generate(), "started", 2)).await;
+        say(&mut socket, json!({"type": "ping"})).await;
+        assert_eq!(next(&mut socket).await["type"], "pong");
     })
     .await;
 }

@@ -1,12 +1,14 @@
-use nightjar_shared::ids::{
-    CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId,
+use nightjar_relay::domain::accounts::{self, SignUp};
+use nightjar_shared::{
+    ids::{CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId},
+    role::AccountRole,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     device::{Device, announcement, event, health, part},
-    person::{Answer, Person},
+    person::{Answer, PASSWORD, Person},
     relay::{TestRelay, on_every_database},
 };
 
@@ -50,6 +52,16 @@ fn doors(
 ) -> Vec<(Method, String, Value)> {
     let none = Value::Null;
     vec![
+        (Method::GET, format!("sites/{site}"), none.clone()),
+        (Method::PATCH, format!("sites/{site}"), json!({"name": "mine"})),
+        (Method::DELETE, format!("sites/{site}"), json!({"name": "Home"})),
+        (Method::GET, format!("sites/{site}/members"), none.clone()),
+        (Method::DELETE, format!("sites/{site}/members/me"), none.clone()),
+        (Method::POST, format!("sites/{site}/ownership/accept"), none.clone()),
+        (Method::GET, format!("sites/{site}/invitations"), none.clone()),
+        (Method::POST, format!("sites/{site}/invitations"), json!({"role": "viewer"})),
+        (Method::POST, format!("cameras/{camera}/offer"), none.clone()),
+        (Method::POST, format!("cameras/{camera}/move"), json!({"site_id": site})),
         (Method::POST, format!("sites/{site}/pairings"), json!({})),
         (Method::POST, format!("sites/{site}/announcements/find"), json!({"code": "BCDF-GHJK"})),
         (Method::POST, format!("sites/{site}/announcements/accept"), json!({"code": "BCDF-GHJK"})),
@@ -177,6 +189,40 @@ async fn a_camera_reaches_its_own_clips_only() {
             .await
             .is_problem(404, "not_found");
         assert_eq!(alice.get(&format!("clips/{clip_id}")).await.body(200)["state"], "announced");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_administrator_of_the_relay_has_no_part_in_sites() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let app = relay.app();
+        let sign_up = SignUp {
+            email: "root@example.org".to_owned(),
+            password: PASSWORD.to_owned(),
+            name: None,
+        };
+        accounts::create(&app.db, &app.passwords, sign_up, AccountRole::Admin, app.now())
+            .await
+            .unwrap();
+        let mut admin = relay.stranger();
+        let body = json!({"email": "root@example.org", "password": PASSWORD});
+        admin.cookie = Some(admin.post("auth/login", body).await.cookie());
+        assert_eq!(admin.get("auth/me").await.body(200)["account"]["role"], "admin");
+        let hers = belongings(relay, &alice, &camera).await;
+        for door in &hers.doors {
+            knock(&admin, door).await.is_problem(404, "not_found");
+        }
+        for list in ["cameras", "events", "clips"] {
+            assert_eq!(admin.get(list).await.body(200)["items"], json!([]));
+        }
+        let home = alice.home().await;
+        for door in ["members", "invitations", ""] {
+            let path = format!("sites/{home}/{door}");
+            admin.get(path.trim_end_matches('/')).await.is_problem(404, "not_found");
+        }
     })
     .await;
 }

@@ -88,21 +88,21 @@ function memberRow(member, { site, cameras, run }) {
   const place = element("div", {});
   return element(
     "li",
-    { "data-testid": "member-row", dataset: { accountId: member.account_id, role: member.role } },
+    { class: "member", "data-testid": "member-row", dataset: { accountId: member.account_id, role: member.role } },
     element(
       "span",
       {},
       element("strong", {}, isSelf ? `${member.name} (you)` : member.name),
       element("span", { class: "quiet" }, member.email),
       element("span", { class: "quiet" }, termsSentence(member, cameras)),
-      place,
     ),
     member.may_change && !isSelf ? editButton(member, place, { site, cameras, run }) : null,
+    place,
   );
 }
 
 function editButton(member, place, { site, cameras, run }) {
-  const button = element("button", { class: "button", type: "button", "data-testid": "member-edit", "aria-expanded": "false" }, "Change");
+  const button = element("button", { class: "button", type: "button", "data-testid": "member-edit", "aria-expanded": "false", "aria-label": `Change ${member.name}` }, "Change");
   button.addEventListener("click", () => {
     const isOpen = place.childElementCount > 0;
     button.setAttribute("aria-expanded", String(!isOpen));
