@@ -333,6 +333,7 @@ export const UpdateProblem = Object.freeze({
   noSpace: "no_space",
   noKeys: "no_keys",
   noWayBack: "no_way_back",
+  overtaken: "overtaken",
   databaseLocked: "database_locked",
   installFailed: "install_failed",
   interrupted: "interrupted",

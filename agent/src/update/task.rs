@@ -9,7 +9,7 @@ use nightjar_core::{
 };
 use nightjar_shared::release::{Manifest, UpdateOffer, UpdateProblem, UpdateState};
 use nightjar_update::{
-    Failure, Installed, KeyFile, Layout, check_package, check_signed,
+    Failure, Installed, KeyFile, Layout, check_package, check_room, check_signed,
     handover::{Status, failed_versions},
 };
 use tokio::{
@@ -37,6 +37,8 @@ pub(super) struct Updates {
     own: Option<(Status, Status)>,
     /// What the relay heard last.
     told: Option<Status>,
+    /// The digest of the package that was handed over last.
+    handed_over: Option<String>,
 }
 
 /// Why a download did not come to its end.
@@ -69,6 +71,7 @@ impl Updates {
             asked: ends.asked,
             own: None,
             told: None,
+            handed_over: None,
         }
     }
 
@@ -130,7 +133,7 @@ impl Updates {
         if self.is_under_way() {
             return Ok(());
         }
-        match self.fetch(&installed, &offer).await {
+        match self.fetch(&installed, &offer, asked).await {
             Ok(()) => Ok(()),
             Err(Trouble::Relay(error)) => Err(error),
             Err(Trouble::Refused(failure)) => self.refuse(&installed, failure).await,
@@ -138,8 +141,17 @@ impl Updates {
     }
 
     /// Checks, downloads and hands over what is offered.
-    async fn fetch(&mut self, installed: &Installed, offer: &UpdateOffer) -> Result<(), Trouble> {
+    async fn fetch(
+        &mut self,
+        installed: &Installed,
+        offer: &UpdateOffer,
+        asked: bool,
+    ) -> Result<(), Trouble> {
         let manifest = self.check(installed, offer)?;
+        if !asked && self.was_refused(&manifest) {
+            return Ok(());
+        }
+        check_room(&self.layout, manifest.size, manifest.size)?;
         let partial = self.spool.prepare(&manifest.sha256, manifest.size)?;
         let mut downloading = Status { state: UpdateState::Downloading, ..Status::IDLE };
         downloading.target = Some(manifest.version.clone());
@@ -158,12 +170,20 @@ impl Updates {
             return Err(failure.into());
         }
         self.spool.hand_over(&partial, offer.release.clone())?;
+        self.handed_over = Some(manifest.sha256.clone());
         tracing::info!(version = %manifest.version, "an update waits for the installer");
         let target = Some(manifest.version);
         self.say(Status { state: UpdateState::Waiting, target, ..Status::IDLE });
         self.spool.forget_last_word();
         self.tell(installed).await?;
         Ok(())
+    }
+
+    /// Returns whether the installer refused this very package, for a reason that it alone sees: it would
+    /// be downloaded each hour in vain. A person, or a new start of the agent, has it tried again.
+    fn was_refused(&self, manifest: &Manifest) -> bool {
+        self.handed_over.as_ref() == Some(&manifest.sha256)
+            && self.installer().state == UpdateState::Refused
     }
 
     /// Checks what can be checked before anything is downloaded.

@@ -24,6 +24,8 @@ use crate::{Failure, Layout};
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// Of what dpkg says when it fails.
 const COMPLAINT_CHARS_MAX: usize = 600;
+/// `dpkg-query` ends so where it knows no such package; with 2 where it cannot read its database.
+const NO_SUCH_PACKAGE: i32 = 1;
 
 /// What dpkg says of the camera's package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +46,13 @@ pub fn installed(layout: &Layout) -> Result<Option<Installed>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unable("dpkg-query", &error)),
     };
-    if !output.status.success() {
-        return Ok(None);
+    match output.status.code() {
+        Some(0) => {}
+        Some(NO_SUCH_PACKAGE) => return Ok(None),
+        _ => {
+            let detail = format!("dpkg cannot say what is installed: {}", complaint(&output));
+            return Err(Failure::new(UpdateProblem::Failed, detail));
+        }
     }
     Ok(parse_installed(&String::from_utf8_lossy(&output.stdout)))
 }
@@ -57,7 +64,8 @@ fn parse_installed(line: &str) -> Option<Installed> {
     let architecture = fields.next()?.to_owned();
     // `rc`: only its configuration is left.
     let is_there = !matches!(status.as_bytes().get(1), None | Some(b'n' | b'c'));
-    is_there.then(|| Installed { version, architecture, sound: status == "ii" })
+    // What is wanted comes first: a package that is held is no less whole.
+    is_there.then(|| Installed { version, architecture, sound: status.get(1..) == Some("i") })
 }
 
 /// The lock that apt and its like hold while they work. Held until it is dropped.
@@ -183,6 +191,8 @@ mod tests {
     fn what_dpkg_says_is_read() {
         let read = |line| parse_installed(line).map(|it| (it.version.to_string(), it.sound));
         assert_eq!(read("ii \t1.0-1\tarm64\n"), Some(("1.0-1".to_owned(), true)));
+        assert_eq!(read("hi \t1.0-1\tarm64\n"), Some(("1.0-1".to_owned(), true)));
+        assert_eq!(read("iiR\t1.0-1\tarm64\n"), Some(("1.0-1".to_owned(), false)));
         assert_eq!(read("iU \t1.0-1\tarm64\n"), Some(("1.0-1".to_owned(), false)));
         assert_eq!(read("rc \t1.0-1\tarm64\n"), None);
         assert_eq!(read("un \t\t\n"), None);

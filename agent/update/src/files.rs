@@ -10,7 +10,11 @@ use std::{
     path::Path,
 };
 
-use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
+use rustix::{
+    fs::{AtFlags, Mode, OFlags, RenameFlags, openat, renameat_with, unlinkat},
+    io::Errno,
+    time::{ClockId, clock_gettime},
+};
 use sha2::{Digest, Sha256};
 
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -88,12 +92,23 @@ pub(crate) fn read_bounded(file: File, bytes_max: usize) -> io::Result<Vec<u8>> 
     Ok(content)
 }
 
-/// Removes a name from a directory of somebody else.
+/// Removes a name from a directory of somebody else. A directory with something in it gets another
+/// name: what lies in it is theirs.
 pub(crate) fn remove_in(within: &impl AsFd, name: &str) -> io::Result<()> {
     match unlinkat(within, name, AtFlags::empty()) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
-        Err(error) => Err(error.into()),
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR) => {}
+        Err(error) => return Err(error.into()),
     }
+    match unlinkat(within, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // A name that its owner cannot take beforehand.
+    let time = clock_gettime(ClockId::Boottime);
+    let aside = format!("{name}.{}.{}", time.tv_sec, time.tv_nsec);
+    Ok(renameat_with(within, name, within, aside, RenameFlags::NOREPLACE)?)
 }
 
 /// What was copied, as it was written.

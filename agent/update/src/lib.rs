@@ -13,6 +13,7 @@ pub mod handover;
 mod installer;
 mod keys;
 mod layout;
+mod room;
 mod signed;
 
 pub use self::{
@@ -21,5 +22,6 @@ pub use self::{
     installer::{Installer, Outcome},
     keys::{KeyFile, TrialSettings},
     layout::Layout,
+    room::check_room,
     signed::{check_package, check_signed, is_signed_package},
 };

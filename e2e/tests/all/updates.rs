@@ -113,6 +113,22 @@ async fn ask_in_the_app(browser: &Browser, stack: &Stack) -> Result<Page> {
     Ok(page)
 }
 
+/// What the installer alone sees is no reason to download the same again whenever the relay offers it.
+async fn refused_by_the_installer(stack: &Stack, root: &Path, spool: &Path) -> Result<()> {
+    let told = root.join("var/lib/nightjar-update/status.json");
+    fs::create_dir_all(told.parent().context("a file in no directory")?)?;
+    let request = spool.join("request.json");
+    for detail in ["the package made of the installed version cannot be read", "it still cannot"] {
+        let status = json!({"state": "refused", "problem": "no_way_back", "detail": detail});
+        fs::write(&told, status.to_string())?;
+        fs::remove_file(&request).ok();
+        update_is(stack, "the installer's refusal is told", |it| it["detail"] == detail).await?;
+    }
+    ensure!(!request.exists(), "it was downloaded in vain");
+    update_now(stack).await?;
+    update_is(stack, "a person has it tried again", |it| it["state"] == "waiting").await.map(drop)
+}
+
 #[tokio::test]
 async fn an_update_is_downloaded_checked_and_laid_down_for_the_installer() -> Result<()> {
     Scenario::run("updates", |directory| async move {
@@ -187,6 +203,8 @@ async fn an_update_is_downloaded_checked_and_laid_down_for_the_installer() -> Re
         update_now(&stack).await?;
         update_is(&stack, "the next one waits", |update| update["state"] == "waiting").await?;
         ensure!(spool.join("request.json").exists(), "it was not laid down again");
+
+        refused_by_the_installer(&stack, &root, &spool).await?;
         stack.stop().await;
         Ok(())
     })

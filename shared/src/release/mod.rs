@@ -172,6 +172,8 @@ words! {
         NoKeys = "no_keys",
         /// There is nothing to go back to.
         NoWayBack = "no_way_back",
+        /// Somebody else installed another version meanwhile, or removed the package.
+        Overtaken = "overtaken",
         /// Another program holds the package database.
         DatabaseLocked = "database_locked",
         /// dpkg could not install it.

@@ -4,6 +4,7 @@
 //! cut leaves, the next run goes on from there: by the unit of the package, or by a copy of this
 //! program that no package replaces.
 
+mod overtaken;
 mod resume;
 mod take;
 
@@ -140,6 +141,10 @@ impl Installer {
             };
             journal = match next {
                 Ok(next) => next,
+                Err(failure) if failure.problem == UpdateProblem::Overtaken => {
+                    self.leave(&failure)?;
+                    return Ok(Outcome::Refused(failure));
+                }
                 Err(failure) if is_for_later(&failure) => return self.put_off(&journal, failure),
                 Err(failure) if step == Step::Restoring => return self.put_off(&journal, failure),
                 Err(failure) if !journal.has_touched() => {
@@ -155,11 +160,7 @@ impl Installer {
     /// Sees to it that there is something to go back to.
     fn secure(&self, journal: Journal) -> Result<Journal, Failure> {
         self.verified()?;
-        let installed = dpkg::installed(&self.layout)?.filter(|it| it.version == journal.from);
-        let installed = installed.ok_or_else(|| {
-            let detail = "another version was installed meanwhile: the update is asked for anew";
-            Failure::new(UpdateProblem::Failed, detail)
-        })?;
+        let installed = self.still(&journal.from)?;
         let package = self.layout.package(journal.from.as_str());
         if !dpkg::is_package_of(&package, &installed) {
             let fresh = package.with_extension("new");
@@ -191,6 +192,8 @@ impl Installer {
     fn install_new(&self, mut journal: Journal) -> Result<Journal, Failure> {
         let (manifest, keys) = self.verified()?;
         let lock = dpkg::lock(&self.layout, keys.trial.lock_wait())?;
+        // Who held the database may have removed the package.
+        self.either(&journal)?;
         journal.installs += 1;
         self.write(&journal)?;
         self.tell(UpdateState::Installing, &journal.to, None)?;
@@ -201,6 +204,7 @@ impl Installer {
     fn restore(&self, journal: Journal) -> Result<Journal, Failure> {
         let wait = self.keys().map_or(Duration::from_mins(10), |keys| keys.trial.lock_wait());
         let lock = dpkg::lock(&self.layout, wait)?;
+        self.either(&journal)?;
         let package = self.layout.package(journal.from.as_str());
         self.put_in_place(&package, &journal.from, &journal, &lock)?;
         Ok(Journal { step: Step::Restored, ..journal })
@@ -245,6 +249,12 @@ impl Installer {
             let mut all_work = true;
             for (unit, restarts_before, trial) in &mut trials {
                 let process = agents::process(unit);
+                // A package that is removed has its agents stopped first.
+                if process.pid == 0
+                    && let Some(failure) = self.overtaken(&journal)
+                {
+                    return Err(failure);
+                }
                 let sighting = agents::sighting(&self.layout, unit, process);
                 let restarts = process.restarts.saturating_sub(*restarts_before);
                 match trial.see(agents::now(), sighting, restarts) {

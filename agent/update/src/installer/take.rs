@@ -17,12 +17,9 @@ use crate::{
     Failure, agents, dpkg,
     files::{self, open_directory, open_regular},
     handover::{self, PACKAGE_FILE, REQUEST_BYTES_MAX, REQUEST_FILE, Request, SPOOL, Status},
+    room::check_room,
     signed::{check_signed, compare},
 };
-
-/// What unpacking takes beside the package itself, which is compressed.
-const UNPACKED_FACTOR: u64 = 5;
-const SPARE_BYTES: u64 = 32 * 1024 * 1024;
 
 impl Installer {
     /// Takes the requests of all agents on this board, one after the other.
@@ -42,7 +39,14 @@ impl Installer {
     fn open_spool(&self, name: &str) -> Option<File> {
         let state = File::open(self.layout.below("var/lib")).ok()?;
         let data = open_directory(&state, name).ok()?;
-        open_directory(&data, SPOOL).ok()
+        let spool = open_directory(&data, SPOOL);
+        if let Err(error) = &spool
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            // A link to a directory with a request would start this program again and again.
+            drop(files::remove_in(&data, SPOOL));
+        }
+        spool.ok()
     }
 
     /// Takes a request, if there is one. It is gone afterwards, whatever came of it: what is to be
@@ -60,11 +64,14 @@ impl Installer {
                 let package = open_regular(spool, PACKAGE_FILE).map_err(|error| unreadable(&error));
                 self.take(&request.release, package)
             });
-        for name in [REQUEST_FILE, PACKAGE_FILE] {
-            let removed = files::remove_in(spool, name);
-            removed.map_err(|error| Failure::file("remove", Path::new(name), &error))?;
-        }
-        self.end_taking(taken).map(Some)
+        let clear = || {
+            for name in [REQUEST_FILE, PACKAGE_FILE] {
+                let removed = files::remove_in(spool, name);
+                removed.map_err(|error| Failure::file("remove", Path::new(name), &error))?;
+            }
+            Ok(())
+        };
+        self.end_taking(taken, clear).map(Some)
     }
 
     /// Takes a package file with its manifest beside it.
@@ -79,16 +86,26 @@ impl Installer {
         }
         let file = File::open(package).map_err(|error| Failure::file("read", package, &error));
         let taken = self.take(&release, file);
-        self.end_taking(taken)
+        self.end_taking(taken, || Ok(()))
     }
 
-    fn end_taking(&self, taken: Result<(), Failure>) -> Result<Outcome, Failure> {
+    /// Goes on with what was taken, or says why it was not. `clear` removes the request: who made it learns
+    /// before that what becomes of it.
+    fn end_taking(
+        &self,
+        taken: Result<(), Failure>,
+        clear: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<Outcome, Failure> {
         match taken {
-            Ok(()) => self.go_on(),
+            Ok(()) => {
+                clear()?;
+                self.go_on()
+            }
             Err(failure) => {
                 files::remove(&self.layout.incoming())
                     .map_err(|error| Failure::file("remove", &self.layout.incoming(), &error))?;
                 self.tell_refused(&failure)?;
+                clear()?;
                 Ok(Outcome::Refused(failure))
             }
         }
@@ -102,7 +119,7 @@ impl Installer {
     ) -> Result<(), Failure> {
         let manifest = check_signed(release, &self.keys()?)?;
         let from = self.admit(&manifest)?;
-        self.check_room(manifest.size)?;
+        check_room(&self.layout, manifest.size, 0)?;
         let incoming = self.layout.incoming();
         let copied = files::copy_synced(package?, &incoming, manifest.size);
         let copied = copied.map_err(|error| Failure::file("write", &incoming, &error))?;
@@ -137,23 +154,6 @@ impl Installer {
         Ok(installed.version)
     }
 
-    /// dpkg that runs out of space leaves a package in halves, and needs space to go back, too.
-    fn check_room(&self, package_bytes: u64) -> Result<(), Failure> {
-        let needed = package_bytes.saturating_mul(UNPACKED_FACTOR).saturating_add(SPARE_BYTES);
-        for path in [self.layout.root().to_owned(), self.layout.state("packages")] {
-            let Ok(space) = rustix::fs::statvfs(&path) else { continue };
-            let free = space.f_bavail.saturating_mul(space.f_frsize);
-            if free < needed {
-                let (path, free, needed) = (path.display(), free / 1_000_000, needed / 1_000_000);
-                return Err(Failure::new(
-                    UpdateProblem::NoSpace,
-                    format!("{path} has {free} MB free, an update takes {needed} MB: make room"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     fn forget_failed(&self, release: &SignedManifest) -> Result<(), Failure> {
         let manifest = check_signed(release, &self.keys()?)?;
         let path = self.layout.failed();
@@ -166,7 +166,7 @@ impl Installer {
 
     /// Says that nothing was begun. How an update ended is not written over by a request for the same,
     /// which a power cut left behind.
-    fn tell_refused(&self, failure: &Failure) -> Result<(), Failure> {
+    pub(super) fn tell_refused(&self, failure: &Failure) -> Result<(), Failure> {
         let before = Status::read(&self.layout).unwrap_or(Status::IDLE);
         let is_echo =
             matches!(failure.problem, UpdateProblem::NotNewer | UpdateProblem::FailedBefore)

@@ -165,9 +165,34 @@ fn links_and_pipes_in_the_spool() {
     let elsewhere = board.path("tools/elsewhere");
     board.request(&package);
     fs::rename(board.spool(""), &elsewhere).unwrap();
-    symlink(&elsewhere, board.path("var/lib/nightjar-agent/update")).unwrap();
+    let spool = board.path("var/lib/nightjar-agent/update");
+    symlink(&elsewhere, &spool).unwrap();
     assert_eq!(board.run(), 0);
     board.assert_runs(OLD);
+    assert!(!spool.is_symlink() && elsewhere.join("request.json").exists());
+}
+
+/// A directory cannot be removed like a file: the request would start the installer for ever.
+#[test]
+fn directories_in_the_place_of_a_request_or_of_its_package() {
+    if !may_install() {
+        return;
+    }
+    let board = Board::new();
+    let package = board.package(NEW, Does::Works);
+    for name in ["request.json", "package.deb"] {
+        for inside in [None, Some("full")] {
+            board.request(&package);
+            fs::remove_file(board.spool(name)).unwrap();
+            fs::create_dir(board.spool(name)).unwrap();
+            if let Some(inside) = inside {
+                fs::write(board.spool(name).join(inside), "theirs").unwrap();
+            }
+            assert_eq!(board.run(), REFUSED, "{name} {inside:?}");
+            board.assert_refused(UpdateProblem::InvalidManifest, "");
+            assert_eq!(board.run(), 0, "nothing starts it again");
+        }
+    }
 }
 
 #[test]

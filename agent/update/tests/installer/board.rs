@@ -97,10 +97,7 @@ impl Board {
         fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
         board.trust(1, "");
         let old = board.package(OLD, Does::Works);
-        let mut dpkg = Command::new("dpkg");
-        dpkg.arg("--root").arg(board.root()).arg("--log=/dev/null").arg("-i").arg(&old.path);
-        let installed = dpkg.output().unwrap();
-        assert!(installed.status.success(), "{installed:?}");
+        board.dpkg(&["--install", old.path.to_str().unwrap()]);
         board
     }
 
@@ -126,6 +123,22 @@ impl Board {
         let trial = "[trial]\nwhole_s = 2\nmedia_s = 1\nsettle_s = 0\nlock_wait_s = 0\n";
         let text = format!("signatures = {signatures}\n{keys}{trial}{more}");
         fs::write(self.path("etc/nightjar/update.toml"), text).unwrap();
+    }
+
+    /// Has new versions tried for minutes.
+    pub(crate) fn be_patient(&self) {
+        let path = self.path("etc/nightjar/update.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(path, text.replace("whole_s = 2\nmedia_s = 1", "whole_s = 120\nmedia_s = 120"))
+            .unwrap();
+    }
+
+    /// Does something with the package, as a person may at any time.
+    pub(crate) fn dpkg(&self, arguments: &[&str]) {
+        let mut dpkg = Command::new("dpkg");
+        dpkg.arg("--root").arg(self.root()).arg("--log=/dev/null").args(arguments);
+        let done = dpkg.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
     }
 
     /// Makes a package whose agent does something.

@@ -35,7 +35,7 @@ fn cuts() -> usize {
 
 /// Kills the installer some time after its journal says something. One that ended before is cut at its
 /// end.
-fn cut(board: &Board, wanted: &str, mut child: Child, late: Duration) {
+pub(crate) fn cut(board: &Board, wanted: &str, mut child: Child, late: Duration) {
     let journal = board.path("var/lib/nightjar-update/journal.json");
     let deadline = Instant::now() + Duration::from_mins(1);
     while !fs::read_to_string(&journal).is_ok_and(|text| text.contains(wanted)) {

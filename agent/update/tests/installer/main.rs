@@ -8,3 +8,4 @@ mod bad_input;
 mod board;
 mod cuts;
 mod good;
+mod overtaken;
