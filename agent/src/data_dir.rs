@@ -1,7 +1,7 @@
 //! The directory that holds everything the agent keeps.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions, Permissions},
+    fs::{self, File, Metadata, OpenOptions},
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -133,7 +133,8 @@ fn close(directory: &Path) -> io::Result<()> {
     close_entries(directory, was_open)?;
     if was_open {
         // Last: what is interrupted is done again at the next start.
-        close_one(directory, &fs::metadata(directory)?)?;
+        let itself = File::open(directory)?;
+        close_one(&itself, &itself.metadata()?)?;
     }
     Ok(())
 }
@@ -141,14 +142,16 @@ fn close(directory: &Path) -> io::Result<()> {
 fn close_entries(directory: &Path, deeply: bool) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        let metadata = entry.metadata()?;
+        // It may be removed meanwhile, as a running agent does.
+        let Ok(itself) = file_system::open_itself(&entry.path()) else { continue };
+        let metadata = itself.metadata()?;
         if metadata.is_symlink() {
             continue;
         }
         if deeply && metadata.is_dir() {
             close_entries(&entry.path(), deeply)?;
         }
-        if let Err(error) = close_one(&entry.path(), &metadata) {
+        if let Err(error) = close_one(&itself, &metadata) {
             // The directory keeps others out, whatever this one's mode says.
             tracing::warn!(path = %entry.path().display(), %error, "others' rights remain");
         }
@@ -156,12 +159,12 @@ fn close_entries(directory: &Path, deeply: bool) -> io::Result<()> {
     Ok(())
 }
 
-fn close_one(path: &Path, metadata: &Metadata) -> io::Result<()> {
+fn close_one(itself: &File, metadata: &Metadata) -> io::Result<()> {
     let mode = mode_of(metadata);
     if mode & OTHERS == 0 {
         return Ok(());
     }
-    fs::set_permissions(path, Permissions::from_mode(mode & !OTHERS))
+    file_system::set_mode(itself, mode & !OTHERS)
 }
 
 fn mode_of(metadata: &Metadata) -> u32 {

@@ -5,13 +5,16 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
     process,
 };
 
 use rustix::{
-    fs::{CWD, RenameFlags, renameat_with},
+    fs::{CWD, Mode, OFlags, RenameFlags, open, renameat_with},
     io::Errno,
 };
 
@@ -70,15 +73,32 @@ fn copy_to_new(from: &Path, to: &Path) -> io::Result<bool> {
 /// Moves a directory or a dead link aside that lies where a file is to be, and lets the owner of a file that was made
 /// unreadable read it again. What cannot be mended is found by whoever opens the file.
 pub(crate) fn clear_way(path: &Path) {
-    let Ok(found) = fs::symlink_metadata(path) else { return };
+    let Ok(itself) = open_itself(path) else { return };
+    let Ok(found) = itself.metadata() else { return };
     if found.is_dir() || (found.is_symlink() && !path.exists()) {
         let aside = path.with_added_extension(DAMAGED);
         tracing::error!(aside = %aside.display(), "a directory or a dead link lies where a file belongs");
         drop(fs::remove_dir_all(&aside));
         drop(fs::rename(path, aside));
     } else if found.is_file() && found.mode() & OWNER_ONLY != OWNER_ONLY {
-        drop(fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY)));
+        drop(set_mode(&itself, OWNER_ONLY));
     }
+}
+
+/// Opens what has this name, also a link, without reading it: it stays the same whatever gets the name
+/// meanwhile.
+pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(open(path, flags, Mode::empty())?.into())
+}
+
+/// Sets the mode of what [`open_itself`] opened, also where nobody may read it. A link has none.
+pub(crate) fn set_mode(itself: &File, mode: u32) -> io::Result<()> {
+    if itself.metadata()?.is_symlink() {
+        return Err(Errno::LOOP.into());
+    }
+    let path = format!("/proc/self/fd/{}", itself.as_raw_fd());
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Moves aside what is no directory where one is to be.
@@ -171,6 +191,24 @@ mod tests {
             assert_eq!(fs::read_to_string(&name).unwrap(), "first");
             assert!(!one.exists() && other.exists());
         }
+    }
+
+    #[test]
+    fn a_mode_is_set_of_what_was_looked_at_and_of_nothing_that_took_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let [name, theirs] = ["name", "theirs"].map(|it| directory.path().join(it));
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        for path in [&name, &theirs] {
+            fs::write(path, "").unwrap();
+            fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+        }
+        let itself = open_itself(&name).unwrap();
+        fs::rename(&name, directory.path().join("aside")).unwrap();
+        std::os::unix::fs::symlink(&theirs, &name).unwrap();
+        set_mode(&itself, 0o600).unwrap();
+        assert_eq!((mode(&directory.path().join("aside")), mode(&theirs)), (0o600, 0o644));
+        assert!(set_mode(&open_itself(&name).unwrap(), 0o600).is_err());
+        assert_eq!(mode(&theirs), 0o644);
     }
 
     #[test]

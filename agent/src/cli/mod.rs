@@ -8,6 +8,7 @@ mod documents;
 mod export;
 mod fsck;
 mod output;
+mod owner;
 mod pair;
 mod progress;
 mod provision;
@@ -256,13 +257,22 @@ fn dispatch(verb: Verb) -> Result<ExitCode, Failure> {
             provision::provision(&data.path, &system.root());
             Ok(ExitCode::SUCCESS)
         }
-        Verb::Trust { owner_key, data } => trust::trust(&data.path, &owner_key),
+        Verb::Trust { owner_key, data } => {
+            owner::become_owner_of(&data.path)?;
+            trust::trust(&data.path, &owner_key)
+        }
         Verb::Wifi(arguments) => wifi::join(&arguments),
         Verb::Check { config } => check(&config.path),
         Verb::Detect(arguments) => detect::detect(&arguments),
-        Verb::Fsck { data, repair, json } => fsck::fsck(&data.path, repair, json),
+        Verb::Fsck { data, repair, json } => {
+            owner::become_owner_of(&data.path)?;
+            fsck::fsck(&data.path, repair, json)
+        }
         Verb::Export(arguments) => export::export(&arguments),
-        Verb::Protect { data, clip_id, off } => protect(&data.path, clip_id, !off),
+        Verb::Protect { data, clip_id, off } => {
+            owner::become_owner_of(&data.path)?;
+            protect(&data.path, clip_id, !off)
+        }
         Verb::Update { verb } => update::update(verb),
         Verb::LiveWorker => live_worker(),
         Verb::Documents { directory } => documents::write(&directory),

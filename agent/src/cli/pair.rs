@@ -2,9 +2,9 @@
 //! of the machine could read it.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Read},
-    path::PathBuf,
-    process::ExitCode,
+    io::{self, BufRead, IsTerminal, Read, Write as _},
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, ExitStatus, Stdio},
 };
 
 use anyhow::Context;
@@ -14,25 +14,27 @@ use nightjar_shared::pairing::JoinCode;
 use super::{
     ConfigFile, DataDir, Failure,
     output::{ask, complain, say},
-    small_runtime,
+    owner, small_runtime,
 };
 use crate::{
     config::Config,
     data_dir,
     identity::Identity,
     pairing::Pairing,
-    uplink::claim::{Introduction, Ticket, claim, claim_with_file},
+    uplink::claim::{Introduction, PairingFile, Ticket, claim, claim_as_provisioned},
 };
 
 /// How much of a typed line is read; a longer one holds no code.
 const LONGEST_LINE: u64 = 256;
+/// In the place of a file's name.
+const STANDARD_INPUT: &str = "-";
 
 #[derive(Args)]
 pub(super) struct PairArguments {
     /// The relay's address, like cam.example.org; the code from the app is asked for
     #[arg(long, value_name = "URL", required_unless_present = "file", conflicts_with = "file")]
     relay: Option<String>,
-    /// The file that the app made for this camera
+    /// The file that the app made for this camera; - for standard input
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// With --relay: SHA-256 of the relay's own certificate authority. Without it, the relay must show
@@ -47,33 +49,64 @@ pub(super) struct PairArguments {
 
 pub(super) fn pair(arguments: &PairArguments) -> Result<ExitCode, Failure> {
     let data_dir = &arguments.data.path;
-    data_dir::prepare(data_dir)?;
-    let introduction = Introduction::of_this_machine(name(arguments)?);
-    let runtime = small_runtime()?;
-    let pairing = match (&arguments.file, &arguments.relay) {
-        (Some(file), _) => {
-            let claimed = runtime.block_on(claim_with_file(data_dir, file, introduction));
-            let (pairing, wiped) = claimed.map_err(anyhow::Error::new)?;
-            if !wiped {
-                complain(format_args!(
-                    "the used secret could not be wiped from {}; remove the file",
-                    file.display()
-                ));
-            }
-            pairing
+    match &arguments.file {
+        Some(path) if path != Path::new(STANDARD_INPUT) => pair_by_file(arguments, path),
+        Some(_) => {
+            let file = PairingFile::of_standard_input().map_err(anyhow::Error::new)?;
+            pair_with(arguments, &file)
         }
-        (None, relay) => {
-            let relay = address(relay.as_deref().unwrap_or_default());
+        None => {
+            owner::become_owner_of(data_dir)?;
+            data_dir::prepare(data_dir)?;
+            let introduction = Introduction::of_this_machine(name(arguments)?);
+            let relay = address(arguments.relay.as_deref().unwrap_or_default());
             let ticket = Ticket::Code(read_code()?);
             let ca_sha256 = arguments.ca_sha256.as_deref();
             let claimed = claim(data_dir, &relay, ca_sha256, ticket, introduction, None);
-            runtime.block_on(claimed).map_err(anyhow::Error::new)?
+            let pairing = small_runtime()?.block_on(claimed).map_err(anyhow::Error::new)?;
+            tell(data_dir, &pairing)
+        }
+    }
+}
+
+/// Pairs by a file, which root alone may be able to read and to wipe; what is done with it in the data
+/// directory is done as the directory's owner.
+fn pair_by_file(arguments: &PairArguments, path: &Path) -> Result<ExitCode, Failure> {
+    let data_dir = &arguments.data.path;
+    let file = PairingFile::read(path).map_err(anyhow::Error::new)?;
+    let ended = match owner::command_as_owner_of(data_dir) {
+        None => pair_with(arguments, &file)?,
+        Some(mut command) => {
+            command.args(["pair", "--file", STANDARD_INPUT, "--config"]);
+            command.arg(&arguments.config.path).arg("--data-dir").arg(data_dir);
+            let ended = feed(&mut command, file.text());
+            owner::ended_as(ended.map_err(|error| owner::unable(data_dir, &error))?)?
         }
     };
-    tell(&pairing);
-    let identity = Identity::open(data_dir).map_err(anyhow::Error::new)?;
-    say(format_args!("the camera's key, as the app must show it: {}", identity.public_key()));
-    Ok(ExitCode::SUCCESS)
+    if ended == ExitCode::SUCCESS && file.wipe(path).is_err() {
+        complain(format_args!(
+            "the used secret could not be wiped from {}; remove the file",
+            path.display()
+        ));
+    }
+    Ok(ended)
+}
+
+fn pair_with(arguments: &PairArguments, file: &PairingFile) -> Result<ExitCode, Failure> {
+    let data_dir = &arguments.data.path;
+    data_dir::prepare(data_dir)?;
+    let introduction = Introduction::of_this_machine(name(arguments)?);
+    let claimed = claim_as_provisioned(data_dir, file.content(), introduction);
+    let pairing = small_runtime()?.block_on(claimed).map_err(anyhow::Error::new)?;
+    tell(data_dir, &pairing)
+}
+
+/// Runs a command to its end with a text on its standard input.
+fn feed(command: &mut Command, text: &[u8]) -> io::Result<ExitStatus> {
+    let mut child = command.stdin(Stdio::piped()).spawn()?;
+    // One that did not want it says why itself.
+    drop(child.stdin.take().map(|mut input| input.write_all(text)));
+    child.wait()
 }
 
 /// Reads an address as people type it: https, unless they say otherwise.
@@ -110,9 +143,12 @@ fn read_code() -> Result<JoinCode, Failure> {
     Ok(line.parse().map_err(anyhow::Error::new)?)
 }
 
-fn tell(pairing: &Pairing) {
+fn tell(data_dir: &Path, pairing: &Pairing) -> Result<ExitCode, Failure> {
     say(format_args!("paired with {} as camera {}", pairing.relay_url, pairing.camera_id));
     say("a running agent connects within seconds; otherwise start it with `nightjar-agent run`");
+    let identity = Identity::open(data_dir).map_err(anyhow::Error::new)?;
+    say(format_args!("the camera's key, as the app must show it: {}", identity.public_key()));
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use nightjar_update::{
     installed,
 };
 
-use super::{DataDir, Failure, System, output::say, small_runtime};
+use super::{DataDir, Failure, System, output::say, owner::become_owner_of, small_runtime};
 use crate::{
     clock::Clock,
     cloud::Cloud,
@@ -56,7 +56,10 @@ pub(super) enum UpdateVerb {
 
 pub(super) fn update(verb: UpdateVerb) -> Result<ExitCode, Failure> {
     match verb {
-        UpdateVerb::Check { data, system } => check(&data.path, &Layout::at(system.path)),
+        UpdateVerb::Check { data, system } => {
+            become_owner_of(&data.path)?;
+            check(&data.path, &Layout::at(system.path))
+        }
         UpdateVerb::Status { data, system } => status(&data.path, &Layout::at(system.path)),
         UpdateVerb::Install { package, again } => Err(install(&package, again).into()),
     }

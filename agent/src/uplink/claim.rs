@@ -1,14 +1,15 @@
 //! Pairing, from the camera's side: prove the key, claim the place that an owner has opened.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::{ClaimRequest, ClaimResponse},
-    pairing::{JoinCode, ProvisioningFile, claim_proof},
+    pairing::{JoinCode, PROVISIONING_BYTES_MAX, ProvisioningFile, claim_proof},
     problem::ProblemCode,
     time::{ClockState, UnixMillis},
 };
@@ -206,24 +207,49 @@ fn accept(
     })
 }
 
-/// Claims with the file that an installer put on the camera, then wipes its secret. Returns with the
-/// pairing whether the wiping succeeded: the file may lie on a read-only partition.
-pub async fn claim_with_file(
-    data_dir: &Path,
-    path: &Path,
-    introduction: Introduction,
-) -> Result<(Pairing, bool), ClaimError> {
-    let malformed = |cause: String| ClaimError::Malformed { path: path.to_owned(), cause };
-    // Who names a file means also what it is a link to.
-    let bytes = fs::canonicalize(path)
-        .and_then(|path| provisioning::read_bounded(&path))
-        .map_err(|source| ClaimError::Read { path: path.to_owned(), source })?;
-    let file = provisioning::parse(&bytes).map_err(|problem| malformed(problem.to_string()))?;
-    if file.secret.is_empty() {
-        return Err(malformed("its secret is used up".to_owned()));
+/// The file that the app makes for one camera, as it was read.
+pub struct PairingFile {
+    bytes: Vec<u8>,
+    content: ProvisioningFile,
+}
+
+impl PairingFile {
+    /// Reads a file. Who names one means also what it is a link to.
+    pub fn read(path: &Path) -> Result<Self, ClaimError> {
+        let bytes = fs::canonicalize(path).and_then(|path| provisioning::read_bounded(&path));
+        Self::of(path, bytes)
     }
-    let pairing = claim_as_provisioned(data_dir, &file, introduction).await?;
-    Ok((pairing, wipe(path, bytes, file.secret.as_bytes()).is_ok()))
+
+    pub fn of_standard_input() -> Result<Self, ClaimError> {
+        let mut bytes = Vec::new();
+        let limit = PROVISIONING_BYTES_MAX as u64 + 1;
+        let read = io::stdin().lock().take(limit).read_to_end(&mut bytes);
+        Self::of(Path::new("-"), read.map(|_| bytes))
+    }
+
+    fn of(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<Self, ClaimError> {
+        let malformed = |cause: String| ClaimError::Malformed { path: path.to_owned(), cause };
+        let bytes = bytes.map_err(|source| ClaimError::Read { path: path.to_owned(), source })?;
+        let content =
+            provisioning::parse(&bytes).map_err(|problem| malformed(problem.to_string()))?;
+        if content.secret.is_empty() {
+            return Err(malformed("its secret is used up".to_owned()));
+        }
+        Ok(Self { bytes, content })
+    }
+
+    pub fn content(&self) -> &ProvisioningFile {
+        &self.content
+    }
+
+    pub fn text(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Wipes the secret where it lies. That fails on a read-only partition.
+    pub fn wipe(&self, path: &Path) -> io::Result<()> {
+        wipe(path, self.bytes.clone(), self.content.secret.as_bytes())
+    }
 }
 
 /// Overwrites the secret where it lies, so that a FAT partition keeps no copy in a free block,

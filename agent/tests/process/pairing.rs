@@ -1,7 +1,12 @@
 //! A camera becomes part of a site, and says what to do when it cannot.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt as _, PermissionsExt, chown},
+    path::{Path, PathBuf},
+};
 
+use rustix::process::geteuid;
 use serde_json::{Value, json};
 
 use crate::{
@@ -27,6 +32,7 @@ pub(crate) fn pair_with_file(home: &Home, pairing: &Value) -> String {
 fn try_file(home: &Home, provisioning: &str) -> (Option<i32>, String) {
     let file = home.path("nightjar.toml");
     fs::write(&file, provisioning).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let output = output(home.command("pair").arg("--file").arg(&file), "");
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
@@ -129,6 +135,56 @@ async fn a_code_and_the_relay_s_name_are_all_that_is_typed() {
     assert!(saved.contains(pairing["ca_sha256"].as_str().unwrap()), "{saved}");
     let _agent = home.run();
     relay.until_online(&camera_id(&home)).await;
+}
+
+/// A data directory of the agent's own user, as the package makes one.
+fn of_another_user(home: &Home) -> Option<PathBuf> {
+    if !geteuid().is_root() {
+        say_skipped("only root can give a directory to another user");
+        return None;
+    }
+    let set_mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // As /var/lib is.
+    set_mode(&home.path(""), 0o755);
+    let data_dir = home.data_dir();
+    fs::create_dir(&data_dir).unwrap();
+    chown(&data_dir, Some(12_345), Some(23_456)).unwrap();
+    set_mode(&data_dir, 0o700);
+    Some(data_dir)
+}
+
+#[tokio::test]
+async fn root_pairs_with_no_more_rights_in_the_agent_s_directory_than_the_agent_has() {
+    let home = Home::synthetic();
+    let Some(data_dir) = of_another_user(&home) else { return };
+    let Some(relay) = Relay::start().await else { return };
+    // What the agent may not write is not written by root in its place.
+    let pairing = relay.open_pairing().await;
+    let code = pairing["code"].as_str().unwrap();
+    let locked = data_dir.join("identity.pem");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(locked.join("root's"), "").unwrap();
+    fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o500)).unwrap();
+    let (exit, message) = try_code(&home, &relay, code);
+    assert_eq!(exit, Some(1), "{message}");
+    assert!(locked.join("root's").exists(), "root did what the agent may not do");
+    fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::remove_dir_all(&locked).unwrap();
+
+    assert_eq!(try_code(&home, &relay, code).0, Some(0));
+    for name in ["identity.pem", "pairing.json"] {
+        let found = fs::metadata(data_dir.join(name)).unwrap();
+        assert_eq!((found.uid(), found.gid()), (12_345, 23_456), "{name}");
+    }
+    // A file that root alone may read and wipe.
+    let pairing = relay.open_pairing().await;
+    let (exit, message) = try_file(&home, pairing["provisioning"].as_str().unwrap());
+    assert_eq!(exit, Some(0), "{message}");
+    let file = fs::read_to_string(home.path("nightjar.toml")).unwrap();
+    assert!(!file.contains(pairing["secret"].as_str().unwrap()), "the secret was not wiped");
 }
 
 #[tokio::test]
