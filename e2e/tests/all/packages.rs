@@ -14,7 +14,7 @@ use nightjar_e2e::{guest::build, players::skipped, programs, stack::Scenario};
 const EXPOSURE_MAX: &str = "15";
 
 /// What each package must hold. A unit of one's own goes into `debian/nightjar-agent.install`, and here.
-const AGENT: [&str; 20] = [
+const AGENT: [&str; 21] = [
     "etc/nightjar/agent.toml",
     "etc/nightjar/update.toml",
     "usr/bin/nightjar-agent",
@@ -27,6 +27,7 @@ const AGENT: [&str; 20] = [
     "usr/lib/systemd/system/nightjar-update.path",
     "usr/lib/systemd/system/nightjar-update.service",
     "usr/lib/systemd/system/nightjar-update@.path",
+    "usr/lib/systemd/system/systemd-journald@nightjar.service.d/in-memory.conf",
     "usr/lib/sysusers.d/nightjar-agent.conf",
     "usr/lib/tmpfiles.d/nightjar-agent.conf",
     "usr/share/bash-completion/completions/nightjar-agent",
