@@ -114,6 +114,8 @@ async fn a_site_always_has_an_owner() {
         alice.delete(&me).await.is_problem(409, "last_owner");
         let own = format!("sites/{home}/members/{}", account_id(&alice).await);
         alice.patch(&own, json!({"role": "viewer"})).await.is_problem(409, "last_owner");
+        let soon = json!({"ends_at": relay.app().now().0 + 1_000});
+        alice.patch(&own, soon).await.is_problem(422, "invalid_membership");
 
         for _ in 0..5 {
             let_in(&alice, &bob, "manager").await;
@@ -276,7 +278,9 @@ async fn a_viewer_of_some_cameras_knows_of_no_other() {
         alice.delete(&format!("cameras/{}", bedroom.id())).await.body(204);
         assert!(!knows_of(&bob, &porch, &of_porch).await);
         assert_eq!(members_of(&alice).await[1]["cameras"], json!([]));
-        alice.patch(&path, json!({"cameras": null})).await.body(200);
+        let ends_at = json!({"ends_at": relay.app().now().0 + 3_600_000});
+        assert_eq!(alice.patch(&path, ends_at).await.body(200)["cameras"], json!([]));
+        alice.patch(&path, json!({"cameras": null, "ends_at": null})).await.body(200);
         assert!(knows_of(&bob, &porch, &of_porch).await);
         alice
             .patch(&path, json!({"cameras": [bedroom.id()]}))

@@ -84,7 +84,15 @@ pub enum Patch<T> {
     Becomes(Option<T>),
 }
 
-impl<T> Patch<T> {
+impl<T: Clone> Patch<T> {
+    /// Returns what it becomes, where that is something.
+    fn given(&self) -> Option<T> {
+        match self {
+            Self::Stays => None,
+            Self::Becomes(value) => value.clone(),
+        }
+    }
+
     fn unwrap_or_else(self, before: impl FnOnce() -> Option<T>) -> Option<T> {
         match self {
             Self::Stays => before(),
@@ -153,14 +161,17 @@ pub async fn change(
     let role = change.role.unwrap_or(row.role);
     // The cameras and the end that somebody had as a viewer are not those of a manager.
     let stays = role == row.role;
+    let new = Terms { role, cameras: change.cameras.given(), ends_at: change.ends_at.given() };
+    if stays && role == Role::Owner {
+        new.check_owner()?;
+    } else {
+        new.check(&transaction, site_id, giver, now).await?;
+    }
     let terms = Terms {
         role,
         cameras: change.cameras.unwrap_or_else(|| before.filter(|_| stays)),
         ends_at: change.ends_at.unwrap_or_else(|| row.ends_at),
     };
-    if role != Role::Owner || row.role != Role::Owner {
-        terms.check(&transaction, site_id, giver, now).await?;
-    }
     if row.role == Role::Owner && role != Role::Owner {
         keep_an_owner(&transaction, site_id).await?;
         forget_offer(&transaction, site_id, account_id, now).await?;

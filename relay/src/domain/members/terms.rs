@@ -30,6 +30,15 @@ pub(in crate::domain) struct Terms {
 }
 
 impl Terms {
+    /// Checks what an owner is to stay: one who sees some cameras, or until a time, would leave the site
+    /// without any.
+    pub(in crate::domain) fn check_owner(&self) -> Result<()> {
+        if self.cameras.is_none() && self.ends_at.is_none() {
+            return Ok(());
+        }
+        Err(invalid("an owner sees all, and stays until they leave"))
+    }
+
     /// Checks whether one who has the role `giver` may give this now.
     pub(in crate::domain) async fn check(
         &self,
