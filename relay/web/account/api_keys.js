@@ -4,10 +4,10 @@ import { api } from "../api.js";
 import { confirmWith, element, emptyState, failure } from "../dom.js";
 import { when } from "../format.js";
 import { field } from "../parts/account_form.js";
-import { rightsSentence } from "../parts/rights.js";
 import { currentPerson } from "../session.js";
 import { Right } from "../words.js";
 import { confirmed } from "./confirm.js";
+import { rightsSentence } from "./rights.js";
 
 const DAYS = [7, 30, 90, 365];
 const DAYS_DEFAULT = 90;

@@ -13,9 +13,10 @@ export async function show({ root, router, signal }) {
   const place = element("div", { class: "settings" });
   const outcome = element("div", { class: "problems" });
   const mustSetUp = currentPerson().second_factor_required;
+  const why = notice("info", "You administrate this relay, so a password alone is not enough. Set up one of these; then you can go on.");
   root.append(
-    element("div", { class: "view-head" }, mustSetUp ? null : element("a", { class: "back", href: "/account" }, "Account"), element("h1", {}, "Second factor")),
-    mustSetUp ? notice("info", "You administrate this relay, so a password alone is not enough. Set up one of these; then you can go on.") : null,
+    element("div", { class: "view-head" }, !mustSetUp && element("a", { class: "back", href: "/account" }, "Account"), element("h1", {}, "Second factor")),
+    ...(mustSetUp ? [why] : []),
     outcome,
     place,
   );
@@ -66,19 +67,18 @@ function appCard(state, attempt, draw) {
       });
     return card("factor-app", "App with codes", element("p", {}, "Set up. At each sign-in it is asked for its code."), button("app-remove", "Remove", remove, "danger"));
   }
-  const place = element("div", {});
   const setUp = () =>
     attempt(async () => {
       const beginning = await confirmed(() => api.beginApp());
       place.replaceChildren(appSetUp(beginning, draw));
     });
-  return card(
-    "factor-app",
-    "App with codes",
+  const place = element(
+    "div",
+    {},
     element("p", {}, "An authenticator app on your phone makes a code of six digits every 30 seconds."),
     button("app-set-up", "Set up", setUp, "primary"),
-    place,
   );
+  return card("factor-app", "App with codes", place);
 }
 
 function appSetUp({ secret, otpauth_uri: uri }, draw) {
