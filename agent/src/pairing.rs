@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     private_file,
-    tls::{CaCertificate, InvalidCertificate},
+    tls::{CaCertificate, InvalidCertificate, Trust},
 };
 
 /// Name of the file below the data directory.
@@ -26,7 +26,7 @@ pub const PAIRING_FILE: &str = "pairing.json";
 pub struct Pairing {
     pub relay_url: String,
     /// Set when HTTPS to the relay is pinned to [`Pairing::ca_pem`] too; without it, HTTPS
-    /// trusts the system's certificate authorities. MQTT is always pinned.
+    /// trusts the system's certificate authorities beside it. MQTT is always pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_sha256: Option<String>,
     pub camera_id: CameraId,
@@ -77,6 +77,14 @@ impl Pairing {
         if !self.owner_keys.iter().any(|known| known == owner_key) {
             self.owner_keys.push(owner_key.to_owned());
         }
+    }
+
+    /// Whom HTTPS to the relay trusts. Where it was public at the pairing, the relay's own authority came over
+    /// it: a relay that has lost its proxy or its public certificate is known by that.
+    pub fn https_trust(&self) -> Result<Trust, InvalidCertificate> {
+        let ca = self.ca()?;
+        let is_pinned = self.ca_sha256.is_some();
+        Ok(if is_pinned { Trust::Pinned(ca) } else { Trust::PublicOr(ca) })
     }
 
     /// The relay's certificate authority.

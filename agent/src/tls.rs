@@ -13,8 +13,11 @@ use std::{
 
 use nightjar_shared::time::UnixMillis;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     time_provider::TimeProvider,
 };
@@ -61,7 +64,8 @@ impl fmt::Debug for CaCertificate {
 pub enum Trust {
     /// Those of the system's certificate authorities.
     Public,
-    /// Those that end in this authority, and no other.
+    /// Those that end in this authority, and no other. The server is told so: a relay that has a public
+    /// certificate, too, shows its own one then.
     Pinned(CaCertificate),
     /// Either: for presigned URLs, which may lead to the relay's own store or to a public one.
     PublicOr(CaCertificate),
@@ -83,8 +87,14 @@ pub fn client_config(trust: &Trust, floor: &TimeFloor) -> Result<ClientConfig, E
                 .with_custom_certificate_verifier(verifier)
                 .with_no_client_auth());
         }
+        Trust::Pinned(ca) => {
+            let verifier = Arc::new(Pinning::new(ca, provider)?);
+            return Ok(builder
+                .dangerous()
+                .with_custom_certificate_verifier(verifier)
+                .with_no_client_auth());
+        }
         Trust::Public => public_roots(),
-        Trust::Pinned(ca) => with_ca(RootCertStore::empty(), ca)?,
         Trust::PublicOr(ca) => with_ca(public_roots(), ca)?,
     };
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -163,6 +173,63 @@ impl TimeProvider for TimeFloor {
     fn current_time(&self) -> Option<UnixTime> {
         let milliseconds = u64::try_from(self.now().0).ok()?;
         Some(UnixTime::since_unix_epoch(Duration::from_millis(milliseconds)))
+    }
+}
+
+/// Verifies as rustls does, and names its authority to the server (RFC 8446, 4.2.4).
+#[derive(Debug)]
+struct Pinning {
+    verifier: Arc<WebPkiServerVerifier>,
+    authority: Vec<DistinguishedName>,
+}
+
+impl Pinning {
+    fn new(ca: &CaCertificate, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
+        let roots = with_ca(RootCertStore::empty(), ca)?;
+        let authority = roots.subjects();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| Error::General(error.to_string()))?;
+        Ok(Self { verifier, authority })
+    }
+}
+
+impl ServerCertVerifier for Pinning {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        Some(&self.authority)
     }
 }
 
@@ -246,6 +313,32 @@ mod tests {
     fn without_anybody_s_word_the_floor_is_the_build() {
         let clock = SimulatedClock::standing(UnixMillis(0)).clock();
         assert!(TimeFloor::new(clock, UnixMillis(0)).floor() >= built_at());
+    }
+
+    /// How many authorities a connection with this trust names to the server.
+    fn named(trust: &Trust) -> usize {
+        let floor = TimeFloor::new(SimulatedClock::standing(NOON).clock(), UnixMillis(0));
+        let config = Arc::new(client_config(trust, &floor).unwrap());
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut client = rustls::ClientConnection::new(config, name).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        let mut acceptor = rustls::server::Acceptor::default();
+        acceptor.read_tls(&mut hello.as_slice()).unwrap();
+        let accepted = acceptor.accept().ok().flatten().unwrap();
+        accepted.client_hello().certificate_authorities().map_or(0, <[_]>::len)
+    }
+
+    #[test]
+    fn who_pins_an_authority_names_it_to_the_server_and_nobody_else_names_any() {
+        let mut params = rcgen::CertificateParams::default();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let ca = CaCertificate::from_pem(&params.self_signed(&key).unwrap().pem()).unwrap();
+        assert_eq!(named(&Trust::Pinned(ca.clone())), 1);
+        for trust in [Trust::PublicOr(ca), Trust::Public, Trust::Anyone] {
+            assert_eq!(named(&trust), 0, "{trust:?}");
+        }
     }
 
     #[test]

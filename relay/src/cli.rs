@@ -1,5 +1,6 @@
 //! The command line.
 
+mod doctor;
 mod documents;
 mod provision;
 mod release;
@@ -7,6 +8,7 @@ mod release;
 use std::{
     io::{BufRead, Read, Write},
     path::PathBuf,
+    process::ExitCode,
 };
 
 use anyhow::Context as _;
@@ -16,11 +18,11 @@ use clap::{
 };
 use nightjar_shared::{ids::PairingId, role::AccountRole, text_file};
 
-use self::provision::ProvisionArguments;
+use self::{doctor::DoctorArguments, provision::ProvisionArguments};
 use crate::{
     app::passwords::{Cost, Hasher},
     clock::now,
-    config::{Config, StoreEngine},
+    config::{Config, ConfigError, StoreEngine},
     domain::{
         accounts::{self, SignUp},
         factors,
@@ -31,7 +33,7 @@ use crate::{
         metrics::Metrics,
         private_file, tls,
     },
-    shutdown::{self, Signals},
+    shutdown::{self, Asked, Signals},
     wiring::{Relay, s3_store},
 };
 
@@ -55,6 +57,8 @@ pub struct Arguments {
 enum Task {
     /// Serves until SIGTERM or SIGINT (the default).
     Serve,
+    /// Looks at everything that the relay needs, from outside too, and names what is missing.
+    Doctor(DoctorArguments),
     /// Brings the database's schema up to date.
     Migrate,
     /// Works on the database directly, without signing in.
@@ -120,28 +124,32 @@ fn role_parser() -> impl TypedValueParser<Value = AccountRole> {
 }
 
 impl Arguments {
-    pub fn config(&self) -> anyhow::Result<Config> {
+    fn config(&self) -> Result<Config, ConfigError> {
         match &self.config {
-            Some(path) => Ok(Config::load(path)?),
+            Some(path) => Config::load(path),
             None if PathBuf::from(CONFIG_DEFAULT).is_file() => {
-                Ok(Config::load(CONFIG_DEFAULT.as_ref())?)
+                Config::load(CONFIG_DEFAULT.as_ref())
             }
             None => Ok(Config::default()),
         }
     }
 
-    pub async fn run(self, config: Config) -> anyhow::Result<()> {
+    /// Does what was asked for, and says how the program ends.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config();
         match self.task.unwrap_or(Task::Serve) {
-            Task::Serve => serve(config).await,
-            Task::Migrate => open_database(&config).await.map(drop),
-            Task::Admin { task } => administrate(&config, task).await,
-            Task::Store { task: StoreTask::Prepare } => prepare_store(&config).await,
-            Task::Documents { directory } => documents::write(&directory),
+            Task::Doctor(arguments) => return doctor::run(config, arguments).await,
+            Task::Serve => serve(config?).await?,
+            Task::Migrate => open_database(&config?).await.map(drop)?,
+            Task::Admin { task } => administrate(&config?, task).await?,
+            Task::Store { task: StoreTask::Prepare } => prepare_store(&config?).await?,
+            Task::Documents { directory } => documents::write(&directory)?,
             Task::Openapi => {
                 let description = serde_json::to_string_pretty(&router::description()?)?;
-                Ok(writeln!(std::io::stdout(), "{description}")?)
+                writeln!(std::io::stdout(), "{description}")?;
             }
         }
+        Ok(ExitCode::SUCCESS)
     }
 }
 
@@ -173,14 +181,25 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     shutdown::notify_ready();
     let watchdog = relay.app().tracker.spawn(feed_watchdog(relay.app().cancel.clone()));
     let failed = relay.app().failed.clone();
-    tokio::select! {
-        () = signals.next() => tracing::info!("stopping; a second signal stops at once"),
-        () = failed.cancelled() => tracing::error!("stopping, since a part of the relay is gone"),
+    loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::LookAgain => relay.app().certificates.look_again(),
+                Asked::Stop => {
+                    tracing::info!("stopping; a second signal stops at once");
+                    break;
+                }
+            },
+            () = failed.cancelled() => {
+                tracing::error!("stopping, since a part of the relay is gone");
+                break;
+            }
+        }
     }
     shutdown::notify_stopping();
     tokio::select! {
         () = relay.stop() => {}
-        () = signals.next() => std::process::exit(130),
+        () = signals.until_stop() => std::process::exit(130),
     }
     watchdog.await.context("the watchdog's task failed")?;
     anyhow::ensure!(!failed.is_cancelled(), "a part of the relay ended early");

@@ -5,6 +5,7 @@ mod mqtt;
 mod proxies;
 mod security;
 mod store;
+mod tls;
 mod turn;
 mod urls;
 
@@ -23,6 +24,7 @@ pub use self::{
     proxies::Proxies,
     security::SecurityConfig,
     store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
+    tls::{AcmeConfig, ChallengeKind, TlsConfig},
     turn::{TurnConfig, TurnEngine},
 };
 
@@ -56,8 +58,7 @@ pub struct Config {
     /// Addresses and networks of the proxies in front of the relay, which say on whose behalf they
     /// ask. Absent where nothing was said of proxies.
     pub trusted_proxies: Option<Vec<String>>,
-    /// Whether `listen` speaks TLS where `public_url` is https. If not, a trusted proxy does.
-    pub tls: bool,
+    pub tls: TlsConfig,
     /// Whether connections to `listen` begin with the PROXY protocol's header.
     pub proxy_protocol: bool,
     pub data_dir: PathBuf,
@@ -88,7 +89,7 @@ impl Default for Config {
             public_url: "http://localhost:8080".to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             trusted_proxies: None,
-            tls: true,
+            tls: TlsConfig::default(),
             proxy_protocol: false,
             data_dir: PathBuf::from("/var/lib/nightjar-relay"),
             source_url: None,
@@ -151,6 +152,7 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         self.check_proxies()?;
+        self.check_tls()?;
         if self.store.public_url == self.public_url && !self.public_url.ends_with(":0") {
             let remedy = "the store has an origin of its own, so that no stored object can run as \
                           the app: give it another port or name";
@@ -158,7 +160,7 @@ impl Config {
         }
         if self.store_shares_listener() {
             let is_told_apart = self.is_https()
-                && self.tls
+                && self.tls.enabled
                 && self.store.public_url.starts_with("https:")
                 && self.store_host().parse::<std::net::IpAddr>().is_err()
                 && self.store_host() != self.host();
@@ -219,7 +221,7 @@ impl Config {
 
     /// Returns whether what reaches `public_url` sees the relay's own certificate.
     pub fn shows_own_certificate(&self) -> bool {
-        self.is_https() && self.tls
+        self.is_https() && self.tls.enabled
     }
 
     /// Returns whether browsers of this address of ours may be told to use https alone from now on. On

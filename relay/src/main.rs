@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logging::start();
     match run(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
             // Whoever wrote the configuration must do something; trying again does not help.
@@ -18,10 +18,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config = arguments.config()?;
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let outcome = runtime.block_on(arguments.run(config));
+    let outcome = runtime.block_on(arguments.run());
     // Statements on the blocking pool end by themselves; nobody waits for their answers.
     runtime.shutdown_timeout(std::time::Duration::from_millis(300));
     outcome

@@ -1,4 +1,4 @@
-//! How the relay ends: who asks for it, and what systemd hears.
+//! What the system asks of the relay: its end, or another look at files; and what systemd hears.
 
 use std::time::Duration;
 
@@ -8,10 +8,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// All parts together; systemd and people expect an end within 5 s.
 pub const STOP_WITHIN: Duration = Duration::from_millis(4500);
 
-/// SIGTERM and SIGINT.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// SIGTERM and SIGINT.
+    Stop,
+    /// SIGHUP.
+    LookAgain,
+}
+
+/// The signals that are heard.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -19,14 +29,21 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    pub async fn next(&mut self) {
+    pub async fn next(&mut self) -> Asked {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hang_up.recv() => Asked::LookAgain,
         }
+    }
+
+    /// Waits for one that asks for the end.
+    pub async fn until_stop(&mut self) {
+        while self.next().await != Asked::Stop {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! Wiring: what starts, in which order, and how it stops.
 
+mod certificates;
 mod descriptors;
 mod store;
 mod turn;
@@ -46,7 +47,7 @@ use crate::{
         realtime::Realtime,
         seal::Seal,
         tls::Certificates,
-        turn::StreamDoor,
+        turn::{OWN_CREDENTIALS_FILE, StreamDoor},
     },
     listener::listen,
     shutdown,
@@ -120,6 +121,10 @@ impl Relay {
         let (broker, inbox) =
             start_broker(&mut config, connections.mqtt, &certificates, &metrics, &engines).await?;
         let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
+        if let Some(credentials) = turn.own_credentials() {
+            let text = serde_json::to_vec(credentials)?;
+            private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)?;
+        }
         let app = Arc::new(App {
             turn,
             started_at: clock.now(),
@@ -145,7 +150,9 @@ impl Relay {
         });
         cameras::expect_all(&app).await?;
         mqtt::serve(&app, inbox);
+        let certificate = certificates::prepare(&app);
         open_doors(&app, doors, connections.app, neighbour.as_ref())?;
+        certificates::start(&app, certificate);
         jobs::start(&app);
         Ok(Self { app, engines })
     }
@@ -265,19 +272,14 @@ fn open_doors(
     };
     let options = ServerOptions {
         name: "app",
-        tls: config.shows_own_certificate().then(|| {
-            let certificates = &app.certificates;
-            if stun.is_some() {
-                certificates.server_with_turn()
-            } else {
-                certificates.server.clone()
-            }
-        }),
+        tls: config
+            .shows_own_certificate()
+            .then(|| app.certificates.server_for_app(stun.is_some())),
         limits: ServerLimits { connections, ..ServerLimits::default() },
         front: Front {
             proxies: config.proxies()?,
             proxy_protocol: config.proxy_protocol,
-            plain: config.is_https() && !config.tls,
+            plain: config.is_https() && !config.tls.enabled,
             https_alone: config.is_https_alone(&config.public_url),
         },
         hosts,

@@ -355,3 +355,89 @@ fn configuration_and_secrets_are_read_as_any_editor_saves_them() {
         assert!(line.contains(problem), "{line}");
     }
 }
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// What `doctor` finds: whether all is well, and each finding's code, thing and verdict.
+fn doctor(directory: &Path) -> (bool, Vec<[String; 3]>) {
+    let output = run(directory, &["doctor", "--json"], "");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let healthy = report["healthy"].as_bool().unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(!healthy)), "{}", errors(&output));
+    let checks = report["checks"].as_array().unwrap().iter().map(|check| {
+        let is_good = check["verdict"] == "good";
+        assert!(is_good || check["next_step"].is_string(), "{check}");
+        ["code", "name", "verdict"].map(|key| check[key].as_str().unwrap().to_owned())
+    });
+    (healthy, checks.collect())
+}
+
+fn has(found: &[[String; 3]], code: &str, name: &str, verdict: &str) {
+    let it = [code, name, verdict].map(str::to_owned);
+    assert!(found.contains(&it), "no {it:?} in {found:#?}");
+}
+
+#[test]
+fn doctor_names_what_is_missing_and_finds_nothing_at_a_relay_that_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let [web, store, mqtt, turn] = [(); 4].map(|()| free_port());
+    let config = format!(
+        "public_url = \"https://localhost:{web}\"\nlisten = \"127.0.0.1:{web}\"\n\
+         data_dir = \"{}\"\nregistration = \"open\"\n\
+         [mqtt]\nlisten = \"127.0.0.1:{mqtt}\"\npublic_url = \"mqtts://localhost:{mqtt}\"\n\
+         [store]\nlisten = \"127.0.0.1:{store}\"\npublic_url = \"https://localhost:{store}\"\n\
+         [turn]\nengine = \"embedded\"\nlisten = \"127.0.0.1:{turn}\"\ntls = false\n\
+         [limits]\nfree_percent = 0\nfree_megabytes = 1\n",
+        directory.path().join("data").display(),
+    );
+    fs::write(directory.path().join("relay.toml"), &config).unwrap();
+    let (healthy, found) = doctor(directory.path());
+    assert!(!healthy);
+    has(&found, "no_data_dir", "data directory", "bad");
+    has(&found, "unreachable", "app", "bad");
+    has(&found, "unreachable", "store's address", "bad");
+    has(&found, "registration_open", "registration", "warning");
+
+    let serving = serve(directory.path());
+    let (healthy, found) = doctor(directory.path());
+    assert!(healthy, "{found:#?}");
+    for (code, name) in [
+        ("configuration", "configuration"),
+        ("space", "data directory"),
+        ("database", "database"),
+        ("reached", "app"),
+        ("reached", "store's address"),
+        ("reached", "mqtt"),
+        ("ready", "parts"),
+        ("turn", "turn"),
+    ] {
+        has(&found, code, name, "good");
+    }
+    assert_eq!(found.iter().filter(|it| it[0] == "turn").count(), 2, "by UDP and by TCP");
+    has(&found, "own_certificate", "certificate", "warning");
+    // Neither a stranger's signal nor an operator's ends it: it looks at its files again.
+    let pid = rustix::process::Pid::from_child(&serving.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    assert!(doctor(directory.path()).0);
+    // The name leads to something else.
+    let (code, _) = serving.terminate();
+    assert_eq!(code, Some(0));
+    let foreign = configured("");
+    let text = fs::read_to_string(foreign.path().join("relay.toml")).unwrap();
+    let text = text.replacen("127.0.0.1:0", &format!("127.0.0.1:{web}"), 1);
+    let text = text.replacen("http://localhost:0", &format!("http://localhost:{web}"), 1);
+    fs::write(foreign.path().join("relay.toml"), text).unwrap();
+    let serving = serve(foreign.path());
+    let plain = config.replacen("https://localhost", "http://localhost", 1);
+    fs::write(directory.path().join("relay.toml"), plain).unwrap();
+    has(&doctor(directory.path()).1, "other_server", "app", "bad");
+    serving.terminate();
+
+    fs::write(directory.path().join("relay.toml"), "regstration = 1").unwrap();
+    let (_, found) = doctor(directory.path());
+    has(&found, "bad_configuration", "configuration", "bad");
+    assert_eq!(found.len(), 1);
+}

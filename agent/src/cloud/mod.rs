@@ -6,6 +6,7 @@
 mod download;
 mod error;
 mod ice_link;
+mod objects;
 mod pace;
 mod simulated;
 mod transport;
@@ -28,7 +29,7 @@ use nightjar_shared::{
     ids::{CameraId, ClipId},
     pairing::token_proof,
 };
-use reqwest::{Body, Response, header::CONTENT_LENGTH};
+use reqwest::{Body, Response, Url, header::CONTENT_LENGTH};
 use serde::Serialize;
 use tokio::{
     fs::File,
@@ -45,15 +46,16 @@ pub use self::{
     whip::{Resource, WhipClient, WhipError},
 };
 use self::{
+    objects::Objects,
     pace::Paced,
-    transport::{EXCHANGE_TIMEOUT, Http, body, checked_url},
+    transport::{EXCHANGE_TIMEOUT, Http, IDLE_TIMEOUT, body, checked_url},
 };
 use crate::{
     clock::Clock,
     identity::Identity,
     machine::blocking,
     pairing::Pairing,
-    tls::{TimeFloor, Trust},
+    tls::{InvalidCertificate, TimeFloor},
 };
 
 /// The slowest throughput that an upload is waited for.
@@ -74,7 +76,7 @@ pub struct DeviceToken {
 pub struct Cloud {
     visitor: Visitor,
     /// The client for presigned URLs: the store may have another certificate than the relay.
-    objects: Http,
+    objects: Objects,
     camera_id: CameraId,
     identity: Arc<Identity>,
     token: Arc<Mutex<Option<DeviceToken>>>,
@@ -87,13 +89,14 @@ impl Cloud {
         floor: TimeFloor,
     ) -> Result<Self, CloudError> {
         let relay = checked_url(&pairing.relay_url)?;
-        let ca =
-            pairing.ca().map_err(|error| CloudError::unavailable("pairing", error.to_string()))?;
+        let broken =
+            |error: InvalidCertificate| CloudError::unavailable("pairing", error.to_string());
+        let (ca, https) = (pairing.ca().map_err(broken)?, pairing.https_trust().map_err(broken)?);
         floor.hear(pairing.server_time);
-        let objects = Http::new(&Trust::PublicOr(ca.clone()), &floor, None, None)?;
-        let pinned = pairing.ca_sha256.is_some().then_some(ca);
+        let objects = Objects::new(ca, &floor)?;
+        let http = Http::new(&https, &floor, Some(IDLE_TIMEOUT), None)?;
         Ok(Self {
-            visitor: Visitor::new(relay, pinned, floor, None)?,
+            visitor: Visitor::known(relay, http, floor),
             objects,
             camera_id: pairing.camera_id,
             identity,
@@ -103,7 +106,7 @@ impl Cloud {
 
     /// Makes what a simulated camera asks its relay and its store by.
     pub fn simulated(visitor: Visitor, camera_id: CameraId, identity: Arc<Identity>) -> Self {
-        let objects = visitor.http.clone();
+        let objects = Objects::simulated(visitor.http.clone());
         Self { visitor, objects, camera_id, identity, token: Arc::default() }
     }
 
@@ -172,9 +175,17 @@ impl Cloud {
     /// Asks the store for nothing in particular, and returns the status of its answer: without a signature
     /// it refuses, which shows that uploads would reach it.
     pub async fn knock_at_store(&self, store_url: &str) -> Result<u16, CloudError> {
-        let request = self.objects.put(checked_url(store_url)?).timeout(EXCHANGE_TIMEOUT);
-        let response = self.objects.send("PUT at the store", request).await?;
-        Ok(response.status().as_u16())
+        let url = checked_url(store_url)?;
+        let mut sent = self.knock(url.clone()).await;
+        if let Err(CloudError::Untrusted { .. }) = &sent {
+            sent = self.knock(url).await;
+        }
+        Ok(sent?.status().as_u16())
+    }
+
+    async fn knock(&self, url: Url) -> Result<Response, CloudError> {
+        let request = self.objects.put(url).timeout(EXCHANGE_TIMEOUT);
+        self.objects.send("PUT at the store", request).await
     }
 
     /// Announces a clip. Idempotent on the clip's id.

@@ -3,9 +3,8 @@
 
 use std::path::Path;
 
-use nightjar_shared::finding::Finding;
+use nightjar_shared::finding::{Finding, bad, good, warning};
 
-use super::finding::{bad, good, warning};
 use crate::board::{
     SystemRoot,
     disk::{Disk, DiskKind, Reserve, disk},

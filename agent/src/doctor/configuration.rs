@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nightjar_shared::finding::Finding;
+use nightjar_shared::finding::{Finding, bad, good};
 
-use super::finding::{bad, good};
 use crate::config::{Config, ConfigError};
 
 pub(super) enum ConfigurationFinding {

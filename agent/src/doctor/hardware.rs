@@ -2,9 +2,8 @@
 
 use std::{fs, path::Path};
 
-use nightjar_shared::finding::Finding;
+use nightjar_shared::finding::{Finding, bad, good, warning};
 
-use super::finding::{bad, good, warning};
 use crate::{
     capture::in_use::lockers,
     config::{NightConfig, SourceConfig, SourceKind},

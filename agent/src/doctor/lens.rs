@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use nightjar_shared::{finding::Finding, time::UnixMillis};
+use nightjar_shared::{
+    finding::{Finding, good, warning},
+    time::UnixMillis,
+};
 
-use super::finding::{good, warning};
 use crate::{config::QrConfig, lens::Told, pairing::Pairing};
 
 pub(super) enum LensFinding {

@@ -6,7 +6,6 @@
 
 mod board;
 mod configuration;
-mod finding;
 mod hardware;
 mod lens;
 mod network;
@@ -17,7 +16,7 @@ mod update;
 
 use std::path::Path;
 
-use nightjar_shared::finding::Finding;
+use nightjar_shared::finding::{Finding, bad};
 
 use crate::{board::SystemRoot, clock::Clock};
 
@@ -60,7 +59,7 @@ fn network(data_dir: &Path) -> Vec<Finding> {
             .collect(),
         Err(error) => {
             let found = format!("no runtime to look at it with: {error}");
-            vec![finding::bad("network", "no_runtime", found, "free some memory")]
+            vec![bad("network", "no_runtime", found, "free some memory")]
         }
     }
 }

@@ -1,8 +1,7 @@
 //! GStreamer's plugins.
 
-use nightjar_shared::finding::Finding;
+use nightjar_shared::finding::{Finding, bad, good};
 
-use super::finding::{bad, good};
 use crate::encode::{MissingPackage, missing_packages};
 
 pub(super) enum PluginsFinding {

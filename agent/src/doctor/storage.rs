@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nightjar_shared::finding::Finding;
+use nightjar_shared::finding::{Finding, bad, good, warning};
 
-use super::finding::{bad, good, warning};
 use crate::identity::KEY_FILE;
 
 /// With less free space there is no room for a day's clips.

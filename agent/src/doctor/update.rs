@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use nightjar_shared::{
-    finding::Finding,
+    finding::{Finding, good, warning},
     release::{PackageVersion, UpdateState},
 };
 use nightjar_update::{Failure, KeyFile, Layout, handover::Status, installed};
 
-use super::finding::{good, warning};
 use crate::{board::SystemRoot, update::last_word};
 
 pub(super) enum UpdateFinding {

@@ -125,6 +125,8 @@ impl Place {
 pub struct Relay {
     place: Place,
     directory: PathBuf,
+    /// Whom browsers trust, where that is not the relay's own authority.
+    public_ca: Option<PathBuf>,
     process: Process,
 }
 
@@ -136,7 +138,7 @@ impl Relay {
         fs::write(directory.join("relay.toml"), place.config(&data_dir))
             .context("cannot write relay.toml")?;
         let process = launch(directory)?;
-        let mut relay = Self { place, directory: directory.to_owned(), process };
+        let mut relay = Self { place, directory: directory.to_owned(), public_ca: None, process };
         relay.ready().await?;
         Ok(relay)
     }
@@ -148,6 +150,11 @@ impl Relay {
 
     pub fn mqtt_url(&self) -> String {
         self.place.url("mqtts", self.place.ports.mqtt)
+    }
+
+    /// Calls from now on as somebody who trusts this authority, and no other.
+    pub fn trust(&mut self, ca: PathBuf) {
+        self.public_ca = Some(ca);
     }
 
     /// The relay's own authority, PEM.
@@ -169,7 +176,8 @@ impl Relay {
 
     /// A caller without an account.
     pub fn api(&self) -> Result<Api> {
-        let ca = (self.place.scheme == "https").then(|| self.ca());
+        let ca = || self.public_ca.clone().unwrap_or_else(|| self.ca());
+        let ca = (self.place.scheme == "https").then(ca);
         Api::new(&self.url(), ca.as_deref())
     }
 

@@ -41,7 +41,7 @@ impl Config {
             return Ok(());
         }
         let needs = [
-            ("tls", !self.tls && self.is_https()),
+            ("tls", !self.tls.enabled && self.is_https()),
             ("store.tls", !self.store.tls && self.store.public_url.starts_with("https:")),
             ("proxy_protocol", self.proxy_protocol),
             ("store.proxy_protocol", self.store.proxy_protocol),

@@ -11,6 +11,7 @@ mod arrived;
 pub mod attempts;
 pub mod camera_moves;
 pub mod cameras;
+pub mod certificates;
 pub mod clips;
 pub mod commands;
 pub mod devices;

@@ -4,6 +4,7 @@ mod extract;
 pub mod http;
 mod json;
 pub mod mqtt;
+pub mod plain_http;
 mod principal;
 mod problem;
 pub mod router;

@@ -3,15 +3,23 @@
 //! Cameras pin the authority at pairing, so it is made once per data directory, and again only when the
 //! relay gets a name that it may not vouch for.
 //! The server certificate is made again at a start when its names have changed, and at any time when its
-//! end comes near: what listens shows the new one from its next handshake on.
+//! end comes near: what listens shows the new one from its next handshake on. Beside it there may be one that
+//! browsers know already, from files or by ACME; [`shown`] says who sees which.
 
+mod acme;
 mod authority;
+mod files;
+mod inspect;
+mod pair;
+mod public;
+mod shown;
+mod trouble;
 
 use std::{
     collections::BTreeSet,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,14 +32,30 @@ use rcgen::{
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-    server::{ClientHello, ResolvesServerCert},
+    server::ResolvesServerCert,
     sign::CertifiedKey,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
-use self::authority::Authority;
-use super::private_file;
+use self::{
+    acme::Acme,
+    authority::Authority,
+    files::Files,
+    public::{Part, Public},
+    shown::{OwnAlone, Shown},
+};
+pub use self::{
+    acme::AcmeSettings,
+    files::{CertificateFiles, check_files},
+    inspect::{CertificateFault, Seen, TlsFailure, Trust, ask_plainly, inspect},
+    pair::PublicCertificate,
+    public::{PublicSource, PublicStatus, Told},
+    trouble::Trouble,
+};
+use super::{metrics::Metrics, private_file};
+use crate::clock::Clock;
 
 const DAY: Duration = Duration::from_hours(24);
 /// The authority must outlive the cameras that pin it.
@@ -70,25 +94,10 @@ pub struct Certificates {
     /// For HTTPS; offers HTTP/2 and HTTP/1.1. Shows the certificate that is in use at that time.
     pub server: Arc<ServerConfig>,
     shown: Arc<Shown>,
+    public: Arc<Public>,
     directory: PathBuf,
     names: BTreeSet<String>,
     renewal_at: Arc<Mutex<UnixMillis>>,
-}
-
-/// The certificate that is shown to who connects from now on.
-#[derive(Debug)]
-struct Shown(RwLock<Arc<CertifiedKey>>);
-
-impl Shown {
-    fn replace(&self, key: Arc<CertifiedKey>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = key;
-    }
-}
-
-impl ResolvesServerCert for Shown {
-    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
-    }
 }
 
 /// Returns the SHA-256 of the authority in `directory`, as [`Certificates::ca_sha256`]; nothing where there
@@ -128,11 +137,13 @@ impl Certificates {
         }
         let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
             .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
-        let shown = Arc::new(Shown(RwLock::new(certified_key(directory)?)));
+        let ca_sha256 = hex::encode(Sha256::digest(&ca_der));
+        let shown = Arc::new(Shown::new(certified_key(directory)?, ca_der)?);
         Ok(Self {
-            ca_sha256: hex::encode(Sha256::digest(&ca_der)),
+            ca_sha256,
             ca_pem,
             server: server_config(shown.clone()),
+            public: Arc::new(Public::new(shown.clone())),
             shown,
             renewal_at: Arc::new(Mutex::new(renewal_at(directory, now)?)),
             directory: directory.to_owned(),
@@ -140,18 +151,78 @@ impl Certificates {
         })
     }
 
-    /// Returns what is offered where TURN is spoken beside HTTP.
-    pub fn server_with_turn(&self) -> Arc<ServerConfig> {
+    /// Returns what is offered at the app's listener: beside HTTP what proves names to an ACME server, and
+    /// TURN where it is spoken there.
+    pub fn server_for_app(&self, with_turn: bool) -> Arc<ServerConfig> {
         let mut config = ServerConfig::clone(&self.server);
-        config.alpn_protocols.push(TURN_ALPN.to_vec());
+        config.alpn_protocols.push(shown::CHALLENGE_ALPN.to_vec());
+        if with_turn {
+            config.alpn_protocols.push(TURN_ALPN.to_vec());
+        }
         Arc::new(config)
     }
 
-    /// Returns what is offered where MQTT is spoken: whatever a client names as its protocol.
+    /// Returns what is offered where MQTT is spoken: whatever a client names as its protocol, and the relay's
+    /// own certificate, since cameras alone come there.
     pub fn server_for_mqtt(&self) -> Arc<ServerConfig> {
         let mut config = ServerConfig::clone(&self.server);
         config.alpn_protocols.clear();
+        config.cert_resolver = Arc::new(OwnAlone(self.shown.clone()));
         Arc::new(config)
+    }
+
+    /// Shows the certificate of `files`, if it is good, and the next one when they change, until `cancel` is
+    /// cancelled. The first look is taken at once, so that nobody sees another one first.
+    pub fn watch_files(
+        &self,
+        files: CertificateFiles,
+        clock: Clock,
+        metrics: &Metrics,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.public.begin(PublicSource::Files, metrics);
+        let mut files = Files::new(files, self.public.clone());
+        files.look(clock.now());
+        files.watch(clock, cancel)
+    }
+
+    /// Gets a certificate by ACME and renews it, until `cancel` is cancelled. One that was had before is shown
+    /// at once.
+    pub fn keep_by_acme(
+        &self,
+        settings: AcmeSettings,
+        clock: Clock,
+        metrics: &Metrics,
+        cancel: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.public.begin(PublicSource::Acme, metrics);
+        Acme::new(settings, self.public.clone(), clock).keep(cancel)
+    }
+
+    /// Has the public certificate looked at again: the files are read, and what ACME failed to get is tried
+    /// at once.
+    pub fn look_again(&self) {
+        self.public.look_again();
+    }
+
+    /// Returns how it stands with the public certificate.
+    pub fn public(&self) -> PublicStatus {
+        self.public.status()
+    }
+
+    /// Returns what an ACME server wants to read below `/.well-known/acme-challenge/`.
+    pub fn http_answer(&self, token: &str) -> Option<String> {
+        self.public.answer(token)
+    }
+
+    /// Notes that the listener for plain http cannot be opened, or that it could be.
+    pub fn note_http_listener(&self, trouble: Option<(Trouble, UnixMillis)>, now: UnixMillis) {
+        match trouble {
+            Some((trouble, next)) => {
+                self.public.tell(Part::HttpListener, trouble, now, Some(next));
+            }
+            None => self.public.mend(Part::HttpListener),
+        }
     }
 
     /// Returns whether the end of the server certificate has come near. Asking costs nothing.
@@ -169,7 +240,7 @@ impl Certificates {
             bail!("ca.pem is another one than at the relay's start: restart the relay");
         }
         issue_server_certificate(&self.directory, &issuer, self.names.clone(), now)?;
-        self.shown.replace(certified_key(&self.directory)?);
+        self.shown.replace_own(certified_key(&self.directory)?);
         *self.renewal_at() = renewal_at(&self.directory, now)?;
         Ok(())
     }
@@ -253,10 +324,16 @@ fn certified_key(directory: &Path) -> anyhow::Result<Arc<CertifiedKey>> {
         .context("the server's certificate and key do not belong together")
 }
 
-fn server_config(shown: Arc<Shown>) -> Arc<ServerConfig> {
+fn server_config(shown: Arc<dyn ResolvesServerCert>) -> Arc<ServerConfig> {
     let mut config = ServerConfig::builder().with_no_client_auth().with_cert_resolver(shown);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Arc::new(config)
+}
+
+/// Reads the time of a `Date` header (RFC 9110, 5.6.7), as servers write it.
+fn http_date(text: &str) -> Option<UnixMillis> {
+    let time = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
+    Some(UnixMillis(time.timestamp().as_millisecond()))
 }
 
 fn common_name(name: &str) -> DistinguishedName {

@@ -5,6 +5,9 @@
 mod database;
 #[path = "../support/databases.rs"]
 mod databases;
+#[path = "../support/issuer.rs"]
+#[expect(dead_code, reason = "the tests of the doors ask more of it")]
+mod issuer;
 mod mqtt;
 #[path = "../support/mqtt_client.rs"]
 mod mqtt_client;

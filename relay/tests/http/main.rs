@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+mod acme_misuse;
 mod addresses;
 mod agent;
 mod announcements;
@@ -14,6 +15,7 @@ mod bad_sdp;
 mod browser_trust;
 mod camera_moves;
 mod cameras;
+mod certificates;
 mod clips;
 mod commands;
 #[path = "../support/databases.rs"]
@@ -29,6 +31,8 @@ mod growing_clips;
 #[path = "../support/hostile_http2.rs"]
 mod hostile_http2;
 mod invitations;
+#[path = "../support/issuer.rs"]
+mod issuer;
 mod live;
 mod live_life;
 mod live_limits;
@@ -43,6 +47,8 @@ mod mutation;
 mod operations;
 mod pairings;
 mod passkeys;
+#[path = "../support/pebble.rs"]
+mod pebble;
 mod person;
 mod pictures;
 mod proxies;

@@ -220,7 +220,7 @@ async fn a_listener_for_proxies_speaks_to_nobody_else() {
                 "plain" => {
                     "https://cam.example.org".clone_into(&mut config.public_url);
                     config.turn.engine = Some(TurnEngine::None);
-                    config.tls = false;
+                    config.tls.enabled = false;
                 }
                 _ => config.proxy_protocol = true,
             }

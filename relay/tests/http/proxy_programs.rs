@@ -15,16 +15,17 @@ use std::{
 use futures::StreamExt as _;
 use nightjar_relay::engines::tls::Certificates;
 use reqwest::Client;
-use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
-use rustls_pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, process::Command, time::Instant};
-use tokio_rustls::TlsConnector;
-use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest as _};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::{
+    WebSocketStream, client_async, tungstenite::client::IntoClientRequest as _,
+};
 
 use crate::{
     clips::{FOOTAGE, fetch, upload},
     databases::Engine,
+    issuer::trusting,
     person::{PASSWORD, Person},
     relay::TestRelay,
     support::{self, PATIENCE, within},
@@ -129,7 +130,7 @@ async fn in_front(program: Program) {
         config.public_url = format!("https://localhost:{app}");
         config.store.public_url = format!("https://localhost:{store}");
         config.trusted_proxies = Some(vec!["127.0.0.1".to_owned()]);
-        (config.tls, config.store.tls) = (false, false);
+        (config.tls.enabled, config.store.tls) = (false, false);
         config.proxy_protocol = program.proxy_protocol;
         config.store.proxy_protocol = program.proxy_protocol;
         config.mqtt.proxy_protocol = program.proxy_protocol;
@@ -229,21 +230,38 @@ async fn try_all(relay: &TestRelay, ca_pem: &str) {
     newcomer.post("auth/login", sign_up).await.body(200);
 }
 
-/// Opens a WebSocket through the proxy.
-async fn hears_hello(person: &Person, ca_pem: &str) {
+type Socket = WebSocketStream<TlsStream<TcpStream>>;
+
+/// Opens a WebSocket to a relay, or to a proxy before it, whose certificate this authority vouches for.
+pub(crate) async fn hears_hello(person: &Person, ca_pem: &str) {
+    open_socket(person, ca_pem).await;
+}
+
+/// The same, and keeps it.
+pub(crate) async fn open_socket(person: &Person, ca_pem: &str) -> Socket {
     let ticket = person.post("ws/tickets", Value::Null).await.body(200);
     let url = person.url(&format!("ws?ticket={}", ticket["ticket"].as_str().unwrap()));
     let url = url.replace("https://", "wss://").into_client_request().unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
-    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     let port = url.uri().port_u16().unwrap();
     let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let name = "localhost".try_into().unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let config = Arc::new(trusting(ca_pem));
+    let stream = TlsConnector::from(config).connect(name, stream).await.unwrap();
     let (mut socket, _) = client_async(url, stream).await.unwrap();
-    let hello = within(PATIENCE, socket.next()).await.unwrap().unwrap().into_text().unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&hello).unwrap()["type"], "hello");
+    hears_of(&mut socket, "hello").await;
+    socket
+}
+
+/// Waits until the socket tells of this.
+pub(crate) async fn hears_of(socket: &mut Socket, kind: &str) {
+    loop {
+        let message = within(PATIENCE, socket.next()).await.unwrap().unwrap();
+        let Ok(text) = message.into_text() else { continue };
+        let told: Value = serde_json::from_str(&text).unwrap_or_default();
+        if told["type"] == kind {
+            return;
+        }
+    }
 }
 
 #[tokio::test]

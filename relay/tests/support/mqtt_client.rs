@@ -1,6 +1,6 @@
 //! A camera's side of a broker: rumqttc over TLS.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use nightjar_shared::{
     ids::CameraId,
@@ -19,7 +19,10 @@ use rumqttc::{
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 
-use crate::support::{PATIENCE, within};
+use crate::{
+    issuer::pinning,
+    support::{PATIENCE, within},
+};
 
 /// What a client presents when it connects.
 pub(crate) struct Connection {
@@ -35,12 +38,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(self) -> Result<Camera, ConnectionError> {
-        let ca = self.ca_pem.into_bytes();
-        let tls = TlsConfiguration::Simple { ca, alpn: None, client_auth: None };
+        let tls = || TlsConfiguration::Rustls(Arc::new(pinning(&self.ca_pem)));
         let (host, transport) = match self.websocket {
             Some(url) if url.starts_with("ws:") => (url, Transport::Ws),
-            Some(url) => (url, Transport::wss_with_config(tls)),
-            None => (self.address.ip().to_string(), Transport::tls_with_config(tls)),
+            Some(url) => (url, Transport::wss_with_config(tls())),
+            None => (self.address.ip().to_string(), Transport::tls_with_config(tls())),
         };
         let mut options = MqttOptions::new(self.client_id, host, self.address.port());
         options

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use nightjar_shared::{finding::Finding, time::UnixMillis};
-
-use crate::{
-    doctor::finding::{bad, good, warning},
-    tls::inspect::{CertificateFault, CertificateName},
+use nightjar_shared::{
+    finding::{Finding, bad, good, warning},
+    time::UnixMillis,
 };
+
+use crate::tls::inspect::{CertificateFault, CertificateName};
 
 #[derive(Debug)]
 pub enum NetworkFinding {

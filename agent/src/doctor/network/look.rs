@@ -69,7 +69,7 @@ impl Look {
             Broker::new(&pairing, floor.clone()).map_err(|error| broken(error.to_string()))?;
         let ca = pairing.ca().map_err(|error| broken(error.to_string()))?;
         let pinned = Trust::Pinned(ca);
-        let https = if pairing.ca_sha256.is_some() { pinned.clone() } else { Trust::Public };
+        let https = pairing.https_trust().map_err(|error| broken(error.to_string()))?;
         Ok(Self { pairing, https, pinned, clock: clock.clone(), floor, cloud, mqtt })
     }
 
@@ -168,12 +168,13 @@ impl Look {
     }
 
     async fn store(&self, means: &NetworkMeans) -> Vec<NetworkFinding> {
-        let trust = match &self.pinned {
-            Trust::Pinned(ca) => Trust::PublicOr(ca.clone()),
-            _ => Trust::Public,
-        };
-        let server = self.server(Server::Store, &means.store_url, &trust).await;
-        if matches!(&server, Some(NetworkFinding::Server { found, .. }) if found.is_bad()) {
+        let is_bad = |found: &Option<NetworkFinding>| matches!(found, Some(NetworkFinding::Server { found, .. }) if found.is_bad());
+        let mut server = self.server(Server::Store, &means.store_url, &Trust::Public).await;
+        if is_bad(&server) {
+            // As uploads do: the relay's own store shows another one to who asks for it.
+            server = self.server(Server::Store, &means.store_url, &self.pinned).await;
+        }
+        if is_bad(&server) {
             return server.into_iter().collect();
         }
         let url = means.store_url.clone();

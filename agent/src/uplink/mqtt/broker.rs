@@ -80,7 +80,7 @@ impl Broker {
         let wrong = || AddressError(pairing.mqtt.url.chars().take(200).collect());
         let (host, port) = broker_address(&pairing.mqtt.url).ok_or_else(wrong)?;
         let ca = pairing.ca().map_err(|_| wrong())?;
-        let https = pairing.ca_sha256.as_ref().map_or(Trust::Public, |_| Trust::Pinned(ca.clone()));
+        let https = pairing.https_trust().map_err(|_| wrong())?;
         let network = Network {
             direct: Direct { host, port, trust: Trust::Pinned(ca) },
             websocket: (websocket_address(&pairing.relay_url).ok_or_else(wrong)?, https),

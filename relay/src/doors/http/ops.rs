@@ -7,16 +7,61 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
+use nightjar_shared::time::UnixMillis;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{app::App, domain::readiness, doors::extract::Json};
+use crate::{
+    app::App,
+    domain::{
+        certificates::{self, PublicStatus},
+        readiness,
+    },
+    doors::extract::Json,
+};
 
 /// Which parts are ready for work.
 #[derive(Serialize, ToSchema)]
 pub struct Readiness {
     ready: bool,
     parts: Parts,
+    /// How it stands with the public certificate, where one is configured. Without it the relay is ready all the
+    /// same: it shows its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<Certificate>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Certificate {
+    /// `acme` or `files`.
+    source: &'static str,
+    /// When the one in use ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ends_at: Option<UnixMillis>,
+    troubles: Vec<CertificateTrouble>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct CertificateTrouble {
+    code: &'static str,
+    since: UnixMillis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_try_at: Option<UnixMillis>,
+}
+
+impl Certificate {
+    fn of(status: PublicStatus) -> Option<Self> {
+        let troubles = status.troubles.into_iter().map(|told| CertificateTrouble {
+            code: told.trouble.code(),
+            since: told.since,
+            next_try_at: told.next_try_at,
+        });
+        Some(Self {
+            source: status.source?.as_str(),
+            ends_at: status.certificate.map(|it| it.not_after),
+            troubles: troubles.collect(),
+        })
+    }
 }
 
 #[derive(Serialize, ToSchema)]
@@ -39,7 +84,9 @@ pub async fn healthz() -> &'static str {
 pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     let found = readiness(&app).await;
     let parts = Parts { database: found.database, broker: found.broker, store: found.store };
-    let body = Readiness { ready: parts.database && parts.broker && parts.store, parts };
+    let certificate = certificates::public(&app).and_then(Certificate::of);
+    let ready = parts.database && parts.broker && parts.store;
+    let body = Readiness { ready, parts, certificate };
     let status = if body.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(body)).into_response()
 }

@@ -6,7 +6,7 @@ use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response};
 use tokio::{
-    io::AsyncReadExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::{sleep, timeout},
 };
@@ -108,6 +108,11 @@ where
 
     /// Serves what came within TLS, or hands it on to whom it is for.
     async fn serve_encrypted(self, mut stream: TlsStream<Watched>, held: Held, client: SocketAddr) {
+        if neighbours::came_for_proof(stream.get_ref().1.alpn_protocol()) {
+            // It has seen what it wanted; that it hears of the end is a courtesy.
+            let _ = timeout(self.limits.head, stream.shutdown()).await;
+            return;
+        }
         if let Some(named) = self.neighbours.named(stream.get_ref().1.server_name()) {
             return (named.serve)(stream, held, client).await;
         }

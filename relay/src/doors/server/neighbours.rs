@@ -44,6 +44,12 @@ pub struct Named {
     pub(super) serve: ServeNamed,
 }
 
+/// Returns whether a client came for a proof of our name alone, which it has seen in the handshake: an ACME
+/// server (RFC 8737).
+pub(super) fn came_for_proof(protocol: Option<&[u8]>) -> bool {
+    protocol == Some(b"acme-tls/1")
+}
+
 /// Returns whether a connection that begins with this byte speaks STUN: requests of all its methods
 /// begin with 0, TLS with 22 and HTTP with a letter.
 pub(super) fn begins_stun(first: u8) -> bool {

@@ -6,6 +6,7 @@
 mod credentials;
 mod embedded;
 mod peers;
+mod probe;
 
 use std::{net::IpAddr, time::Duration};
 
@@ -14,11 +15,13 @@ use nightjar_shared::{
     signal::IceServer,
     time::UnixMillis,
 };
+use serde::{Deserialize, Serialize};
 
 use self::credentials::Secret;
 pub use self::{
     embedded::{Embedded, EmbeddedTurnConfig, StreamDoor},
     peers::PeerPolicy,
+    probe::{ProbeFailure, allocate},
 };
 
 /// How long new allocations may be made with a credential. Those that were made live on, until
@@ -84,6 +87,14 @@ impl Turn {
         servers
     }
 
+    /// Returns what the relay's own user may try an allocation at the embedded server with.
+    pub fn own_credentials(&self) -> Option<&OwnCredentials> {
+        match self {
+            Self::Embedded(embedded) => Some(embedded.own_credentials()),
+            Self::None | Self::External(_) => None,
+        }
+    }
+
     /// Bytes relayed for each site since the last call. An external server keeps its own books.
     pub fn take_usage(&self, now: UnixMillis) -> Vec<(SiteId, u64)> {
         match self {
@@ -122,6 +133,26 @@ impl Turn {
             embedded.end_site(site_id);
         }
     }
+}
+
+/// Where the relay leaves [`Turn::own_credentials`] for its own user, below its data directory.
+pub const OWN_CREDENTIALS_FILE: &str = "turn-doctor.json";
+
+/// Makes credentials for a server that somebody else runs.
+pub fn external_credentials(urls: &[String], secret: &str, now: UnixMillis) -> OwnCredentials {
+    let secret = Secret::new(secret.as_bytes());
+    let expires_at = now.plus(CREDENTIAL_LIFE);
+    let user = secret.user(SiteId::generate(), SessionId::generate(), expires_at);
+    let password = secret.password(&user);
+    OwnCredentials { urls: urls.to_vec(), user, password }
+}
+
+/// What an allocation can be tried with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OwnCredentials {
+    pub urls: Vec<String>,
+    pub user: String,
+    pub password: String,
 }
 
 /// A server that somebody else runs, coturn for instance, and that shares a secret with us.

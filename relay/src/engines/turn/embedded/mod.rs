@@ -20,7 +20,7 @@ use std::{
 
 use anyhow::Context as _;
 use nightjar_shared::{
-    ids::{SessionId, SiteId},
+    ids::{AccountId, SessionId, SiteId},
     time::UnixMillis,
 };
 use tokio::{
@@ -36,7 +36,7 @@ use self::{
     registry::Registry,
     relay_ports::RelayPorts,
 };
-use super::{Holder, PeerPolicy, credentials::Secret, in_url};
+use super::{Holder, OwnCredentials, PeerPolicy, credentials::Secret, in_url};
 use crate::{clock::Clock, engines::metrics::Metrics, listener};
 
 /// Datagrams of one client that wait for its task. When full, the next ones are lost, as on any
@@ -69,6 +69,7 @@ pub struct EmbeddedTurnConfig {
 pub struct Embedded {
     shared: Arc<Shared>,
     urls: Vec<String>,
+    own: OwnCredentials,
 }
 
 /// What all clients share.
@@ -134,7 +135,8 @@ impl Embedded {
         }
         let tcp = stream::Listener::plain(tcp);
         tracker.spawn(tcp.serve(shared.clone(), tracker.clone(), cancel));
-        Ok(Self { shared, urls })
+        let own = own_credentials(&shared, &urls);
+        Ok(Self { shared, urls, own })
     }
 
     /// Returns the door for streams that come to another listener.
@@ -144,6 +146,10 @@ impl Embedded {
 
     pub(super) fn urls(&self) -> &[String] {
         &self.urls
+    }
+
+    pub(super) fn own_credentials(&self) -> &OwnCredentials {
+        &self.own
     }
 
     pub(super) fn secret(&self) -> &Secret {
@@ -173,6 +179,21 @@ impl Embedded {
     pub(super) fn end_site(&self, site_id: SiteId) {
         self.shared.registry.end_site(site_id);
     }
+}
+
+/// Makes credentials with which the relay's own user may try an allocation, for as long as this process runs.
+fn own_credentials(shared: &Shared, urls: &[String]) -> OwnCredentials {
+    let holder = Holder {
+        site_id: SiteId::generate(),
+        account_id: AccountId::generate(),
+        session_id: SessionId::generate(),
+        is_ahead: false,
+    };
+    shared.registry.admit(holder, registry::NEVER, shared.clock.now());
+    let user = shared.secret.user(holder.site_id, holder.session_id, registry::NEVER);
+    let password = shared.secret.password(&user);
+    let urls = urls.iter().filter(|url| url.starts_with("turn:")).cloned().collect();
+    OwnCredentials { urls, user, password }
 }
 
 /// Binds one port for UDP and TCP, so that one rule of a firewall serves both.

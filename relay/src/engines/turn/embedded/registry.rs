@@ -48,6 +48,9 @@ const SHARE_MIN: u32 = 8;
 /// is for ends that nobody here heard of.
 const UNSEEN_MAX: Duration = Duration::from_secs(30);
 
+/// Ends no earlier than the process (in the year 9999): of the relay's own user, who opens no session.
+pub(super) const NEVER: UnixMillis = UnixMillis(253_402_300_799_000);
+
 pub(super) struct Registry {
     shares: Shares,
     inner: Mutex<Inner>,
@@ -170,6 +173,7 @@ impl Registry {
         let before = now.minus(UNSEEN_MAX);
         let is_due = |session: &Session| {
             session.allocations > 0
+                && session.expires_at < NEVER
                 && session.seen_at <= before
                 && (!session.holder.is_ahead || session.expires_at <= now)
         };

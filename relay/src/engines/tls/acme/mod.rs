@@ -1,0 +1,153 @@
+//! A public certificate by ACME (RFC 8555): had once, and again before it ends.
+//!
+//! What goes wrong has a name, is tried again with growing waits, and leaves the last good certificate in use.
+
+mod http;
+mod issue;
+mod kept;
+mod schedule;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::time::{MissedTickBehavior, timeout};
+use tokio_util::sync::CancellationToken;
+
+use self::{http::Http, issue::Order, kept::Kept, schedule::Schedule};
+use super::{
+    pair::{Pair, Source},
+    public::{Part, Public},
+    trouble::Trouble,
+};
+use crate::{blocking::blocking, clock::Clock, config::ChallengeKind};
+
+/// How often it is looked whether something is due: a comparison.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// For a whole order. A server that takes longer hangs.
+const ORDER_MAX: Duration = Duration::from_mins(4);
+
+/// How a certificate is had.
+#[derive(Debug, Clone)]
+pub struct AcmeSettings {
+    pub directory: String,
+    pub contact: Vec<String>,
+    pub ca_file: Option<PathBuf>,
+    /// Tried in turn, from one attempt to the next.
+    pub challenges: Vec<ChallengeKind>,
+    /// What the certificate is to be for.
+    pub names: Vec<String>,
+    /// Account and certificate are kept below it.
+    pub data_dir: PathBuf,
+}
+
+pub(super) struct Acme {
+    settings: Arc<AcmeSettings>,
+    kept: Kept,
+    public: Arc<Public>,
+    schedule: Schedule,
+    clock: Clock,
+}
+
+impl Acme {
+    /// Takes what was had before.
+    pub(super) fn new(settings: AcmeSettings, public: Arc<Public>, clock: Clock) -> Self {
+        let kept = Kept::new(&settings.data_dir, &settings.directory);
+        let settings = Arc::new(settings);
+        let mut acme = Self { settings, kept, public, schedule: Schedule::default(), clock };
+        acme.load();
+        acme
+    }
+
+    /// Shows the certificate that is kept, if it is good; another one is due now if it is not for all names.
+    fn load(&mut self) {
+        let now = self.clock.now();
+        self.schedule = Schedule::default();
+        match self.kept.certificate() {
+            Ok(None) => {}
+            Ok(Some(text)) => match read(&text, now) {
+                Ok(pair) => {
+                    if pair.check_names(&self.settings.names).is_ok() {
+                        self.schedule = Schedule::of(&pair.certificate);
+                    }
+                    self.public.take(pair);
+                }
+                Err(trouble) => self.public.tell(Part::Certificate, trouble, now, Some(now)),
+            },
+            Err(trouble) => self.public.tell(Part::Certificate, trouble, now, Some(now)),
+        }
+    }
+
+    /// Sees to it that there is a good certificate until the relay stops.
+    pub(super) async fn keep(mut self, cancel: CancellationToken) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut advances = self.clock.advances();
+        let public = self.public.clone();
+        loop {
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                _ = ticks.tick() => {}
+                () = advances.next() => {}
+                // An operator who changed something waits for no schedule.
+                () = public.looks() => self.load(),
+            }
+            let now = self.clock.now();
+            self.public.drop_expired(now);
+            if self.schedule.is_due(now)
+                && cancel.run_until_cancelled(self.attempt()).await.is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    async fn attempt(&mut self) {
+        let had = match timeout(ORDER_MAX, self.order()).await {
+            Ok(had) => had,
+            Err(_) => Err((Trouble::NoAnswer, None)),
+        };
+        self.public.forget_proofs();
+        let now = self.clock.now();
+        match had {
+            Ok(pair) => {
+                self.schedule.renewed(&pair.certificate, now);
+                self.public.take(pair);
+            }
+            Err((trouble, retry_after)) => {
+                self.schedule.wait(now, retry_after);
+                self.public.tell(Part::Certificate, trouble, now, Some(self.schedule.next_at()));
+            }
+        }
+    }
+
+    /// Orders a certificate, looks at it, and keeps it; an error says when the server wants to be asked again.
+    async fn order(&self) -> Result<Pair, (Trouble, Option<Duration>)> {
+        let at_once = |trouble| (trouble, None);
+        let settings = &self.settings;
+        let http = Http::new(settings.ca_file.clone()).await.map_err(at_once)?;
+        let way =
+            settings.challenges.get(self.schedule.failures() % settings.challenges.len().max(1));
+        let order = Order {
+            settings,
+            kept: &self.kept,
+            public: &self.public,
+            http: &http,
+            way: way.copied().unwrap_or(ChallengeKind::TlsAlpn01),
+            now: self.clock.now(),
+        };
+        let text = order.place().await.map_err(|trouble| (trouble, http.retry_after()))?;
+        let pair = read(&text, self.clock.now()).map_err(at_once)?;
+        pair.check_names(&settings.names).map_err(at_once)?;
+        let kept = self.kept.clone();
+        let written = blocking(move || kept.write_certificate(&text)).await;
+        written
+            .unwrap_or_else(|error| Err(Trouble::NotKept(error.to_string())))
+            .map_err(at_once)?;
+        Ok(pair)
+    }
+}
+
+/// Reads a file that holds chain and key.
+fn read(text: &str, now: nightjar_shared::time::UnixMillis) -> Result<Pair, Trouble> {
+    let name = "what the ACME server gave";
+    Pair::read(&Source { chain: (name, text.as_bytes()), key: (name, text.as_bytes()) }, now)
+}

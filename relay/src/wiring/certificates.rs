@@ -1,0 +1,90 @@
+//! The public certificate: what keeps it, and the listener for plain http.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use tokio::time::sleep;
+
+use crate::{
+    app::App,
+    doors::{
+        plain_http,
+        server::{self, Front, Hosts, Neighbours, ServerLimits, ServerOptions},
+    },
+    engines::tls::{AcmeSettings, CertificateFiles, Trouble},
+    listener::listen,
+};
+
+/// After the port for plain http was taken.
+const BIND_AGAIN: Duration = Duration::from_secs(10);
+/// Strangers hear one line there; nobody stays.
+const HTTP_CONNECTIONS: usize = 256;
+
+/// What keeps the public certificate, by its name.
+pub(super) type Keeper = (&'static str, BoxFuture<'static, ()>);
+
+/// Shows the public certificate that there is, before anybody may come. What is to keep it starts after the doors
+/// are open: an ACME server knocks at them.
+pub(super) fn prepare(app: &App) -> Option<Keeper> {
+    let tls = &app.config.tls;
+    let (clock, metrics, cancel) = (app.clock.clone(), &app.metrics, app.cancel.clone());
+    let names = app.config.public_names();
+    if let (Some(certificate), Some(key)) = (&tls.certificate, &tls.key) {
+        let files = CertificateFiles { certificate: certificate.clone(), key: key.clone(), names };
+        let watch = app.certificates.watch_files(files, clock, metrics, cancel);
+        return Some(("certificate files", Box::pin(watch)));
+    }
+    let acme = tls.acme.as_ref()?;
+    let settings = AcmeSettings {
+        directory: acme.directory.clone(),
+        contact: acme.contact.clone(),
+        ca_file: acme.ca_file.clone(),
+        challenges: app.config.acme_challenges(acme),
+        names,
+        data_dir: app.config.data_dir.clone(),
+    };
+    let keep = app.certificates.keep_by_acme(settings, clock, metrics, cancel);
+    Some(("certificate by ACME", Box::pin(keep)))
+}
+
+pub(super) fn start(app: &Arc<App>, keeper: Option<Keeper>) {
+    if let Some(address) = app.config.tls.http_listen {
+        app.spawn_essential("plain http", open_plain_http(app.clone(), address));
+    }
+    if let Some((name, keep)) = keeper {
+        app.spawn_essential(name, keep);
+    }
+}
+
+/// Opens the listener for plain http, as soon as its port is free.
+async fn open_plain_http(app: Arc<App>, address: SocketAddr) {
+    let mut advances = app.clock.advances();
+    let listener = loop {
+        match listen(address) {
+            Ok(listener) => break listener,
+            Err(error) => {
+                let (address, cause) = (address.to_string(), error.to_string());
+                let (trouble, now) = (Trouble::PortTaken { address, cause }, app.now());
+                app.certificates.note_http_listener(Some((trouble, now.plus(BIND_AGAIN))), now);
+            }
+        }
+        tokio::select! {
+            () = app.cancel.cancelled() => return,
+            () = sleep(BIND_AGAIN) => {}
+            () = advances.next() => {}
+        }
+    };
+    app.certificates.note_http_listener(None, app.now());
+    let limits = ServerLimits { connections: HTTP_CONNECTIONS, ..ServerLimits::default() };
+    let options = ServerOptions {
+        name: "http",
+        tls: None,
+        limits,
+        front: Front::default(),
+        hosts: Hosts::Any,
+        neighbours: Neighbours::default(),
+    };
+    let (router, cancel) = (plain_http::router(&app), app.cancel.clone());
+    server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);
+    app.cancel.cancelled().await;
+}
