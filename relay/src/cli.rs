@@ -1,5 +1,6 @@
 //! The command line.
 
+mod audit;
 mod doctor;
 mod documents;
 mod provision;
@@ -65,6 +66,11 @@ enum Task {
     Admin {
         #[command(subcommand)]
         task: AdminTask,
+    },
+    /// Looks after the trail of who did what.
+    Audit {
+        #[command(subcommand)]
+        task: audit::AuditTask,
     },
     /// Looks after an external object store.
     Store {
@@ -142,6 +148,7 @@ impl Arguments {
             Task::Serve => serve(config?).await?,
             Task::Migrate => open_database(&config?).await.map(drop)?,
             Task::Admin { task } => administrate(&config?, task).await?,
+            Task::Audit { task } => audit::run(task, &config?).await?,
             Task::Store { task: StoreTask::Prepare } => prepare_store(&config?).await?,
             Task::Documents { directory } => documents::write(&directory)?,
             Task::Openapi => {

@@ -1,5 +1,6 @@
 //! `relay.toml`: every key has a default, an unknown key is an error.
 
+mod audit;
 mod limits;
 mod mqtt;
 mod proxies;
@@ -19,6 +20,7 @@ use nightjar_shared::{role::Registration, text_file};
 use serde::Deserialize;
 
 pub use self::{
+    audit::AuditConfig,
     limits::{Amount, LimitsConfig},
     mqtt::MqttConfig,
     proxies::Proxies,
@@ -74,6 +76,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub turn: TurnConfig,
     pub limits: LimitsConfig,
+    pub audit: AuditConfig,
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
@@ -101,6 +104,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             turn: TurnConfig::default(),
             limits: LimitsConfig::default(),
+            audit: AuditConfig::default(),
         }
     }
 }
@@ -192,6 +196,7 @@ impl Config {
         }
         self.security.validate()?;
         self.limits.validate()?;
+        self.audit.validate()?;
         self.turn.check(self.turn_engine())
     }
 

@@ -149,6 +149,9 @@ export const api = {
   removeClip: (clipId) => call("DELETE", `/clips/${id(clipId)}`),
   playback: (clipId, after, signal) =>
     whole((from) => get(`/clips/${id(clipId)}/playback${query({ after: from })}`, signal), after),
+  /** The same, said to be kept: it stands so in the trail of who did what. */
+  download: (clipId, signal) =>
+    whole((from) => get(`/clips/${id(clipId)}/playback${query({ after: from, download: true })}`, signal)),
   playlistUrl: (clipId) => `${ROOT}/clips/${id(clipId)}/playback.m3u8`,
 
   shares: (clipId, signal) => get(`/clips/${id(clipId)}/shares`, signal),

@@ -266,6 +266,7 @@ export const Right = Object.freeze({
   pair: "pair",
   invite: "invite",
   own: "own",
+  audit: "audit",
 });
 
 export const Role = Object.freeze({

@@ -76,6 +76,10 @@ uuid_id!(
     ApiKeyId
 );
 uuid_id!(
+    /// One thing that somebody did, in the trail of who did what.
+    AuditEntryId
+);
+uuid_id!(
     /// One registered device that captures.
     CameraId
 );

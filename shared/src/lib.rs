@@ -4,6 +4,7 @@
 //! published, keeps its name and meaning. `tests/wire` holds one golden file for each message.
 
 pub mod api;
+pub mod audit;
 pub mod authenticity;
 pub mod camera;
 pub mod clip;

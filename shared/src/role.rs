@@ -30,6 +30,8 @@ words! {
         Invite = "invite",
         /// The site itself: its name and its end, everybody's role, and cameras that change sites.
         Own = "own",
+        /// The trail of who did what.
+        Audit = "audit",
     }
 }
 

@@ -28,6 +28,29 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// Returns every channel, signals to the relay among them to this replica.
+    pub fn all(replica: &str) -> Vec<Self> {
+        let mut all = vec![Self::DownCommand];
+        while let Some(next) = all.last().and_then(|last| last.next(replica)) {
+            all.push(next);
+        }
+        all
+    }
+
+    /// Returns the one behind it: a new channel has its place here, because the compiler asks for it.
+    fn next(&self, replica: &str) -> Option<Self> {
+        Some(match self {
+            Self::DownCommand => Self::DownSignal,
+            Self::DownSignal => Self::UpEvent,
+            Self::UpEvent => Self::UpHealth,
+            Self::UpHealth => Self::UpConfiguration,
+            Self::UpConfiguration => Self::UpAck,
+            Self::UpAck => Self::UpPresence,
+            Self::UpPresence => Self::UpSignal { replica: replica.to_owned() },
+            Self::UpSignal { .. } => return None,
+        })
+    }
+
     pub fn is_up(&self) -> bool {
         !matches!(self, Self::DownCommand | Self::DownSignal)
     }
@@ -122,16 +145,7 @@ mod tests {
     #[test]
     fn every_channel_survives_the_way_through_text() {
         let camera_id = CameraId::generate();
-        for channel in [
-            Channel::DownCommand,
-            Channel::DownSignal,
-            Channel::UpEvent,
-            Channel::UpHealth,
-            Channel::UpConfiguration,
-            Channel::UpAck,
-            Channel::UpPresence,
-            Channel::UpSignal { replica: "r-1".to_owned() },
-        ] {
+        for channel in Channel::all("r-1") {
             let topic = Topic::new(camera_id, channel);
             assert_eq!(topic.to_string().parse::<Topic>().unwrap(), topic);
         }

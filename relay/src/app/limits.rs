@@ -79,6 +79,8 @@ pub struct Limits {
     pub live: Limit,
     /// Messages with candidates.
     pub trickle: Limit,
+    /// Clips of which it is written down each that one account, or one link, saw them.
+    pub sights: Limit,
     /// Links that one account makes.
     pub shares: Limit,
     /// Invitations that one account makes.
@@ -123,6 +125,7 @@ impl Default for Limits {
             commands: Limit::new(60, Duration::from_secs(1)),
             live: Limit::new(60, Duration::from_secs(1)),
             trickle: Limit::new(200, Duration::from_millis(50)),
+            sights: Limit::new(300, Duration::from_secs(6)),
             shares: Limit::new(30, Duration::from_secs(10)),
             invitations: Limit::new(30, Duration::from_secs(10)),
             invitation_opening: Limit::new(60, Duration::from_secs(1)),

@@ -5,6 +5,7 @@ pub mod exchanges;
 pub mod limits;
 pub mod passwords;
 pub mod readiness;
+pub mod recent;
 pub mod usage;
 
 use std::{future::Future, net::IpAddr};
@@ -14,7 +15,8 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    exchanges::Exchanges, limits::Limits, passwords::Hasher, readiness::LastReadiness, usage::Usage,
+    exchanges::Exchanges, limits::Limits, passwords::Hasher, readiness::LastReadiness,
+    recent::Recent, usage::Usage,
 };
 use crate::{
     clock::Clock,
@@ -45,6 +47,8 @@ pub struct App {
     pub limits: Limits,
     pub usage: Usage,
     pub readiness: LastReadiness,
+    /// Who saw what a moment ago.
+    pub seen: Recent,
     pub turn: Turn,
     /// Live sessions whose viewers wait here for something.
     pub exchanges: Exchanges,
@@ -66,8 +70,14 @@ impl App {
     /// Returns what counts as one address: nothing for loopback where all the world may come from
     /// there, because one would stop everybody.
     pub fn address_key(&self, address: IpAddr) -> Option<String> {
+        self.known_address(address).map(limits::address_key)
+    }
+
+    /// Returns the address if it tells people apart: not loopback where all the world may come from
+    /// there.
+    pub fn known_address(&self, address: IpAddr) -> Option<IpAddr> {
         let is_nobody = address.is_loopback() && self.config.has_unnamed_proxy();
-        (!is_nobody).then(|| limits::address_key(address))
+        (!is_nobody).then_some(address)
     }
 
     /// Starts a task that the relay cannot do without. Should it end before it is told to, or

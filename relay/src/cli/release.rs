@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Subcommand;
 use nightjar_shared::{
+    audit::Action,
     ids::{ReleaseId, SiteId},
     release::{
         AGENT_PACKAGE, Manifest, ManifestKind, PACKAGE_BYTES_MAX, PackageVersion, ReleaseState,
@@ -22,7 +23,10 @@ use super::open_database;
 use crate::{
     clock::now,
     config::Config,
-    domain::releases::{self, SigningKeyFile},
+    domain::{
+        audit::{self, Actor},
+        releases::{self, SigningKeyFile},
+    },
     engines::{db::releases as rows, private_file, tls},
     wiring::store_package,
 };
@@ -78,9 +82,15 @@ pub(super) async fn run(task: ReleaseTask, config: &Config) -> anyhow::Result<()
         ReleaseTask::Add { package } => add(config, &package).await,
         ReleaseTask::List => list(config).await,
         ReleaseTask::Stage { version, percent, sites } => {
-            let db = open_database(config).await?;
+            let entry = audit::Entry::new(Action::ReleaseStaged, Actor::Relay)
+                .text("version", version.as_str())
+                .fact("percent", &percent)
+                .fact("sites", sites.as_slice());
+            let db = open_database(config).await?.begin().await?;
             let staged = rows::stage(&db, &version, ReleaseState::Offered, percent, &sites).await?;
-            ensure_some(staged, &version)
+            ensure_some(staged, &version)?;
+            audit::record(&db, now(), entry).await?;
+            Ok(db.commit().await?)
         }
         ReleaseTask::Pause { version } => set(config, &version, ReleaseState::Paused).await,
         ReleaseTask::Withdraw { version } => set(config, &version, ReleaseState::Withdrawn).await,
@@ -88,8 +98,15 @@ pub(super) async fn run(task: ReleaseTask, config: &Config) -> anyhow::Result<()
 }
 
 async fn set(config: &Config, version: &PackageVersion, state: ReleaseState) -> anyhow::Result<()> {
-    let db = open_database(config).await?;
-    ensure_some(rows::set_state(&db, version, state).await?, version)
+    let action = match state {
+        ReleaseState::Withdrawn => Action::ReleaseWithdrawn,
+        _ => Action::ReleasePaused,
+    };
+    let db = open_database(config).await?.begin().await?;
+    ensure_some(rows::set_state(&db, version, state).await?, version)?;
+    let entry = audit::Entry::new(action, Actor::Relay).text("version", version.as_str());
+    audit::record(&db, now(), entry).await?;
+    Ok(db.commit().await?)
 }
 
 fn ensure_some(changed: u64, version: &PackageVersion) -> anyhow::Result<()> {
@@ -208,7 +225,13 @@ async fn add(config: &Config, package: &Path) -> anyhow::Result<()> {
     let key = releases::object_key(release_id)?;
     store_package(config, &key, content).await?;
     let version = manifest.version.clone();
-    releases::add(&db, release_id, &key, signed, manifest, now()).await?;
+    let entry = audit::Entry::new(Action::ReleaseAdded, Actor::Relay)
+        .subject(release_id)
+        .text("version", version.as_str());
+    let transaction = db.begin().await?;
+    releases::add(&transaction, release_id, &key, signed, manifest, now()).await?;
+    audit::record(&transaction, now(), entry).await?;
+    transaction.commit().await?;
     Ok(writeln!(std::io::stdout(), "{release_id}: {version}; offer it with `stage`")?)
 }
 

@@ -3,13 +3,15 @@
 //! Whoever has no part in a site gets the answer of a thing that does not exist. A member whose
 //! role does not allow seeing a thing gets the same; one who may see but not act is told so.
 
+use std::net::IpAddr;
+
 use nightjar_shared::{
     clip::Visibility,
     ids::{
-        AccountId, CameraId, ClipId, CommandId, EventId, InvitationId, PairingId, SessionId,
-        ShareId, SiteId,
+        AccountId, ApiKeyId, CameraId, ClipId, CommandId, EventId, InvitationId, PairingId,
+        SessionId, ShareId, SiteId,
     },
-    role::Role,
+    role::{AccountRole, Role},
     time::UnixMillis,
 };
 
@@ -19,7 +21,7 @@ use super::scope::Scope;
 use crate::{
     app::App,
     engines::db::{
-        Executor, Reader, Roles,
+        Executor, Reader, Roles, accounts,
         cameras::{self, CameraRow},
         clips::{self, ClipRow},
         commands::{self, CommandRow},
@@ -39,12 +41,16 @@ use crate::{
 pub struct Caller {
     pub account_id: AccountId,
     pub scope: Scope,
+    /// Of a program that acts by one.
+    pub key_id: Option<ApiKeyId>,
+    /// From where, for the trail of who did what: it decides nothing.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
     /// A person who is there, or for whom the relay itself acts.
     pub fn person(account_id: AccountId) -> Self {
-        Self { account_id, scope: Scope::PERSON }
+        Self { account_id, scope: Scope::PERSON, key_id: None, address: None }
     }
 }
 
@@ -164,6 +170,19 @@ pub(super) async fn site_in(
         (site, membership)
     });
     decide(caller, found, Right::SeeCameras, right)
+}
+
+/// Checks that the caller administers the relay. That gives no right at any site.
+pub async fn administrator(app: &App, caller: Caller) -> Result<()> {
+    in_person(caller)?;
+    let account = accounts::by_id(&app.db, caller.account_id).await?;
+    match account.map(|account| account.role) {
+        Some(AccountRole::Admin) => Ok(()),
+        _ => Err(Error::forbidden(
+            ProblemCode::Forbidden,
+            "Only administrators of the relay may do this.",
+        )),
+    }
 }
 
 pub async fn camera(
@@ -346,7 +365,7 @@ mod tests {
     #[test]
     fn a_key_does_less_than_its_owner_and_only_at_its_site() {
         let decide_by = |scope: Scope, site_id: SiteId, right: Right| {
-            let caller = Caller { account_id: AccountId::generate(), scope };
+            let caller = Caller { scope, ..Caller::person(AccountId::generate()) };
             let found = Some(((), Membership { site_id, role: Role::Owner }));
             decide(caller, found, Right::SeeCameras, right)
         };

@@ -7,6 +7,7 @@ use std::{net::IpAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use nightjar_shared::{
+    audit::Action,
     ids::{PairingId, SiteId},
     pairing::{
         AnnouncementAnswer, AnnouncementQuestion, AnnouncementRequest, AnnouncementStatus,
@@ -20,7 +21,8 @@ use utoipa::ToSchema;
 
 use super::{
     access::{self, Caller, Right},
-    devices, record, secrets, text,
+    audit::{Entry, record, tally},
+    devices, secrets, text,
 };
 use crate::{
     app::App,
@@ -165,7 +167,7 @@ pub async fn find(
     access::site(app, caller, site_id, Right::Pair).await?;
     let guess = Guess::take(app, caller).await?;
     let found = announcements::by_code(&app.db, &code_hash(&shown.code), app.now()).await?;
-    let row = found.ok_or_else(nothing_shows_it)?;
+    let Some(row) = found else { return Err(nothing_shows_it(app, caller, site_id).await) };
     guess.give_back(app);
     Ok(WaitingCamera {
         name: row.name,
@@ -193,7 +195,10 @@ pub async fn accept(
     let transaction = app.db.begin().await?;
     let code_hash = code_hash(&acceptance.code);
     let found = announcements::accept(&transaction, &code_hash, now, until).await?;
-    let row = found.ok_or_else(nothing_shows_it)?;
+    let Some(row) = found else {
+        drop(transaction);
+        return Err(nothing_shows_it(app, caller, site_id).await);
+    };
     guess.give_back(app);
     let owner = cameras::by_key(&transaction, &row.public_key).await?;
     if owner.is_some_and(|(_, other)| other != site_id) {
@@ -217,8 +222,8 @@ pub async fn accept(
     };
     let pairing_id = pairing.pairing_id;
     pairings::insert(&transaction, pairing, now).await?;
-    let account_id = Some(caller.account_id);
-    record(&transaction, now, account_id, Some(site_id), "camera_accepted", pairing_id).await?;
+    let entry = Entry::new(Action::CameraAccepted, caller).site(site_id).subject(pairing_id);
+    record(&transaction, now, entry).await?;
     transaction.commit().await?;
     Ok(AcceptedCamera { pairing_id })
 }
@@ -228,7 +233,12 @@ fn code_hash(typed: &str) -> String {
     typed.parse().map_or_else(|_| String::new(), |code: JoinCode| secrets::hash(code.letters()))
 }
 
-fn nothing_shows_it() -> Error {
+/// Writes the wrong guess down, and refuses it.
+async fn nothing_shows_it(app: &App, caller: Caller, site_id: SiteId) -> Error {
+    let entry = Entry::new(Action::PairingGuessed, caller).site(site_id);
+    if let Err(error) = tally(app, entry).await {
+        return error;
+    }
     Error::refused(
         404,
         ProblemCode::NotFoundOrExpired,

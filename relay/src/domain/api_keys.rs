@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{AccountId, ApiKeyId, SiteId},
     range::Check,
     role::{Right, Rights},
@@ -15,7 +16,8 @@ use utoipa::ToSchema;
 use super::{
     List,
     access::{self, Caller},
-    factors, live, record,
+    audit::{Entry, record},
+    factors, live,
     scope::Scope,
     secrets,
     signed_in::SignedIn,
@@ -152,8 +154,9 @@ pub async fn create(app: &App, signed_in: &SignedIn, new: NewKey) -> Result<Made
         return Err(Error::conflict(ProblemCode::TooManyKeys, "An account has at most 50 keys."));
     }
     api_keys::insert(&transaction, &row, secrets::hash(&token)).await?;
-    let account_id = Some(caller.account_id);
-    record(&transaction, now, account_id, row.site_id, "api_key_made", row.key_id).await?;
+    let entry = Entry::new(Action::ApiKeyMade, caller).subject(row.key_id);
+    let entry = entry.text("name", &row.name).fact("site_id", &row.site_id);
+    record(&transaction, now, entry.fact("expires_at", &row.expires_at)).await?;
     transaction.commit().await?;
     Ok(MadeKey { key: row.into(), token })
 }
@@ -169,7 +172,8 @@ async fn end(app: &App, account_id: AccountId, key_id: ApiKeyId) -> Result<()> {
     if !api_keys::delete(&transaction, account_id, key_id).await? {
         return Err(Error::not_found());
     }
-    record(&transaction, app.now(), Some(account_id), None, "api_key_removed", key_id).await?;
+    let entry = Entry::new(Action::ApiKeyRemoved, account_id).subject(key_id);
+    record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
     let sign_in = SignInId::of_key(key_id);
     app.realtime.close_sign_in(account_id, &(&sign_in).into());
@@ -200,7 +204,7 @@ pub(super) async fn authenticate(app: &App, token: &str) -> Result<Option<ApiKey
 /// Returns the caller for whom a key acts.
 pub(super) fn caller(row: &ApiKeyRow) -> Caller {
     let scope = Scope::of_key(Rights::of(&row.rights), row.site_id);
-    Caller { account_id: row.account_id, scope }
+    Caller { scope, key_id: Some(row.key_id), ..Caller::person(row.account_id) }
 }
 
 fn new_token() -> Result<String> {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{CameraId, SiteId},
     range::Check,
     time::{ClockState, UnixMillis},
@@ -16,8 +17,9 @@ use utoipa::ToSchema;
 
 use super::{
     access::{self, Caller, Right},
+    audit::{Entry, record},
     cameras::{self as camera_domain, Camera},
-    live, record, secrets,
+    live, secrets,
 };
 use crate::{
     app::App,
@@ -99,8 +101,8 @@ pub async fn offer(app: &App, caller: Caller, camera_id: CameraId) -> Result<Cre
         OfferRow { camera_id, site_id: camera.site_id, offered_by: caller.account_id, expires_at };
     let transaction = app.db.begin().await?;
     camera_moves::put_offer(&transaction, row, secrets::hash(&token)).await?;
-    let (by, site_id) = (Some(caller.account_id), Some(camera.site_id));
-    record(&transaction, now, by, site_id, "camera_offered", camera_id).await?;
+    let entry = Entry::new(Action::CameraOffered, caller).site(camera.site_id).camera(camera_id);
+    record(&transaction, now, entry).await?;
     transaction.commit().await?;
     Ok(CreatedOffer { token, expires_at })
 }
@@ -177,8 +179,8 @@ async fn carry_out(
         return Err(Error::not_found());
     }
     for site_id in [from, to] {
-        let (by, site_id) = (Some(caller.account_id), Some(site_id));
-        record(&transaction, now, by, site_id, "camera_moved", camera_id).await?;
+        let entry = Entry::new(Action::CameraMoved, caller).site(site_id).camera(camera_id);
+        record(&transaction, now, entry.fact("from", &from).fact("to", &to)).await?;
     }
     transaction.commit().await?;
     live::end_without_right(app).await?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nightjar_shared::{
+    audit::Action,
     camera::CameraStatus,
     configuration::Configuration,
     event::{BootTime, Health, Presence},
@@ -16,9 +17,10 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest,
     access::{self, Caller, Right},
+    audit::{Entry, record},
     commands, even_when_full, live, objects, presence,
     protocol::check_protocol,
-    record, text, timeline,
+    text, timeline,
     updates::{self, Update},
 };
 use crate::{
@@ -111,8 +113,13 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId) -> Result<Camer
 
 pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) -> Result<Camera> {
     let mut row = access::camera(app, caller, camera_id, Right::Manage).await?;
-    row.name = text::name(name)?;
-    cameras::rename(&app.db, camera_id, &row.name).await?;
+    let before = std::mem::replace(&mut row.name, text::name(name)?);
+    let entry = Entry::new(Action::CameraRenamed, caller).site(row.site_id).camera(camera_id);
+    let entry = entry.changed("name", before, row.name.as_str());
+    let transaction = app.db.begin().await?;
+    cameras::rename(&transaction, camera_id, &row.name).await?;
+    record(&transaction, app.now(), entry).await?;
+    transaction.commit().await?;
     tell(app, camera_id).await;
     Ok(Camera::new(row, app.now()))
 }
@@ -142,8 +149,8 @@ async fn forget(app: &App, caller: Caller, row: &CameraRow) -> Result<()> {
     parts::delete_all_of_camera(&transaction, camera_id, due).await?;
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
-    let (account_id, site_id) = (Some(caller.account_id), Some(row.site_id));
-    record(&transaction, app.now(), account_id, site_id, "camera_removed", camera_id).await?;
+    let entry = Entry::new(Action::CameraRemoved, caller).site(row.site_id).camera(camera_id);
+    record(&transaction, app.now(), entry.text("name", &row.name)).await?;
     Ok(transaction.commit().await?)
 }
 

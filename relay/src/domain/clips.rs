@@ -2,6 +2,7 @@
 //! played in [`super::playback`].
 
 use nightjar_shared::{
+    audit::Action,
     clip::{ClipKind, ClipState, Visibility},
     ids::{CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
@@ -12,7 +13,8 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest, Selection,
     access::{self, Caller, Right, right_to_see},
-    even_when_full, objects, record,
+    audit::{Doer, Entry, record},
+    even_when_full, objects,
     updates::{self, Update},
 };
 use crate::{
@@ -118,7 +120,14 @@ pub async fn set_visibility(
     row.visibility = visibility.parse().map_err(|_| {
         Error::invalid(ProblemCode::InvalidVisibility, "visibility is `private` or `site`.")
     })?;
-    clips::set_visibility(&app.db, clip_id, row.visibility).await?;
+    let action = match row.visibility {
+        Visibility::Private => Action::ClipHidden,
+        Visibility::Site => Action::ClipShown,
+    };
+    let transaction = app.db.begin().await?;
+    clips::set_visibility(&transaction, clip_id, row.visibility).await?;
+    record(&transaction, app.now(), deed(action, caller, &row)).await?;
+    transaction.commit().await?;
     tell(app, row.clone()).await;
     Ok(Clip::new(app, row))
 }
@@ -140,10 +149,16 @@ async fn forget(app: &App, caller: Caller, row: &ClipRow, due: Due) -> Result<Ve
     let transaction = app.db.begin().await?;
     let parts = parts::of_clip(&transaction, row.clip_id).await?;
     clips::delete(&transaction, row, due).await?;
-    let (account_id, site_id) = (Some(caller.account_id), Some(row.site_id));
-    record(&transaction, app.now(), account_id, site_id, "clip_deleted", row.clip_id).await?;
+    let entry = deed(Action::ClipDeleted, caller, row);
+    record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
     Ok(parts)
+}
+
+/// What is written down of who did something to a clip.
+pub(super) fn deed(action: Action, doer: impl Into<Doer>, clip: &ClipRow) -> Entry {
+    let entry = Entry::new(action, doer).site(clip.site_id).camera(clip.camera_id);
+    entry.subject(clip.clip_id)
 }
 
 /// Tells those at its site who may see a clip how it is now.

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use nightjar_shared::{
     PROTOCOL_VERSION,
+    audit::Action,
     command::{CommandAck, CommandMessage, CommandState, InvalidCommand},
-    ids::{CameraId, CommandId, SiteId},
+    ids::{AccountId, CameraId, CommandId, SiteId},
     range::Check,
     time::UnixMillis,
     topic::{Channel, Topic},
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest,
     access::{self, Caller, Right},
+    audit::{Actor, Entry, record},
     protocol::check_protocol,
     text,
     updates::{self, Update},
@@ -31,7 +33,7 @@ use crate::{
     engines::{
         broker::Delivery,
         db::{
-            cameras,
+            accounts, cameras,
             commands::{self, Answer, CommandRow},
         },
     },
@@ -70,6 +72,13 @@ pub struct Command {
     pub command_id: CommandId,
     #[schema(value_type = String)]
     pub camera_id: CameraId,
+    /// The account that asked for it; absent where it was not written down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub issued_by: Option<AccountId>,
+    /// Absent when the account is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer_name: Option<String>,
     pub kind: String,
     #[schema(value_type = Object)]
     pub arguments: Value,
@@ -94,6 +103,8 @@ impl From<CommandRow> for Command {
         Self {
             command_id: row.command_id,
             camera_id: row.camera_id,
+            issued_by: row.issued_by,
+            issuer_name: row.issuer_name,
             kind: row.kind,
             arguments: row.arguments,
             state: row.state,
@@ -115,17 +126,50 @@ pub async fn issue(
 ) -> Result<Command> {
     let camera = access::camera(app, caller, camera_id, Right::Control).await?;
     app.limits.commands.take(&caller.account_id.to_string(), app.now())?;
-    let row = new_row(camera_id, new, app.now())?;
+    let mut row = new_row(camera_id, new, app.now())?;
+    row.issued_by = Some(caller.account_id);
+    row.issuer_name = accounts::by_id(&app.db, caller.account_id).await?.map(|it| it.name);
     if commands::count_unanswered(&app.db, camera_id).await? >= UNANSWERED_MAX {
         return Err(Error::rate_limited(EXPIRY_DEFAULT_MS / 1000));
     }
-    commands::insert(&app.db, &row).await?;
+    let entry = issued(app, caller, camera.site_id, &row).await?;
+    let transaction = app.db.begin().await?;
+    commands::insert(&transaction, &row).await?;
+    record(&transaction, row.issued_at, entry).await?;
+    transaction.commit().await?;
     tell(app, camera.site_id, &row).await;
     let sent = deliver(app, &row).await?;
     if let Some(sent) = &sent {
         tell(app, camera.site_id, sent).await;
     }
     Ok(sent.unwrap_or(row).into())
+}
+
+/// What is written down of a command: of settings what was there before, as the camera said it.
+async fn issued(app: &App, caller: Caller, site_id: SiteId, row: &CommandRow) -> Result<Entry> {
+    let mut entry = Entry::new(Action::CommandIssued, caller).site(site_id).camera(row.camera_id);
+    entry = entry.subject(row.command_id).text("kind", &row.kind);
+    let settings = row.arguments.as_object().filter(|settings| !settings.is_empty());
+    let Some(settings) = settings else { return Ok(entry) };
+    let known = cameras::configuration(&app.db, row.camera_id).await?;
+    let before: Value =
+        known.and_then(|(json, _)| serde_json::from_str(&json).ok()).unwrap_or_default();
+    for (name, after) in settings.iter().filter(|(name, _)| *name != "protocol") {
+        entry = entry.changed(name, before.get(name).cloned(), after.clone());
+    }
+    Ok(entry)
+}
+
+/// What is written down of how a command ended.
+fn ended(row: &CommandRow, site_id: SiteId) -> Entry {
+    let actor = match row.state {
+        CommandState::Expired => Actor::Relay,
+        _ => Actor::Camera(row.camera_id),
+    };
+    let entry = Entry::new(Action::CommandEnded, actor).site(site_id).camera(row.camera_id);
+    let entry = entry.subject(row.command_id).text("kind", &row.kind);
+    let entry = entry.fact("state", &row.state).fact("issued_by", &row.issued_by);
+    row.reason.iter().fold(entry, |entry, reason| entry.text("reason", reason))
 }
 
 fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<CommandRow> {
@@ -156,6 +200,8 @@ fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<Comm
     Ok(CommandRow {
         command_id: CommandId::generate(),
         camera_id,
+        issued_by: None,
+        issuer_name: None,
         kind: command.kind().to_owned(),
         arguments: understood(&command, &given)?,
         state: CommandState::Queued,
@@ -258,7 +304,11 @@ pub async fn get(app: &App, caller: Caller, command_id: CommandId) -> Result<Com
 
 /// Takes a camera's answer to a command. Only a command of its own takes it, and only the first
 /// one; an answer that was on its way while the command expired is late, and true.
-pub async fn acknowledge(app: &App, camera_id: CameraId, ack: CommandAck) -> Result<()> {
+pub(super) async fn acknowledge(
+    app: &App,
+    camera_id: CameraId,
+    ack: CommandAck,
+) -> Result<Option<CommandRow>> {
     check_protocol(ack.protocol)?;
     let answer = Answer {
         command_id: ack.command_id,
@@ -269,18 +319,17 @@ pub async fn acknowledge(app: &App, camera_id: CameraId, ack: CommandAck) -> Res
     };
     let Some(row) = commands::finish(&app.db, answer, app.now()).await? else {
         tracing::debug!(command.id = %ack.command_id, "an answer to no command that waits for one");
-        return Ok(());
+        return Ok(None);
     };
-    count(app, row.state);
-    tell_of_camera(app, &row).await
+    note_end(app, &row).await?;
+    Ok(Some(row))
 }
 
 /// Ends what nobody answered in time.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
     for row in commands::expire(&app.db, now, now.minus(ANSWER_GRACE)).await? {
-        count(app, row.state);
-        tell_of_camera(app, &row).await?;
+        note_end(app, &row).await?;
     }
     Ok(())
 }
@@ -298,6 +347,16 @@ fn count(app: &App, state: CommandState) {
             &[("state", state.as_str())],
         )
         .increment();
+}
+
+/// Counts, writes down and tells how a command ended.
+async fn note_end(app: &App, row: &CommandRow) -> Result<()> {
+    count(app, row.state);
+    if let Some(camera) = cameras::by_id(&app.db, row.camera_id).await? {
+        record(&app.db.unsynced(), app.now(), ended(row, camera.site_id)).await?;
+        tell(app, camera.site_id, row).await;
+    }
+    Ok(())
 }
 
 async fn tell_of_camera(app: &App, row: &CommandRow) -> Result<()> {

@@ -1,8 +1,9 @@
 //! Events that cameras report.
 
 use nightjar_shared::{
+    command::{Command, CommandState},
     event::{BoundingBox, EventKind, EventMessage, EventState},
-    ids::{CameraId, ClipId, EventId, SiteId},
+    ids::{AccountId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
 use serde::Serialize;
@@ -21,6 +22,7 @@ use crate::{
     config::Amount,
     engines::db::{
         cameras,
+        commands::{self, CommandRow},
         events::{self, EventRow, EventUpdate},
     },
     error::{Error, ProblemCode, Result},
@@ -28,6 +30,8 @@ use crate::{
 
 const BOXES_MAX: usize = 64;
 const ZONES_MAX: usize = 16;
+/// Answers to commands among which a manual recording's is looked for.
+const STARTS_REMEMBERED: u32 = 16;
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Event {
@@ -66,6 +70,13 @@ pub struct Event {
     /// From the first to the last movement, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
+    /// The account that told the camera to record; absent where nobody did, or it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub started_by: Option<AccountId>,
+    /// Absent when the account is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starter_name: Option<String>,
     /// For lists. Good for 2.5 to 5 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail_url: Option<String>,
@@ -91,6 +102,8 @@ impl Event {
             reason: row.reason,
             peak_area: row.peak_area_ppm.map(share),
             duration_ms: row.duration_ms,
+            started_by: row.started_by,
+            starter_name: row.starter_name,
             thumbnail_url: row.thumbnail_key.and_then(|key| objects::signed_url(app, &key)),
             still_url: row.still_key.and_then(|key| objects::signed_url(app, &key)),
         }
@@ -152,7 +165,37 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
     if !events::upsert(&app.db, update).await? {
         return Err(Error::not_found());
     }
+    if let (EventKind::Manual, Some(clip_id)) = (message.kind, message.clip_id) {
+        note_starter(app, camera_id, clip_id).await?;
+    }
     tell(app, message.event_id).await
+}
+
+/// Notes who told a camera to record a clip, where its answer came before the event.
+async fn note_starter(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<()> {
+    let kind = Command::RecordStart.kind();
+    let answered = commands::answered_lately(&app.db, camera_id, kind, STARTS_REMEMBERED).await?;
+    let row = answered.into_iter().find(|row| clip_begun(row) == Some(clip_id));
+    if let Some(account_id) = row.and_then(|row| row.issued_by) {
+        events::set_starter(&app.db, camera_id, clip_id, account_id).await?;
+    }
+    Ok(())
+}
+
+/// The same, where the event came first.
+pub(super) async fn started_by_command(app: &App, row: &CommandRow) -> Result<()> {
+    let is_start = row.kind == Command::RecordStart.kind() && row.state == CommandState::Acked;
+    let begun = clip_begun(row).filter(|_| is_start).zip(row.issued_by);
+    let Some((clip_id, account_id)) = begun else { return Ok(()) };
+    match events::set_starter(&app.db, row.camera_id, clip_id, account_id).await? {
+        Some(event_id) => tell(app, event_id).await,
+        None => Ok(()),
+    }
+}
+
+/// Reads which clip a camera says that it has begun.
+fn clip_begun(row: &CommandRow) -> Option<ClipId> {
+    row.result.as_ref()?.get("clip_id")?.as_str()?.parse().ok()
 }
 
 /// Tells the members of its site how an event is now.

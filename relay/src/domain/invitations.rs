@@ -4,6 +4,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use nightjar_shared::{
+    audit::Action,
     ids::{AccountId, CameraId, InvitationId, SiteId},
     range::Check,
     role::{AccountRole, Registration, Right, Role},
@@ -16,8 +17,9 @@ use super::{
     List,
     access::{self, Caller},
     accounts::{NewAccount, SignUp},
+    audit::{Entry, record},
     members::{self as member_domain, MEMBERS_MAX, Terms},
-    record, secrets,
+    secrets,
     sites::{self as site_domain, Site},
     text,
 };
@@ -182,8 +184,9 @@ pub async fn create(
     let token = secrets::short_token()?;
     let cameras = cameras.unwrap_or_default();
     invitations::insert(&transaction, &row, &cameras, secrets::hash(&token)).await?;
-    let (by, subject) = (Some(caller.account_id), row.invitation_id);
-    record(&transaction, now, by, Some(site_id), "member_invited", subject).await?;
+    let entry = Entry::new(Action::MemberInvited, caller).site(site_id);
+    let entry = entry.subject(row.invitation_id).fact("role", &row.role);
+    record(&transaction, now, entry.fact("ends_at", &row.ends_at)).await?;
     transaction.commit().await?;
     Ok(CreatedInvitation {
         invitation_id: row.invitation_id,
@@ -226,8 +229,9 @@ pub async fn revoke(app: &App, caller: Caller, invitation_id: InvitationId) -> R
     let row = access::invitation(app, caller, invitation_id).await?;
     let transaction = app.db.begin().await?;
     invitations::delete(&transaction, invitation_id).await?;
-    let (by, site_id) = (Some(caller.account_id), Some(row.site_id));
-    record(&transaction, app.now(), by, site_id, "invitation_revoked", invitation_id).await?;
+    let entry = Entry::new(Action::InvitationRevoked, caller).site(row.site_id);
+    let entry = entry.subject(invitation_id);
+    record(&transaction, app.now(), entry).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -322,8 +326,9 @@ async fn join(
     }
     let key = (site_id, account_id);
     members::set_cameras_of_invitation(transaction, key, invitation.invitation_id).await?;
-    let by = Some(account_id);
-    record(transaction, now, by, Some(site_id), "member_joined", invitation.invitation_id).await
+    let entry = Entry::new(Action::MemberJoined, account_id).site(site_id);
+    let entry = entry.subject(invitation.invitation_id).fact("role", &invitation.role);
+    record(transaction, now, entry).await
 }
 
 async fn check_room(db: &impl Executor, site_id: SiteId, account_id: AccountId) -> Result<()> {

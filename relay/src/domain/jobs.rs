@@ -5,15 +5,15 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
-    abandoned, accounts as account_domain, camera_moves, cameras, commands, factors, invitations,
-    live, members,
+    abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
+    invitations, live, members,
     objects::{self, Deleted},
     timeline,
 };
 use crate::{
     app::App,
     clock::Advances,
-    engines::db::{accounts, announcements, api_keys, audit, devices, pairings, shares},
+    engines::db::{accounts, announcements, api_keys, devices, pairings, shares},
     error::Result,
 };
 
@@ -21,8 +21,7 @@ const QUICK: Duration = Duration::from_secs(1);
 /// What is open ends within five seconds of the right to it.
 const RIGHTS: Duration = Duration::from_secs(3);
 const SLOW: Duration = Duration::from_mins(1);
-/// Who did what is told for so long.
-const AUDIT_HISTORY: Duration = Duration::from_hours(365 * 24);
+const ANCHOR: Duration = Duration::from_hours(1);
 /// A pairing is shown for a while after its end.
 const PAIRING_HISTORY: Duration = Duration::from_hours(168);
 
@@ -33,6 +32,24 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("rights", watch_rights(app.clone()));
     app.spawn_essential("slow jobs", slowly(app.clone()));
     app.spawn_essential("deletions", delete_objects(app.clone()));
+    app.spawn_essential("anchors", tell_anchors(app.clone()));
+}
+
+/// Writes the trail's end into the log, where who changes the database does not reach it.
+async fn tell_anchors(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(ANCHOR);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+    while app.cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+        match audit::anchor(&app.db).await {
+            Ok(anchor) if told.as_ref() != Some(&anchor) => {
+                tracing::info!(%anchor, "the trail of who did what ends here");
+                told = Some(anchor);
+            }
+            Ok(_) => {}
+            Err(error) => note("anchor", Err(error)),
+        }
+    }
 }
 
 async fn slowly(app: Arc<App>) {
@@ -91,6 +108,7 @@ pub async fn sweep_rights(app: &App) {
 /// Does once what is done every second.
 pub async fn sweep_quick(app: &App) {
     note("cameras", cameras::sweep(app).await);
+    note("trail", audit::extend(&app.db).await.map(drop));
     note("commands", commands::sweep(app).await);
     note("relayed bytes", live::meter(app).await);
     note("unseen viewers", live::end_unseen(app).await);
@@ -119,6 +137,8 @@ pub async fn sweep_slow(app: &App) {
     note("old invitations", invitations::forget_old(app).await);
     note("old offers of cameras", camera_moves::forget_old(app).await);
     note("old timelines", timeline::forget_old(app).await);
+    note("counts of the trail", audit::settle(app).await);
+    note("old trail", audit::forget_old(app).await);
     app.db.restore_ballast().await;
 }
 
@@ -131,7 +151,6 @@ async fn forget_expired(app: &App) -> Result<()> {
     pairings::delete_expired(&app.db, now.minus(PAIRING_HISTORY)).await?;
     announcements::delete_expired(&app.db, now).await?;
     shares::delete_expired(&app.db, now).await?;
-    audit::delete_before(&app.db, now.minus(AUDIT_HISTORY)).await?;
     Ok(())
 }
 

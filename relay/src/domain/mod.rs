@@ -6,9 +6,11 @@ mod abandoned;
 pub mod access;
 pub mod accounts;
 pub mod announcements;
+pub mod answers;
 pub mod api_keys;
 mod arrived;
 pub mod attempts;
+pub mod audit;
 pub mod camera_moves;
 pub mod cameras;
 pub mod certificates;
@@ -41,15 +43,9 @@ pub mod timeline;
 mod updates;
 pub mod uploads;
 
-use nightjar_shared::{
-    ids::{AccountId, SiteId},
-    time::UnixMillis,
-};
-
 pub use self::page::{List, PageRequest, Selection};
 use crate::{
     app::{App, readiness::Readiness},
-    engines::db::{Executor, audit},
     error::{ProblemCode, Result},
 };
 
@@ -86,17 +82,4 @@ where
         }
         outcome => outcome,
     }
-}
-
-/// Writes down who did what.
-async fn record(
-    db: &impl Executor,
-    now: UnixMillis,
-    account_id: Option<AccountId>,
-    site_id: Option<SiteId>,
-    action: &'static str,
-    subject: impl std::fmt::Display,
-) -> Result<()> {
-    let entry = audit::Entry { account_id, site_id, action, subject: Some(subject.to_string()) };
-    Ok(audit::insert(db, entry, now).await?)
 }

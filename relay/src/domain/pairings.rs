@@ -8,6 +8,7 @@ pub mod prepare;
 use std::time::Duration;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{CameraId, PairingId, SiteId},
     pairing::{JoinCode, PairingState, ProvisioningFile},
     pairing_qr::PairingQr,
@@ -20,7 +21,8 @@ pub use self::{claim::claim, introduce::introduce};
 use super::{
     List, PageRequest,
     access::{self, Caller, Right},
-    record, secrets,
+    audit::{Entry, record},
+    secrets,
 };
 use crate::{
     app::App,
@@ -137,9 +139,10 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
         provisioning,
     };
     let transaction = app.db.begin().await?;
-    let (account_id, subject) = (Some(caller.account_id), pairing.pairing_id);
+    let entry = Entry::new(Action::PairingOpened, caller).site(site_id);
+    let entry = entry.subject(pairing.pairing_id);
     pairings::insert(&transaction, pairing, now).await?;
-    record(&transaction, app.now(), account_id, Some(site_id), "pairing_opened", subject).await?;
+    record(&transaction, now, entry).await?;
     transaction.commit().await?;
     Ok(opened)
 }
@@ -207,7 +210,9 @@ pub async fn get(app: &App, caller: Caller, pairing_id: PairingId) -> Result<Pai
 /// Closes a pairing. The camera that took it stays.
 pub async fn delete(app: &App, caller: Caller, pairing_id: PairingId) -> Result<()> {
     let row = access::pairing(app, caller, pairing_id).await?;
-    pairings::delete(&app.db, pairing_id).await?;
-    let (account_id, site_id) = (Some(caller.account_id), Some(row.site_id));
-    record(&app.db, app.now(), account_id, site_id, "pairing_closed", pairing_id).await
+    let entry = Entry::new(Action::PairingClosed, caller).site(row.site_id).subject(pairing_id);
+    let transaction = app.db.begin().await?;
+    pairings::delete(&transaction, pairing_id).await?;
+    record(&transaction, app.now(), entry).await?;
+    Ok(transaction.commit().await?)
 }

@@ -7,6 +7,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use nightjar_shared::{
     api::{FIRST_SEGMENT, PartKind},
+    audit::Action,
     ids::ClipId,
     time::UnixMillis,
 };
@@ -15,6 +16,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     access::{self, Caller, Right},
+    audit::seen,
+    clips::deed,
     page::{PAGE_BYTES_MAX, fitting},
 };
 use crate::{
@@ -62,6 +65,9 @@ pub struct PlaybackPart {
 pub struct PlaybackQuery {
     /// Only parts with a larger index: what a clip that grows has got since.
     pub after: Option<u32>,
+    /// Says that it is to be kept and not watched: it stands so in the trail of who did what.
+    #[serde(default)]
+    pub download: bool,
 }
 
 /// Finds where the parts of a clip are.
@@ -72,7 +78,10 @@ pub async fn get(
     query: PlaybackQuery,
 ) -> Result<Playback> {
     let row = access::clip(app, caller, clip_id, Right::SeePictures).await?;
-    Ok(of_clip(app, &row, query.after, None, ReadWindow::new).await?.page())
+    let playback = of_clip(app, &row, query.after, None, ReadWindow::new).await?;
+    let action = if query.download { Action::ClipDownloaded } else { Action::ClipPlayed };
+    seen(app, deed(action, caller, &row)).await?;
+    Ok(playback.page())
 }
 
 /// Writes the parts of a clip as an HLS playlist, for players that know nothing else.
@@ -86,6 +95,7 @@ pub async fn playlist(app: &App, caller: Caller, clip_id: ClipId) -> Result<Stri
             "This clip is one file: play that.",
         ));
     }
+    seen(app, deed(Action::ClipPlayed, caller, &row)).await?;
     Ok(hls(&playback))
 }
 

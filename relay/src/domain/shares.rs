@@ -6,6 +6,7 @@
 use std::{net::IpAddr, time::Duration};
 
 use nightjar_shared::{
+    audit::Action,
     ids::{ClipId, ShareId},
     range::Check,
     time::UnixMillis,
@@ -16,8 +17,10 @@ use utoipa::ToSchema;
 use super::{
     List,
     access::{self, Caller, Right},
+    audit::{Actor, record, seen},
+    clips::deed,
     playback::{self, Playback},
-    record, secrets,
+    secrets,
 };
 use crate::{
     app::App,
@@ -104,8 +107,9 @@ pub async fn create(
         return Err(Error::conflict(ProblemCode::TooManyShares, title));
     }
     shares::insert(&transaction, &share, secrets::hash(&token)).await?;
-    let (account_id, site_id) = (Some(caller.account_id), Some(clip.site_id));
-    record(&transaction, now, account_id, site_id, "clip_shared", clip_id).await?;
+    let entry = deed(Action::ClipShared, caller, &clip);
+    let entry = entry.fact("share_id", &share.share_id).fact("until", &share.expires_at);
+    record(&transaction, now, entry).await?;
     transaction.commit().await?;
     let url = format!("/s#{token}");
     Ok(CreatedShare { share_id: share.share_id, token, url, expires_at: share.expires_at })
@@ -125,11 +129,11 @@ pub async fn list(app: &App, caller: Caller, clip_id: ClipId) -> Result<List<Sha
 
 /// Ends a link at once; the addresses that it gave out run out by themselves.
 pub async fn revoke(app: &App, caller: Caller, share_id: ShareId) -> Result<()> {
-    let (share, clip) = access::share(app, caller, share_id).await?;
+    let (_, clip) = access::share(app, caller, share_id).await?;
     let transaction = app.db.begin().await?;
     shares::delete(&transaction, share_id).await?;
-    let (account_id, site_id) = (Some(caller.account_id), Some(clip.site_id));
-    record(&transaction, app.now(), account_id, site_id, "share_revoked", share.clip_id).await?;
+    let entry = deed(Action::ShareRevoked, caller, &clip).fact("share_id", &share_id);
+    record(&transaction, app.now(), entry).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -142,5 +146,10 @@ pub async fn open(app: &App, opening: ShareOpening, address: IpAddr) -> Result<P
     let share = found.ok_or_else(Error::not_found)?;
     let clip = access::shared_clip(app, &share).await?;
     let until = Some(share.expires_at);
-    Ok(playback::of_clip(app, &clip, opening.after, until, ReadWindow::new).await?.page())
+    let playback = playback::of_clip(app, &clip, opening.after, until, ReadWindow::new).await?;
+    // A player asks again and again; who has not seen it before is the one who counts.
+    let address = app.known_address(address);
+    let entry = deed(Action::ShareOpened, Actor::Link(share.share_id), &clip).address(address);
+    seen(app, entry).await?;
+    Ok(playback.page())
 }

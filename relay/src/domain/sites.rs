@@ -1,6 +1,7 @@
 //! Sites: homes and shops, the unit of tenancy.
 
 use nightjar_shared::{
+    audit::Action,
     ids::{AccountId, SiteId},
     range::Check,
     role::Role,
@@ -12,9 +13,10 @@ use utoipa::ToSchema;
 use super::{
     List,
     access::{self, Caller, Right},
+    audit::{self, Entry, record},
     cameras as camera_domain, even_when_full,
     members::{self as member_domain, ownership::Offer},
-    objects, record, text,
+    objects, text,
 };
 use crate::{
     app::App,
@@ -74,8 +76,8 @@ pub async fn create(app: &App, caller: Caller, name: &str) -> Result<Site> {
     let transaction = app.db.begin().await?;
     check_room(&transaction, caller.account_id).await?;
     sites::insert(&transaction, &site, caller.account_id, app.now()).await?;
-    let (account_id, site_id) = (Some(caller.account_id), Some(site.site_id));
-    record(&transaction, app.now(), account_id, site_id, "site_created", site.site_id).await?;
+    let entry = Entry::new(Action::SiteCreated, caller).site(site.site_id).subject(site.site_id);
+    record(&transaction, app.now(), entry.text("name", &site.name)).await?;
     transaction.commit().await?;
     Ok(Site::new(caller, site))
 }
@@ -151,6 +153,7 @@ pub async fn change(
     access::site(app, caller, site_id, Right::Own).await?;
     let transaction = app.db.begin().await?;
     let facts = sites::facts(&transaction, site_id).await?.ok_or_else(Error::not_found)?;
+    let before = facts.clone();
     let after = SiteFacts {
         name: change.name.as_deref().map_or(Ok(facts.name), text::name)?,
         place: changed(facts.place, change.place, text::name)?,
@@ -158,8 +161,17 @@ pub async fn change(
         created_at: facts.created_at,
     };
     sites::set_facts(&transaction, site_id, &after).await?;
-    let account_id = Some(caller.account_id);
-    record(&transaction, app.now(), account_id, Some(site_id), "site_changed", site_id).await?;
+    let mut entry = Entry::new(Action::SiteChanged, caller).site(site_id).subject(site_id);
+    for (name, before, after) in [
+        ("name", Some(before.name), Some(after.name)),
+        ("place", before.place, after.place),
+        ("time_zone", before.time_zone, after.time_zone),
+    ] {
+        if before != after {
+            entry = entry.changed(name, before, after);
+        }
+    }
+    record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
     get(app, caller, site_id).await
 }
@@ -237,7 +249,6 @@ async fn forget(app: &App, caller: Caller, site_id: SiteId) -> Result<()> {
     // What cameras left here that moved elsewhere.
     parts::delete_all_of_site(&transaction, site_id, objects::deletion_due(now)).await?;
     sites::delete(&transaction, site_id).await?;
-    let account_id = Some(caller.account_id);
-    record(&transaction, now, account_id, Some(site_id), "site_removed", site_id).await?;
+    audit::forget_site(&transaction, now, site_id, caller).await?;
     Ok(transaction.commit().await?)
 }

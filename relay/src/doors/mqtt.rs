@@ -17,7 +17,7 @@ use tokio::{sync::mpsc, time::sleep};
 use super::json;
 use crate::{
     app::App,
-    domain::{cameras, commands, devices, events, live},
+    domain::{answers, cameras, devices, events, live},
     engines::broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
     error::{Error, ProblemCode, Result},
 };
@@ -160,7 +160,7 @@ impl Door {
             Channel::UpConfiguration => {
                 cameras::configuration(app, camera_id, parse(message)?).await
             }
-            Channel::UpAck => commands::acknowledge(app, camera_id, parse(message)?).await,
+            Channel::UpAck => answers::acknowledge(app, camera_id, parse(message)?).await,
             Channel::UpPresence => cameras::presence(app, camera_id, parse(message)?).await,
             Channel::UpSignal { replica } => {
                 live::signal_from_camera(app, camera_id, replica, parse(message)?).await

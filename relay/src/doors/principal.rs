@@ -77,7 +77,8 @@ impl SignedIn {
             return Err(cross_origin());
         }
         let session = accounts::authenticate(app, &credential).await?;
-        let session = session.ok_or_else(unauthenticated)?;
+        let mut session = session.ok_or_else(unauthenticated)?;
+        session.caller.address = app.known_address(peer_of(parts));
         let account_id = session.caller.account_id;
         tell_asker(parts, account_id.as_uuid());
         let (limits, now) = (&app.limits, app.now());
@@ -141,9 +142,13 @@ impl<S: Sync> FromRequestParts<S> for Peer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())))
+        Ok(Self(peer_of(parts)))
     }
+}
+
+fn peer_of(parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
 }
 
 /// Returns what a caller shows: a token before a cookie, because only programs send tokens.

@@ -25,9 +25,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, announcements, api_keys, camera_moves, cameras, clips, commands, events,
-        factors, invitations, live, members, notices, ops, pairings, releases, shares, sites,
-        sockets, whep,
+        accounts, agent, announcements, api_keys, audit, camera_moves, cameras, clips, commands,
+        events, factors, invitations, live, members, notices, ops, pairings, releases, shares,
+        sites, sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -79,6 +79,9 @@ fn accounts_only() -> Routes {
         .routes(routes!(invitations::list, invitations::create))
         .routes(routes!(invitations::revoke))
         .routes(routes!(invitations::accept))
+        .routes(routes!(audit::of_site))
+        .routes(routes!(audit::of_account))
+        .routes(routes!(audit::of_relay))
         .routes(routes!(pairings::list, pairings::open))
         .routes(routes!(announcements::find))
         .routes(routes!(announcements::accept))

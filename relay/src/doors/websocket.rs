@@ -52,7 +52,7 @@ struct Request {
     r#type: RequestKind,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum RequestKind {
     Ping,
@@ -64,6 +64,9 @@ enum RequestKind {
     #[serde(other)]
     Unknown,
 }
+
+/// What a client may say: each has a row in `docs/authorization.md`.
+pub const MESSAGES: &[&str] = &["ping", "join", "offer", "candidate", "bye"];
 
 impl Request {
     fn is_candidate(&self) -> bool {
@@ -264,7 +267,24 @@ impl Budget {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn every_kind_of_message_is_listed() {
+        use RequestKind::{Bye, Candidate, Join, Offer, Ping, Unknown};
+
+        let kinds = MESSAGES.iter().map(|word| serde_json::from_value(json!(word)).unwrap());
+        let kinds: Vec<RequestKind> = kinds.collect();
+        assert_eq!(kinds, [Ping, Join, Offer, Candidate, Bye]);
+        let is_listed = |kind: RequestKind| match kind {
+            // A new kind has its place in the list, and here.
+            Ping | Join | Offer | Candidate | Bye => kinds.contains(&kind),
+            Unknown => false,
+        };
+        assert!(kinds.iter().all(|kind| is_listed(*kind)));
+    }
 
     #[test]
     fn twenty_frames_a_second_are_heard() {

@@ -149,7 +149,7 @@ impl Device {
         eventually(is_noted, |noted| *noted).await;
     }
 
-    fn connection(&self, relay: &TestRelay) -> Connection {
+    pub(crate) fn connection(&self, relay: &TestRelay) -> Connection {
         let id = self.id().to_string();
         Connection {
             address: mqtt_address(relay),

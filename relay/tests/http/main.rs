@@ -9,6 +9,7 @@ mod addresses;
 mod agent;
 mod announcements;
 mod api_keys;
+mod audit;
 mod auth;
 mod authenticator;
 mod bad_sdp;

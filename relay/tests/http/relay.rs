@@ -129,6 +129,11 @@ impl TestRelay {
         jobs::sweep_quick(self.app()).await;
     }
 
+    /// Does at once what is done every minute.
+    pub(crate) async fn sweep_slow(&self) {
+        jobs::sweep_slow(self.app()).await;
+    }
+
     /// Somebody without an account.
     pub(crate) fn stranger(&self) -> Person {
         Person::new(self.origin())

@@ -24,14 +24,14 @@ use crate::{
 };
 
 /// The real program, whose log goes to a file.
-struct Program {
+pub(crate) struct Program {
     child: Child,
-    directory: TempDir,
-    origin: String,
+    pub(crate) directory: TempDir,
+    pub(crate) origin: String,
 }
 
 impl Program {
-    async fn start(level: &str) -> Self {
+    pub(crate) async fn start(level: &str) -> Self {
         nightjar_relay::engines::tls::install_crypto_provider();
         let directory = support::directory();
         let config = format!(
@@ -62,7 +62,7 @@ impl Program {
     }
 
     /// Stops it, and gives all that it wrote.
-    fn stop(mut self) -> String {
+    pub(crate) fn stop(mut self) -> String {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.child.wait().unwrap();

@@ -312,7 +312,7 @@ async fn what_is_kept_of_a_link_opens_nothing() {
         let row = relay.app().db.query_one(sql, vec![]).await.unwrap().unwrap();
         let stored = json!({"token": row.get::<String>("token_hash").unwrap()});
         open(&relay.stranger(), &stored).await.is_problem(404, "not_found");
-        let audit = "select action from audit where action = 'clip_shared'";
+        let audit = "select action from audit_entries where action = 'clip_shared'";
         assert!(relay.app().db.query_one(audit, vec![]).await.unwrap().is_some());
     })
     .await;

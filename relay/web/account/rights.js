@@ -12,6 +12,7 @@ const RIGHTS = {
   [Right.pair]: "add and remove cameras",
   [Right.invite]: "let viewers in and out",
   [Right.own]: "decide about the site and all roles",
+  [Right.audit]: "read who did what",
 };
 
 export function roleName(role) {

@@ -41,7 +41,7 @@ export async function show({ root, parameters, signal, router }) {
   realtime.subscribe("clip", ({ clip: next }) => next.clip_id === clipId && update(next), signal);
   realtime.subscribe("open", () => api.clip(clipId, signal).then(update, () => {}), signal);
   update(clip);
-  const download = downloadButton(() => playback(), () => fileName(camera?.name ?? "Camera", clip), signal);
+  const download = downloadButton(() => api.download(clipId, signal), () => fileName(camera?.name ?? "Camera", clip), signal);
   root.append(download);
   if (may(Right.manage, clip.site_id)) root.append(shareButton(clipId, signal));
   if (clip.event_id) showEvent(clip, root, signal);

@@ -2,11 +2,15 @@
 
 use std::{collections::HashSet, time::Duration};
 
+use nightjar_shared::audit::Action;
+
 use crate::{
     app::App,
     domain::{
         access::{self, Caller},
-        api_keys, even_when_full, live, secrets,
+        api_keys,
+        audit::{Entry, record},
+        even_when_full, live, secrets,
         signed_in::SignedIn,
     },
     engines::db::{
@@ -129,6 +133,7 @@ async fn end(app: &App, signed_in: &SignedIn, credential: &Credential) -> Result
         Credential::ApiKey(_) => return access::in_person(signed_in.caller),
     }
     let SignedIn { caller, sign_in, .. } = signed_in;
+    record(&app.db, app.now(), Entry::new(Action::SignedOut, *caller)).await?;
     app.realtime.close_sign_in(caller.account_id, &sign_in.into());
     live::end_of_account(app, caller.account_id, Some(sign_in)).await
 }

@@ -1,14 +1,18 @@
 //! Whether a password is right.
 
+use std::net::IpAddr;
+
+use nightjar_shared::{audit::Action, ids::AccountId};
+
 use super::find::find;
 use crate::{
     app::{App, passwords::Verdict},
     domain::{
         access::Caller,
         attempts::{Attempt, Origin},
+        audit::{Actor, Entry, record, tally},
         email,
         factors::{self, SecondFactorQuestion},
-        record,
     },
     engines::db::accounts,
     error::{Error, ProblemCode, Result},
@@ -37,7 +41,11 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
     let (account, stored) = find(&app.db, &email, typed).await?.unzip();
     let _turn = app.passwords.turn_of(address).await?;
     let verdict = app.passwords.verify(password.clone(), stored.clone()).await?;
-    let account = account.filter(|_| verdict != Verdict::Wrong).ok_or_else(wrong)?;
+    if verdict == Verdict::Wrong {
+        note_failure(app, account.map(|account| account.account_id), address).await?;
+        return Err(wrong());
+    }
+    let account = account.ok_or_else(wrong)?;
     attempt.give_back(app);
     let account_id = account.account_id;
     app.limits.login_success.take(&account_id.to_string(), now)?;
@@ -48,6 +56,16 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
     if let Some(question) = factors::ask(app, account_id).await? {
         return Ok(Login::Asked(question));
     }
-    record(&app.db, now, Some(account_id), None, "signed_in", account_id).await?;
+    let entry = Entry::new(Action::SignedIn, account_id).address(app.known_address(address));
+    record(&app.db, now, entry).await?;
     Ok(Login::Caller(Caller::person(account_id)))
+}
+
+/// Writes down that a password was wrong, by the account and never by the address that was typed: people
+/// type passwords there.
+async fn note_failure(app: &App, account_id: Option<AccountId>, address: IpAddr) -> Result<()> {
+    let entry = Entry::new(Action::SignInFailed, Actor::Stranger);
+    let entry = entry.address(app.known_address(address));
+    let entry = account_id.into_iter().fold(entry, Entry::subject);
+    tally(app, entry).await
 }

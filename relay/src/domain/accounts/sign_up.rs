@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{AccountId, SiteId},
     range::Check,
     role::{AccountRole, Registration, Role},
@@ -14,7 +15,11 @@ use utoipa::ToSchema;
 use super::find::find;
 use crate::{
     app::{App, limits::address_key, passwords::Hasher},
-    domain::{access::Caller, email, record, text},
+    domain::{
+        access::Caller,
+        audit::{Entry, record},
+        email, text,
+    },
     engines::db::{
         Db, Executor,
         accounts::{self, AccountRow},
@@ -122,7 +127,7 @@ impl NewAccount {
             ));
         }
         let account_id = row.account_id;
-        record(transaction, now, Some(account_id), None, "account_created", account_id).await?;
+        record(transaction, now, Entry::new(Action::AccountCreated, account_id)).await?;
         Ok(account_id)
     }
 }

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use nightjar_shared::{ids::AccountId, time::UnixMillis};
+use nightjar_shared::{audit::Action, ids::AccountId, time::UnixMillis};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::sessions::SIGN_INS_MAX;
 use crate::{
     app::App,
-    domain::{access::Caller, live, secrets},
+    domain::{
+        access::Caller,
+        audit::{Actor, Entry, record},
+        live, secrets,
+    },
     engines::db::accounts::{self, NewTokens, Refresh},
     error::{Error, ProblemCode, Result},
 };
@@ -62,6 +66,8 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
         }
         Refresh::Reused { family_id, account_id } => {
             accounts::delete_family(&transaction, &family_id).await?;
+            let entry = Entry::new(Action::TokenCopied, Actor::Stranger).subject(account_id);
+            record(&transaction, now, entry).await?;
             transaction.commit().await?;
             // Whoever has the copy may be listening.
             app.realtime.close_account(account_id);

@@ -2,14 +2,18 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use nightjar_shared::{factor::ChallengePurpose, range::Check, time::UnixMillis};
+use nightjar_shared::{audit::Action, factor::ChallengePurpose, range::Check, time::UnixMillis};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Factor, challenge, verify};
 use crate::{
     app::{App, passwords::Verdict},
-    domain::{access, record, signed_in::SignedIn},
+    domain::{
+        access,
+        audit::{Entry, tally},
+        signed_in::SignedIn,
+    },
     engines::db::{accounts, factors},
     error::{Error, ProblemCode, Result},
 };
@@ -94,8 +98,7 @@ async fn check_password(
     let stored = accounts::by_email(&app.db, &account.email).await?.map(|(_, stored)| stored);
     let _turn = app.passwords.turn_of(address).await?;
     if app.passwords.verify(password, stored).await? == Verdict::Wrong {
-        record(&app.db, app.now(), Some(account_id), None, "confirmation_refused", account_id)
-            .await?;
+        tally(app, Entry::new(Action::ConfirmationRefused, signed_in.caller)).await?;
         // Not 401: the sign-in is as good as before.
         return Err(Error::forbidden(
             ProblemCode::InvalidCredentials,

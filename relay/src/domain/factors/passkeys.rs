@@ -3,6 +3,7 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use nightjar_shared::{
+    audit::Action,
     factor::{ChallengePurpose, FactorKind},
     ids::{AccountId, PasskeyId},
     range::Check,
@@ -17,7 +18,12 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{access::Caller, record, signed_in::SignedIn, text},
+    domain::{
+        access::Caller,
+        audit::{Actor, Entry, record, tally},
+        signed_in::SignedIn,
+        text,
+    },
     engines::{
         db::{
             accounts, factors,
@@ -140,7 +146,8 @@ pub async fn sign_in_with_passkey(app: &App, answer: &PasskeyAnswer) -> Result<C
         ));
     }
     app.limits.login_success.take(&account_id.to_string(), now)?;
-    record(&app.db, now, Some(account_id), None, "signed_in", FactorKind::Passkey).await?;
+    let entry = Entry::new(Action::SignedIn, account_id);
+    record(&app.db, now, entry.text("factor", FactorKind::Passkey.as_str())).await?;
     Ok(Caller::person(account_id))
 }
 
@@ -206,7 +213,8 @@ pub async fn keep_passkey(
             "This passkey belongs to an account already.",
         ));
     }
-    record(&transaction, now, Some(account_id), None, "passkey_added", row.passkey_id).await?;
+    let entry = Entry::new(Action::PasskeyAdded, signed_in.caller).subject(row.passkey_id);
+    record(&transaction, now, entry).await?;
     let set_up = set_up::finish(app, transaction, signed_in, before == 0).await?;
     Ok((row.into(), set_up))
 }
@@ -221,7 +229,8 @@ pub async fn remove_passkey(app: &App, signed_in: &SignedIn, passkey_id: Passkey
         return Err(Error::not_found());
     }
     set_up::check_left(&transaction, account_id).await?;
-    record(&transaction, now, Some(account_id), None, "passkey_removed", passkey_id).await?;
+    let entry = Entry::new(Action::PasskeyRemoved, signed_in.caller).subject(passkey_id);
+    record(&transaction, now, entry).await?;
     set_up::forget_codes_of_nothing(&transaction, account_id).await?;
     Ok(transaction.commit().await?)
 }
@@ -283,8 +292,8 @@ pub(super) async fn check(
         with_party(app, |party| webauthn::verify(party, challenge, &public_key, assertion))?;
     if !passkeys::note_use(&app.db, row.passkey_id, asserted.sign_count, app.now()).await? {
         tracing::warn!(passkey.id = %row.passkey_id, "a passkey's counter went back: is it copied?");
-        let (now, account_id) = (app.now(), Some(row.account_id));
-        record(&app.db, now, account_id, None, "passkey_counter_back", row.passkey_id).await?;
+        let entry = Entry::new(Action::PasskeyCopied, Actor::Stranger).subject(row.account_id);
+        tally(app, entry).await?;
         return Err(invalid().with_detail(
             "It has signed less often than it had before: it may have been copied. Remove it, and \
              sign in another way.",

@@ -1,6 +1,6 @@
 //! What factors an account has, and what follows when that changes.
 
-use nightjar_shared::{ids::AccountId, role::AccountRole, time::UnixMillis};
+use nightjar_shared::{audit::Action, ids::AccountId, role::AccountRole, time::UnixMillis};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,7 +10,11 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{email, live, record, signed_in::SignedIn},
+    domain::{
+        audit::{Actor, Entry, record},
+        email, live,
+        signed_in::SignedIn,
+    },
     engines::db::{Db, Executor, Transaction, accounts, factors, passkeys as passkey_rows},
     error::{Error, ProblemCode, Result},
 };
@@ -61,8 +65,8 @@ pub async fn new_backup_codes(app: &App, signed_in: &SignedIn) -> Result<SetUp> 
         ));
     }
     let codes = backup_codes::replace(&transaction, account_id).await?;
-    record(&transaction, app.now(), Some(account_id), None, "backup_codes_made", account_id)
-        .await?;
+    let entry = Entry::new(Action::BackupCodesMade, signed_in.caller);
+    record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
     Ok(SetUp { backup_codes: Some(codes) })
 }
@@ -129,7 +133,8 @@ pub async fn remove_all(db: &Db, typed: &str, now: UnixMillis) -> Result<()> {
     passkey_rows::delete_of_account(&transaction, account_id).await?;
     factors::delete_backup_codes(&transaction, account_id).await?;
     factors::end_other_sign_ins(&transaction, account_id, None).await?;
-    record(&transaction, now, None, None, "factors_removed", account_id).await?;
+    let entry = Entry::new(Action::FactorsRemoved, Actor::Relay).subject(account_id);
+    record(&transaction, now, entry).await?;
     Ok(transaction.commit().await?)
 }
 

@@ -1,6 +1,7 @@
 //! The second step of a sign-in: the password was right, and the account has a second factor.
 
 use nightjar_shared::{
+    audit::Action,
     factor::{ChallengePurpose, FactorKind},
     ids::AccountId,
 };
@@ -14,7 +15,10 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{access::Caller, record},
+    domain::{
+        access::Caller,
+        audit::{Actor, Entry, record, tally},
+    },
     engines::db::factors,
     error::{Error, ProblemCode, Result},
 };
@@ -67,11 +71,12 @@ pub async fn answer(app: &App, asked: &str, factor: &Factor) -> Result<Caller> {
     })?;
     let now = app.now();
     if let Err(error) = verify::verify(app, account_id, factor, asked).await {
-        record(&app.db, now, Some(account_id), None, "second_factor_refused", factor.kind())
-            .await?;
+        let entry = Entry::new(Action::SecondFactorRefused, Actor::Stranger).subject(account_id);
+        tally(app, entry.text("factor", factor.kind().as_str())).await?;
         return Err(error);
     }
     challenge::end(app, asked).await?;
-    record(&app.db, now, Some(account_id), None, "signed_in", factor.kind()).await?;
+    let entry = Entry::new(Action::SignedIn, account_id).text("factor", factor.kind().as_str());
+    record(&app.db, now, entry).await?;
     Ok(Caller::person(account_id))
 }

@@ -1,6 +1,6 @@
 //! Codes of six digits that an app makes every 30 s (RFC 6238).
 
-use nightjar_shared::{ids::AccountId, time::UnixMillis};
+use nightjar_shared::{audit::Action, ids::AccountId, time::UnixMillis};
 use serde::Serialize;
 use totp_rs::{Builder, Totp};
 use utoipa::ToSchema;
@@ -8,7 +8,12 @@ use utoipa::ToSchema;
 use super::set_up::{self, SetUp};
 use crate::{
     app::App,
-    domain::{access::Caller, record, secrets, signed_in::SignedIn},
+    domain::{
+        access::Caller,
+        audit::{Entry, record},
+        secrets,
+        signed_in::SignedIn,
+    },
     engines::db::{
         accounts,
         factors::{self, TotpRow},
@@ -129,7 +134,7 @@ pub async fn confirm_totp(app: &App, signed_in: &SignedIn, code: &str) -> Result
     if !factors::confirm_totp(&transaction, account_id, &row.sealed_secret, step, now).await? {
         return Err(used());
     }
-    record(&transaction, now, Some(account_id), None, "totp_set_up", account_id).await?;
+    record(&transaction, now, Entry::new(Action::TotpSetUp, signed_in.caller)).await?;
     set_up::finish(app, transaction, signed_in, before == 0).await
 }
 
@@ -145,7 +150,7 @@ pub async fn remove_totp(app: &App, signed_in: &SignedIn) -> Result<()> {
     if row.confirmed_at.is_some() {
         set_up::check_left(&transaction, account_id).await?;
     }
-    record(&transaction, now, Some(account_id), None, "totp_removed", account_id).await?;
+    record(&transaction, now, Entry::new(Action::TotpRemoved, signed_in.caller)).await?;
     set_up::forget_codes_of_nothing(&transaction, account_id).await?;
     Ok(transaction.commit().await?)
 }

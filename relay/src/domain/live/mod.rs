@@ -11,6 +11,7 @@ mod viewer;
 use std::time::Duration;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{AccountId, CameraId, SessionId},
     sdp::InvalidSdp,
     session::{SessionEndReason, SessionState},
@@ -36,6 +37,7 @@ pub(super) use self::{
 use super::{
     List, PageRequest,
     access::{self, Caller, Right},
+    audit::{Entry, record},
     updates::{self, Update},
 };
 use crate::{
@@ -184,7 +186,19 @@ async fn ended(app: &App, row: SessionRow) -> Result<()> {
 
 async fn tell_end(app: &App, row: SessionRow) -> Result<()> {
     app.exchanges.end(row.session_id, row.reason.as_deref().unwrap_or_default());
+    note_end(app, &row).await?;
     tell(app, row).await
+}
+
+/// Writes down how long somebody watched a camera; who never saw anything is not mentioned.
+async fn note_end(app: &App, row: &SessionRow) -> Result<()> {
+    let (Some(began_at), Some(ended_at)) = (row.streaming_at, row.ended_at) else { return Ok(()) };
+    let Some(camera) = cameras::by_id(&app.db, row.camera_id).await? else { return Ok(()) };
+    let entry = Entry::new(Action::LiveEnded, row.account_id).site(camera.site_id);
+    let entry = entry.camera(row.camera_id).fact("began_at", &began_at);
+    let entry = entry.fact("duration_ms", &ended_at.since(began_at));
+    let entry = entry.text("reason", row.reason.as_deref().unwrap_or_default());
+    record(&app.db.unsynced(), ended_at, entry).await
 }
 
 async fn send(app: &App, camera_id: CameraId, signal: &Signal) -> Result<Delivery> {

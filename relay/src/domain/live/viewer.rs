@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{CameraId, SessionId},
     sdp::{self, Candidate},
     session::{SessionEndReason, SessionState},
@@ -22,6 +23,7 @@ use crate::{
     },
     domain::{
         access::{self, Caller, Right},
+        audit::{Entry, record},
         secrets,
     },
     engines::{
@@ -75,7 +77,7 @@ pub async fn open(
     sdp::check_offer(&sdp)?;
     let session = begin(app, caller, sign_in, &camera, &sdp).await?;
     let answer = app.exchanges.expect(session.session_id, camera_id)?;
-    let offer = Offer { sdp, trickle: false };
+    let offer = Offer { sdp, trickle: false, viewer: caller };
     let answer = match connect(app, &camera, &session, offer, answer).await? {
         Reply::Here(description) => description,
         Reply::Elsewhere(location) => return Ok(Reply::Elsewhere(location)),
@@ -122,7 +124,7 @@ pub async fn answer_offer(
     check_open(&session)?;
     let camera = access::camera(app, caller, session.camera_id, Right::SeePictures).await?;
     let answer = app.exchanges.expect(session_id, session.camera_id)?;
-    connect(app, &camera, &session, Offer { sdp, trickle: true }, answer).await
+    connect(app, &camera, &session, Offer { sdp, trickle: true, viewer: caller }, answer).await
 }
 
 /// Checks whether this caller may watch this camera now.
@@ -162,6 +164,7 @@ async fn begin(
         state: SessionState::Requested,
         reason: None,
         started_at: app.now(),
+        streaming_at: None,
         ended_at: None,
         etag: Some(ice_session::name(offer)?),
         statistics: None,
@@ -173,6 +176,7 @@ async fn begin(
 struct Offer {
     sdp: String,
     trickle: bool,
+    viewer: Caller,
 }
 
 /// Gets the camera's answer; a session that gets none is over, and so is one that is sent on, or
@@ -196,14 +200,20 @@ async fn connect(
     waiting.end();
     match answered {
         Ok(Reply::Here(description)) => {
-            match live::mark_streaming(&app.db.unsynced(), session_id, camera_id).await? {
-                Some(row) => tell(app, row).await?,
+            match live::mark_streaming(&app.db.unsynced(), session_id, camera_id, app.now()).await?
+            {
+                Some(row) => {
+                    note_beginning(app, offer.viewer, camera).await?;
+                    tell(app, row).await?;
+                }
                 // It ended while the answer was on its way.
                 None => return Err(session_ended()),
             }
             Ok(Reply::Here(description))
         }
         Ok(elsewhere) => {
+            // Whoever has its address watches there, for as long as the SFU lets them.
+            note_beginning(app, offer.viewer, camera).await?;
             finish(
                 app,
                 session_id,
@@ -225,6 +235,12 @@ async fn connect(
             Err(error)
         }
     }
+}
+
+/// Writes down that somebody begins to watch a camera.
+async fn note_beginning(app: &App, viewer: Caller, camera: &CameraRow) -> Result<()> {
+    let entry = Entry::new(Action::LiveBegan, viewer).site(camera.site_id);
+    record(&app.db.unsynced(), app.now(), entry.camera(camera.camera_id)).await
 }
 
 /// A viewer that waits for its answer. When it hangs up, the future that waits for it is dropped,

@@ -7,6 +7,7 @@ pub mod ownership;
 mod terms;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{AccountId, CameraId, SiteId},
     range::Check,
     role::{Right, Role},
@@ -19,7 +20,8 @@ pub(super) use self::terms::{MEMBERS_MAX, Terms};
 use super::{
     List,
     access::{self, Caller},
-    even_when_full, live, record,
+    audit::{Actor, Entry, record},
+    even_when_full, live,
     updates::{self, Update},
 };
 use crate::{
@@ -180,8 +182,10 @@ pub async fn change(
     let limited = terms.cameras.is_some();
     members::change(&transaction, key, role, limited, terms.ends_at).await?;
     members::set_cameras(&transaction, key, terms.cameras.as_deref().unwrap_or_default()).await?;
-    let by = Some(caller.account_id);
-    record(&transaction, now, by, Some(site_id), "member_changed", account_id).await?;
+    let entry = Entry::new(Action::MemberChanged, caller).site(site_id).subject(account_id);
+    let entry = entry.changed("role", row.role.as_str(), role.as_str());
+    let entry = entry.fact("cameras", &terms.cameras).fact("ends_at", &terms.ends_at);
+    record(&transaction, now, entry).await?;
     let changed = of(&transaction, site_id, account_id, now).await?;
     transaction.commit().await?;
     settle(app, site_id, account_id, Some(role)).await;
@@ -216,9 +220,9 @@ async fn take_out(app: &App, caller: Caller, site_id: SiteId, account_id: Accoun
     forget_offer(&transaction, site_id, account_id, now).await?;
     invitations::delete_of_member(&transaction, site_id, account_id).await?;
     members::delete(&transaction, site_id, account_id).await?;
-    let action = if leaves { "site_left" } else { "member_removed" };
-    let by = Some(caller.account_id);
-    record(&transaction, now, by, Some(site_id), action, account_id).await?;
+    let action = if leaves { Action::SiteLeft } else { Action::MemberRemoved };
+    let entry = Entry::new(action, caller).site(site_id).subject(account_id);
+    record(&transaction, now, entry.fact("role", &row.role)).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -320,8 +324,8 @@ pub(super) async fn end_guests(app: &App) -> Result<()> {
         return Ok(());
     }
     for guest in &ended {
-        let site_id = Some(guest.site_id);
-        record(&transaction, now, None, site_id, "membership_ended", guest.account_id).await?;
+        let entry = Entry::new(Action::MembershipEnded, Actor::Relay).site(guest.site_id);
+        record(&transaction, now, entry.subject(guest.account_id)).await?;
     }
     transaction.commit().await?;
     for guest in ended {

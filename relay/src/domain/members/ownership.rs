@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{AccountId, SiteId},
     range::Check,
     role::{Right, Role},
@@ -17,7 +18,7 @@ use crate::{
     app::App,
     domain::{
         access::{Caller, allows},
-        record,
+        audit::{Entry, record},
     },
     engines::db::members::{self, OfferRow},
     error::{Error, ProblemCode, Result},
@@ -70,8 +71,8 @@ pub async fn offer(app: &App, caller: Caller, site_id: SiteId, new: NewOffer) ->
         expires_at: now.plus(OFFER_LIFETIME),
     };
     members::put_offer(&transaction, site_id, row).await?;
-    let by = Some(caller.account_id);
-    record(&transaction, now, by, Some(site_id), "ownership_offered", new.account_id).await?;
+    let entry = Entry::new(Action::OwnershipOffered, caller).site(site_id);
+    record(&transaction, now, entry.subject(new.account_id)).await?;
     transaction.commit().await?;
     settle(app, site_id, new.account_id, Some(member.role)).await;
     Ok(row.into())
@@ -86,8 +87,8 @@ pub async fn withdraw(app: &App, caller: Caller, site_id: SiteId) -> Result<()> 
         return Err(Error::not_found());
     }
     members::delete_offer(&transaction, site_id).await?;
-    let by = Some(caller.account_id);
-    record(&transaction, now, by, Some(site_id), "ownership_withdrawn", offer.account_id).await?;
+    let entry = Entry::new(Action::OwnershipWithdrawn, caller).site(site_id);
+    record(&transaction, now, entry.subject(offer.account_id)).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -110,8 +111,8 @@ pub async fn accept(app: &App, caller: Caller, site_id: SiteId) -> Result<()> {
         members::change(&transaction, other, Role::Manager, false, None).await?;
     }
     members::delete_offer(&transaction, site_id).await?;
-    let by = Some(caller.account_id);
-    record(&transaction, now, by, Some(site_id), "ownership_accepted", offer.offered_by).await?;
+    let entry = Entry::new(Action::OwnershipAccepted, caller).site(site_id);
+    record(&transaction, now, entry.subject(offer.offered_by)).await?;
     transaction.commit().await?;
     let left = if offer.stays { Role::Owner } else { Role::Manager };
     settle(app, site_id, offer.offered_by, Some(left)).await;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use nightjar_shared::{
     PROTOCOL_VERSION,
     api::{ClaimRequest, ClaimResponse, MqttEndpoint},
+    audit::Action,
     ids::CameraId,
     pairing::{JoinCode, claim_proof},
 };
@@ -12,7 +13,11 @@ use nightjar_shared::{
 use super::guess::Guess;
 use crate::{
     app::App,
-    domain::{access, cameras as camera_domain, devices, record, secrets, text},
+    domain::{
+        access,
+        audit::{Actor, Entry, record, tally},
+        cameras as camera_domain, devices, secrets, text,
+    },
     engines::db::{
         Transaction,
         cameras::{self, NewCamera},
@@ -32,12 +37,16 @@ pub async fn claim(app: &App, request: ClaimRequest, address: IpAddr) -> Result<
         ));
     }
     let shown = Claim::read(&request)?;
-    let address = app.address_key(address);
+    let (client, address) = (app.known_address(address), app.address_key(address));
     let guess = match shown {
         Claim::Code(_) => Some(Guess::take(app, address.as_deref()).await?),
         Claim::Secret(_) => None,
     };
     let claimed = claim_once(app, &shown, &request).await;
+    if let Ok(None) = claimed {
+        let entry = Entry::new(Action::PairingGuessed, Actor::Stranger).address(client);
+        tally(app, entry).await?;
+    }
     match (&claimed, guess) {
         (Ok(None), Some(_)) => {}
         (_, Some(guess)) => guess.give_back(app),
@@ -127,7 +136,9 @@ async fn camera_of(
         }
     };
     pairings::set_camera(transaction, pairing.pairing_id, camera_id).await?;
-    record(transaction, app.now(), None, Some(pairing.site_id), "camera_paired", camera_id).await?;
+    let entry = Entry::new(Action::CameraPaired, Actor::Camera(camera_id)).site(pairing.site_id);
+    let entry = entry.camera(camera_id).subject(pairing.pairing_id);
+    record(transaction, app.now(), entry).await?;
     Ok(camera_id)
 }
 

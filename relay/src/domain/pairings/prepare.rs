@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{PairingId, SiteId},
     pairing::ProvisioningFile,
     time::UnixMillis,
@@ -11,7 +12,10 @@ use nightjar_shared::{
 
 use super::provisioning_text;
 use crate::{
-    domain::{email, record, secrets, text},
+    domain::{
+        audit::{Actor, Entry, record},
+        email, secrets, text,
+    },
     engines::db::{
         Executor,
         pairings::{self, NewPairing, PairingRow},
@@ -67,7 +71,8 @@ pub async fn prepare(
     };
     let subject = pairing.pairing_id;
     pairings::insert(db, pairing, now).await?;
-    record(db, now, None, Some(camera.site_id), "pairing_prepared", subject).await?;
+    let entry = Entry::new(Action::PairingPrepared, Actor::Relay).site(camera.site_id);
+    record(db, now, entry.subject(subject)).await?;
     provisioning_text(&ProvisioningFile {
         relay_url: batch.relay_url.clone(),
         secret,
@@ -112,6 +117,7 @@ pub async fn take_back(db: &impl Executor, pairing_id: PairingId, now: UnixMilli
     let found = pairings::by_id(db, pairing_id).await?;
     let Some(row) = found.filter(|row| row.camera_id.is_none()) else { return Ok(false) };
     pairings::delete(db, pairing_id).await?;
-    record(db, now, None, Some(row.site_id), "pairing_closed", pairing_id).await?;
+    let entry = Entry::new(Action::PairingClosed, Actor::Relay).site(row.site_id);
+    record(db, now, entry.subject(pairing_id)).await?;
     Ok(true)
 }

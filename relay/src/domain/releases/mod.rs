@@ -6,6 +6,7 @@
 mod signing;
 
 use nightjar_shared::{
+    audit::Action,
     ids::{CameraId, ReleaseId, SiteId},
     range::Check,
     release::{
@@ -21,9 +22,10 @@ use utoipa::ToSchema;
 pub use self::signing::{SigningKeyFile, make_key, sign};
 use super::{
     access::{self, Caller, Right},
+    audit::{Entry, record},
     objects::signed_url,
     protocol::check_protocol,
-    record, text,
+    text,
 };
 use crate::{
     app::App,
@@ -93,9 +95,9 @@ pub async fn change(
     let camera = access::camera(app, caller, camera_id, Right::Manage).await?;
     let transaction = app.db.begin().await?;
     releases::set_automatic(&transaction, camera_id, change.automatic).await?;
-    let action = if change.automatic { "updates_on" } else { "updates_off" };
-    let (account_id, site_id) = (Some(caller.account_id), Some(camera.site_id));
-    record(&transaction, app.now(), account_id, site_id, action, camera_id).await?;
+    let action = if change.automatic { Action::UpdatesOn } else { Action::UpdatesOff };
+    let entry = Entry::new(action, caller).site(camera.site_id).camera(camera_id);
+    record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
     shown(app, camera_id, camera.site_id).await
 }

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod agent;
 pub mod announcements;
 pub mod api_keys;
+pub mod audit;
 pub mod camera_moves;
 pub mod cameras;
 pub mod clips;

@@ -55,7 +55,10 @@ pub async fn connect(
         })?;
     let session = match opening.ticket {
         Some(ticket) => {
-            accounts::redeem_ticket(&app, &ticket).await?.ok_or_else(unauthenticated)?
+            let redeemed = accounts::redeem_ticket(&app, &ticket).await?;
+            let mut session = redeemed.ok_or_else(unauthenticated)?;
+            session.caller.address = app.known_address(address);
+            session
         }
         None => by_cookie(&app, &mut parts).await?,
     };

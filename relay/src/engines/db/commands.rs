@@ -18,6 +18,10 @@ use super::{
 pub struct CommandRow {
     pub command_id: CommandId,
     pub camera_id: CameraId,
+    /// Absent for commands from before this was written down.
+    pub issued_by: Option<AccountId>,
+    /// Absent when the account is gone.
+    pub issuer_name: Option<String>,
     pub kind: String,
     pub arguments: Json,
     pub state: CommandState,
@@ -29,11 +33,22 @@ pub struct CommandRow {
 }
 
 macro_rules! command_columns {
+    () => {
+        command_columns!("", "commands.")
+    };
     ($table:literal) => {
-        columns!(
-            $table:
-            command_id, camera_id, kind, arguments, state, reason, result, issued_at, expires_at,
-            updated_at
+        command_columns!($table, $table)
+    };
+    ($table:literal, $in_query:literal) => {
+        concat!(
+            columns!(
+                $table:
+                command_id, camera_id, issued_by, kind, arguments, state, reason, result, issued_at,
+                expires_at, updated_at
+            ),
+            ", (select name from accounts where accounts.account_id = ",
+            $in_query,
+            "issued_by) as issuer_name"
         )
     };
 }
@@ -41,6 +56,8 @@ macro_rules! command_columns {
 from_row!(CommandRow {
     command_id,
     camera_id,
+    issued_by,
+    issuer_name,
     kind,
     arguments,
     state,
@@ -54,8 +71,8 @@ from_row!(CommandRow {
 pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbError> {
     db.execute(
         "insert into commands (command_id, camera_id, kind, arguments, state, issued_at,
-             expires_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+             expires_at, updated_at, issued_by)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         vec![
             command.command_id.into(),
             command.camera_id.into(),
@@ -65,6 +82,7 @@ pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbEr
             command.issued_at.into(),
             command.expires_at.into(),
             command.updated_at.into(),
+            command.issued_by.into(),
         ],
     )
     .await
@@ -107,7 +125,7 @@ pub async fn list(
         ("issued_at", "command_id"),
         concat!(
             "select ",
-            command_columns!(""),
+            command_columns!(),
             " from commands where camera_id = $4",
             newest_first!("issued_at", "command_id")
         ),
@@ -126,7 +144,7 @@ pub async fn unanswered(
     db.all(
         concat!(
             "select ",
-            command_columns!(""),
+            command_columns!(),
             " from commands
              where camera_id = $1 and state in ('queued', 'sent') and expires_at > $2
              order by issued_at, command_id"
@@ -158,7 +176,7 @@ pub async fn mark_sent(
             "update commands set state = 'sent', updated_at = $2
              where command_id = $1 and state = 'queued'
              returning ",
-            command_columns!("")
+            command_columns!()
         ),
         vec![command_id.into(), now.into()],
     )
@@ -188,7 +206,7 @@ pub async fn finish(
              where command_id = $1 and camera_id = $2
                  and state in ('queued', 'sent', 'expired')
              returning ",
-            command_columns!("")
+            command_columns!()
         ),
         vec![
             answer.command_id.into(),
@@ -224,9 +242,29 @@ pub async fn expire(
              where (state = 'queued' and expires_at <= $1)
                  or (state = 'sent' and expires_at <= $2)
              returning ",
-            command_columns!("")
+            command_columns!()
         ),
         vec![now.into(), sent_before.into()],
+    )
+    .await
+}
+
+/// Lists who told a camera lately to begin something, and what it answered, newest first.
+pub async fn answered_lately(
+    db: &impl Executor,
+    camera_id: CameraId,
+    kind: &'static str,
+    limit: u32,
+) -> Result<Vec<CommandRow>, DbError> {
+    db.all(
+        concat!(
+            "select ",
+            command_columns!(),
+            " from commands
+             where camera_id = $1 and kind = $2 and state = 'acked' and result is not null
+             order by issued_at desc limit $3"
+        ),
+        vec![camera_id.into(), kind.into(), limit.into()],
     )
     .await
 }

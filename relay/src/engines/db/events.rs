@@ -31,6 +31,10 @@ pub struct EventRow {
     /// Parts per million of the picture.
     pub peak_area_ppm: Option<u32>,
     pub duration_ms: Option<u64>,
+    /// Who told the camera to record.
+    pub started_by: Option<AccountId>,
+    /// Absent when the account is gone.
+    pub starter_name: Option<String>,
     /// The stored thumbnail of its clip, or else the still.
     pub thumbnail_key: Option<String>,
     /// The stored still of its clip, or else the thumbnail.
@@ -45,9 +49,10 @@ macro_rules! event_columns {
             columns!(
                 "e.":
                 event_id, camera_id, site_id, kind, state, started_at, ended_at, clock, clip_id,
-                boxes, zones, reason, peak_area_ppm, duration_ms
+                boxes, zones, reason, peak_area_ppm, duration_ms, started_by
             ),
-            ", (select p.object_key
+            ", (select name from accounts a where a.account_id = e.started_by) as starter_name,
+               (select p.object_key
                 from clip_parts p join clips v on v.clip_id = p.clip_id
                 where p.clip_id = e.clip_id and v.camera_id = e.camera_id
                     and v.visibility <> 'private' and p.kind in ('thumbnail', 'still')
@@ -80,6 +85,8 @@ from_row!(EventRow {
     reason,
     peak_area_ppm,
     duration_ms,
+    started_by,
+    starter_name,
     thumbnail_key,
     still_key
 });
@@ -157,6 +164,24 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Says who began the recording of a clip, if nobody is known. Gives its event.
+pub async fn set_starter(
+    db: &impl Executor,
+    camera_id: CameraId,
+    clip_id: ClipId,
+    account_id: AccountId,
+) -> Result<Option<EventId>, DbError> {
+    let row = db
+        .query_one(
+            "update events set started_by = $3
+             where camera_id = $1 and clip_id = $2 and kind = 'manual' and started_by is null
+             returning event_id",
+            vec![camera_id.into(), clip_id.into(), account_id.into()],
+        )
+        .await?;
+    row.map(|row| row.get("event_id")).transpose()
 }
 
 /// Gives the events of a camera's boot, which began at `boot_at`, their times. Gives how many had

@@ -25,6 +25,8 @@ pub struct SessionRow {
     /// Begins with a [`SessionEndReason`] or a problem's code; a newer camera may have another word.
     pub reason: Option<String>,
     pub started_at: UnixMillis,
+    /// When the camera answered.
+    pub streaming_at: Option<UnixMillis>,
     pub ended_at: Option<UnixMillis>,
     /// Names the ICE session.
     pub etag: Option<String>,
@@ -43,8 +45,8 @@ macro_rules! session_columns {
         concat!(
             columns!(
                 $table:
-                session_id, camera_id, account_id, state, reason, started_at, ended_at, etag,
-                statistics
+                session_id, camera_id, account_id, state, reason, started_at, streaming_at, ended_at,
+                etag, statistics
             ),
             ", (select name from accounts where accounts.account_id = ",
             $in_query,
@@ -65,6 +67,7 @@ from_row!(SessionRow {
     state,
     reason,
     started_at,
+    streaming_at,
     ended_at,
     etag,
     statistics
@@ -230,15 +233,16 @@ pub async fn mark_streaming(
     db: &impl Executor,
     session_id: SessionId,
     camera_id: CameraId,
+    now: UnixMillis,
 ) -> Result<Option<SessionRow>, DbError> {
     db.one(
         concat!(
-            "update live_sessions set state = 'streaming'
+            "update live_sessions set state = 'streaming', streaming_at = $3
                  where session_id = $1 and camera_id = $2 and state = 'requested'
                  returning ",
             session_columns!()
         ),
-        vec![session_id.into(), camera_id.into()],
+        vec![session_id.into(), camera_id.into(), now.into()],
     )
     .await
 }

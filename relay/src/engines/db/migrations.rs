@@ -22,6 +22,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 13, sql: include_str!("migrations/0013_provisioning.sql") },
     Migration { version: 14, sql: include_str!("migrations/0014_members.sql") },
     Migration { version: 15, sql: include_str!("migrations/0015_second_factors.sql") },
+    Migration { version: 16, sql: include_str!("migrations/0016_audit.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

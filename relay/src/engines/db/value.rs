@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use nightjar_shared::{
     api::PartKind,
+    audit::{Action, ActorKind},
     camera::CameraActivity,
     clip::{ClipKind, ClipState, Visibility},
     command::CommandState,
     event::{EventKind, EventState},
     factor::ChallengePurpose,
     ids::{
-        AccountId, ApiKeyId, BootId, CameraId, ClipId, CommandId, EventId, InvitationId, PairingId,
-        PasskeyId, ReleaseId, SessionId, ShareId, SiteId,
+        AccountId, ApiKeyId, AuditEntryId, BootId, CameraId, ClipId, CommandId, EventId,
+        InvitationId, PairingId, PasskeyId, ReleaseId, SessionId, ShareId, SiteId,
     },
     release::{PackageVersion, ReleaseState, UpdateProblem, UpdateState},
     role::{AccountRole, Role},
@@ -256,6 +257,7 @@ macro_rules! spelled {
 spelled!(
     AccountId,
     ApiKeyId,
+    AuditEntryId,
     BootId,
     CameraId,
     ClipId,
@@ -269,6 +271,8 @@ spelled!(
     ShareId,
     SiteId,
     AccountRole,
+    Action,
+    ActorKind,
     CameraActivity,
     ChallengePurpose,
     ClipKind,

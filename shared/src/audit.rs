@@ -1,0 +1,97 @@
+//! Who did what at a relay: the words of its trail.
+
+use crate::word::words;
+
+words! {
+    /// What was done. A word, once published, keeps its meaning: trails are kept for a year.
+    Action {
+        AccountCreated = "account_created",
+        /// Addresses and details of what it did, and of what was done to it, were forgotten.
+        AccountDeleted = "account_deleted",
+        SignedIn = "signed_in",
+        /// Once for the first wrong password of an account, an address and an hour, once for the others.
+        SignInFailed = "sign_in_failed",
+        SignedOut = "signed_out",
+        /// A refresh token came twice, so it was copied: its sign-in was ended.
+        TokenCopied = "token_copied",
+        TotpSetUp = "totp_set_up",
+        TotpRemoved = "totp_removed",
+        PasskeyAdded = "passkey_added",
+        PasskeyRemoved = "passkey_removed",
+        /// A passkey's counter went back, so it may have been copied: it was refused.
+        PasskeyCopied = "passkey_copied",
+        BackupCodesMade = "backup_codes_made",
+        SecondFactorRefused = "second_factor_refused",
+        /// By an operator, with all of them.
+        FactorsRemoved = "factors_removed",
+        /// Who was signed in could not show again who they are.
+        ConfirmationRefused = "confirmation_refused",
+        ApiKeyMade = "api_key_made",
+        ApiKeyRemoved = "api_key_removed",
+        SiteCreated = "site_created",
+        SiteChanged = "site_changed",
+        /// Addresses and details of what was done there were forgotten.
+        SiteDeleted = "site_deleted",
+        MemberInvited = "member_invited",
+        InvitationRevoked = "invitation_revoked",
+        MemberJoined = "member_joined",
+        MemberChanged = "member_changed",
+        MemberRemoved = "member_removed",
+        SiteLeft = "site_left",
+        /// A guest's time was over.
+        MembershipEnded = "membership_ended",
+        OwnershipOffered = "ownership_offered",
+        OwnershipWithdrawn = "ownership_withdrawn",
+        OwnershipAccepted = "ownership_accepted",
+        CameraAccepted = "camera_accepted",
+        CameraPaired = "camera_paired",
+        /// To the owner of another site.
+        CameraOffered = "camera_offered",
+        /// Written down at both sites.
+        CameraMoved = "camera_moved",
+        CameraRenamed = "camera_renamed",
+        CameraRemoved = "camera_removed",
+        PairingOpened = "pairing_opened",
+        PairingPrepared = "pairing_prepared",
+        PairingClosed = "pairing_closed",
+        /// A wrong code or secret, counted like failed sign-ins.
+        PairingGuessed = "pairing_guessed",
+        UpdatesOn = "updates_on",
+        UpdatesOff = "updates_off",
+        CommandIssued = "command_issued",
+        CommandEnded = "command_ended",
+        LiveBegan = "live_began",
+        LiveEnded = "live_ended",
+        ClipPlayed = "clip_played",
+        ClipDownloaded = "clip_downloaded",
+        ClipShown = "clip_shown",
+        ClipHidden = "clip_hidden",
+        ClipDeleted = "clip_deleted",
+        ClipShared = "clip_shared",
+        ShareOpened = "share_opened",
+        ShareRevoked = "share_revoked",
+        ReleaseAdded = "release_added",
+        ReleaseStaged = "release_staged",
+        ReleasePaused = "release_paused",
+        ReleaseWithdrawn = "release_withdrawn",
+        /// The oldest entries, whose time was over, were deleted.
+        TrailCut = "trail_cut",
+    }
+}
+
+words! {
+    /// What kind of somebody did it.
+    ActorKind {
+        /// A person who was signed in.
+        Account = "account",
+        /// A program, by a key that a person made for it.
+        Key = "key",
+        Camera = "camera",
+        /// Whoever has a link.
+        Link = "link",
+        /// Somebody who proved nothing.
+        Stranger = "stranger",
+        /// The relay itself, or who runs it, at its command line.
+        Relay = "relay",
+    }
+}
