@@ -15,6 +15,7 @@ use crate::{
     time::UnixMillis,
     web_address::{self, InvalidAddress},
     wifi::{InvalidWifi, Wifi},
+    word::words,
 };
 
 /// What the text begins with.
@@ -74,20 +75,52 @@ pub enum QrRefusal {
     Several,
 }
 
+words! {
+    /// Why a code that the camera was shown does not pair it, for programs.
+    QrProblem {
+        OtherProduct = "qr_other_product",
+        WifiAlone = "qr_wifi_alone",
+        NotText = "qr_not_text",
+        TooLong = "qr_too_long",
+        NewerVersion = "qr_newer_version",
+        Malformed = "qr_malformed",
+        Relay = "qr_relay",
+        Wifi = "qr_wifi",
+        Expired = "qr_expired",
+        Several = "qr_several",
+        /// Of a relay that the camera's owner does not admit.
+        NotAdmitted = "qr_foreign_relay",
+        /// The relay does not take its secret.
+        NotAccepted = "not_accepted",
+        TooManyTries = "too_many_tries",
+        /// Relay and agent are too far apart in age.
+        Protocol = "protocol",
+        /// What answers is not the relay of the code.
+        ForeignRelay = "foreign_relay",
+        /// The camera's clock is not set.
+        NoTime = "no_time",
+        Unreachable = "unreachable",
+        /// The relay refuses the camera.
+        Refused = "refused",
+        /// The pairing cannot be written down.
+        NotKept = "not_kept",
+    }
+}
+
 impl QrRefusal {
-    /// Names it for programs: stable.
-    pub fn code(&self) -> &'static str {
+    /// Names it for programs.
+    pub fn problem(&self) -> QrProblem {
         match self {
-            Self::OtherProduct => "qr_other_product",
-            Self::WifiAlone => "qr_wifi_alone",
-            Self::NotText => "qr_not_text",
-            Self::TooLong => "qr_too_long",
-            Self::NewerVersion => "qr_newer_version",
-            Self::Malformed(_) => "qr_malformed",
-            Self::Relay(_) => "qr_relay",
-            Self::Wifi(_) => "qr_wifi",
-            Self::Expired => "qr_expired",
-            Self::Several => "qr_several",
+            Self::OtherProduct => QrProblem::OtherProduct,
+            Self::WifiAlone => QrProblem::WifiAlone,
+            Self::NotText => QrProblem::NotText,
+            Self::TooLong => QrProblem::TooLong,
+            Self::NewerVersion => QrProblem::NewerVersion,
+            Self::Malformed(_) => QrProblem::Malformed,
+            Self::Relay(_) => QrProblem::Relay,
+            Self::Wifi(_) => QrProblem::Wifi,
+            Self::Expired => QrProblem::Expired,
+            Self::Several => QrProblem::Several,
         }
     }
 
@@ -382,7 +415,7 @@ mod tests {
             (with("").replace("1790000600", "1790000000"), "qr_expired"),
         ] {
             let refusal = PairingQr::read(&text, Some(NOW)).unwrap_err();
-            assert_eq!(refusal.code(), code, "{text:?}: {refusal}");
+            assert_eq!(refusal.problem().as_str(), code, "{text:?}: {refusal}");
             assert!(!refusal.next_step().is_empty());
         }
         // A board without a clock leaves it to the relay.

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::is_hidden;
+use crate::{text::is_hidden, word::words};
 
 /// Bytes of a network's name (IEEE 802.11, 9.4.2.2).
 const SSID_BYTES_MAX: usize = 32;
@@ -27,6 +27,21 @@ pub struct Wifi {
     /// Where the camera stands: which channels it may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub country: Option<Country>,
+}
+
+words! {
+    /// Why a camera does not join a network.
+    WifiProblem {
+        NoNetworkManager = "wifi_no_network_manager",
+        NoRadio = "wifi_no_radio",
+        RadioOff = "wifi_radio_off",
+        NotFound = "wifi_not_found",
+        WrongPassphrase = "wifi_wrong_passphrase",
+        NoAddress = "wifi_no_address",
+        TimedOut = "wifi_timed_out",
+        NotPermitted = "wifi_not_permitted",
+        Failed = "wifi_failed",
+    }
 }
 
 /// Why a network cannot be joined as it is described. Says nothing of the passphrase itself.

@@ -83,9 +83,9 @@ impl Provisioning {
     async fn join_wifi_of(&self, file: &ProvisioningFile) -> bool {
         let Some(network) = &file.wifi else { return true };
         let Err(refusal) = wifi::join(network).await else { return true };
-        let (code, next_step) = (refusal.code(), refusal.next_step());
+        let (problem, next_step) = (refusal.problem(), refusal.next_step());
         let cause = refusal.to_string();
-        provisioning::tell(&self.data_dir, ProvisioningFinding::Wifi { code, cause, next_step });
+        provisioning::tell(&self.data_dir, ProvisioningFinding::Wifi { problem, cause, next_step });
         false
     }
 

@@ -4,24 +4,30 @@ use std::path::Path;
 
 use nightjar_shared::finding::{Finding, Verdict};
 
-use crate::{board::SystemRoot, clock, logging, provisioning};
+use crate::{
+    board::SystemRoot,
+    clock, logging,
+    provisioning::{self, ProvisioningFinding},
+};
 
-/// Takes what lies on the boot partition, then shows the last notice, the agent's or its own, on the
-/// console. What is wrong with a file is no failure of the unit.
+/// Takes what lies on the boot partition, then shows on the console what is wrong with a file that stays
+/// there, and the last that happened, by the agent or by this. What is wrong with a file is no failure of
+/// the unit.
 pub(super) fn provision(data_dir: &Path, system: &SystemRoot) {
     logging::start();
     let taken = provisioning::take(system, data_dir, clock::trusted_now());
-    let mut shown: Option<Finding> = None;
-    for finding in taken.into_iter().map(Finding::from) {
-        provisioning::tell(data_dir, finding.clone());
-        // Of two files, what is wrong with one is what somebody must read.
-        if shown.as_ref().is_none_or(|before| before.verdict == Verdict::Good) {
-            shown = Some(finding);
-        }
+    let (standing, happened): (Vec<_>, Vec<_>) =
+        taken.into_iter().partition(ProvisioningFinding::is_standing);
+    let standing = standing.into_iter().map(Finding::from).next();
+    provisioning::tell_standing(data_dir, standing.as_ref());
+    // Of two files, what is wrong with one is what somebody must read.
+    let happened = happened.into_iter().map(Finding::from);
+    if let Some(finding) = happened.max_by_key(|finding| finding.verdict != Verdict::Good) {
+        provisioning::tell(data_dir, finding);
     }
-    if let Some(finding) = shown.or_else(|| provisioning::read_notice(data_dir))
-        && let Err(error) = provisioning::show(system, &finding)
-    {
-        tracing::info!(%error, "there is no console to show that on");
+    for finding in standing.into_iter().chain(provisioning::read_last(data_dir)) {
+        if let Err(error) = provisioning::show(system, &finding) {
+            tracing::info!(%error, "there is no console to show that on");
+        }
     }
 }

@@ -7,11 +7,16 @@ use nightjar_shared::finding::Finding;
 use crate::{board::SystemRoot, clock, provisioning};
 
 pub(super) fn examine(data_dir: &Path, system: &SystemRoot) -> Vec<Finding> {
-    let lying = provisioning::examine(system, data_dir, clock::trusted_now());
-    let mut findings: Vec<_> = lying.into_iter().map(Finding::from).collect();
-    // What lies there now is newer than what was said of it.
-    if findings.is_empty() {
-        findings.extend(provisioning::read_notice(data_dir));
-    }
+    let told = provisioning::read_standing(data_dir);
+    // The unit knows more of a file than can be seen: that it cannot be wiped, or handed over.
+    let mut findings: Vec<Finding> =
+        if let Some(told) = told.filter(|_| provisioning::lies_there(system)) {
+            vec![told]
+        } else {
+            let lying = provisioning::examine(system, data_dir, clock::trusted_now());
+            lying.into_iter().map(Finding::from).collect()
+        };
+    let last = provisioning::read_last(data_dir).filter(|last| !findings.contains(last));
+    findings.extend(last);
     findings
 }

@@ -1,5 +1,7 @@
 //! Grey pictures of a chosen size, for who looks at single pictures.
 
+use std::ops::Range;
+
 use anyhow::{Context as _, ensure};
 use gstreamer_video::{VideoFrameRef, VideoInfo, prelude::*};
 use nightjar_core::{
@@ -9,8 +11,17 @@ use nightjar_core::{
 
 use super::taps::RawPicture;
 
+/// What is shown of a picture that has more pixels than are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it, smaller.
+    Whole,
+    /// Its middle, as sharp as it is.
+    Middle,
+}
+
 /// Makes a grey picture of at most `max_width` pixels a row. Blocks for a millisecond or so.
-pub(super) fn of(picture: &RawPicture, max_width: u32) -> anyhow::Result<LumaFrame> {
+pub(super) fn of(picture: &RawPicture, max_width: u32, part: Part) -> anyhow::Result<LumaFrame> {
     let info = VideoInfo::from_caps(&picture.caps).context("a picture in an unknown format")?;
     let frame = VideoFrameRef::from_buffer_ref_readable(&picture.buffer, &info)
         .context("a picture that cannot be read")?;
@@ -23,6 +34,23 @@ pub(super) fn of(picture: &RawPicture, max_width: u32) -> anyhow::Result<LumaFra
     let captured_at =
         MonotonicNanos(picture.buffer.pts().map_or(0, gstreamer::ClockTime::nseconds));
     let plane = frame.plane_data(0).ok().context("a picture without pixels")?;
-    luma::shrink(plane, (width, height), stride, usize::try_from(factor)?, captured_at)
+    let factor = usize::try_from(factor)?;
+    let (plane, size, factor) = match part {
+        Part::Whole => (plane, (width, height), factor),
+        Part::Middle => {
+            let (columns, rows) = (middle(width, factor), middle(height, factor));
+            let begin = rows.start * stride + columns.start;
+            let plane = plane.get(begin..).context("a picture without a middle")?;
+            (plane, (columns.len(), rows.len()), 1)
+        }
+    };
+    luma::shrink(plane, size, stride, factor, captured_at)
         .context("a picture that is smaller than it says")
+}
+
+/// The middle part of so many.
+fn middle(pixels: usize, parts: usize) -> Range<usize> {
+    let part = pixels / parts.max(1);
+    let begin = (pixels - part) / 2;
+    begin..begin + part
 }

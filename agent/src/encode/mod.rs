@@ -45,6 +45,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     encoder::EncoderKind,
+    grey::Part,
     hub::Joined,
     plugins::{MissingPackage, missing_packages},
     probe::{Probe, ProbedCamera, ProbedEncoder, ProbedStream, probe},
@@ -226,9 +227,9 @@ impl Media {
     }
 
     /// Takes a grey picture of what the camera sees now, at most so wide.
-    pub async fn grey(&self, max_width: u32) -> anyhow::Result<LumaFrame> {
+    pub async fn grey(&self, max_width: u32, part: Part) -> anyhow::Result<LumaFrame> {
         let picture = self.picture().await?;
-        spawn_blocking(move || grey::of(&picture, max_width))
+        spawn_blocking(move || grey::of(&picture, max_width, part))
             .await
             .context("reading it panicked")?
     }

@@ -3,13 +3,31 @@
 use std::{pin::Pin, sync::Arc};
 
 use nightjar_core::qr::Ended;
-use nightjar_shared::pairing_qr::PairingQr;
+use nightjar_shared::{
+    pairing_qr::{PairingQr, QrProblem},
+    wifi::WifiProblem,
+};
+
+/// What stands in the way, for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    Code(QrProblem),
+    Wifi(WifiProblem),
+}
+
+impl Obstacle {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Code(problem) => problem.as_str(),
+            Self::Wifi(problem) => problem.as_str(),
+        }
+    }
+}
 
 /// What stands in the way, for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setback {
-    /// Stable.
-    pub code: String,
+    pub obstacle: Obstacle,
     pub found: String,
     pub next_step: String,
     pub ended: Ended,

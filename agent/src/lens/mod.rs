@@ -13,22 +13,26 @@ use std::{path::PathBuf, time::Duration};
 
 use nightjar_core::{
     picture::LumaFrame,
-    qr::{Attempts, Ended, Pace, Verdict},
+    qr::{Attempts, Ended, Pace, Verdict, View},
 };
 use nightjar_shared::pairing_qr::{PairingQr, QrRefusal};
 use tokio::time::sleep;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
-    follower::{Follower, Setback},
+    follower::{Follower, Obstacle, Setback},
     reader::ReaderCommand,
     told::{LENS_FILE, Told},
 };
 use self::{reader::Reader, told::Teller};
-use crate::{clock::Clock, encode::Media, pairing::Pairing};
+use crate::{
+    clock::Clock,
+    encode::{Media, Part},
+    pairing::Pairing,
+};
 
 /// Pictures that are looked at are at most so wide: more pixels take longer and show no more of a code
-/// that fills a good part of the picture.
+/// that fills a good part of the picture. For a small one the middle of larger pictures is looked at, too.
 const WIDEST: u32 = 1_280;
 
 /// How long is waited where there is no picture to look at.
@@ -62,9 +66,13 @@ impl Lens {
         tracing::info!("the camera belongs to nobody: it looks for the app's QR code");
         let (mut pace, mut attempts) = (Pace::default(), Attempts::default());
         let teller = Teller::new(&self.data_dir, self.clock.clone());
+        let mut looks = 0_usize;
         while !self.is_paired() {
             sleep(pace.wait(self.clock.monotonic())).await;
-            let Some(picture) = self.picture().await else {
+            // In turns, each in all views.
+            let is_middle = (looks / View::ALL.len()) % 2 == 1;
+            let part = if is_middle { Part::Middle } else { Part::Whole };
+            let Some(picture) = self.picture(part).await else {
                 sleep(NO_PICTURE).await;
                 continue;
             };
@@ -72,6 +80,7 @@ impl Lens {
             let seen = reader.look(&picture, began).await;
             let now = self.clock.monotonic();
             pace.looked(began, now);
+            looks += 1;
             match attempts.consider(&seen, now, self.clock.trusted_unix()) {
                 Verdict::Nothing => {}
                 Verdict::Refuse(refusal) => teller.tell(&Setback::from(&refusal)),
@@ -88,8 +97,8 @@ impl Lens {
         matches!(Pairing::load(&self.data_dir), Ok(Some(_)))
     }
 
-    async fn picture(&self) -> Option<LumaFrame> {
-        match self.media.grey(WIDEST).await {
+    async fn picture(&self, part: Part) -> Option<LumaFrame> {
+        match self.media.grey(WIDEST, part).await {
             Ok(picture) => Some(picture),
             Err(error) => {
                 tracing::debug!(error = format!("{error:#}"), "no picture to look at");
@@ -119,7 +128,7 @@ impl Lens {
 impl From<&QrRefusal> for Setback {
     fn from(refusal: &QrRefusal) -> Self {
         Self {
-            code: refusal.code().to_owned(),
+            obstacle: Obstacle::Code(refusal.problem()),
             found: refusal.to_string(),
             next_step: refusal.next_step().to_owned(),
             ended: Ended::ForGood,

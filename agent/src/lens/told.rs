@@ -19,6 +19,7 @@ pub const LENS_FILE: &str = "lens.json";
 /// What was told last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
+    /// An [`Obstacle`](super::Obstacle), maybe of another version of the agent.
     pub code: String,
     pub found: String,
     pub next_step: String,
@@ -59,12 +60,13 @@ impl Teller {
 
     pub(super) fn tell(&self, setback: &Setback) {
         let path = self.data_dir.join(LENS_FILE);
-        let Setback { code, found, next_step, .. } = setback;
+        let Setback { obstacle, found, next_step, .. } = setback;
+        let code = obstacle.as_str();
         tracing::warn!(code, next_step, "{found}");
         // The unit file shows standard output on the board's console.
         drop(writeln!(io::stdout().lock(), "nightjar-agent: {found}; {next_step}"));
         let told = Told {
-            code: code.clone(),
+            code: code.to_owned(),
             found: found.clone(),
             next_step: next_step.clone(),
             at: self.clock.unix(),

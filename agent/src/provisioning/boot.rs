@@ -112,6 +112,11 @@ pub fn examine(
     places(system).into_iter().filter_map(judge).collect()
 }
 
+/// Returns whether anything lies where a file is looked for.
+pub fn lies_there(system: &SystemRoot) -> bool {
+    places(system).iter().any(|path| path.symlink_metadata().is_ok())
+}
+
 fn places(system: &SystemRoot) -> Vec<PathBuf> {
     PLACES.iter().map(|place| system.path(place)).collect()
 }
@@ -191,10 +196,10 @@ fn take_one(
             Ok(()) => ProvisioningFinding::Used { path },
             Err(error) => ProvisioningFinding::NotWiped { path, cause: error.to_string() },
         },
-        Judged::Expired => {
-            drop(wipe(&mut reached));
-            ProvisioningFinding::Expired
-        }
+        Judged::Expired => match wipe(&mut reached) {
+            Ok(()) => ProvisioningFinding::Expired,
+            Err(error) => ProvisioningFinding::NotWiped { path, cause: error.to_string() },
+        },
         Judged::Good(bytes) => {
             let handed = reached(Step::Read).and_then(|()| {
                 if data_dir.is_dir() {
@@ -364,6 +369,15 @@ mod tests {
         use_up(&board.data(), SECRET).unwrap();
         let read_only = |_| Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem));
         let finding = take_one(board.boot(), &board.data(), None, read_only).unwrap();
+        assert_eq!(Finding::from(finding).code, "not_wiped");
+    }
+
+    #[test]
+    fn an_expired_file_that_cannot_be_wiped_is_named() {
+        let board = Board::with(format!("{}expires_at = 1000\n", good()));
+        let read_only = |_| Err(io::Error::from(io::ErrorKind::ReadOnlyFilesystem));
+        let now = Some(UnixMillis(1_000));
+        let finding = take_one(board.boot(), &board.data(), now, read_only).unwrap();
         assert_eq!(Finding::from(finding).code, "not_wiped");
     }
 

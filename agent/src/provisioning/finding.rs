@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use nightjar_shared::finding::{Finding, Verdict};
+use nightjar_shared::{
+    finding::{Finding, Verdict},
+    wifi::WifiProblem,
+};
 
 use super::boot::BootProblem;
 
@@ -12,7 +15,7 @@ pub enum ProvisioningFinding {
     HandedOver {
         path: PathBuf,
     },
-    /// It was handed over, and its secret still lies where it was.
+    /// It was read, and its secret still lies where it was.
     NotWiped {
         path: PathBuf,
         cause: String,
@@ -50,7 +53,7 @@ pub enum ProvisioningFinding {
         relay: String,
     },
     Wifi {
-        code: &'static str,
+        problem: WifiProblem,
         cause: String,
         next_step: &'static str,
     },
@@ -62,6 +65,13 @@ pub enum ProvisioningFinding {
         relay: String,
         cause: String,
     },
+}
+
+impl ProvisioningFinding {
+    /// Returns whether it holds for as long as the file lies there. What else is said happened once.
+    pub fn is_standing(&self) -> bool {
+        matches!(self, Self::NotWiped { .. } | Self::Unusable { .. } | Self::NotHandedOver { .. })
+    }
 }
 
 const NEW_FILE: &str =
@@ -76,7 +86,7 @@ impl From<ProvisioningFinding> for Finding {
             }
             P::NotWiped { path, cause } => warning(
                 "not_wiped",
-                format!("{} was taken, but could not be wiped: {cause}", path.display()),
+                format!("{} was read, but could not be wiped: {cause}", path.display()),
                 "delete it by hand: make the partition writable, or put the card into another machine",
             ),
             P::Unusable { path, problem } => {
@@ -118,8 +128,8 @@ impl From<ProvisioningFinding> for Finding {
                 NEW_FILE,
             ),
             P::Paired { relay } => good("paired", format!("this camera is paired with {relay}")),
-            P::Wifi { code, cause, next_step } => {
-                bad(code, cause, format!("{next_step}; the camera goes on trying"))
+            P::Wifi { problem, cause, next_step } => {
+                bad(problem.as_str(), cause, format!("{next_step}; the camera goes on trying"))
             }
             P::CodeShown { relay, code } => warning(
                 "code_shown",

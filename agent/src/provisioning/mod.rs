@@ -2,7 +2,7 @@
 //!
 //! A privileged unit takes the file (`boot`), hands it to the agent in its data directory, and wipes it.
 //! The agent uses what it was handed, and remembers which secrets it has used (`ledger`). What either
-//! has to say stands in one notice, which the unit shows on the console and `doctor` reads.
+//! has to say stands in two notices, which the unit shows on the console and `doctor` reads.
 
 mod boot;
 mod finding;
@@ -20,10 +20,10 @@ use nightjar_shared::pairing::{NotProvisioning, PROVISIONING_BYTES_MAX, Provisio
 use rustix::fs::{Mode, OFlags, open};
 
 pub use self::{
-    boot::{examine, take},
+    boot::{examine, lies_there, take},
     finding::ProvisioningFinding,
     ledger::{exists as ledger_exists, is_used, use_up},
-    notice::{read as read_notice, show, tell},
+    notice::{read_last, read_standing, show, tell, tell_standing},
 };
 /// Name of the file that was handed over, below the data directory.
 pub const HANDED_OVER: &str = "provisioning.toml";

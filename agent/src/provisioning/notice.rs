@@ -1,7 +1,8 @@
-//! The last that was to be said about provisioning: for the console, and for `doctor`.
+//! What is to be said about provisioning, for the console and for `doctor`: the last that happened, and
+//! what is wrong with the file that lies on the boot partition. Neither hides the other.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -13,34 +14,59 @@ use rustix::fs::OFlags;
 use super::{leave::leave, read_bounded};
 use crate::board::SystemRoot;
 
-/// Name of the file below the data directory. A path unit watches it.
-const NOTICE_FILE: &str = "provisioning.json";
+/// Names of the files below the data directory. A path unit watches the first.
+const LAST_FILE: &str = "provisioning.json";
+const STANDING_FILE: &str = "boot_file.json";
 /// Where somebody may look at a screen, the first that takes it.
 const CONSOLES: [&str; 2] = ["/dev/tty1", "/dev/console"];
 /// Of a line of the console: what stands in a notice comes from files and from the network.
 const LINE_CHARS_MAX: usize = 400;
 
-/// Writes the notice, and into the log, where it is another one than before. Returns whether it was.
+/// Writes what happened, and into the log, where it is something else than before. Returns whether it was.
 pub fn tell(data_dir: &Path, finding: impl Into<Finding>) -> bool {
-    let finding = finding.into();
-    if read(data_dir).as_ref() == Some(&finding) {
+    write(data_dir, LAST_FILE, &finding.into())
+}
+
+/// Writes what is wrong with the file that lies there; or that nothing is.
+pub fn tell_standing(data_dir: &Path, finding: Option<&Finding>) {
+    match finding {
+        Some(finding) => drop(write(data_dir, STANDING_FILE, finding)),
+        None => match fs::remove_file(data_dir.join(STANDING_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "the notice of a file that is gone was not removed");
+            }
+            _ => {}
+        },
+    }
+}
+
+fn write(data_dir: &Path, name: &str, finding: &Finding) -> bool {
+    if read(data_dir, name).as_ref() == Some(finding) {
         return false;
     }
-    let Finding { code, found, next_step, .. } = &finding;
+    let Finding { code, found, next_step, .. } = finding;
     tracing::info!(code, next_step, "provisioning: {found}");
-    let written = serde_json::to_vec(&finding)
+    let written = serde_json::to_vec(finding)
         .map_err(io::Error::from)
-        .and_then(|text| leave(data_dir, NOTICE_FILE, &text));
+        .and_then(|text| leave(data_dir, name, &text));
     if let Err(error) = written {
         tracing::warn!(%error, "the notice for console and doctor was not written");
     }
     true
 }
 
-/// Reads the notice: nothing where there is none.
-pub fn read(data_dir: &Path) -> Option<Finding> {
-    let bytes = read_bounded(&data_dir.join(NOTICE_FILE)).ok()?;
-    serde_json::from_slice(&bytes).ok()
+/// Reads what happened last, if anything did.
+pub fn read_last(data_dir: &Path) -> Option<Finding> {
+    read(data_dir, LAST_FILE)
+}
+
+/// Reads what is wrong with the file that lies there.
+pub fn read_standing(data_dir: &Path) -> Option<Finding> {
+    read(data_dir, STANDING_FILE)
+}
+
+fn read(data_dir: &Path, name: &str) -> Option<Finding> {
+    serde_json::from_slice(&read_bounded(&data_dir.join(name)).ok()?).ok()
 }
 
 /// Shows a finding on the console, where there is one.
@@ -67,8 +93,6 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use nightjar_shared::finding::Verdict;
 
     use super::*;
@@ -87,7 +111,12 @@ mod tests {
         };
         assert!(tell(root.path(), finding.clone()));
         assert!(!tell(root.path(), finding.clone()));
-        assert_eq!(read(root.path()), Some(finding.clone()));
+        assert_eq!(read_last(root.path()), Some(finding.clone()));
+        tell_standing(root.path(), Some(&finding));
+        assert_eq!(read_standing(root.path()), Some(finding.clone()));
+        tell_standing(root.path(), None);
+        tell_standing(root.path(), None);
+        assert_eq!(read_standing(root.path()), None);
         show(&SystemRoot::at(root.path()), &finding).unwrap();
         let shown = fs::read_to_string(root.path().join("dev/tty1")).unwrap();
         assert_eq!(shown, "\r\nNightjar: [2Jgone\r\n  next: write it anew\r\n");

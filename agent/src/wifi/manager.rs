@@ -337,26 +337,28 @@ fn refused(error: &zbus::Error) -> WifiRefusal {
 
 #[cfg(test)]
 mod tests {
+    use nightjar_shared::wifi::WifiProblem;
+
     use super::*;
 
     #[test]
     fn a_device_s_reason_is_named_as_its_owner_needs_it() {
         let wifi: Wifi =
             serde_json::from_str(r#"{"ssid": "Home", "passphrase": "geheim-geheim"}"#).unwrap();
-        for (reason, code) in [
-            (7, "wifi_wrong_passphrase"),
-            (8, "wifi_wrong_passphrase"),
-            (11, "wifi_wrong_passphrase"),
-            (5, "wifi_no_address"),
-            (17, "wifi_no_address"),
-            (53, "wifi_not_found"),
-            (1, "wifi_failed"),
+        for (reason, problem) in [
+            (7, WifiProblem::WrongPassphrase),
+            (8, WifiProblem::WrongPassphrase),
+            (11, WifiProblem::WrongPassphrase),
+            (5, WifiProblem::NoAddress),
+            (17, WifiProblem::NoAddress),
+            (53, WifiProblem::NotFound),
+            (1, WifiProblem::Failed),
         ] {
             let refusal = failure(reason, &wifi);
-            assert_eq!(refusal.code(), code, "{reason}");
+            assert_eq!(refusal.problem(), problem, "{reason}");
             assert!(!refusal.to_string().contains("geheim") && !refusal.next_step().is_empty());
         }
         let open = Wifi { passphrase: None, ..wifi };
-        assert_eq!(failure(7, &open).code(), "wifi_failed");
+        assert_eq!(failure(7, &open).problem(), WifiProblem::Failed);
     }
 }

@@ -1,5 +1,7 @@
 //! Why a Wi-Fi network is not joined.
 
+use nightjar_shared::wifi::WifiProblem;
+
 /// Each with what was found. None says anything of the passphrase.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WifiRefusal {
@@ -32,18 +34,18 @@ fn by(instead: &Option<&'static str>) -> String {
 }
 
 impl WifiRefusal {
-    /// Names it for programs: stable.
-    pub fn code(&self) -> &'static str {
+    /// Names it for programs.
+    pub fn problem(&self) -> WifiProblem {
         match self {
-            Self::NoNetworkManager { .. } => "wifi_no_network_manager",
-            Self::NoRadio => "wifi_no_radio",
-            Self::RadioOff => "wifi_radio_off",
-            Self::NotFound { .. } => "wifi_not_found",
-            Self::WrongPassphrase { .. } => "wifi_wrong_passphrase",
-            Self::NoAddress { .. } => "wifi_no_address",
-            Self::TimedOut => "wifi_timed_out",
-            Self::NotPermitted => "wifi_not_permitted",
-            Self::Failed(_) => "wifi_failed",
+            Self::NoNetworkManager { .. } => WifiProblem::NoNetworkManager,
+            Self::NoRadio => WifiProblem::NoRadio,
+            Self::RadioOff => WifiProblem::RadioOff,
+            Self::NotFound { .. } => WifiProblem::NotFound,
+            Self::WrongPassphrase { .. } => WifiProblem::WrongPassphrase,
+            Self::NoAddress { .. } => WifiProblem::NoAddress,
+            Self::TimedOut => WifiProblem::TimedOut,
+            Self::NotPermitted => WifiProblem::NotPermitted,
+            Self::Failed(_) => WifiProblem::Failed,
         }
     }
 

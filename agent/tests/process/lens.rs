@@ -46,10 +46,16 @@ fn picture(codes: Codes<'_>) -> Vec<u8> {
 
 /// Films one part after the other.
 fn film(path: &Path, parts: &[Codes<'_>]) {
+    film_with(path, parts, "null");
+}
+
+/// The same through a filter of ffmpeg.
+fn film_with(path: &Path, parts: &[Codes<'_>], filter: &str) {
     let mut camera = Command::new("ffmpeg")
         .args(["-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-r", "5", "-s"])
         .arg(format!("{WIDTH}x{HEIGHT}"))
-        .args(["-i", "-", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"])
+        .args(["-i", "-", "-vf", filter])
+        .args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"])
         .arg(path)
         .stdin(Stdio::piped())
         .spawn()
@@ -129,6 +135,24 @@ pub(crate) fn doctor(home: &Home) -> Value {
     let report: Value = serde_json::from_slice(&report).unwrap();
     let checks = report["checks"].as_array().unwrap().clone();
     checks.into_iter().find(|check| check["name"] == "pairing by QR code").unwrap()
+}
+
+/// A code of a fifth of the picture's height: looked at in half the pixels, it has no more squares that can be
+/// told apart.
+#[tokio::test]
+async fn a_small_code_is_read_in_all_the_pixels_that_a_camera_has() {
+    let Some(relay) = Relay::start().await else { return };
+    let code = code_of(&relay.open_pairing().await).to_string();
+    let home = before(&[&[code.as_bytes()]], "");
+    let far = "scale=288:216:flags=area,pad=1920:1080:(ow-iw)/2:(oh-ih)/2:color=gray";
+    film_with(&home.path("far.mp4"), &[&[code.as_bytes()]], far);
+    let config = fs::read_to_string(home.path("agent.toml")).unwrap();
+    let (narrow, wide) =
+        (format!("width = {WIDTH}\nheight = {HEIGHT}"), "width = 1920\nheight = 1080");
+    home.configure(&config.replace(&narrow, wide).replace("codes.mp4", "far.mp4"));
+    let _agent = home.run();
+    home.wait_for_log("paired");
+    relay.until_online(&camera_id(&home)).await;
 }
 
 #[tokio::test]

@@ -40,8 +40,12 @@ trait Board {
         fs::read_to_string(self.root().join("dev/tty1")).unwrap_or_default()
     }
 
-    /// What `doctor` finds of provisioning.
-    fn finding(&self) -> Option<Value>;
+    /// What `doctor` finds of provisioning, the worst of it first.
+    fn findings(&self) -> Vec<Value>;
+
+    fn finding(&self) -> Option<Value> {
+        self.findings().into_iter().next()
+    }
 }
 
 impl Board for Home {
@@ -67,12 +71,12 @@ impl Board for Home {
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
     }
 
-    fn finding(&self) -> Option<Value> {
+    fn findings(&self) -> Vec<Value> {
         let mut command = self.command("doctor");
         command.args(["--json", "--system-root"]).arg(self.root());
         let report: Value = serde_json::from_slice(&output(&mut command, "").stdout).unwrap();
         let checks = report["checks"].as_array().unwrap();
-        checks.iter().find(|check| check["name"] == "provisioning").cloned()
+        checks.iter().filter(|check| check["name"] == "provisioning").cloned().collect()
     }
 }
 
@@ -229,6 +233,32 @@ async fn a_file_without_a_secret_makes_the_camera_show_a_code() {
     relay.until_online(&camera_id(&home)).await;
 }
 
+#[tokio::test]
+async fn a_file_that_cannot_be_used_hides_no_code_that_the_camera_shows() {
+    let Some(relay) = Relay::start().await else { return };
+    let home = Home::synthetic();
+    let known = format!("[relay]\nurl = \"{}\"\n", relay.url());
+    let before = fs::read_to_string(home.path("agent.toml")).unwrap();
+    home.configure(&format!("{before}{known}"));
+    let _agent = home.boot_with("relay = ");
+    let shown = wait_for_notice(&home, "code_shown");
+    // Both the unit and the agent say what they have to say, in whatever order.
+    home.run_unit();
+    home.run_unit();
+    assert_eq!(notice(&home).as_ref(), Some(&shown));
+    let console = home.console();
+    assert!(console.contains("its code is"), "{console}");
+    assert!(console.contains("correct it with a text editor"), "{console}");
+    let codes = |findings: Vec<Value>| -> Vec<String> {
+        findings.iter().map(|it| it["code"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(codes(home.findings()), ["malformed", "code_shown"]);
+
+    fs::remove_file(home.boot_file()).unwrap();
+    home.run_unit();
+    assert_eq!(codes(home.findings()), ["code_shown"]);
+}
+
 /// A FAT image that is mounted for as long as this lives.
 struct Fat {
     place: PathBuf,
@@ -286,7 +316,7 @@ fn on_a_full_fat_the_file_is_wiped_and_on_a_read_only_one_that_is_named() {
     fs::write(home.boot_file(), file.replace("c2Vj", "bmV1")).unwrap();
     fat.remount_read_only();
     home.run_unit();
-    let told = notice(&home).unwrap();
+    let told = home.finding().unwrap();
     assert_eq!(told["code"], "not_wiped", "{told}");
     assert!(home.console().contains("delete it by hand"), "{}", home.console());
 }

@@ -4,13 +4,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use nightjar_core::qr::Ended;
-use nightjar_shared::pairing_qr::PairingQr;
+use nightjar_shared::pairing_qr::{PairingQr, QrProblem};
 use tokio::time::{sleep, timeout};
 
 use crate::{
     config::QrConfig,
     identity,
-    lens::{Follower, Setback},
+    lens::{Follower, Obstacle, Setback},
     uplink::claim::{ClaimError, Introduction, Ticket, claim},
     wifi,
 };
@@ -46,8 +46,13 @@ impl CodeFollower {
         match wifi::join(wifi).await {
             Ok(()) => self.claim(&code, TRIES_AFTER_JOINING).await.map(|()| None),
             Err(refusal) => {
-                let setback = setback(refusal.code(), &refusal, refusal.next_step(), Ended::ForNow);
-                tracing::warn!(code = setback.code, "{}", setback.found);
+                let setback = Setback {
+                    obstacle: Obstacle::Wifi(refusal.problem()),
+                    found: refusal.to_string(),
+                    next_step: refusal.next_step().to_owned(),
+                    ended: Ended::ForNow,
+                };
+                tracing::warn!(code = setback.obstacle.as_str(), "{}", setback.found);
                 // A cable, or the network of before, may lead to the relay as well.
                 match self.claim(&code, 1).await {
                     Ok(()) => Ok(Some(Setback { ended: Ended::Paired, ..setback })),
@@ -60,7 +65,7 @@ impl CodeFollower {
     fn check(&self, code: &PairingQr) -> Result<(), Setback> {
         if !self.config.admits(&code.relay_url) {
             return Err(setback(
-                "qr_foreign_relay",
+                QrProblem::NotAdmitted,
                 &format_args!(
                     "the QR code is of {}, which agent.toml does not admit",
                     code.relay_url
@@ -71,7 +76,7 @@ impl CodeFollower {
         }
         if !code.owner_key.as_deref().is_none_or(identity::is_key) {
             return Err(setback(
-                "qr_malformed",
+                QrProblem::Malformed,
                 &"the QR code is damaged: its owner's key is none",
                 "open the app's page \"Add a camera\" anew, and show its code",
                 Ended::ForGood,
@@ -91,7 +96,12 @@ impl CodeFollower {
                 Err(_) if left > 0 => {}
                 Err(_) => {
                     let found = format!("{} does not answer", code.relay_url);
-                    return Err(setback("unreachable", &found, CHECK_NETWORK, Ended::ForNow));
+                    return Err(setback(
+                        QrProblem::Unreachable,
+                        &found,
+                        CHECK_NETWORK,
+                        Ended::ForNow,
+                    ));
                 }
             }
         }
@@ -113,31 +123,38 @@ const NEW_CODE: &str = "open the app's page \"Add a camera\" anew, and show its 
 
 /// What a refusal of the relay is to who holds the code.
 fn refused(error: &ClaimError) -> Setback {
-    let (code, next_step, ended) = match error {
+    let (problem, next_step, ended) = match error {
         ClaimError::NotAccepted | ClaimError::NotIntroduced => {
-            ("not_accepted", NEW_CODE, Ended::ForGood)
+            (QrProblem::NotAccepted, NEW_CODE, Ended::ForGood)
         }
-        ClaimError::TooManyTries => ("too_many_tries", "wait for some minutes", Ended::ForNow),
-        ClaimError::Protocol => ("protocol", "update the older one", Ended::ForGood),
+        ClaimError::TooManyTries => {
+            (QrProblem::TooManyTries, "wait for some minutes", Ended::ForNow)
+        }
+        ClaimError::Protocol => (QrProblem::Protocol, "update the older one", Ended::ForGood),
         ClaimError::Untrusted(_) | ClaimError::ForeignCa { .. } => (
-            "foreign_relay",
+            QrProblem::ForeignRelay,
             "the relay that answers is not the one of the code: show a code of a page that you trust",
             Ended::ForGood,
         ),
-        ClaimError::NoTime(_) => ("no_time", "wait for the network's time", Ended::ForNow),
-        ClaimError::Unreachable(_) => ("unreachable", CHECK_NETWORK, Ended::ForNow),
-        ClaimError::Relay(_) => ("refused", NEW_CODE, Ended::ForGood),
+        ClaimError::NoTime(_) => (QrProblem::NoTime, "wait for the network's time", Ended::ForNow),
+        ClaimError::Unreachable(_) => (QrProblem::Unreachable, CHECK_NETWORK, Ended::ForNow),
+        ClaimError::Relay(_) => (QrProblem::Refused, NEW_CODE, Ended::ForGood),
         ClaimError::Identity(_)
         | ClaimError::Pairing(_)
         | ClaimError::Read { .. }
         | ClaimError::Malformed { .. } => {
-            ("not_kept", "make the data directory writable for the agent", Ended::ForNow)
+            (QrProblem::NotKept, "make the data directory writable for the agent", Ended::ForNow)
         }
     };
-    setback(code, error, next_step, ended)
+    setback(problem, error, next_step, ended)
 }
 
-fn setback(code: &str, found: &dyn std::fmt::Display, next_step: &str, ended: Ended) -> Setback {
-    let found = found.to_string();
-    Setback { code: code.to_owned(), found, next_step: next_step.to_owned(), ended }
+fn setback(
+    problem: QrProblem,
+    found: &dyn std::fmt::Display,
+    next_step: &str,
+    ended: Ended,
+) -> Setback {
+    let (found, next_step) = (found.to_string(), next_step.to_owned());
+    Setback { obstacle: Obstacle::Code(problem), found, next_step, ended }
 }
