@@ -33,6 +33,16 @@ const LIMIT: Duration = Duration::from_mins(5);
 const PACKAGE_BYTES_MAX: u64 = 25_000_000;
 const INSTALLED_BYTES_MAX: u64 = 80_000_000;
 
+/// A camera, and what a card with a boot partition takes.
+const MODULES: [&str; 6] = [
+    "vivid n_devs=1 node_types=0x1 num_inputs=1 input_types=0x00",
+    "loop",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_utf8",
+];
+
 pub(crate) const STATE: &str = "/var/lib/nightjar-agent";
 pub(crate) const APT: &str =
     "DEBIAN_FRONTEND=noninteractive apt-get -qq -o APT::Sandbox::User=root";
@@ -65,7 +75,8 @@ impl Board {
         image: Option<PathBuf>,
     ) -> Result<Option<Self>> {
         let Some(system) = System::board(architecture)? else { return Ok(None) };
-        let machine = Machine { system: Some(system), image, ..Machine::default() };
+        let modules = MODULES.into_iter().map(Into::into).collect();
+        let machine = Machine { system: Some(system), image, modules, ..Machine::default() };
         let relay = Relay::start(directory, Place::loopback(Ports::free()?)).await?;
         let (owner, site_id) = relay.api()?.register(EMAIL, PASSWORD).await?;
         let Some(mut guest) = Guest::boot(directory, &machine)? else { return Ok(None) };
@@ -94,27 +105,32 @@ impl Board {
         Ok(())
     }
 
-    /// Says who the board's camera belongs to, by a code that is typed there.
-    pub(crate) async fn pair(&mut self) -> Result<()> {
-        let opened =
-            self.owner.post(&format!("sites/{}/pairings", self.site_id), json!({})).await?;
-        let pairing = opened.expect(201)?.json();
-        let code = text(&pairing, "code").context("a pairing without a code")?;
-        let relay = self.relay.url();
+    /// Opens a place for a camera, which reaches the relay from now on.
+    pub(crate) async fn open_pairing(&mut self) -> Result<Value> {
         // In the guest, this machine is 10.0.2.2.
-        self.guest
-            .run(&format!(
-                "echo '10.0.2.2 localhost' >/etc/hosts\n\
-                 echo {code} | nightjar-agent pair --relay {relay}"
-            ))
-            .await?;
-        let id = text(&pairing, "pairing_id").context("a pairing without an id")?;
+        self.guest.run("echo '10.0.2.2 localhost' >/etc/hosts").await?;
+        let path = format!("sites/{}/pairings", self.site_id);
+        Ok(self.owner.post(&path, json!({})).await?.expect(201)?.json())
+    }
+
+    /// Learns which camera took a place that was opened.
+    pub(crate) async fn know_camera_of(&mut self, pairing: &Value) -> Result<()> {
+        let id = text(pairing, "pairing_id").context("a pairing without an id")?;
         let claimed = self.owner.get(&format!("pairings/{id}")).await?.expect(200)?.json();
         self.camera_id = text(&claimed, "camera_id").context("the pairing was not claimed")?;
         Ok(())
     }
 
-    async fn online(&self) -> Result<()> {
+    /// Says who the board's camera belongs to, by a code that is typed there.
+    pub(crate) async fn pair(&mut self) -> Result<()> {
+        let pairing = self.open_pairing().await?;
+        let code = text(&pairing, "code").context("a pairing without a code")?;
+        let relay = self.relay.url();
+        self.guest.run(&format!("echo {code} | nightjar-agent pair --relay {relay}")).await?;
+        self.know_camera_of(&pairing).await
+    }
+
+    pub(crate) async fn online(&self) -> Result<()> {
         self.owner.camera_is(&self.camera_id, "online", LIMIT).await.map(drop)
     }
 
@@ -133,7 +149,7 @@ impl Board {
     }
 
     /// Waits in the guest until a line of shell succeeds.
-    async fn until(&mut self, condition: &str) -> Result<()> {
+    pub(crate) async fn until(&mut self, condition: &str) -> Result<()> {
         let order = format!(
             "n=0; until {condition}; do n=$((n + 1)); [ $n -lt 600 ] || exit 1; sleep 0.5; done"
         );
@@ -242,6 +258,8 @@ async fn packages_install_start_recover_upgrade_and_leave_as_debian_policy_says(
 /// From a signed repository, without a file edited or a question answered.
 async fn installs_and_starts(board: &mut Board, packages: &[PathBuf]) -> Result<()> {
     board.publish(packages).await?;
+    // A board whose owner keeps the journal in memory.
+    board.guest.run("journalctl --relinquish-var && rm -r /var/log/journal").await?;
     let said = board.guest.run(&format!("{APT} -y install nightjar-agent nightjar-relay")).await?;
     ensure!(said.contains("nightjar-agent pair"), "the next step is not named: {said}");
     ensure!(said.contains("admin create-account"), "the first account is not named: {said}");
@@ -259,8 +277,7 @@ async fn installs_and_starts(board: &mut Board, packages: &[PathBuf]) -> Result<
         .guest
         .run(&format!(
             "stat -c '%U %a' {STATE} | grep -qx 'nightjar-agent 700' && \
-             ls /run/log/journal/*.nightjar >/dev/null && \
-             ! find /var/log/journal -path '*.nightjar/*' | grep -q ."
+             ls /run/log/journal/*.nightjar >/dev/null && [ ! -e /var/log/journal ]"
         ))
         .await?;
     Ok(())
@@ -341,6 +358,15 @@ async fn leaves(board: &mut Board) -> Result<()> {
     board.guest.run(&format!("{APT} -y install nightjar-agent nightjar-relay")).await?;
     board.sees(true).await?;
 
+    // As an update leaves it that a power cut interrupted.
+    board
+        .guest
+        .run(
+            "cd /etc/systemd/system && mkdir -p multi-user.target.wants && \
+             touch nightjar-update-resume.service && \
+             ln -s ../nightjar-update-resume.service multi-user.target.wants/",
+        )
+        .await?;
     let said = board.guest.run(&format!("{APT} -y purge nightjar-agent nightjar-relay")).await?;
     ensure!(said.contains("footage is kept"), "it does not say what is left: {said}");
     board
@@ -348,6 +374,8 @@ async fn leaves(board: &mut Board) -> Result<()> {
         .run(&format!(
             "ls -A {STATE} /etc/nightjar /var/lib/nightjar-relay /var/cache/nightjar-agent 2>/dev/null\n\
              [ ! -e /etc/nightjar ] && [ ! -e /var/lib/nightjar-relay ] && \
+             [ ! -e /etc/systemd/system/nightjar-update-resume.service ] && \
+             [ ! -h /etc/systemd/system/multi-user.target.wants/nightjar-update-resume.service ] && \
              [ ! -e /var/cache/nightjar-agent ] && [ \"$(ls -A {STATE})\" = recordings ] && \
              ls {STATE}/recordings | grep -q mp4 && [ -z \"$(systemctl --failed --quiet --plain | grep nightjar)\" ]"
         ))

@@ -35,6 +35,7 @@ mod offers;
 mod packages;
 mod people;
 mod players;
+mod provisioned;
 mod public_certificate;
 mod reconnect;
 mod recovery;

@@ -116,23 +116,44 @@ async fn update(board: &Board, version: &str) -> Result<Value> {
     .await
 }
 
-/// How much footage is missing between two clips that follow each other, at most, of the last ones:
-/// milliseconds, as the camera's index has it.
-async fn missing_ms(board: &mut Board) -> Result<i64> {
+/// What is missing of the footage since a clip.
+#[derive(serde::Deserialize)]
+struct Missing {
+    /// In all, and between two clips that follow each other at most.
+    sum_ms: i64,
+    most_ms: i64,
+    /// The newest clip.
+    last: i64,
+}
+
+/// Looks what is missing between the clips since one, as the camera's index has them.
+async fn missing_since(board: &mut Board, clip: i64) -> Result<Missing> {
     let here = board.directory.display().to_string();
     let copy =
         format!("rm -rf {here}/index; mkdir {here}/index; cp {STATE}/agent.db* {here}/index/");
     board.guest.run(&copy).await?;
-    let ask = "import sqlite3, sys\n\
-               rows = sqlite3.connect(sys.argv[1]).execute(\"select started_at, ended_at from clips \
-               where kind = 'continuous' order by sequence\").fetchall()\n\
-               print(max(after[0] - before[1] for before, after in zip(rows, rows[1:]) if before[1]))";
+    let ask = "import json, sqlite3, sys\n\
+               rows = sqlite3.connect(sys.argv[1]).execute(\"select started_at, ended_at, sequence from \
+               clips where kind = 'continuous' and sequence >= ? order by sequence\", \
+               sys.argv[2:]).fetchall()\n\
+               gaps = [after[0] - before[1] for before, after in zip(rows, rows[1:]) if before[1]]\n\
+               print(json.dumps({'sum_ms': sum(gaps), 'most_ms': max(gaps, default=0), \
+               'last': rows[-1][2]}))";
     let output = Command::new("python3")
         .args(["-c", ask])
         .arg(board.directory.join("index/agent.db"))
+        .arg(clip.to_string())
         .output()?;
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    said.trim().parse().with_context(|| format!("the index has no two clips: {said}"))
+    serde_json::from_str(&said).with_context(|| format!("the index has no clips: {said}"))
+}
+
+/// Says what an update cost since a clip; gives the newest one.
+async fn cost(board: &mut Board, clip: i64, what: &str) -> Result<i64> {
+    let Missing { sum_ms, most_ms, last } = missing_since(board, clip).await?;
+    measured(&format!("{what}: {sum_ms} ms of footage missing, {most_ms} at once"));
+    ensure!(last > clip, "nothing new was recorded");
+    Ok(last)
 }
 
 #[tokio::test]
@@ -174,12 +195,13 @@ async fn an_update_that_works_is_kept_and_three_that_do_not_are_taken_back() -> 
         board.sees(true).await?;
         board.records().await?;
 
+        let mut clip = missing_since(&mut board, 0).await?.last;
         let new = agent(&new)?;
         releases.offer(&new, NEW)?;
         let kept = update(&board, NEW).await?;
         ensure!(kept["state"] == "installed" && kept["version"] == NEW, "{kept}");
         board.records().await?;
-        measured(&format!("update kept: {} ms of footage missing", missing_ms(&mut board).await?));
+        clip = cost(&mut board, clip, "update kept").await?;
 
         for (version, instead, problem) in BAD {
             releases.offer(&spoil(&new, version, instead)?, version)?;
@@ -188,8 +210,7 @@ async fn an_update_that_works_is_kept_and_three_that_do_not_are_taken_back() -> 
             ensure!(judged["problem"] == problem && judged["version"] == NEW, "{judged}");
             board.sees(true).await?;
             board.records().await?;
-            let missing = missing_ms(&mut board).await?;
-            measured(&format!("update taken back, {problem}: {missing} ms missing at most so far"));
+            clip = cost(&mut board, clip, &format!("update taken back, {problem}")).await?;
         }
         let said = board.guest.run("nightjar-agent update status").await?;
         ensure!(said.contains(NEW) && said.contains("not tried again: 0.1.0~5"), "{said}");
