@@ -380,10 +380,9 @@ fn has(found: &[[String; 3]], code: &str, name: &str, verdict: &str) {
     assert!(found.contains(&it), "no {it:?} in {found:#?}");
 }
 
-#[test]
-fn doctor_names_what_is_missing_and_finds_nothing_at_a_relay_that_serves() {
+/// A directory, and the configuration of a relay with https, a store and TURN at these ports.
+fn for_a_doctor([web, store, mqtt, turn]: [u16; 4]) -> (TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
-    let [web, store, mqtt, turn] = [(); 4].map(|()| free_port());
     let config = format!(
         "public_url = \"https://localhost:{web}\"\nlisten = \"127.0.0.1:{web}\"\n\
          data_dir = \"{}\"\nregistration = \"open\"\n\
@@ -393,6 +392,14 @@ fn doctor_names_what_is_missing_and_finds_nothing_at_a_relay_that_serves() {
          [limits]\nfree_percent = 0\nfree_megabytes = 1\n",
         directory.path().join("data").display(),
     );
+    (directory, config)
+}
+
+#[test]
+fn doctor_names_what_is_missing_and_finds_nothing_at_a_relay_that_serves() {
+    let ports = [(); 4].map(|()| free_port());
+    let (directory, config) = for_a_doctor(ports);
+    let web = ports[0];
     fs::write(directory.path().join("relay.toml"), &config).unwrap();
     let (healthy, found) = doctor(directory.path());
     assert!(!healthy);
@@ -418,7 +425,7 @@ fn doctor_names_what_is_missing_and_finds_nothing_at_a_relay_that_serves() {
     }
     assert_eq!(found.iter().filter(|it| it[0] == "turn").count(), 2, "by UDP and by TCP");
     has(&found, "own_certificate", "certificate", "warning");
-    // Neither a stranger's signal nor an operator's ends it: it looks at its files again.
+    // A hang-up does not end it: it looks at its files again.
     let pid = rustix::process::Pid::from_child(&serving.child);
     rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     assert!(doctor(directory.path()).0);
@@ -435,6 +442,14 @@ fn doctor_names_what_is_missing_and_finds_nothing_at_a_relay_that_serves() {
     fs::write(directory.path().join("relay.toml"), plain).unwrap();
     has(&doctor(directory.path()).1, "other_server", "app", "bad");
     serving.terminate();
+}
+
+#[test]
+fn doctor_names_a_certificate_that_cannot_be_read_and_a_configuration_that_cannot_be_used() {
+    let (directory, config) = for_a_doctor([(); 4].map(|()| free_port()));
+    let tls = "[tls]\ncertificate = \"/nowhere/fullchain.pem\"\nkey = \"/nowhere/privkey.pem\"\n";
+    fs::write(directory.path().join("relay.toml"), format!("{config}{tls}")).unwrap();
+    has(&doctor(directory.path()).1, "certificate_unreadable", "certificate", "bad");
 
     fs::write(directory.path().join("relay.toml"), "regstration = 1").unwrap();
     let (_, found) = doctor(directory.path());

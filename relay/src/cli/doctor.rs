@@ -4,6 +4,7 @@
 mod finding;
 mod look;
 mod network;
+mod server;
 
 use std::{io::Write as _, process::ExitCode};
 

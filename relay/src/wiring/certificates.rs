@@ -17,8 +17,9 @@ use crate::{
 
 /// After the port for plain http was taken.
 const BIND_AGAIN: Duration = Duration::from_secs(10);
-/// Strangers hear one line there; nobody stays.
+/// Strangers hear one line there; nobody stays, and no network keeps an ACME server out.
 const HTTP_CONNECTIONS: usize = 256;
+const HTTP_CONNECTIONS_PER_NETWORK: usize = 16;
 
 /// What keeps the public certificate, by its name.
 pub(super) type Keeper = (&'static str, BoxFuture<'static, ()>);
@@ -75,7 +76,11 @@ async fn open_plain_http(app: Arc<App>, address: SocketAddr) {
         }
     };
     app.certificates.note_http_listener(None, app.now());
-    let limits = ServerLimits { connections: HTTP_CONNECTIONS, ..ServerLimits::default() };
+    let limits = ServerLimits {
+        connections: HTTP_CONNECTIONS,
+        connections_per_network: HTTP_CONNECTIONS_PER_NETWORK,
+        ..ServerLimits::default()
+    };
     let options = ServerOptions {
         name: "http",
         tls: None,

@@ -506,6 +506,8 @@ async fn change_under_load(
     wanted: usize,
     change: impl AsyncFn(),
 ) {
+    // Shown with the output of a test that fails, or of a long one.
+    let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("info").try_init();
     let mut alice = browser(relay, root);
     alice.sign_up("alice@example.org").await;
     let mut camera = camera_of(relay, &alice).await;

@@ -5,15 +5,18 @@ use std::{fs, path::Path, time::Duration};
 use nightjar_shared::time::UnixMillis;
 use serde_json::Value;
 
-use super::finding::{CertificateFinding, RelayFinding, Server, ServerFinding, TurnFinding};
+use super::{
+    finding::{RelayFinding, TurnFinding},
+    server::{CertificateFinding, Server, ServerFinding},
+};
 use crate::{
     clock::now,
     config::{Config, StoreEngine, TurnEngine},
     engines::{
         private_file,
         tls::{
-            CertificateFault, CertificateFiles, PublicCertificate, Seen, TlsFailure, Trust,
-            ask_plainly, check_files, inspect,
+            CertificateFault, CertificateFiles, PublicCertificate, Seen, TlsFailure, Trouble,
+            Trust, ask_plainly, check_files, inspect,
         },
         turn::{OWN_CREDENTIALS_FILE, OwnCredentials, allocate, external_credentials},
     },
@@ -37,7 +40,9 @@ impl<'a> Network<'a> {
     }
 
     pub(super) fn look(&self) -> Vec<RelayFinding> {
-        let mut found = self.app();
+        let files = self.files().map(CertificateFinding::Wrong).map(RelayFinding::Certificate);
+        let mut found: Vec<_> = files.into_iter().collect();
+        found.extend(self.app());
         found.extend(self.mqtt());
         found.extend(self.store());
         found.extend(self.plain_http());
@@ -114,9 +119,6 @@ impl<'a> Network<'a> {
         port: u16,
     ) -> RelayFinding {
         let left = |certificate: &PublicCertificate| certificate.not_after.since(now());
-        if let Some(trouble) = self.files() {
-            return RelayFinding::Certificate(CertificateFinding::Wrong(trouble));
-        }
         match shown {
             Ok(Seen { certificate: Some(certificate), .. }) => {
                 let left = left(&certificate);
@@ -143,7 +145,8 @@ impl<'a> Network<'a> {
         })
     }
 
-    fn files(&self) -> Option<crate::engines::tls::Trouble> {
+    /// Finds what is wrong with the certificate's files, whether the relay runs or not.
+    fn files(&self) -> Option<Trouble> {
         let tls = &self.config.tls;
         let (certificate, key) = (tls.certificate.clone()?, tls.key.clone()?);
         let files = CertificateFiles { certificate, key, names: self.config.public_names() };
