@@ -42,7 +42,7 @@ mod tests {
     fn the_same_is_noted_once_in_ten_minutes() {
         let recent = Recent::default();
         let is_first =
-            |key: &str, minute| recent.is_first(key.to_owned(), UnixMillis(minute * 60_000));
+            |key: &str, minute: i64| recent.is_first(key.to_owned(), UnixMillis(minute * 60_000));
         assert!(is_first("a", 0) && is_first("b", 0));
         assert!(!is_first("a", 9));
         assert!(is_first("a", 10));
