@@ -1,14 +1,13 @@
-use nightjar_relay::domain::accounts::{self, SignUp};
-use nightjar_shared::{
-    ids::{CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId},
-    role::AccountRole,
+use nightjar_shared::ids::{
+    CameraId, ClipId, CommandId, EventId, PairingId, SessionId, ShareId, SiteId,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     device::{Device, announcement, event, health, part},
-    person::{Answer, PASSWORD, Person},
+    factors::{promote, set_up},
+    person::{Answer, Person},
     relay::{TestRelay, on_every_database},
 };
 
@@ -198,18 +197,9 @@ async fn an_administrator_of_the_relay_has_no_part_in_sites() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let camera = relay.camera_of(&alice).await;
-        let app = relay.app();
-        let sign_up = SignUp {
-            email: "root@example.org".to_owned(),
-            password: PASSWORD.to_owned(),
-            name: None,
-        };
-        accounts::create(&app.db, &app.passwords, sign_up, AccountRole::Admin, app.now())
-            .await
-            .unwrap();
-        let mut admin = relay.stranger();
-        let body = json!({"email": "root@example.org", "password": PASSWORD});
-        admin.cookie = Some(admin.post("auth/login", body).await.cookie());
+        let mut admin = relay.person("root").await;
+        promote(relay, &admin).await;
+        set_up(relay, &mut admin).await;
         assert_eq!(admin.get("auth/me").await.body(200)["account"]["role"], "admin");
         let hers = belongings(relay, &alice, &camera).await;
         for door in &hers.doors {
