@@ -227,8 +227,8 @@ mod tests {
         text.into()
     }
 
-    fn subject() -> Option<Subject> {
-        Some(Subject { site_id: SiteId::generate(), right: Right::SeePictures })
+    fn subject() -> Subject {
+        Subject { site_id: SiteId::generate(), right: Right::SeePictures }
     }
 
     #[tokio::test]
@@ -237,8 +237,8 @@ mod tests {
         let (alice, bob) = (AccountId::generate(), AccountId::generate());
         let mut for_alice = realtime.subscribe(alice, "phone".into(), Reach::ALL).unwrap();
         let mut for_bob = realtime.subscribe(bob, "phone".into(), Reach::ALL).unwrap();
-        realtime.send(&[alice], subject(), &message("to alice"));
-        realtime.send(&[bob], subject(), &message("to bob"));
+        realtime.send(&[alice], Some(subject()), &message("to alice"));
+        realtime.send(&[bob], Some(subject()), &message("to bob"));
         assert_eq!(&*for_alice.next().await.unwrap(), "to alice");
         assert_eq!(&*for_bob.next().await.unwrap(), "to bob");
     }
@@ -249,11 +249,11 @@ mod tests {
         let account = AccountId::generate();
         let mut slow = realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap();
         for _ in 0..=QUEUE {
-            realtime.send(&[account], subject(), &message("flood"));
+            realtime.send(&[account], Some(subject()), &message("flood"));
         }
         assert_eq!(slow.next().await, Err(Closed::Slow));
         let mut quick = realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap();
-        realtime.send(&[account], subject(), &message("again"));
+        realtime.send(&[account], Some(subject()), &message("again"));
         assert_eq!(&*quick.next().await.unwrap(), "again");
     }
 
@@ -262,7 +262,7 @@ mod tests {
         let realtime = Realtime::new(&Metrics::default());
         let account = AccountId::generate();
         let mut socket = realtime.subscribe(account, "phone".into(), Reach::ALL).unwrap();
-        realtime.send(&[account], subject(), &message("still waiting in the queue"));
+        realtime.send(&[account], Some(subject()), &message("still waiting in the queue"));
         realtime.close_account(account);
         assert_eq!(socket.next().await, Err(Closed::Revoked));
     }
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!(realtime.sign_ins().len(), 2);
         realtime.close_sign_in(account, &"phone".into());
         assert_eq!(ended.next().await, Err(Closed::Revoked));
-        realtime.send(&[account], subject(), &message("still here"));
+        realtime.send(&[account], Some(subject()), &message("still here"));
         assert_eq!(&*other.next().await.unwrap(), "still here");
         assert_eq!(realtime.sign_ins(), [(account, "tablet".into())]);
     }

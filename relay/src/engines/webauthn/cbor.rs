@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn values_lie_only_so_deep_and_wide() {
-        let deep = [0x81; 100_000];
+        let deep = vec![0x81; 100_000];
         assert_eq!(skip(&deep), Err(CborError::Depth));
         assert_eq!(skip(&[0xc1; 100]), Err(CborError::Depth));
         // Sixteen arrays of sixteen, four levels down: bounded by the bytes, not by what they claim.
