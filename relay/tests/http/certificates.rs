@@ -7,7 +7,10 @@ use nightjar_relay::config::{AcmeConfig, ChallengeKind, Config};
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 use tokio_rustls::TlsConnector;
 
 use crate::{
@@ -18,8 +21,9 @@ use crate::{
     pebble::{Pebble, Ports, free_port, lay},
     person::Person,
     relay::{TestRelay, eventually},
-    support,
+    support::{self, PATIENCE, within},
     turn::{credentials, with_turn},
+    turn_client::binding,
 };
 
 const APP: &str = "localhost";
@@ -109,6 +113,18 @@ async fn shows(port: u16, ca_pem: &str, name: &'static str) -> bool {
     let Ok(stream) = TcpStream::connect(("127.0.0.1", port)).await else { return false };
     let connector = TlsConnector::from(Arc::new(trusting(ca_pem)));
     connector.connect(name.try_into().unwrap(), stream).await.is_ok()
+}
+
+/// Whether STUN is answered within TLS, to who trusts this authority alone.
+async fn answers_stun(port: u16, ca_pem: &str) -> bool {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let connector = TlsConnector::from(Arc::new(trusting(ca_pem)));
+    let mut stream = connector.connect(APP.try_into().unwrap(), stream).await.unwrap();
+    stream.write_all(&binding()).await.unwrap();
+    let mut head = [0; 2];
+    within(PATIENCE, stream.read_exact(&mut head)).await.unwrap();
+    // A success of a binding (RFC 8489, 5).
+    head == [0x01, 0x01]
 }
 
 /// A relay with a certificate in files, which an authority of somebody else signed.
@@ -264,7 +280,12 @@ async fn a_camera_works_on_from_the_own_certificate_over_acme_and_files_and_back
     let files = support::directory();
     let issuer = Issuer::new("Somebody");
     lay(files.path(), &issuer.pair(&[APP, STORE]));
-    let relay = TestRelay::start(Engine::Sqlite, |config| at_one_port(config, port)).await;
+    let relay = TestRelay::start(Engine::Sqlite, |config| {
+        at_one_port(config, port);
+        with_turn(config);
+        config.turn.web_port = Some(true);
+    })
+    .await;
     let own = relay.app().certificates.ca_pem.clone();
     let mut alice = browser(&relay, &own);
     alice.sign_up("alice@example.org").await;
@@ -282,6 +303,8 @@ async fn a_camera_works_on_from_the_own_certificate_over_acme_and_files_and_back
     let page = alice.client.get(alice.url("/")).send().await.unwrap();
     assert!(page.text().await.unwrap().contains("<!doctype html>"));
     crate::proxy_programs::hears_hello(&alice, &root).await;
+    assert_eq!(credentials(&alice, &camera).await.tls_port, port.to_string());
+    assert!(answers_stun(port, &root).await, "TURN is there, too");
     let mut second = camera_of(&relay, &alice).await;
 
     let relay = relay
