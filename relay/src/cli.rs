@@ -3,31 +3,24 @@
 mod audit;
 mod doctor;
 mod documents;
+mod people;
 mod provision;
 mod release;
 
-use std::{
-    io::{BufRead, Read, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::{
     Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
 };
-use nightjar_shared::{ids::PairingId, role::AccountRole, text_file};
+use nightjar_shared::{ids::PairingId, role::AccountRole};
 
 use self::{doctor::DoctorArguments, provision::ProvisionArguments};
 use crate::{
-    app::passwords::{Cost, Hasher},
     clock::now,
     config::{Config, ConfigError, StoreEngine},
-    domain::{
-        accounts::{self, SignUp},
-        factors,
-    },
+    domain::factors,
     doors::router,
     engines::{
         db::{Db, DbReserve},
@@ -37,9 +30,6 @@ use crate::{
     shutdown::{self, Asked, Signals},
     wiring::{Relay, s3_store},
 };
-
-/// Of a password that is read; no longer one is taken.
-const LINE_BYTES_MAX: u64 = 8 * 1024;
 
 const CONFIG_DEFAULT: &str = "/etc/nightjar/relay.toml";
 
@@ -98,6 +88,10 @@ enum AdminTask {
     /// Removes all second factors of an account and signs it out everywhere: for somebody who has lost
     /// them, once you know that it is they.
     RemoveFactors { email: String },
+    /// Makes a link by which the owner of an account sets a new password: it works once, for a day.
+    ResetLink { email: String },
+    /// Lists mails that have not left, and why.
+    Mails,
     /// Signs packages for cameras and offers them.
     Release {
         #[command(subcommand)]
@@ -162,11 +156,15 @@ impl Arguments {
 
 async fn administrate(config: &Config, task: AdminTask) -> anyhow::Result<()> {
     match task {
-        AdminTask::CreateAccount { email, role } => create_account(config, email, role).await,
+        AdminTask::CreateAccount { email, role } => {
+            people::create_account(config, email, role).await
+        }
         AdminTask::RemoveFactors { email } => {
             factors::remove_all(&open_database(config).await?, &email, now()).await?;
             Ok(writeln!(std::io::stdout(), "{email} has no second factor any more")?)
         }
+        AdminTask::ResetLink { email } => people::make_reset_link(config, &email).await,
+        AdminTask::Mails => people::list_mails(config).await,
         AdminTask::Release { task } => release::run(task, config).await,
         AdminTask::Provision(arguments) => provision::provision(config, arguments).await,
         AdminTask::Sites => provision::list_sites(config).await,
@@ -239,17 +237,4 @@ async fn prepare_store(config: &Config) -> anyhow::Result<()> {
         writeln!(output, "{line}")?;
     }
     Ok(())
-}
-
-async fn create_account(config: &Config, email: String, role: AccountRole) -> anyhow::Result<()> {
-    let mut line = Vec::new();
-    let input = std::io::stdin().lock();
-    input.take(LINE_BYTES_MAX).read_until(b'\n', &mut line).context("cannot read the password")?;
-    let line = text_file::decode(&line).context("the password cannot be read")?;
-    let password = line.trim_end_matches('\n').to_owned();
-    let db = open_database(config).await?;
-    let sign_up = SignUp { email, password, name: None };
-    let caller =
-        accounts::create(&db, &Hasher::new(Cost::PRODUCTION)?, sign_up, role, now()).await?;
-    Ok(writeln!(std::io::stdout(), "{}", caller.account_id)?)
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod limits;
+mod mail;
 mod mqtt;
 mod proxies;
 mod security;
@@ -22,6 +23,7 @@ use serde::Deserialize;
 pub use self::{
     audit::AuditConfig,
     limits::{Amount, LimitsConfig},
+    mail::{MailConfig, MailEngine, MailTls},
     mqtt::MqttConfig,
     proxies::Proxies,
     security::SecurityConfig,
@@ -75,6 +77,7 @@ pub struct Config {
     pub mqtt: MqttConfig,
     pub store: StoreConfig,
     pub turn: TurnConfig,
+    pub mail: MailConfig,
     pub limits: LimitsConfig,
     pub audit: AuditConfig,
 }
@@ -103,6 +106,7 @@ impl Default for Config {
             mqtt: MqttConfig::default(),
             store: StoreConfig::default(),
             turn: TurnConfig::default(),
+            mail: MailConfig::default(),
             limits: LimitsConfig::default(),
             audit: AuditConfig::default(),
         }
@@ -197,6 +201,7 @@ impl Config {
         self.security.validate()?;
         self.limits.validate()?;
         self.audit.validate()?;
+        self.mail.check()?;
         self.turn.check(self.turn_engine())
     }
 

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod descriptors;
+mod mail;
 mod store;
 mod turn;
 
@@ -16,15 +17,19 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::store::{s3_store, store_package};
 use self::{
     descriptors::Connections,
     store::{start_store, store_beside},
     turn::start_turn,
 };
+pub use self::{
+    mail::mailer,
+    store::{s3_store, store_package},
+};
 use crate::{
     app::{
         App,
+        errands::Errands,
         exchanges::Exchanges,
         limits::Limits,
         passwords::{Cost, Hasher},
@@ -106,16 +111,7 @@ impl Relay {
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
         let seal = Seal::load_or_create(&config.data_dir)?;
         let engines = Stage::default();
-        let limits = &config.limits;
-        let reserve =
-            DbReserve { free: limits.database_free_bytes(), ballast: limits.ballast_bytes() };
-        let db = Db::open(&config.database, &config.data_dir, reserve, &metrics).await?;
-        db.migrate().await.context("cannot bring the database's schema up to date")?;
-        let checked = db.clone();
-        engines.tracker.spawn(engines.cancel.clone().run_until_cancelled_owned(async move {
-            checked.look_for_damage().await;
-        }));
-
+        let db = open_database(&config, &metrics, &engines).await?;
         let store_door = store_door.map(|door| (door, connections.store));
         let (objects, neighbour) =
             start_store(&config, store_door, &certificates, &metrics, &engines).await?;
@@ -126,6 +122,7 @@ impl Relay {
             let text = serde_json::to_vec(credentials)?;
             private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)?;
         }
+        let mailer = mailer(&config).await?;
         let app = Arc::new(App {
             turn,
             started_at: clock.now(),
@@ -136,6 +133,7 @@ impl Relay {
             realtime: Realtime::new(&metrics),
             metrics,
             certificates,
+            mailer,
             passwords,
             seal,
             limits: Limits::default(),
@@ -144,6 +142,9 @@ impl Relay {
             seen: Recent::default(),
             exchanges: Exchanges::default(),
             deletions_due: Notify::new(),
+            mails_due: Notify::new(),
+            departures_due: Notify::new(),
+            errands: Errands::default(),
             replica: uuid::Uuid::now_v7().to_string(),
             tracker: TaskTracker::new(),
             cancel: CancellationToken::new(),
@@ -172,6 +173,18 @@ impl Relay {
         doors.stop("doors", deadline - Duration::from_secs(1)).await;
         self.engines.stop("engines", deadline).await;
     }
+}
+
+async fn open_database(config: &Config, metrics: &Metrics, engines: &Stage) -> anyhow::Result<Db> {
+    let limits = &config.limits;
+    let reserve = DbReserve { free: limits.database_free_bytes(), ballast: limits.ballast_bytes() };
+    let db = Db::open(&config.database, &config.data_dir, reserve, metrics).await?;
+    db.migrate().await.context("cannot bring the database's schema up to date")?;
+    let checked = db.clone();
+    engines.tracker.spawn(engines.cancel.clone().run_until_cancelled_owned(async move {
+        checked.look_for_damage().await;
+    }));
+    Ok(db)
 }
 
 /// What comes through a proxy that is not named comes from loopback, whoever sent it.

@@ -60,17 +60,21 @@ export function get(path, signal) {
   return call("GET", path, undefined, signal);
 }
 
+function json(method, body) {
+  return { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
+}
+
 export async function call(method, path, body, signal, patienceMs = PATIENCE_MS) {
   const limit = AbortSignal.timeout(patienceMs);
-  const headers = body === undefined ? {} : { "content-type": "application/json" };
-  const text = body === undefined ? undefined : JSON.stringify(body);
+  const options = body === undefined ? { method } : json(method, body);
   // Browsers from before 2024 cannot join two: what the caller may end has no limit there.
   const ends = signal && AbortSignal.any ? AbortSignal.any([signal, limit]) : (signal ?? limit);
-  const response = await send(path, { method, headers, body: text, signal: ends });
+  const response = await send(path, { ...options, signal: ends });
   if (response.status === 204) return null;
   const answer = await response.text().catch((error) => {
     throw unreachable(error);
   });
+  if (answer === "") return null;
   try {
     return JSON.parse(answer, withSteadyAddresses);
   } catch {
@@ -104,6 +108,20 @@ export const api = {
   login: (credentials) => call("POST", "/auth/login", credentials),
   logout: () => call("POST", "/auth/logout"),
   me: (signal) => get("/auth/me", signal),
+  changeMe: (change) => call("PATCH", "/auth/me", change),
+  signIns: (signal) => get("/auth/sessions", signal),
+  endSignIn: (signInId) => call("DELETE", `/auth/sessions/${id(signInId)}`),
+  endOtherSignIns: () => call("DELETE", "/auth/sessions"),
+  changePassword: (change) => call("POST", "/auth/password", change),
+  forgotPassword: (email) => call("POST", "/auth/password/forgot", { email }),
+  resetPassword: (token, password) => call("POST", "/auth/password/reset", { token, password }),
+  /** Gives whether it is changed already: where there is mail, the new address is confirmed first. */
+  changeAddress: async (change) => (await send("/auth/email", json("POST", change))).status === 204,
+  sendVerification: () => call("POST", "/auth/email/verification"),
+  verifyAddress: (token) => call("POST", "/auth/email/verify", { token }),
+  exportAccount: async (password) => (await send("/auth/export", json("POST", { password }))).blob(),
+  deletion: (signal) => get("/auth/deletion", signal),
+  deleteAccount: (password, siteIds) => call("POST", "/auth/deletion", { password, site_ids: siteIds }),
 
   verifySecondFactor: (challenge, factor) => call("POST", "/auth/mfa/verify", { challenge, factor }),
   passkeyQuestion: () => call("POST", "/auth/passkeys/challenge"),

@@ -12,6 +12,20 @@ words! {
         /// Once for the first wrong password of an account, an address and an hour, once for the others.
         SignInFailed = "sign_in_failed",
         SignedOut = "signed_out",
+        /// One of one's own, from another one.
+        SignInEnded = "sign_in_ended",
+        OtherSignInsEnded = "other_sign_ins_ended",
+        PasswordChanged = "password_changed",
+        /// Somebody asked for a link by mail; the account that it went to.
+        PasswordResetAsked = "password_reset_asked",
+        /// By a link.
+        PasswordReset = "password_reset",
+        /// To be brought by hand.
+        ResetLinkMade = "reset_link_made",
+        AddressConfirmed = "address_confirmed",
+        AddressChanged = "address_changed",
+        NameChanged = "name_changed",
+        DataExported = "data_exported",
         /// A refresh token came twice, so it was copied: its sign-in was ended.
         TokenCopied = "token_copied",
         TotpSetUp = "totp_set_up",

@@ -3,6 +3,7 @@
 //! Messages are additive: a reader ignores fields that it does not know, and a field, once
 //! published, keeps its name and meaning. `tests/wire` holds one golden file for each message.
 
+pub mod account;
 pub mod api;
 pub mod audit;
 pub mod authenticity;

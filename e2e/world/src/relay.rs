@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock},
 };
@@ -14,6 +14,7 @@ use http::{Request, Response};
 use nightjar_relay::{
     app::{
         App,
+        errands::Errands,
         exchanges::Exchanges,
         limits::Limits,
         passwords::{Cost, Hasher},
@@ -24,13 +25,14 @@ use nightjar_relay::{
     clock::Clock,
     config::Config,
     domain::{
-        accounts::{self, Credential, SignUp, SignedIn},
+        accounts::{self, Client, Credential, SignUp, SignedIn},
         cameras, jobs, sites,
     },
     doors::{mqtt, router},
     engines::{
         broker::{Arrival, AuthenticationRequest, Broker, BrokerInbox, Connected, Order},
         db::{Db, DbReserve},
+        mail::Mailer,
         metrics::Metrics,
         objects::{EmbeddedStore, EmbeddedStoreConfig, Reserve},
         realtime::Realtime,
@@ -110,13 +112,14 @@ impl Template {
                 accounts::create(&app.db, &app.passwords, sign_up, AccountRole::User, BEGINNING)
                     .await;
             let caller = caller.unwrap();
-            let session = accounts::start_session(&app, caller).await.unwrap();
+            let address = Ipv4Addr::LOCALHOST.into();
+            let client = Client::new(address, None);
+            let session = accounts::start_session(&app, caller, &client).await.unwrap();
             let site_id = sites::list(&app, caller).await.unwrap().items[0].site_id;
             let cookie = format!("{}={}", app.config.cookie_name(), session.token);
-            let session = accounts::authenticate(&app, &Credential::Session(session.token))
-                .await
-                .unwrap()
-                .unwrap();
+            let credential = Credential::Session(session.token);
+            let session = accounts::authenticate(&app, &credential, address).await;
+            let session = session.unwrap().unwrap();
             template.owners.push(Owner { session, cookie, site_id });
         }
         template
@@ -173,6 +176,7 @@ fn assemble(
         realtime: Realtime::new(&metrics),
         metrics,
         certificates: template.certificates.clone(),
+        mailer: Mailer::None,
         passwords: template.passwords.clone(),
         seal: Seal::load_or_create(data_dir).unwrap(),
         limits: Limits::default(),
@@ -181,6 +185,9 @@ fn assemble(
         seen: Recent::default(),
         exchanges: Exchanges::default(),
         deletions_due: Notify::new(),
+        mails_due: Notify::new(),
+        departures_due: Notify::new(),
+        errands: Errands::default(),
         replica: "replica".to_owned(),
         tracker: TaskTracker::new(),
         cancel: CancellationToken::new(),

@@ -20,17 +20,30 @@ const KEYS_MAX: usize = 100_000;
 
 /// Every limit of the relay.
 pub struct Limits {
-    /// Wrong passwords of all strangers, for one account: 14,410 a day. When they have spent it,
-    /// only devices that have signed in before may try, and each has an allowance of its own.
+    /// Wrong passwords of all strangers, for one account. When they have spent it, only devices that have
+    /// signed in before may try, and each has an allowance of its own. Its waits grow to a minute, no
+    /// longer: many strangers together must not keep a new device of the owner's away for an hour.
     pub login_by_account: Limit,
-    /// Of one address, for any accounts.
+    /// Of one address, for any accounts. A household or a school may be behind it.
     pub login_by_address: Limit,
     /// Of one address, for one account: less than all strangers have together, so that nobody at a
     /// single address locks an owner out who comes with a new device.
     pub login_by_address_and_account: Limit,
     /// Wrong passwords of one known device.
     pub login_by_device: Limit,
+    /// Wrong passwords of one account that is signed in.
+    pub password_checks: Limit,
     pub registration: Limit,
+    /// Links for a new password or an address that one address asks for or follows: nobody guesses 128 bits,
+    /// this is what the database is asked.
+    pub links_by_address: Limit,
+    /// Times that one account takes all its data along.
+    pub exports: Limit,
+    /// Links for new passwords of others that one administrator makes.
+    pub reset_links: Limit,
+    /// Mails that strangers may bring about to one address, and news to one account.
+    pub mails_by_recipient: Limit,
+    pub news_by_account: Limit,
     /// Right passwords of one account: each costs as much as a wrong one, and leaves a session.
     pub login_success: Limit,
     /// Wrong codes of six digits, of those who know an account's password: a guess hits one in 333,000,
@@ -95,11 +108,21 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            login_by_account: Limit::new(10, Duration::from_secs(6)),
-            login_by_address: Limit::new(10, Duration::from_secs(6)),
-            login_by_address_and_account: Limit::new(8, Duration::from_secs(8)),
-            login_by_device: Limit::new(10, Duration::from_secs(6)),
+            login_by_account: Limit::growing(10, Duration::from_secs(6), Duration::from_mins(1)),
+            login_by_address: Limit::growing(10, Duration::from_secs(6), Duration::from_mins(5)),
+            login_by_address_and_account: Limit::growing(
+                8,
+                Duration::from_secs(8),
+                Duration::from_mins(15),
+            ),
+            login_by_device: Limit::growing(10, Duration::from_secs(6), Duration::from_mins(5)),
+            password_checks: Limit::growing(10, Duration::from_secs(6), Duration::from_mins(5)),
             registration: Limit::new(20, Duration::from_mins(1)),
+            links_by_address: Limit::new(20, Duration::from_secs(6)),
+            exports: Limit::new(5, Duration::from_mins(10)),
+            reset_links: Limit::new(10, Duration::from_mins(1)),
+            mails_by_recipient: Limit::new(5, Duration::from_mins(10)),
+            news_by_account: Limit::new(10, Duration::from_mins(10)),
             login_success: Limit::new(20, Duration::from_secs(6)),
             codes_by_account: Limit::new(10, Duration::from_mins(5)),
             backup_codes_by_account: Limit::new(10, Duration::from_secs(6)),
@@ -134,10 +157,12 @@ impl Default for Limits {
     }
 }
 
-/// A bucket for each key: `burst` attempts at once, then one for each `refill` that passes.
+/// A bucket for each key: `burst` attempts at once, then one for each `refill` that passes. Where waits
+/// grow, each further attempt costs twice as long a wait as the one before, up to `wait_max`.
 pub struct Limit {
     burst: u32,
     refill: Duration,
+    wait_max: Duration,
     buckets: Mutex<HashMap<String, Bucket>>,
 }
 
@@ -145,11 +170,28 @@ pub struct Limit {
 struct Bucket {
     /// When it is, or was, full again.
     full_at: UnixMillis,
+    /// Attempts that count for how long the next wait is, and the last of them.
+    strikes: u32,
+    struck_at: UnixMillis,
 }
+
+impl Bucket {
+    fn new(now: UnixMillis) -> Self {
+        Self { full_at: now, strikes: 0, struck_at: now }
+    }
+}
+
+/// What is remembered of attempts is forgotten one by one: whoever stops for a day begins anew.
+const STRIKE_FORGOTTEN: Duration = Duration::from_mins(30);
 
 impl Limit {
     fn new(burst: u32, refill: Duration) -> Self {
-        Self { burst, refill, buckets: Mutex::default() }
+        Self::growing(burst, refill, refill)
+    }
+
+    /// Makes a limit whose waits grow.
+    fn growing(burst: u32, refill: Duration, wait_max: Duration) -> Self {
+        Self { burst, refill, wait_max, buckets: Mutex::default() }
     }
 
     /// Takes one attempt, or says when there is one again.
@@ -173,8 +215,14 @@ impl Limit {
                 return Err(Error::rate_limited(self.refill.as_secs()));
             }
         }
-        let bucket = buckets.entry(key.to_owned()).or_insert(Bucket { full_at: now });
-        bucket.full_at = bucket.full_at.max(now).plus(self.refill.saturating_mul(weight));
+        let bucket = buckets.entry(key.to_owned()).or_insert_with(|| Bucket::new(now));
+        let forgotten = now.since(bucket.struck_at).as_secs() / STRIKE_FORGOTTEN.as_secs();
+        bucket.strikes =
+            bucket.strikes.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX));
+        bucket.strikes = bucket.strikes.saturating_add(weight);
+        bucket.struck_at = now;
+        let cost = self.cost(bucket.strikes).saturating_mul(weight);
+        bucket.full_at = bucket.full_at.max(now).plus(cost);
         Ok(())
     }
 
@@ -187,7 +235,7 @@ impl Limit {
                 return self.refill;
             }
         }
-        let bucket = buckets.entry(key.to_owned()).or_insert(Bucket { full_at: now });
+        let bucket = buckets.entry(key.to_owned()).or_insert_with(|| Bucket::new(now));
         let spent = bucket.full_at.since(now);
         bucket.full_at = bucket.full_at.max(now).plus(self.refill);
         spent.saturating_sub(self.room(1))
@@ -200,8 +248,16 @@ impl Limit {
 
     pub fn give_back_many(&self, key: &str, weight: u32) {
         if let Some(bucket) = self.lock().get_mut(key) {
-            bucket.full_at = bucket.full_at.minus(self.refill.saturating_mul(weight));
+            let cost = self.cost(bucket.strikes).saturating_mul(weight);
+            bucket.full_at = bucket.full_at.minus(cost);
+            bucket.strikes = bucket.strikes.saturating_sub(weight);
         }
+    }
+
+    /// Returns how long the wait is that an attempt brings, with those before it that count.
+    fn cost(&self, strikes: u32) -> Duration {
+        let doublings = strikes.saturating_sub(self.burst).min(31);
+        self.refill.saturating_mul(1 << doublings).min(self.wait_max)
     }
 
     fn check(&self, key: &str, weight: u32, now: UnixMillis) -> Result<()> {
@@ -261,6 +317,54 @@ mod tests {
         assert_eq!(waits, [0, 0, 0, 6, 12]);
         assert_eq!(limit.reserve("b", at(0)), Duration::ZERO);
         assert_eq!(limit.reserve("a", at(60)), Duration::ZERO);
+    }
+
+    #[test]
+    fn waits_grow_up_to_a_limit_and_shrink_again_when_it_is_quiet() {
+        let limit = Limit::growing(3, Duration::from_secs(6), Duration::from_mins(1));
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            let began = now;
+            while limit.take("a", at(now)).is_err() {
+                now += 1;
+            }
+            waits.push(now - began);
+        }
+        assert_eq!(waits, [0, 0, 0, 6, 12, 24, 48, 60, 60]);
+        let later = now + 3 * 86_400;
+        for _ in 0..3 {
+            limit.take("a", at(later)).unwrap();
+        }
+        limit.take("a", at(later)).unwrap_err();
+        limit.take("a", at(later + 6)).unwrap();
+    }
+
+    #[test]
+    fn ten_thousand_guesses_at_an_account_are_looked_at_two_hundred_times_at_most() {
+        let limits = Limits::default();
+        // One each six seconds, from one address: as fast as a patient guesser may hope for.
+        let looked_at = (0..10_000).filter(|guess| {
+            let now = at(guess * 6);
+            limits.login_by_address_and_account.take("a", now).is_ok()
+        });
+        assert!(looked_at.count() <= 200);
+        // At once, from ten thousand addresses.
+        let at_once = (0..10_000).filter(|_| limits.login_by_account.take("a", at(0)).is_ok());
+        assert!(at_once.count() <= 10);
+    }
+
+    #[test]
+    fn who_got_it_right_waits_no_longer_for_that() {
+        let limit = Limit::growing(3, Duration::from_secs(6), Duration::from_mins(10));
+        for _ in 0..100 {
+            limit.take("a", at(0)).unwrap();
+            limit.give_back("a");
+        }
+        for _ in 0..3 {
+            limit.take("a", at(0)).unwrap();
+        }
+        limit.take("a", at(0)).unwrap_err();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! [`App`]: what every door and every decision works with. `wiring` makes it; it stands below the
 //! domain, which imports it.
 
+pub mod errands;
 pub mod exchanges;
 pub mod limits;
 pub mod passwords;
@@ -15,15 +16,15 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    exchanges::Exchanges, limits::Limits, passwords::Hasher, readiness::LastReadiness,
-    recent::Recent, usage::Usage,
+    errands::Errands, exchanges::Exchanges, limits::Limits, passwords::Hasher,
+    readiness::LastReadiness, recent::Recent, usage::Usage,
 };
 use crate::{
     clock::Clock,
     config::Config,
     engines::{
-        broker::Broker, db::Db, metrics::Metrics, objects::Objects, realtime::Realtime, seal::Seal,
-        tls::Certificates, turn::Turn,
+        broker::Broker, db::Db, mail::Mailer, metrics::Metrics, objects::Objects,
+        realtime::Realtime, seal::Seal, tls::Certificates, turn::Turn,
     },
 };
 
@@ -41,6 +42,7 @@ pub struct App {
     pub realtime: Realtime,
     pub metrics: Metrics,
     pub certificates: Certificates,
+    pub mailer: Mailer,
     pub passwords: Hasher,
     /// For secrets that the relay must read again.
     pub seal: Seal,
@@ -54,6 +56,12 @@ pub struct App {
     pub exchanges: Exchanges,
     /// Objects wait for their deletion: it need not wait for its hour.
     pub deletions_due: Notify,
+    /// Mails wait that may leave at once.
+    pub mails_due: Notify,
+    /// Accounts wait for their deletion.
+    pub departures_due: Notify,
+    /// What is done after an answer.
+    pub errands: Errands,
     /// This process's name below `up/signal/`.
     pub replica: String,
     pub tracker: TaskTracker,

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest,
     access::{self, Caller, Right},
-    audit::{Entry, record},
+    audit::{Actor, Doer, Entry, record},
     commands, even_when_full, live, objects, presence,
     protocol::check_protocol,
     text, timeline,
@@ -132,7 +132,7 @@ pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()
 
 /// Removes a camera that may be removed.
 pub(super) async fn forget_all_of(app: &App, caller: Caller, row: &CameraRow) -> Result<()> {
-    even_when_full(app, || forget(app, caller, row)).await?;
+    even_when_full(app, || forget(app, Some(caller), row)).await?;
     app.deletions_due.notify_one();
     app.broker.kick(row.camera_id).await;
     Ok(())
@@ -140,7 +140,7 @@ pub(super) async fn forget_all_of(app: &App, caller: Caller, row: &CameraRow) ->
 
 /// Deletes a camera's rows. Its events, which may be many, go in steps, each of which makes room for
 /// the next.
-async fn forget(app: &App, caller: Caller, row: &CameraRow) -> Result<()> {
+async fn forget(app: &App, caller: Option<Caller>, row: &CameraRow) -> Result<()> {
     let camera_id = row.camera_id;
     live::end_of_removed_camera(app, camera_id).await?;
     while events::delete_some(&app.db, camera_id, EVENTS_PER_STEP).await? {}
@@ -149,9 +149,20 @@ async fn forget(app: &App, caller: Caller, row: &CameraRow) -> Result<()> {
     parts::delete_all_of_camera(&transaction, camera_id, due).await?;
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
-    let entry = Entry::new(Action::CameraRemoved, caller).site(row.site_id).camera(camera_id);
+    let doer = caller.map_or_else(|| Doer::from(Actor::Relay), Doer::from);
+    let entry = Entry::new(Action::CameraRemoved, doer).site(row.site_id).camera(camera_id);
     record(&transaction, app.now(), entry.text("name", &row.name)).await?;
     Ok(transaction.commit().await?)
+}
+
+/// Removes all cameras of a site that nobody owns any more.
+pub(super) async fn remove_all_of(app: &App, site_id: SiteId) -> Result<()> {
+    for row in cameras::of_site(&app.db, site_id).await? {
+        even_when_full(app, || forget(app, None, &row)).await?;
+        app.broker.kick(row.camera_id).await;
+    }
+    app.deletions_due.notify_one();
+    Ok(())
 }
 
 /// What a camera last said about itself, and when that arrived.

@@ -30,6 +30,13 @@ fn normalize_host(host: &str) -> Option<String> {
     Some(unicode)
 }
 
+/// Writes an address as mail servers read it: the host in ASCII.
+pub(super) fn for_mail(email: &str) -> String {
+    let Some((user, host)) = email.split_once('@') else { return email.to_owned() };
+    let host = idna::domain_to_ascii(host).unwrap_or_else(|_| host.to_owned());
+    format!("{user}@{host}")
+}
+
 /// Returns the spelling that an address had before [`normalize`] was as thorough: accounts from then
 /// are found by it.
 pub(super) fn spelled_before(email: &str) -> String {
@@ -52,6 +59,12 @@ mod tests {
             assert_eq!(normalize(text).unwrap(), "a@b\u{fc}cher.example", "{text}");
         }
         assert_eq!(normalize("Zoe\u{308}@b.c").unwrap(), "zo\u{eb}@b.c");
+    }
+
+    #[test]
+    fn mail_servers_read_hosts_in_ascii() {
+        assert_eq!(for_mail("a@b\u{fc}cher.example"), "a@xn--bcher-kva.example");
+        assert_eq!(for_mail("a@example.org"), "a@example.org");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::{
     List,
     access::{self, Caller},
-    accounts::{NewAccount, SignUp},
+    accounts::{self as account_domain, SignUp},
     audit::{Entry, record},
     members::{self as member_domain, MEMBERS_MAX, Terms},
     secrets,
@@ -275,13 +275,14 @@ pub async fn register(app: &App, invited: InvitedSignUp, address: IpAddr) -> Res
     let invitation = find(app, &invited.token, address).await?;
     app.limits.registration.take(&address_key(address), app.now())?;
     let _turn = app.passwords.turn_of(address).await?;
-    let account = NewAccount::prepare(&app.passwords, invited.sign_up, AccountRole::User).await?;
+    let (role, host) = (AccountRole::User, app.config.host());
+    let account = account_domain::prepare(&app.passwords, invited.sign_up, role, host).await?;
     let now = app.now();
     let transaction = app.db.begin().await?;
-    let account_id = account.insert(&transaction, now).await?;
-    join(&transaction, &invitation, account_id, now).await?;
+    let caller = account_domain::create_invited(app, &transaction, account).await?;
+    join(&transaction, &invitation, caller.account_id, now).await?;
     transaction.commit().await?;
-    Ok(Caller::person(account_id))
+    Ok(caller)
 }
 
 async fn find(app: &App, token: &str, address: IpAddr) -> Result<InvitationRow> {

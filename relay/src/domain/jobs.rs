@@ -6,7 +6,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
     abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
-    invitations, live, members,
+    invitations, live, mails, members,
     objects::{self, Deleted},
     timeline,
 };
@@ -22,6 +22,8 @@ const QUICK: Duration = Duration::from_secs(1);
 const RIGHTS: Duration = Duration::from_secs(3);
 const SLOW: Duration = Duration::from_mins(1);
 const ANCHOR: Duration = Duration::from_hours(1);
+/// What is new leaves at once; this is for what waits for another attempt.
+const MAILS: Duration = Duration::from_secs(5);
 /// A pairing is shown for a while after its end.
 const PAIRING_HISTORY: Duration = Duration::from_hours(168);
 
@@ -33,6 +35,8 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("slow jobs", slowly(app.clone()));
     app.spawn_essential("deletions", delete_objects(app.clone()));
     app.spawn_essential("anchors", tell_anchors(app.clone()));
+    app.spawn_essential("mails", deliver_mails(app.clone()));
+    app.spawn_essential("departures", delete_given_up_sites(app.clone()));
 }
 
 /// Writes the trail's end into the log, where who changes the database does not reach it.
@@ -139,6 +143,7 @@ pub async fn sweep_slow(app: &App) {
     note("old timelines", timeline::forget_old(app).await);
     note("counts of the trail", audit::settle(app).await);
     note("old trail", audit::forget_old(app).await);
+    note("old mails", mails::forget_old(app).await);
     app.db.restore_ballast().await;
 }
 
@@ -174,6 +179,41 @@ async fn delete_objects(app: Arc<App>) {
                 }
             }
         }
+    }
+}
+
+/// Sends mails as they come, and those that wait for their next attempt.
+async fn deliver_mails(app: Arc<App>) {
+    if !mails::is_there(&app) {
+        return app.cancel.cancelled().await;
+    }
+    let mut beat = Beat::every(MAILS, &app);
+    loop {
+        tokio::select! {
+            comes = beat.comes(&app) => if !comes { return },
+            () = app.mails_due.notified() => {}
+        }
+        // What is cut off by the end is sent after the next start.
+        let delivery = mails::deliver(&app);
+        let Some(delivered) = app.cancel.run_until_cancelled(delivery).await else { return };
+        note("mails", delivered);
+    }
+}
+
+/// Deletes sites that nobody owns any more, as they are given up and after a start.
+async fn delete_given_up_sites(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SLOW);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = app.cancel.cancelled() => return,
+            _ = ticks.tick() => {}
+            () = app.departures_due.notified() => {}
+        }
+        // What is cut off goes on after the next start.
+        let deletion = account_domain::delete_given_up_sites(&app);
+        let Some(deleted) = app.cancel.run_until_cancelled(deletion).await else { return };
+        note("sites without an owner", deleted);
     }
 }
 

@@ -17,6 +17,8 @@ const DEVICES_MAX: u32 = 20;
 pub struct KnownDevice {
     pub token: String,
     pub lifetime: Duration,
+    /// Whether the account has been signed in to before, and never with this one.
+    pub is_new: bool,
 }
 
 /// Returns what a device's attempts are counted by, if it has signed in to this account before.
@@ -35,9 +37,12 @@ pub async fn remember(app: &App, caller: Caller, shown: Option<&str>) -> Result<
     if let Some(shown) = shown {
         known_devices::rename(&transaction, &secrets::hash(shown), &hash, now).await?;
     }
+    let account_id = caller.account_id;
+    let is_new = known_devices::has_any(&transaction, account_id, now).await?
+        && !known_devices::is_of(&transaction, &hash, account_id).await?;
     let expires_at = now.plus(LIFETIME);
-    known_devices::insert(&transaction, &hash, caller.account_id, now, expires_at).await?;
-    known_devices::delete_oldest(&transaction, caller.account_id, DEVICES_MAX).await?;
+    known_devices::insert(&transaction, &hash, account_id, now, expires_at).await?;
+    known_devices::delete_oldest(&transaction, account_id, DEVICES_MAX).await?;
     transaction.commit().await?;
-    Ok(KnownDevice { token, lifetime: LIFETIME })
+    Ok(KnownDevice { token, lifetime: LIFETIME, is_new })
 }

@@ -24,6 +24,7 @@ pub mod invitations;
 pub mod jobs;
 pub mod known_devices;
 pub mod live;
+pub mod mails;
 pub mod members;
 mod objects;
 mod page;

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     domain::{
         access::{self, Caller},
-        accounts::{self, Credential},
+        accounts::{self, Client, Credential},
         api_keys,
         devices::{self, Device},
     },
@@ -76,7 +76,7 @@ impl SignedIn {
         {
             return Err(cross_origin());
         }
-        let session = accounts::authenticate(app, &credential).await?;
+        let session = accounts::authenticate(app, &credential, peer_of(parts)).await?;
         let mut session = session.ok_or_else(unauthenticated)?;
         session.caller.address = app.known_address(peer_of(parts));
         let account_id = session.caller.account_id;
@@ -143,6 +143,18 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
         Ok(Self(peer_of(parts)))
+    }
+}
+
+/// What signs in, as far as it is kept.
+pub struct SignsIn(pub Client);
+
+impl<S: Sync> FromRequestParts<S> for SignsIn {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        let user_agent = text_of(&parts.headers, &header::USER_AGENT);
+        Ok(Self(Client::new(peer_of(parts), user_agent)))
     }
 }
 

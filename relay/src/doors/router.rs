@@ -25,9 +25,9 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::JSON_BYTES_MAX,
     http::{
-        accounts, agent, announcements, api_keys, audit, camera_moves, cameras, clips, commands,
-        events, factors, invitations, live, members, notices, ops, pairings, releases, shares,
-        sites, sockets, whep,
+        accounts, admin, agent, announcements, api_keys, audit, camera_moves, cameras, clips,
+        commands, events, factors, invitations, live, members, notices, ops, pairings, parting,
+        passwords, releases, shares, sign_ins, sites, sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -49,6 +49,9 @@ fn anybody() -> Routes {
         .routes(routes!(factors::verify))
         .routes(routes!(factors::challenge))
         .routes(routes!(factors::sign_in))
+        .routes(routes!(passwords::forgot))
+        .routes(routes!(passwords::reset))
+        .routes(routes!(passwords::verify_address))
         .routes(routes!(pairings::claim))
         .routes(routes!(pairings::introduce))
         .routes(routes!(announcements::announce))
@@ -67,7 +70,14 @@ fn anybody() -> Routes {
 fn accounts_only() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(accounts::logout))
-        .routes(routes!(accounts::me))
+        .routes(routes!(accounts::me, accounts::change_me))
+        .routes(routes!(sign_ins::list, sign_ins::end_others))
+        .routes(routes!(sign_ins::end))
+        .routes(routes!(passwords::change))
+        .routes(routes!(parting::export))
+        .routes(routes!(parting::preview, parting::delete))
+        .routes(routes!(passwords::change_address))
+        .routes(routes!(passwords::send_verification))
         .merge(own_factors())
         .routes(routes!(sites::list, sites::create))
         .routes(routes!(sites::get, sites::change, sites::remove))
@@ -109,6 +119,7 @@ fn accounts_only() -> Routes {
         .routes(routes!(shares::list, shares::create))
         .routes(routes!(shares::revoke))
         .routes(routes!(sockets::issue_ticket))
+        .routes(routes!(admin::make_reset_link))
 }
 
 /// Routes for a person alone, to what shows that it is they.

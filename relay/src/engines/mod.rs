@@ -3,6 +3,7 @@
 
 pub mod broker;
 pub mod db;
+pub mod mail;
 pub mod metrics;
 pub mod objects;
 pub mod private_file;

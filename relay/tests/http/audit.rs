@@ -44,7 +44,7 @@ async fn alter(relay: &TestRelay, sql: &'static str, values: Vec<Cell>) {
 }
 
 /// Somebody who administers the relay.
-async fn administrator(relay: &TestRelay) -> Person {
+pub(crate) async fn administrator(relay: &TestRelay) -> Person {
     let mut admin = relay.person("admin").await;
     promote(relay, &admin).await;
     set_up(relay, &mut admin).await;
@@ -521,7 +521,7 @@ async fn whoever_guesses_from_everywhere_does_not_fill_the_trail() {
     let count = "select count(*) as count from audit_entries where action = 'sign_in_failed'";
     let rows = relay.app().db.query(count, vec![]).await.unwrap();
     let written: i64 = rows[0].get("count").unwrap();
-    assert!((50..=2 * 102).contains(&written), "{written}");
+    assert!((20..=2 * 102).contains(&written), "{written}");
     let log = entries(&alice, "auth/audit?action=sign_in_failed").await;
     assert!(!log.is_empty());
     relay.stop().await;

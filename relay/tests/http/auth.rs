@@ -48,7 +48,7 @@ async fn a_closed_relay_takes_no_accounts() {
     let answer = relay.stranger().post("auth/register", credentials("a@b.c", PASSWORD)).await;
     answer.is_problem(403, "registration_closed");
     let told = relay.stranger().get("auth/registration").await.body(200);
-    assert_eq!(told, json!({"registration": "closed"}));
+    assert_eq!(told, json!({"registration": "closed", "mail": false}));
     relay.stop().await;
 }
 

@@ -38,6 +38,8 @@ mod live;
 mod live_life;
 mod live_limits;
 mod live_socket;
+mod mail;
+mod mail_servers;
 mod members;
 #[path = "../support/mqtt_client.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
@@ -46,7 +48,9 @@ mod mqtt_websocket;
 #[path = "../../../shared/tests/mutation/mod.rs"]
 mod mutation;
 mod operations;
+mod own_account;
 mod pairings;
+mod parting;
 mod passkeys;
 #[path = "../support/pebble.rs"]
 mod pebble;

@@ -74,7 +74,7 @@ async fn ends(witness: &Person, camera: &mut Online, offer: &Signal) {
     );
 }
 
-async fn is_closed(socket: &mut Socket) {
+pub(crate) async fn is_closed(socket: &mut Socket) {
     loop {
         match within(PATIENCE, socket.next()).await {
             Some(Ok(Message::Close(_)) | Err(_)) | None => return,

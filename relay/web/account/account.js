@@ -2,10 +2,14 @@ import { api } from "../api.js";
 import { element, failure } from "../dom.js";
 import { currentPerson, end } from "../session.js";
 import { AccountRole } from "../words.js";
+import { deletionCard, exportCard } from "./parting.js";
 import { passesCard } from "./passes.js";
+import { addressCard, nameCard, passwordCard } from "./profile.js";
+import { signInsCard } from "./sign_ins.js";
 import { rightsSentence, roleName } from "./rights.js";
 
-export function show({ root, router }) {
+export async function show({ root, router, signal }) {
+  const registration = await api.registration(signal);
   const { account, sites } = currentPerson();
   const outcome = element("div", { class: "problems" });
   const button = element("button", { class: "button", type: "button", "data-testid": "sign-out" }, "Sign out");
@@ -55,7 +59,13 @@ export function show({ root, router }) {
         ),
       ),
     ),
+    nameCard(account),
+    addressCard(account, registration),
+    passwordCard(),
+    signInsCard(signal),
     passesCard(),
+    exportCard(),
+    deletionCard(router, signal),
   );
   return "Account";
 }

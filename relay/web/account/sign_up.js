@@ -47,6 +47,7 @@ export async function show({ root, router, signal }) {
       action: "Create account",
       fields: [name, email, password],
       submit: ({ name: given, ...account }) => api.register(given ? { ...account, name: given } : account),
+      asked: "Look into your mail: a link in it says that the address is yours. Then sign in.",
       instead,
       router,
     }),

@@ -1,6 +1,6 @@
 // The form behind both doors into the app.
 
-import { element } from "../dom.js";
+import { element, notice } from "../dom.js";
 import { ownPath } from "../router.js";
 import { begin } from "../session.js";
 import { ProblemCode } from "../words.js";
@@ -12,7 +12,6 @@ const MESSAGES = {
   [ProblemCode.challengeExpired]: "That took too long, or too many attempts. Sign in again.",
   [ProblemCode.rateLimited]: "Too many attempts. Wait a minute, then try again.",
   [ProblemCode.emailTaken]: "There is an account with this e-mail already. Sign in instead.",
-  [ProblemCode.weakPassword]: "Choose a password of at least 10 characters.",
   [ProblemCode.invalidEmail]: "That does not look like an e-mail address.",
   [ProblemCode.registrationClosed]: "This relay takes no new accounts. Ask the person who runs it.",
 };
@@ -34,11 +33,12 @@ export function field(label, attributes, hint) {
  * @param {string} options.heading
  * @param {string} options.action the button's word
  * @param {HTMLElement[]} options.fields
- * @param {(values: object) => Promise<object>} options.submit gives `Me`
+ * @param {(values: object) => Promise<object|null>} options.submit gives `Me`, or null when the person has to do something first
+ * @param {string} [options.asked] says what that is
  * @param {HTMLElement} options.instead the way to the other form
  * @param {import("../router.js").Router} options.router
  */
-export function accountForm({ name, heading, action, fields, submit, instead, router }) {
+export function accountForm({ name, heading, action, fields, submit, asked, instead, router }) {
   const error = element("p", { class: "form-error", role: "alert", "data-testid": `${name}-error` });
   const button = element("button", { class: "button primary", "data-testid": `${name}-submit` }, action);
   // Were the script ever to fail, a POST keeps the password out of the address bar.
@@ -48,7 +48,12 @@ export function accountForm({ name, heading, action, fields, submit, instead, ro
     button.disabled = true;
     error.textContent = "";
     try {
-      begin(await submit(Object.fromEntries(new FormData(form))));
+      const person = await submit(Object.fromEntries(new FormData(form)));
+      if (person === null) {
+        form.replaceChildren(notice("good", asked));
+        return;
+      }
+      begin(person);
       router.go(ownPath(new URLSearchParams(location.search).get("next") ?? "/"), { replace: true });
     } catch (problem) {
       error.textContent = MESSAGES[problem.code] ?? problem.message;

@@ -35,7 +35,13 @@ export function show({ root, router }) {
         const outcome = await api.login(values);
         return outcome.second_factor ? secondStep(root, outcome.second_factor) : outcome;
       },
-      instead: element("div", {}, isSecureContext && "PublicKeyCredential" in globalThis ? passkeyButton(router) : null, instead),
+      instead: element(
+        "div",
+        {},
+        isSecureContext && "PublicKeyCredential" in globalThis ? passkeyButton(router) : null,
+        instead,
+        element("p", {}, element("a", { class: "link", href: "/reset", "data-testid": "go-to-reset" }, "Forgot your password?")),
+      ),
       router,
     }),
   );

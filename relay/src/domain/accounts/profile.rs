@@ -1,14 +1,16 @@
 //! What an account is called, and where it belongs.
 
-use nightjar_shared::{ids::AccountId, role::AccountRole};
-use serde::Serialize;
+use nightjar_shared::{audit::Action, ids::AccountId, range::Check, role::AccountRole};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
     domain::{
-        access::Caller,
+        access::{self, Caller},
+        audit::{Entry, record},
         sites::{self, Site},
+        text,
     },
     engines::db::accounts,
     error::{Error, Result},
@@ -19,6 +21,8 @@ pub struct Account {
     #[schema(value_type = String)]
     pub account_id: AccountId,
     pub email: String,
+    /// Whether mail to it is known to arrive.
+    pub email_verified: bool,
     pub name: String,
     /// Relay-wide: `user` or `admin`.
     #[schema(value_type = String)]
@@ -42,10 +46,30 @@ pub async fn me(app: &App, caller: Caller) -> Result<Me> {
         account: Account {
             account_id: account.account_id,
             email: account.email,
+            email_verified: account.verified_at.is_some(),
             name: account.name,
             role: account.role,
         },
         sites: if second_factor_required { Vec::new() } else { sites::of(app, caller).await? },
         second_factor_required,
     })
+}
+
+#[derive(Clone, Deserialize, ToSchema)]
+pub struct ProfileChange {
+    #[schema(max_length = 80)]
+    pub name: String,
+}
+
+impl Check for ProfileChange {}
+
+/// Gives the caller another name.
+pub async fn change_profile(app: &App, caller: Caller, change: &ProfileChange) -> Result<Me> {
+    access::in_person(caller)?;
+    let name = text::name(&change.name)?;
+    let transaction = app.db.begin().await?;
+    accounts::set_name(&transaction, caller.account_id, &name).await?;
+    record(&transaction, app.now(), Entry::new(Action::NameChanged, caller)).await?;
+    transaction.commit().await?;
+    me(app, caller).await
 }

@@ -1,10 +1,10 @@
-//! Whether a password is right.
+//! Whether a password is right, and who is told of it.
 
 use std::net::IpAddr;
 
 use nightjar_shared::{audit::Action, ids::AccountId};
 
-use super::find::find;
+use super::{address::send_link, client::Client, find::find, password::tell};
 use crate::{
     app::{App, passwords::Verdict},
     domain::{
@@ -13,8 +13,9 @@ use crate::{
         audit::{Actor, Entry, record, tally},
         email,
         factors::{self, SecondFactorQuestion},
+        mails::{self, Mail},
     },
-    engines::db::accounts,
+    engines::db::accounts::{self, AccountRow},
     error::{Error, ProblemCode, Result},
 };
 
@@ -53,6 +54,9 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
         let hash = app.passwords.hash_known(password).await?;
         accounts::replace_password_hash(&app.db, account_id, &before, hash).await?;
     }
+    if app.config.mail.require_verified && account.verified_at.is_none() {
+        return Err(unverified(app, &account).await?);
+    }
     if let Some(question) = factors::ask(app, account_id).await? {
         return Ok(Login::Asked(question));
     }
@@ -68,4 +72,26 @@ async fn note_failure(app: &App, account_id: Option<AccountId>, address: IpAddr)
     let entry = entry.address(app.known_address(address));
     let entry = account_id.into_iter().fold(entry, Entry::subject);
     tally(app, entry).await
+}
+
+/// Sends the link once more by which the address is confirmed, and says so.
+async fn unverified(app: &App, account: &AccountRow) -> Result<Error> {
+    if mails::is_there(app) && app.limits.mails_by_recipient.take(&account.email, app.now()).is_ok()
+    {
+        let transaction = app.db.begin().await?;
+        send_link(app, &transaction, account, &account.email).await?;
+        transaction.commit().await?;
+    }
+    let title = "Confirm your address first: follow the link in the mail that was sent to it.";
+    Ok(Error::forbidden(ProblemCode::EmailUnverified, title))
+}
+
+/// Tells the owner of an account that somebody signed in with a browser or program that had not before.
+pub async fn note_sign_in(app: &App, caller: Caller, client: &Client) -> Result<()> {
+    let Some(account) = accounts::by_id(&app.db, caller.account_id).await? else { return Ok(()) };
+    if app.limits.news_by_account.take(&caller.account_id.to_string(), app.now()).is_err() {
+        return Ok(());
+    }
+    let mail = Mail::NewSignIn { program: &client.program, network: &client.network };
+    tell(app, &app.db, &account, mail).await
 }

@@ -6,7 +6,7 @@ use nightjar_shared::{audit::Action, ids::AccountId, time::UnixMillis};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::sessions::SIGN_INS_MAX;
+use super::{client::Client, sessions::SIGN_INS_MAX};
 use crate::{
     app::App,
     domain::{
@@ -14,7 +14,7 @@ use crate::{
         audit::{Actor, Entry, record},
         live, secrets,
     },
-    engines::db::accounts::{self, NewTokens, Refresh},
+    engines::db::accounts::{self, NewSignIn, NewTokens, Refresh},
     error::{Error, ProblemCode, Result},
 };
 
@@ -31,12 +31,17 @@ pub struct Tokens {
 }
 
 /// Signs a program in.
-pub async fn start_tokens(app: &App, caller: Caller) -> Result<Tokens> {
+pub async fn start_tokens(app: &App, caller: Caller, client: &Client) -> Result<Tokens> {
     let family_id = secrets::token()?;
     let now = app.now();
     let transaction = app.db.begin().await?;
-    let expires_at = now.plus(REFRESH_LIFETIME);
-    accounts::insert_family(&transaction, &family_id, caller.account_id, now, expires_at).await?;
+    let new = NewSignIn {
+        account_id: caller.account_id,
+        program: &client.program,
+        network: &client.network,
+        expires_at: now.plus(REFRESH_LIFETIME),
+    };
+    accounts::insert_family(&transaction, &family_id, new, now).await?;
     accounts::keep_newest_families(&transaction, caller.account_id, SIGN_INS_MAX).await?;
     let (tokens, rows) = new_tokens(&family_id, caller.account_id, now)?;
     accounts::insert_tokens(&transaction, rows).await?;

@@ -16,16 +16,17 @@ use crate::{
     domain::{
         access::Caller,
         accounts::{
-            self, Account, Credential, Login, Me, RegistrationState, Session, SignUp, Tokens,
+            self, Account, Client, Credential, Login, Me, ProfileChange, Registered,
+            RegistrationState, Session, SignUp, Tokens,
         },
         attempts::Origin,
         factors::SecondFactorQuestion,
-        known_devices,
+        known_devices::{self, KnownDevice},
         sites::Site,
     },
     doors::{
         extract::Json,
-        principal::{Peer, Person, SamePage, known_device},
+        principal::{Peer, Person, SamePage, SignedIn, SignsIn, known_device},
     },
     error::{Error, Result},
 };
@@ -91,20 +92,25 @@ pub async fn registration(State(app): State<Arc<App>>) -> Json<RegistrationState
     Json(accounts::registration(&app))
 }
 
-/// Makes an account and a site named "Home", and signs in.
+/// Makes an account and a site named "Home", and signs in. Where addresses must be confirmed first, the
+/// answer is 202 without a body, and a mail says what comes next.
 #[utoipa::path(post, path = "/auth/register", tag = "accounts", request_body = SignUp,
-    responses((status = 201, body = Me)))]
+    responses((status = 201, body = Me), (status = 202)))]
 pub async fn register(
     State(app): State<Arc<App>>,
     Peer(address): Peer,
     _: SamePage,
+    SignsIn(client): SignsIn,
     headers: HeaderMap,
     Json(sign_up): Json<SignUp>,
 ) -> Result<Response> {
-    let caller = accounts::register(&app, sign_up, address).await?;
+    let Registered::In(caller) = accounts::register(&app, sign_up, address).await? else {
+        return Ok(StatusCode::ACCEPTED.into_response());
+    };
     let me = accounts::me(&app, caller).await?;
     let device = known_device(&headers, &app.config);
-    with_cookies(&app, caller, device, (StatusCode::CREATED, Json(me)).into_response()).await
+    let response = (StatusCode::CREATED, Json(me)).into_response();
+    with_cookies(&app, caller, device, &client, response).await
 }
 
 /// Signs in, with a cookie or with tokens; or asks for the account's second factor first.
@@ -114,13 +120,16 @@ pub async fn login(
     State(app): State<Arc<App>>,
     Peer(address): Peer,
     _: SamePage,
+    SignsIn(client): SignsIn,
     headers: HeaderMap,
     Json(request): Json<LoginRequest>,
 ) -> Result<Response> {
     let known_device = request.known_device.or_else(|| known_device(&headers, &app.config));
     let origin = Origin { address, known_device: known_device.as_deref() };
     match accounts::login(&app, &request.email, request.password, origin).await? {
-        Login::Caller(caller) => signed_in(&app, caller, known_device, request.tokens).await,
+        Login::Caller(caller) => {
+            signed_in(&app, caller, &client, known_device, request.tokens).await
+        }
         Login::Asked(second_factor) => {
             Ok(Json(LoginOutcome::Asked(SecondFactorAsked { second_factor })).into_response())
         }
@@ -131,15 +140,16 @@ pub async fn login(
 pub(super) async fn signed_in(
     app: &App,
     caller: Caller,
+    client: &Client,
     known_device: Option<String>,
     tokens: bool,
 ) -> Result<Response> {
     let me = accounts::me(app, caller).await?;
     if !tokens {
-        return with_cookies(app, caller, known_device, Json(me).into_response()).await;
+        return with_cookies(app, caller, known_device, client, Json(me).into_response()).await;
     }
-    let device = known_devices::remember(app, caller, known_device.as_deref()).await?;
-    let tokens = accounts::start_tokens(app, caller).await?;
+    let device = remember(app, caller, known_device.as_deref(), client).await?;
+    let tokens = accounts::start_tokens(app, caller, client).await?;
     Ok(Json(LoginOutcome::SignedIn(LoginAnswer {
         account: me.account,
         sites: me.sites,
@@ -167,7 +177,7 @@ pub async fn refresh(
 /// Signs out.
 #[utoipa::path(post, path = "/auth/logout", tag = "accounts", responses((status = 204)))]
 pub async fn logout(State(app): State<Arc<App>>, Person(signed_in): Person) -> Result<Response> {
-    accounts::logout(&app, &signed_in.session, &signed_in.credential).await?;
+    accounts::logout(&app, &signed_in.session).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if matches!(signed_in.credential, Credential::Session(_)) {
         set_cookie(&app, &mut response, (app.config.cookie_name(), ""), Duration::ZERO)?;
@@ -181,19 +191,54 @@ pub async fn me(State(app): State<Arc<App>>, Person(signed_in): Person) -> Resul
     Ok(Json(accounts::me(&app, signed_in.caller).await?))
 }
 
+/// Changes the name of who is signed in.
+#[utoipa::path(patch, path = "/auth/me", tag = "accounts", request_body = ProfileChange,
+    responses((status = 200, body = Me)))]
+pub async fn change_me(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Json(change): Json<ProfileChange>,
+) -> Result<Json<Me>> {
+    Ok(Json(accounts::change_profile(&app, signed_in.caller, &change).await?))
+}
+
+/// Remembers what signed in, and has its owner told if it is new.
+async fn remember(
+    app: &App,
+    caller: Caller,
+    shown: Option<&str>,
+    client: &Client,
+) -> Result<KnownDevice> {
+    let device = known_devices::remember(app, caller, shown).await?;
+    if device.is_new {
+        accounts::note_sign_in(app, caller, client).await?;
+    }
+    Ok(device)
+}
+
 /// Sets the cookie of a new session, and the one by which this browser is known at its next sign-in.
 pub(super) async fn with_cookies(
     app: &App,
     caller: Caller,
     known_device: Option<String>,
+    client: &Client,
     mut response: Response,
 ) -> Result<Response> {
-    let session = accounts::start_session(app, caller).await?;
+    let session = accounts::start_session(app, caller, client).await?;
     set_session_cookie(app, &mut response, &session)?;
-    let device = known_devices::remember(app, caller, known_device.as_deref()).await?;
-    let cookie = (app.config.known_device_cookie_name(), device.token.as_str());
-    set_cookie(app, &mut response, cookie, device.lifetime)?;
+    let device = remember(app, caller, known_device.as_deref(), client).await?;
+    set_known_device(app, &mut response, &device)?;
     Ok(response)
+}
+
+/// Sets the cookie by which this browser is known at its next sign-in.
+pub(super) fn set_known_device(
+    app: &App,
+    response: &mut Response,
+    device: &KnownDevice,
+) -> Result<()> {
+    let cookie = (app.config.known_device_cookie_name(), device.token.as_str());
+    set_cookie(app, response, cookie, device.lifetime)
 }
 
 pub(super) fn set_session_cookie(

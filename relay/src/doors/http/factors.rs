@@ -23,7 +23,7 @@ use crate::{
     },
     doors::{
         extract::{Id, Json},
-        principal::{Peer, Person, SamePage, SignedIn, known_device},
+        principal::{Peer, Person, SamePage, SignedIn, SignsIn, known_device},
     },
     error::Result,
 };
@@ -48,12 +48,13 @@ impl Check for SecondFactorAnswer {}
 pub async fn verify(
     State(app): State<Arc<App>>,
     _: SamePage,
+    SignsIn(client): SignsIn,
     headers: HeaderMap,
     Json(answer): Json<SecondFactorAnswer>,
 ) -> Result<Response> {
     let caller = factors::answer(&app, &answer.challenge, &answer.factor).await?;
     let known_device = answer.known_device.or_else(|| known_device(&headers, &app.config));
-    signed_in(&app, caller, known_device, answer.tokens).await
+    signed_in(&app, caller, &client, known_device, answer.tokens).await
 }
 
 /// Asks for a passkey: to sign in by it, or to confirm who acts.
@@ -86,12 +87,13 @@ impl Check for PasskeySignIn {}
 pub async fn sign_in(
     State(app): State<Arc<App>>,
     _: SamePage,
+    SignsIn(client): SignsIn,
     headers: HeaderMap,
     Json(request): Json<PasskeySignIn>,
 ) -> Result<Response> {
     let caller = factors::sign_in_with_passkey(&app, &request.passkey).await?;
     let known_device = request.known_device.or_else(|| known_device(&headers, &app.config));
-    signed_in(&app, caller, known_device, request.tokens).await
+    signed_in(&app, caller, &client, known_device, request.tokens).await
 }
 
 /// Shows again who acts, by password or second factor or both: for 10 minutes, at this sign-in.

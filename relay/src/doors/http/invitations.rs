@@ -23,7 +23,7 @@ use crate::{
     },
     doors::{
         extract::{Id, Json, created},
-        principal::{Peer, SamePage, SignedIn, known_device},
+        principal::{Peer, SamePage, SignedIn, SignsIn, known_device},
     },
     error::Result,
 };
@@ -95,11 +95,13 @@ pub async fn register(
     State(app): State<Arc<App>>,
     Peer(address): Peer,
     _: SamePage,
+    SignsIn(client): SignsIn,
     headers: HeaderMap,
     Json(invited): Json<InvitedSignUp>,
 ) -> Result<Response> {
     let caller = invitations::register(&app, invited, address).await?;
     let me = accounts::me(&app, caller).await?;
     let device = known_device(&headers, &app.config);
-    with_cookies(&app, caller, device, (StatusCode::CREATED, Json(me)).into_response()).await
+    let response = (StatusCode::CREATED, Json(me)).into_response();
+    with_cookies(&app, caller, device, &client, response).await
 }

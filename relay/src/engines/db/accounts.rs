@@ -10,9 +10,11 @@ pub struct AccountRow {
     pub email: String,
     pub name: String,
     pub role: AccountRole,
+    /// When mail to the address was known to arrive.
+    pub verified_at: Option<UnixMillis>,
 }
 
-from_row!(AccountRow { account_id, email, name, role });
+from_row!(AccountRow { account_id, email, name, role, verified_at });
 
 /// Says whether the e-mail address was free.
 pub async fn insert(
@@ -23,8 +25,9 @@ pub async fn insert(
 ) -> Result<bool, DbError> {
     let inserted = db
         .execute(
-            "insert into accounts (account_id, email, name, role, password_hash, created_at)
-             values ($1, $2, $3, $4, $5, $6)
+            "insert into accounts
+                 (account_id, email, name, role, password_hash, created_at, verified_at)
+             values ($1, $2, $3, $4, $5, $6, $7)
              on conflict (email) do nothing",
             vec![
                 account.account_id.into(),
@@ -33,6 +36,7 @@ pub async fn insert(
                 account.role.into(),
                 password_hash.into(),
                 now.into(),
+                account.verified_at.into(),
             ],
         )
         .await?;
@@ -44,7 +48,8 @@ pub async fn by_id(
     account_id: AccountId,
 ) -> Result<Option<AccountRow>, DbError> {
     db.one(
-        "select account_id, email, name, role from accounts where account_id = $1",
+        "select account_id, email, name, role, verified_at from accounts
+         where account_id = $1",
         vec![account_id.into()],
     )
     .await
@@ -57,11 +62,70 @@ pub async fn by_email(
 ) -> Result<Option<(AccountRow, String)>, DbError> {
     let row = db
         .query_one(
-            "select account_id, email, name, role, password_hash from accounts where email = $1",
+            "select account_id, email, name, role, verified_at, password_hash from accounts
+             where email = $1",
             vec![email.into()],
         )
         .await?;
     row.map(|row| Ok((AccountRow::from_row(&row)?, row.get("password_hash")?))).transpose()
+}
+
+/// Finds an account's password hash.
+pub async fn password_hash(
+    db: &impl Executor,
+    account_id: AccountId,
+) -> Result<Option<String>, DbError> {
+    let row = db
+        .query_one(
+            "select password_hash from accounts where account_id = $1",
+            vec![account_id.into()],
+        )
+        .await?;
+    row.map(|row| row.get("password_hash")).transpose()
+}
+
+pub async fn set_password_hash(
+    db: &impl Executor,
+    account_id: AccountId,
+    hash: String,
+) -> Result<(), DbError> {
+    db.execute(
+        "update accounts set password_hash = $2 where account_id = $1",
+        vec![account_id.into(), hash.into()],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn set_name(
+    db: &impl Executor,
+    account_id: AccountId,
+    name: &str,
+) -> Result<(), DbError> {
+    db.execute(
+        "update accounts set name = $2 where account_id = $1",
+        vec![account_id.into(), name.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Gives an account its address, unless another account has it. Says whether it did.
+pub async fn set_email(
+    db: &impl Executor,
+    account_id: AccountId,
+    email: &str,
+    verified_at: Option<UnixMillis>,
+) -> Result<bool, DbError> {
+    let changed = db
+        .execute(
+            "update accounts set email = $2, verified_at = $3
+             where account_id = $1 and not exists
+                 (select 1 from accounts a where a.email = $2 and a.account_id <> $1)",
+            vec![account_id.into(), email.into(), verified_at.into()],
+        )
+        .await?;
+    Ok(changed == 1)
 }
 
 /// Puts another hash in the place of one that is still the account's.
@@ -79,17 +143,33 @@ pub async fn replace_password_hash(
     .map(drop)
 }
 
+/// A sign-in that begins.
+pub struct NewSignIn<'a> {
+    pub account_id: AccountId,
+    /// What signs in, in words, and from which network.
+    pub program: &'a str,
+    pub network: &'a str,
+    pub expires_at: UnixMillis,
+}
+
 pub async fn insert_session(
     db: &impl Executor,
     token_hash: String,
-    account_id: AccountId,
+    new: NewSignIn<'_>,
     now: UnixMillis,
-    expires_at: UnixMillis,
 ) -> Result<(), DbError> {
     db.execute(
-        "insert into sessions (token_hash, account_id, created_at, expires_at)
-         values ($1, $2, $3, $4)",
-        vec![token_hash.into(), account_id.into(), now.into(), expires_at.into()],
+        "insert into sessions
+             (token_hash, account_id, program, network, created_at, seen_at, expires_at)
+         values ($1, $2, $3, $4, $5, $5, $6)",
+        vec![
+            token_hash.into(),
+            new.account_id.into(),
+            new.program.into(),
+            new.network.into(),
+            now.into(),
+            new.expires_at.into(),
+        ],
     )
     .await
     .map(drop)
@@ -110,9 +190,11 @@ pub struct AuthenticatedRow {
     pub account_id: AccountId,
     pub sign_in: SignInId,
     pub lacks_factor: bool,
+    /// When it was last noted that it is used.
+    pub seen_at: Option<UnixMillis>,
 }
 
-from_row!(AuthenticatedRow { account_id, sign_in, lacks_factor });
+from_row!(AuthenticatedRow { account_id, sign_in, lacks_factor, seen_at });
 
 /// Says of the account `a` whether it is an administrator's and has no second factor.
 macro_rules! lacks_factor {
@@ -141,7 +223,7 @@ pub async fn by_session(
 ) -> Result<Option<AuthenticatedRow>, DbError> {
     db.one(
         concat!(
-            "select a.account_id, s.token_hash as sign_in, ",
+            "select a.account_id, s.token_hash as sign_in, s.seen_at, ",
             lacks_factor!(),
             " from sessions s join accounts a on a.account_id = s.account_id
              where s.token_hash = $1 and s.expires_at > $2"
@@ -171,12 +253,6 @@ pub async fn rename_session(
     .map(drop)
 }
 
-pub async fn delete_session(db: &impl Executor, token_hash: &str) -> Result<(), DbError> {
-    db.execute("delete from sessions where token_hash = $1", vec![token_hash.into()])
-        .await
-        .map(drop)
-}
-
 pub async fn by_access_token(
     db: &impl Executor,
     token_hash: &str,
@@ -184,7 +260,7 @@ pub async fn by_access_token(
 ) -> Result<Option<AuthenticatedRow>, DbError> {
     db.one(
         concat!(
-            "select t.account_id, t.family_id as sign_in, ",
+            "select t.account_id, t.family_id as sign_in, f.seen_at, ",
             lacks_factor!(),
             " from access_tokens t join token_families f on f.family_id = t.family_id
                  join accounts a on a.account_id = t.account_id
@@ -198,14 +274,21 @@ pub async fn by_access_token(
 pub async fn insert_family(
     db: &impl Executor,
     family_id: &str,
-    account_id: AccountId,
+    new: NewSignIn<'_>,
     now: UnixMillis,
-    expires_at: UnixMillis,
 ) -> Result<(), DbError> {
     db.execute(
-        "insert into token_families (family_id, account_id, created_at, expires_at)
-         values ($1, $2, $3, $4)",
-        vec![family_id.into(), account_id.into(), now.into(), expires_at.into()],
+        "insert into token_families
+             (family_id, account_id, program, network, created_at, seen_at, expires_at)
+         values ($1, $2, $3, $4, $5, $5, $6)",
+        vec![
+            family_id.into(),
+            new.account_id.into(),
+            new.program.into(),
+            new.network.into(),
+            now.into(),
+            new.expires_at.into(),
+        ],
     )
     .await
     .map(drop)
@@ -335,19 +418,6 @@ pub async fn delete_family(db: &impl Executor, family_id: &str) -> Result<(), Db
         .map(drop)
 }
 
-pub async fn delete_family_of_access_token(
-    db: &impl Executor,
-    token_hash: &str,
-) -> Result<(), DbError> {
-    db.execute(
-        "delete from token_families where family_id in
-             (select family_id from access_tokens where token_hash = $1)",
-        vec![token_hash.into()],
-    )
-    .await
-    .map(drop)
-}
-
 pub async fn insert_ticket(
     db: &impl Executor,
     token_hash: String,
@@ -387,6 +457,7 @@ pub async fn delete_expired(db: &impl Executor, now: UnixMillis) -> Result<u64, 
         "delete from token_families where expires_at <= $1",
         "delete from socket_tickets where expires_at <= $1",
         "delete from known_devices where expires_at <= $1",
+        "delete from one_time_links where expires_at <= $1",
     ] {
         deleted += db.execute(sql, vec![now.into()]).await?;
     }

@@ -190,6 +190,14 @@ pub async fn rename(db: &impl Executor, camera_id: CameraId, name: &str) -> Resu
 }
 
 /// Deletes a camera; its tokens, commands, sessions, events and clips go with it.
+pub async fn of_site(db: &impl Executor, site_id: SiteId) -> Result<Vec<CameraRow>, DbError> {
+    db.all(
+        concat!("select ", camera_columns!(""), " from cameras where site_id = $1"),
+        vec![site_id.into()],
+    )
+    .await
+}
+
 pub async fn delete(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
     db.execute("delete from cameras where camera_id = $1", vec![camera_id.into()]).await.map(drop)
 }

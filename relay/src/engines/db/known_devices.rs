@@ -70,3 +70,41 @@ pub async fn delete_oldest(
     .await
     .map(drop)
 }
+
+/// Says whether an account has devices that signed in before.
+pub async fn has_any(
+    db: &impl Executor,
+    account_id: AccountId,
+    now: UnixMillis,
+) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "select token_hash from known_devices
+             where account_id = $1 and expires_at > $2 limit 1",
+            vec![account_id.into(), now.into()],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Says whether the holder of this token has signed in to an account.
+pub async fn is_of(
+    db: &impl Executor,
+    token_hash: &str,
+    account_id: AccountId,
+) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "select token_hash from known_devices where token_hash = $1 and account_id = $2",
+            vec![token_hash.into(), account_id.into()],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Forgets all devices of an account.
+pub async fn delete_of_account(db: &impl Executor, account_id: AccountId) -> Result<(), DbError> {
+    db.execute("delete from known_devices where account_id = $1", vec![account_id.into()])
+        .await
+        .map(drop)
+}

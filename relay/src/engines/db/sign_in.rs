@@ -2,10 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use nightjar_shared::{ids::ApiKeyId, time::UnixMillis};
+use nightjar_shared::{
+    account::SignInKind,
+    ids::{AccountId, ApiKeyId},
+    time::UnixMillis,
+};
 
 use super::{
-    DbError, Executor,
+    DbError, Executor, from_row,
     value::{FromColumn, Value},
 };
 
@@ -91,4 +95,94 @@ pub async fn standing(
         }
     }
     Ok(standing)
+}
+
+/// A sign-in as its account sees it.
+#[derive(Debug, Clone)]
+pub struct SignInRow {
+    pub sign_in: SignInId,
+    pub kind: SignInKind,
+    /// Not known of those from before this was written down.
+    pub program: Option<String>,
+    pub network: Option<String>,
+    pub created_at: UnixMillis,
+    pub seen_at: Option<UnixMillis>,
+    pub expires_at: UnixMillis,
+}
+
+from_row!(SignInRow { sign_in, kind, program, network, created_at, seen_at, expires_at });
+
+/// Lists an account's sign-ins that are good now, the newest first.
+pub async fn of_account(
+    db: &impl Executor,
+    account_id: AccountId,
+    now: UnixMillis,
+) -> Result<Vec<SignInRow>, DbError> {
+    db.all(
+        "select token_hash as sign_in, cast($3 as text) as kind, program, network, created_at,
+             seen_at, expires_at
+         from sessions where account_id = $1 and expires_at > $2
+         union all
+         select family_id, cast($4 as text), program, network, created_at, seen_at, expires_at
+         from token_families where account_id = $1 and expires_at > $2
+         order by created_at desc, sign_in",
+        vec![account_id.into(), now.into(), SignInKind::Browser.into(), SignInKind::Program.into()],
+    )
+    .await
+}
+
+/// Notes that a sign-in is used.
+pub async fn seen(
+    db: &impl Executor,
+    sign_in: &SignInId,
+    network: &str,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    for sql in [
+        "update sessions set seen_at = $2, network = $3 where token_hash = $1",
+        "update token_families set seen_at = $2, network = $3 where family_id = $1",
+    ] {
+        if db.execute(sql, vec![sign_in.into(), now.into(), network.into()]).await? > 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Ends one sign-in of an account, with all that was issued to it.
+pub async fn delete(
+    db: &impl Executor,
+    account_id: AccountId,
+    sign_in: &SignInId,
+) -> Result<(), DbError> {
+    for sql in [
+        "delete from sessions where account_id = $1 and token_hash = $2",
+        "delete from token_families where account_id = $1 and family_id = $2",
+    ] {
+        db.execute(sql, vec![account_id.into(), sign_in.into()]).await?;
+    }
+    Ok(())
+}
+
+/// Ends all sign-ins of an account but one, if one is to stay. Returns what has ended.
+pub async fn delete_all_but(
+    db: &impl Executor,
+    account_id: AccountId,
+    kept: Option<&SignInId>,
+) -> Result<Vec<SignInId>, DbError> {
+    let mut ended = Vec::new();
+    for sql in [
+        "delete from sessions where account_id = $1
+             and (cast($2 as text) is null or token_hash <> $2)
+         returning token_hash as sign_in",
+        "delete from token_families where account_id = $1
+             and (cast($2 as text) is null or family_id <> $2)
+         returning family_id as sign_in",
+    ] {
+        let kept = kept.map_or(Value::Null, Value::from);
+        for row in db.query(sql, vec![account_id.into(), kept]).await? {
+            ended.push(row.get("sign_in")?);
+        }
+    }
+    Ok(ended)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nightjar_shared::{
+    account::{LinkPurpose, MailKind, MailState, SignInKind},
     api::PartKind,
     audit::{Action, ActorKind},
     camera::CameraActivity,
@@ -281,12 +282,16 @@ spelled!(
     CommandState,
     EventKind,
     EventState,
+    LinkPurpose,
+    MailKind,
+    MailState,
     PackageVersion,
     PartKind,
     ReleaseState,
     Role,
     SessionEndReason,
     SessionState,
+    SignInKind,
     UpdateProblem,
     UpdateState,
     Visibility,

@@ -1,0 +1,150 @@
+//! Mails that have not left.
+
+use nightjar_shared::{
+    account::{MailKind, MailState},
+    ids::AccountId,
+    time::UnixMillis,
+};
+
+use super::{DbError, Executor, from_row};
+
+pub struct NewMail {
+    pub mail_id: String,
+    pub account_id: Option<AccountId>,
+    pub recipient: String,
+    pub kind: MailKind,
+    pub sealed: String,
+    pub expires_at: UnixMillis,
+}
+
+/// A mail whose turn it is.
+#[derive(Debug, Clone)]
+pub struct DueMail {
+    pub mail_id: String,
+    pub recipient: String,
+    pub kind: MailKind,
+    pub sealed: String,
+    /// With the one that begins now.
+    pub attempts: u32,
+    pub queued_at: UnixMillis,
+    pub expires_at: UnixMillis,
+}
+
+from_row!(DueMail { mail_id, recipient, kind, sealed, attempts, queued_at, expires_at });
+
+pub async fn insert(db: &impl Executor, mail: NewMail, now: UnixMillis) -> Result<(), DbError> {
+    db.execute(
+        "insert into mails (mail_id, account_id, recipient, kind, sealed, state, attempts,
+             queued_at, due_at, expires_at)
+         values ($1, $2, $3, $4, $5, $6, 0, $7, $7, $8)",
+        vec![
+            mail.mail_id.into(),
+            mail.account_id.into(),
+            mail.recipient.into(),
+            mail.kind.into(),
+            mail.sealed.into(),
+            MailState::Waiting.into(),
+            now.into(),
+            mail.expires_at.into(),
+        ],
+    )
+    .await
+    .map(drop)
+}
+
+pub async fn count_waiting(db: &impl Executor) -> Result<u64, DbError> {
+    let row = db
+        .query_one(
+            "select count(*) as count from mails where state = $1",
+            vec![MailState::Waiting.into()],
+        )
+        .await?;
+    row.map_or(Ok(0), |row| row.get("count"))
+}
+
+/// Claims mails whose turn it is, oldest first, until `until`: should whoever has them end before they
+/// have left, their turn comes again then.
+pub async fn claim(
+    db: &impl Executor,
+    count: u32,
+    now: UnixMillis,
+    until: UnixMillis,
+) -> Result<Vec<DueMail>, DbError> {
+    db.all(
+        "update mails set due_at = $1, attempts = attempts + 1
+         where state = $2 and due_at <= $3 and mail_id in
+             (select mail_id from mails where state = $2 and due_at <= $3
+              order by due_at, mail_id limit $4)
+         returning mail_id, recipient, kind, sealed, attempts, queued_at, expires_at",
+        vec![until.into(), MailState::Waiting.into(), now.into(), count.into()],
+    )
+    .await
+}
+
+/// Forgets a mail that has left.
+pub async fn delete(db: &impl Executor, mail_id: &str) -> Result<(), DbError> {
+    db.execute("delete from mails where mail_id = $1", vec![mail_id.into()]).await.map(drop)
+}
+
+pub async fn postpone(
+    db: &impl Executor,
+    mail_id: &str,
+    reason: &str,
+    due_at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update mails set due_at = $2, reason = $3 where mail_id = $1",
+        vec![mail_id.into(), due_at.into(), reason.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Gives a mail up. What it said is forgotten, the reason stays.
+pub async fn fail(db: &impl Executor, mail_id: &str, reason: &str) -> Result<(), DbError> {
+    db.execute(
+        "update mails set state = $2, reason = $3, sealed = '' where mail_id = $1",
+        vec![mail_id.into(), MailState::Failed.into(), reason.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Forgets what was to be said to an address.
+pub async fn delete_to(db: &impl Executor, recipient: &str) -> Result<(), DbError> {
+    db.execute("delete from mails where recipient = $1", vec![recipient.into()]).await.map(drop)
+}
+
+/// Forgets those given up before a time.
+pub async fn delete_failed(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
+    db.execute(
+        "delete from mails where state = $1 and queued_at < $2",
+        vec![MailState::Failed.into(), before.into()],
+    )
+    .await
+}
+
+/// A mail as operators see it.
+#[derive(Debug, Clone)]
+pub struct WaitingMail {
+    pub mail_id: String,
+    pub recipient: String,
+    pub kind: MailKind,
+    pub state: MailState,
+    pub attempts: u32,
+    pub reason: Option<String>,
+    pub queued_at: UnixMillis,
+    pub due_at: UnixMillis,
+}
+
+from_row!(WaitingMail { mail_id, recipient, kind, state, attempts, reason, queued_at, due_at });
+
+/// Lists what has not left, oldest first.
+pub async fn list(db: &impl Executor, count: u32) -> Result<Vec<WaitingMail>, DbError> {
+    db.all(
+        "select mail_id, recipient, kind, state, attempts, reason, queued_at, due_at
+         from mails order by queued_at, mail_id limit $1",
+        vec![count.into()],
+    )
+    .await
+}
