@@ -52,6 +52,8 @@ pub struct Place {
     pub registration: &'static str,
     /// The section `[turn]` of its configuration.
     pub turn: String,
+    /// The section `[mail]`.
+    pub mail: String,
     /// The section `[store]`, where that is not the embedded one.
     pub store: Option<String>,
 }
@@ -67,6 +69,7 @@ impl Place {
             host: "localhost".to_owned(),
             registration: "open",
             turn: String::new(),
+            mail: String::new(),
             store: None,
         }
     }
@@ -109,9 +112,10 @@ impl Place {
              public_url = \"{mqtt_url}\"\n\
              [limits]\n\
              free_percent = 0\n\
-             {store_section}{turn}",
+             {store_section}{turn}{mail}",
             registration = self.registration,
             turn = self.turn,
+            mail = self.mail,
             store_section = self.store.as_ref().unwrap_or(&embedded),
             web_url = self.web_url(),
             mqtt_url = self.url("mqtts", mqtt),

@@ -2,6 +2,7 @@
 //! a browser client of its own.
 
 mod app;
+mod app_account;
 mod app_axe;
 mod app_days;
 mod app_leaving;
