@@ -12,6 +12,7 @@ mod report;
 mod revocation;
 mod second;
 mod section;
+mod sign_ins;
 mod svg;
 mod tables;
 mod uploads;
@@ -43,6 +44,7 @@ const MEASUREMENTS: &[&str] = &[
     "https",
     "qr",
     "revocation",
+    "sign_ins",
 ];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
@@ -92,6 +94,7 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "https" => https::https(directory),
         "qr" => qr::qr(directory).await,
         "revocation" => revocation::revocation(directory).await,
+        "sign_ins" => sign_ins::sign_ins(directory).await,
         _ => bail!("no such measurement: {name}"),
     }
 }
