@@ -18,6 +18,8 @@ use super::{
     access::{self, Caller},
     accounts::{self as account_domain, SignUp},
     audit::{Entry, record},
+    email,
+    mails::{self, Mail, Recipient},
     members::{self as member_domain, MEMBERS_MAX, Terms},
     secrets,
     sites::{self as site_domain, Site},
@@ -62,6 +64,10 @@ pub struct InvitationRequest {
     /// How many may take it, 1 to 20; one unless said otherwise.
     #[serde(default)]
     pub uses: Option<u32>,
+    /// Where its link is sent, too. It lets in whoever has it, one person, by any address.
+    #[serde(default)]
+    #[schema(format = "email", max_length = 254)]
+    pub email: Option<String>,
 }
 
 impl Check for InvitationRequest {}
@@ -86,6 +92,8 @@ pub struct Invitation {
     pub invitation_id: InvitationId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
     #[schema(value_type = String)]
     pub role: Role,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,9 +167,14 @@ pub async fn create(
         return Err(Error::invalid(ProblemCode::OutOfRange, "An invitation has 1 to 20 uses."));
     }
     let name = request.name.as_deref().map(text::name).transpose()?;
+    let email = request.email.as_deref().map(email::normalize).transpose()?;
+    check_mail(app, email.as_deref(), uses_left)?;
     let (transaction, giver) = member_domain::begin(app, caller, site_id, Right::Invite).await?;
     let now = app.now();
     app.limits.invitations.take(&caller.account_id.to_string(), now)?;
+    if let Some(email) = &email {
+        app.limits.mails_by_recipient.take(email, now)?;
+    }
     let terms = Terms { role: request.role, cameras: request.cameras, ends_at: request.ends_at };
     terms.check(&transaction, site_id, giver, now).await?;
     let Terms { role, cameras, ends_at } = terms;
@@ -174,6 +187,7 @@ pub async fn create(
         site_id,
         invited_by: caller.account_id,
         name,
+        email,
         role,
         limited: cameras.is_some(),
         ends_at,
@@ -184,16 +198,52 @@ pub async fn create(
     let token = secrets::short_token()?;
     let cameras = cameras.unwrap_or_default();
     invitations::insert(&transaction, &row, &cameras, secrets::hash(&token)).await?;
+    let url = format!("/invitation#{token}");
+    send(app, &transaction, &row, &url).await?;
     let entry = Entry::new(Action::MemberInvited, caller).site(site_id);
     let entry = entry.subject(row.invitation_id).fact("role", &row.role);
     record(&transaction, now, entry.fact("ends_at", &row.ends_at)).await?;
     transaction.commit().await?;
     Ok(CreatedInvitation {
         invitation_id: row.invitation_id,
-        url: format!("/invitation#{token}"),
+        url,
         token,
         expires_at: row.expires_at,
     })
+}
+
+fn check_mail(app: &App, email: Option<&str>, uses: u32) -> Result<()> {
+    if email.is_some() && uses != 1 {
+        let title = "An invitation that is sent by mail has one use.";
+        return Err(Error::invalid(ProblemCode::OutOfRange, title));
+    }
+    if email.is_some() && !mails::is_there(app) {
+        let title = "This relay sends no mail: send the link yourself.";
+        return Err(Error::conflict(ProblemCode::NoMail, title));
+    }
+    Ok(())
+}
+
+/// Sends the link by mail where that was asked for: it leaves once the invitation stands.
+async fn send(
+    app: &App,
+    transaction: &Transaction,
+    invitation: &InvitationRow,
+    url: &str,
+) -> Result<()> {
+    let Some(email) = &invitation.email else { return Ok(()) };
+    let site = sites::facts(transaction, invitation.site_id).await?;
+    let inviter = account_rows::by_id(transaction, invitation.invited_by).await?;
+    let (site, inviter) = site.zip(inviter).ok_or_else(Error::not_found)?;
+    let mail = Mail::Invitation {
+        link: &format!("{}{url}", app.config.public_url),
+        by: &inviter.name,
+        site: &site.name,
+        role: invitation.role,
+        expires_at: invitation.expires_at,
+    };
+    let to = Recipient { account_id: None, email };
+    mails::queue(app, transaction, to, mail).await
 }
 
 /// Lists the invitations of a site that may still be taken, newest first: there are at most 50.
@@ -212,6 +262,7 @@ pub async fn list(app: &App, caller: Caller, site_id: SiteId) -> Result<List<Inv
             may_end: access::may_give(site.role, row.role),
             invitation_id: row.invitation_id,
             name: row.name,
+            email: row.email,
             role: row.role,
             cameras: row.limited.then_some(cameras),
             ends_at: row.ends_at,

@@ -8,7 +8,8 @@ use nightjar_shared::role::Registration;
 use serde_json::{Value, json};
 
 use crate::{
-    databases::Engine,
+    databases::{self, Engine},
+    mail::{in_memory, mail_about, token_of},
     members::{account_id, let_in, members_of, set_role},
     person::{Answer, PASSWORD, Person},
     relay::{TestRelay, on_every_database, on_sqlite},
@@ -243,6 +244,7 @@ async fn nobody_invites_to_more_than_they_may_give() {
         refused(json!({"role": "viewer", "expires_in_s": 60}), 422, "invalid_lifetime").await;
         refused(json!({"role": "viewer", "expires_in_s": 2_592_001}), 422, "invalid_lifetime")
             .await;
+        refused(json!({"role": "viewer", "email": "b@example.org"}), 409, "no_mail").await;
         refused(json!({"role": "viewer", "ends_at": 1}), 422, "invalid_membership").await;
         refused(json!({"role": "viewer", "name": "a\u{202e}b"}), 422, "invalid_name").await;
         let foreign = json!({"role": "viewer", "cameras": [camera.id()]});
@@ -269,4 +271,24 @@ async fn links_are_opened_only_so_often_from_one_address() {
         open(&page, &json!({"token": "x"})).await.is_problem(403, "cross_origin");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_link_goes_by_mail_where_that_is_asked_for_and_lets_in_by_any_address() {
+    for engine in databases::engines() {
+        let relay = TestRelay::start(engine, in_memory).await;
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let path = format!("sites/{}/invitations", alice.home().await);
+        let twice = json!({"role": "viewer", "email": "b@example.org", "uses": 2});
+        alice.post(&path, twice).await.is_problem(422, "out_of_range");
+        let nobody = json!({"role": "viewer", "email": "nobody"});
+        alice.post(&path, nobody).await.is_problem(422, "invalid_email");
+        let request = json!({"role": "viewer", "email": " Bob@Elsewhere.example "});
+        alice.post(&path, request).await.body(201);
+        assert_eq!(listed(&alice).await[0]["email"], "bob@elsewhere.example");
+        let mail = mail_about(&relay, "alice invites you to Home").await;
+        assert!(mail.contains("bob@elsewhere.example"), "{mail}");
+        accept(&bob, &json!({"token": token_of(&mail)})).await.body(200);
+        relay.stop().await;
+    }
 }

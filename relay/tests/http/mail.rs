@@ -25,7 +25,8 @@ pub(crate) async fn mail_about(relay: &TestRelay, subject: &str) -> String {
 /// What stands behind the `#` of the link in a mail.
 pub(crate) fn token_of(mail: &str) -> String {
     let text = mail.replace("=\r\n", "");
-    let link = text.lines().find(|line| line.contains("/reset#") || line.contains("/verify#"));
+    let pages = ["/reset#", "/verify#", "/invitation#"];
+    let link = text.lines().find(|line| pages.iter().any(|page| line.contains(page)));
     let link = link.unwrap_or_else(|| panic!("no link in:\n{mail}"));
     link.split('#').nth(1).unwrap().trim().to_owned()
 }

@@ -7,7 +7,8 @@ import { linkField } from "../sharing/link_field.js";
 import { doors } from "./doors.js";
 import { TermsFields, termsSentence } from "./terms.js";
 
-export function inviteSection(siteId, cameras, signal) {
+/** `mail`: whether the relay sends mail. */
+export function inviteSection(siteId, cameras, mail, signal) {
   const made = element("div", {});
   const outcome = element("div", {});
   const open = element("div", {});
@@ -39,26 +40,28 @@ export function inviteSection(siteId, cameras, signal) {
     { class: "card", "data-testid": "invite-panel" },
     element("h2", {}, "Let somebody in"),
     element("p", { class: "quiet" }, "Whoever opens the link first belongs to this site. Send it to nobody else."),
-    inviteForm(siteId, cameras, (invitation) => run(async () => show(await doors.invite(siteId, invitation)))),
+    inviteForm(siteId, cameras, mail, (invitation) => run(async () => show(await doors.invite(siteId, invitation)))),
     outcome,
     made,
     open,
   );
 }
 
-function inviteForm(siteId, cameras, invite) {
+function inviteForm(siteId, cameras, mail, invite) {
   const fields = new TermsFields(siteId, cameras);
   const form = element(
     "form",
     { class: "form terms", method: "post", "data-testid": "invite-form" },
     field("For whom", { name: "name", maxlength: 80, autocomplete: "off", "data-testid": "invite-name" }),
+    mail ? field("E-mail", { name: "email", type: "email", autocomplete: "off", "data-testid": "invite-email" }, "The link is sent there. Leave it empty to send it yourself.") : null,
     ...fields.nodes,
     element("button", { class: "button primary", "data-testid": "invite-create" }, "Make a link"),
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const name = new FormData(form).get("name").trim();
-    invite({ ...fields.value(), ...(name && { name }) });
+    const given = new FormData(form);
+    const [name, email] = ["name", "email"].map((it) => given.get(it)?.trim());
+    invite({ ...fields.value(), ...(name && { name }), ...(email && { email }) });
   });
   return form;
 }

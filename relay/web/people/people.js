@@ -26,7 +26,8 @@ export async function show({ root, parameters, signal, router }) {
   if (may(Right.invite, siteId)) {
     const { items } = await api.cameras(signal);
     const cameras = items.filter(({ site_id }) => site_id === siteId);
-    root.append(await memberSection(site, cameras, signal, router), inviteSection(siteId, cameras, signal));
+    const { mail } = await api.registration(signal);
+    root.append(await memberSection(site, cameras, signal, router), inviteSection(siteId, cameras, mail, signal));
   } else {
     root.append(
       element("section", { class: "card" }, element("p", {}, `You are here as ${roleName(site.role)}. ${rightsSentence(site.may)}`)),

@@ -15,6 +15,8 @@ pub struct InvitationRow {
     pub invited_by: AccountId,
     /// For whom it is.
     pub name: Option<String>,
+    /// Where its link was sent.
+    pub email: Option<String>,
     pub role: Role,
     pub limited: bool,
     pub ends_at: Option<UnixMillis>,
@@ -27,7 +29,7 @@ macro_rules! invitation_columns {
     () => {
         columns!(
             "":
-            invitation_id, site_id, invited_by, name, role, limited, ends_at, uses_left, created_at,
+            invitation_id, site_id, invited_by, name, email, role, limited, ends_at, uses_left, created_at,
             expires_at
         )
     };
@@ -38,6 +40,7 @@ from_row!(InvitationRow {
     site_id,
     invited_by,
     name,
+    email,
     role,
     limited,
     ends_at,
@@ -54,8 +57,8 @@ pub async fn insert(
 ) -> Result<(), DbError> {
     db.execute(
         "insert into invitations (invitation_id, site_id, token_hash, invited_by, name, role,
-             limited, ends_at, uses_left, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             limited, ends_at, uses_left, created_at, expires_at, email)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         vec![
             invitation.invitation_id.into(),
             invitation.site_id.into(),
@@ -68,6 +71,7 @@ pub async fn insert(
             invitation.uses_left.into(),
             invitation.created_at.into(),
             invitation.expires_at.into(),
+            invitation.email.clone().into(),
         ],
     )
     .await?;
