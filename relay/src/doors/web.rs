@@ -89,6 +89,8 @@ where
         .route("/", get(page))
         .route("/s", get(link_page))
         .route("/invitation", get(link_page))
+        .route("/reset", get(link_page))
+        .route("/verify", get(link_page))
         .route("/assets/{build}/{*path}", get(asset))
         .route(source::ARCHIVE_PATH, get(source::archive))
         .route(source::LICENCE_PATH, get(source::licence))
@@ -263,8 +265,16 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
         })
 }
 
-/// Pages for a quiet hour: their modules are fetched when they are opened.
-const LATER: [&str; 5] = ["account/", "pairing/", "people/", "settings/", "sharing/"];
+/// Pages for a quiet hour, and parts that few open: their modules are fetched when they are opened.
+const LATER: [&str; 7] = [
+    "account/",
+    "pairing/",
+    "parts/camera_form.js",
+    "parts/clip_download.js",
+    "people/",
+    "settings/",
+    "sharing/",
+];
 
 fn module_links(files: &[File]) -> String {
     let is_first = |path: &str| !LATER.iter().any(|folder| path.starts_with(folder));
