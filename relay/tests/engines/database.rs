@@ -29,6 +29,7 @@ fn account(email: &str) -> AccountRow {
         email: email.to_owned(),
         name: "Alice".to_owned(),
         role: AccountRole::User,
+        verified_at: None,
     }
 }
 
