@@ -449,7 +449,14 @@ fn doctor_names_a_certificate_that_cannot_be_read_and_a_configuration_that_canno
     let (directory, config) = for_a_doctor([(); 4].map(|()| free_port()));
     let tls = "[tls]\ncertificate = \"/nowhere/fullchain.pem\"\nkey = \"/nowhere/privkey.pem\"\n";
     fs::write(directory.path().join("relay.toml"), format!("{config}{tls}")).unwrap();
-    has(&doctor(directory.path()).1, "certificate_unreadable", "certificate", "bad");
+    let found = doctor(directory.path()).1;
+    has(&found, "certificate_unreadable", "certificate", "bad");
+    has(&found, "no_mail", "mail", "warning");
+    let mail = "[mail]\nengine = \"smtp\"\nfrom = \"nightjar@example.org\"\nhost = \"localhost\"\n\
+                tls = \"none\"\n";
+    let mail = format!("{config}{mail}port = {}\n", free_port());
+    fs::write(directory.path().join("relay.toml"), mail).unwrap();
+    has(&doctor(directory.path()).1, "no_mail_server", "mail", "bad");
 
     fs::write(directory.path().join("relay.toml"), "regstration = 1").unwrap();
     let (_, found) = doctor(directory.path());

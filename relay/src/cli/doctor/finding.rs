@@ -16,6 +16,7 @@ pub(super) enum RelayFinding {
     Certificate(CertificateFinding),
     Parts { missing: Vec<String> },
     Store(StoreFinding),
+    Mail(MailFinding),
     PlainHttp { address: String, problem: Option<String> },
     Turn { url: String, found: TurnFinding },
     TurnUntried { cause: String },
@@ -35,6 +36,7 @@ impl From<RelayFinding> for Finding {
             RelayFinding::Certificate(found) => found.written(),
             RelayFinding::Parts { missing } => parts(&missing),
             RelayFinding::Store(found) => found.written(),
+            RelayFinding::Mail(found) => found.written(),
             RelayFinding::PlainHttp { address, problem } => plain_http(&address, problem),
             RelayFinding::Turn { url, found } => found.written(&url),
             RelayFinding::TurnUntried { cause } => warning(
@@ -163,6 +165,34 @@ impl StoreFinding {
                 "no_store",
                 cause,
                 "check store.endpoint and store.credentials_file; `nightjar-relay store prepare` says more",
+            ),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum MailFinding {
+    NotConfigured,
+    Answers,
+    Silent { cause: String },
+}
+
+impl MailFinding {
+    fn written(self) -> Finding {
+        let name = "mail";
+        match self {
+            Self::NotConfigured => warning(
+                name,
+                "no_mail",
+                "this relay sends none",
+                "nothing, where an admin hands out links; else [mail] in docs/operations.md",
+            ),
+            Self::Answers => good(name, "mail", "the mail server would take mail"),
+            Self::Silent { cause } => bad(
+                name,
+                "no_mail_server",
+                cause,
+                "check [mail]: host, port, tls, user and password_file; let the relay out to that port",
             ),
         }
     }

@@ -5,13 +5,15 @@ use std::path::Path;
 use nightjar_shared::role::Registration;
 
 use super::{
-    finding::{ClockFinding, DataFinding, DatabaseFinding, RelayFinding, StoreFinding},
+    finding::{
+        ClockFinding, DataFinding, DatabaseFinding, MailFinding, RelayFinding, StoreFinding,
+    },
     network::{self, Network},
 };
 use crate::{
     blocking::blocking,
     clock::now,
-    config::{Config, ConfigError, StoreEngine},
+    config::{Config, ConfigError, MailEngine, StoreEngine},
     engines::{
         db::{Db, DbReserve},
         metrics::Metrics,
@@ -19,7 +21,7 @@ use crate::{
         private_file, tls,
     },
     space,
-    wiring::s3_store,
+    wiring::{mailer, s3_store},
 };
 
 /// Below the data directory, where the database is no server.
@@ -44,6 +46,7 @@ pub(super) async fn at(
     if config.store.engine == StoreEngine::S3 {
         found.push(RelayFinding::Store(external_store(&config).await));
     }
+    found.push(RelayFinding::Mail(mail(&config).await));
     let authority = private_file::read(&config.data_dir.join("ca.pem")).ok().flatten();
     let looked = blocking(move || {
         let network = Network::new(&config, authority);
@@ -112,6 +115,21 @@ async fn external_store(config: &Config) -> StoreFinding {
     match checked {
         Ok(()) => StoreFinding::Answers,
         Err(error) => StoreFinding::Silent { cause: format!("{error:#}") },
+    }
+}
+
+/// Asks the mail server whether it would take mail; none is sent.
+async fn mail(config: &Config) -> MailFinding {
+    if config.mail.engine == MailEngine::None {
+        return MailFinding::NotConfigured;
+    }
+    let checked = match mailer(config).await {
+        Ok(mailer) => mailer.check().await.map_err(anyhow::Error::from),
+        Err(error) => Err(error),
+    };
+    match checked {
+        Ok(()) => MailFinding::Answers,
+        Err(error) => MailFinding::Silent { cause: format!("{error:#}") },
     }
 }
 
