@@ -180,6 +180,19 @@ async fn the_first_administrator_is_made_at_the_command_line_and_signs_in() {
 }
 
 #[test]
+fn the_factors_of_an_account_are_removed_at_the_command_line() {
+    let directory = configured("");
+    let create = ["admin", "create-account", "root@example.org", "--role", "admin"];
+    assert!(run(directory.path(), &create, "correct horse battery\n").status.success());
+    let unknown = run(directory.path(), &["admin", "remove-factors", "nobody@example.org"], "");
+    assert_eq!(unknown.status.code(), Some(1));
+    assert!(errors(&unknown).contains("no account with this address"), "{}", errors(&unknown));
+    let removed = run(directory.path(), &["admin", "remove-factors", "Root@example.org"], "");
+    assert!(removed.status.success(), "{}", errors(&removed));
+    assert!(String::from_utf8(removed.stdout).unwrap().contains("no second factor"));
+}
+
+#[test]
 fn files_for_a_batch_of_cameras_are_made_listed_and_taken_back() {
     let directory = configured("");
     let create = ["admin", "create-account", "root@example.org"];

@@ -46,8 +46,3 @@ export function bytes(count) {
   const step = count < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log10(count) / 3));
   return `${(count / 1000 ** step).toFixed(step === 0 ? 0 : 1)} ${units[step]}`;
 }
-
-/** A day and a time of it, past or to come. */
-export function when(atMs) {
-  return new Date(atMs).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-}

@@ -6,26 +6,10 @@ export const AccountRole = Object.freeze({
   admin: "admin",
 });
 
-export const CameraActivity = Object.freeze({
-  watching: "watching",
-  disarmed: "disarmed",
-  scheduledOff: "scheduled_off",
-  privacy: "privacy",
-  noPicture: "no_picture",
-  offline: "offline",
-});
-
 export const CameraStatus = Object.freeze({
   online: "online",
   offline: "offline",
   degraded: "degraded",
-});
-
-export const CandidateKind = Object.freeze({
-  host: "host",
-  srflx: "srflx",
-  prflx: "prflx",
-  relay: "relay",
 });
 
 export const ClipKind = Object.freeze({
@@ -38,11 +22,6 @@ export const ClipState = Object.freeze({
   announced: "announced",
   ready: "ready",
   failed: "failed",
-});
-
-export const ClockState = Object.freeze({
-  synced: "synced",
-  unsynced: "unsynced",
 });
 
 export const CommandKind = Object.freeze({
@@ -256,12 +235,6 @@ export const Registration = Object.freeze({
   open: "open",
 });
 
-export const ReleaseState = Object.freeze({
-  offered: "offered",
-  paused: "paused",
-  withdrawn: "withdrawn",
-});
-
 export const Right = Object.freeze({
   seeCameras: "see_cameras",
   seePictures: "see_pictures",
@@ -313,43 +286,6 @@ export const SessionState = Object.freeze({
   expired: "expired",
 });
 
-export const TranscodeReason = Object.freeze({
-  bFrames: "b_frames",
-  interlaced: "interlaced",
-  masks: "masks",
-  oblongPixels: "oblong_pixels",
-  parameterSets: "parameter_sets",
-  profile: "profile",
-  sparseKeyFrames: "sparse_key_frames",
-  turned: "turned",
-});
-
-export const UpdateProblem = Object.freeze({
-  foreignSigner: "foreign_signer",
-  tampered: "tampered",
-  cutOff: "cut_off",
-  invalidManifest: "invalid_manifest",
-  otherPackage: "other_package",
-  otherArchitecture: "other_architecture",
-  notNewer: "not_newer",
-  needsNewer: "needs_newer",
-  failedBefore: "failed_before",
-  tooLarge: "too_large",
-  noSpace: "no_space",
-  noKeys: "no_keys",
-  noWayBack: "no_way_back",
-  overtaken: "overtaken",
-  databaseLocked: "database_locked",
-  installFailed: "install_failed",
-  interrupted: "interrupted",
-  crashes: "crashes",
-  silent: "silent",
-  noPicture: "no_picture",
-  notRecording: "not_recording",
-  notConnected: "not_connected",
-  failed: "failed",
-});
-
 export const UpdateState = Object.freeze({
   idle: "idle",
   downloading: "downloading",
@@ -365,16 +301,6 @@ export const Verdict = Object.freeze({
   good: "good",
   warning: "warning",
   bad: "bad",
-});
-
-export const VideoLayer = Object.freeze({
-  main: "main",
-  low: "low",
-});
-
-export const Visibility = Object.freeze({
-  private: "private",
-  site: "site",
 });
 
 export const ZoneKind = Object.freeze({

@@ -5,6 +5,7 @@ mod app;
 mod app_account;
 mod app_axe;
 mod app_days;
+mod app_factors;
 mod app_leaving;
 mod app_pairing;
 mod app_refusals;

@@ -132,10 +132,13 @@ fn decide<T>(
     sight: Right,
     right: Right,
 ) -> Result<T> {
-    let (object, Membership { site_id, role }) = found.ok_or_else(Error::not_found)?;
-    let scope = caller.scope;
-    if !allows(role, sight) || !scope.allows(sight, site_id) {
+    let (object, membership) = found.ok_or_else(Error::not_found)?;
+    let (role, scope) = (membership.role, caller.scope);
+    if !allows(role, sight) || !scope.allows(sight, membership.site_id) {
         return Err(Error::not_found());
+    }
+    if membership.lacks_factor {
+        return Err(second_factor_required());
     }
     if is_sight(right) && !(allows(role, right) && scope.has(right)) {
         return Err(Error::not_found());
@@ -166,7 +169,8 @@ pub(super) async fn site_in(
 ) -> Result<SiteRow> {
     let found = sites::for_member(db, site_id, caller.account_id, now).await?;
     let found = found.map(|site| {
-        let membership = Membership { site_id, role: site.role };
+        let lacks_factor = site.lacks_factor;
+        let membership = Membership { site_id, role: site.role, lacks_factor };
         (site, membership)
     });
     decide(caller, found, Right::SeeCameras, right)
@@ -210,7 +214,7 @@ pub(super) async fn may_be_claimed(
 ) -> Result<bool> {
     let Some(opener) = pairing.created_by else { return Ok(true) };
     let site = sites::for_member(db, pairing.site_id, opener, now).await?;
-    Ok(site.is_some_and(|site| allows(site.role, Right::Pair)))
+    Ok(site.is_some_and(|site| allows(site.role, Right::Pair) && !site.lacks_factor))
 }
 
 /// Finds an invitation that the caller may end. It does not exist for a caller who may not let in whom
@@ -232,7 +236,7 @@ pub(super) async fn may_be_taken(
     now: UnixMillis,
 ) -> Result<bool> {
     let site = sites::for_member(db, invitation.site_id, invitation.invited_by, now).await?;
-    Ok(site.is_some_and(|site| may_give(site.role, invitation.role)))
+    Ok(site.is_some_and(|site| may_give(site.role, invitation.role) && !site.lacks_factor))
 }
 
 /// Returns whether who watches may go on: in a role that sees pictures, by a sign-in that is good.
@@ -331,7 +335,8 @@ mod tests {
     use super::*;
 
     fn of<T>(role: Role, object: T) -> (Caller, Option<(T, Membership)>) {
-        let membership = Membership { site_id: SiteId::generate(), role };
+        let site_id = SiteId::generate();
+        let membership = Membership { site_id, role, lacks_factor: false };
         (Caller::person(AccountId::generate()), Some((object, membership)))
     }
 
@@ -366,7 +371,8 @@ mod tests {
     fn a_key_does_less_than_its_owner_and_only_at_its_site() {
         let decide_by = |scope: Scope, site_id: SiteId, right: Right| {
             let caller = Caller { scope, ..Caller::person(AccountId::generate()) };
-            let found = Some(((), Membership { site_id, role: Role::Owner }));
+            let membership = Membership { site_id, role: Role::Owner, lacks_factor: false };
+            let found = Some(((), membership));
             decide(caller, found, Right::SeeCameras, right)
         };
         let (home, shop) = (SiteId::generate(), SiteId::generate());
@@ -392,6 +398,20 @@ mod tests {
     fn cameras_come_and_go_by_owners_and_installers() {
         let may_pair = Role::ALL.iter().copied().filter(|role| allows(*role, Right::Pair));
         assert_eq!(may_pair.collect::<Vec<_>>(), [Role::Owner, Role::Installer]);
+    }
+
+    #[test]
+    fn a_member_without_the_factor_that_a_site_requires_is_told_so() {
+        let (caller, found) = of(Role::Owner, ());
+        let lacking = |role| {
+            found.map(|(object, it)| (object, Membership { role, lacks_factor: true, ..it }))
+        };
+        let refused = decide(caller, lacking(Role::Owner), Right::SeeCameras, Right::SeeCameras);
+        assert_eq!(code(refused), ProblemCode::SecondFactorRequired);
+        // Nor is it told of what it may not see anyway.
+        let hidden =
+            decide(caller, lacking(Role::Installer), Right::SeePictures, Right::SeePictures);
+        assert_eq!(code(hidden), ProblemCode::NotFound);
     }
 
     #[test]

@@ -14,14 +14,14 @@ use super::{
     List,
     access::{self, Caller, Right},
     audit::{self, Entry, record},
-    cameras as camera_domain, even_when_full,
+    cameras as camera_domain, even_when_full, live,
     members::{self as member_domain, ownership::Offer},
     objects, text,
 };
 use crate::{
     app::App,
     engines::db::{
-        Executor, cameras, invitations,
+        Executor, cameras, factors, invitations,
         members::{self, OfferRow},
         pairings, parts,
         sites::{self, SiteFacts, SiteRow},
@@ -43,6 +43,8 @@ pub struct Site {
     /// `own`.
     #[schema(value_type = Vec<String>)]
     pub may: Vec<Right>,
+    /// Whether members need a second factor. One who has none may nothing here until then.
+    pub requires_second_factor: bool,
 }
 
 impl Site {
@@ -51,7 +53,8 @@ impl Site {
             site_id: row.site_id,
             role: row.role,
             name: row.name,
-            may: access::rights_of(caller, row.role),
+            may: if row.lacks_factor { Vec::new() } else { access::rights_of(caller, row.role) },
+            requires_second_factor: row.requires_second_factor,
         }
     }
 }
@@ -72,7 +75,7 @@ pub async fn list(app: &App, caller: Caller) -> Result<List<Site>> {
 
 pub async fn create(app: &App, caller: Caller, name: &str) -> Result<Site> {
     access::in_person(caller)?;
-    let site = SiteRow { site_id: SiteId::generate(), name: text::name(name)?, role: Role::Owner };
+    let site = SiteRow::new(text::name(name)?);
     let transaction = app.db.begin().await?;
     check_room(&transaction, caller.account_id).await?;
     sites::insert(&transaction, &site, caller.account_id, app.now()).await?;
@@ -116,6 +119,9 @@ pub struct SiteChange {
     pub place: Option<String>,
     #[serde(default)]
     pub time_zone: Option<String>,
+    /// Whether members need a second factor; said by an owner who has one.
+    #[serde(default)]
+    pub requires_second_factor: Option<bool>,
 }
 
 impl Check for SiteChange {}
@@ -152,12 +158,17 @@ pub async fn change(
 ) -> Result<SiteDetails> {
     access::site(app, caller, site_id, Right::Own).await?;
     let transaction = app.db.begin().await?;
+    let is_required = change.requires_second_factor;
+    if is_required == Some(true) && factors::count(&transaction, caller.account_id).await? == 0 {
+        return Err(access::second_factor_required());
+    }
     let facts = sites::facts(&transaction, site_id).await?.ok_or_else(Error::not_found)?;
     let before = facts.clone();
     let after = SiteFacts {
         name: change.name.as_deref().map_or(Ok(facts.name), text::name)?,
         place: changed(facts.place, change.place, text::name)?,
         time_zone: changed(facts.time_zone, change.time_zone, time_zone)?,
+        requires_second_factor: is_required.unwrap_or(facts.requires_second_factor),
         created_at: facts.created_at,
     };
     sites::set_facts(&transaction, site_id, &after).await?;
@@ -173,6 +184,9 @@ pub async fn change(
     }
     record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
+    if is_required == Some(true) {
+        live::end_without_right(app).await?;
+    }
     get(app, caller, site_id).await
 }
 

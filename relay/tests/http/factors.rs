@@ -8,6 +8,8 @@ use totp_rs::{Builder, Secret, Totp};
 
 use crate::{
     databases::Engine,
+    device::health,
+    members::let_in,
     person::{Answer, PASSWORD, Person},
     relay::{TestRelay, on_every_database, on_sqlite},
     ws::with_ticket,
@@ -383,6 +385,53 @@ async fn an_administrator_without_a_factor_can_only_set_one_up() {
         root.delete("auth/mfa/totp").await.is_problem(409, "second_factor_required");
         root.get("cameras").await.body(200);
         root.post("auth/logout", Value::Null).await.body(204);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_site_may_require_a_factor_of_its_members() {
+    on_every_database(async |relay: &TestRelay| {
+        let (mut alice, mut bob) = (relay.person("alice").await, relay.person("bob").await);
+        let home = alice.home().await;
+        let (camera, own) = (relay.camera_of(&alice).await, relay.camera_of(&bob).await);
+        let_in(&alice, &bob, "viewer").await;
+        let (site, of_camera) = (format!("sites/{home}"), format!("cameras/{}", camera.id()));
+        let required = json!({"requires_second_factor": true});
+        // Who has none asks none of others.
+        let refused = alice.patch(&site, required.clone()).await;
+        refused.is_problem(403, "second_factor_required");
+        set_up(relay, &mut alice).await;
+        bob.patch(&site, required.clone()).await.is_problem(403, "forbidden");
+        let mut socket = with_ticket(&bob).await;
+        bob.get(&of_camera).await.body(200);
+        let changed = alice.patch(&site, required).await.body(200);
+        assert_eq!(changed["requires_second_factor"], true);
+
+        for path in [&site, &of_camera] {
+            bob.get(path).await.is_problem(403, "second_factor_required");
+        }
+        let cameras = bob.get("cameras").await.body(200);
+        assert_eq!(cameras["items"].as_array().unwrap().len(), 1, "his own");
+        let sites = bob.get("sites").await.body(200);
+        let theirs = sites["items"].as_array().unwrap();
+        let theirs = theirs.iter().find(|site| site["site_id"] == json!(home)).unwrap();
+        assert_eq!((&theirs["may"], &theirs["requires_second_factor"]), (&json!([]), &json!(true)));
+        // His own site goes on, and is the first that he hears of.
+        camera.beat(relay, health()).await;
+        own.beat(relay, health()).await;
+        let first = crate::ws::next(&mut socket).await;
+        assert_eq!(first["camera"]["camera_id"], json!(own.id()), "{first}");
+
+        let (phone, _) = set_up(relay, &mut bob).await;
+        bob.get(&of_camera).await.body(200);
+        confirm(&bob).await;
+        let shown = json!({"factor": {"code": phone.code(relay)}});
+        bob.post("auth/confirm", shown).await.body(204);
+        bob.delete("auth/mfa/totp").await.is_problem(409, "second_factor_required");
+        alice.patch(&site, json!({"requires_second_factor": false})).await.body(200);
+        bob.delete("auth/mfa/totp").await.body(204);
+        bob.get(&of_camera).await.body(200);
     })
     .await;
 }

@@ -1,13 +1,13 @@
 // Keys by which programs act for this account.
 
-import { api } from "../api.js";
 import { confirmWith, element, emptyState, failure } from "../dom.js";
-import { when } from "../format.js";
 import { field } from "../parts/account_form.js";
 import { currentPerson } from "../session.js";
 import { Right } from "../words.js";
 import { confirmed } from "./confirm.js";
+import { doors } from "./doors.js";
 import { rightsSentence } from "./rights.js";
+import { when } from "./when.js";
 
 const DAYS = [7, 30, 90, 365];
 const DAYS_DEFAULT = 90;
@@ -32,7 +32,7 @@ export async function show({ root, signal }) {
     }
   };
   const draw = async () => {
-    const { items } = await api.keys(signal);
+    const { items } = await doors.keys(signal);
     list.replaceChildren(
       items.length === 0
         ? emptyState("No keys", "A key lets a program do some of what you may, until a day that you choose.")
@@ -41,7 +41,7 @@ export async function show({ root, signal }) {
   };
   const create = (form) =>
     attempt(async () => {
-      const { key, token } = await confirmed(() => api.createKey(valuesOf(form)));
+      const { key, token } = await confirmed(() => doors.createKey(valuesOf(form)));
       form.reset();
       made.replaceChildren(shown(key, token));
       await draw();
@@ -64,7 +64,7 @@ function row(key, attempt, draw) {
     attempt(async () => {
       const agreed = await confirmWith({ title: `Remove ${key.name}?`, text: "Programs that have it are refused from now on.", action: "Remove" });
       if (!agreed) return;
-      await api.removeKey(key.key_id);
+      await doors.removeKey(key.key_id);
       await draw();
     });
   return element(

@@ -1,14 +1,15 @@
 // Showing again who one is, before what would outlast a stolen sign-in.
 
-import { api, Problem } from "../api.js";
+import { Problem } from "../api.js";
 import { element } from "../dom.js";
 import { field } from "../parts/account_form.js";
 import { ProblemCode } from "../words.js";
+import { doors } from "./doors.js";
 import { answer, isPossible } from "./passkey.js";
 import { typedFactor } from "./second_step.js";
 
 /**
- * Does something, and asks who acts where the relay wants to know. `factors` (what `api.factors` gave) asks
+ * Does something, and asks who acts where the relay wants to know. `factors` (what `doors.factors` gave) asks
  * for a second factor beside the password: for what ends one.
  */
 export async function confirmed(act, factors = null) {
@@ -59,7 +60,7 @@ function ask(factors) {
       const typed = form.elements.code?.value.trim() ?? "";
       const body = { password: form.elements.password.value };
       if (typed) body.factor = typedFactor(typed);
-      else if (hasPasskey) body.factor = { passkey: await answer(await api.passkeyQuestion()) };
+      else if (hasPasskey) body.factor = { passkey: await answer(await doors.passkeyQuestion()) };
       return body;
     };
     form.addEventListener("submit", async (event) => {
@@ -67,7 +68,7 @@ function ask(factors) {
       go.disabled = true;
       error.textContent = "";
       try {
-        await api.confirm(await shown());
+        await doors.confirm(await shown());
         isConfirmed = true;
         dialog.close();
       } catch (problem) {

@@ -2,12 +2,13 @@
 
 import { api } from "../api.js";
 import { confirmWith, element, failure, notice } from "../dom.js";
-import { when } from "../format.js";
 import { field } from "../parts/account_form.js";
-import { qrCode } from "../parts/qr_code.js";
+import { qrCode } from "../pairing/qr_code.js";
 import { begin, currentPerson, end } from "../session.js";
 import { confirmed } from "./confirm.js";
+import { doors } from "./doors.js";
 import { isPossible, make } from "./passkey.js";
+import { when } from "./when.js";
 
 export async function show({ root, router, signal }) {
   const place = element("div", { class: "settings" });
@@ -29,7 +30,7 @@ export async function show({ root, router, signal }) {
     }
   };
   const draw = async (codes = null) => {
-    const state = await api.factors(signal);
+    const state = await doors.factors(signal);
     place.replaceChildren(
       ...[
         codes && backupCodes(codes, () => attempt(done)),
@@ -62,14 +63,14 @@ function appCard(state, attempt, draw) {
   if (state.code) {
     const remove = () =>
       attempt(async () => {
-        await confirmed(() => api.removeApp(), state);
+        await confirmed(() => doors.removeApp(), state);
         await draw();
       });
     return card("factor-app", "App with codes", element("p", {}, "Set up. At each sign-in it is asked for its code."), button("app-remove", "Remove", remove, "danger"));
   }
   const setUp = () =>
     attempt(async () => {
-      const beginning = await confirmed(() => api.beginApp());
+      const beginning = await confirmed(() => doors.beginApp());
       place.replaceChildren(appSetUp(beginning, draw));
     });
   const place = element(
@@ -106,7 +107,7 @@ function appSetUp({ secret, otpauth_uri: uri }, draw) {
     event.preventDefault();
     error.textContent = "";
     try {
-      const { backup_codes: codes } = await confirmed(() => api.confirmApp(form.elements.code.value));
+      const { backup_codes: codes } = await confirmed(() => doors.confirmApp(form.elements.code.value));
       await draw(codes);
     } catch (problem) {
       error.textContent = problem.message;
@@ -119,7 +120,7 @@ function passkeysCard(state, attempt, draw) {
   const rows = state.passkeys.map(({ passkey_id: id, name, created_at: createdAt, used_at: usedAt }) => {
     const remove = () =>
       attempt(async () => {
-        await confirmed(() => api.removePasskey(id), state);
+        await confirmed(() => doors.removePasskey(id), state);
         await draw();
       });
     const told = usedAt ? `Last used ${when(usedAt)}` : `Made ${when(createdAt)}`;
@@ -141,8 +142,8 @@ function passkeysCard(state, attempt, draw) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     attempt(async () => {
-      const creation = await confirmed(() => api.beginPasskey());
-      const { backup_codes: codes } = await api.keepPasskey(await make(creation, form.elements.name.value));
+      const creation = await confirmed(() => doors.beginPasskey());
+      const { backup_codes: codes } = await doors.keepPasskey(await make(creation, form.elements.name.value));
       await draw(codes ?? null);
     });
   });
@@ -154,7 +155,7 @@ function backupCard(state, attempt, draw) {
     attempt(async () => {
       const agreed = await confirmWith({ title: "New backup codes?", text: "Those that you have are no good any more then.", action: "Make new ones" });
       if (!agreed) return;
-      const { backup_codes: codes } = await confirmed(() => api.newBackupCodes());
+      const { backup_codes: codes } = await confirmed(() => doors.newBackupCodes());
       await draw(codes);
     });
   return card(

@@ -1,9 +1,9 @@
 // The second step of a sign-in: the password was right, and the account has a second factor.
 
-import { api } from "../api.js";
 import { element } from "../dom.js";
 import { field } from "../parts/account_form.js";
 import { FactorKind, ProblemCode } from "../words.js";
+import { doors } from "./doors.js";
 import { answer, isPossible } from "./passkey.js";
 
 /** Six digits are an app's, everything else a backup code. */
@@ -13,7 +13,7 @@ export function typedFactor(typed) {
 }
 
 /** Shows the question in `place`; resolves to `Me`, rejects when it is over. */
-export function askSecondFactor(place, question) {
+function askSecondFactor(place, question) {
   const { challenge, kinds, passkey } = question;
   const error = element("p", { class: "form-error", role: "alert", "data-testid": "second-factor-error" });
   const types = kinds.includes(FactorKind.code) || kinds.includes(FactorKind.backupCode);
@@ -41,10 +41,13 @@ export function askSecondFactor(place, question) {
     const attempt = async (factor) => {
       error.textContent = "";
       try {
-        resolve(await api.verifySecondFactor(challenge, await factor()));
+        resolve(await doors.verifySecondFactor(challenge, await factor()));
       } catch (problem) {
         if (problem.code === ProblemCode.challengeExpired) reject(problem);
-        else error.textContent = problem.message;
+        else {
+          error.textContent = problem.message;
+          if (types) form.elements.code.value = "";
+        }
       }
     };
     byPasskey.addEventListener("click", () => attempt(async () => ({ passkey: await answer(passkey) })));
@@ -53,4 +56,17 @@ export function askSecondFactor(place, question) {
       attempt(async () => typedFactor(form.elements.code.value));
     });
   });
+}
+
+/** Asks in the place of another form, until the question is answered or over. */
+export async function inPlaceOf(form, question) {
+  const place = element("div", { class: "welcome" });
+  form.hidden = true;
+  form.after(place);
+  try {
+    return await askSecondFactor(place, question);
+  } finally {
+    place.remove();
+    form.hidden = false;
+  }
 }

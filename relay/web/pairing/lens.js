@@ -2,7 +2,7 @@
 // relay, which so has no part in this browser's key and learns nothing of the Wi-Fi.
 
 import { element, notice } from "../dom.js";
-import { qrCode } from "../parts/qr_code.js";
+import { qrCode } from "./qr_code.js";
 
 /** Bytes of the longest text, `QR_BYTES_MAX` in shared/src/pairing_qr.rs: more is too fine for a camera of fixed focus. */
 const BYTES_MAX = 412;

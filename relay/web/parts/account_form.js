@@ -9,7 +9,6 @@ const MARK = new URL("../icon.svg", import.meta.url);
 
 const MESSAGES = {
   [ProblemCode.invalidCredentials]: "E-mail or password is wrong.",
-  [ProblemCode.challengeExpired]: "That took too long, or too many attempts. Sign in again.",
   [ProblemCode.rateLimited]: "Too many attempts. Wait a minute, then try again.",
   [ProblemCode.emailTaken]: "There is an account with this e-mail already. Sign in instead.",
   [ProblemCode.invalidEmail]: "That does not look like an e-mail address.",

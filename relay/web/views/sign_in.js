@@ -1,8 +1,6 @@
 import { api } from "../api.js";
 import { element } from "../dom.js";
 import { accountForm, field } from "../parts/account_form.js";
-import { ownPath } from "../router.js";
-import { begin } from "../session.js";
 import { Registration } from "../words.js";
 
 export function show({ root, router }) {
@@ -25,6 +23,8 @@ export function show({ root, router }) {
     if (registration === Registration.open) instead.append("New here? ", signUpLink());
     else instead.append("This relay takes no new accounts. Ask the person who runs it.");
   }, () => instead.append("New here? ", signUpLink()));
+  const reset = element("p", {}, element("a", { class: "link", href: "/reset", "data-testid": "go-to-reset" }, "Forgot your password?"));
+  const ways = element("div", {}, instead, reset);
   root.append(
     accountForm({
       name: "sign-in",
@@ -35,49 +35,18 @@ export function show({ root, router }) {
         const outcome = await api.login(values);
         return outcome.second_factor ? secondStep(root, outcome.second_factor) : outcome;
       },
-      instead: element(
-        "div",
-        {},
-        isSecureContext && "PublicKeyCredential" in globalThis ? passkeyButton(router) : null,
-        instead,
-        element("p", {}, element("a", { class: "link", href: "/reset", "data-testid": "go-to-reset" }, "Forgot your password?")),
-      ),
+      instead: ways,
       router,
     }),
   );
+  import("../account/passkey_sign_in.js").then(({ passkeyButton }) => ways.prepend(passkeyButton(router)), () => {});
   return "Sign in";
 }
 
-/** Takes the form's place until the question is answered or over. */
+/** Few have a second factor: its page is fetched when it is asked for. */
 async function secondStep(root, question) {
-  // Few have one: it is fetched when it is asked for.
-  const { askSecondFactor } = await import("../account/second_step.js");
-  const [form] = root.children;
-  const place = element("div", { class: "welcome" });
-  form.hidden = true;
-  root.append(place);
-  try {
-    return await askSecondFactor(place, question);
-  } finally {
-    place.remove();
-    form.hidden = false;
-  }
-}
-
-function passkeyButton(router) {
-  const error = element("p", { class: "form-error", role: "alert", "data-testid": "sign-in-passkey-error" });
-  const button = element("button", { class: "button", type: "button", "data-testid": "sign-in-passkey" }, "Sign in with a passkey");
-  button.addEventListener("click", async () => {
-    error.textContent = "";
-    try {
-      const { answer } = await import("../account/passkey.js");
-      begin(await api.signInWithPasskey(await answer(await api.passkeyQuestion())));
-      router.go(ownPath(new URLSearchParams(location.search).get("next") ?? "/"), { replace: true });
-    } catch (problem) {
-      error.textContent = problem.message;
-    }
-  });
-  return element("div", {}, button, error);
+  const { inPlaceOf } = await import("../account/second_step.js");
+  return inPlaceOf(root.firstElementChild, question);
 }
 
 function signUpLink() {

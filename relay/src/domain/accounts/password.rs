@@ -27,7 +27,7 @@ use crate::{
     engines::db::{
         Db, Executor,
         accounts::{self, AccountRow},
-        known_devices, links as rows, sign_in, sites,
+        api_keys, known_devices, links as rows, sign_in, sites,
     },
     error::{Error, ProblemCode, Result},
 };
@@ -151,7 +151,7 @@ pub struct PasswordReset {
 impl Check for PasswordReset {}
 
 /// Sets a new password by a link, which is spent by that. Everybody who was signed in to the account is
-/// signed out. It signs nobody in: a second factor is still asked for.
+/// signed out, and its API keys end. It signs nobody in: a second factor is still asked for.
 pub async fn reset_password(app: &App, reset: PasswordReset, address: IpAddr) -> Result<Caller> {
     app.limits.links_by_address.take_at(app.address_key(address).as_deref(), app.now())?;
     let hash = secrets::hash(&reset.token);
@@ -174,6 +174,7 @@ pub async fn reset_password(app: &App, reset: PasswordReset, address: IpAddr) ->
     }
     rows::delete_of_account(&transaction, account_id, purpose).await?;
     sign_in::delete_all_but(&transaction, account_id, None).await?;
+    api_keys::delete_of_account(&transaction, account_id).await?;
     known_devices::delete_of_account(&transaction, account_id).await?;
     let entry = Entry::new(Action::PasswordReset, account_id);
     let entry = entry.address(app.known_address(address)).subject(account_id);

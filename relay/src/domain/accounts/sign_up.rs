@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use nightjar_shared::{
     audit::Action,
-    ids::{AccountId, SiteId},
+    ids::AccountId,
     range::Check,
-    role::{AccountRole, Registration, Role},
+    role::{AccountRole, Registration},
     time::UnixMillis,
 };
 use serde::{Deserialize, Serialize};
@@ -133,7 +133,7 @@ async fn insert(
 }
 
 async fn give_home(transaction: &impl Executor, caller: Caller, now: UnixMillis) -> Result<()> {
-    let site = SiteRow { site_id: SiteId::generate(), name: "Home".to_owned(), role: Role::Owner };
+    let site = SiteRow::new("Home".to_owned());
     Ok(sites::insert(transaction, &site, caller.account_id, now).await?)
 }
 

@@ -10,6 +10,7 @@ mod identity;
 mod passkeys;
 mod set_up;
 mod sign_in;
+mod state;
 mod totp;
 mod verify;
 
@@ -20,8 +21,9 @@ pub use self::{
         NewPasskey, Passkey, PasskeyAnswer, PasskeyCreation, PasskeyQuestion, ask_for_passkey,
         begin_passkey, keep_passkey, remove_passkey, sign_in_with_passkey,
     },
-    set_up::{FactorState, SetUp, new_backup_codes, remove_all, state},
+    set_up::{SetUp, new_backup_codes, remove_all},
     sign_in::{SecondFactorQuestion, answer, ask},
+    state::{FactorState, state},
     totp::{TotpBeginning, begin_totp, confirm_totp, remove_totp},
     verify::Factor,
 };

@@ -4,10 +4,7 @@ use nightjar_shared::{audit::Action, ids::AccountId, role::AccountRole, time::Un
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    backup_codes,
-    passkeys::{self, Passkey},
-};
+use super::backup_codes;
 use crate::{
     app::App,
     domain::{
@@ -19,37 +16,12 @@ use crate::{
     error::{Error, ProblemCode, Result},
 };
 
-/// By what an account can show that it is its person.
-#[derive(Clone, Serialize, ToSchema)]
-pub struct FactorState {
-    /// Whether an app makes codes for it.
-    pub code: bool,
-    pub passkeys: Vec<Passkey>,
-    pub backup_codes_left: u64,
-    /// Whether the last one must stay: administrators need one.
-    pub required: bool,
-    /// Whether browsers make passkeys for this relay: it needs a name.
-    pub passkeys_available: bool,
-}
-
 /// What came of setting a factor up.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct SetUp {
     /// With the first factor. Shown once: each works once, when all else is lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_codes: Option<Vec<String>>,
-}
-
-pub async fn state(app: &App, signed_in: &SignedIn) -> Result<FactorState> {
-    let account_id = signed_in.caller.account_id;
-    let totp = factors::totp(&app.db, account_id).await?;
-    Ok(FactorState {
-        code: totp.is_some_and(|row| row.confirmed_at.is_some()),
-        passkeys: passkeys::list(app, account_id).await?,
-        backup_codes_left: factors::count_backup_codes(&app.db, account_id).await?,
-        required: is_required(&app.db, account_id).await?,
-        passkeys_available: passkeys::are_available(app),
-    })
 }
 
 /// Makes new backup codes in the place of those before.
@@ -104,9 +76,9 @@ pub(super) async fn check_left(db: &impl Executor, account_id: AccountId) -> Res
     ))
 }
 
-async fn is_required(db: &impl Executor, account_id: AccountId) -> Result<bool> {
+pub(super) async fn is_required(db: &impl Executor, account_id: AccountId) -> Result<bool> {
     let account = accounts::by_id(db, account_id).await?.ok_or_else(Error::not_found)?;
-    Ok(account.role == AccountRole::Admin)
+    Ok(account.role == AccountRole::Admin || factors::sites_that_require(db, account_id).await? > 0)
 }
 
 /// Forgets backup codes that stand in for nothing.
@@ -125,7 +97,9 @@ pub(super) async fn forget_codes_of_nothing(
 pub async fn remove_all(db: &Db, typed: &str, now: UnixMillis) -> Result<()> {
     let email = email::normalize(typed)?;
     let found = accounts::by_email(db, &email).await?;
-    let (account, _) = found.ok_or_else(Error::not_found)?;
+    let (account, _) = found.ok_or_else(|| {
+        Error::refused(404, ProblemCode::NotFound, "There is no account with this address.")
+    })?;
     let account_id = account.account_id;
     let transaction = db.begin().await?;
     factors::hold_account(&transaction, account_id).await?;

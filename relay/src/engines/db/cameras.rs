@@ -164,7 +164,7 @@ pub async fn list_for_member(
             camera_columns!("c."),
             " from cameras c join ",
             members_at_camera!("c.site_id", "c.camera_id", "$9"),
-            " where m.account_id = $4 and m.role in ($5, $6, $7, $8)
+            " where m.account_id = $4 and m.role in ($5, $6, $7, $8) and m.lacks_factor = 0
                  and (cast($10 as text) is null or c.site_id = $10)",
             newest_first!("c.paired_at", "c.camera_id")
         ),

@@ -221,7 +221,7 @@ pub async fn list(
             "
              from clips c join ",
             members_at_camera!("c.site_id", "c.camera_id", "$9"),
-            " where m.account_id = $4 and m.role in ($5, $6, $7, $8)
+            " where m.account_id = $4 and m.role in ($5, $6, $7, $8) and m.lacks_factor = 0
                  and (cast($10 as text) is null or c.site_id = $10)
                  and (cast($11 as text) is null or c.camera_id = $11)
                  and c.started_at >= $12 and c.started_at < $13

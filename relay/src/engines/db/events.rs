@@ -271,7 +271,7 @@ pub async fn list(
             "
              from events e join ",
             members_at_camera!("e.site_id", "e.camera_id", "$9"),
-            " where m.account_id = $4 and m.role in ($5, $6, $7, $8)
+            " where m.account_id = $4 and m.role in ($5, $6, $7, $8) and m.lacks_factor = 0
                  and (cast($10 as text) is null or e.site_id = $10)
                  and (cast($11 as text) is null or e.camera_id = $11)
                  and e.started_at >= $12 and e.started_at < $13

@@ -97,6 +97,19 @@ pub async fn count(db: &impl Executor, account_id: AccountId) -> Result<u64, DbE
     )
 }
 
+/// Says at how many sites an account is a member that require a second factor.
+pub async fn sites_that_require(db: &impl Executor, account_id: AccountId) -> Result<u64, DbError> {
+    counted(
+        db.query_one(
+            "select count(*) as count from members m join sites s on s.site_id = m.site_id
+             where m.account_id = $1 and s.requires_second_factor = 1",
+            vec![account_id.into()],
+        )
+        .await?
+        .as_ref(),
+    )
+}
+
 fn counted(row: Option<&Row>) -> Result<u64, DbError> {
     row.map_or(Ok(0), |row| row.get("count"))
 }

@@ -13,7 +13,7 @@ use super::{DbError, Executor, Value, from_row};
 macro_rules! members_now {
     ($site:literal, $now:literal) => {
         concat!(
-            "members m on m.site_id = ",
+            "memberships m on m.site_id = ",
             $site,
             " and (m.ends_at is null or m.ends_at > ",
             $now,
@@ -116,7 +116,8 @@ pub async fn by_account(
     .await
 }
 
-/// Lists who at a site may know of a camera now, and what they are.
+/// Lists who at a site may know of a camera now, and what they are; not who lacks the second factor
+/// that the site requires.
 pub async fn at_camera(
     db: &impl Executor,
     site_id: SiteId,
@@ -127,7 +128,7 @@ pub async fn at_camera(
         concat!(
             "select m.account_id, m.role from sites s join ",
             members_at_camera!("s.site_id", "$2", "$3"),
-            " where s.site_id = $1"
+            " where s.site_id = $1 and m.lacks_factor = 0"
         ),
         vec![site_id.into(), camera_id.into(), now.into()],
     )

@@ -14,28 +14,50 @@ pub struct SiteRow {
     pub name: String,
     /// The role of the member who asks.
     pub role: Role,
+    pub requires_second_factor: bool,
+    /// Whether it does, and the member who asks has none.
+    pub lacks_factor: bool,
 }
 
-from_row!(SiteRow { site_id, name, role });
+from_row!(SiteRow { site_id, name, role, requires_second_factor, lacks_factor });
+
+impl SiteRow {
+    /// A site that its owner has just made.
+    pub fn new(name: String) -> Self {
+        Self {
+            site_id: SiteId::generate(),
+            name,
+            role: Role::Owner,
+            requires_second_factor: false,
+            lacks_factor: false,
+        }
+    }
+}
 
 /// What an account is to the site of a thing.
 #[derive(Debug, Clone, Copy)]
 pub struct Membership {
     pub site_id: SiteId,
     pub role: Role,
+    /// Whether the site requires a second factor, and the account has none.
+    pub lacks_factor: bool,
 }
 
-/// Lists the columns of a [`Membership`], by the member `m`.
+/// Lists the columns of a [`Membership`], by the row `m` of `memberships`.
 macro_rules! membership {
     () => {
-        "m.role, m.site_id as member_site_id"
+        "m.role, m.site_id as member_site_id, m.lacks_factor"
     };
 }
 pub(super) use membership;
 
 impl FromRow for Membership {
     fn from_row(row: &Row) -> Result<Self, DbError> {
-        Ok(Self { site_id: row.get("member_site_id")?, role: row.get("role")? })
+        Ok(Self {
+            site_id: row.get("member_site_id")?,
+            role: row.get("role")?,
+            lacks_factor: row.get("lacks_factor")?,
+        })
     }
 }
 
@@ -74,7 +96,8 @@ pub async fn of_account(
 ) -> Result<Vec<SiteRow>, DbError> {
     db.all(
         concat!(
-            "select s.site_id, s.name, m.role from sites s join ",
+            "select s.site_id, s.name, s.requires_second_factor, m.role, m.lacks_factor
+             from sites s join ",
             members_now!("s.site_id", "$2"),
             " where m.account_id = $1 order by s.site_id"
         ),
@@ -102,7 +125,8 @@ pub async fn for_member(
 ) -> Result<Option<SiteRow>, DbError> {
     db.one(
         concat!(
-            "select s.site_id, s.name, m.role from sites s join ",
+            "select s.site_id, s.name, s.requires_second_factor, m.role, m.lacks_factor
+             from sites s join ",
             members_now!("s.site_id", "$3"),
             " where s.site_id = $1 and m.account_id = $2"
         ),
@@ -117,14 +141,15 @@ pub struct SiteFacts {
     pub name: String,
     pub place: Option<String>,
     pub time_zone: Option<String>,
+    pub requires_second_factor: bool,
     pub created_at: UnixMillis,
 }
 
-from_row!(SiteFacts { name, place, time_zone, created_at });
+from_row!(SiteFacts { name, place, time_zone, requires_second_factor, created_at });
 
 pub async fn facts(db: &impl Executor, site_id: SiteId) -> Result<Option<SiteFacts>, DbError> {
     db.one(
-        "select name, place, time_zone, created_at from sites where site_id = $1",
+        "select name, place, time_zone, requires_second_factor, created_at from sites where site_id = $1",
         vec![site_id.into()],
     )
     .await
@@ -136,12 +161,14 @@ pub async fn set_facts(
     facts: &SiteFacts,
 ) -> Result<(), DbError> {
     db.execute(
-        "update sites set name = $2, place = $3, time_zone = $4 where site_id = $1",
+        "update sites set name = $2, place = $3, time_zone = $4, requires_second_factor = $5
+         where site_id = $1",
         vec![
             site_id.into(),
             facts.name.as_str().into(),
             facts.place.clone().into(),
             facts.time_zone.clone().into(),
+            facts.requires_second_factor.into(),
         ],
     )
     .await

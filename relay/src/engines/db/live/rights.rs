@@ -62,7 +62,7 @@ pub async fn end_without_right(
             members_at_camera!("c.site_id", "c.camera_id", "$1"),
             " where c.camera_id = live_sessions.camera_id
                       and m.account_id = live_sessions.account_id
-                      and m.role in ($2, $3, $4, $5))
+                      and m.role in ($2, $3, $4, $5) and m.lacks_factor = 0)
               or (sign_in is not null
                   and not exists (select 1 from sign_ins s
                       where s.sign_in = live_sessions.sign_in and s.expires_at > $1)))"
@@ -87,7 +87,8 @@ pub async fn of_camera(
                 session_columns!("l."),
                 ", (select m.role from cameras c join ",
                 members_at_camera!("c.site_id", "c.camera_id", "$3"),
-                " where c.camera_id = l.camera_id and m.account_id = l.account_id) as role,
+                " where c.camera_id = l.camera_id and m.account_id = l.account_id
+                        and m.lacks_factor = 0) as role,
                    (select count(*) from sign_ins s
                     where s.sign_in = l.sign_in and s.expires_at > $3)
                    + case when l.sign_in is null then 1 else 0 end as sign_ins
@@ -121,7 +122,7 @@ pub async fn viewer(
             "select
              (select m.role from sites s join ",
             members_now!("s.site_id", "$3"),
-            " where s.site_id = $1 and m.account_id = $2) as role,
+            " where s.site_id = $1 and m.account_id = $2 and m.lacks_factor = 0) as role,
              (select count(*) from sign_ins where account_id = $2 and expires_at > $3) as sign_ins"
         ),
         vec![site_id.into(), account_id.into(), now.into()],

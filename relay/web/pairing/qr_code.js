@@ -1,7 +1,7 @@
 // A QR code, drawn in this browser: what stands in it goes nowhere else.
 
 import { element } from "../dom.js";
-import { encode } from "../pairing/vendor/uqr.js";
+import { encode } from "./vendor/uqr.js";
 
 /** White squares around the code, as its standard asks for. */
 const QUIET_SQUARES = 4;
