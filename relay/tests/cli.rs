@@ -193,6 +193,29 @@ fn the_factors_of_an_account_are_removed_at_the_command_line() {
 }
 
 #[test]
+fn the_trail_is_checked_at_the_command_line_against_an_anchor_kept_elsewhere() {
+    let directory = configured("");
+    let audit = |arguments: &[&str]| run(directory.path(), &[&["audit"], arguments].concat(), "");
+    for name in ["root", "alice"] {
+        let email = format!("{name}@example.org");
+        let create = ["admin", "create-account", &email];
+        assert!(run(directory.path(), &create, "correct horse battery\n").status.success());
+    }
+    let anchor = String::from_utf8(audit(&["anchor"]).stdout).unwrap().trim().to_owned();
+    assert!(anchor.starts_with("2:"), "{anchor}");
+    let whole = audit(&["verify", "--anchor", &anchor]);
+    assert!(whole.status.success(), "{}", errors(&whole));
+    let told = String::from_utf8(whole.stdout).unwrap();
+    assert!(told.starts_with("2 entries, 1 to 2, are as they were written"), "{told}");
+    for (number, says) in [("2", "written anew"), ("9", "ends at entry 2 and before the anchor")] {
+        let other = audit(&["verify", "--anchor", &format!("{number}:{}", "0".repeat(64))]);
+        assert_eq!(other.status.code(), Some(1));
+        assert!(errors(&other).contains(says), "{}", errors(&other));
+    }
+    assert_eq!(audit(&["verify", "--anchor", "nonsense"]).status.code(), Some(2));
+}
+
+#[test]
 fn files_for_a_batch_of_cameras_are_made_listed_and_taken_back() {
     let directory = configured("");
     let create = ["admin", "create-account", "root@example.org"];

@@ -18,7 +18,7 @@ use crate::{
 
 const DAY: Duration = Duration::from_hours(24);
 
-async fn make(person: &Person, key: Value) -> (Person, Value) {
+pub(crate) async fn make(person: &Person, key: Value) -> (Person, Value) {
     confirm(person).await;
     let made = person.post("auth/keys", key).await.body(201);
     let token = Some(made["token"].as_str().unwrap().to_owned());

@@ -40,6 +40,7 @@ mod live_limits;
 mod live_socket;
 mod mail;
 mod mail_servers;
+mod matrix;
 mod members;
 #[path = "../support/mqtt_client.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
