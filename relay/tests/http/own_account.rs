@@ -198,7 +198,7 @@ async fn an_administrator_makes_a_link_only_for_who_cannot_ask_by_mail() {
         let link = async |person: &Person, email: &str| {
             person.post("admin/reset-links", json!({"email": email})).await
         };
-        link(&alice, "unconfirmed@example.org").await.is_problem(404, "not_found");
+        link(&alice, "unconfirmed@example.org").await.is_problem(403, "forbidden");
         link(&admin, "nobody@example.org").await.is_problem(404, "not_found");
         link(&admin, "alice@example.org").await.is_problem(409, "by_mail");
         let made = link(&admin, "unconfirmed@example.org").await.body(201);

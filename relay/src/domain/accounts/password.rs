@@ -2,9 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use nightjar_shared::{
-    account::LinkPurpose, audit::Action, range::Check, role::AccountRole, time::UnixMillis,
-};
+use nightjar_shared::{account::LinkPurpose, audit::Action, range::Check, time::UnixMillis};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -189,11 +187,7 @@ pub async fn reset_password(app: &App, reset: PasswordReset, address: IpAddr) ->
 /// Makes such a link for an administrator. Where there is mail, owners of confirmed addresses ask for it
 /// themselves: nobody else is to have a way into their account.
 pub async fn reset_link_by_admin(app: &App, caller: Caller, typed: &str) -> Result<Link> {
-    access::in_person(caller)?;
-    let admin = accounts::by_id(&app.db, caller.account_id).await?.ok_or_else(Error::not_found)?;
-    if admin.role != AccountRole::Admin {
-        return Err(Error::not_found());
-    }
+    access::administrator(app, caller).await?;
     app.limits.reset_links.take(&caller.account_id.to_string(), app.now())?;
     let found = find(&app.db, &email::normalize(typed)?, typed).await?;
     let (account, _) = found.ok_or_else(Error::not_found)?;

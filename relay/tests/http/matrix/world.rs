@@ -143,6 +143,7 @@ impl Things {
             ("live", _) => "session",
             ("keys", _) => "api_key",
             ("passkeys", _) => "passkey",
+            ("sessions", _) => "sign_in",
             ("members", _) => "account",
             ("invitations", _) => "invitation",
             _ => panic!(
@@ -182,6 +183,10 @@ impl World {
         relay.pass(std::time::Duration::from_mins(20));
         let person = async |name: &str| relay.person(&format!("{name}{number}")).await;
         let (owner, other) = (person("owner").await, person("other").await);
+        if number == 0 {
+            // Whose address requests name.
+            relay.person("matrix").await;
+        }
         let mut people = BTreeMap::from([(Principal::Stranger, relay.stranger())]);
         let removed = removed_camera(relay, &owner).await;
         let (device, mut camera) = online(relay, &owner).await;
@@ -207,6 +212,7 @@ impl World {
         owner.post(&format!("cameras/{}/offer", device.id()), json!({})).await.body(201);
         let (program, key) = key_of(&owner, json!({"name": "x", "rights": ["see_cameras"]})).await;
         things.ids.insert("api_key", key["key_id"].as_str().unwrap().to_owned());
+        things.ids.insert("sign_in", sign_in_of(&owner).await);
         // No test has an authenticator here.
         things.ids.insert("passkey", CameraId::generate().to_string());
         let member = person("member").await;
@@ -301,6 +307,11 @@ impl World {
     }
 }
 
+async fn sign_in_of(person: &Person) -> String {
+    let sign_ins = person.get("auth/sessions").await.body(200);
+    sign_ins["items"][0]["sign_in_id"].as_str().unwrap().to_owned()
+}
+
 async fn removed_camera(relay: &TestRelay, owner: &Person) -> Device {
     let device = relay.camera_of(owner).await;
     owner.delete(&format!("cameras/{}", device.id())).await.body(204);
@@ -362,6 +373,7 @@ fn nothing() -> Things {
         "invitation",
         "api_key",
         "passkey",
+        "sign_in",
     ];
     let id = |kind| {
         if kind == "site" {
