@@ -122,6 +122,12 @@ pub async fn create(app: &App, signed_in: &SignedIn, new: NewKey) -> Result<Made
     factors::confirmed(app, signed_in).await?;
     let caller = signed_in.caller;
     let name = text::name(&new.name)?;
+    // Who belongs to a site and who did what there is for people.
+    let for_people = |right: &Right| matches!(right, Right::Own | Right::Invite | Right::Audit);
+    if new.rights.iter().any(for_people) {
+        let title = "A key sees cameras and pictures, controls, manages and pairs, and no more.";
+        return Err(Error::invalid(ProblemCode::InvalidScope, title));
+    }
     let rights = Rights::of(&new.rights).list();
     if rights.is_empty() {
         return Err(Error::invalid(ProblemCode::InvalidScope, "A key has one right at least."));

@@ -265,6 +265,34 @@ async fn another_address_is_confirmed_first_and_told_to_the_old_one() {
 }
 
 #[tokio::test]
+async fn links_end_with_the_password_and_with_the_address_that_they_were_sent_to() {
+    on_every_database_with_mail(async |relay: &TestRelay| {
+        let alice = confirmed(relay, "alice").await;
+        let stranger = relay.stranger();
+        let move_to = |email: &str| json!({"email": email, "password": PASSWORD});
+        // Whoever knows the old password asks for an address of their own.
+        alice.post("auth/email", move_to("thief@example.org")).await.body(202);
+        let thief = json!({"token": token_of(&mails(relay, 2).await[1])});
+        let change = json!({"current": PASSWORD, "password": NEW_PASSWORD});
+        alice.post("auth/password", change).await.body(204);
+        stranger.post("auth/email/verify", thief).await.is_problem(404, "not_found_or_expired");
+
+        // Whoever reads the old mailbox has nothing once the address is another one.
+        let ask = json!({"email": "alice@example.org"});
+        stranger.post("auth/password/forgot", ask).await.body(202);
+        let reset = token_of(&mail_about(relay, "Set a new password").await);
+        let new = json!({"email": "new@example.org", "password": NEW_PASSWORD});
+        alice.post("auth/email", new).await.body(202);
+        let mail = mails(relay, 5).await.remove(4);
+        let verify = json!({"token": token_of(&mail)});
+        stranger.post("auth/email/verify", verify).await.body(204);
+        let late = json!({"token": reset, "password": "six green lanterns"});
+        stranger.post("auth/password/reset", late).await.is_problem(404, "not_found_or_expired");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_mail_an_address_is_changed_at_once() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;

@@ -78,6 +78,7 @@ async fn change_at_once(app: &App, account: &AccountRow, new: &str) -> Result<Ad
     if !accounts::set_email(&transaction, account_id, new, None).await? {
         return Err(taken());
     }
+    rows::delete_of_account(&transaction, account_id, LinkPurpose::Reset).await?;
     record(&transaction, app.now(), Entry::new(Action::AddressChanged, account_id)).await?;
     transaction.commit().await?;
     Ok(AddressChanged::Done)
@@ -141,7 +142,10 @@ pub async fn verify_address(app: &App, token: &str, address: IpAddr) -> Result<(
     if !accounts::set_email(&transaction, account_id, &new, Some(now)).await? {
         return Err(taken());
     }
-    rows::delete_of_account(&transaction, account_id, purpose).await?;
+    // What was sent to the old address opens nothing any more.
+    for purpose in [purpose, LinkPurpose::Reset] {
+        rows::delete_of_account(&transaction, account_id, purpose).await?;
+    }
     if account.email == new {
         record(&transaction, now, Entry::new(Action::AddressConfirmed, account_id)).await?;
     } else {

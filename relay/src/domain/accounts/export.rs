@@ -87,7 +87,7 @@ impl Writer<'_> {
         }
         self.text(",\n\"sites\": {").await?;
         let own = sites::of_account(&self.app.db, account_id, self.app.now()).await?;
-        let own = own.into_iter().filter(|site| site.role == Role::Owner);
+        let own = own.into_iter().filter(|site| site.role == Role::Owner && !site.lacks_factor);
         for (number, site) in own.enumerate() {
             self.text(if number == 0 { "\n" } else { ",\n" }).await?;
             self.value(&json!(site.site_id)).await?;

@@ -61,7 +61,10 @@ pub async fn change_password(
     };
     let transaction = app.db.begin().await?;
     accounts::set_password_hash(&transaction, account_id, hash).await?;
-    rows::delete_of_account(&transaction, account_id, LinkPurpose::Reset).await?;
+    // Whoever knew the old one may have asked for another address.
+    for purpose in [LinkPurpose::Reset, LinkPurpose::Verify] {
+        rows::delete_of_account(&transaction, account_id, purpose).await?;
+    }
     let ended = if change.keep_others {
         Vec::new()
     } else {
@@ -166,11 +169,18 @@ pub async fn reset_password(app: &App, reset: PasswordReset, address: IpAddr) ->
     let now = app.now();
     let transaction = app.db.begin().await?;
     let link = rows::take(&transaction, &hash, purpose, now).await?.ok_or_else(links::is_over)?;
+    // The address may have been changed since the link was sent to it.
+    let account = accounts::by_id(&transaction, account_id).await?.ok_or_else(links::is_over)?;
+    if link.email.as_ref().is_some_and(|email| *email != account.email) {
+        return Err(links::is_over());
+    }
     accounts::set_password_hash(&transaction, account_id, password_hash).await?;
     if link.email.as_ref() == Some(&account.email) {
         accounts::set_email(&transaction, account_id, &account.email, Some(now)).await?;
     }
-    rows::delete_of_account(&transaction, account_id, purpose).await?;
+    for purpose in [LinkPurpose::Reset, LinkPurpose::Verify] {
+        rows::delete_of_account(&transaction, account_id, purpose).await?;
+    }
     sign_in::delete_all_but(&transaction, account_id, None).await?;
     api_keys::delete_of_account(&transaction, account_id).await?;
     known_devices::delete_of_account(&transaction, account_id).await?;

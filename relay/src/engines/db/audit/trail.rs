@@ -131,6 +131,7 @@ pub async fn of_account(
         members_now!("v.site_id", "$15"),
         "
                  where m.account_id = $4 and m.role in ($11, $12, $13, $14)
+                     and m.lacks_factor = 0
                      and v.action in ('live_began', 'live_ended', 'clip_played', 'clip_downloaded',
                          'share_opened'))",
         wanted!(),
