@@ -18,6 +18,7 @@ words! {
         VerifyAddress = "verify_address",
         ResetPassword = "reset_password",
         PasswordChanged = "password_changed",
+        FactorsChanged = "factors_changed",
         AddressChanged = "address_changed",
         NewSignIn = "new_sign_in",
         AccountExists = "account_exists",

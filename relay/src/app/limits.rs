@@ -31,8 +31,6 @@ pub struct Limits {
     pub login_by_address_and_account: Limit,
     /// Wrong passwords of one known device.
     pub login_by_device: Limit,
-    /// Wrong passwords of one account that is signed in.
-    pub password_checks: Limit,
     pub registration: Limit,
     /// Links for a new password or an address that one address asks for or follows: nobody guesses 128 bits,
     /// this is what the database is asked.
@@ -43,6 +41,8 @@ pub struct Limits {
     pub reset_links: Limit,
     /// Mails that strangers may bring about to one address, and news to one account.
     pub mails_by_recipient: Limit,
+    /// Mails with a link for a new password, by recipient: others do not hold them up.
+    pub reset_mails: Limit,
     pub news_by_account: Limit,
     /// Right passwords of one account: each costs as much as a wrong one, and leaves a session.
     pub login_success: Limit,
@@ -116,12 +116,12 @@ impl Default for Limits {
                 Duration::from_mins(15),
             ),
             login_by_device: Limit::growing(10, Duration::from_secs(6), Duration::from_mins(5)),
-            password_checks: Limit::growing(10, Duration::from_secs(6), Duration::from_mins(5)),
             registration: Limit::new(20, Duration::from_mins(1)),
             links_by_address: Limit::new(20, Duration::from_secs(6)),
             exports: Limit::new(5, Duration::from_mins(10)),
             reset_links: Limit::new(10, Duration::from_mins(1)),
             mails_by_recipient: Limit::new(5, Duration::from_mins(10)),
+            reset_mails: Limit::new(5, Duration::from_mins(10)),
             news_by_account: Limit::new(10, Duration::from_mins(10)),
             login_success: Limit::new(20, Duration::from_secs(6)),
             codes_by_account: Limit::new(10, Duration::from_mins(5)),

@@ -156,8 +156,7 @@ pub async fn change(
     site_id: SiteId,
     change: SiteChange,
 ) -> Result<SiteDetails> {
-    access::site(app, caller, site_id, Right::Own).await?;
-    let transaction = app.db.begin().await?;
+    let (transaction, _) = member_domain::begin(app, caller, site_id, Right::Own).await?;
     let is_required = change.requires_second_factor;
     if is_required == Some(true) && factors::count(&transaction, caller.account_id).await? == 0 {
         return Err(access::second_factor_required());
@@ -182,9 +181,13 @@ pub async fn change(
             entry = entry.changed(name, before, after);
         }
     }
+    let (was_required, is_required) = (before.requires_second_factor, after.requires_second_factor);
+    if was_required != is_required {
+        entry = entry.changed("requires_second_factor", was_required, is_required);
+    }
     record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
-    if is_required == Some(true) {
+    if is_required && !was_required {
         live::end_without_right(app).await?;
     }
     get(app, caller, site_id).await

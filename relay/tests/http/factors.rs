@@ -48,6 +48,11 @@ pub(crate) async fn confirm(person: &Person) {
     person.post("auth/confirm", json!({"password": PASSWORD})).await.body(204);
 }
 
+/// Shows a second factor.
+pub(crate) async fn show(person: &Person, factor: Value) {
+    person.post("auth/confirm", json!({"factor": factor})).await.body(204);
+}
+
 /// Sets up an app with codes. Gives the phone and the backup codes.
 pub(crate) async fn set_up(relay: &TestRelay, person: &mut Person) -> (Phone, Vec<String>) {
     confirm(person).await;
@@ -94,6 +99,7 @@ async fn who_has_an_app_with_codes_signs_in_by_password_and_code() {
         assert_eq!(codes.len(), 10);
         let state = alice.get("auth/mfa").await.body(200);
         assert_eq!((&state["code"], &state["backup_codes_left"]), (&json!(true), &json!(10)));
+        show(&alice, json!({"backup_code": codes[9]})).await;
         alice.post("auth/mfa/totp", json!({})).await.is_problem(409, "already_set_up");
 
         let asked = asked(relay, "alice@example.org").await;
@@ -243,6 +249,41 @@ async fn codes_cannot_be_guessed_by_who_knows_the_password_and_their_owner_gets_
 }
 
 #[tokio::test]
+async fn where_there_is_a_factor_the_password_alone_changes_nothing_that_lasts() {
+    on_every_database(async |relay: &TestRelay| {
+        let mut alice = relay.person("alice").await;
+        let (phone, _) = set_up(relay, &mut alice).await;
+        confirm(&alice).await;
+        let home = alice.home().await;
+        let of_keys = json!({"name": "x", "rights": ["see_cameras"]});
+        let of_email = json!({"email": "thief@example.org", "password": PASSWORD});
+        // The same again, as the account ends by it below.
+        let of_password = json!({"current": PASSWORD, "password": PASSWORD});
+        let of_deletion = json!({"password": PASSWORD, "site_ids": [home]});
+        let wishes = [
+            ("auth/mfa/backup-codes", json!({})),
+            ("auth/passkeys", json!({})),
+            ("auth/keys", of_keys),
+            ("auth/export", json!({"password": PASSWORD})),
+            ("auth/email", of_email),
+            ("auth/password", of_password),
+            ("auth/deletion", of_deletion),
+        ];
+        for (door, wish) in &wishes {
+            let refused = alice.post(door, wish.clone()).await;
+            refused.is_problem(403, "confirmation_required");
+        }
+        assert_eq!(alice.get("auth/mfa").await.body(200)["backup_codes_left"], 10);
+        show(&alice, json!({"code": phone.code(relay)})).await;
+        for (door, wish) in wishes {
+            let status = alice.post(door, wish).await.status;
+            assert!((200..300).contains(&status), "{door}: {status}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn backup_codes_work_once_each_and_a_new_set_replaces_the_old() {
     on_every_database(async |relay: &TestRelay| {
         let mut alice = relay.person("alice").await;
@@ -259,7 +300,7 @@ async fn backup_codes_work_once_each_and_a_new_set_replaces_the_old() {
             answer(relay, &question, json!({"backup_code": code})).await.body(status);
         }
         assert_eq!(alice.get("auth/mfa").await.body(200)["backup_codes_left"], 8);
-        confirm(&alice).await;
+        show(&alice, json!({"backup_code": codes[3]})).await;
         let fresh = alice.post("auth/mfa/backup-codes", json!({})).await.body(201);
         let fresh: Vec<String> = serde_json::from_value(fresh["backup_codes"].clone()).unwrap();
         for (code, status) in [(&codes[2], 403), (&fresh[0], 200)] {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     authenticator::{Authenticator, text},
-    factors::{STEP, answer, asked, confirm, set_up},
+    factors::{STEP, answer, asked, confirm, set_up, show},
     person::{Answer, Person},
     relay::{TestRelay, on_every_database, on_sqlite},
 };
@@ -24,6 +24,12 @@ async fn register(person: &mut Person, name: &str) -> (Authenticator, Value) {
 
 async fn question(relay: &TestRelay) -> Value {
     relay.stranger().post("auth/passkeys/challenge", json!({})).await.body(200)
+}
+
+/// Shows that the account's passkey is at hand.
+async fn show_passkey(relay: &TestRelay, person: &Person, phone: &mut Authenticator) {
+    let passkey = phone.sign(&question(relay).await["challenge"]);
+    show(person, json!({"passkey": passkey})).await;
 }
 
 async fn sign_in(relay: &TestRelay, passkey: Value) -> Answer {
@@ -83,7 +89,7 @@ async fn a_passkey_of_another_origin_page_or_purpose_is_refused() {
         // Upon a challenge of its own, and upon one that was for making a passkey.
         let refused = sign_in(relay, phone.sign(&json!(text(&[7; 32])))).await;
         refused.is_problem(403, "challenge_expired");
-        confirm(&alice).await;
+        show_passkey(relay, &alice, &mut phone).await;
         let creation = alice.post("auth/passkeys", json!({})).await.body(201);
         let refused = sign_in(relay, phone.sign(&creation["challenge"])).await;
         refused.is_problem(403, "challenge_expired");
@@ -133,6 +139,7 @@ async fn a_passkey_belongs_to_one_account() {
         let mut alice = relay.person("alice").await;
         let mut bob = relay.person("bob").await;
         let (mut phone, _) = register(&mut alice, "phone").await;
+        show_passkey(relay, &alice, &mut phone).await;
         confirm(&bob).await;
         let creation = bob.post("auth/passkeys", json!({})).await.body(201);
         let taken = phone.create(&creation, "Alice's");
@@ -160,6 +167,7 @@ async fn passkeys_are_listed_and_removed_by_who_shows_both_factors() {
     on_every_database(async |relay: &TestRelay| {
         let mut alice = relay.person("alice").await;
         let (mut phone, kept) = register(&mut alice, "phone").await;
+        show_passkey(relay, &alice, &mut phone).await;
         let (_, stick) = register(&mut alice, "stick").await;
         assert!(stick.get("backup_codes").is_none(), "the codes of before are good");
         let names: Vec<Value> = alice.get("auth/mfa").await.body(200)["passkeys"]
@@ -176,10 +184,10 @@ async fn passkeys_are_listed_and_removed_by_who_shows_both_factors() {
         let shown = json!({"factor": {"code": phone_of_bob.code(relay)}});
         bob.post("auth/confirm", shown).await.body(204);
         bob.delete(&path).await.is_problem(404, "not_found");
+        relay.pass(Duration::from_mins(11));
         confirm(&alice).await;
         alice.delete(&path).await.is_problem(403, "confirmation_required");
-        let passkey = phone.sign(&question(relay).await["challenge"]);
-        alice.post("auth/confirm", json!({"factor": {"passkey": passkey}})).await.body(204);
+        show_passkey(relay, &alice, &mut phone).await;
         alice.delete(&path).await.body(204);
         let refused = sign_in(relay, phone.sign(&question(relay).await["challenge"])).await;
         refused.is_problem(403, "invalid_passkey");

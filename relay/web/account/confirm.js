@@ -9,20 +9,22 @@ import { answer, isPossible } from "./passkey.js";
 import { typedFactor } from "./second_step.js";
 
 /**
- * Does something, and asks who acts where the relay wants to know. `factors` (what `doors.factors` gave) asks
- * for a second factor beside the password: for what ends one.
+ * Does something, and asks who acts where the relay wants to know: for the second factor, or for the password where
+ * there is none. `twice` asks for both: for what ends a factor.
  */
-export async function confirmed(act, factors = null) {
+export async function confirmed(act, { twice = false } = {}) {
   try {
     return await act();
   } catch (problem) {
     if (problem.code !== ProblemCode.confirmationRequired) throw problem;
   }
-  if (!(await ask(factors))) throw new Problem({ code: "cancelled", status: 0, message: "Nothing was changed." });
+  const factors = await doors.factors();
+  const hasFactor = factors.code || factors.passkeys.length > 0;
+  if (!(await ask({ factors, asksFactor: hasFactor, asksPassword: twice || !hasFactor }))) throw new Problem({ code: "cancelled", status: 0, message: "Nothing was changed." });
   return act();
 }
 
-function ask(factors) {
+function ask({ factors, asksFactor, asksPassword }) {
   const error = element("p", { class: "form-error", role: "alert", "data-testid": "confirm-error" });
   const password = field("Your password", {
     name: "password",
@@ -40,13 +42,13 @@ function ask(factors) {
   });
   const cancel = element("button", { class: "button", type: "button", "data-testid": "confirm-cancel" }, "Cancel");
   const go = element("button", { class: "button primary", "data-testid": "confirm-go" }, "Go on");
-  const hasPasskey = factors !== null && factors.passkeys.length > 0 && isPossible();
+  const hasPasskey = asksFactor && factors.passkeys.length > 0 && isPossible();
   const form = element(
     "form",
     { class: "form", method: "post" },
     element("h2", { id: "confirm-title" }, "Is it you?"),
-    password,
-    factors && code,
+    asksPassword && password,
+    asksFactor && code,
     hasPasskey && element("p", { class: "quiet" }, "Leave the code empty to use your passkey."),
     error,
     element("div", { class: "dialog-actions" }, cancel, go),
@@ -58,7 +60,8 @@ function ask(factors) {
     let isConfirmed = false;
     const shown = async () => {
       const typed = form.elements.code?.value.trim() ?? "";
-      const body = { password: form.elements.password.value };
+      const body = {};
+      if (asksPassword) body.password = form.elements.password.value;
       if (typed) body.factor = typedFactor(typed);
       else if (hasPasskey) body.factor = { passkey: await answer(await doors.passkeyQuestion()) };
       return body;

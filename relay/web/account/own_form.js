@@ -1,6 +1,7 @@
 // A form about one's account: fields, one button, and what came of it.
 
 import { announce, element, notice } from "../dom.js";
+import { confirmed } from "./confirm.js";
 
 /**
  * @param {object} options
@@ -21,7 +22,8 @@ export function ownForm({ name, action, fields, submit, tone = "" }) {
     button.disabled = true;
     outcome.replaceChildren();
     try {
-      const said = await submit(Object.fromEntries(new FormData(form)));
+      const values = Object.fromEntries(new FormData(form));
+      const said = await confirmed(() => submit(values));
       if (said !== null) {
         outcome.replaceChildren(notice("good", said));
         announce(said);

@@ -63,7 +63,7 @@ function appCard(state, attempt, draw) {
   if (state.code) {
     const remove = () =>
       attempt(async () => {
-        await confirmed(() => doors.removeApp(), state);
+        await confirmed(() => doors.removeApp(), { twice: true });
         await draw();
       });
     return card("factor-app", "App with codes", element("p", {}, "Set up. At each sign-in it is asked for its code."), button("app-remove", "Remove", remove, "danger"));
@@ -120,7 +120,7 @@ function passkeysCard(state, attempt, draw) {
   const rows = state.passkeys.map(({ passkey_id: id, name, created_at: createdAt, used_at: usedAt }) => {
     const remove = () =>
       attempt(async () => {
-        await confirmed(() => doors.removePasskey(id), state);
+        await confirmed(() => doors.removePasskey(id), { twice: true });
         await draw();
       });
     const told = usedAt ? `Last used ${when(usedAt)}` : `Made ${when(createdAt)}`;

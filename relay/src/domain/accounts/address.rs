@@ -9,7 +9,6 @@ use utoipa::ToSchema;
 use super::{
     confirm::confirm,
     links::{self, Way},
-    password::tell,
 };
 use crate::{
     app::App,
@@ -19,6 +18,7 @@ use crate::{
         email,
         mails::{self, Mail, Recipient},
         secrets,
+        signed_in::SignedIn,
     },
     engines::db::{
         Executor,
@@ -49,13 +49,12 @@ pub enum AddressChanged {
 /// Wishes for another address. Whether it has an account already is told to its owner alone.
 pub async fn change_address(
     app: &App,
-    caller: Caller,
+    signed_in: &SignedIn,
     change: AddressChange,
     address: IpAddr,
 ) -> Result<AddressChanged> {
-    access::in_person(caller)?;
     let new = email::normalize(&change.email)?;
-    let account = confirm(app, caller.account_id, change.password, address).await?;
+    let account = confirm(app, signed_in, change.password, address).await?;
     if !mails::is_there(app) {
         return change_at_once(app, &account, &new).await;
     }
@@ -150,7 +149,7 @@ pub async fn verify_address(app: &App, token: &str, address: IpAddr) -> Result<(
         record(&transaction, now, Entry::new(Action::AddressConfirmed, account_id)).await?;
     } else {
         record(&transaction, now, Entry::new(Action::AddressChanged, account_id)).await?;
-        tell(app, &transaction, &account, Mail::AddressChanged { new: &new }).await?;
+        mails::tell_owner(app, &transaction, &account, Mail::AddressChanged { new: &new }).await?;
     }
     Ok(transaction.commit().await?)
 }

@@ -20,10 +20,11 @@ use crate::{
         cameras, live,
         mails::{self, Mail, Recipient},
         objects,
+        signed_in::SignedIn,
     },
     engines::db::{
         departures::{self, OwnSite},
-        mails as outbox, parts, sites,
+        mails as outbox, members, parts, sites,
     },
     error::{Error, ProblemCode, Result},
 };
@@ -78,18 +79,22 @@ pub async fn deletion(app: &App, caller: Caller) -> Result<Deletion> {
 /// Deletes the caller's account.
 pub async fn delete_account(
     app: &App,
-    caller: Caller,
+    signed_in: &SignedIn,
     request: DeletionRequest,
     address: IpAddr,
 ) -> Result<()> {
-    access::in_person(caller)?;
-    let account_id = caller.account_id;
-    let account = confirm(app, account_id, request.password, address).await?;
+    let account_id = signed_in.caller.account_id;
+    let account = confirm(app, signed_in, request.password, address).await?;
     let shown: BTreeSet<SiteId> = request.site_ids.into_iter().collect();
     // Cameras are told while it is known what they send to whom.
     live::end_of_account(app, account_id, None).await?;
     let now = app.now();
     let transaction = app.db.begin().await?;
+    // Of owners who go at the same time, the one who comes second is the only one. In the order of their
+    // ids: two who hold several do not wait for each other.
+    for site in sites::of_account(&transaction, account_id, now).await? {
+        members::hold(&transaction, site.site_id).await?;
+    }
     let own = departures::own_sites(&transaction, account_id).await?;
     let own: BTreeSet<SiteId> = own.into_iter().map(|site| site.site_id).collect();
     if own != shown {
@@ -104,7 +109,7 @@ pub async fn delete_account(
     audit::forget_account(&transaction, now, account_id, account_id).await?;
     if account.verified_at.is_some() {
         let to = Recipient { account_id: None, email: &account.email };
-        mails::queue(app, &transaction, to, Mail::AccountDeleted).await?;
+        mails::tell(app, &transaction, to, Mail::AccountDeleted).await?;
     }
     transaction.commit().await?;
     app.realtime.close_account(account_id);

@@ -21,8 +21,8 @@ use super::confirm::confirm;
 use crate::{
     app::App,
     domain::{
-        access::{self, Caller},
         audit::{Entry, record},
+        signed_in::SignedIn,
     },
     engines::db::{
         export::{self, Table},
@@ -44,13 +44,13 @@ impl Check for ExportRequest {}
 /// Writes all that is known of the caller. Where it fails halfway, the stream ends in an error.
 pub async fn export(
     app: &Arc<App>,
-    caller: Caller,
+    signed_in: &SignedIn,
     password: String,
     address: IpAddr,
 ) -> Result<impl Stream<Item = Result<Bytes>> + use<>> {
-    access::in_person(caller)?;
+    let caller = signed_in.caller;
     let account_id = caller.account_id;
-    confirm(app, account_id, password, address).await?;
+    confirm(app, signed_in, password, address).await?;
     app.limits.exports.take(&account_id.to_string(), app.now())?;
     record(&app.db, app.now(), Entry::new(Action::DataExported, caller)).await?;
     let (sender, receiver) = mpsc::channel(PIECES);

@@ -23,7 +23,7 @@ use crate::{
         signed_in::SignedIn,
     },
     engines::db::{
-        Db, Executor,
+        Db,
         accounts::{self, AccountRow},
         api_keys, known_devices, links as rows, sign_in, sites,
     },
@@ -51,9 +51,8 @@ pub async fn change_password(
     change: PasswordChange,
     address: IpAddr,
 ) -> Result<()> {
-    access::in_person(signed_in.caller)?;
     let account_id = signed_in.caller.account_id;
-    let account = confirm(app, account_id, change.current, address).await?;
+    let account = confirm(app, signed_in, change.current, address).await?;
     check(app, &account, &change.password).await?;
     let hash = {
         let _turn = app.passwords.turn_of(address).await?;
@@ -72,7 +71,7 @@ pub async fn change_password(
     };
     let entry = Entry::new(Action::PasswordChanged, signed_in.caller);
     record(&transaction, app.now(), entry).await?;
-    tell(app, &transaction, &account, Mail::PasswordChanged).await?;
+    mails::tell_owner(app, &transaction, &account, Mail::PasswordChanged).await?;
     transaction.commit().await?;
     sessions::close(app, account_id, &ended).await
 }
@@ -83,20 +82,6 @@ async fn check(app: &App, account: &AccountRow, password: &str) -> Result<()> {
     let sites = sites.iter().map(|site| site.name.as_str());
     let own = [account.email.as_str(), account.name.as_str(), app.config.host()];
     strength::check(password, own.into_iter().chain(sites))
-}
-
-/// Tells an account something, where mail to its address is known to arrive.
-pub(super) async fn tell(
-    app: &App,
-    transaction: &impl Executor,
-    account: &AccountRow,
-    mail: Mail<'_>,
-) -> Result<()> {
-    if account.verified_at.is_none() {
-        return Ok(());
-    }
-    let to = Recipient { account_id: Some(account.account_id), email: &account.email };
-    mails::queue(app, transaction, to, mail).await
 }
 
 /// Sends a link by which a new password is set, if there is an account whose address is known to be
@@ -124,8 +109,8 @@ async fn send_reset_link(app: &App, typed: &str) -> Result<()> {
         return Ok(());
     }
     let now = app.now();
-    // Nobody fills somebody else's mailbox.
-    if app.limits.mails_by_recipient.take(&account.email, now).is_err() {
+    // Nobody fills somebody else's mailbox, nor holds these mails up by others.
+    if app.limits.reset_mails.take(&account.email, now).is_err() {
         return Ok(());
     }
     let transaction = app.db.begin().await?;
@@ -133,7 +118,8 @@ async fn send_reset_link(app: &App, typed: &str) -> Result<()> {
     let (url, purpose) = (&app.config.public_url, LinkPurpose::Reset);
     let link = links::make(&transaction, url, account.account_id, purpose, way, now).await?;
     let mail = Mail::ResetPassword { link: &link.url, expires_at: link.expires_at };
-    tell(app, &transaction, &account, mail).await?;
+    let to = Recipient { account_id: Some(account.account_id), email: &account.email };
+    mails::queue(app, &transaction, to, mail).await?;
     let account_id = account.account_id;
     let entry = Entry::new(Action::PasswordResetAsked, Actor::Stranger).subject(account_id);
     record(&transaction, now, entry).await?;
@@ -187,7 +173,7 @@ pub async fn reset_password(app: &App, reset: PasswordReset, address: IpAddr) ->
     let entry = Entry::new(Action::PasswordReset, account_id);
     let entry = entry.address(app.known_address(address)).subject(account_id);
     record(&transaction, now, entry).await?;
-    tell(app, &transaction, &account, Mail::PasswordChanged).await?;
+    mails::tell_owner(app, &transaction, &account, Mail::PasswordChanged).await?;
     transaction.commit().await?;
     app.realtime.close_account(account_id);
     live::end_of_account(app, account_id, None).await?;

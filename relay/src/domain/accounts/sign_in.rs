@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use nightjar_shared::{audit::Action, ids::AccountId};
 
-use super::{address::send_link, client::Client, find::find, password::tell};
+use super::{address::send_link, client::Client, find::find};
 use crate::{
     app::{App, passwords::Verdict},
     domain::{
@@ -93,5 +93,5 @@ pub async fn note_sign_in(app: &App, caller: Caller, client: &Client) -> Result<
         return Ok(());
     }
     let mail = Mail::NewSignIn { program: &client.program, network: &client.network };
-    tell(app, &app.db, &account, mail).await
+    mails::tell_owner(app, &app.db, &account, mail).await
 }

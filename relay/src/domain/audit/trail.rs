@@ -149,7 +149,14 @@ pub async fn of_account(
     access::in_person(caller)?;
     let (position, wanted) = (page.position()?, selection.wanted()?);
     let reader = access::reader(app, caller, Right::Audit);
-    let rows = audit::of_account(&app.db, &position.page, reader, &wanted).await?;
+    let mut rows = audit::of_account(&app.db, &position.page, reader, &wanted).await?;
+    let own = caller.account_id.to_string();
+    for row in rows.iter_mut().filter(|row| row.subject.as_ref() == Some(&own)) {
+        // From where others acted is for who owns the site.
+        if row.account_id.is_some_and(|doer| doer != caller.account_id) {
+            row.address = None;
+        }
+    }
     Ok(position.list(rows, key, AuditEntry::from))
 }
 

@@ -60,27 +60,53 @@ pub async fn confirm_identity(
     Ok(factors::confirm(&app.db, account_id, &signed_in.sign_in, confirmation).await?)
 }
 
-/// Refuses who has not shown in the last 10 minutes that it is they: by password or second factor.
+/// Refuses who has not shown in the last 10 minutes that it is they: by the second factor, or by the
+/// password where the account has none.
 pub async fn confirmed(app: &App, signed_in: &SignedIn) -> Result<()> {
     access::in_person(signed_in.caller)?;
-    let now = app.now();
-    let found = factors::confirmation(&app.db, &signed_in.sign_in).await?;
-    let is_confirmed =
-        found.is_some_and(|found| found.password_until > now || found.factor_until > now);
-    if is_confirmed { Ok(()) } else { Err(required()) }
+    let shown = shown_lately(app, signed_in).await?;
+    if shown.factor.unwrap_or(shown.password) { Ok(()) } else { Err(required()) }
 }
 
 /// Refuses who has not shown both in the last 10 minutes, password and second factor: for the end of
-/// a factor, and for what is the end of an account that has one.
+/// a factor.
 pub async fn confirmed_twice(app: &App, signed_in: &SignedIn) -> Result<()> {
     access::in_person(signed_in.caller)?;
+    let shown = shown_lately(app, signed_in).await?;
+    if shown.password && shown.factor.unwrap_or(true) { Ok(()) } else { Err(required()) }
+}
+
+/// Checks the password that comes with a wish, and that the second factor, where the account has one,
+/// was shown in the last 10 minutes: for the end of an account, and what is as good as another owner.
+pub async fn confirm_now(
+    app: &App,
+    signed_in: &SignedIn,
+    address: IpAddr,
+    password: String,
+) -> Result<()> {
+    access::in_person(signed_in.caller)?;
+    check_password(app, signed_in, address, password).await?;
+    let shown = shown_lately(app, signed_in).await?;
+    if shown.factor.unwrap_or(true) { Ok(()) } else { Err(required()) }
+}
+
+struct Shown {
+    password: bool,
+    /// Absent where the account has no second factor.
+    factor: Option<bool>,
+}
+
+async fn shown_lately(app: &App, signed_in: &SignedIn) -> Result<Shown> {
     let now = app.now();
     let found = factors::confirmation(&app.db, &signed_in.sign_in).await?;
     let has_factor = factors::count(&app.db, signed_in.caller.account_id).await? > 0;
-    let is_confirmed = found.is_some_and(|found| {
-        found.password_until > now && (found.factor_until > now || !has_factor)
-    });
-    if is_confirmed { Ok(()) } else { Err(required()) }
+    let is_good = |until: fn(&factors::Confirmation) -> UnixMillis| {
+        found.as_ref().is_some_and(|found| until(found) > now)
+    };
+    Ok(Shown {
+        password: is_good(|found| found.password_until),
+        factor: has_factor.then(|| is_good(|found| found.factor_until)),
+    })
 }
 
 /// Wrong passwords are counted by sign-in: who has stolen one guesses no faster than a stranger, and
@@ -94,8 +120,7 @@ async fn check_password(
     let account_id = signed_in.caller.account_id;
     let key = signed_in.sign_in.to_string();
     app.limits.confirmations.take(&key, app.now())?;
-    let account = accounts::by_id(&app.db, account_id).await?.ok_or_else(Error::not_found)?;
-    let stored = accounts::by_email(&app.db, &account.email).await?.map(|(_, stored)| stored);
+    let stored = accounts::password_hash(&app.db, account_id).await?;
     let _turn = app.passwords.turn_of(address).await?;
     if app.passwords.verify(password, stored).await? == Verdict::Wrong {
         tally(app, Entry::new(Action::ConfirmationRefused, signed_in.caller)).await?;

@@ -16,7 +16,7 @@ mod verify;
 
 pub(super) use self::set_up::delete_expired;
 pub use self::{
-    identity::{Confirmation, confirm_identity, confirmed, confirmed_twice},
+    identity::{Confirmation, confirm_identity, confirm_now, confirmed, confirmed_twice},
     passkeys::{
         NewPasskey, Passkey, PasskeyAnswer, PasskeyCreation, PasskeyQuestion, ask_for_passkey,
         begin_passkey, keep_passkey, remove_passkey, sign_in_with_passkey,

@@ -232,6 +232,7 @@ pub async fn remove_passkey(app: &App, signed_in: &SignedIn, passkey_id: Passkey
     let entry = Entry::new(Action::PasskeyRemoved, signed_in.caller).subject(passkey_id);
     record(&transaction, now, entry).await?;
     set_up::forget_codes_of_nothing(&transaction, account_id).await?;
+    set_up::tell(app, &transaction, account_id).await?;
     Ok(transaction.commit().await?)
 }
 

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         audit::{Actor, Entry, record},
         email, live,
+        mails::{self, Mail},
         signed_in::SignedIn,
     },
     engines::db::{Db, Executor, Transaction, accounts, factors, passkeys as passkey_rows},
@@ -39,8 +40,15 @@ pub async fn new_backup_codes(app: &App, signed_in: &SignedIn) -> Result<SetUp> 
     let codes = backup_codes::replace(&transaction, account_id).await?;
     let entry = Entry::new(Action::BackupCodesMade, signed_in.caller);
     record(&transaction, app.now(), entry).await?;
+    tell(app, &transaction, account_id).await?;
     transaction.commit().await?;
     Ok(SetUp { backup_codes: Some(codes) })
+}
+
+/// Tells the owner by mail: whoever stole a sign-in may have done it.
+pub(super) async fn tell(app: &App, db: &impl Executor, account_id: AccountId) -> Result<()> {
+    let account = accounts::by_id(db, account_id).await?.ok_or_else(Error::not_found)?;
+    mails::tell_owner(app, db, &account, Mail::FactorsChanged).await
 }
 
 /// Ends what a new factor ends. With the first one, backup codes are made, and all other sign-ins
@@ -52,6 +60,7 @@ pub(super) async fn finish(
     is_first: bool,
 ) -> Result<SetUp> {
     let account_id = signed_in.caller.account_id;
+    tell(app, &transaction, account_id).await?;
     if !is_first {
         transaction.commit().await?;
         return Ok(SetUp { backup_codes: None });

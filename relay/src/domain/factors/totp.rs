@@ -152,6 +152,7 @@ pub async fn remove_totp(app: &App, signed_in: &SignedIn) -> Result<()> {
     }
     record(&transaction, now, Entry::new(Action::TotpRemoved, signed_in.caller)).await?;
     set_up::forget_codes_of_nothing(&transaction, account_id).await?;
+    set_up::tell(app, &transaction, account_id).await?;
     Ok(transaction.commit().await?)
 }
 

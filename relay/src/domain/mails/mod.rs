@@ -11,7 +11,7 @@ use self::texts::Text;
 use super::email;
 use crate::{
     app::App,
-    engines::db::{Executor, mails},
+    engines::db::{Executor, accounts::AccountRow, mails},
     error::{Error, ProblemCode, Result},
 };
 
@@ -33,6 +33,8 @@ pub enum Mail<'a> {
         expires_at: UnixMillis,
     },
     PasswordChanged,
+    /// A second factor came, went, or was replaced.
+    FactorsChanged,
     /// To the old address.
     AddressChanged {
         new: &'a str,
@@ -66,6 +68,33 @@ pub struct Recipient<'a> {
 /// Returns whether this relay sends mail at all.
 pub(super) fn is_there(app: &App) -> bool {
     app.mailer.is_there()
+}
+
+/// Tells somebody what has happened: where too many mails wait, it happens untold.
+pub async fn tell(
+    app: &App,
+    transaction: &impl Executor,
+    to: Recipient<'_>,
+    mail: Mail<'_>,
+) -> Result<()> {
+    match queue(app, transaction, to, mail).await {
+        Err(error) if error.code() == ProblemCode::Busy => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// Tells an account the same, where mail to its address is known to arrive.
+pub(super) async fn tell_owner(
+    app: &App,
+    transaction: &impl Executor,
+    account: &AccountRow,
+    mail: Mail<'_>,
+) -> Result<()> {
+    if account.verified_at.is_none() {
+        return Ok(());
+    }
+    let to = Recipient { account_id: Some(account.account_id), email: &account.email };
+    tell(app, transaction, to, mail).await
 }
 
 /// Writes a mail down, to leave once the transaction is committed. Does nothing where there is no mail.

@@ -32,6 +32,7 @@ pub(super) fn write(mail: &Mail<'_>, public_url: &str, now: UnixMillis) -> Text 
         Mail::VerifyAddress { link, expires_at } => verify_address(&from, link, expires_at),
         Mail::ResetPassword { link, expires_at } => reset_password(&from, link, expires_at),
         Mail::PasswordChanged => password_changed(&from),
+        Mail::FactorsChanged => factors_changed(&from),
         Mail::AddressChanged { new } => address_changed(&from, new),
         Mail::NewSignIn { program, network } => new_sign_in(&from, program, network),
         Mail::AccountExists => account_exists(&from),
@@ -83,6 +84,18 @@ fn password_changed(from: &Origin<'_>) -> Text {
         moment(*now)
     );
     from.news(MailKind::PasswordChanged, "Your password was changed", body)
+}
+
+fn factors_changed(from: &Origin<'_>) -> Text {
+    let Origin { url, host, now } = from;
+    let body = format!(
+        "On {} a second factor of your account at {host} was added, removed or replaced: a \
+         passkey, an app with codes, or the backup codes.\n\n\
+         If that was not you, set a new password at once, then look at what is there:\n\n\
+         {url}/reset\n",
+        moment(*now)
+    );
+    from.news(MailKind::FactorsChanged, "Your second factors were changed", body)
 }
 
 fn address_changed(from: &Origin<'_>, new: &str) -> Text {
@@ -163,6 +176,7 @@ mod tests {
             Mail::VerifyAddress { link, expires_at },
             Mail::ResetPassword { link, expires_at },
             Mail::PasswordChanged,
+            Mail::FactorsChanged,
             Mail::AddressChanged { new: "b@example.org" },
             Mail::NewSignIn { program: "Firefox on Linux", network: "203.0.113.x" },
             Mail::AccountExists,

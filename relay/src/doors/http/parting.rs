@@ -28,7 +28,7 @@ pub async fn export(
     signed_in: SignedIn,
     Json(request): Json<ExportRequest>,
 ) -> Result<Response> {
-    let pieces = accounts::export(&app, signed_in.caller, request.password, address).await?;
+    let pieces = accounts::export(&app, &signed_in.session, request.password, address).await?;
     let headers = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"nightjar-my-data.json\""),
@@ -52,6 +52,6 @@ pub async fn delete(
     signed_in: SignedIn,
     Json(request): Json<DeletionRequest>,
 ) -> Result<StatusCode> {
-    accounts::delete_account(&app, signed_in.caller, request, address).await?;
+    accounts::delete_account(&app, &signed_in.session, request, address).await?;
     Ok(StatusCode::NO_CONTENT)
 }

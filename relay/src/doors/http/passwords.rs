@@ -89,7 +89,7 @@ pub async fn change_address(
     signed_in: SignedIn,
     Json(change): Json<AddressChange>,
 ) -> Result<StatusCode> {
-    Ok(match accounts::change_address(&app, signed_in.caller, change, address).await? {
+    Ok(match accounts::change_address(&app, &signed_in.session, change, address).await? {
         AddressChanged::Asked => StatusCode::ACCEPTED,
         AddressChanged::Done => StatusCode::NO_CONTENT,
     })

@@ -84,7 +84,8 @@ macro_rules! shown {
                 address, details
             ),
             ", (select name from accounts a where a.account_id = e.account_id) as account_name,
-               (select name from cameras c where c.camera_id = e.camera_id) as camera_name
+               (select name from cameras c where c.camera_id = e.camera_id and c.site_id = e.site_id)
+                   as camera_name
              from audit_entries e where "
         )
     };
