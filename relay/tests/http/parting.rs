@@ -301,3 +301,38 @@ async fn every_table_with_an_account_goes_with_it_or_says_why_not() {
     assert_eq!(left_out, Vec::<String>::new(), "these columns outlive their account");
     relay.stop().await;
 }
+
+/// Asks what would go, and how to let it go.
+async fn farewell(person: &Person) -> Value {
+    let shown = person.get("auth/deletion").await.body(200);
+    let sites = shown["sites"].as_array().unwrap().iter();
+    let site_ids: Vec<Value> = sites.map(|site| site["site_id"].clone()).collect();
+    json!({"password": PASSWORD, "site_ids": site_ids})
+}
+
+#[tokio::test]
+async fn of_two_owners_who_go_at_once_the_second_is_asked_about_the_site_that_is_then_theirs() {
+    on_every_database(async |relay: &TestRelay| {
+        for round in 0..4 {
+            let alice = relay.person(&format!("alice{round}")).await;
+            let bob = relay.person(&format!("bob{round}")).await;
+            let home = alice.home().await;
+            let_in(&alice, &bob, "manager").await;
+            let offer = json!({"account_id": account_id(&bob).await, "stays": true});
+            alice.post(&format!("sites/{home}/ownership"), offer).await.body(200);
+            bob.post(&format!("sites/{home}/ownership/accept"), Value::Null).await.body(204);
+            let (of_alice, of_bob) = (farewell(&alice).await, farewell(&bob).await);
+            let (first, second) = tokio::join!(
+                alice.post("auth/deletion", of_alice),
+                bob.post("auth/deletion", of_bob)
+            );
+            let mut statuses = [first.status, second.status];
+            statuses.sort_unstable();
+            assert_eq!(statuses, [204, 409], "{first:?} {second:?}");
+            let left = if first.status == 409 { &alice } else { &bob };
+            let again = farewell(left).await;
+            assert!(again["site_ids"].as_array().unwrap().contains(&json!(home)), "{again}");
+        }
+    })
+    .await;
+}
