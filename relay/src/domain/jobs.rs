@@ -13,7 +13,7 @@ use super::{
 use crate::{
     app::App,
     clock::Advances,
-    engines::db::{accounts, announcements, api_keys, devices, pairings, shares},
+    engines::db::{announcements, api_keys, credentials, devices, pairings, shares},
     error::Result,
 };
 
@@ -149,7 +149,7 @@ pub async fn sweep_slow(app: &App) {
 
 async fn forget_expired(app: &App) -> Result<()> {
     let now = app.now();
-    accounts::delete_expired(&app.db, now).await?;
+    credentials::delete_expired(&app.db, now).await?;
     api_keys::delete_expired(&app.db, now).await?;
     factors::delete_expired(app).await?;
     devices::delete_expired(&app.db, now).await?;

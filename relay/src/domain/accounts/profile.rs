@@ -12,7 +12,7 @@ use crate::{
         sites::{self, Site},
         text,
     },
-    engines::db::accounts,
+    engines::db::{accounts, credentials},
     error::{Error, Result},
 };
 
@@ -41,7 +41,7 @@ pub struct Me {
 pub async fn me(app: &App, caller: Caller) -> Result<Me> {
     let account = accounts::by_id(&app.db, caller.account_id).await?;
     let account = account.ok_or_else(Error::not_found)?;
-    let second_factor_required = accounts::lacks_factor(&app.db, caller.account_id).await?;
+    let second_factor_required = credentials::lacks_factor(&app.db, caller.account_id).await?;
     Ok(Me {
         account: Account {
             account_id: account.account_id,

@@ -20,8 +20,8 @@ use crate::{
         signed_in::SignedIn,
     },
     engines::db::{
-        accounts::{self, AuthenticatedRow, NewSignIn},
         api_keys::ApiKeyRow,
+        credentials::{self, AuthenticatedRow, NewSignIn},
         factors::move_confirmation,
         sign_in::{self, SignInId, SignInRow},
     },
@@ -69,8 +69,8 @@ pub async fn start_session(app: &App, caller: Caller, client: &Client) -> Result
         network: &client.network,
         expires_at: now.plus(SESSION_LIFETIME),
     };
-    accounts::insert_session(&app.db, secrets::hash(&token), new, now).await?;
-    accounts::keep_newest_sessions(&app.db, caller.account_id, SIGN_INS_MAX).await?;
+    credentials::insert_session(&app.db, secrets::hash(&token), new, now).await?;
+    credentials::keep_newest_sessions(&app.db, caller.account_id, SIGN_INS_MAX).await?;
     Ok(Session { token, lifetime: SESSION_LIFETIME })
 }
 
@@ -84,10 +84,10 @@ pub async fn authenticate(
     let now = app.now();
     let row = match credential {
         Credential::Session(token) => {
-            accounts::by_session(&app.db, &secrets::hash(token), now).await?
+            credentials::by_session(&app.db, &secrets::hash(token), now).await?
         }
         Credential::AccessToken(token) => {
-            accounts::by_access_token(&app.db, &secrets::hash(token), now).await?
+            credentials::by_access_token(&app.db, &secrets::hash(token), now).await?
         }
         Credential::ApiKey(token) => {
             let Some(key) = api_keys::authenticate(app, token).await? else { return Ok(None) };
@@ -110,7 +110,7 @@ pub(super) async fn of_key(app: &App, key: &ApiKeyRow) -> Result<SignedIn> {
     Ok(SignedIn {
         caller: api_keys::caller(key),
         sign_in: SignInId::of_key(key.key_id),
-        lacks_factor: accounts::lacks_factor(&app.db, key.account_id).await?,
+        lacks_factor: credentials::lacks_factor(&app.db, key.account_id).await?,
     })
 }
 
@@ -126,7 +126,7 @@ pub async fn renew_session(
     let (old_hash, new_hash) = (secrets::hash(old), secrets::hash(&token));
     let expires_at = app.now().plus(SESSION_LIFETIME);
     let transaction = app.db.begin().await?;
-    accounts::rename_session(&transaction, &old_hash, &new_hash, expires_at).await?;
+    credentials::rename_session(&transaction, &old_hash, &new_hash, expires_at).await?;
     let renewed = SignInId::of_session(&new_hash);
     move_confirmation(&transaction, &signed_in.sign_in, &renewed).await?;
     transaction.commit().await?;

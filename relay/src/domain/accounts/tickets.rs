@@ -10,8 +10,9 @@ use crate::{
     app::App,
     domain::{access::Caller, secrets, signed_in::SignedIn},
     engines::db::{
-        accounts::{self, SignedInRow},
-        api_keys, sign_in,
+        api_keys,
+        credentials::{self, SignedInRow},
+        sign_in,
     },
     error::Result,
 };
@@ -30,14 +31,14 @@ pub async fn issue_ticket(app: &App, signed_in: &SignedIn) -> Result<Ticket> {
     let expires_at = app.now().plus(TICKET_LIFETIME);
     let SignedIn { caller, sign_in, .. } = signed_in;
     let row = SignedInRow { account_id: caller.account_id, sign_in: sign_in.clone() };
-    accounts::insert_ticket(&app.db, secrets::hash(&ticket), &row, expires_at).await?;
+    credentials::insert_ticket(&app.db, secrets::hash(&ticket), &row, expires_at).await?;
     Ok(Ticket { ticket, expires_in_s: TICKET_LIFETIME.as_secs() })
 }
 
 /// Finds whose ticket this is, and spends it. It is no good once its sign-in has ended.
 pub async fn redeem_ticket(app: &App, ticket: &str) -> Result<Option<SignedIn>> {
     let now = app.now();
-    let taken = accounts::take_ticket(&app.db, &secrets::hash(ticket), now).await?;
+    let taken = credentials::take_ticket(&app.db, &secrets::hash(ticket), now).await?;
     let Some(row) = taken else { return Ok(None) };
     let SignedInRow { account_id, sign_in } = row;
     if let Some(key_id) = sign_in.key_id() {

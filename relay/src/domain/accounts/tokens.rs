@@ -14,7 +14,7 @@ use crate::{
         audit::{Actor, Entry, record},
         live, secrets,
     },
-    engines::db::accounts::{self, NewSignIn, NewTokens, Refresh},
+    engines::db::credentials::{self, NewSignIn, NewTokens, Refresh},
     error::{Error, ProblemCode, Result},
 };
 
@@ -41,10 +41,10 @@ pub async fn start_tokens(app: &App, caller: Caller, client: &Client) -> Result<
         network: &client.network,
         expires_at: now.plus(REFRESH_LIFETIME),
     };
-    accounts::insert_family(&transaction, &family_id, new, now).await?;
-    accounts::keep_newest_families(&transaction, caller.account_id, SIGN_INS_MAX).await?;
+    credentials::insert_family(&transaction, &family_id, new, now).await?;
+    credentials::keep_newest_families(&transaction, caller.account_id, SIGN_INS_MAX).await?;
     let (tokens, rows) = new_tokens(&family_id, caller.account_id, now)?;
-    accounts::insert_tokens(&transaction, rows).await?;
+    credentials::insert_tokens(&transaction, rows).await?;
     transaction.commit().await?;
     Ok(tokens)
 }
@@ -62,15 +62,15 @@ pub async fn refresh(app: &App, refresh_token: &str) -> Result<Tokens> {
     let now = app.now();
     let transaction = app.db.begin().await?;
     let hash = secrets::hash(refresh_token);
-    match accounts::spend_refresh_token(&transaction, &hash, now).await? {
+    match credentials::spend_refresh_token(&transaction, &hash, now).await? {
         Refresh::Good { family_id, account_id } => {
             let (tokens, rows) = new_tokens(&family_id, account_id, now)?;
-            accounts::insert_tokens(&transaction, rows).await?;
+            credentials::insert_tokens(&transaction, rows).await?;
             transaction.commit().await?;
             Ok(tokens)
         }
         Refresh::Reused { family_id, account_id } => {
-            accounts::delete_family(&transaction, &family_id).await?;
+            credentials::delete_family(&transaction, &family_id).await?;
             let entry = Entry::new(Action::TokenCopied, Actor::Stranger).subject(account_id);
             record(&transaction, now, entry).await?;
             transaction.commit().await?;

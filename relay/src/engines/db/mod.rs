@@ -13,6 +13,7 @@ pub mod camera_moves;
 pub mod cameras;
 pub mod clips;
 pub mod commands;
+pub mod credentials;
 pub mod departures;
 pub mod devices;
 pub mod events;
