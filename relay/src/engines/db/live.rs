@@ -326,7 +326,7 @@ pub async fn complete_forgotten(
     .await
 }
 
-/// Ends requests whose relay went away before the camera answered.
+/// Ends requests whose relay went away before the camera answered. Those of cameras that are gone end as theirs.
 pub async fn expire_unanswered(
     db: &impl Executor,
     requested_before: UnixMillis,
@@ -336,6 +336,7 @@ pub async fn expire_unanswered(
         concat!(
             "update live_sessions set state = 'expired', reason = 'no_answer', ended_at = $2
                  where state = 'requested' and started_at <= $1
+                 and camera_id not in (select camera_id from cameras where offline_due_at <= $2)
                  returning ",
             session_columns!()
         ),
