@@ -1,6 +1,14 @@
 //! The one place that reads the wall clock. Everything else takes `now`.
 
-use std::time::Duration;
+pub mod leap;
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use nightjar_shared::time::UnixMillis;
 use tokio::{sync::watch, time::Instant};
@@ -10,11 +18,19 @@ pub fn now() -> UnixMillis {
     std::time::SystemTime::now().into()
 }
 
+/// Returns how long this process has counted.
+fn counted() -> Duration {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed()
+}
+
 /// The relay's clock. A test moves it forward to see things expire without waiting.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
     source: Source,
     ahead_ms: watch::Sender<i64>,
+    /// Of what is ahead, by how much the clock is wrong: that is no time that has passed.
+    wrong_ms: Arc<AtomicI64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -29,8 +45,7 @@ impl Clock {
     /// Makes a clock that says `at` and goes with tokio's timers, which jump where a simulation
     /// has paused them.
     pub fn with_timers(at: UnixMillis) -> Self {
-        let source = Source::Timers(at, Instant::now());
-        Self { source, ahead_ms: watch::Sender::default() }
+        Self { source: Source::Timers(at, Instant::now()), ..Self::default() }
     }
 
     pub fn now(&self) -> UnixMillis {
@@ -46,7 +61,20 @@ impl Clock {
         self.ahead_ms.send_modify(|ahead_ms| *ahead_ms += millis);
     }
 
-    /// Reports every advance from now on. One that comes before the last was asked for joins it.
+    /// Lets the clock be wrong by so much, as a machine's is that has no battery; 0 sets it right.
+    pub fn be_wrong_by(&self, milliseconds: i64) {
+        let before = self.wrong_ms.swap(milliseconds, Ordering::AcqRel);
+        self.ahead_ms.send_modify(|ahead_ms| *ahead_ms += milliseconds - before);
+    }
+
+    /// Returns the time, and how long this process counts: what tests let pass is in both.
+    pub fn both(&self) -> (UnixMillis, Duration) {
+        let ahead_ms = *self.ahead_ms.borrow() - self.wrong_ms.load(Ordering::Acquire);
+        let ahead = Duration::from_millis(u64::try_from(ahead_ms).unwrap_or_default());
+        (self.now(), counted().saturating_add(ahead))
+    }
+
+    /// Reports every change from now on. One that comes before the last was asked for joins it.
     pub fn advances(&self) -> Advances {
         Advances { ahead_ms: self.ahead_ms.subscribe() }
     }

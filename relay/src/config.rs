@@ -28,7 +28,7 @@ pub use self::{
     proxies::Proxies,
     security::SecurityConfig,
     store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
-    tls::{AcmeConfig, ChallengeKind, TlsConfig},
+    tls::{AcmeConfig, ChallengeKind, ExternalAccountConfig, TlsConfig},
     turn::{TurnConfig, TurnEngine},
 };
 

@@ -6,7 +6,12 @@ mod mail;
 mod store;
 mod turn;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use nightjar_shared::text_file;
@@ -37,7 +42,7 @@ use crate::{
         recent::Recent,
         usage::Usage,
     },
-    clock::Clock,
+    clock::{Clock, leap::Leaps},
     config::{Config, StoreEngine, TurnEngine, with_port},
     domain::{cameras, jobs},
     doors::{
@@ -46,7 +51,7 @@ use crate::{
     },
     engines::{
         broker::{Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig},
-        db::{Db, DbReserve},
+        db::{self, Db, DbReserve},
         metrics::Metrics,
         objects::EmbeddedStore,
         private_file,
@@ -112,6 +117,8 @@ impl Relay {
         let seal = Seal::load_or_create(&config.data_dir)?;
         let engines = Stage::default();
         let db = open_database(&config, &metrics, &engines).await?;
+        let (wall, counted) = clock.both();
+        let leaps = Leaps::begin(db::clock::seen_at(&db).await?, wall, counted);
         let store_door = store_door.map(|door| (door, connections.store));
         let (objects, neighbour) =
             start_store(&config, store_door, &certificates, &metrics, &engines).await?;
@@ -126,6 +133,7 @@ impl Relay {
         let app = Arc::new(App {
             turn,
             started_at: clock.now(),
+            leaps: Mutex::new(leaps),
             clock,
             db,
             broker,
@@ -153,7 +161,7 @@ impl Relay {
         });
         cameras::expect_all(&app).await?;
         mqtt::serve(&app, inbox);
-        let certificate = certificates::prepare(&app);
+        let certificate = certificates::prepare(&app).await?;
         open_doors(&app, doors, connections.app, neighbour.as_ref())?;
         certificates::start(&app, certificate);
         jobs::start(&app);

@@ -173,11 +173,21 @@ struct Bucket {
     /// Attempts that count for how long the next wait is, and the last of them.
     strikes: u32,
     struck_at: UnixMillis,
+    /// When it was looked at last.
+    seen_at: UnixMillis,
 }
 
 impl Bucket {
     fn new(now: UnixMillis) -> Self {
-        Self { full_at: now, strikes: 0, struck_at: now }
+        Self { full_at: now, strikes: 0, struck_at: now, seen_at: now }
+    }
+
+    /// Goes back with a clock that was ahead and was set right: nobody waits for the years between.
+    fn follow(&mut self, now: UnixMillis) {
+        let back = self.seen_at.since(now);
+        self.full_at = self.full_at.minus(back);
+        self.struck_at = self.struck_at.minus(back);
+        self.seen_at = now;
     }
 }
 
@@ -210,12 +220,16 @@ impl Limit {
         self.check(key, weight, now)?;
         let mut buckets = self.lock();
         if buckets.len() >= KEYS_MAX && !buckets.contains_key(key) {
-            buckets.retain(|_, bucket| bucket.full_at > now);
+            buckets.retain(|_, bucket| {
+                bucket.follow(now);
+                bucket.full_at > now
+            });
             if buckets.len() >= KEYS_MAX {
                 return Err(Error::rate_limited(self.refill.as_secs()));
             }
         }
         let bucket = buckets.entry(key.to_owned()).or_insert_with(|| Bucket::new(now));
+        bucket.follow(now);
         let forgotten = now.since(bucket.struck_at).as_secs() / STRIKE_FORGOTTEN.as_secs();
         bucket.strikes =
             bucket.strikes.saturating_sub(u32::try_from(forgotten).unwrap_or(u32::MAX));
@@ -230,12 +244,16 @@ impl Limit {
     pub fn reserve(&self, key: &str, now: UnixMillis) -> Duration {
         let mut buckets = self.lock();
         if buckets.len() >= KEYS_MAX && !buckets.contains_key(key) {
-            buckets.retain(|_, bucket| bucket.full_at > now);
+            buckets.retain(|_, bucket| {
+                bucket.follow(now);
+                bucket.full_at > now
+            });
             if buckets.len() >= KEYS_MAX {
                 return self.refill;
             }
         }
         let bucket = buckets.entry(key.to_owned()).or_insert_with(|| Bucket::new(now));
+        bucket.follow(now);
         let spent = bucket.full_at.since(now);
         bucket.full_at = bucket.full_at.max(now).plus(self.refill);
         spent.saturating_sub(self.room(1))
@@ -261,8 +279,10 @@ impl Limit {
     }
 
     fn check(&self, key: &str, weight: u32, now: UnixMillis) -> Result<()> {
-        let full_at = self.lock().get(key).map_or(now, |bucket| bucket.full_at);
-        let spent = full_at.since(now);
+        let spent = self.lock().get_mut(key).map_or(Duration::ZERO, |bucket| {
+            bucket.follow(now);
+            bucket.full_at.since(now)
+        });
         let room = self.room(weight);
         if spent <= room {
             return Ok(());
@@ -365,6 +385,17 @@ mod tests {
             limit.take("a", at(0)).unwrap();
         }
         limit.take("a", at(0)).unwrap_err();
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_and_is_set_right_locks_nobody_out() {
+        const YEARS: i64 = 10 * 365 * 86_400;
+        let limit = Limit::growing(3, Duration::from_secs(6), Duration::from_mins(10));
+        while limit.take("a", at(YEARS)).is_ok() {}
+        limit.take("a", at(0)).unwrap_err();
+        limit.take("a", at(6)).unwrap();
+        let reserved = limit.reserve("b", at(YEARS));
+        assert_eq!((reserved, limit.reserve("b", at(1))), (Duration::ZERO, Duration::ZERO));
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub mod readiness;
 pub mod recent;
 pub mod usage;
 
-use std::{future::Future, net::IpAddr};
+use std::{future::Future, net::IpAddr, sync::Mutex};
 
 use nightjar_shared::time::UnixMillis;
 use tokio::sync::Notify;
@@ -20,7 +20,7 @@ use self::{
     readiness::LastReadiness, recent::Recent, usage::Usage,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, leap::Leaps},
     config::Config,
     engines::{
         broker::Broker, db::Db, mail::Mailer, metrics::Metrics, objects::Objects,
@@ -34,6 +34,7 @@ pub struct App {
     /// With the ports that were really bound in its public URLs.
     pub config: Config,
     pub clock: Clock,
+    pub leaps: Mutex<Leaps>,
     /// When this process began.
     pub started_at: UnixMillis,
     pub db: Db,

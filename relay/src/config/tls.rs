@@ -43,6 +43,16 @@ pub struct AcmeConfig {
     pub ca_file: Option<PathBuf>,
     /// How names are proven, in order. Without it, every way that can work.
     pub challenges: Vec<ChallengeKind>,
+    /// What a server gave that takes its own customers alone (RFC 8555, 7.3.4).
+    pub external_account: Option<ExternalAccountConfig>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalAccountConfig {
+    pub key_id: String,
+    /// Holds the key, in base64url as such servers show it.
+    pub key_file: PathBuf,
 }
 
 /// A way to prove to an ACME server that a name is ours.
@@ -79,6 +89,7 @@ impl Default for AcmeConfig {
             terms_agreed: false,
             ca_file: None,
             challenges: Vec::new(),
+            external_account: None,
         }
     }
 }

@@ -358,7 +358,7 @@ pub(super) async fn end_removed(app: &App) -> Result<()> {
 /// Takes those offline that were not heard from in time.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
-    for camera_id in cameras::take_offline(&app.db, now).await? {
+    for camera_id in cameras::take_offline(&app.db, now, presence::put_off_max(now)).await? {
         tracing::info!(camera.id = %camera_id, "camera is offline");
         // It is written down as offline and does not come this way again: nothing that fails here
         // may stop the rest.

@@ -45,6 +45,8 @@ const EXPIRY_MIN_MS: u64 = 1_000;
 const EXPIRY_MAX_MS: u64 = 60_000;
 /// A camera may begin a command at the last moment; its answer then has this long.
 const ANSWER_GRACE: Duration = Duration::from_secs(10);
+/// A command that was issued so far ahead was issued by a clock that has been set right since.
+const CLOCK_LEAP: Duration = Duration::from_hours(1);
 const HISTORY: Duration = Duration::from_hours(30 * 24);
 const UNANSWERED_MAX: u64 = 64;
 const ARGUMENT_BYTES_MAX: usize = 4 * 1024;
@@ -328,7 +330,8 @@ pub(super) async fn acknowledge(
 /// Ends what nobody answered in time.
 pub(super) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
-    for row in commands::expire(&app.db, now, now.minus(ANSWER_GRACE)).await? {
+    for row in commands::expire(&app.db, now, now.minus(ANSWER_GRACE), now.plus(CLOCK_LEAP)).await?
+    {
         note_end(app, &row).await?;
     }
     Ok(())

@@ -6,7 +6,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
     abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
-    invitations, live, mails, members,
+    forgetting, invitations, live, mails, members,
     objects::{self, Deleted},
     timeline,
 };
@@ -135,16 +135,25 @@ async fn renew_certificate(app: &App) -> Result<()> {
 
 /// Does once what is done every minute.
 pub async fn sweep_slow(app: &App) {
+    match forgetting::may_forget(app).await {
+        Ok(true) => forget_old(app).await,
+        Ok(false) => {}
+        Err(error) => note("clock", Err(error)),
+    }
+    note("counts of the trail", audit::settle(app).await);
+    app.db.restore_ballast().await;
+}
+
+/// Deletes what is deleted by its age.
+async fn forget_old(app: &App) {
     note("old credentials", forget_expired(app).await);
     note("old commands", commands::forget_old(app).await);
     note("old sessions", live::forget_old(app).await);
     note("old invitations", invitations::forget_old(app).await);
     note("old offers of cameras", camera_moves::forget_old(app).await);
     note("old timelines", timeline::forget_old(app).await);
-    note("counts of the trail", audit::settle(app).await);
     note("old trail", audit::forget_old(app).await);
     note("old mails", mails::forget_old(app).await);
-    app.db.restore_ballast().await;
 }
 
 async fn forget_expired(app: &App) -> Result<()> {

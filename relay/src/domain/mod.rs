@@ -20,6 +20,7 @@ pub mod devices;
 mod email;
 pub mod events;
 pub mod factors;
+mod forgetting;
 pub mod invitations;
 pub mod jobs;
 pub mod known_devices;

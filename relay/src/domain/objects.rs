@@ -21,6 +21,8 @@ const DELETIONS_PER_BATCH: u32 = 100;
 /// A store that is far away answers each after tens of milliseconds.
 const DELETIONS_AT_ONCE: usize = 8;
 const DELETION_RETRY: Duration = Duration::from_mins(10);
+/// Longer than any wait above: what is due later was put off by a clock that was ahead.
+const PUT_OFF_MAX: Duration = Duration::from_hours(1);
 
 /// Signs an address by which the object is read.
 pub(super) fn signed_url(app: &App, key: &str) -> Option<String> {
@@ -46,7 +48,8 @@ pub(super) enum Deleted {
 /// Deletes from the store some of what nothing refers to any more, oldest first.
 pub(super) async fn delete_due_objects(app: &App) -> Result<Deleted> {
     let now = app.now();
-    let due = parts::due_deletions(&app.db, now, DELETIONS_PER_BATCH).await?;
+    let due =
+        parts::due_deletions(&app.db, now, now.plus(PUT_OFF_MAX), DELETIONS_PER_BATCH).await?;
     let is_full = due.len() >= DELETIONS_PER_BATCH as usize;
     delete_objects(app, due.into_iter(), now).await?;
     Ok(if is_full { Deleted::Some } else { Deleted::All })
@@ -88,7 +91,7 @@ async fn delete_object(
         return Ok(parts::forget_deletion(&db, text).await?);
     };
     match app.objects.delete(&key).await {
-        Ok(()) if now < last_due_at => {
+        Ok(()) if now < last_due_at && last_due_at <= now.plus(PUT_OFF_MAX) => {
             parts::postpone_deletion(&db, text, last_due_at).await?;
         }
         Ok(()) => parts::forget_deletion(&db, text).await?,

@@ -28,6 +28,12 @@ pub(super) fn restarted_due_at(now: UnixMillis) -> UnixMillis {
     now.plus(SILENCE_MAX)
 }
 
+/// Returns the latest time at which one that leaves now may become offline: a later one was written by a clock
+/// that was ahead.
+pub(super) fn put_off_max(now: UnixMillis) -> UnixMillis {
+    now.plus(2 * SILENCE_MAX)
+}
+
 pub(super) fn status(
     online: bool,
     paired_at: UnixMillis,

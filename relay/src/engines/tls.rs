@@ -47,7 +47,7 @@ use self::{
     shown::{OwnAlone, Shown},
 };
 pub use self::{
-    acme::AcmeSettings,
+    acme::{AcmeSettings, ExternalAccount},
     files::{CertificateFiles, check_files},
     inspect::{CertificateFault, Seen, TlsFailure, Trust, ask_plainly, inspect},
     pair::PublicCertificate,
@@ -226,8 +226,11 @@ impl Certificates {
     }
 
     /// Returns whether the end of the server certificate has come near. Asking costs nothing.
+    /// Says whether the server certificate is to be made again: it ends soon, or a clock that was ahead made it,
+    /// so that it has not begun yet.
     pub fn is_due(&self, now: UnixMillis) -> bool {
-        now >= *self.renewal_at()
+        let renewal_at = *self.renewal_at();
+        now >= renewal_at || renewal_at.plus(RENEWAL_MARGIN) > now.plus(SERVER_LIFETIME)
     }
 
     /// Makes the server certificate again; the authority stays. When that fails, the old one is

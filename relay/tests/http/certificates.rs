@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use http::header;
-use nightjar_relay::config::{AcmeConfig, ChallengeKind, Config};
+use nightjar_relay::config::{AcmeConfig, ChallengeKind, Config, ExternalAccountConfig};
 use reqwest::{Client, redirect};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -44,6 +44,7 @@ fn by_acme(pebble: &Pebble, challenges: &[ChallengeKind]) -> AcmeConfig {
         terms_agreed: true,
         ca_file: Some(pebble.ca_file()),
         challenges: challenges.to_vec(),
+        external_account: None,
     }
 }
 
@@ -485,6 +486,45 @@ async fn a_name_that_the_server_refuses_is_named() {
         troubles.first().map(|told| told.trouble.code())
     };
     eventually(seen, |code| *code == Some("acme_refused")).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_takes_its_customers_alone_is_shown_whose_customer_the_relay_is() {
+    // As ZeroSSL and others ask (RFC 8555, 7.3.4).
+    const KEY: &str = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W";
+    let port = free_port();
+    let ports = Ports { http: free_port(), tls: port };
+    let Some(pebble) = Pebble::start_for_customers(ports, "customer 7", KEY).await else { return };
+    let stranger = by_acme(&pebble, &[]);
+    let directory = support::directory();
+    let key_file = directory.path().join("key");
+    let customer = |key: &str| {
+        fs::write(&key_file, format!("{key}\n")).unwrap();
+        let external =
+            ExternalAccountConfig { key_id: "customer 7".into(), key_file: key_file.clone() };
+        AcmeConfig { external_account: Some(external), ..stranger.clone() }
+    };
+    let start = async |acme: AcmeConfig| {
+        TestRelay::start(Engine::Sqlite, |config| {
+            at_one_port(config, port);
+            config.tls.acme = Some(acme);
+        })
+        .await
+    };
+    let wrong = format!("y{}", &KEY[1..]);
+    for refused in [stranger.clone(), customer(&wrong)] {
+        let relay = start(refused).await;
+        let seen = async || {
+            let troubles = relay.app().certificates.public().troubles;
+            troubles.first().map(|told| told.trouble.code())
+        };
+        eventually(seen, |code| *code == Some("acme_refused")).await;
+        relay.stop().await;
+    }
+    let relay = start(customer(&format!("{KEY}=="))).await;
+    let root = pebble.root().await;
+    eventually(async || issuer_at(&relay, &root, APP).await, |shown| *shown).await;
     relay.stop().await;
 }
 

@@ -334,6 +334,20 @@ async fn where_no_server_listens_mails_wait_and_a_link_that_is_over_is_not_sent(
 }
 
 #[tokio::test]
+async fn a_mail_that_was_put_off_by_a_clock_that_was_ahead_leaves_when_it_is_set_right() {
+    const YEARS_MS: i64 = 10 * 365 * 86_400_000;
+    let server = BadServer::start(Manner::Later).await;
+    let relay = TestRelay::start(Engine::Sqlite, |config| by_smtp(config, server.port)).await;
+    relay.app().clock.be_wrong_by(YEARS_MS);
+    relay.person("alice").await;
+    eventually(async || waiting(&relay).await, |mails| has_reason(mails)).await;
+    server.manner.send_replace(Manner::Takes);
+    relay.app().clock.be_wrong_by(0);
+    eventually(async || server.mails(), |mails| !mails.is_empty()).await;
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_mail_says_stands_in_no_database() {
     use nightjar_relay::engines::db::Executor as _;
     let server = BadServer::start(Manner::Later).await;

@@ -18,6 +18,7 @@ mod camera_moves;
 mod cameras;
 mod certificates;
 mod clips;
+mod clock_ahead;
 mod commands;
 #[path = "../support/databases.rs"]
 mod databases;

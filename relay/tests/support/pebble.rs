@@ -56,9 +56,26 @@ impl Pebble {
         Self::start_with(ports, Duration::from_hours(5 * 365 * 24)).await
     }
 
+    /// The same, which takes those alone who show a key that it gave out.
+    pub(crate) async fn start_for_customers(ports: Ports, key_id: &str, key: &str) -> Option<Self> {
+        let mut keys = serde_json::Map::new();
+        keys.insert(key_id.to_owned(), json!(key));
+        let life = Duration::from_hours(90 * 24);
+        Self::start_as(
+            ports,
+            life,
+            json!({"externalAccountBindingRequired": true, "externalAccountMACKeys": keys}),
+        )
+        .await
+    }
+
     /// The same, whose certificates live for so long.
-    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
     pub(crate) async fn start_with(ports: Ports, life: Duration) -> Option<Self> {
+        Self::start_as(ports, life, json!({})).await
+    }
+
+    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    async fn start_as(ports: Ports, life: Duration, more: serde_json::Value) -> Option<Self> {
         // Shown with the output of a test that fails.
         let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("info").try_init();
         let directory = support::directory();
@@ -69,7 +86,7 @@ impl Pebble {
         fs::write(path("cert.pem"), chain).unwrap();
         fs::write(path("key.pem"), key).unwrap();
         let [port, management, dns, dns_management] = [(); 4].map(|()| free_port());
-        let config = json!({"pebble": {
+        let mut config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
             "certificate": path("cert.pem"),
@@ -79,6 +96,8 @@ impl Pebble {
             "domainBlocklist": ["refused.example"],
             "certificateValidityPeriod": life.as_secs(),
         }});
+        let settings = config["pebble"].as_object_mut().unwrap();
+        settings.extend(more.as_object().unwrap().clone());
         fs::write(path("config.json"), config.to_string()).unwrap();
         let start = |program: &str, arguments: &[String]| {
             let log = fs::File::create(path(program)).unwrap();

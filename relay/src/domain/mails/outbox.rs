@@ -7,7 +7,7 @@ use futures::future::join_all;
 use crate::{
     app::App,
     engines::{
-        db::mails::{self, DueMail},
+        db::mails::{self, DueMail, Turn},
         mail::{Failure, Letter, MailError},
     },
     error::Result,
@@ -31,6 +31,8 @@ const WAITS: [Duration; 10] = [
     Duration::from_hours(12),
     Duration::from_hours(12),
 ];
+/// Longer than the longest wait.
+const PUT_OFF_MAX: Duration = Duration::from_hours(24);
 /// Attempts with a mail that the server refuses for good: what refused it may be mended meanwhile.
 const REFUSED_MAX: usize = 3;
 const FAILED_KEPT: Duration = Duration::from_hours(30 * 24);
@@ -39,7 +41,8 @@ const FAILED_KEPT: Duration = Duration::from_hours(30 * 24);
 pub(in crate::domain) async fn deliver(app: &App) -> Result<()> {
     loop {
         let now = app.now();
-        let due = mails::claim(&app.db, AT_ONCE, now, now.plus(CLAIMED_FOR)).await?;
+        let turn = Turn { now, claimed_until: now.plus(CLAIMED_FOR), far: now.plus(PUT_OFF_MAX) };
+        let due = mails::claim(&app.db, AT_ONCE, turn).await?;
         let are_all = due.len() < AT_ONCE as usize;
         for outcome in join_all(due.into_iter().map(|mail| attempt(app, mail))).await {
             outcome?;

@@ -255,13 +255,19 @@ pub async fn mark_all_leaving(db: &impl Executor, due_at: UnixMillis) -> Result<
     .map(drop)
 }
 
-/// Takes those offline whose time has come; of several replicas, one gets each.
-pub async fn take_offline(db: &impl Executor, now: UnixMillis) -> Result<Vec<CameraId>, DbError> {
+/// Takes those offline whose time has come, or lies beyond `far`, where a clock that was ahead has put it; of
+/// several replicas, one gets each.
+pub async fn take_offline(
+    db: &impl Executor,
+    now: UnixMillis,
+    far: UnixMillis,
+) -> Result<Vec<CameraId>, DbError> {
     let rows = db
         .query(
             "update cameras set online = 0, offline_due_at = null
-             where online = 1 and offline_due_at <= $1 returning camera_id",
-            vec![now.into()],
+             where online = 1 and (offline_due_at <= $1 or offline_due_at > $2)
+             returning camera_id",
+            vec![now.into(), far.into()],
         )
         .await?;
     // One that is damaged is offline, and told of nowhere.

@@ -230,21 +230,24 @@ pub async fn delete_ended(db: &impl Executor, before: UnixMillis) -> Result<u64,
 }
 
 /// Ends what nobody answered: queued commands past their expiry, and sent ones whose expiry was
-/// before `sent_before`, since a camera may have begun one at the last moment.
+/// before `sent_before`, since a camera may have begun one at the last moment; and those that were issued after
+/// `far`, by a clock that was ahead.
 pub async fn expire(
     db: &impl Executor,
     now: UnixMillis,
     sent_before: UnixMillis,
+    far: UnixMillis,
 ) -> Result<Vec<CommandRow>, DbError> {
     db.all(
         concat!(
             "update commands set state = 'expired', updated_at = $1
              where (state = 'queued' and expires_at <= $1)
                  or (state = 'sent' and expires_at <= $2)
+                 or (state in ('queued', 'sent') and issued_at > $3)
              returning ",
             command_columns!()
         ),
-        vec![now.into(), sent_before.into()],
+        vec![now.into(), sent_before.into(), far.into()],
     )
     .await
 }

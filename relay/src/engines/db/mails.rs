@@ -62,21 +62,31 @@ pub async fn count_waiting(db: &impl Executor) -> Result<u64, DbError> {
     row.map_or(Ok(0), |row| row.get("count"))
 }
 
-/// Claims mails whose turn it is, oldest first, until `until`: should whoever has them end before they
-/// have left, their turn comes again then.
-pub async fn claim(
-    db: &impl Executor,
-    count: u32,
-    now: UnixMillis,
-    until: UnixMillis,
-) -> Result<Vec<DueMail>, DbError> {
+/// When a mail's turn is.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    pub now: UnixMillis,
+    /// Should whoever has it end before it has left, its turn comes again then.
+    pub claimed_until: UnixMillis,
+    /// No wait is so long: what is due only after this was put off by a clock that was ahead.
+    pub far: UnixMillis,
+}
+
+/// Claims mails whose turn it is, oldest first.
+pub async fn claim(db: &impl Executor, count: u32, turn: Turn) -> Result<Vec<DueMail>, DbError> {
     db.all(
         "update mails set due_at = $1, attempts = attempts + 1
-         where state = $2 and due_at <= $3 and mail_id in
-             (select mail_id from mails where state = $2 and due_at <= $3
+         where state = $2 and (due_at <= $3 or due_at > $5) and mail_id in
+             (select mail_id from mails where state = $2 and (due_at <= $3 or due_at > $5)
               order by due_at, mail_id limit $4)
          returning mail_id, recipient, kind, sealed, attempts, queued_at, expires_at",
-        vec![until.into(), MailState::Waiting.into(), now.into(), count.into()],
+        vec![
+            turn.claimed_until.into(),
+            MailState::Waiting.into(),
+            turn.now.into(),
+            count.into(),
+            turn.far.into(),
+        ],
     )
     .await
 }

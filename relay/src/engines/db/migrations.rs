@@ -25,6 +25,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 16, sql: include_str!("migrations/0016_audit.sql") },
     Migration { version: 17, sql: include_str!("migrations/0017_accounts.sql") },
     Migration { version: 18, sql: include_str!("migrations/0018_required_factors.sql") },
+    Migration { version: 19, sql: include_str!("migrations/0019_clock.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod camera_moves;
 pub mod cameras;
 pub mod clips;
+pub mod clock;
 pub mod commands;
 pub mod credentials;
 pub mod departures;

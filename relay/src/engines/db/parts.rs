@@ -206,16 +206,18 @@ pub async fn delete_all_of_site(
     .map(drop)
 }
 
-/// Objects that are due, each with the time of its last deletion.
+/// Objects that are due, each with the time of its last deletion. What is due only after `far` was put off
+/// by a clock that was ahead.
 pub async fn due_deletions(
     db: &impl Executor,
     now: UnixMillis,
+    far: UnixMillis,
     limit: u32,
 ) -> Result<Vec<(String, UnixMillis)>, DbError> {
     db.all(
         "select object_key, last_due_at from object_deletions
-         where due_at <= $1 order by due_at limit $2",
-        vec![now.into(), limit.into()],
+         where due_at <= $1 or due_at > $2 order by due_at limit $3",
+        vec![now.into(), far.into(), limit.into()],
     )
     .await
 }

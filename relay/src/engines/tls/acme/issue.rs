@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount, NewOrder,
-    OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, ChallengeType, Error, ExternalAccountKey, Identifier, NewAccount,
+    NewOrder, OrderStatus, RetryPolicy,
 };
 use nightjar_shared::time::UnixMillis;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
@@ -113,7 +113,9 @@ impl Order<'_> {
             only_return_existing: false,
         };
         let directory = self.settings.directory.clone();
-        let (account, credentials) = builder.create(&new, directory, None).await?;
+        let external = self.settings.external_account.as_ref();
+        let external = external.map(|it| ExternalAccountKey::new(it.key_id.clone(), &it.key));
+        let (account, credentials) = builder.create(&new, directory, external.as_ref()).await?;
         let contact = self.settings.contact.clone();
         let written = self.kept.write_account(&KeptAccount { contact, credentials });
         Ok(written.map(|()| account))

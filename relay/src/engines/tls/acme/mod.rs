@@ -33,10 +33,27 @@ pub struct AcmeSettings {
     pub ca_file: Option<PathBuf>,
     /// Tried in turn, from one attempt to the next.
     pub challenges: Vec<ChallengeKind>,
+    pub external_account: Option<ExternalAccount>,
     /// What the certificate is to be for.
     pub names: Vec<String>,
     /// Account and certificate are kept below it.
     pub data_dir: PathBuf,
+}
+
+/// What ties a new account to one that its operator has with the server already.
+#[derive(Clone)]
+pub struct ExternalAccount {
+    pub key_id: String,
+    pub key: Vec<u8>,
+}
+
+impl std::fmt::Debug for ExternalAccount {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ExternalAccount")
+            .field("key_id", &self.key_id)
+            .finish_non_exhaustive()
+    }
 }
 
 pub(super) struct Acme {

@@ -24,8 +24,10 @@ pub(super) struct Schedule {
 }
 
 impl Schedule {
+    /// Says whether an attempt is due. One that was put off for longer than anything ever is was put off by a
+    /// clock that was ahead, and has been set right since.
     pub(super) fn is_due(&self, now: UnixMillis) -> bool {
-        now >= self.next_at
+        now >= self.next_at || self.failures > 0 && self.next_at.since(now) > RETRY_AFTER_MAX
     }
 
     pub(super) fn next_at(&self) -> UnixMillis {
@@ -131,6 +133,15 @@ mod tests {
         assert_eq!(schedule.next_at(), NOW.plus(Duration::from_hours(3)));
         schedule.wait_about(NOW, Some(DAY * 365), 0.0);
         assert_eq!(schedule.next_at(), NOW.plus(RETRY_AFTER_MAX));
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_at_a_failure_holds_nothing_up() {
+        let mut schedule = Schedule::default();
+        schedule.wait_about(NOW.plus(DAY * 3_650), Some(RETRY_AFTER_MAX), 1.0);
+        assert!(schedule.is_due(NOW));
+        schedule.wait_about(NOW, Some(RETRY_AFTER_MAX), 1.0);
+        assert!(!schedule.is_due(NOW));
     }
 
     #[test]
