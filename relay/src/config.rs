@@ -4,6 +4,7 @@ mod audit;
 mod limits;
 mod mail;
 mod mqtt;
+mod outgoing;
 mod proxies;
 mod security;
 mod store;
@@ -25,6 +26,7 @@ pub use self::{
     limits::{Amount, LimitsConfig},
     mail::{MailConfig, MailEngine, MailTls},
     mqtt::MqttConfig,
+    outgoing::OutgoingConfig,
     proxies::Proxies,
     security::SecurityConfig,
     store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
@@ -78,6 +80,7 @@ pub struct Config {
     pub store: StoreConfig,
     pub turn: TurnConfig,
     pub mail: MailConfig,
+    pub outgoing: OutgoingConfig,
     pub limits: LimitsConfig,
     pub audit: AuditConfig,
 }
@@ -107,6 +110,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             turn: TurnConfig::default(),
             mail: MailConfig::default(),
+            outgoing: OutgoingConfig::default(),
             limits: LimitsConfig::default(),
             audit: AuditConfig::default(),
         }
@@ -202,6 +206,7 @@ impl Config {
         self.limits.validate()?;
         self.audit.validate()?;
         self.mail.check()?;
+        self.outgoing.check()?;
         self.turn.check(self.turn_engine())
     }
 

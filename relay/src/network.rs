@@ -1,9 +1,13 @@
-//! Addresses: what counts as one place on the internet, and blocks of them.
+//! Addresses: what counts as one place on the internet, blocks of them, and which are public.
+
+mod public;
 
 use std::{
     net::{IpAddr, Ipv6Addr},
     str::FromStr,
 };
+
+pub use self::public::{is_of_this_machine, is_public};
 
 /// Returns the network that an address stands for: a household has one IPv4 address, or one IPv6
 /// network of 64 bits.

@@ -3,6 +3,7 @@
 mod certificates;
 mod descriptors;
 mod mail;
+mod outgoing;
 mod store;
 mod turn;
 
@@ -44,7 +45,7 @@ use crate::{
     },
     clock::{Clock, leap::Leaps},
     config::{Config, StoreEngine, TurnEngine, with_port},
-    domain::{cameras, jobs},
+    domain::{cameras, jobs, push},
     doors::{
         mqtt, router,
         server::{self, Front, Hosts, Neighbours, ServerLimits, ServerOptions, TakeStream},
@@ -130,6 +131,7 @@ impl Relay {
             private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)?;
         }
         let mailer = mailer(&config).await?;
+        let outgoing = outgoing::outgoing(&config)?;
         let app = Arc::new(App {
             turn,
             started_at: clock.now(),
@@ -142,6 +144,7 @@ impl Relay {
             metrics,
             certificates,
             mailer,
+            outgoing,
             passwords,
             seal,
             limits: Limits::default(),
@@ -160,6 +163,7 @@ impl Relay {
             config,
         });
         cameras::expect_all(&app).await?;
+        push::prepare(&app).await?;
         mqtt::serve(&app, inbox);
         let certificate = certificates::prepare(&app).await?;
         open_doors(&app, doors, connections.app, neighbour.as_ref())?;

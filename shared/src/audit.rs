@@ -42,6 +42,9 @@ words! {
         ConfirmationRefused = "confirmation_refused",
         ApiKeyMade = "api_key_made",
         ApiKeyRemoved = "api_key_removed",
+        /// A browser takes messages of the account from now on.
+        PushSubscribed = "push_subscribed",
+        PushUnsubscribed = "push_unsubscribed",
         SiteCreated = "site_created",
         SiteChanged = "site_changed",
         /// Addresses and details of what was done there were forgotten.
@@ -84,6 +87,13 @@ words! {
         ClipShared = "clip_shared",
         ShareOpened = "share_opened",
         ShareRevoked = "share_revoked",
+        WebhookAdded = "webhook_added",
+        WebhookChanged = "webhook_changed",
+        WebhookRemoved = "webhook_removed",
+        WebhookSecretReplaced = "webhook_secret_replaced",
+        WebhookTried = "webhook_tried",
+        /// By the relay, because nothing was taken for days.
+        WebhookGivenUp = "webhook_given_up",
         ReleaseAdded = "release_added",
         ReleaseStaged = "release_staged",
         ReleasePaused = "release_paused",

@@ -124,6 +124,14 @@ uuid_id!(
     SiteId
 );
 uuid_id!(
+    /// A browser that takes messages while the app is closed.
+    SubscriptionId
+);
+uuid_id!(
+    /// A program that is told what happens at a site.
+    WebhookId
+);
+uuid_id!(
     /// One run of a camera's operating system, as the kernel names it.
     BootId
 );

@@ -94,6 +94,11 @@ pub struct Limits {
     pub trickle: Limit,
     /// Clips of which it is written down each that one account, or one link, saw them.
     pub sights: Limit,
+    /// Browsers that one account has messages go to.
+    pub push_subscriptions: Limit,
+    /// Webhooks that one account writes down or changes, and messages by which it tries them.
+    pub webhooks: Limit,
+    pub webhook_trials: Limit,
     /// Links that one account makes.
     pub shares: Limit,
     /// Invitations that one account makes.
@@ -149,6 +154,9 @@ impl Default for Limits {
             live: Limit::new(60, Duration::from_secs(1)),
             trickle: Limit::new(200, Duration::from_millis(50)),
             sights: Limit::new(300, Duration::from_secs(6)),
+            push_subscriptions: Limit::new(30, Duration::from_secs(30)),
+            webhooks: Limit::new(30, Duration::from_secs(10)),
+            webhook_trials: Limit::new(10, Duration::from_secs(20)),
             shares: Limit::new(30, Duration::from_secs(10)),
             invitations: Limit::new(30, Duration::from_secs(10)),
             invitation_opening: Limit::new(60, Duration::from_secs(1)),

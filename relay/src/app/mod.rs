@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     engines::{
         broker::Broker, db::Db, mail::Mailer, metrics::Metrics, objects::Objects,
-        realtime::Realtime, seal::Seal, tls::Certificates, turn::Turn,
+        outgoing::Outgoing, realtime::Realtime, seal::Seal, tls::Certificates, turn::Turn,
     },
 };
 
@@ -44,6 +44,8 @@ pub struct App {
     pub metrics: Metrics,
     pub certificates: Certificates,
     pub mailer: Mailer,
+    /// For servers that users name.
+    pub outgoing: Outgoing,
     pub passwords: Hasher,
     /// For secrets that the relay must read again.
     pub seal: Seal,

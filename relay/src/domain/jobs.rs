@@ -8,7 +8,7 @@ use super::{
     abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
     forgetting, invitations, live, mails, members,
     objects::{self, Deleted},
-    timeline,
+    push, timeline,
 };
 use crate::{
     app::App,
@@ -141,6 +141,7 @@ pub async fn sweep_slow(app: &App) {
         Err(error) => note("clock", Err(error)),
     }
     note("counts of the trail", audit::settle(app).await);
+    note("signed-out browsers", push::forget_ended(app).await);
     app.db.restore_ballast().await;
 }
 

@@ -33,6 +33,7 @@ pub mod pairings;
 pub mod playback;
 mod presence;
 mod protocol;
+pub mod push;
 mod quotas;
 pub mod releases;
 pub mod scope;

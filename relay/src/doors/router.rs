@@ -27,7 +27,7 @@ use super::{
     http::{
         accounts, admin, agent, announcements, api_keys, audit, camera_moves, cameras, clips,
         commands, events, factors, invitations, live, members, notices, ops, pairings, parting,
-        passwords, releases, shares, sign_ins, sites, sockets, whep,
+        passwords, push, releases, shares, sign_ins, sites, sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -118,6 +118,8 @@ fn accounts_only() -> Routes {
         .routes(routes!(clips::playlist))
         .routes(routes!(shares::list, shares::create))
         .routes(routes!(shares::revoke))
+        .routes(routes!(push::state, push::subscribe))
+        .routes(routes!(push::unsubscribe))
         .routes(routes!(sockets::issue_ticket))
         .routes(routes!(admin::make_reset_link))
 }

@@ -12,6 +12,7 @@ mod mqtt;
 #[path = "../support/mqtt_client.rs"]
 mod mqtt_client;
 mod objects;
+mod outgoing;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -60,6 +60,7 @@ mod person;
 mod pictures;
 mod proxies;
 mod proxy_programs;
+mod push;
 mod quotas;
 mod relay;
 mod releases;

@@ -20,6 +20,10 @@ impl Client {
     pub fn new(address: IpAddr, user_agent: Option<&str>) -> Self {
         Self { program: program(user_agent.unwrap_or_default()), network: network(address) }
     }
+
+    pub fn program(&self) -> &str {
+        &self.program
+    }
 }
 
 /// Writes an address without what tells households of a street apart.

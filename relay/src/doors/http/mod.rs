@@ -20,6 +20,7 @@ pub mod ops;
 pub mod pairings;
 pub mod parting;
 pub mod passwords;
+pub mod push;
 pub mod releases;
 pub mod shares;
 pub mod sign_ins;

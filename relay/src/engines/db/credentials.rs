@@ -2,7 +2,7 @@
 
 use nightjar_shared::{ids::AccountId, time::UnixMillis};
 
-use super::{DbError, Executor, from_row, sign_in::SignInId};
+use super::{DbError, Executor, from_row, push, sign_in::SignInId};
 
 /// A sign-in that begins.
 pub struct NewSignIn<'a> {
@@ -106,6 +106,7 @@ pub async fn rename_session(
         vec![from_hash.into(), to_hash.into(), expires_at.into()],
     )
     .await?;
+    push::rename_sign_in(db, from_hash, to_hash, expires_at).await?;
     db.execute(
         "update live_sessions set sign_in = $2 where sign_in = $1",
         vec![from_hash.into(), to_hash.into()],

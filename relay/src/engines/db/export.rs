@@ -64,6 +64,11 @@ pub const OF_ACCOUNT: &[Table] = &[
          from api_keys where account_id = $1 order by created_at",
     ),
     (
+        "browsers_with_messages",
+        "select subscription_id, program, service, created_at, sent_at
+         from push_subscriptions where account_id = $1 order by created_at",
+    ),
+    (
         "invitations",
         "select invitation_id, site_id, name, email, role, created_at, expires_at
          from invitations where invited_by = $1 order by created_at",

@@ -3,7 +3,10 @@
 
 use nightjar_shared::{factor::ChallengePurpose, ids::AccountId, time::UnixMillis};
 
-use super::{DbError, Executor, Row, from_row, sign_in::SignInId};
+use super::{
+    DbError, Executor, Row, from_row,
+    sign_in::{SignInId, forget_browsers},
+};
 
 /// A secret of one-time codes, as it is kept.
 #[derive(Debug, Clone)]
@@ -295,6 +298,7 @@ pub async fn end_other_sign_ins(
     account_id: AccountId,
     kept: Option<&SignInId>,
 ) -> Result<(), DbError> {
+    forget_browsers(db, account_id, kept).await?;
     let kept = kept.map_or_else(|| "".into(), super::Value::from);
     db.execute(
         "delete from sessions where account_id = $1 and token_hash <> $2",

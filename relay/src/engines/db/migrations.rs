@@ -26,6 +26,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 17, sql: include_str!("migrations/0017_accounts.sql") },
     Migration { version: 18, sql: include_str!("migrations/0018_required_factors.sql") },
     Migration { version: 19, sql: include_str!("migrations/0019_clock.sql") },
+    Migration { version: 20, sql: include_str!("migrations/0020_push.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

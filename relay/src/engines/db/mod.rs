@@ -33,6 +33,7 @@ pub mod pairings;
 pub mod parts;
 pub mod passkeys;
 mod postgres;
+pub mod push;
 pub mod releases;
 pub mod shares;
 pub mod sign_in;

@@ -184,5 +184,23 @@ pub async fn delete_all_but(
             ended.push(row.get("sign_in")?);
         }
     }
+    forget_browsers(db, account_id, kept).await?;
     Ok(ended)
+}
+
+/// Forgets all browsers that take messages of an account but those of one sign-in, where one is to stay: also
+/// those of sign-ins that have run out by themselves.
+pub(super) async fn forget_browsers(
+    db: &impl Executor,
+    account_id: AccountId,
+    kept: Option<&SignInId>,
+) -> Result<(), DbError> {
+    let kept = kept.map_or(Value::Null, Value::from);
+    db.execute(
+        "delete from push_subscriptions where account_id = $1
+             and (cast($2 as text) is null or sign_in <> $2)",
+        vec![account_id.into(), kept],
+    )
+    .await
+    .map(drop)
 }

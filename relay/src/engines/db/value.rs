@@ -13,7 +13,8 @@ use nightjar_shared::{
     factor::ChallengePurpose,
     ids::{
         AccountId, ApiKeyId, AuditEntryId, BootId, CameraId, ClipId, CommandId, EventId,
-        InvitationId, PairingId, PasskeyId, ReleaseId, SessionId, ShareId, SiteId,
+        InvitationId, PairingId, PasskeyId, ReleaseId, SessionId, ShareId, SiteId, SubscriptionId,
+        WebhookId,
     },
     release::{PackageVersion, ReleaseState, UpdateProblem, UpdateState},
     role::{AccountRole, Role},
@@ -271,6 +272,8 @@ spelled!(
     SessionId,
     ShareId,
     SiteId,
+    SubscriptionId,
+    WebhookId,
     AccountRole,
     Action,
     ActorKind,

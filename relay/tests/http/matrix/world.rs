@@ -18,6 +18,7 @@ use crate::{
     live::{OFFER, answer, online, watch},
     members::{account_id as id_of, let_in, put_out},
     person::{Answer, Person},
+    push::made_up,
     relay::{TestRelay, eventually},
 };
 
@@ -146,6 +147,7 @@ impl Things {
             ("sessions", _) => "sign_in",
             ("members", _) => "account",
             ("invitations", _) => "invitation",
+            ("push", _) => "subscription",
             _ => panic!(
                 "the matrix knows nothing that stands behind `{segment}/` as {{{name}}}: name it in \
                  `Things::in_path` of relay/tests/http/matrix/world.rs, and make one in `World::new`"
@@ -213,6 +215,9 @@ impl World {
         let (program, key) = key_of(&owner, json!({"name": "x", "rights": ["see_cameras"]})).await;
         things.ids.insert("api_key", key["key_id"].as_str().unwrap().to_owned());
         things.ids.insert("sign_in", sign_in_of(&owner).await);
+        let browser = owner.post("notifications/push", made_up(number)).await.body(201);
+        let subscription = browser["subscription_id"].as_str().unwrap().to_owned();
+        things.ids.insert("subscription", subscription);
         // No test has an authenticator here.
         things.ids.insert("passkey", CameraId::generate().to_string());
         let member = person("member").await;
@@ -374,6 +379,7 @@ fn nothing() -> Things {
         "api_key",
         "passkey",
         "sign_in",
+        "subscription",
     ];
     let id = |kind| {
         if kind == "site" {
