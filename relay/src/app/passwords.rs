@@ -1,9 +1,10 @@
-//! Passwords: Argon2id, off the event loop, and only so many at a time.
+//! Passwords: Argon2id, off the event loop, behind all others, and only so many at a time.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use anyhow::Context as _;
@@ -15,6 +16,7 @@ use nightjar_shared::text;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 
 use crate::{
+    blocking::behind_others,
     error::{Error, ProblemCode, Result},
     network,
 };
@@ -40,7 +42,6 @@ impl Cost {
 
 const ITERATIONS: u32 = 1;
 const LANES: u32 = 1;
-const CONCURRENT_MAX: usize = 2;
 /// Callers that may wait for their turn; more are told to come back.
 const WAITING_MAX: usize = 64;
 /// Of one network.
@@ -74,11 +75,14 @@ pub struct Hasher {
 impl Hasher {
     pub fn new(cost: Cost) -> anyhow::Result<Self> {
         let params = cost.params()?;
+        // One processor stays with everybody else: hashing fills its cache.
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let at_once = processors.saturating_sub(1).max(1);
         Ok(Self {
             nobody: hash_of_no_password(&params)?,
             params,
-            turns: Arc::new(Semaphore::new(CONCURRENT_MAX)),
-            places: Arc::new(Semaphore::new(CONCURRENT_MAX + WAITING_MAX)),
+            turns: Arc::new(Semaphore::new(at_once)),
+            places: Arc::new(Semaphore::new(at_once + WAITING_MAX)),
             queues: Arc::default(),
         })
     }
@@ -170,11 +174,11 @@ impl Hasher {
             return Err(busy());
         };
         let turn = self.turns.clone().acquire_owned().await.context("the hasher is closed")?;
-        let hashed = tokio::task::spawn_blocking(move || {
+        let hashed = behind_others("hasher", move || {
             let _turn = turn;
             work()
         });
-        Ok(hashed.await.context("the hashing task stopped")??)
+        Ok(hashed.await.context("a password was not hashed")??)
     }
 }
 
