@@ -22,6 +22,11 @@ use crate::{
 };
 
 const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// What is read at a time, and kept for it while a socket is open: most hear and say nothing. A longer
+/// frame grows its own buffer.
+const READ_BYTES: usize = 4 * 1024;
+/// Each frame leaves at once.
+const WRITE_BYTES: usize = 0;
 /// Frames that a client may send in each second.
 const FRAMES_PER_SECOND: u32 = 20;
 /// The same for candidates: a host with many interfaces finds dozens at once. How many of them
@@ -101,6 +106,8 @@ pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, session: &SignedIn) -> Re
     Ok(upgrade
         .max_message_size(FRAME_BYTES_MAX)
         .max_frame_size(FRAME_BYTES_MAX)
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES)
         .on_upgrade(converse))
 }
 

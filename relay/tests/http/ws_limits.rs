@@ -59,16 +59,19 @@ async fn a_frame_that_is_too_large_ends_the_socket() {
 }
 
 #[tokio::test]
-async fn a_flood_of_frames_ends_the_socket() {
+async fn a_flood_of_frames_or_pings_ends_the_socket() {
     on_sqlite(async |relay: &TestRelay| {
-        let mut socket = with_ticket(&relay.person("alice").await).await;
-        for _ in 0..200 {
-            if socket.send(Message::text(r#"{"type":"ping"}"#)).await.is_err() {
-                break;
+        let alice = relay.person("alice").await;
+        for flood in [Message::text(r#"{"type":"ping"}"#), Message::Ping("are you there".into())] {
+            let mut socket = with_ticket(&alice).await;
+            for _ in 0..200 {
+                if socket.send(flood.clone()).await.is_err() {
+                    break;
+                }
             }
+            let code = close_code(&mut socket).await;
+            assert!(matches!(code, None | Some(CloseCode::Policy)), "{code:?}");
         }
-        let code = close_code(&mut socket).await;
-        assert!(matches!(code, None | Some(CloseCode::Policy)), "{code:?}");
     })
     .await;
 }

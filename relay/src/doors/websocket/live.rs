@@ -74,8 +74,15 @@ pub(super) enum Reply {
     },
 }
 
-/// The viewer's sessions at one socket. They outlive it: media does not need the relay.
+/// The viewer's sessions at one socket. They outlive it: media does not need the relay. Most sockets only
+/// listen, and have no queues and tasks for sessions.
 pub(super) struct Sessions {
+    app: Arc<App>,
+    session: SignedIn,
+    begun: Option<Box<Queues>>,
+}
+
+struct Queues {
     requests: mpsc::Sender<Request>,
     goodbyes: mpsc::Sender<Request>,
     replies: mpsc::Receiver<Reply>,
@@ -84,6 +91,27 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(app: &Arc<App>, session: &SignedIn) -> Self {
+        Self { app: app.clone(), session: session.clone(), begun: None }
+    }
+
+    /// Takes a request; what becomes of it comes by [`Self::next`].
+    pub(super) fn take(&mut self, request: Request) -> std::result::Result<(), Reply> {
+        let Self { app, session, begun } = self;
+        begun.get_or_insert_with(|| Box::new(Queues::new(app, session))).take(request)
+    }
+
+    /// Waits for the next thing to say to the viewer: for ever while it has asked for nothing. Safe to
+    /// cancel.
+    pub(super) async fn next(&mut self) -> Option<Reply> {
+        match &mut self.begun {
+            Some(queues) => queues.next().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Queues {
+    fn new(app: &Arc<App>, session: &SignedIn) -> Self {
         let (requests, asked) = mpsc::channel(REQUESTS + CANDIDATES);
         let (goodbyes, said) = mpsc::channel(REQUESTS);
         let (answers, replies) = mpsc::channel(REPLIES);
@@ -95,8 +123,7 @@ impl Sessions {
         Self { requests, goodbyes, replies, news }
     }
 
-    /// Takes a request; what becomes of it comes by [`Self::next`].
-    pub(super) fn take(&self, request: Request) -> std::result::Result<(), Reply> {
+    fn take(&self, request: Request) -> std::result::Result<(), Reply> {
         let (camera_id, session_id) = request.subject();
         let refused = |code| Reply::Refused { camera_id, session_id, code };
         let queue = match &request {
@@ -115,8 +142,7 @@ impl Sessions {
         queue.try_send(request).map_err(|_| refused(ProblemCode::Busy))
     }
 
-    /// Waits for the next thing to say to the viewer. Safe to cancel.
-    pub(super) async fn next(&mut self) -> Option<Reply> {
+    async fn next(&mut self) -> Option<Reply> {
         tokio::select! {
             reply = self.replies.recv() => reply,
             Some(news) = self.news.recv() => Some(news.into()),
