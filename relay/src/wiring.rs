@@ -37,6 +37,7 @@ use crate::{
         App,
         errands::Errands,
         exchanges::Exchanges,
+        heard::Heard,
         limits::Limits,
         passwords::{Cost, Hasher},
         readiness::LastReadiness,
@@ -106,13 +107,7 @@ impl Relay {
         private_file::prepare_data_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let doors = bind("listen", &mut config.listen, &mut config.public_url)?;
-        let store_door = if config.store.engine == StoreEngine::S3 || config.store_shares_listener()
-        {
-            None
-        } else {
-            let store = &mut config.store;
-            Some(bind("store.listen", &mut store.listen, &mut store.public_url)?)
-        };
+        let store_door = bind_store(&mut config)?;
         let certificates =
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
         let seal = Seal::load_or_create(&config.data_dir)?;
@@ -150,6 +145,7 @@ impl Relay {
             limits: Limits::default(),
             usage: Usage::default(),
             readiness: LastReadiness::default(),
+            heard: Heard::default(),
             seen: Recent::default(),
             exchanges: Exchanges::default(),
             deletions_due: Notify::new(),
@@ -180,6 +176,9 @@ impl Relay {
     /// end, then the broker and the store.
     pub async fn stop(self) {
         let deadline = Instant::now() + shutdown::STOP_WITHIN;
+        if let Err(error) = cameras::keep_heard(&self.app).await {
+            tracing::warn!(%error, "cannot write down that cameras were there until now");
+        }
         let doors = Stage { cancel: self.app.cancel.clone(), tracker: self.app.tracker.clone() };
         // What stands behind the doors gets a second of its own.
         doors.stop("doors", deadline - Duration::from_secs(1)).await;
@@ -246,6 +245,15 @@ fn bind(
     *address = listener.local_addr()?;
     *public_url = with_port(public_url, address.port());
     Ok(listener)
+}
+
+/// Binds the listener of the embedded store, unless it shares that of the app.
+fn bind_store(config: &mut Config) -> anyhow::Result<Option<TcpListener>> {
+    if config.store.engine == StoreEngine::S3 || config.store_shares_listener() {
+        return Ok(None);
+    }
+    let store = &mut config.store;
+    bind("store.listen", &mut store.listen, &mut store.public_url).map(Some)
 }
 
 /// Returns the names by which the relay is reached, for its certificate.

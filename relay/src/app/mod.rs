@@ -3,6 +3,7 @@
 
 pub mod errands;
 pub mod exchanges;
+pub mod heard;
 pub mod limits;
 pub mod passwords;
 pub mod readiness;
@@ -16,7 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    errands::Errands, exchanges::Exchanges, limits::Limits, passwords::Hasher,
+    errands::Errands, exchanges::Exchanges, heard::Heard, limits::Limits, passwords::Hasher,
     readiness::LastReadiness, recent::Recent, usage::Usage,
 };
 use crate::{
@@ -52,6 +53,8 @@ pub struct App {
     pub limits: Limits,
     pub usage: Usage,
     pub readiness: LastReadiness,
+    /// What connected cameras said of themselves last.
+    pub heard: Heard,
     /// Who saw what a moment ago.
     pub seen: Recent,
     pub turn: Turn,

@@ -7,7 +7,6 @@ use nightjar_shared::{
     camera::CameraStatus,
     configuration::Configuration,
     event::{BootTime, Health, Presence},
-    finding::Finding,
     ids::{BootId, CameraId, SiteId},
     time::UnixMillis,
 };
@@ -24,18 +23,15 @@ use super::{
     updates::{self, Update},
 };
 use crate::{
-    app::App,
+    app::{App, heard::Report},
     engines::db::{
         camera_moves,
-        cameras::{self, CameraRow, HealthUpdate},
+        cameras::{self, CameraRow},
         clips, events, pairings, parts,
     },
     error::{Error, ProblemCode, Result},
 };
 
-const ERRORS_MAX: usize = 16;
-/// What a camera may find at a time; the rest is left out.
-const FINDINGS_MAX: usize = 16;
 /// Of the boots in one message.
 const BOOTS_MAX: usize = 8;
 /// The year 2100: no boot began later.
@@ -46,7 +42,6 @@ const COPIED: &str = "Two machines run as this camera, so its key was copied. Re
      it again.";
 /// Events that are deleted at once: at 8 KB each, what fits into the space kept for a full disk.
 const EVENTS_PER_STEP: u32 = 1_000;
-const HEALTH_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Camera {
@@ -70,11 +65,13 @@ pub struct Camera {
 }
 
 impl Camera {
-    fn new(row: CameraRow, now: UnixMillis) -> Self {
+    fn new(app: &App, mut row: CameraRow) -> Self {
+        let now = app.now();
+        let age_max = bring_up_to_date(app, &mut row);
         let health = stored_health(&row, now);
         let health = health.as_ref().zip(row.health_at);
         Self {
-            status: presence::status(row.online, row.paired_at, health, now),
+            status: presence::status(row.online, row.paired_at, health, age_max, now),
             camera_id: row.camera_id,
             site_id: row.site_id,
             name: row.name,
@@ -86,6 +83,17 @@ impl Camera {
             paired_at: row.paired_at,
         }
     }
+}
+
+/// Puts what a camera said since into the row that was read of it. Returns how old its health may be.
+fn bring_up_to_date(app: &App, row: &mut CameraRow) -> Duration {
+    let heard = app.heard.last(row.camera_id);
+    let is_newer = |report: &Report| row.health_at.is_none_or(|at| at <= report.heard_at);
+    let Some(report) = heard.filter(is_newer) else { return presence::WRITTEN_HEALTH_AGE_MAX };
+    row.health = Some(report.health.as_ref().to_owned());
+    row.health_at = Some(report.heard_at);
+    row.last_seen_at = row.last_seen_at.max(row.health_at);
+    presence::HEALTH_AGE_MAX
 }
 
 /// Returns what a camera said of itself last, and what is known of it beyond that.
@@ -101,14 +109,13 @@ pub async fn list(app: &App, caller: Caller, page: &PageRequest) -> Result<List<
     let position = page.position()?;
     let reader = access::reader(app, caller, Right::SeeCameras);
     let rows = cameras::list_for_member(&app.db, &position.page, reader).await?;
-    let now = app.now();
     let key = |row: &CameraRow| (row.paired_at, row.camera_id);
-    Ok(position.list(rows, key, |row| Camera::new(row, now)))
+    Ok(position.list(rows, key, |row| Camera::new(app, row)))
 }
 
 pub async fn get(app: &App, caller: Caller, camera_id: CameraId) -> Result<Camera> {
     let row = access::camera(app, caller, camera_id, Right::SeeCameras).await?;
-    Ok(Camera::new(row, app.now()))
+    Ok(Camera::new(app, row))
 }
 
 pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) -> Result<Camera> {
@@ -121,7 +128,7 @@ pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) 
     record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
     tell(app, camera_id).await;
-    Ok(Camera::new(row, app.now()))
+    Ok(Camera::new(app, row))
 }
 
 /// Removes a camera with all that came from it. Its credentials end at once.
@@ -173,7 +180,8 @@ pub struct ReceivedHealth {
 }
 
 pub async fn last_health(app: &App, caller: Caller, camera_id: CameraId) -> Result<ReceivedHealth> {
-    let row = access::camera(app, caller, camera_id, Right::SeeCameras).await?;
+    let mut row = access::camera(app, caller, camera_id, Right::SeeCameras).await?;
+    bring_up_to_date(app, &mut row);
     let health = stored_health(&row, app.now()).zip(row.health_at);
     let (health, received_at) = health.ok_or_else(Error::not_found)?;
     Ok(ReceivedHealth { health, received_at })
@@ -249,7 +257,7 @@ pub async fn presence(app: &App, camera_id: CameraId, presence: Presence) -> Res
 /// Tells the owner when two machines connect by turns: whoever copied a camera's data directory runs
 /// as that camera.
 async fn note_boot(app: &App, camera_id: CameraId, boot_id: BootId) -> Result<()> {
-    if cameras::note_boot(&app.db, camera_id, boot_id, app.now()).await? {
+    if cameras::note_boot(&app.db.unsynced(), camera_id, boot_id, app.now()).await? {
         tracing::warn!(camera.id = %camera_id, "two machines run as this camera");
         tell(app, camera_id).await;
     }
@@ -271,55 +279,6 @@ async fn correct_times(app: &App, camera_id: CameraId, boot: BootTime) -> Result
     Ok(())
 }
 
-/// Takes a camera's health.
-pub async fn health(app: &App, camera_id: CameraId, mut health: Health) -> Result<()> {
-    check_protocol(health.protocol)?;
-    health.errors.truncate(ERRORS_MAX);
-    health.notes.truncate(ERRORS_MAX);
-    health.findings.truncate(FINDINGS_MAX);
-    for words in texts_of(&mut health) {
-        *words = text::report(words);
-    }
-    let json = serde_json::to_string(&health).map_err(anyhow::Error::from)?;
-    if json.len() > HEALTH_BYTES_MAX {
-        return Err(Error::invalid(ProblemCode::TooLarge, "A camera's health has at most 16 KiB."));
-    }
-    let update = HealthUpdate {
-        agent_version: text::report(&health.agent_version),
-        privacy: health.privacy,
-        armed: health.armed,
-        health: json,
-    };
-    let came = mark_seen(app, camera_id).await?;
-    cameras::set_health(&app.db, camera_id, update, app.now()).await?;
-    timeline::heard(app, camera_id, &health).await?;
-    if came {
-        tracing::info!(camera.id = %camera_id, "camera is online");
-    }
-    tell(app, camera_id).await;
-    if health.viewers == 0 {
-        live::end_forgotten(app, camera_id).await?;
-    }
-    Ok(())
-}
-
-/// Returns all that a camera says in words of its own.
-fn texts_of(health: &mut Health) -> impl Iterator<Item = &mut String> {
-    let Health { agent_version, capture, sfu, errors, notes, findings, .. } = health;
-    let of_sfu = sfu.iter_mut().flat_map(|sfu| [Some(&mut sfu.whep_url), sfu.problem.as_mut()]);
-    let of_capture = [
-        Some(&mut capture.source),
-        Some(&mut capture.encoder),
-        capture.problem.as_mut(),
-        Some(agent_version),
-    ];
-    let of_findings = findings.iter_mut().flat_map(|finding| {
-        let Finding { name, code, found, next_step, .. } = finding;
-        [Some(name), Some(code), Some(found), next_step.as_mut()]
-    });
-    of_capture.into_iter().chain(of_sfu).chain(of_findings).flatten().chain(errors).chain(notes)
-}
-
 async fn seen(app: &App, camera_id: CameraId) -> Result<()> {
     if mark_seen(app, camera_id).await? {
         tracing::info!(camera.id = %camera_id, "camera is online");
@@ -331,12 +290,23 @@ async fn seen(app: &App, camera_id: CameraId) -> Result<()> {
 async fn mark_seen(app: &App, camera_id: CameraId) -> Result<bool> {
     let now = app.now();
     let due_at = presence::offline_due_at(app.broker.online(camera_id), now);
-    Ok(cameras::mark_seen(&app.db, camera_id, due_at, now).await?)
+    // Lost in a power cut, it is heard again: all connect anew.
+    Ok(cameras::mark_seen(&app.db.unsynced(), camera_id, due_at, now).await?)
 }
 
 async fn left(app: &App, camera_id: CameraId) -> Result<()> {
     let due_at = presence::left_due_at(app.now());
-    Ok(cameras::mark_leaving(&app.db, camera_id, due_at).await?)
+    let heard_at = app.heard.forget(camera_id);
+    if let Some(heard_at) = heard_at {
+        timeline::held_until(app, camera_id, heard_at).await?;
+    }
+    Ok(cameras::mark_leaving(&app.db.unsynced(), camera_id, due_at, heard_at).await?)
+}
+
+/// Writes down that connected cameras were there until now: what they said since it was written down last
+/// is in memory alone, which ends with the relay.
+pub async fn keep_heard(app: &App) -> Result<()> {
+    timeline::all_held(app).await
 }
 
 /// Expects every camera to be heard from again: after a start no connection stands any more.
@@ -375,18 +345,16 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
 /// Tells the members of its site how a camera is now.
 pub(super) async fn tell(app: &App, camera_id: CameraId) {
     match cameras::by_id(&app.db, camera_id).await {
-        Ok(Some(row)) => {
-            let place = (row.site_id, camera_id);
-            let camera = Camera::new(row, app.now());
-            updates::tell(
-                app,
-                place,
-                Right::SeeCameras,
-                &Update { kind: "camera", field: "camera", value: &camera },
-            )
-            .await;
-        }
+        Ok(Some(row)) => tell_of(app, row).await,
         Ok(None) => {}
         Err(error) => tracing::warn!(camera.id = %camera_id, %error, "cannot tell of a camera"),
     }
+}
+
+/// Tells of a camera as its row was just read.
+pub(super) async fn tell_of(app: &App, row: CameraRow) {
+    let place = (row.site_id, row.camera_id);
+    let camera = Camera::new(app, row);
+    let update = Update { kind: "camera", field: "camera", value: &camera };
+    updates::tell(app, place, Right::SeeCameras, &update).await;
 }

@@ -21,6 +21,7 @@ mod email;
 pub mod events;
 pub mod factors;
 mod forgetting;
+pub mod health;
 pub mod invitations;
 pub mod jobs;
 pub mod known_devices;

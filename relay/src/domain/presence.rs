@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use nightjar_shared::{camera::CameraStatus, event::Health, time::UnixMillis};
 
+use crate::app::heard::{SILENCE_MAX as SILENCE_MAX_OF_HEALTH, WRITTEN_EVERY};
+
 /// A camera whose connection ended may be back before anybody is told.
 const DEBOUNCE: Duration = Duration::from_secs(5);
 /// Without a connection, a sign of life is good for this long.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Health comes every 30 s; one may get lost.
-const HEALTH_AGE_MAX: Duration = Duration::from_secs(90);
+/// Of health that was heard here.
+pub(super) const HEALTH_AGE_MAX: Duration = SILENCE_MAX_OF_HEALTH;
+/// Of health that is only known from the database: what is the same is written down every few minutes.
+pub(super) const WRITTEN_HEALTH_AGE_MAX: Duration =
+    SILENCE_MAX_OF_HEALTH.saturating_add(WRITTEN_EVERY);
 
 /// Returns when a camera that was just heard from becomes offline, if nothing else happens: never,
 /// while its connection stands, because the broker notices its end.
@@ -38,6 +43,7 @@ pub(super) fn status(
     online: bool,
     paired_at: UnixMillis,
     health: Option<(&Health, UnixMillis)>,
+    age_max: Duration,
     now: UnixMillis,
 ) -> CameraStatus {
     if !online {
@@ -48,7 +54,7 @@ pub(super) fn status(
         // A new camera has not said anything yet.
         None => (true, paired_at),
     };
-    let fresh = health.is_none() || now.since(heard_at) <= HEALTH_AGE_MAX;
+    let fresh = health.is_none() || now.since(heard_at) <= age_max;
     if well && fresh { CameraStatus::Online } else { CameraStatus::Degraded }
 }
 
@@ -108,7 +114,7 @@ mod tests {
     fn status_of(health: &Health, age_s: i64) -> CameraStatus {
         let now = UnixMillis(1_000_000);
         let at = UnixMillis(now.0 - age_s * 1000);
-        status(true, UnixMillis(0), Some((health, at)), now)
+        status(true, UnixMillis(0), Some((health, at)), HEALTH_AGE_MAX, now)
     }
 
     #[test]
@@ -138,7 +144,9 @@ mod tests {
     #[test]
     fn an_offline_camera_is_offline_however_well_it_was() {
         let now = UnixMillis(0);
-        assert_eq!(status(false, now, Some((&health(), now)), now), CameraStatus::Offline);
+        let health = health();
+        let told = Some((&health, now));
+        assert_eq!(status(false, now, told, HEALTH_AGE_MAX, now), CameraStatus::Offline);
     }
 
     #[test]

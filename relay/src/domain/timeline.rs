@@ -15,14 +15,20 @@ use nightjar_shared::{
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use self::stretches::{Known, activity, gaps, note};
+use self::stretches::{Known, activity, gaps, heard_again, note, note_heard};
 use super::{
     access::{self, Caller, Right, right_to_see, roles_of},
     page::{PAGE_BYTES_MAX, fitting},
 };
 use crate::{
-    app::App,
-    engines::db::timeline::{self, FootageRow},
+    app::{
+        App,
+        heard::{SILENCE_MAX, WRITTEN_EVERY},
+    },
+    engines::db::{
+        Executor,
+        timeline::{self, FootageRow, Stretch},
+    },
     error::{Error, ProblemCode, Result},
 };
 
@@ -120,7 +126,10 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
     let camera = access::camera(app, caller, camera_id, Right::SeePictures).await?;
     let now = app.now();
     let (from, to) = span.bounds(now)?;
-    let stretches = timeline::between(&app.db, camera_id, (from, to), STRETCHES_MAX).await?;
+    let mut stretches = timeline::between(&app.db, camera_id, (from, to), STRETCHES_MAX).await?;
+    if let (Some(newest), Some(heard_at)) = (stretches.last_mut(), app.heard.at(camera_id)) {
+        *newest = heard_again(newest.clone(), Some(heard_at));
+    }
     let rows = timeline::footage(
         &app.db,
         camera_id,
@@ -147,27 +156,36 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
     Ok(Timeline { from, to, recordings, gaps, truncated })
 }
 
-/// Adds what a camera says of itself to its timeline.
-pub(super) async fn heard(app: &App, camera_id: CameraId, health: &Health) -> Result<()> {
-    remember(app, camera_id, activity(health), app.now()).await
+/// Adds what a camera says of itself to its timeline. Known is its newest stretch, and when it said the
+/// same again since.
+pub(super) async fn heard(
+    db: &impl Executor,
+    camera_id: CameraId,
+    (last, heard_at): (Option<Stretch>, Option<UnixMillis>),
+    health: &Health,
+    now: UnixMillis,
+) -> Result<()> {
+    let news = note_heard(last, heard_at, activity(health), now);
+    Ok(timeline::put(db, camera_id, &news).await?)
 }
 
 /// Notes that a camera was silent for too long, as was decided at `now`.
 pub(super) async fn lost(app: &App, camera_id: CameraId, now: UnixMillis) -> Result<()> {
-    remember(app, camera_id, CameraActivity::Offline, now).await
+    let last = timeline::last(&app.db, camera_id).await?;
+    let news = note(last, CameraActivity::Offline, now);
+    Ok(timeline::put(&app.db, camera_id, &news).await?)
 }
 
-async fn remember(
-    app: &App,
-    camera_id: CameraId,
-    news: CameraActivity,
-    now: UnixMillis,
-) -> Result<()> {
-    let last = timeline::last(&app.db, camera_id).await?;
-    for stretch in note(last, news, now) {
-        timeline::put(&app.db, camera_id, &stretch).await?;
-    }
-    Ok(())
+/// Writes down that a camera did the same until it was heard last.
+pub(super) async fn held_until(app: &App, camera_id: CameraId, heard_at: UnixMillis) -> Result<()> {
+    Ok(timeline::hold(&app.db.unsynced(), camera_id, heard_at).await?)
+}
+
+/// Writes down that connected cameras do the same until now, in one statement.
+pub(super) async fn all_held(app: &App) -> Result<()> {
+    let now = app.now();
+    let after = now.minus(WRITTEN_EVERY.saturating_add(SILENCE_MAX));
+    Ok(timeline::hold_all(&app.db, after, now).await?)
 }
 
 pub(super) async fn forget_old(app: &App) -> Result<()> {

@@ -32,6 +32,9 @@ pub(super) async fn tell<T: Serialize + Sync>(
     right: Right,
     update: &Update<'_, T>,
 ) {
+    if !app.realtime.is_heard() {
+        return;
+    }
     let told = async {
         let recipients = access::recipients(app, site_id, camera_id, right).await?;
         send(app, &recipients, Some(Subject { site_id, right }), update)

@@ -17,17 +17,18 @@ use tokio::{sync::mpsc, time::sleep};
 use super::json;
 use crate::{
     app::App,
-    domain::{answers, cameras, devices, events, live},
+    domain::{answers, cameras, devices, events, health, live},
     engines::broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
     error::{Error, ProblemCode, Result},
 };
 
 /// Credentials that are verified at a time.
 const AUTHENTICATIONS: usize = 16;
-/// Arrivals that are handled at a time. One camera's are always handled one after the other.
-const LANES: usize = 8;
+/// Arrivals that are handled at a time. One camera's are always handled one after the other. Most wait for
+/// the database, not for a processor.
+const LANES: usize = 64;
 /// Arrivals that wait in one lane. When full, all wait: the broker then holds the cameras back.
-const LANE_QUEUE: usize = 32;
+const LANE_QUEUE: usize = 8;
 /// Cameras whose nonsense was logged once. When full, further ones are only counted.
 const REPORTED_MAX: usize = 10_000;
 
@@ -156,7 +157,7 @@ impl Door {
         let (app, camera_id) = (&*self.app, message.camera_id);
         match &message.channel {
             Channel::UpEvent => events::record(app, camera_id, parse(message)?).await,
-            Channel::UpHealth => cameras::health(app, camera_id, parse(message)?).await,
+            Channel::UpHealth => health::take(app, camera_id, parse(message)?).await,
             Channel::UpConfiguration => {
                 cameras::configuration(app, camera_id, parse(message)?).await
             }

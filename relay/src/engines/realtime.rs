@@ -189,6 +189,11 @@ impl Realtime {
         self.sockets().get(&account_id).is_some_and(|own| !own.is_empty())
     }
 
+    /// Returns whether anybody listens here.
+    pub fn is_heard(&self) -> bool {
+        !self.sockets().is_empty()
+    }
+
     fn sockets(&self) -> MutexGuard<'_, HashMap<AccountId, Vec<Socket>>> {
         self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -30,6 +30,7 @@ mod extreme_values;
 mod extremes;
 mod factors;
 mod growing_clips;
+mod health;
 #[path = "../support/hostile_http2.rs"]
 mod hostile_http2;
 mod invitations;

@@ -9,10 +9,10 @@ use nightjar_shared::{
 };
 
 use super::Gap;
-use crate::engines::db::timeline::Stretch;
+use crate::{app::heard::SILENCE_MAX, engines::db::timeline::Stretch};
 
-/// Health comes every 30 s and one may get lost: what was said last holds for so long.
-const HOLDS: Duration = Duration::from_secs(90);
+/// What was said last holds for so long.
+const HOLDS: Duration = SILENCE_MAX;
 /// A camera that changes its mind faster than that makes no row of each change.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -52,6 +52,33 @@ pub(super) fn note(last: Option<Stretch>, news: CameraActivity, now: UnixMillis)
         return vec![begin(last.began_at)];
     }
     vec![Stretch { until_at: now, ..last }, begin(now)]
+}
+
+/// Returns the rows to write when a camera says this now, which said the same as in its last row until
+/// `heard_at`.
+pub(super) fn note_heard(
+    last: Option<Stretch>,
+    heard_at: Option<UnixMillis>,
+    news: CameraActivity,
+    now: UnixMillis,
+) -> Vec<Stretch> {
+    let Some(written) = last else { return note(None, news, now) };
+    let last = heard_again(written.clone(), heard_at);
+    let mut rows = note(Some(last.clone()), news, now);
+    if last != written && rows.iter().all(|row| row.began_at != last.began_at) {
+        rows.insert(0, last);
+    }
+    rows
+}
+
+/// Returns a camera's newest stretch as it is when it said the same again at `heard_at`.
+pub(super) fn heard_again(newest: Stretch, heard_at: Option<UnixMillis>) -> Stretch {
+    match heard_at {
+        Some(at) if newest.state != CameraActivity::Offline && at > newest.until_at => {
+            Stretch { until_at: at, ..newest }
+        }
+        _ => newest,
+    }
 }
 
 /// What is known of a camera.
@@ -192,6 +219,25 @@ mod tests {
         assert_eq!(gaps_of(&news, 0, 150), [(0, 100, GapReason::Unexplained)]);
         assert_eq!(gaps_of(&news, 0, 190), [(0, 100, GapReason::Unexplained)]);
         assert_eq!(gaps_of(&news, 0, 300), [(0, 300, GapReason::Unexplained)]);
+    }
+
+    #[test]
+    fn what_was_said_again_and_not_written_is_no_gap_and_ends_where_it_was_heard_last() {
+        let watching = |began, until| Stretch {
+            began_at: at(began),
+            until_at: at(until),
+            state: CameraActivity::Watching,
+        };
+        let heard = |heard_at: i64, news, now| {
+            note_heard(Some(watching(0, 0)), Some(at(heard_at)), news, at(now))
+        };
+        let goes_on = heard(270, CameraActivity::Watching, 300);
+        assert_eq!(goes_on, [watching(0, 300)]);
+        let disarmed = heard(270, CameraActivity::Disarmed, 300);
+        let next = Stretch { state: CameraActivity::Disarmed, ..watching(300, 300) };
+        assert_eq!(disarmed, [watching(0, 300), next]);
+        let after_a_silence = heard(150, CameraActivity::Watching, 300);
+        assert_eq!(after_a_silence, [watching(0, 150), watching(300, 300)]);
     }
 
     #[test]

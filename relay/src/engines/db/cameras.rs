@@ -43,6 +43,8 @@ macro_rules! camera_columns {
     };
 }
 
+pub(super) use camera_columns;
+
 from_row!(CameraRow {
     camera_id,
     site_id,
@@ -229,17 +231,19 @@ pub async fn mark_seen(
     Ok(came == 1)
 }
 
-/// Lets the camera be offline at `due_at`, unless it is heard from before.
+/// Lets the camera be offline at `due_at`, unless it is heard from before. `heard_at` is there when it
+/// was heard after what is written down.
 pub async fn mark_leaving(
     db: &impl Executor,
     camera_id: CameraId,
     due_at: UnixMillis,
+    heard_at: Option<UnixMillis>,
 ) -> Result<(), DbError> {
     db.execute(
-        "update cameras set offline_due_at = $2
+        "update cameras set offline_due_at = $2, last_seen_at = coalesce($3, last_seen_at)
          where camera_id = $1 and online = 1
              and (offline_due_at is null or offline_due_at > $2)",
-        vec![camera_id.into(), due_at.into()],
+        vec![camera_id.into(), due_at.into(), heard_at.into()],
     )
     .await
     .map(drop)
@@ -272,37 +276,6 @@ pub async fn take_offline(
         .await?;
     // One that is damaged is offline, and told of nowhere.
     Ok(rows.iter().filter_map(|row| row.get("camera_id").ok()).collect())
-}
-
-pub struct HealthUpdate {
-    pub agent_version: String,
-    pub privacy: bool,
-    pub armed: bool,
-    /// JSON.
-    pub health: String,
-}
-
-pub async fn set_health(
-    db: &impl Executor,
-    camera_id: CameraId,
-    update: HealthUpdate,
-    now: UnixMillis,
-) -> Result<(), DbError> {
-    db.execute(
-        "update cameras set agent_version = $2, privacy = $3, armed = $4, health = $5,
-             health_at = $6
-         where camera_id = $1",
-        vec![
-            camera_id.into(),
-            update.agent_version.into(),
-            update.privacy.into(),
-            update.armed.into(),
-            update.health.into(),
-            now.into(),
-        ],
-    )
-    .await
-    .map(drop)
 }
 
 /// Finds the settings that a camera says it goes by, in JSON, and when they arrived.

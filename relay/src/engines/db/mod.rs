@@ -20,6 +20,7 @@ pub mod devices;
 pub mod events;
 pub mod export;
 pub mod factors;
+pub mod health;
 pub mod invitations;
 pub mod known_devices;
 mod limits;
@@ -40,6 +41,7 @@ pub mod sign_in;
 pub mod sites;
 mod sqlite;
 pub mod timeline;
+mod transaction;
 pub mod usage;
 mod value;
 
@@ -53,10 +55,12 @@ use tokio_postgres::error::SqlState;
 
 use self::{
     page::newest_first,
+    transaction::OpenTransaction,
     value::{columns, from_row},
 };
 pub use self::{
     page::{Filter, Page, Reader, Roles},
+    transaction::Transaction,
     value::{FromColumn, FromRow, Row, Value},
 };
 use super::metrics::{Counter, Metrics};
@@ -199,6 +203,30 @@ pub struct Db {
     /// Of the disk that a file in the data directory lies on. What a server keeps free is its own
     /// concern.
     space: Option<Arc<Space>>,
+    work: Work,
+}
+
+/// What the database was asked to do.
+#[derive(Clone)]
+struct Work {
+    statements: Counter,
+    transactions: Counter,
+}
+
+impl Work {
+    fn new(metrics: &Metrics) -> Self {
+        let counter = |name, help| metrics.counter(name, help, &[]);
+        Self {
+            statements: counter(
+                "nightjar_database_statements_total",
+                "Statements that the database was given.",
+            ),
+            transactions: counter(
+                "nightjar_database_transactions_total",
+                "Transactions of several statements that were begun.",
+            ),
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -216,12 +244,6 @@ struct Space {
 /// The database without its care for power cuts: see [`Db::unsynced`].
 pub struct Unsynced<'db>(&'db Db);
 
-/// Takes effect at [`Transaction::commit`]; dropped before, it never happened.
-pub enum Transaction {
-    Sqlite(sqlite::Transaction),
-    Postgres(postgres::Transaction),
-}
-
 impl Db {
     /// Opens the database; [`Db::migrate`] must follow before anything else.
     pub async fn open(
@@ -235,9 +257,10 @@ impl Db {
             "Damaged rows of the database that were left out of an answer.",
             &[],
         );
+        let work = Work::new(metrics);
         if is_postgres(&config.url) {
             let postgres = postgres::Postgres::open(&config.url, unreadable)?;
-            return Ok(Self { engine: Engine::Postgres(postgres), space: None });
+            return Ok(Self { engine: Engine::Postgres(postgres), space: None, work });
         }
         let ballast = Ballast::below(data_dir, reserve.ballast);
         let path = data_dir.join("relay.db");
@@ -250,7 +273,7 @@ impl Db {
             opened => opened?,
         };
         let space = Space { directory: data_dir.to_owned(), reserve: reserve.free, ballast };
-        Ok(Self { engine: Engine::Sqlite(sqlite), space: Some(Arc::new(space)) })
+        Ok(Self { engine: Engine::Sqlite(sqlite), space: Some(Arc::new(space)), work })
     }
 
     /// Returns whether there is room for what need not be written.
@@ -282,10 +305,25 @@ impl Db {
 
     /// Begins a transaction that will write.
     pub async fn begin(&self) -> Result<Transaction, DbError> {
-        Ok(match &self.engine {
-            Engine::Sqlite(sqlite) => Transaction::Sqlite(sqlite.begin().await?),
-            Engine::Postgres(postgres) => Transaction::Postgres(postgres.begin().await?),
-        })
+        Ok(self.begun(match &self.engine {
+            Engine::Sqlite(sqlite) => OpenTransaction::Sqlite(sqlite.begin().await?),
+            Engine::Postgres(postgres) => OpenTransaction::Postgres(postgres.begin().await?),
+        }))
+    }
+
+    /// Begins a transaction that may be lost in a power cut, with all unsynced ones after it.
+    pub async fn begin_unsynced(&self) -> Result<Transaction, DbError> {
+        Ok(self.begun(match &self.engine {
+            Engine::Sqlite(sqlite) => OpenTransaction::Sqlite(sqlite.begin_unsynced().await?),
+            Engine::Postgres(postgres) => {
+                OpenTransaction::Postgres(postgres.begin_unsynced().await?)
+            }
+        }))
+    }
+
+    fn begun(&self, open: OpenTransaction) -> Transaction {
+        self.work.transactions.increment();
+        Transaction::new(open, self.work.statements.clone())
     }
 
     /// Writes what can be lost in a power cut and is waited for now. SQLite does not wait for the
@@ -322,6 +360,7 @@ impl Executor for Db {
     }
 
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        self.work.statements.increment();
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.query(sql, values).await,
             Engine::Postgres(postgres) => postgres.query(sql, values).await,
@@ -329,6 +368,7 @@ impl Executor for Db {
     }
 
     async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
+        self.work.statements.increment();
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.execute(sql, values).await,
             Engine::Postgres(postgres) => postgres.execute(sql, values).await,
@@ -342,6 +382,7 @@ impl Executor for Unsynced<'_> {
     }
 
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
+        self.0.work.statements.increment();
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.query_unsynced(sql, values).await,
             Engine::Postgres(postgres) => postgres.query(sql, values).await,
@@ -349,41 +390,10 @@ impl Executor for Unsynced<'_> {
     }
 
     async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
+        self.0.work.statements.increment();
         match &self.0.engine {
             Engine::Sqlite(sqlite) => sqlite.execute_unsynced(sql, values).await,
             Engine::Postgres(postgres) => postgres.execute(sql, values).await,
-        }
-    }
-}
-
-impl Transaction {
-    pub async fn commit(self) -> Result<(), DbError> {
-        match self {
-            Self::Sqlite(transaction) => transaction.commit().await,
-            Self::Postgres(transaction) => transaction.commit().await,
-        }
-    }
-}
-
-impl Executor for Transaction {
-    fn unreadable(&self) -> &Counter {
-        match self {
-            Self::Sqlite(transaction) => &transaction.unreadable,
-            Self::Postgres(transaction) => &transaction.unreadable,
-        }
-    }
-
-    async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
-        match self {
-            Self::Sqlite(transaction) => transaction.query(sql, values).await,
-            Self::Postgres(transaction) => transaction.query(sql, values).await,
-        }
-    }
-
-    async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
-        match self {
-            Self::Sqlite(transaction) => transaction.execute(sql, values).await,
-            Self::Postgres(transaction) => transaction.execute(sql, values).await,
         }
     }
 }

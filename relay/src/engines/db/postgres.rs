@@ -85,17 +85,26 @@ impl Postgres {
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DbError> {
+        self.begin_with("begin").await
+    }
+
+    /// Begins a transaction whose commit does not wait for the disk.
+    pub(super) async fn begin_unsynced(&self) -> Result<Transaction, DbError> {
+        self.begin_with("begin; set local synchronous_commit = off").await
+    }
+
+    async fn begin_with(&self, words: &str) -> Result<Transaction, DbError> {
         let client = self.pool.get().await?;
         // Made before the first word to the server: whatever happens, the connection is not
         // returned to the pool with a transaction open.
         let unreadable = self.unreadable.clone();
         let transaction = Transaction { client: Some(client), unreadable };
-        transaction.client()?.batch_execute("begin").await?;
+        transaction.client()?.batch_execute(words).await?;
         Ok(transaction)
     }
 }
 
-pub struct Transaction {
+pub(super) struct Transaction {
     /// Empty once committed.
     client: Option<Object>,
     pub(super) unreadable: Counter,

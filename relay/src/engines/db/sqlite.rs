@@ -18,6 +18,8 @@ use super::{
 use crate::engines::metrics::Counter;
 
 const READERS: usize = 4;
+const SYNCED: &str = "pragma synchronous = full";
+const NOT_SYNCED: &str = "pragma synchronous = normal";
 
 #[derive(Clone)]
 pub(super) struct Sqlite {
@@ -158,9 +160,21 @@ impl Sqlite {
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, DbError> {
-        let writer = Open(self.writer.clone().lock_owned().await);
+        self.begin_with(Sync::Full).await
+    }
+
+    /// Begins a transaction whose commit does not wait for the disk.
+    pub(super) async fn begin_unsynced(&self) -> Result<Transaction, DbError> {
+        self.begin_with(Sync::Normal).await
+    }
+
+    async fn begin_with(&self, sync: Sync) -> Result<Transaction, DbError> {
+        let writer = Open { connection: self.writer.clone().lock_owned().await, sync };
         let writer = blocking(move || {
-            writer.0.execute_batch("begin immediate")?;
+            if sync == Sync::Normal {
+                writer.connection.execute_batch(NOT_SYNCED)?;
+            }
+            writer.connection.execute_batch("begin immediate")?;
             Ok(writer)
         })
         .await?;
@@ -169,21 +183,36 @@ impl Sqlite {
     }
 }
 
+/// Whether a commit waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sync {
+    Full,
+    Normal,
+}
+
 /// The writer inside a transaction. Wherever it is dropped, an open transaction is rolled back,
 /// also on the blocking pool when the caller has gone away in the middle of a statement.
-struct Open(OwnedMutexGuard<Connection>);
+struct Open {
+    connection: OwnedMutexGuard<Connection>,
+    sync: Sync,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if !self.0.is_autocommit()
-            && let Err(error) = self.0.execute_batch("rollback")
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("rollback")
         {
             tracing::error!(%error, "cannot roll a transaction back");
+        }
+        if self.sync == Sync::Normal
+            && let Err(error) = self.connection.execute_batch(SYNCED)
+        {
+            tracing::error!(%error, "commits do not wait for the disk any more");
         }
     }
 }
 
-pub struct Transaction {
+pub(super) struct Transaction {
     /// Empty while a statement runs, and for good after one whose caller went away.
     writer: AsyncMutex<Option<Open>>,
     pub(super) unreadable: Counter,
@@ -217,7 +246,7 @@ impl Transaction {
         let mut slot = self.writer.lock().await;
         let writer = slot.take().ok_or(DbError::Cancelled)?;
         let (writer, answer) = blocking(move || {
-            let answer = work(&writer.0);
+            let answer = work(&writer.connection);
             Ok((writer, answer))
         })
         .await?;
@@ -262,9 +291,9 @@ fn unsynced<T>(
     writer: &Connection,
     work: impl FnOnce() -> Result<T, DbError>,
 ) -> Result<T, DbError> {
-    writer.execute_batch("pragma synchronous = normal")?;
+    writer.execute_batch(NOT_SYNCED)?;
     let answer = work();
-    writer.execute_batch("pragma synchronous = full")?;
+    writer.execute_batch(SYNCED)?;
     answer
 }
 
@@ -339,6 +368,9 @@ mod tests {
         let fact = vec![Value::from("kept")];
         sqlite.execute_unsynced("insert into facts values ($1)", fact).await.unwrap();
         sqlite.execute_unsynced("insert into nothing values (1)", Vec::new()).await.unwrap_err();
+        let begun = sqlite.begin_unsynced().await.unwrap();
+        begun.execute("delete from facts", Vec::new()).await.unwrap();
+        drop(begun);
         let facts = sqlite.query("select fact from facts", Vec::new()).await.unwrap();
         assert_eq!(facts[0].get::<String>("fact").unwrap(), "kept");
         // No `select`: it asks the connection that writes.

@@ -19,6 +19,19 @@ pub struct Stretch {
 
 from_row!(Stretch { began_at, until_at, state });
 
+macro_rules! put_stretches {
+    () => {
+        "insert into camera_states (camera_id, began_at, until_at, state) values "
+    };
+}
+
+macro_rules! or_replace {
+    () => {
+        " on conflict (camera_id, began_at) do update set
+              until_at = excluded.until_at, state = excluded.state"
+    };
+}
+
 /// Finds the newest stretch of a camera.
 pub async fn last(db: &impl Executor, camera_id: CameraId) -> Result<Option<Stretch>, DbError> {
     db.one(
@@ -45,22 +58,57 @@ pub async fn between(
     .await
 }
 
+/// Writes a stretch, or the end of one and the next.
 pub async fn put(
     db: &impl Executor,
     camera_id: CameraId,
-    stretch: &Stretch,
+    stretches: &[Stretch],
+) -> Result<(), DbError> {
+    for pair in stretches.chunks(2) {
+        let sql = match pair {
+            [_] => concat!(put_stretches!(), "($1, $2, $3, $4)", or_replace!()),
+            _ => concat!(put_stretches!(), "($1, $2, $3, $4), ($1, $5, $6, $7)", or_replace!()),
+        };
+        let of_one = |stretch: &Stretch| {
+            [stretch.began_at.into(), stretch.until_at.into(), stretch.state.into()]
+        };
+        let values = std::iter::once(camera_id.into()).chain(pair.iter().flat_map(of_one));
+        db.execute(sql, values.collect()).await?;
+    }
+    Ok(())
+}
+
+/// Lets a camera's newest stretch last until `heard_at`.
+pub async fn hold(
+    db: &impl Executor,
+    camera_id: CameraId,
+    heard_at: UnixMillis,
 ) -> Result<(), DbError> {
     db.execute(
-        "insert into camera_states (camera_id, began_at, until_at, state)
-         values ($1, $2, $3, $4)
-         on conflict (camera_id, began_at) do update set
-             until_at = excluded.until_at, state = excluded.state",
-        vec![
-            camera_id.into(),
-            stretch.began_at.into(),
-            stretch.until_at.into(),
-            stretch.state.into(),
-        ],
+        "update camera_states set until_at = $2
+         where camera_id = $1 and until_at < $2 and state <> 'offline' and began_at =
+             (select max(s.began_at) from camera_states s where s.camera_id = $1)",
+        vec![camera_id.into(), heard_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Lets the newest stretch of every camera whose connection stands last until `now`, unless it was
+/// written before `after`.
+pub async fn hold_all(
+    db: &impl Executor,
+    after: UnixMillis,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update camera_states set until_at = $2
+         where until_at >= $1 and until_at < $2 and state <> 'offline'
+             and camera_id in
+                 (select camera_id from cameras where online = 1 and offline_due_at is null)
+             and began_at = (select max(s.began_at) from camera_states s
+                             where s.camera_id = camera_states.camera_id)",
+        vec![after.into(), now.into()],
     )
     .await
     .map(drop)
