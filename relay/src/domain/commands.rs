@@ -267,7 +267,10 @@ async fn deliver(app: &App, row: &CommandRow) -> Result<Option<CommandRow>> {
     let payload = serde_json::to_vec(&message).map_err(anyhow::Error::from)?;
     let topic = Topic::new(row.camera_id, Channel::DownCommand);
     match app.broker.publish(&topic, payload.into(), left).await {
-        Ok(Delivery::Sent) => Ok(commands::mark_sent(&app.db, row.command_id, now).await?),
+        // Lost in a power cut, it is sent again: a camera runs each command once at most.
+        Ok(Delivery::Sent) => {
+            Ok(commands::mark_sent(&app.db.unsynced(), row.command_id, now).await?)
+        }
         Ok(Delivery::NotConnected) => Ok(None),
         Err(error) => {
             // It stays queued: it goes out when the camera connects, or expires.

@@ -136,7 +136,7 @@ pub async fn permit(
     if clip.truncated {
         clip = reopen(app, clip, ClipState::Announced).await?;
     }
-    let mut uploads = Vec::with_capacity(asked.len());
+    let mut permits = Vec::with_capacity(asked.len());
     for (part, request) in asked {
         let stored = known.iter().any(|known| known.stored && is_same(known, &part));
         if !stored && !clip.state.is_open() {
@@ -145,13 +145,57 @@ pub async fn permit(
                 "This clip takes no more parts.",
             ));
         }
-        uploads.push(permit_one(app, &clip, &part, request, stored).await?);
+        permits.push(Permit { content: content(app, &part, request)?, part, stored });
     }
-    parts::count_bytes(&app.db, clip_id).await?;
-    if requests.iter().any(|request| request.kind == PartKind::Snapshot) {
-        clips::set_kind(&app.db, clip_id, ClipKind::Snapshot).await?;
+    let is_snapshot = requests.iter().any(|request| request.kind == PartKind::Snapshot);
+    write(app, clip_id, &permits, is_snapshot).await?;
+    let mut uploads = Vec::with_capacity(permits.len());
+    for mut permit in permits {
+        if !permit.stored && is_in_store(app, &permit.part).await? {
+            let PartRow { index, object_key, .. } = &permit.part;
+            parts::mark_stored(&app.db, clip_id, *index, object_key).await?;
+            permit.stored = true;
+        }
+        uploads.push(permit.sign(app)?);
     }
     Ok(uploads)
+}
+
+/// A part that may be uploaded.
+struct Permit {
+    part: PartRow,
+    content: Content,
+    /// The store has it already.
+    stored: bool,
+}
+
+impl Permit {
+    fn sign(self, app: &App) -> Result<PartUpload> {
+        let key: ObjectKey = self.part.object_key.parse().map_err(anyhow::Error::from)?;
+        let signed = app.objects.presign_put(&key, &self.content, UPLOAD_LIFETIME);
+        Ok(PartUpload {
+            index: self.part.index,
+            url: signed.url,
+            headers: signed.headers,
+            expires_at: app.now().plus(signed.expires_in),
+            stored: self.stored,
+        })
+    }
+}
+
+/// Writes down what is permitted, all at once. A power cut may take it back: the camera then asks
+/// again.
+async fn write(app: &App, clip_id: ClipId, permits: &[Permit], is_snapshot: bool) -> Result<()> {
+    let transaction = app.db.begin_unsynced().await?;
+    let due = objects::deletion_due(app.now());
+    for permit in permits.iter().filter(|permit| !permit.stored) {
+        parts::upsert(&transaction, clip_id, &permit.part, due).await?;
+    }
+    parts::count_bytes(&transaction, clip_id).await?;
+    if is_snapshot {
+        clips::set_kind(&transaction, clip_id, ClipKind::Snapshot).await?;
+    }
+    Ok(transaction.commit().await?)
 }
 
 /// Looks whether there is room for the parts that are new: in the quotas, and in the store.
@@ -185,22 +229,8 @@ fn check_kind(known: &[PartRow], requests: &[PartRequest]) -> Result<()> {
     Ok(())
 }
 
-async fn permit_one(
-    app: &App,
-    clip: &ClipRow,
-    part: &PartRow,
-    request: &PartRequest,
-    mut stored: bool,
-) -> Result<PartUpload> {
-    let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
-    if !stored {
-        let due = objects::deletion_due(app.now());
-        parts::upsert(&app.db, clip.clip_id, part, due).await?;
-        stored = is_in_store(app, part).await?;
-        if stored {
-            parts::mark_stored(&app.db, clip.clip_id, part.index, &part.object_key).await?;
-        }
-    }
+/// Returns what a part's upload is bound to.
+fn content(app: &App, part: &PartRow, request: &PartRequest) -> Result<Content> {
     let content = Content {
         length: part.length,
         sha256: read_sha256(&request.sha256)?,
@@ -212,14 +242,7 @@ async fn permit_one(
             "The store does not check SHA-256: a part needs an MD5 too. Update the camera's agent.",
         ));
     }
-    let signed = app.objects.presign_put(&key, &content, UPLOAD_LIFETIME);
-    Ok(PartUpload {
-        index: part.index,
-        url: signed.url,
-        headers: signed.headers,
-        expires_at: app.now().plus(signed.expires_in),
-        stored,
-    })
+    Ok(content)
 }
 
 /// Parts were sent. What the store shows of them counts from now on: the event has its picture,
