@@ -1,5 +1,6 @@
 //! Doors let somebody in: HTTP, WebSocket, MQTT. They authenticate, call the domain, and answer.
 
+mod documented;
 mod extract;
 pub mod http;
 mod json;

@@ -16,13 +16,14 @@ use serde_json::{Map, Value};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        self, RefOr,
+        self,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    documented::{Problem, add_problems, operations, spell_out},
     extract::JSON_BYTES_MAX,
     http::{
         accounts, admin, agent, announcements, api_keys, audit, camera_moves, cameras, clips,
@@ -250,6 +251,7 @@ fn bound(value: &mut Value) {
                 fields.entry("maximum").or_insert_with(|| maximum.into());
             }
             bound_durations(fields);
+            spell_out(fields);
             fields.values_mut().for_each(bound);
         }
         _ => {}
@@ -296,17 +298,6 @@ fn everybody() -> Routes {
 )]
 struct Description;
 
-/// Every error's body (RFC 9457), `application/problem+json`.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes nightjar_shared::api::Problem, which knows no OpenAPI")]
-struct Problem {
-    /// Stable, for programs to branch on.
-    code: String,
-    title: String,
-    status: u16,
-    detail: Option<String>,
-}
-
 struct SecuritySchemes;
 
 impl Modify for SecuritySchemes {
@@ -336,36 +327,6 @@ fn secured(mut routes: Routes, schemes: &[&str]) -> Routes {
         operation.security.get_or_insert_default().push(nobody);
     }
     routes
-}
-
-fn add_problems(description: &mut openapi::OpenApi) {
-    let content = openapi::ContentBuilder::new()
-        .schema(Some(openapi::Ref::from_schema_name("Problem")))
-        .build();
-    let problem = openapi::ResponseBuilder::new()
-        .description("What went wrong.")
-        .content("application/problem+json", content)
-        .build();
-    for operation in operations(description) {
-        operation.responses.responses.insert("default".to_owned(), RefOr::T(problem.clone()));
-    }
-}
-
-fn operations(
-    description: &mut openapi::OpenApi,
-) -> impl Iterator<Item = &mut openapi::path::Operation> {
-    description.paths.paths.values_mut().flat_map(|item| {
-        [
-            &mut item.get,
-            &mut item.head,
-            &mut item.options,
-            &mut item.post,
-            &mut item.patch,
-            &mut item.delete,
-        ]
-        .into_iter()
-        .filter_map(Option::as_mut)
-    })
 }
 
 async fn method_not_allowed() -> Error {

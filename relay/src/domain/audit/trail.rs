@@ -92,8 +92,12 @@ pub struct AuditSelection {
     #[param(value_type = Option<i64>)]
     pub to: Option<UnixMillis>,
     /// One action's word.
+    #[param(pattern = "^[a-z_]*$")]
     pub action: Option<String>,
     /// An account's id, or `account`, `key`, `camera`, `link`, `stranger` or `relay`.
+    #[param(
+        pattern = "^(account|key|camera|link|stranger|relay|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
+    )]
     pub actor: Option<String>,
     #[param(format = "uuid")]
     pub camera: Option<String>,
