@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use nightjar_core::motion::MotionConfig;
+pub use nightjar_core::{motion::MotionConfig, tamper::TamperConfig};
 use nightjar_core::{
     orientation::{Change, Orientation},
     schedule::{DailyHours, Week},
@@ -63,6 +63,7 @@ pub struct Config {
     pub name: String,
     pub source: SourceConfig,
     pub motion: MotionConfig,
+    pub tamper: TamperConfig,
     pub recording: RecordingConfig,
     pub live: LiveConfig,
     pub upload: UploadConfig,
@@ -194,6 +195,7 @@ impl Default for Config {
             name: "camera".to_owned(),
             source: SourceConfig::default(),
             motion: MotionConfig::default(),
+            tamper: TamperConfig::default(),
             recording: RecordingConfig::default(),
             live: LiveConfig::default(),
             upload: UploadConfig::default(),
@@ -292,6 +294,8 @@ impl Config {
         if let Some(sensitivity) = changes.motion_sensitivity {
             self.motion.sensitivity = sensitivity;
         }
+        self.tamper.enabled = changes.tamper_enabled.unwrap_or(self.tamper.enabled);
+        self.tamper.sensitivity = changes.tamper_sensitivity.unwrap_or(self.tamper.sensitivity);
         if let Some(zones) = &changes.motion_zones {
             self.motion.zones = adopted.zones(zones);
         }
@@ -309,7 +313,7 @@ impl Config {
 
     /// All that `configure` can change, as it is now.
     pub fn configuration(&self) -> Configuration {
-        let Self { source, motion, recording, live, upload, .. } = self;
+        let Self { source, motion, tamper, recording, live, upload, .. } = self;
         Configuration {
             protocol: PROTOCOL_VERSION,
             motion_sensitivity: Some(motion.sensitivity),
@@ -317,6 +321,8 @@ impl Config {
             motion_min_duration_ms: Some(motion.min_duration_ms),
             motion_cool_down_s: Some(motion.cool_down_s),
             schedule: motion.schedule.clone(),
+            tamper_enabled: Some(tamper.enabled),
+            tamper_sensitivity: Some(tamper.sensitivity),
             privacy_masks: Some(source.masks.clone()),
             recording_mode: Some(recording.mode),
             recording_schedule: recording.schedule.clone(),
@@ -340,6 +346,13 @@ impl Config {
             return Err(ConfigError::value(
                 "motion.sensitivity",
                 &self.motion.sensitivity,
+                "choose a value between 0.0 and 1.0",
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.tamper.sensitivity) {
+            return Err(ConfigError::value(
+                "tamper.sensitivity",
+                &self.tamper.sensitivity,
                 "choose a value between 0.0 and 1.0",
             ));
         }

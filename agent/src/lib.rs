@@ -31,6 +31,7 @@ pub mod record;
 pub mod shutdown;
 pub mod stills;
 pub mod store;
+pub mod tamper_change;
 pub mod tls;
 pub mod update;
 pub mod uplink;

@@ -32,6 +32,17 @@ fn real_footage_is_judged_as_well_as_promised() {
     assert!(score.pixel_f >= 0.75, "{}", score.pixel_f);
 }
 
+#[test]
+fn nobody_tampers_in_real_footage() {
+    let everything = env::var_os("NIGHTJAR_SOAK").is_some();
+    let only = if everything { EVERYTHING.events } else { SOME.events };
+    match corpus::tampering_in(Path::new(env!("CARGO_BIN_EXE_nightjar-agent")), only) {
+        Ok(told) => assert_eq!(told, 0),
+        Err(Unscored::Skipped(why)) => say_skipped(&why),
+        Err(Unscored::Failed(error)) => panic!("{error:#}"),
+    }
+}
+
 /// A test that does not run says so.
 fn say_skipped(why: &str) {
     // Past the capture of the test harness.

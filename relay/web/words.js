@@ -73,11 +73,14 @@ export const EventEndReason = Object.freeze({
   noPicture: "no_picture",
   interrupted: "interrupted",
   timeLimit: "time_limit",
+  restored: "restored",
+  accepted: "accepted",
 });
 
 export const EventKind = Object.freeze({
   motion: "motion",
   manual: "manual",
+  tamper: "tamper",
 });
 
 export const EventState = Object.freeze({
@@ -287,6 +290,14 @@ export const SessionState = Object.freeze({
   cancelled: "cancelled",
   failed: "failed",
   expired: "expired",
+});
+
+export const TamperKind = Object.freeze({
+  black: "black",
+  covered: "covered",
+  blurred: "blurred",
+  turned: "turned",
+  sceneChanged: "scene_changed",
 });
 
 export const UpdateState = Object.freeze({

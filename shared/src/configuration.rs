@@ -38,6 +38,13 @@ pub struct Configuration {
     pub motion_cool_down_s: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// Whether tampering with the camera is told, armed or not. Set again, it takes what is seen then as the
+    /// scene to watch over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tamper_enabled: Option<bool>,
+    /// 0.0 (only what hides nearly all, for long) to 1.0 (soon).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tamper_sensitivity: Option<f32>,
     /// An empty list removes all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy_masks: Option<Vec<PrivacyMask>>,
@@ -112,6 +119,8 @@ impl Configuration {
             motion_min_duration_ms: newer.motion_min_duration_ms.or(self.motion_min_duration_ms),
             motion_cool_down_s: newer.motion_cool_down_s.or(self.motion_cool_down_s),
             schedule: newer.schedule.or(self.schedule),
+            tamper_enabled: newer.tamper_enabled.or(self.tamper_enabled),
+            tamper_sensitivity: newer.tamper_sensitivity.or(self.tamper_sensitivity),
             privacy_masks: newer.privacy_masks.or(self.privacy_masks),
             recording_mode: newer.recording_mode.or(self.recording_mode),
             recording_schedule: newer.recording_schedule.or(self.recording_schedule),
@@ -158,6 +167,7 @@ impl Configuration {
         self.image.as_ref().map_or(Ok(()), ImageSettings::validate)?;
         image::validate_controls(self.image_controls.as_deref().unwrap_or_default())?;
         share("motion_sensitivity", self.motion_sensitivity)?;
+        share("tamper_sensitivity", self.tamper_sensitivity)?;
         areas::check_zones(self.motion_zones.as_deref().unwrap_or_default())?;
         areas::check_masks(self.privacy_masks.as_deref().unwrap_or_default())?;
         if self.recording_mode == Some(RecordingMode::Unknown) {

@@ -32,6 +32,9 @@ pub struct EventMessage {
     pub boxes: Vec<BoundingBox>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<String>,
+    /// What is done to the camera, where its kind is `tamper`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tamper: Option<TamperKind>,
     /// Why it ended: an [`EventEndReason`], or a word of a newer camera.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -62,6 +65,24 @@ words! {
         Motion = "motion",
         /// Footage that an owner asked for.
         Manual = "manual",
+        /// The camera no longer sees its scene, or another one.
+        Tamper = "tamper",
+    } or Unknown
+}
+
+words! {
+    /// What a camera that is tampered with looks like.
+    TamperKind {
+        /// Nothing is seen at all: a cap, or the last light is out.
+        Black = "black",
+        /// Something flat is before the lens: a hand, a cloth, paint.
+        Covered = "covered",
+        /// The scene is there without its small patterns: out of focus, or smeared.
+        Blurred = "blurred",
+        /// Another scene: the camera was turned.
+        Turned = "turned",
+        /// A good part of the scene is another, and stays so.
+        SceneChanged = "scene_changed",
     } or Unknown
 }
 
@@ -90,6 +111,11 @@ words! {
         Interrupted = "interrupted",
         /// A manual recording reached the longest time.
         TimeLimit = "time_limit",
+        /// Of tampering: the scene is seen again.
+        Restored = "restored",
+        /// Of tampering: what is seen is the scene from now on, after ten minutes or because an owner
+        /// changed the settings.
+        Accepted = "accepted",
     }
 }
 

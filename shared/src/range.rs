@@ -126,6 +126,7 @@ impl Check for Configuration {
     fn check(&self) -> Checked {
         count("max_bytes", self.max_bytes.unwrap_or_default())?;
         finite("motion_sensitivity", self.motion_sensitivity.unwrap_or_default())?;
+        finite("tamper_sensitivity", self.tamper_sensitivity.unwrap_or_default())?;
         for zone in self.motion_zones.iter().flatten() {
             finite("motion_zones.sensitivity", zone.sensitivity.unwrap_or_default())?;
             finite("motion_zones.min_area", zone.min_area.unwrap_or_default())?;

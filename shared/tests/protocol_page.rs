@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use nightjar_shared::{
     command::{Command, CommandReason},
-    event::{EventEndReason, TranscodeReason},
+    event::{EventEndReason, TamperKind, TranscodeReason},
     ids::CameraId,
     problem::ProblemCode,
     release::{UpdateProblem, UpdateState},
@@ -94,6 +94,7 @@ fn the_tables_of_codes_are_those_of_the_code() {
     assert_table_of("### Of refusals", ProblemCode::ALL);
     assert_table_of("### Why a live session ended", SessionEndReason::ALL);
     assert_table_of("### Why an event ended", EventEndReason::ALL);
+    assert_table_of("### What a camera that is tampered with looks like", TamperKind::ALL);
     assert_table_of("### Why a source is transcoded", TranscodeReason::ALL);
     assert_table_of("### Why a command was not done", CommandReason::ALL);
     assert_table_of("### How far an update is", UpdateState::ALL);

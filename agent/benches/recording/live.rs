@@ -37,7 +37,12 @@ pub(crate) async fn measure() -> Result<Vec<Figure>> {
     let config =
         RecordingConfig { pre_roll_s: PREROLL_S, max_clip_s: 3_600, ..RecordingConfig::default() };
     let path = directory.path();
-    let input = record::Input { frames: media.frames(), stills: media.stills(), motion: changes };
+    let input = record::Input {
+        frames: media.frames(),
+        stills: media.stills(),
+        motion: changes,
+        tampering: broadcast::channel(1).1,
+    };
     let recorder =
         record::start(input, store, &config, path, Clock::default(), &tracker, cancel.clone())
             .await?;

@@ -16,4 +16,5 @@ pub mod rtp;
 pub mod schedule;
 pub mod seeded;
 pub mod shape;
+pub mod tamper;
 pub mod update;

@@ -25,7 +25,8 @@ use crate::{
     config::{Config, UploadConfig},
     encode::Media,
     live::Live,
-    motion::Motion,
+    motion::{Motion, Watched},
+    night::NightStatus,
     record::{RecordError, Recorder},
     shutdown::{Ending, Shutdown},
     store::StoreError,
@@ -39,6 +40,11 @@ pub(super) struct Parts {
     pub(super) motion: Motion,
     pub(super) recorder: Recorder,
     pub(super) live: Live,
+}
+
+/// What the detectors go by.
+pub(super) fn watched(config: &Config) -> Watched {
+    Watched { motion: config.motion.clone(), tamper: config.tamper.clone() }
 }
 
 impl Parts {
@@ -56,7 +62,7 @@ impl Parts {
         self.media.set_bitrate_kbps(config.source.bitrate_kbps);
         self.cover(&config.source.masks, Orientation::of(&config.source.image));
         self.media.set_image(config.source.image);
-        self.motion.configure(&config.motion);
+        self.motion.configure(&watched(config));
         self.live.set_max_viewers(config.live.max_viewers);
         self.live.set_max_bitrate_kbps(config.source.bitrate_kbps);
         self.recorder.configure(config.recording.clone());
@@ -177,6 +183,9 @@ impl Controller {
         {
             return Execution::rejected(CommandReason::InvalidArguments, refusal);
         }
+        let is_anew = changes.tamper_enabled.is_some()
+            || changes.image.is_some_and(|image| image != self.config.source.image)
+            || changes.privacy_masks.is_some();
         let (configuration, drawn) = self.changed_by(changes);
         let switches = *self.switches.borrow();
         let will = OwnersWill { switches, configuration: configuration.clone(), drawn };
@@ -186,6 +195,9 @@ impl Controller {
         self.config.adopt(&configuration, drawn);
         (self.configuration, self.drawn) = (configuration, drawn);
         self.parts.configure(&self.config);
+        if is_anew {
+            self.parts.motion.learn_scene_anew();
+        }
         self.upload.send_replace(self.config.upload.clone());
         self.tell();
         Execution::Done(None)
@@ -230,6 +242,34 @@ pub(super) async fn tell_disturbances(
         if let Some(at) = *changes.borrow_and_update() {
             motion.disturbed(at);
         }
+    }
+}
+
+/// Tells the watch over the camera when its infrared filter or lamp was switched.
+pub(super) async fn tell_of_infrared(
+    mut status: watch::Receiver<NightStatus>,
+    motion: Motion,
+    cancel: CancellationToken,
+) {
+    let mut known = None;
+    while let Some(Ok(())) = cancel.run_until_cancelled(status.changed()).await {
+        let switched_at = status.borrow_and_update().switched_at;
+        if let Some(at) = switched_at.filter(|_| switched_at != known) {
+            motion.infrared_switched(at);
+        }
+        known = switched_at;
+    }
+}
+
+/// Tells the watch over the camera while a code may be held before the lens.
+pub(super) async fn tell_of_codes(
+    mut looks: watch::Receiver<bool>,
+    motion: Motion,
+    cancel: CancellationToken,
+) {
+    motion.look_for_code(*looks.borrow_and_update());
+    while let Some(Ok(())) = cancel.run_until_cancelled(looks.changed()).await {
+        motion.look_for_code(*looks.borrow_and_update());
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 use self::{
-    control::{Controller, Parts},
+    control::{Controller, Parts, watched},
     health::HealthSources,
     kept::{Kept, OwnersWill, Switches},
     provisioning::{CodeFollower, Provisioning},
@@ -229,7 +229,7 @@ impl Stages {
         let pictures = media.luma().context("somebody else reads the grey pictures")?;
         let motion = motion::start(
             pictures,
-            &config.motion,
+            &watched(config),
             clock.clone(),
             &detection.tracker,
             detection.cancel.clone(),
@@ -239,6 +239,7 @@ impl Stages {
                 frames: media.frames(),
                 stills: media.stills(),
                 motion: motion.changes(),
+                tampering: motion.tampering(),
             },
             store.clone(),
             &config.recording,
@@ -313,7 +314,10 @@ impl Stages {
     /// Switches an infrared filter and lamp, where there are any.
     fn switch_infrared(&self, config: &Config, parts: &Parts) -> watch::Receiver<NightStatus> {
         let Stage { tracker, cancel, .. } = &self.observers;
-        night::start(&config.night, parts.media.clone(), tracker, cancel.clone())
+        let status = night::start(&config.night, parts.media.clone(), tracker, cancel.clone());
+        let motion = parts.motion.clone();
+        self.observe(control::tell_of_infrared(status.clone(), motion, cancel.clone()));
+        status
     }
 
     /// Pairs the camera in each way that needs no keyboard.
@@ -333,7 +337,9 @@ impl Stages {
         let (media, clock) = (parts.media.clone(), ground.clock.clone());
         let lens = Lens { media, data_dir, clock, reader: ReaderCommand::this_program(), follower };
         let Stage { tracker, cancel, .. } = &self.observers;
-        lens::start(lens, tracker, cancel.clone());
+        let looks = lens::start(lens, tracker, cancel.clone());
+        let motion = parts.motion.clone();
+        self.observe(control::tell_of_codes(looks, motion, cancel.clone()));
     }
 
     fn look_at_network(&self, data_dir: &Path, clock: &Clock) -> watch::Receiver<Vec<Finding>> {

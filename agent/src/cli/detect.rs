@@ -1,5 +1,5 @@
 //! `detect`: what the motion detector finds in a recording, one JSON object a line; on request
-//! also what it saw, as masks and as a film.
+//! also what it saw, as masks and as a film. Or when somebody tampered with the camera.
 
 use std::{
     ffi::OsString,
@@ -12,15 +12,19 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use nightjar_core::{
+    monotonic::MonotonicNanos,
     motion::{MotionInterval, Offline},
     picture::LumaFrame,
+    tamper::{TamperChange, TamperConfig, TamperDetector},
 };
+use nightjar_shared::event::TamperKind;
 
 use super::{Failure, output::say, progress::ProgressLine};
 use crate::{
     config::{Config, MotionConfig},
     film::{Film, RawFormat, file_pictures, raw_pictures},
     logging,
+    progress::Progress,
 };
 
 #[derive(Args)]
@@ -45,14 +49,19 @@ pub(super) struct DetectArguments {
     /// moving pixels red, a red frame while motion goes on
     #[arg(long, value_name = "OUT.mp4")]
     overlay: Option<PathBuf>,
+    /// Say when somebody tampered with the camera, instead of what moved
+    #[arg(long, conflicts_with_all = ["overlay"])]
+    tamper: bool,
 }
 
 pub(super) fn detect(arguments: &DetectArguments) -> Result<ExitCode, Failure> {
     logging::start();
-    let mut config = match &arguments.config {
-        Some(path) => Config::load(path)?.motion,
-        None => MotionConfig::default(),
-    };
+    let own = arguments.config.as_ref().map(|path| Config::load(path)).transpose()?;
+    if arguments.tamper {
+        let config = own.map(|own| own.tamper).unwrap_or_default();
+        return detect_tampering(arguments, &config);
+    }
+    let mut config = own.map_or_else(MotionConfig::default, |own| own.motion);
     config.sensitivity = arguments.sensitivity.unwrap_or(config.sensitivity);
     let mut offline = Offline::new(&config);
     let mut drawings = Drawings::new(arguments)?;
@@ -63,28 +72,70 @@ pub(super) fn detect(arguments: &DetectArguments) -> Result<ExitCode, Failure> {
         }
         drawings.draw(&offline, frame)
     };
-    let path = &arguments.file;
-    let progress = line.progress();
-    match arguments.raw {
-        Some(format) if path == Path::new("-") => {
-            raw_pictures(io::stdin().lock(), format, None, &progress, look)?;
-        }
-        Some(format) => {
-            let file = open(path)?;
-            let length = file.metadata().map(|metadata| metadata.len()).ok();
-            raw_pictures(io::BufReader::new(file), format, length, &progress, look)?;
-        }
-        None => {
-            open(path)?;
-            file_pictures(path, &progress, look)?;
-        }
-    }
+    look_at_all(arguments, &line.progress(), look)?;
     drop(line);
     if let Some(interval) = offline.finish() {
         tell(interval);
     }
     drawings.finish()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says when somebody tampered with the camera.
+fn detect_tampering(
+    arguments: &DetectArguments,
+    config: &TamperConfig,
+) -> Result<ExitCode, Failure> {
+    let sensitivity = arguments.sensitivity.unwrap_or(config.sensitivity);
+    let mut detector = TamperDetector::new(&TamperConfig { sensitivity, enabled: true });
+    let line = ProgressLine::new();
+    let mut told: Option<(TamperKind, MonotonicNanos)> = None;
+    let mut last = MonotonicNanos(0);
+    let look = |frame: &LumaFrame| {
+        last = frame.captured_at;
+        match detector.observe(frame) {
+            Some(TamperChange::Started { kind, began_at }) => told = Some((kind, began_at)),
+            Some(TamperChange::Ended { .. }) => {
+                line.beside(|| tell_tampering(told.take(), frame.captured_at));
+            }
+            None => {}
+        }
+        Ok(())
+    };
+    look_at_all(arguments, &line.progress(), look)?;
+    drop(line);
+    tell_tampering(told, last);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_tampering(told: Option<(TamperKind, MonotonicNanos)>, end: MonotonicNanos) {
+    let Some((kind, began_at)) = told else { return };
+    let [start_s, end_s] = [began_at, end].map(|at| at.since(MonotonicNanos(0)).as_secs_f64());
+    say(format_args!("{{\"tamper\":\"{kind}\",\"start_s\":{start_s:.3},\"end_s\":{end_s:.3}}}"));
+}
+
+/// Has every picture looked at.
+fn look_at_all(
+    arguments: &DetectArguments,
+    progress: &Progress,
+    look: impl FnMut(&LumaFrame) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let path = &arguments.file;
+    match arguments.raw {
+        Some(format) if path == Path::new("-") => {
+            raw_pictures(io::stdin().lock(), format, None, progress, look)?;
+        }
+        Some(format) => {
+            let file = open(path)?;
+            let length = file.metadata().map(|metadata| metadata.len()).ok();
+            raw_pictures(io::BufReader::new(file), format, length, progress, look)?;
+        }
+        None => {
+            open(path)?;
+            file_pictures(path, progress, look)?;
+        }
+    }
+    Ok(())
 }
 
 /// What is drawn on request.

@@ -16,7 +16,7 @@ use nightjar_core::{
     qr::{Attempts, Ended, Pace, Verdict, View},
 };
 use nightjar_shared::pairing_qr::{PairingQr, QrRefusal};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
@@ -49,13 +49,20 @@ pub struct Lens {
     pub follower: Follower,
 }
 
-/// Looks for a code until the camera is paired, or `cancel`.
-pub fn start(lens: Lens, tracker: &TaskTracker, cancel: CancellationToken) {
+/// Looks for a code until the camera is paired, or `cancel`. Gives whether it looks.
+pub fn start(
+    lens: Lens,
+    tracker: &TaskTracker,
+    cancel: CancellationToken,
+) -> watch::Receiver<bool> {
+    let (looks_in, looks) = watch::channel(!lens.is_paired());
     tracker.spawn(async move {
         let mut reader = Reader::new(lens.reader.clone());
         cancel.run_until_cancelled(lens.look(&mut reader)).await;
         reader.stop().await;
+        looks_in.send_replace(false);
     });
+    looks
 }
 
 impl Lens {

@@ -5,7 +5,10 @@ mod line;
 
 use std::time::Duration;
 
-use nightjar_core::night::{DayNight, Infrared, Light};
+use nightjar_core::{
+    monotonic::MonotonicNanos,
+    night::{DayNight, Infrared, Light},
+};
 use tokio::{
     sync::watch,
     task::spawn_blocking,
@@ -33,6 +36,8 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 pub struct NightStatus {
     /// Nothing where there is nothing to switch.
     pub night: Option<bool>,
+    /// When filter or lamp was switched last.
+    pub switched_at: Option<MonotonicNanos>,
     /// What cannot be switched, and what helps.
     pub problems: Vec<String>,
 }
@@ -48,7 +53,7 @@ pub fn start(
     if config.is_used() {
         let all = Switches::new(config, media.clone());
         let rule = DayNight::new(config.ir_lamp.is_some());
-        let task = NightTask { mode: config.mode, rule, media, status };
+        let task = NightTask { mode: config.mode, rule, media, status, switched_at: None };
         tracker.spawn(task.run(all, cancel));
     }
     told
@@ -66,6 +71,7 @@ struct NightTask {
     rule: DayNight,
     media: Media,
     status: watch::Sender<NightStatus>,
+    switched_at: Option<MonotonicNanos>,
 }
 
 impl NightTask {
@@ -79,7 +85,9 @@ impl NightTask {
             if known.is_none_or(|(infrared, _)| infrared != wanted) {
                 if last.is_none_or(|(infrared, _)| infrared != wanted) {
                     tracing::info!(filter = wanted.filter, lamp = wanted.lamp, "infrared");
-                    self.media.disturbed(monotonic_now());
+                    let now = monotonic_now();
+                    self.switched_at = Some(now);
+                    self.media.disturbed(now);
                 }
                 last = Some((wanted, Instant::now()));
                 let Some(back) = self.switch(switches, wanted).await else { return };
@@ -124,7 +132,7 @@ impl NightTask {
             NightMode::Night => true,
             NightMode::Auto => self.rule.is_night(),
         });
-        let now = NightStatus { night, problems };
+        let now = NightStatus { night, switched_at: self.switched_at, problems };
         self.status.send_if_modified(|told| {
             let news = now.problems.iter().filter(|problem| !told.problems.contains(problem));
             news.for_each(|problem| tracing::warn!(problem, "day and night are not switched"));

@@ -43,6 +43,7 @@ use crate::{
     motion_change::MotionChange,
     stills::{StillSize, Stills},
     store::{ClipKind, NewClip, Store},
+    tamper_change::TamperChange,
 };
 
 /// Requests that may wait; more are refused as busy.
@@ -145,6 +146,7 @@ pub struct Input {
     pub frames: broadcast::Receiver<Arc<EncodedFrame>>,
     pub stills: Stills,
     pub motion: broadcast::Receiver<MotionChange>,
+    pub tampering: broadcast::Receiver<TamperChange>,
 }
 
 /// Adopts what the last run left, then records until `cancel`; open clips are closed before the
@@ -158,7 +160,7 @@ pub async fn start(
     tracker: &TaskTracker,
     cancel: CancellationToken,
 ) -> anyhow::Result<Recorder> {
-    let Input { frames, stills, motion } = input;
+    let Input { frames, stills, motion, tampering } = input;
     let directory = recordings_dir(data_dir);
     clear_way_for_directory(&directory);
     fs::create_dir_all(&directory)
@@ -176,7 +178,7 @@ pub async fn start(
     first_status.retention.missing_clips = adopted.missing;
     let (status_sender, status) = watch::channel(first_status);
     let status_sender = Arc::new(status_sender);
-    let (failed_sender, failed) = watch::channel([None, None, None]);
+    let (failed_sender, failed) = watch::channel([None; clip::disk::Slot::COUNT]);
     let keeper_wake = Arc::new(Notify::new());
     let last_written = LastWritten::default();
     let (requests, requests_receiver) = mpsc::channel(REQUEST_QUEUE);
@@ -208,14 +210,14 @@ pub async fn start(
     let ends = task::Ends {
         frames,
         motion,
+        tampering,
         requests: requests_receiver,
         controls: controls_receiver.clone(),
         failed,
     };
     let first_controls = controls_receiver.borrow().clone();
-    tracker.spawn(
-        task::Task::new(disk_sender, boot_id, clock.clone(), first_controls).run(ends, cancel),
-    );
+    let task = task::Task::new(disk_sender, boot_id, clock.clone(), first_controls);
+    tracker.spawn(task.run(ends, cancel));
     let controls = Arc::new(controls);
     Ok(Recorder {
         requests,

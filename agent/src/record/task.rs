@@ -1,5 +1,7 @@
 //! The recorder's loop: frames, motion and requests in, commands to the disk thread out.
 
+mod tampering;
+
 use std::{sync::Arc, time::Duration};
 
 use nightjar_core::{monotonic::MonotonicNanos, mp4::VideoTrack, picture::EncodedFrame};
@@ -17,6 +19,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::tampering::kept_for;
 use super::{
     Controls, RecordError,
     clip::disk::{Begin, DiskCommand, Slot},
@@ -27,6 +30,7 @@ use crate::{
     clock::Clock,
     motion_change::MotionChange,
     store::{ClipKind, NewClip},
+    tamper_change::TamperChange,
 };
 
 /// Bound of the pre-roll in memory, whatever bitrate and span ask for.
@@ -48,6 +52,7 @@ pub(super) enum Request {
 pub(super) struct Ends {
     pub(super) frames: broadcast::Receiver<Arc<EncodedFrame>>,
     pub(super) motion: broadcast::Receiver<MotionChange>,
+    pub(super) tampering: broadcast::Receiver<TamperChange>,
     pub(super) requests: mpsc::Receiver<Request>,
     pub(super) controls: watch::Receiver<Controls>,
     pub(super) failed: watch::Receiver<[Option<ClipId>; Slot::COUNT]>,
@@ -74,7 +79,7 @@ impl Task {
         clock: Clock,
         controls: Controls,
     ) -> Self {
-        let span = Duration::from_secs(controls.config.pre_roll_s.into());
+        let span = kept_for(&controls);
         Self {
             records_all: controls.records_all_at(clock.trusted_unix()),
             disk,
@@ -82,7 +87,7 @@ impl Task {
             clock,
             controls,
             preroll: Preroll::new(span, PREROLL_MAX_BYTES),
-            sessions: [None, None, None],
+            sessions: [const { None }; Slot::COUNT],
             track: None,
             awaits_key_frame: true,
         }
@@ -92,7 +97,7 @@ impl Task {
     pub(super) async fn run(mut self, mut ends: Ends, cancel: CancellationToken) {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut motion_ended = false;
+        let (mut motion_ended, mut tampering_ended) = (false, false);
         loop {
             tokio::select! {
                 () = cancel.cancelled() => break,
@@ -102,6 +107,13 @@ impl Task {
                         tracing::error!(lost, "motion changes were lost");
                     }
                     Err(RecvError::Closed) => motion_ended = true,
+                },
+                change = ends.tampering.recv(), if !tampering_ended => match change {
+                    Ok(change) => self.on_tampering(change).await,
+                    Err(RecvError::Lagged(lost)) => {
+                        tracing::error!(lost, "news of tampering was lost");
+                    }
+                    Err(RecvError::Closed) => tampering_ended = true,
                 },
                 frame = ends.frames.recv() => match frame {
                     Ok(frame) => self.on_frame(frame, &ends.failed).await,
@@ -151,6 +163,10 @@ impl Task {
                     self.send(DiskCommand::Append { slot, frame: Arc::clone(&frame) }).await;
                 }
                 Step::Finish => self.finish(slot).await,
+                Step::Close => {
+                    session.clip_closed();
+                    self.send(DiskCommand::End { slot, message: None }).await;
+                }
             }
         }
         self.fill_in().await;
@@ -310,7 +326,7 @@ impl Task {
     async fn apply(&mut self, controls: Controls) {
         self.controls = controls;
         self.records_all = self.controls.records_all_at(self.clock.trusted_unix());
-        self.preroll.set_span(Duration::from_secs(self.controls.config.pre_roll_s.into()));
+        self.preroll.set_span(kept_for(&self.controls));
         let max_clip = self.max_clip();
         let events = self.sessions.iter_mut().flatten().filter(|session| session.event.is_some());
         events.for_each(|session| session.set_max_clip(max_clip));
@@ -347,7 +363,7 @@ impl Task {
             clip_id,
             event_id: session.event.map(|event| event.event_id),
             kind: match slot {
-                Slot::Motion => ClipKind::Motion,
+                Slot::Motion | Slot::Tamper => ClipKind::Motion,
                 Slot::Manual => ClipKind::Manual,
                 Slot::Continuous => ClipKind::Continuous,
             },
@@ -400,6 +416,7 @@ impl Task {
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: None,
+            tamper: None,
             peak_area: None,
             duration_ms: None,
         }

@@ -52,11 +52,10 @@ pub(super) fn enqueue_event(connection: &Connection, message: Option<&EventMessa
     let event_id = message.event_id.to_string();
     match message.state {
         EventState::Started => {
-            let kind = if message.kind == EventKind::Manual { "manual" } else { "motion" };
             connection.execute(
                 "insert into open_events (event_id, kind, clip_id) values (?1, ?2, ?3)
                  on conflict (event_id) do nothing",
-                params![event_id, kind, message.clip_id.map(|id| id.to_string())],
+                params![event_id, message.kind.as_str(), message.clip_id.map(|id| id.to_string())],
             )?;
         }
         EventState::Ended => {

@@ -7,10 +7,11 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_continuous.sql"),
     include_str!("migrations/0003_priorities.sql"),
+    include_str!("migrations/0004_tamper.sql"),
 ];
 
 /// Opens the index and brings its schema up to date.

@@ -50,10 +50,6 @@ pub(crate) const EVERYTHING: Choice = Choice { events: "", masks: "office,highwa
 /// Runs `program detect` over the corpus.
 pub(crate) fn score(program: &Path, choice: &Choice) -> Result<Score, Unscored> {
     let beside = Beside::look()?;
-    let has_numpy = Command::new(PYTHON).args(["-c", "import numpy"]).output();
-    if !has_numpy.is_ok_and(|output| output.status.success()) {
-        return Err(Unscored::Skipped("python3-numpy is not installed".to_owned()));
-    }
     let answers = scratch()?;
     let answer = answers.join("events.json");
     let mut events = scorer_of(&beside, choice.events, &answer);
@@ -68,6 +64,18 @@ pub(crate) fn score(program: &Path, choice: &Choice) -> Result<Score, Unscored> 
     Ok(read(&events, &masks, &fps).context("the scorer's answer")?)
 }
 
+/// Runs `program detect --tamper` over all the footage, in which nobody tampers. Gives how many events and
+/// quiet times it took for tampering.
+pub(crate) fn tampering_in(program: &Path, only: &str) -> Result<u64, Unscored> {
+    let beside = Beside::look()?;
+    let answer = scratch()?.join("tampering.json");
+    let mut command = scorer_of(&beside, only, &answer);
+    command.arg("--").arg(program).args(["detect", "--tamper", "--raw", "{w}x{h}@{fps}", "-"]);
+    let told = run(command, &answer)?;
+    let count = |key: &str| told["total"][key].as_u64().context("the scorer's answer");
+    Ok(count("detected")? + count("false")?)
+}
+
 /// What lies beside the project.
 struct Beside {
     corpus: PathBuf,
@@ -78,11 +86,14 @@ impl Beside {
     fn look() -> Result<Self, Unscored> {
         let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
         let (corpus, scorer) = (beside.join("data/motion"), beside.join("tools/motion-score.py"));
-        if corpus.exists() && scorer.exists() {
-            Ok(Self { corpus, scorer })
-        } else {
-            Err(Unscored::Skipped(format!("{} is not there", corpus.display())))
+        if !corpus.exists() || !scorer.exists() {
+            return Err(Unscored::Skipped(format!("{} is not there", corpus.display())));
         }
+        let has_numpy = Command::new(PYTHON).args(["-c", "import numpy"]).output();
+        if !has_numpy.is_ok_and(|output| output.status.success()) {
+            return Err(Unscored::Skipped("python3-numpy is not installed".to_owned()));
+        }
+        Ok(Self { corpus, scorer })
     }
 }
 

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use nightjar_agent::{
     clock::SimulatedClock,
     config::MotionConfig,
-    motion::{self, Motion},
+    motion::{self, Motion, Watched},
     motion_change::MotionChange,
+    tamper_change::{TamperChange, What},
 };
 use nightjar_core::{monotonic::MonotonicNanos, picture::LumaFrame};
 use nightjar_shared::{
-    event::{EventEndReason, EventState},
+    event::{EventEndReason, EventState, TamperKind},
     time::UnixMillis,
 };
 use tokio::{
@@ -52,6 +53,7 @@ struct Fixture {
     frames: mpsc::Sender<LumaFrame>,
     motion: Motion,
     changes: broadcast::Receiver<MotionChange>,
+    tampering: broadcast::Receiver<TamperChange>,
     clock: SimulatedClock,
     now: MonotonicNanos,
     tracker: TaskTracker,
@@ -65,10 +67,10 @@ impl Fixture {
         let hands = SimulatedClock::standing(UnixMillis(1_800_000_000_000));
         let clock = hands.clock();
         let now = clock.monotonic();
-        let config = MotionConfig::default();
+        let config = Watched::default();
         let motion = motion::start(receiver, &config, clock, &tracker, cancel.clone());
-        let changes = motion.changes();
-        Self { frames, motion, changes, clock: hands, now, tracker, cancel }
+        let (changes, tampering) = (motion.changes(), motion.tampering());
+        Self { frames, motion, changes, tampering, clock: hands, now, tracker, cancel }
     }
 
     async fn show(&mut self, x: Option<usize>) {
@@ -132,7 +134,10 @@ async fn a_disarmed_camera_reports_nothing_until_it_is_armed() {
 #[tokio::test]
 async fn what_the_owner_sets_reaches_the_detector_that_runs() {
     let mut fixture = Fixture::start();
-    let sensitive = |sensitivity| MotionConfig { sensitivity, ..MotionConfig::default() };
+    let sensitive = |sensitivity| Watched {
+        motion: MotionConfig { sensitivity, ..MotionConfig::default() },
+        ..Watched::default()
+    };
     fixture.motion.configure(&sensitive(0.0));
     for sensitivity in [0.0, 1.0] {
         fixture.show_quiet(3).await;
@@ -182,4 +187,48 @@ async fn a_mask_that_appears_is_no_motion_and_does_not_hide_it_afterwards() {
     assert!(first.boxes.iter().all(|area| area.y > 0.35), "the walker alone: {:?}", first.boxes);
     let began = fixture.now.since(first.at);
     assert!(began < Duration::from_secs(3), "not before the walker came: {began:?} before the end");
+}
+
+/// Shows something flat before the lens.
+async fn cover(fixture: &mut Fixture, seconds: u64) {
+    for _ in 0..seconds * FPS {
+        let mut frame = picture(None, fixture.pass());
+        frame.data = Bytes::from(vec![110; WIDTH * HEIGHT]);
+        fixture.frames.send(frame).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_covered_camera_is_told_though_it_is_disarmed_and_privacy_ends_it() {
+    let mut fixture = Fixture::start();
+    fixture.motion.arm(false);
+    fixture.show_quiet(15).await;
+    cover(&mut fixture, 15).await;
+    let begun = timeout(DEADLINE, fixture.tampering.recv()).await.unwrap().unwrap();
+    assert!(matches!(begun.what, What::Started { kind: TamperKind::Covered, .. }), "{begun:?}");
+    fixture.motion.set_privacy(true);
+    let ended = timeout(DEADLINE, fixture.tampering.recv()).await.unwrap().unwrap();
+    assert_eq!(ended.event_id, begun.event_id);
+    let What::Ended { reason, .. } = ended.what else { panic!("{ended:?}") };
+    assert_eq!(reason, EventEndReason::Privacy);
+    // Whoever covers it in privacy mode does not hide anything.
+    fixture.show_quiet(15).await;
+    cover(&mut fixture, 15).await;
+    fixture.motion.set_privacy(false);
+    fixture.show_quiet(1).await;
+    assert!(fixture.tampering.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_phone_before_the_lens_is_no_tampering_while_a_code_is_looked_for() {
+    let mut fixture = Fixture::start();
+    fixture.motion.look_for_code(true);
+    fixture.show_quiet(15).await;
+    cover(&mut fixture, 15).await;
+    fixture.motion.look_for_code(false);
+    fixture.show_quiet(15).await;
+    assert!(fixture.tampering.try_recv().is_err());
+    cover(&mut fixture, 15).await;
+    let begun = timeout(DEADLINE, fixture.tampering.recv()).await.unwrap().unwrap();
+    assert!(matches!(begun.what, What::Started { .. }), "{begun:?}");
 }

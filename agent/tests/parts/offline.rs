@@ -117,6 +117,7 @@ impl Camera {
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: None,
+            tamper: None,
             peak_area: None,
             duration_ms: None,
         }

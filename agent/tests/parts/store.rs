@@ -56,6 +56,7 @@ fn message(event_id: EventId, state: EventState, clip_id: ClipId) -> EventMessag
         boxes: Vec::new(),
         zones: Vec::new(),
         reason: None,
+        tamper: None,
         peak_area: None,
         duration_ms: None,
     }

@@ -28,5 +28,6 @@ mod routes;
 #[expect(dead_code, reason = "the recorder's own tests have more uses for it")]
 mod source;
 mod support;
+mod tamper;
 mod uploads;
 mod wifi;

@@ -36,6 +36,7 @@ async fn leave_event(store: &Store) -> EventId {
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: None,
+            tamper: None,
             peak_area: None,
             duration_ms: None,
         };

@@ -44,7 +44,12 @@ async fn record_into(data_dir: &Path) {
         min_free_percent: 0,
         ..RecordingConfig::default()
     };
-    let input = record::Input { frames: source.frames(), stills: source.stills(), motion: changes };
+    let input = record::Input {
+        frames: source.frames(),
+        stills: source.stills(),
+        motion: changes,
+        tampering: broadcast::channel(1).1,
+    };
     let started = record::start(
         input,
         store.clone(),

@@ -79,8 +79,12 @@ impl Camera {
     ) -> Self {
         let store = Store::open(&directory.path().join(INDEX_FILE)).unwrap();
         let (motion, changes) = broadcast::channel(16);
-        let input =
-            record::Input { frames: source.frames(), stills: source.stills(), motion: changes };
+        let input = record::Input {
+            frames: source.frames(),
+            stills: source.stills(),
+            motion: changes,
+            tampering: broadcast::channel(1).1,
+        };
         let recorder = record::start(
             input,
             store.clone(),

@@ -324,7 +324,12 @@ async fn record_for_ever(directory: &Path) {
         ..RecordingConfig::default()
     };
     let frames = matches!(source, Source::Camera(_)).then(|| source.frames());
-    let input = record::Input { frames: source.frames(), stills: source.stills(), motion: changes };
+    let input = record::Input {
+        frames: source.frames(),
+        stills: source.stills(),
+        motion: changes,
+        tampering: broadcast::channel(1).1,
+    };
     let recorder = record::start(input, store, &config, directory, clock.clone(), &tracker, cancel)
         .await
         .unwrap();

@@ -157,6 +157,7 @@ impl Recording {
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: reason.map(|reason| reason.as_str().to_owned()),
+            tamper: None,
             peak_area: None,
             duration_ms: None,
         }

@@ -2,7 +2,7 @@
 
 use nightjar_shared::{
     command::{Command, CommandState},
-    event::{BoundingBox, EventKind, EventMessage, EventState},
+    event::{BoundingBox, EventKind, EventMessage, EventState, TamperKind},
     ids::{AccountId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
@@ -41,7 +41,7 @@ pub struct Event {
     pub camera_id: CameraId,
     #[schema(value_type = String)]
     pub site_id: SiteId,
-    /// `motion` or `manual`.
+    /// `motion`, `manual` or `tamper`.
     #[schema(value_type = String)]
     pub kind: EventKind,
     /// `started` or `ended`.
@@ -62,6 +62,11 @@ pub struct Event {
     #[schema(value_type = Vec<Object>)]
     pub boxes: Vec<BoundingBox>,
     pub zones: Vec<String>,
+    /// What is done to the camera, where its kind is `tamper`: `black`, `covered`, `blurred`, `turned` or
+    /// `scene_changed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub tamper: Option<TamperKind>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The largest share of the picture that moved at once, once it has ended.
@@ -99,6 +104,7 @@ impl Event {
             clip_id: row.clip_id,
             boxes: row.boxes,
             zones: row.zones,
+            tamper: row.tamper,
             reason: row.reason,
             peak_area: row.peak_area_ppm.map(share),
             duration_ms: row.duration_ms,
@@ -158,6 +164,7 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
         clip_id: message.clip_id,
         boxes: message.boxes.into_iter().take(BOXES_MAX).map(in_picture).collect(),
         zones: message.zones.iter().take(ZONES_MAX).map(|zone| text::report(zone)).collect(),
+        tamper: message.tamper.filter(|kind| *kind != TamperKind::Unknown),
         reason: message.reason.as_deref().map(text::report),
         peak_area_ppm: message.peak_area.and_then(parts_per_million),
         duration_ms: message.duration_ms,

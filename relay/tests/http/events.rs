@@ -61,6 +61,39 @@ async fn an_event_tells_how_long_and_how_much_moved_and_where() {
 }
 
 #[tokio::test]
+async fn an_event_of_tampering_says_what_was_done_to_the_camera() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let id = EventId::generate();
+        let mut started = event(id, "started", 1000);
+        started["kind"] = json!("tamper");
+        started["tamper"] = json!("covered");
+        camera.report(relay, started.clone()).await;
+        let mut ended = event(id, "ended", 9000);
+        ended["kind"] = json!("tamper");
+        ended["reason"] = json!("restored");
+        camera.report(relay, ended).await;
+        camera.report(relay, started.clone()).await;
+        let seen = alice.get(&format!("events/{id}")).await.body(200);
+        assert_eq!((&seen["kind"], &seen["tamper"]), (&json!("tamper"), &json!("covered")));
+        assert_eq!((&seen["state"], &seen["reason"]), (&json!("ended"), &json!("restored")));
+        let found = alice.get("events?kind=tamper").await.body(200);
+        assert_eq!(found["items"][0]["event_id"], json!(id));
+
+        // What a newer camera says of a deed that this relay does not know.
+        let newer = EventId::generate();
+        started["event_id"] = json!(newer);
+        started["tamper"] = json!("painted_green");
+        camera.report(relay, started).await;
+        let seen = alice.get(&format!("events/{newer}")).await.body(200);
+        assert_eq!(seen["kind"], "tamper");
+        assert!(seen.get("tamper").is_none(), "{seen}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn messages_that_come_twice_or_in_the_wrong_order_give_the_same_event() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;

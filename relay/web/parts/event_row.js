@@ -3,11 +3,11 @@
 import { api } from "../api.js";
 import { element } from "../dom.js";
 import { duration, timeOfDay } from "../format.js";
-import { endWords, zoneWords } from "./event_words.js";
+import { endWords, kindWords, zoneWords } from "./event_words.js";
 import { still } from "./still.js";
 import { EventEndReason, EventKind, EventState } from "../words.js";
 
-const WORDS = { [EventKind.motion]: "Motion", [EventKind.manual]: "Recording" };
+const USUAL_ENDS = { [EventKind.manual]: EventEndReason.stopped, [EventKind.tamper]: EventEndReason.restored };
 
 /** The event after news of a clip: its picture comes with its (first) clip. */
 export function withClip(event, { clip_id, thumbnail_url }) {
@@ -15,9 +15,9 @@ export function withClip(event, { clip_id, thumbnail_url }) {
   return { ...event, clip_id, thumbnail_url: thumbnail_url ?? event.thumbnail_url };
 }
 
-/** That nothing moved any more needs no words, nor that a recording was stopped. */
+/** That nothing moved any more needs no words, nor that a recording was stopped, or the scene is seen again. */
 function unusualEnd(event) {
-  const usual = event.kind === EventKind.manual ? EventEndReason.stopped : EventEndReason.still;
+  const usual = USUAL_ENDS[event.kind] ?? EventEndReason.still;
   const words = event.reason === usual ? null : endWords(event);
   return words && element("span", { class: "quiet whole", "data-testid": "event-end" }, words);
 }
@@ -28,7 +28,6 @@ function unusualEnd(event) {
  * @param {Element} [before] the row of the same event as it was
  */
 export function eventRow(event, cameraName, before) {
-  const word = WORDS[event.kind] ?? "Event";
   const going = event.state === EventState.started;
   const length = event.ended_at ? duration(event.ended_at - event.started_at) : null;
   const content = [
@@ -40,7 +39,7 @@ export function eventRow(event, cameraName, before) {
     element(
       "span",
       { class: "row-text" },
-      element("strong", {}, word),
+      element("strong", {}, kindWords(event)),
       element("span", { class: "quiet" }, [cameraName, zoneWords(event)].filter(Boolean).join(" · ")),
       unusualEnd(event),
     ),

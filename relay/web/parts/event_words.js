@@ -1,6 +1,6 @@
 // What an event was, in words: pure.
 
-import { EventEndReason, EventKind, EventState } from "../words.js";
+import { EventEndReason, EventKind, EventState, TamperKind } from "../words.js";
 
 const REASONS = {
   [EventEndReason.still]: "Nothing moved any more",
@@ -11,7 +11,25 @@ const REASONS = {
   [EventEndReason.noPicture]: "The camera gave no picture",
   [EventEndReason.interrupted]: "The camera was cut off: by its power, or its program",
   [EventEndReason.timeLimit]: "The longest recording was reached",
+  [EventEndReason.restored]: "The camera sees its scene again",
+  [EventEndReason.accepted]: "What it sees is its scene from then on",
 };
+
+const TAMPERED = {
+  [TamperKind.black]: "Camera sees nothing",
+  [TamperKind.covered]: "Camera covered",
+  [TamperKind.blurred]: "Camera blurred",
+  [TamperKind.turned]: "Camera turned",
+  [TamperKind.sceneChanged]: "Scene changed",
+};
+
+/** What kind of event it was: "Motion". */
+export function kindWords({ kind, tamper }) {
+  if (kind === EventKind.motion) return "Motion";
+  if (kind === EventKind.manual) return "Recording";
+  if (kind === EventKind.tamper) return TAMPERED[tamper] ?? "Camera tampered with";
+  return "Event";
+}
 
 /** Why an event ended, as a person would say it; null while it goes on. */
 export function endWords({ kind, state, reason }) {

@@ -37,7 +37,7 @@ const CORE: Package = Package {
     folder: "agent/core",
     library: "nightjar_core",
     rows: &[
-        &["motion", "qr", "rtp"],
+        &["motion", "qr", "rtp", "tamper"],
         &["encoding", "mp4", "night", "orientation", "picture", "schedule", "update"],
         &["h264"],
         &["monotonic", "backoff", "seeded", "shape"],
@@ -100,7 +100,7 @@ const AGENT: Package = Package {
         &["capture", "store", "cloud"],
         &["identity", "pairing", "provisioning"],
         &["tls", "private_file", "data_dir"],
-        &["motion_change", "config", "logging"],
+        &["motion_change", "tamper_change", "config", "logging"],
         &["clock", "file_system", "machine", "lock", "stills", "progress", "board", "confine"],
     ],
     passages: &[],

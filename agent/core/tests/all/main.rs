@@ -5,3 +5,4 @@ mod motion;
 mod mp4;
 mod qr;
 mod simulator;
+mod tamper;

@@ -47,18 +47,19 @@ const RETRY: Duration = Duration::from_secs(2);
 /// start-up scan.
 const MAX_UNCLOSED: usize = 16;
 
-/// Which session a clip belongs to. The first two may record at the same time.
+/// Which session a clip belongs to. All but the last may record at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::record) enum Slot {
     Motion,
     Manual,
+    Tamper,
     Continuous,
 }
 
 impl Slot {
     pub(in crate::record) const ALL: [Self; Self::COUNT] =
-        [Self::Motion, Self::Manual, Self::Continuous];
-    pub(in crate::record) const COUNT: usize = 3;
+        [Self::Motion, Self::Manual, Self::Tamper, Self::Continuous];
+    pub(in crate::record) const COUNT: usize = 4;
 }
 
 #[derive(Debug)]
@@ -138,7 +139,7 @@ impl Disk {
             context,
             growth,
             runtime,
-            open: [None, None, None],
+            open: [const { None }; Slot::COUNT],
             unclosed: VecDeque::new(),
             notes,
             retried_at,

@@ -25,6 +25,8 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(in crate::record) enum Step {
     /// Not part of any clip.
     Skip,
+    /// The clip ends before it, and is the last one; the session goes on.
+    Close,
     /// It opens a clip, after the open one, if any, is closed.
     Open,
     Append,
@@ -67,6 +69,8 @@ pub(in crate::record) struct Session {
     pub(in crate::record) account: Account,
     max_clip: Duration,
     records: bool,
+    /// No footage is taken from then on, however long the event lasts.
+    records_until: Option<MonotonicNanos>,
     /// Opened so far.
     clips: u64,
     ends_at: Option<MonotonicNanos>,
@@ -93,6 +97,7 @@ impl Session {
             account: Account::default(),
             max_clip,
             records: true,
+            records_until: None,
             clips: 0,
             ends_at: None,
             end: None,
@@ -125,7 +130,10 @@ impl Session {
         if self.ends_at.is_some_and(|ends_at| frame.captured_at >= ends_at) {
             return Step::Finish;
         }
+        let is_over = self.records_until.is_some_and(|until| frame.captured_at >= until);
         match &self.clip {
+            None if is_over => Step::Skip,
+            Some(_) if is_over => Step::Close,
             None if self.records && frame.key_frame && frame.captured_at >= self.retry_at => {
                 Step::Open
             }
@@ -165,6 +173,12 @@ impl Session {
     #[must_use]
     pub(in crate::record) fn without_footage(self) -> Self {
         Self { records: false, ..self }
+    }
+
+    /// An event that is recorded until then, and may last for longer.
+    #[must_use]
+    pub(in crate::record) fn with_footage_until(self, until: MonotonicNanos) -> Self {
+        Self { records_until: Some(until), ..self }
     }
 
     pub(in crate::record) fn has_footage(&self) -> bool {
@@ -230,6 +244,18 @@ mod tests {
     fn an_event_without_footage_opens_no_clip() {
         let session = session().without_footage();
         assert_eq!(session.step(&frame(2, true)), Step::Skip);
+    }
+
+    #[test]
+    fn an_event_may_outlast_its_footage() {
+        let mut session = session().with_footage_until(at(20));
+        session.next_clip(at(10), at(12));
+        assert_eq!(session.step(&frame(19, false)), Step::Append);
+        assert_eq!(session.step(&frame(20, true)), Step::Close);
+        session.clip_closed();
+        assert_eq!(session.step(&frame(21, true)), Step::Skip);
+        assert_eq!(session.tick(at(3_600)), Tick::Nothing);
+        assert!(session.has_footage(), "it has its clip");
     }
 
     #[test]

@@ -110,6 +110,7 @@ pub async fn adopt(
             boxes: Vec::new(),
             zones: Vec::new(),
             reason: Some(EventEndReason::Interrupted.into()),
+            tamper: None,
             peak_area: None,
             duration_ms: None,
         };

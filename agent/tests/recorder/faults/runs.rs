@@ -124,7 +124,12 @@ impl Running {
         let store = Store::open(&directory.join(INDEX_FILE))?;
         let (motion, changes) = broadcast::channel(16);
         let started = record::start(
-            record::Input { frames: source.frames(), stills: source.stills(), motion: changes },
+            record::Input {
+                frames: source.frames(),
+                stills: source.stills(),
+                motion: changes,
+                tampering: broadcast::channel(1).1,
+            },
             store.clone(),
             config,
             directory,

@@ -1,7 +1,7 @@
 //! What cameras reported.
 
 use nightjar_shared::{
-    event::{BoundingBox, EventKind, EventState},
+    event::{BoundingBox, EventKind, EventState, TamperKind},
     ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
@@ -27,6 +27,7 @@ pub struct EventRow {
     pub clip_id: Option<ClipId>,
     pub boxes: Vec<BoundingBox>,
     pub zones: Vec<String>,
+    pub tamper: Option<TamperKind>,
     pub reason: Option<String>,
     /// Parts per million of the picture.
     pub peak_area_ppm: Option<u32>,
@@ -49,7 +50,7 @@ macro_rules! event_columns {
             columns!(
                 "e.":
                 event_id, camera_id, site_id, kind, state, started_at, ended_at, clock, clip_id,
-                boxes, zones, reason, peak_area_ppm, duration_ms, started_by
+                boxes, zones, tamper, reason, peak_area_ppm, duration_ms, started_by
             ),
             ", (select name from accounts a where a.account_id = e.started_by) as starter_name,
                (select p.object_key
@@ -82,6 +83,7 @@ from_row!(EventRow {
     clip_id,
     boxes,
     zones,
+    tamper,
     reason,
     peak_area_ppm,
     duration_ms,
@@ -106,6 +108,7 @@ pub struct EventUpdate {
     pub clip_id: Option<ClipId>,
     pub boxes: Vec<BoundingBox>,
     pub zones: Vec<String>,
+    pub tamper: Option<TamperKind>,
     pub reason: Option<String>,
     pub peak_area_ppm: Option<u32>,
     pub duration_ms: Option<u64>,
@@ -133,13 +136,14 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
         update.peak_area_ppm.into(),
         update.duration_ms.into(),
         update.ended_at.map(|_| update.uptime_ms).into(),
+        update.tamper.into(),
     ];
     let changed = db
         .execute(
             "insert into events (event_id, camera_id, site_id, kind, state, started_at, ended_at,
                  clock, boot_id, uptime_ms, clip_id, boxes, zones, reason, peak_area_ppm, duration_ms,
-                 ended_uptime_ms)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                 ended_uptime_ms, tamper)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
              on conflict (event_id) do update set
                  state = case when events.state = 'ended' then 'ended' else excluded.state end,
                  started_at = case when excluded.state = 'started'
@@ -156,6 +160,7 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
                  clip_id = coalesce(excluded.clip_id, events.clip_id),
                  boxes = case when excluded.boxes = '[]' then events.boxes else excluded.boxes end,
                  zones = case when excluded.zones = '[]' then events.zones else excluded.zones end,
+                 tamper = coalesce(excluded.tamper, events.tamper),
                  reason = coalesce(excluded.reason, events.reason),
                  peak_area_ppm = coalesce(excluded.peak_area_ppm, events.peak_area_ppm),
                  duration_ms = coalesce(excluded.duration_ms, events.duration_ms)

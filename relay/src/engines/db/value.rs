@@ -9,7 +9,7 @@ use nightjar_shared::{
     camera::CameraActivity,
     clip::{ClipKind, ClipState, Visibility},
     command::CommandState,
-    event::{EventKind, EventState},
+    event::{EventKind, EventState, TamperKind},
     factor::ChallengePurpose,
     ids::{
         AccountId, ApiKeyId, AuditEntryId, BootId, CameraId, ClipId, CommandId, EventId,
@@ -295,6 +295,7 @@ spelled!(
     SessionEndReason,
     SessionState,
     SignInKind,
+    TamperKind,
     UpdateProblem,
     UpdateState,
     Visibility,
