@@ -6,10 +6,11 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::Command,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use nightjar_e2e::{
     api::{Api, text},
     footage::{self, Footage},
@@ -25,6 +26,9 @@ use serde_json::{Value, json};
 /// What is added to the configuration that the package brings: the guest's processor is emulated.
 pub(crate) const EMULATED: &str = "[source]\nwidth = 640\nheight = 480\nfps = 5\nfit_to_encoder = false\n\
                         [recording]\nmode = \"continuous\"\n";
+
+/// A sign-in lasts fifteen minutes, and is used for [`LIMIT`] at most.
+const SIGNED_IN: Duration = Duration::from_mins(9);
 
 /// From an order in the guest until the relay knows.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -52,7 +56,8 @@ pub(crate) struct Board {
     pub(crate) guest: Guest,
     pub(crate) directory: PathBuf,
     relay: Relay,
-    pub(crate) owner: Api,
+    /// As of when it was signed in.
+    owner: Mutex<(Api, Instant)>,
     site_id: String,
     /// Once it is paired.
     pub(crate) camera_id: String,
@@ -82,7 +87,20 @@ impl Board {
         let Some(mut guest) = Guest::boot(directory, &machine)? else { return Ok(None) };
         guest.run("rm -rf /etc/apt/sources.list*").await?;
         let directory = directory.to_owned();
+        let owner = Mutex::new((owner, Instant::now()));
         Ok(Some(Self { guest, directory, relay, owner, site_id, camera_id: String::new() }))
+    }
+
+    /// The owner at the relay, for some minutes: an emulated board takes longer than a sign-in lasts.
+    pub(crate) async fn owner(&self) -> Result<Api> {
+        let (api, since) = self.owner.lock().map_err(|_| anyhow!("a test panicked"))?.clone();
+        if since.elapsed() < SIGNED_IN {
+            return Ok(api);
+        }
+        let api = self.relay.api()?.login(EMAIL, PASSWORD).await?;
+        let signed_in = (api.clone(), Instant::now());
+        *self.owner.lock().map_err(|_| anyhow!("a test panicked"))? = signed_in;
+        Ok(api)
     }
 
     /// Makes a signed repository of packages, known to the board's apt from then on.
@@ -110,13 +128,13 @@ impl Board {
         // In the guest, this machine is 10.0.2.2.
         self.guest.run("echo '10.0.2.2 localhost' >/etc/hosts").await?;
         let path = format!("sites/{}/pairings", self.site_id);
-        Ok(self.owner.post(&path, json!({})).await?.expect(201)?.json())
+        Ok(self.owner().await?.post(&path, json!({})).await?.expect(201)?.json())
     }
 
     /// Learns which camera took a place that was opened.
     pub(crate) async fn know_camera_of(&mut self, pairing: &Value) -> Result<()> {
         let id = text(pairing, "pairing_id").context("a pairing without an id")?;
-        let claimed = self.owner.get(&format!("pairings/{id}")).await?.expect(200)?.json();
+        let claimed = self.owner().await?.get(&format!("pairings/{id}")).await?.expect(200)?.json();
         self.camera_id = text(&claimed, "camera_id").context("the pairing was not claimed")?;
         Ok(())
     }
@@ -131,16 +149,17 @@ impl Board {
     }
 
     pub(crate) async fn online(&self) -> Result<()> {
-        self.owner.camera_is(&self.camera_id, "online", LIMIT).await.map(drop)
+        self.owner().await?.camera_is(&self.camera_id, "online", LIMIT).await.map(drop)
     }
 
     /// Waits until the relay hears that the camera sees, or does not.
     pub(crate) async fn sees(&self, expected: bool) -> Result<()> {
         let path = format!("cameras/{}", self.camera_id);
         wait::until(&format!("the camera sees: {expected}"), LIMIT, async || {
-            let camera = self.owner.get(&path).await?.expect(200)?.json();
+            let owner = self.owner().await?;
+            let camera = owner.get(&path).await?.expect(200)?.json();
             ensure!(camera["status"] != "offline", "{camera}");
-            let health = self.owner.get(&format!("{path}/health")).await?.expect(200)?.json();
+            let health = owner.get(&format!("{path}/health")).await?.expect(200)?.json();
             let capture: &Value = &health["capture"];
             ensure!(capture["running"] == expected, "{capture}");
             Ok(Some(()))

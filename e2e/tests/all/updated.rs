@@ -104,9 +104,10 @@ impl Releases {
 /// Asks for what is offered, and waits until the camera has judged it.
 async fn update(board: &Board, version: &str) -> Result<Value> {
     let camera = format!("cameras/{}", board.camera_id);
-    board.owner.command_done(&board.camera_id, "update", json!({})).await?;
+    board.owner().await?.command_done(&board.camera_id, "update", json!({})).await?;
     wait::until(&format!("{version} is judged"), JUDGED_WITHIN, async || {
-        let update = board.owner.get(&format!("{camera}/update")).await?.expect(200)?.json();
+        let update =
+            board.owner().await?.get(&format!("{camera}/update")).await?.expect(200)?.json();
         let state = update["state"].as_str().unwrap_or_default();
         let is_judged =
             update["target"] == version && ["installed", "rolled_back"].contains(&state);
