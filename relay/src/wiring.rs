@@ -35,6 +35,7 @@ pub use self::{
 use crate::{
     app::{
         App,
+        due::Due,
         errands::Errands,
         exchanges::Exchanges,
         heard::Heard,
@@ -150,6 +151,7 @@ impl Relay {
             exchanges: Exchanges::default(),
             deletions_due: Notify::new(),
             mails_due: Notify::new(),
+            due: Due::default(),
             departures_due: Notify::new(),
             errands: Errands::default(),
             replica: uuid::Uuid::now_v7().to_string(),

@@ -164,6 +164,7 @@ export const ProblemCode = Object.freeze({
   invalidProof: "invalid_proof",
   invalidQuery: "invalid_query",
   invalidRefreshToken: "invalid_refresh_token",
+  invalidRules: "invalid_rules",
   invalidScope: "invalid_scope",
   invalidSdp: "invalid_sdp",
   invalidSha256: "invalid_sha256",

@@ -26,6 +26,8 @@ words! {
         AddressChanged = "address_changed",
         NameChanged = "name_changed",
         DataExported = "data_exported",
+        /// What the account wants to be told of.
+        NotificationsChanged = "notifications_changed",
         /// A refresh token came twice, so it was copied: its sign-in was ended.
         TokenCopied = "token_copied",
         TotpSetUp = "totp_set_up",

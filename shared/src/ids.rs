@@ -96,6 +96,14 @@ uuid_id!(
     EventId
 );
 uuid_id!(
+    /// One message on its way to one address of somebody.
+    DeliveryId
+);
+uuid_id!(
+    /// What one person is told of one thing.
+    NotificationId
+);
+uuid_id!(
     /// One open pairing.
     PairingId
 );

@@ -17,6 +17,7 @@ pub mod finding;
 pub mod ids;
 pub mod image;
 pub mod introduction;
+pub mod notification;
 pub mod pairing;
 pub mod pairing_qr;
 pub mod problem;

@@ -44,6 +44,7 @@ words! {
         InvalidProof = "invalid_proof",
         InvalidQuery = "invalid_query",
         InvalidRefreshToken = "invalid_refresh_token",
+        InvalidRules = "invalid_rules",
         InvalidScope = "invalid_scope",
         InvalidSdp = "invalid_sdp",
         InvalidSha256 = "invalid_sha256",

@@ -15,6 +15,7 @@ mod section;
 mod sign_ins;
 mod svg;
 mod tables;
+mod told;
 mod uploads;
 
 use std::{fs, io::Write, path::Path};
@@ -45,6 +46,7 @@ const MEASUREMENTS: &[&str] = &[
     "qr",
     "revocation",
     "sign_ins",
+    "told",
 ];
 
 /// Measures, prints the table and writes it into `document`, between its two marks. With `only`,
@@ -95,6 +97,7 @@ async fn measure(name: &str, directory: &Path) -> Result<Vec<Figure>> {
         "qr" => qr::qr(directory).await,
         "revocation" => revocation::revocation(directory).await,
         "sign_ins" => sign_ins::sign_ins(directory).await,
+        "told" => told::told(directory).await,
         _ => bail!("no such measurement: {name}"),
     }
 }

@@ -14,6 +14,7 @@ use http::{Request, Response};
 use nightjar_relay::{
     app::{
         App,
+        due::Due,
         errands::Errands,
         exchanges::Exchanges,
         heard::Heard,
@@ -195,6 +196,7 @@ fn assemble(
         deletions_due: Notify::new(),
         mails_due: Notify::new(),
         departures_due: Notify::new(),
+        due: Due::default(),
         errands: Errands::default(),
         replica: "replica".to_owned(),
         tracker: TaskTracker::new(),

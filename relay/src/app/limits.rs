@@ -44,6 +44,10 @@ pub struct Limits {
     /// Mails with a link for a new password, by recipient: others do not hold them up.
     pub reset_mails: Limit,
     pub news_by_account: Limit,
+    /// Messages to see whether anything arrives, of one account.
+    pub test_messages: Limit,
+    /// Addresses in messages that one network opens: what the database is asked. Nobody guesses them.
+    pub mute_links: Limit,
     /// Right passwords of one account: each costs as much as a wrong one, and leaves a session.
     pub login_success: Limit,
     /// Wrong codes of six digits, of those who know an account's password: a guess hits one in 333,000,
@@ -128,6 +132,8 @@ impl Default for Limits {
             mails_by_recipient: Limit::new(5, Duration::from_mins(10)),
             reset_mails: Limit::new(5, Duration::from_mins(10)),
             news_by_account: Limit::new(10, Duration::from_mins(10)),
+            test_messages: Limit::new(5, Duration::from_mins(2)),
+            mute_links: Limit::new(60, Duration::from_secs(1)),
             login_success: Limit::new(20, Duration::from_secs(6)),
             codes_by_account: Limit::new(10, Duration::from_mins(5)),
             backup_codes_by_account: Limit::new(10, Duration::from_secs(6)),

@@ -1,6 +1,7 @@
 //! [`App`]: what every door and every decision works with. `wiring` makes it; it stands below the
 //! domain, which imports it.
 
+pub mod due;
 pub mod errands;
 pub mod exchanges;
 pub mod heard;
@@ -17,8 +18,8 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    errands::Errands, exchanges::Exchanges, heard::Heard, limits::Limits, passwords::Hasher,
-    readiness::LastReadiness, recent::Recent, usage::Usage,
+    due::Due, errands::Errands, exchanges::Exchanges, heard::Heard, limits::Limits,
+    passwords::Hasher, readiness::LastReadiness, recent::Recent, usage::Usage,
 };
 use crate::{
     clock::{Clock, leap::Leaps},
@@ -64,6 +65,8 @@ pub struct App {
     pub deletions_due: Notify,
     /// Mails wait that may leave at once.
     pub mails_due: Notify,
+    /// Something is to be told.
+    pub due: Due,
     /// Accounts wait for their deletion.
     pub departures_due: Notify,
     /// What is done after an answer.

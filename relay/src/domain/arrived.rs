@@ -3,7 +3,7 @@
 
 use nightjar_shared::ids::{CameraId, ClipId};
 
-use super::{clips as clip_domain, events, playback::Footage};
+use super::{clips as clip_domain, events, notifications, playback::Footage};
 use crate::{
     app::App,
     engines::{
@@ -44,6 +44,11 @@ pub(super) async fn look_for_parts(
         && let Some(footage) = Footage::of(&parts)
     {
         clips::set_duration(&app.db, clip_id, footage.duration_ms()).await?;
+    }
+    let is_new_picture =
+        |part: &PartRow| part.kind.is_illustration() && stored.contains(&part.index);
+    if parts.iter().any(is_new_picture) {
+        notifications::pictured(app, clip_id).await?;
     }
     Ok(Found { parts, stored })
 }

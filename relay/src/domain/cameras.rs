@@ -8,6 +8,7 @@ use nightjar_shared::{
     configuration::Configuration,
     event::{BootTime, Health, Presence},
     ids::{BootId, CameraId, SiteId},
+    notification::Kind,
     time::UnixMillis,
 };
 use serde::Serialize;
@@ -17,7 +18,9 @@ use super::{
     List, PageRequest,
     access::{self, Caller, Right},
     audit::{Actor, Doer, Entry, record},
-    commands, even_when_full, live, objects, presence,
+    commands, even_when_full, live,
+    notifications::{self, Happening},
+    objects, presence,
     protocol::check_protocol,
     text, timeline,
     updates::{self, Update},
@@ -159,6 +162,9 @@ async fn forget(app: &App, caller: Option<Caller>, row: &CameraRow) -> Result<()
     let doer = caller.map_or_else(|| Doer::from(Actor::Relay), Doer::from);
     let entry = Entry::new(Action::CameraRemoved, doer).site(row.site_id).camera(camera_id);
     record(&transaction, app.now(), entry.text("name", &row.name)).await?;
+    let removed = Happening::at_site(Kind::CameraRemoved, row.site_id).subject(camera_id);
+    let removed = removed.detail(notifications::details::CAMERA, row.name.as_str());
+    notifications::happened(app, &transaction, removed).await?;
     Ok(transaction.commit().await?)
 }
 
@@ -283,6 +289,7 @@ async fn seen(app: &App, camera_id: CameraId) -> Result<()> {
     if mark_seen(app, camera_id).await? {
         tracing::info!(camera.id = %camera_id, "camera is online");
         tell(app, camera_id).await;
+        notifications::camera_came(app, camera_id).await?;
     }
     Ok(())
 }
@@ -334,7 +341,8 @@ pub(super) async fn sweep(app: &App) -> Result<()> {
         // may stop the rest.
         let noted = timeline::lost(app, camera_id, now).await;
         let failed = live::fail_of_offline_camera(app, camera_id).await;
-        for error in [noted, failed].into_iter().filter_map(Result::err) {
+        let told = notifications::camera_left(app, camera_id).await;
+        for error in [noted, failed, told].into_iter().filter_map(Result::err) {
             tracing::warn!(camera.id = %camera_id, %error, "cannot note that a camera is offline");
         }
         tell(app, camera_id).await;

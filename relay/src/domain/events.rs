@@ -4,6 +4,7 @@ use nightjar_shared::{
     command::{Command, CommandState},
     event::{BoundingBox, EventKind, EventMessage, EventState, TamperKind},
     ids::{AccountId, CameraId, ClipId, EventId, SiteId},
+    notification::Kind,
     time::{ClockState, UnixMillis},
 };
 use serde::Serialize;
@@ -12,7 +13,7 @@ use utoipa::ToSchema;
 use super::{
     List, PageRequest, Selection,
     access::{self, Caller, Right},
-    camera_moves, objects,
+    camera_moves, notifications, objects,
     protocol::check_protocol,
     quotas, text,
     updates::{self, Update},
@@ -169,13 +170,31 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
         peak_area_ppm: message.peak_area.and_then(parts_per_million),
         duration_ms: message.duration_ms,
     };
-    if !events::upsert(&app.db, update).await? {
+    let transaction = app.db.begin().await?;
+    if !events::upsert(&transaction, update).await? {
         return Err(Error::not_found());
     }
+    if let Some(kind) = told_as(message.kind) {
+        // A clock that was never set does not say when it was.
+        let at = if message.clock == ClockState::Synced { message.at } else { app.now() };
+        let place = (kind, site_id, camera_id);
+        notifications::event_began(app, &transaction, place, message.event_id, at).await?;
+    }
+    transaction.commit().await?;
+    app.due.happenings.notify_one();
     if let (EventKind::Manual, Some(clip_id)) = (message.kind, message.clip_id) {
         note_starter(app, camera_id, clip_id).await?;
     }
     tell(app, message.event_id).await
+}
+
+/// Returns as what people are told of an event, if they are.
+fn told_as(kind: EventKind) -> Option<Kind> {
+    match kind {
+        EventKind::Motion => Some(Kind::Motion),
+        // Who asked for it knows.
+        EventKind::Manual | EventKind::Unknown => None,
+    }
 }
 
 /// Notes who told a camera to record a clip, where its answer came before the event.
@@ -217,6 +236,7 @@ pub(super) async fn tell(app: &App, event_id: EventId) -> Result<()> {
             &Update { kind: "event", field: "event", value: &event },
         )
         .await;
+        notifications::tell_of_event(app, event_id).await?;
     }
     Ok(())
 }

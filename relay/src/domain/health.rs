@@ -1,7 +1,10 @@
 //! What cameras say of how they are, every 30 s each: written down when it changes or is five minutes
 //! old, in one transaction of at most three statements.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    mem,
+};
 
 use nightjar_shared::{
     event::{CaptureHealth, Health},
@@ -10,7 +13,12 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{cameras, live, presence, protocol::check_protocol, text, timeline};
+use super::{
+    cameras, live, notifications,
+    presence::{self, Disk},
+    protocol::check_protocol,
+    text, timeline,
+};
 use crate::{
     app::{App, heard::Report},
     engines::db::health::{self, HealthUpdate, Known},
@@ -52,6 +60,12 @@ pub async fn take(app: &App, camera_id: CameraId, mut health: Health) -> Result<
     }
     if written.came {
         tracing::info!(camera.id = %camera_id, "camera is online");
+        notifications::camera_came(app, camera_id).await?;
+    }
+    if written.has_new_disk_trouble
+        && let Disk::Trouble(sentence) = presence::disk(&health)
+    {
+        notifications::disk_trouble(app, camera_id, sentence).await?;
     }
     cameras::tell_of(app, written.camera).await;
     if forgotten {
@@ -75,6 +89,11 @@ async fn write(
         privacy: said.privacy,
         armed: said.armed,
         health: &report.health,
+        disk_trouble: match presence::disk(said) {
+            Disk::Well => Some(false),
+            Disk::Between => None,
+            Disk::Trouble(_) => Some(true),
+        },
     };
     let transaction = app.db.begin_unsynced().await?;
     let Some(mut known) = health::take(&transaction, camera_id, &update, now).await? else {
@@ -105,6 +124,8 @@ fn essence(health: &Health) -> Result<u64> {
     let steady = serde_json::to_vec(&steady).map_err(anyhow::Error::from)?;
     let mut hasher = DefaultHasher::new();
     steady.hash(&mut hasher);
+    // How much is free counts as far as people are told of it.
+    mem::discriminant(&presence::disk(health)).hash(&mut hasher);
     Ok(hasher.finish())
 }
 

@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use nightjar_shared::notification::Channel;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
-    abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
-    forgetting, invitations, live, mails, members,
+    abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, deliveries,
+    dispatch, factors, forgetting, invitations, live, mails, members, notifications,
     objects::{self, Deleted},
     push, timeline,
 };
@@ -36,6 +37,8 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("deletions", delete_objects(app.clone()));
     app.spawn_essential("anchors", tell_anchors(app.clone()));
     app.spawn_essential("mails", deliver_mails(app.clone()));
+    app.spawn_essential("notifications", tell(app.clone()));
+    app.spawn_essential("messages by mail", dispatch::send_by(app.clone(), Channel::Mail));
     app.spawn_essential("departures", delete_given_up_sites(app.clone()));
 }
 
@@ -155,6 +158,8 @@ async fn forget_old(app: &App) {
     note("old timelines", timeline::forget_old(app).await);
     note("old trail", audit::forget_old(app).await);
     note("old mails", mails::forget_old(app).await);
+    note("old notifications", notifications::forget_old(app).await);
+    note("old deliveries", deliveries::forget_old(app).await);
 }
 
 async fn forget_expired(app: &App) -> Result<()> {
@@ -207,6 +212,21 @@ async fn deliver_mails(app: Arc<App>) {
         let delivery = mails::deliver(&app);
         let Some(delivered) = app.cancel.run_until_cancelled(delivery).await else { return };
         note("mails", delivered);
+    }
+}
+
+/// Tells people of what happens, as it comes.
+async fn tell(app: Arc<App>) {
+    let mut beat = Beat::every(QUICK, &app);
+    loop {
+        tokio::select! {
+            comes = beat.comes(&app) => if !comes { return },
+            () = app.due.happenings.notified() => {}
+        }
+        // What is cut off by the end is told after the next start.
+        let told = app.cancel.run_until_cancelled(notifications::fan_out(&app)).await;
+        let Some(told) = told else { return };
+        note("notifications", told);
     }
 }
 

@@ -64,6 +64,37 @@ fn is_capturing(health: &Health) -> bool {
     health.privacy || (health.capture.running && health.capture.problem.is_none())
 }
 
+/// How a camera's disk is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Disk {
+    Well,
+    /// Neither well nor in trouble: who was told of trouble is not told that it is over.
+    Between,
+    /// In a sentence.
+    Trouble(String),
+}
+
+/// A camera makes room for itself far above this; below it, something else fills the disk, or nothing more
+/// can be deleted.
+const LOW_PERCENT: u64 = 2;
+/// Trouble is over well above where it begins, so that nobody is told of it by the hour.
+const WELL_PERCENT: u64 = 4;
+
+/// Judges a camera's disk by what it says.
+pub(super) fn disk(health: &Health) -> Disk {
+    let (free, total) = (health.disk_free_bytes, health.disk_total_bytes);
+    let is_below = |percent: u64| total > 0 && free < total / 100 * percent;
+    if health.write_errors > 0 {
+        Disk::Trouble("Footage could not be written.".to_owned())
+    } else if is_below(LOW_PERCENT) {
+        Disk::Trouble(format!("{} MB are free.", free / 1_000_000))
+    } else if is_below(WELL_PERCENT) {
+        Disk::Between
+    } else {
+        Disk::Well
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use nightjar_shared::{event::CaptureHealth, ids::BootId, time::ClockState};
@@ -139,6 +170,24 @@ mod tests {
         private.privacy = true;
         private.capture.running = false;
         assert_eq!(status_of(&private, 1), CameraStatus::Online);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_or_fails_is_trouble_and_one_of_unknown_size_is_not() {
+        let disk_of = |free, total, write_errors| {
+            disk(&Health {
+                disk_free_bytes: free,
+                disk_total_bytes: total,
+                write_errors,
+                ..health()
+            })
+        };
+        assert_eq!(disk_of(0, 0, 0), Disk::Well);
+        assert_eq!(disk_of(50_000_000_000, 100_000_000_000, 0), Disk::Well);
+        assert_eq!(disk_of(3_000_000_000, 100_000_000_000, 0), Disk::Between);
+        let full = Disk::Trouble("1000 MB are free.".to_owned());
+        assert_eq!(disk_of(1_000_000_000, 100_000_000_000, 0), full);
+        assert!(matches!(disk_of(u64::MAX, u64::MAX, 1), Disk::Trouble(_)));
     }
 
     #[test]

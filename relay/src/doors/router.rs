@@ -27,8 +27,8 @@ use super::{
     extract::JSON_BYTES_MAX,
     http::{
         accounts, admin, agent, announcements, api_keys, audit, camera_moves, cameras, clips,
-        commands, events, factors, invitations, live, members, notices, ops, pairings, parting,
-        passwords, push, releases, shares, sign_ins, sites, sockets, whep,
+        commands, events, factors, invitations, live, members, notices, notifications, ops,
+        pairings, parting, passwords, push, releases, shares, sign_ins, sites, sockets, whep,
     },
     mqtt::websocket,
     web,
@@ -60,6 +60,7 @@ fn anybody() -> Routes {
         .routes(routes!(shares::open))
         .routes(routes!(invitations::open))
         .routes(routes!(invitations::register))
+        .routes(routes!(notifications::mute_by_message))
         .routes(routes!(agent::challenge))
         .routes(routes!(agent::token))
         // Authenticates itself, by a ticket or by the cookie.
@@ -122,6 +123,7 @@ fn accounts_only() -> Routes {
         .routes(routes!(push::state, push::subscribe))
         .routes(routes!(push::unsubscribe))
         .routes(routes!(sockets::issue_ticket))
+        .merge(notified())
         .routes(routes!(admin::make_reset_link))
 }
 
@@ -138,6 +140,19 @@ fn own_factors() -> Routes {
         .routes(routes!(factors::remove_passkey))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::remove))
+}
+
+/// Routes for what a person is told.
+fn notified() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(notifications::list))
+        .routes(routes!(notifications::unread))
+        .routes(routes!(notifications::read_all))
+        .routes(routes!(notifications::read))
+        .routes(routes!(notifications::settings, notifications::change_settings))
+        .routes(routes!(notifications::mute))
+        .routes(routes!(notifications::unmute))
+        .routes(routes!(notifications::test))
 }
 
 /// Routes of WHEP, open to pages of other origins, too.

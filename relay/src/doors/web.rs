@@ -89,6 +89,7 @@ where
         .route("/", get(page))
         .route("/s", get(link_page))
         .route("/invitation", get(link_page))
+        .route("/mute", get(link_page))
         .route("/reset", get(link_page))
         .route("/verify", get(link_page))
         .route("/assets/{build}/{*path}", get(asset))
@@ -266,8 +267,9 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// Pages for a quiet hour, and parts that few open: their modules are fetched when they are opened.
-const LATER: [&str; 7] = [
+const LATER: [&str; 8] = [
     "account/",
+    "notifications/",
     "pairing/",
     "parts/camera_form.js",
     "parts/clip_download.js",

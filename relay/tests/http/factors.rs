@@ -461,7 +461,7 @@ async fn a_site_may_require_a_factor_of_its_members() {
         // His own site goes on, and is the first that he hears of.
         camera.beat(relay, health()).await;
         own.beat(relay, health()).await;
-        let first = crate::ws::next(&mut socket).await;
+        let first = crate::ws::next_but_notifications(&mut socket).await;
         assert_eq!(first["camera"]["camera_id"], json!(own.id()), "{first}");
 
         let (phone, _) = set_up(relay, &mut bob).await;

@@ -78,6 +78,7 @@ mod support;
 mod tenancy;
 mod timeline;
 mod times;
+mod told;
 mod turn;
 mod turn_client;
 mod turn_limits;

@@ -240,7 +240,16 @@ const RELAY: Package = Package {
         ("clap_complete", &["cli/documents.rs"]),
         ("clap_mangen", &["cli/documents.rs"]),
         ("csv", &["cli/provision.rs"]),
-        ("jiff", &["domain/mails/", "engines/objects/", "engines/outgoing/", "engines/tls.rs"]),
+        (
+            "jiff",
+            &[
+                "domain/mails/",
+                "domain/notifications/",
+                "engines/objects/",
+                "engines/outgoing/",
+                "engines/tls.rs",
+            ],
+        ),
         ("md5", &["engines/objects/"]),
         (
             "reqwest",

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use nightjar_shared::{audit::Action, ids::AccountId};
+use nightjar_shared::{audit::Action, ids::AccountId, notification::Kind};
 
 use super::{address::send_link, client::Client, find::find};
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         email,
         factors::{self, SecondFactorQuestion},
         mails::{self, Mail},
+        notifications::{self, Happening},
     },
     engines::db::accounts::{self, AccountRow},
     error::{Error, ProblemCode, Result},
@@ -89,6 +90,11 @@ async fn unverified(app: &App, account: &AccountRow) -> Result<Error> {
 /// Tells the owner of an account that somebody signed in with a browser or program that had not before.
 pub async fn note_sign_in(app: &App, caller: Caller, client: &Client) -> Result<()> {
     let Some(account) = accounts::by_id(&app.db, caller.account_id).await? else { return Ok(()) };
+    let sign_in = Happening::to_account(Kind::NewSignIn, caller.account_id);
+    let sign_in = sign_in
+        .detail(notifications::details::PROGRAM, client.program.as_str())
+        .detail(notifications::details::NETWORK, client.network.as_str());
+    notifications::happened(app, &app.db, sign_in).await?;
     if app.limits.news_by_account.take(&caller.account_id.to_string(), app.now()).is_err() {
         return Ok(());
     }

@@ -24,7 +24,7 @@ use crate::{
     domain::{
         access::{self, Caller, Right},
         audit::{Entry, record},
-        secrets,
+        notifications, secrets,
     },
     engines::{
         broker::Delivery,
@@ -240,7 +240,8 @@ async fn connect(
 /// Writes down that somebody begins to watch a camera.
 async fn note_beginning(app: &App, viewer: Caller, camera: &CameraRow) -> Result<()> {
     let entry = Entry::new(Action::LiveBegan, viewer).site(camera.site_id);
-    record(&app.db.unsynced(), app.now(), entry.camera(camera.camera_id)).await
+    record(&app.db.unsynced(), app.now(), entry.camera(camera.camera_id)).await?;
+    notifications::watched(app, (camera.site_id, camera.camera_id), viewer.account_id).await
 }
 
 /// A viewer that waits for its answer. When it hangs up, the future that waits for it is dropped,

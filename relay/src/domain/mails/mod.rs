@@ -7,6 +7,7 @@ mod texts;
 use nightjar_shared::{ids::AccountId, role::Role, time::UnixMillis};
 
 pub(super) use self::outbox::{deliver, forget_old};
+pub use self::outbox::{retry, waiting};
 use self::texts::Text;
 use super::email;
 use crate::{

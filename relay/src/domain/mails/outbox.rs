@@ -7,7 +7,7 @@ use futures::future::join_all;
 use crate::{
     app::App,
     engines::{
-        db::mails::{self, DueMail, Turn},
+        db::mails::{self, DueMail, Turn, WaitingMail},
         mail::{Failure, Letter, MailError},
     },
     error::Result,
@@ -35,6 +35,8 @@ const WAITS: [Duration; 10] = [
 const PUT_OFF_MAX: Duration = Duration::from_hours(24);
 /// Attempts with a mail that the server refuses for good: what refused it may be mended meanwhile.
 const REFUSED_MAX: usize = 3;
+/// Mails that one look shows.
+const LISTED_MAX: u32 = 200;
 const FAILED_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// Sends what is due.
@@ -55,8 +57,22 @@ pub(in crate::domain) async fn deliver(app: &App) -> Result<()> {
 
 /// Forgets mails that were given up long ago.
 pub(in crate::domain) async fn forget_old(app: &App) -> Result<()> {
-    mails::delete_failed(&app.db, app.now().minus(FAILED_KEPT)).await?;
+    let now = app.now();
+    mails::forget_contents(&app.db, now).await?;
+    mails::delete_failed(&app.db, now.minus(FAILED_KEPT)).await?;
     Ok(())
+}
+
+/// Lists mails that have not left, oldest first, for who runs the relay.
+pub async fn waiting(app: &App) -> Result<Vec<WaitingMail>> {
+    Ok(mails::list(&app.db, LISTED_MAX).await?)
+}
+
+/// Lets a mail that was given up leave again. Says whether there is one that is still of use.
+pub async fn retry(app: &App, mail_id: &str) -> Result<bool> {
+    let is_waiting = mails::retry(&app.db, mail_id, app.now()).await?;
+    app.mails_due.notify_one();
+    Ok(is_waiting)
 }
 
 async fn attempt(app: &App, mail: DueMail) -> Result<()> {
@@ -95,6 +111,7 @@ fn letter(app: &App, mail: &DueMail) -> anyhow::Result<Letter> {
         to: mail.recipient.clone(),
         subject,
         text,
+        picture: None,
         at: mail.queued_at,
     })
 }
@@ -102,7 +119,7 @@ fn letter(app: &App, mail: &DueMail) -> anyhow::Result<Letter> {
 async fn give_up(app: &App, mail: &DueMail, reason: &str) -> Result<()> {
     count(app, "failed");
     tracing::error!(mail = mail.mail_id, kind = mail.kind.as_str(), reason, "a mail is given up");
-    Ok(mails::fail(&app.db, &mail.mail_id, reason).await?)
+    Ok(mails::fail(&app.db, &mail.mail_id, reason, app.now()).await?)
 }
 
 /// Returns how long a mail waits that has failed so often: nothing once it is given up.

@@ -7,6 +7,7 @@ use nightjar_shared::{
     api::{ClaimRequest, ClaimResponse, MqttEndpoint},
     audit::Action,
     ids::CameraId,
+    notification::Kind,
     pairing::{JoinCode, claim_proof},
 };
 
@@ -16,7 +17,9 @@ use crate::{
     domain::{
         access,
         audit::{Actor, Entry, record, tally},
-        cameras as camera_domain, devices, secrets, text,
+        cameras as camera_domain, devices,
+        notifications::{self, Happening},
+        secrets, text,
     },
     engines::db::{
         Transaction,
@@ -139,6 +142,8 @@ async fn camera_of(
     let entry = Entry::new(Action::CameraPaired, Actor::Camera(camera_id)).site(pairing.site_id);
     let entry = entry.camera(camera_id).subject(pairing.pairing_id);
     record(transaction, app.now(), entry).await?;
+    let paired = Happening::at_camera(Kind::CameraPaired, pairing.site_id, camera_id);
+    notifications::happened(app, transaction, paired).await?;
     Ok(camera_id)
 }
 

@@ -16,6 +16,7 @@ pub mod invitations;
 pub mod live;
 pub mod members;
 pub mod notices;
+pub mod notifications;
 pub mod ops;
 pub mod pairings;
 pub mod parting;

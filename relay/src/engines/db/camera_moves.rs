@@ -5,7 +5,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, from_row};
+use super::{DbError, Executor, from_row, notification_rules};
 
 /// A camera that an owner offers.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +99,7 @@ pub async fn relocate(
     ] {
         db.execute(sql, vec![camera_id.into()]).await?;
     }
+    notification_rules::delete_of_camera(db, camera_id).await?;
     Ok(true)
 }
 

@@ -84,6 +84,27 @@ pub const OF_ACCOUNT: &[Table] = &[
          from mails where account_id = $1 order by queued_at",
     ),
     (
+        "notifications",
+        "select notification_id, kind, site_id, camera_id, event_id, details, happened_at, created_at,
+             more, read_at
+         from notifications where account_id = $1 order by created_at",
+    ),
+    (
+        "notification_rules",
+        "select kind, site_id, camera_id, channels, hours, cool_down_s
+         from notification_rules where account_id = $1 order by position",
+    ),
+    (
+        "notification_mutes",
+        "select camera_id, kind, until_at from notification_mutes
+         where account_id = $1 order by until_at",
+    ),
+    (
+        "deliveries",
+        "select channel, form, state, attempts, outcome, queued_at, ended_at
+         from deliveries where account_id = $1 order by queued_at",
+    ),
+    (
         "security_log",
         "select at, action, site_id, subject, address, details
          from audit_entries where account_id = $1 order by at",

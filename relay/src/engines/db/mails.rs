@@ -110,14 +110,42 @@ pub async fn postpone(
     .map(drop)
 }
 
-/// Gives a mail up. What it said is forgotten, the reason stays.
-pub async fn fail(db: &impl Executor, mail_id: &str, reason: &str) -> Result<(), DbError> {
+/// Gives a mail up. What it said is kept, sealed, for as long as it is of use: somebody may try it again.
+pub async fn fail(
+    db: &impl Executor,
+    mail_id: &str,
+    reason: &str,
+    now: UnixMillis,
+) -> Result<(), DbError> {
     db.execute(
-        "update mails set state = $2, reason = $3, sealed = '' where mail_id = $1",
-        vec![mail_id.into(), MailState::Failed.into(), reason.into()],
+        "update mails set state = $2, reason = $3,
+             sealed = case when expires_at > $4 then sealed else '' end
+         where mail_id = $1",
+        vec![mail_id.into(), MailState::Failed.into(), reason.into(), now.into()],
     )
     .await
     .map(drop)
+}
+
+/// Lets a mail that was given up leave again. Says whether there is one that is still of use.
+pub async fn retry(db: &impl Executor, mail_id: &str, now: UnixMillis) -> Result<bool, DbError> {
+    let changed = db
+        .execute(
+            "update mails set state = $2, attempts = 0, due_at = $4
+             where mail_id = $1 and state = $3 and sealed <> '' and expires_at > $4",
+            vec![mail_id.into(), MailState::Waiting.into(), MailState::Failed.into(), now.into()],
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Forgets what mails said whose time is over.
+pub async fn forget_contents(db: &impl Executor, now: UnixMillis) -> Result<u64, DbError> {
+    db.execute(
+        "update mails set sealed = '' where state = $1 and expires_at <= $2 and sealed <> ''",
+        vec![MailState::Failed.into(), now.into()],
+    )
+    .await
 }
 
 /// Forgets what was to be said to an address.

@@ -12,12 +12,13 @@ use nightjar_shared::{
     event::{EventKind, EventState, TamperKind},
     factor::ChallengePurpose,
     ids::{
-        AccountId, ApiKeyId, AuditEntryId, BootId, CameraId, ClipId, CommandId, EventId,
-        InvitationId, PairingId, PasskeyId, ReleaseId, SessionId, ShareId, SiteId, SubscriptionId,
-        WebhookId,
+        AccountId, ApiKeyId, AuditEntryId, BootId, CameraId, ClipId, CommandId, DeliveryId,
+        EventId, InvitationId, NotificationId, PairingId, PasskeyId, ReleaseId, SessionId, ShareId,
+        SiteId, SubscriptionId, WebhookId,
     },
+    notification::{self, Channel, DeliveryState, Form},
     release::{PackageVersion, ReleaseState, UpdateProblem, UpdateState},
-    role::{AccountRole, Role},
+    role::{AccountRole, Right, Role},
     session::{SessionEndReason, SessionState},
     time::{ClockState, UnixMillis},
 };
@@ -264,8 +265,10 @@ spelled!(
     CameraId,
     ClipId,
     CommandId,
+    DeliveryId,
     EventId,
     InvitationId,
+    NotificationId,
     PairingId,
     PasskeyId,
     ReleaseId,
@@ -291,6 +294,7 @@ spelled!(
     PackageVersion,
     PartKind,
     ReleaseState,
+    Right,
     Role,
     SessionEndReason,
     SessionState,
@@ -299,6 +303,10 @@ spelled!(
     UpdateProblem,
     UpdateState,
     Visibility,
+    Channel,
+    DeliveryState,
+    Form,
+    notification::Kind,
 );
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use lettre::{
     Address, Message,
     message::{
-        Mailbox,
+        Attachment, Mailbox, MultiPart, SinglePart,
         header::{ContentType, HeaderName, HeaderValue},
     },
 };
@@ -14,7 +14,7 @@ use nightjar_shared::time::UnixMillis;
 
 use super::{Failure, MailError};
 
-/// A mail that is to leave: plain text, to one recipient.
+/// A mail that is to leave: plain text, with a picture or not, to one recipient.
 #[derive(Debug, Clone)]
 pub struct Letter {
     /// Names it for good: a letter that is sent twice has the same name.
@@ -23,7 +23,16 @@ pub struct Letter {
     pub to: String,
     pub subject: String,
     pub text: String,
+    pub picture: Option<Picture>,
     pub at: UnixMillis,
+}
+
+/// A picture below the text.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    pub name: String,
+    /// JPEG.
+    pub content: Vec<u8>,
 }
 
 /// Who mail comes from.
@@ -43,17 +52,28 @@ impl Letter {
         let since_1970 = Duration::from_millis(u64::try_from(self.at.0).unwrap_or(0));
         let host = from.0.email.domain().to_owned();
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
-        Message::builder()
+        let message = Message::builder()
             .from(from.0.clone())
             .to(Mailbox::new(None, to))
             .subject(one_line(&self.subject))
             .date(UNIX_EPOCH + since_1970)
             .message_id(Some(format!("<{}@{host}>", self.id)))
             // No program is to answer it (RFC 3834).
-            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()))
-            .header(ContentType::TEXT_PLAIN)
-            .body(self.text.clone())
-            .map_err(|_| refused("the message"))
+            .raw_header(HeaderValue::new(automatic, "auto-generated".to_owned()));
+        let written = match self.picture_part()? {
+            None => message.header(ContentType::TEXT_PLAIN).body(self.text.clone()),
+            Some(picture) => {
+                let text = SinglePart::plain(self.text.clone());
+                message.multipart(MultiPart::mixed().singlepart(text).singlepart(picture))
+            }
+        };
+        written.map_err(|_| refused("the message"))
+    }
+
+    fn picture_part(&self) -> Result<Option<SinglePart>, MailError> {
+        let Some(Picture { name, content }) = &self.picture else { return Ok(None) };
+        let jpeg = ContentType::parse("image/jpeg").map_err(|_| refused("the picture"))?;
+        Ok(Some(Attachment::new(one_line(name)).body(content.clone(), jpeg)))
     }
 }
 
@@ -75,6 +95,7 @@ mod tests {
             to: to.to_owned(),
             subject: subject.to_owned(),
             text: text.to_owned(),
+            picture: None,
             at: UnixMillis(1_700_000_000_000),
         };
         let from = Sender::parse("Nightjar <relay@example.org>").unwrap();
@@ -95,6 +116,23 @@ mod tests {
             assert!(message.lines().any(|found| found == line), "{line} in\n{message}");
         }
         assert!(message.ends_with("\r\n\r\nLine one\r\nLine two\r\n"), "{message:?}");
+    }
+
+    #[test]
+    fn a_picture_stands_below_the_text() {
+        let letter = Letter {
+            id: "0199".to_owned(),
+            to: "alice@example.org".to_owned(),
+            subject: "Motion".to_owned(),
+            text: "Look.\n".to_owned(),
+            picture: Some(Picture { name: "a\r\nX: b.jpg".to_owned(), content: vec![0xff; 4] }),
+            at: UnixMillis(0),
+        };
+        let from = Sender::parse("relay@example.org").unwrap();
+        let message = String::from_utf8(letter.message(&from).unwrap().formatted()).unwrap();
+        assert!(message.contains("Look.") && message.contains("Content-Type: image/jpeg"));
+        assert!(message.contains("/////w=="), "{message}");
+        assert!(!message.lines().any(|line| line.starts_with("X:")), "{message}");
     }
 
     #[test]

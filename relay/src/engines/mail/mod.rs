@@ -12,7 +12,7 @@ use anyhow::Context as _;
 
 use self::smtp::Smtp;
 pub use self::{
-    letter::{Letter, Sender},
+    letter::{Letter, Picture, Sender},
     smtp::{Encryption, SmtpSettings},
 };
 use super::private_file;

@@ -223,6 +223,20 @@ impl EmbeddedStore {
         Ok(length.map(info))
     }
 
+    pub(super) async fn read(
+        &self,
+        key: &ObjectKey,
+        bytes_max: u64,
+    ) -> Result<Option<Bytes>, ObjectsError> {
+        if self.files.length(key).await?.is_none_or(|length| length > bytes_max) {
+            return Ok(None);
+        }
+        let (mut file, _) = self.files.read(key).await?;
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).await?;
+        Ok(Some(content.into()))
+    }
+
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
         Ok(self.files.delete(key).await?)
     }

@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use jiff::Timestamp;
 use rusty_s3::{Bucket, Credentials, Map, S3Action, UrlStyle, actions};
 
@@ -31,6 +32,10 @@ pub const PLAYBACK_EXPIRY_MAX: Duration = Duration::from_mins(5);
 /// What a browser may keep of an object: nobody else's cache may, the bytes under a key never change,
 /// and the address is good for no longer.
 const CACHED: &str = "private, max-age=300, immutable";
+
+/// Of a picture that goes into a mail: a thumbnail has 15,000 bytes at most, those of older agents a few times
+/// as many.
+pub const PICTURE_BYTES_MAX: u64 = 64 * 1024;
 
 /// What an upload may consist of: these bytes and no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +144,15 @@ impl Objects {
         match &self.engine {
             Engine::Embedded(store) => store.head(key).await,
             Engine::S3(store) => store.head(key).await,
+        }
+    }
+
+    /// Reads a small picture: nothing, where there is none of at most [`PICTURE_BYTES_MAX`].
+    pub async fn read_picture(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectsError> {
+        match &self.engine {
+            Engine::Embedded(store) => store.read(key, PICTURE_BYTES_MAX).await,
+            // Its client reads no longer answer.
+            Engine::S3(store) => store.read(key).await,
         }
     }
 

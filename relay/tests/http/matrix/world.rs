@@ -20,6 +20,7 @@ use crate::{
     person::{Answer, Person},
     push::made_up,
     relay::{TestRelay, eventually},
+    told::until_told,
 };
 
 /// Who asks.
@@ -148,6 +149,8 @@ impl Things {
             ("members", _) => "account",
             ("invitations", _) => "invitation",
             ("push", _) => "subscription",
+            ("mutes", _) => "camera",
+            ("notifications", _) => "notification",
             _ => panic!(
                 "the matrix knows nothing that stands behind `{segment}/` as {{{name}}}: name it in \
                  `Things::in_path` of relay/tests/http/matrix/world.rs, and make one in `World::new`"
@@ -218,6 +221,9 @@ impl World {
         let browser = owner.post("notifications/push", made_up(number)).await.body(201);
         let subscription = browser["subscription_id"].as_str().unwrap().to_owned();
         things.ids.insert("subscription", subscription);
+        let told = until_told(&owner, "camera_paired", 1).await;
+        let notification = told[0]["notification_id"].as_str().unwrap().to_owned();
+        things.ids.insert("notification", notification);
         // No test has an authenticator here.
         things.ids.insert("passkey", CameraId::generate().to_string());
         let member = person("member").await;
@@ -380,6 +386,7 @@ fn nothing() -> Things {
         "passkey",
         "sign_in",
         "subscription",
+        "notification",
     ];
     let id = |kind| {
         if kind == "site" {

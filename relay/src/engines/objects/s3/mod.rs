@@ -225,6 +225,18 @@ impl S3Store {
         if answer.status.is_success() { Ok(()) } else { Err(answer.refused("a package")) }
     }
 
+    pub(super) async fn read(&self, key: &ObjectKey) -> Result<Option<Bytes>, ObjectsError> {
+        self.refuse_while_away()?;
+        let Shared { own, credentials, .. } = &*self.shared;
+        let get = actions::GetObject::new(own, Some(credentials), key.as_str());
+        let answer = self.send(Method::GET, get.sign(REQUEST_EXPIRY).as_str()).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => Ok(Some(answer.body)),
+            _ => Err(answer.refused("to give an object")),
+        }
+    }
+
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
         self.refuse_while_away()?;
         let Shared { own, credentials, .. } = &*self.shared;

@@ -1,0 +1,29 @@
+//! Where somebody is reached by a channel.
+
+use nightjar_shared::{ids::AccountId, notification::Channel};
+
+use crate::{
+    app::App,
+    engines::db::{Executor, accounts, notifications::Place},
+    error::Result,
+};
+
+/// Lists the addresses of an account by a channel for what happens at a place, as the channel names them. Mail
+/// goes to the account's own address, once mail there is known to arrive.
+pub(super) async fn of_account(
+    app: &App,
+    db: &impl Executor,
+    (account_id, _place): (AccountId, Place),
+    channel: Channel,
+) -> Result<Vec<String>> {
+    match channel {
+        // The list of the app is no address; what has no addresses yet has nobody to tell.
+        Channel::App | Channel::WebPush | Channel::Webhook => Ok(Vec::new()),
+        Channel::Mail => {
+            let account = accounts::by_id(db, account_id).await?;
+            let is_reached = account.is_some_and(|account| account.verified_at.is_some());
+            let is_reached = is_reached && app.mailer.is_there();
+            Ok(is_reached.then(String::new).into_iter().collect())
+        }
+    }
+}
