@@ -1,5 +1,7 @@
 //! Debian's Chromium without a window, driven over its `DevTools` protocol.
 
+mod worker;
+
 use std::{
     fs,
     path::{Path, PathBuf},

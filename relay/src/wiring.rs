@@ -61,7 +61,7 @@ use crate::{
         realtime::Realtime,
         seal::Seal,
         tls::Certificates,
-        turn::{OWN_CREDENTIALS_FILE, StreamDoor},
+        turn::{OWN_CREDENTIALS_FILE, StreamDoor, Turn},
     },
     listener::listen,
     shutdown,
@@ -122,10 +122,7 @@ impl Relay {
         let (broker, inbox) =
             start_broker(&mut config, connections.mqtt, &certificates, &metrics, &engines).await?;
         let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
-        if let Some(credentials) = turn.own_credentials() {
-            let text = serde_json::to_vec(credentials)?;
-            private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)?;
-        }
+        keep_own_credentials(&config, &turn)?;
         let mailer = mailer(&config).await?;
         let outgoing = outgoing::outgoing(&config)?;
         let app = Arc::new(App {
@@ -198,6 +195,13 @@ async fn open_database(config: &Config, metrics: &Metrics, engines: &Stage) -> a
         checked.look_for_damage().await;
     }));
     Ok(db)
+}
+
+/// Writes down what `doctor` shows the TURN server.
+fn keep_own_credentials(config: &Config, turn: &Turn) -> anyhow::Result<()> {
+    let Some(credentials) = turn.own_credentials() else { return Ok(()) };
+    let text = serde_json::to_vec(credentials)?;
+    private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)
 }
 
 /// What comes through a proxy that is not named comes from loopback, whoever sent it.

@@ -83,7 +83,7 @@ export async function call(method, path, body, signal, patienceMs = PATIENCE_MS)
 }
 
 /** A query string of the given values, without those that are absent. */
-function query(values) {
+export function query(values) {
   const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== null);
   return given.length === 0 ? "" : `?${new URLSearchParams(given)}`;
 }

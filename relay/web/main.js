@@ -23,6 +23,9 @@ const routes = [
   { pattern: "/events", load: () => import("./views/events.js") },
   { pattern: "/clips", load: () => import("./views/clips.js") },
   { pattern: "/clips/:clipId", load: () => import("./views/clip.js") },
+  { pattern: "/notifications", load: () => import("./notifications/list.js") },
+  { pattern: "/notifications/settings", load: () => import("./notifications/settings.js") },
+  { pattern: "/sites/:siteId/webhooks", load: () => import("./notifications/webhooks.js") },
   { pattern: "/s", load: () => import("./sharing/shared_clip.js") },
   { pattern: "/invitation", load: () => import("./people/invitation.js") },
   { pattern: "/sites/:siteId/people", load: () => import("./people/people.js") },
@@ -38,6 +41,7 @@ const routes = [
 const main = document.getElementById("main");
 const bar = document.getElementById("bar");
 const connection = document.getElementById("connection");
+let ringing = false;
 
 /** Sends strangers to the sign-in page, with the way back, and friends away from it. */
 function detour(path) {
@@ -53,6 +57,7 @@ function detour(path) {
 
 function showBar(signedIn, path) {
   bar.hidden = !signedIn || currentPerson().second_factor_required;
+  if (!bar.hidden && !ringing) ring();
   const seesPictures = signedIn && sitesWhere(Right.seePictures).length > 0;
   const section = `/${path.split("/")[1] ?? ""}`;
   for (const tab of bar.querySelectorAll("[data-tab]")) {
@@ -61,6 +66,14 @@ function showBar(signedIn, path) {
     if (current) tab.setAttribute("aria-current", "page");
     else tab.removeAttribute("aria-current");
   }
+}
+
+/** Nobody waits for the bell. */
+function ring() {
+  ringing = true;
+  import("./notifications/bell.js").then(({ watchBell }) => watchBell(bar.querySelector("[data-tab='/notifications']")), () => {
+    ringing = false;
+  });
 }
 
 /** Says that the page may be out of date; a short gap is not worth a word. */

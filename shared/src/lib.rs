@@ -34,6 +34,7 @@ pub mod text_file;
 pub mod time;
 pub mod topic;
 pub mod web_address;
+pub mod webhook;
 pub mod wifi;
 pub mod word;
 

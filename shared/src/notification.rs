@@ -27,6 +27,8 @@ words! {
         Quota = "quota",
         /// Footage will soon be deleted because its time is over.
         Retention = "retention",
+        /// A webhook of theirs was turned off by the relay, because nothing was taken for days.
+        WebhookOff = "webhook_off",
         /// Somebody wanted to see whether anything arrives.
         Test = "test",
     }
@@ -79,7 +81,7 @@ mod tests {
         assert_eq!(
             kinds.join(" "),
             "motion tamper camera_offline camera_online disk watched new_sign_in camera_paired \
-             camera_removed quota retention test"
+             camera_removed quota retention webhook_off test"
         );
         let channels: Vec<_> = Channel::ALL.iter().map(|channel| channel.as_str()).collect();
         assert_eq!(channels.join(" "), "app mail web_push webhook");

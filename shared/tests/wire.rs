@@ -26,6 +26,7 @@ use nightjar_shared::{
     range::Check,
     release::{Manifest, SignedManifest, UpdateAnswer, UpdateReport},
     signal::{Signal, SignalKind},
+    webhook::WebhookMessage,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -33,7 +34,7 @@ use serde_json::{Value, json};
 /// Reads a message as its type, and writes it again.
 type Rewrite = fn(&Value) -> Result<Value, serde_json::Error>;
 
-const MESSAGES: [(&str, Rewrite); 34] = [
+const MESSAGES: [(&str, Rewrite); 35] = [
     ("announcement_answer", rewrite::<AnnouncementAnswer>),
     ("announcement_question", rewrite::<AnnouncementQuestion>),
     ("announcement_request", rewrite::<AnnouncementRequest>),
@@ -68,6 +69,7 @@ const MESSAGES: [(&str, Rewrite); 34] = [
     ("update_answer", rewrite::<UpdateAnswer>),
     ("update_report", rewrite::<UpdateReport>),
     ("viewer_proof", rewrite::<ViewerProof>),
+    ("webhook_message", rewrite::<WebhookMessage>),
 ];
 
 fn rewrite<T: Serialize + DeserializeOwned>(message: &Value) -> Result<Value, serde_json::Error> {

@@ -7,6 +7,7 @@ mod app_axe;
 mod app_days;
 mod app_factors;
 mod app_leaving;
+mod app_notifications;
 mod app_pairing;
 mod app_refusals;
 mod app_roles;

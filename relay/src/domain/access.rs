@@ -9,7 +9,7 @@ use nightjar_shared::{
     clip::Visibility,
     ids::{
         AccountId, ApiKeyId, CameraId, ClipId, CommandId, EventId, InvitationId, PairingId,
-        SessionId, ShareId, SiteId,
+        SessionId, ShareId, SiteId, WebhookId,
     },
     role::{AccountRole, Role},
     time::UnixMillis,
@@ -32,6 +32,7 @@ use crate::{
         pairings::{self, PairingRow},
         shares::{self, ShareRow},
         sites::{self, Membership, SiteRow},
+        webhooks::{self, WebhookRow},
     },
     error::{Error, ProblemCode, Result},
 };
@@ -227,6 +228,18 @@ pub(super) async fn invitation(
     let found = invitations::by_id(&app.db, invitation_id).await?.ok_or_else(Error::not_found)?;
     let site = hide(site(app, caller, found.site_id, Right::Invite).await)?;
     if may_give(site.role, found.role) { Ok(found) } else { Err(Error::not_found()) }
+}
+
+/// Finds a webhook of a site that the caller manages. It does not exist for anybody else.
+pub(super) async fn webhook(
+    app: &App,
+    caller: Caller,
+    webhook_id: WebhookId,
+) -> Result<WebhookRow> {
+    in_person(caller)?;
+    let found = webhooks::by_id(&app.db, webhook_id).await?.ok_or_else(Error::not_found)?;
+    hide(site(app, caller, found.site_id, Right::Manage).await)?;
+    Ok(found)
 }
 
 /// Returns whether an invitation may still be taken: who made it may let in now whom it lets in.

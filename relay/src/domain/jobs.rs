@@ -9,7 +9,7 @@ use super::{
     abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, deliveries,
     dispatch, factors, forgetting, invitations, live, mails, members, notifications,
     objects::{self, Deleted},
-    push, timeline,
+    push, timeline, webhooks,
 };
 use crate::{
     app::App,
@@ -39,6 +39,8 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("mails", deliver_mails(app.clone()));
     app.spawn_essential("notifications", tell(app.clone()));
     app.spawn_essential("messages by mail", dispatch::send_by(app.clone(), Channel::Mail));
+    app.spawn_essential("messages to browsers", dispatch::send_by(app.clone(), Channel::WebPush));
+    app.spawn_essential("messages to programs", dispatch::send_by(app.clone(), Channel::Webhook));
     app.spawn_essential("departures", delete_given_up_sites(app.clone()));
 }
 
@@ -145,6 +147,7 @@ pub async fn sweep_slow(app: &App) {
     }
     note("counts of the trail", audit::settle(app).await);
     note("signed-out browsers", push::forget_ended(app).await);
+    note("old secrets of webhooks", webhooks::forget_old(app).await);
     app.db.restore_ballast().await;
 }
 

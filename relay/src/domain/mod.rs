@@ -49,6 +49,7 @@ mod text;
 pub mod timeline;
 mod updates;
 pub mod uploads;
+pub mod webhooks;
 
 pub use self::page::{List, PageRequest, Selection};
 use crate::{

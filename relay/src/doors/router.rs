@@ -28,7 +28,8 @@ use super::{
     http::{
         accounts, admin, agent, announcements, api_keys, audit, camera_moves, cameras, clips,
         commands, events, factors, invitations, live, members, notices, notifications, ops,
-        pairings, parting, passwords, push, releases, shares, sign_ins, sites, sockets, whep,
+        pairings, parting, passwords, push, releases, shares, sign_ins, sites, sockets, webhooks,
+        whep,
     },
     mqtt::websocket,
     web,
@@ -122,6 +123,11 @@ fn accounts_only() -> Routes {
         .routes(routes!(shares::revoke))
         .routes(routes!(push::state, push::subscribe))
         .routes(routes!(push::unsubscribe))
+        .routes(routes!(webhooks::list, webhooks::create))
+        .routes(routes!(webhooks::change, webhooks::remove))
+        .routes(routes!(webhooks::replace_secret))
+        .routes(routes!(webhooks::try_out))
+        .routes(routes!(webhooks::attempts))
         .routes(routes!(sockets::issue_ticket))
         .merge(notified())
         .routes(routes!(admin::make_reset_link))

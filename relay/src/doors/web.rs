@@ -38,6 +38,9 @@ static FILES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/web");
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/web");
 
 const PAGE: &str = "index.html";
+/// What shows messages while the app is closed. It stands at the root, whose pages it opens.
+const WORKER: &str = "service_worker.js";
+const WORKER_PATH: &str = "/service-worker.js";
 
 /// Stands in the page for the current build.
 const BUILD_MARK: &str = "{{build}}";
@@ -93,6 +96,7 @@ where
         .route("/reset", get(link_page))
         .route("/verify", get(link_page))
         .route("/assets/{build}/{*path}", get(asset))
+        .route(WORKER_PATH, get(worker))
         .route(source::ARCHIVE_PATH, get(source::archive))
         .route(source::LICENCE_PATH, get(source::licence))
         .fallback(elsewhere)
@@ -105,6 +109,8 @@ struct WebApp {
     page: Asset,
     assets: BTreeMap<String, Asset>,
     security_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the service worker may load: answers of the relay's, pictures of the store's.
+    worker_policy: HeaderValue,
 }
 
 /// A file's path from the app's root, and what is in it.
@@ -129,6 +135,14 @@ async fn link_page(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Respon
     let headers = response.headers_mut();
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(ROBOTS, HeaderValue::from_static("noindex, nofollow, noarchive"));
+    response
+}
+
+/// Serves the service worker. Browsers ask for it anew by themselves, once a day at least.
+async fn worker(State(app): State<Arc<WebApp>>, headers: HeaderMap) -> Response {
+    let Some(worker) = app.assets.get(WORKER) else { return not_found() };
+    let mut response = answer(worker, REVALIDATE, &headers);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, app.worker_policy.clone());
     response
 }
 
@@ -185,7 +199,11 @@ impl WebApp {
             })
             .collect::<anyhow::Result<_>>()?;
         let security_headers = security_headers(public_url, store_url)?;
-        Ok(Self { build, page, assets, security_headers })
+        let store = policy_source(store_url);
+        let worker_policy = HeaderValue::try_from(format!(
+            "default-src 'none'; connect-src 'self'; img-src 'self' {store}"
+        ))?;
+        Ok(Self { build, page, assets, security_headers, worker_policy })
     }
 
     fn answer_page(&self, request: &HeaderMap) -> Response {
@@ -267,13 +285,14 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// Pages for a quiet hour, and parts that few open: their modules are fetched when they are opened.
-const LATER: [&str; 8] = [
+const LATER: [&str; 9] = [
     "account/",
     "notifications/",
     "pairing/",
     "parts/camera_form.js",
     "parts/clip_download.js",
     "people/",
+    WORKER,
     "settings/",
     "sharing/",
 ];
@@ -371,7 +390,7 @@ fn security_headers(
         "default-src 'none'; script-src 'self'; style-src 'self'; manifest-src 'self'; \
          img-src 'self' blob: {store_url}; media-src 'self' blob: {store_url}; \
          connect-src 'self' {socket_url} {store_url}; frame-ancestors 'none'; base-uri 'none'; \
-         form-action 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+         form-action 'self'; require-trusted-types-for 'script'; trusted-types service-worker"
     );
     let policy = HeaderValue::try_from(policy)
         .context("public_url and store.public_url must be plain addresses")?;

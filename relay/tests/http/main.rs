@@ -86,6 +86,7 @@ mod unread;
 mod upkeep;
 mod uplink;
 mod web;
+mod webhooks;
 mod whep;
 mod whep_redirect;
 mod ws;

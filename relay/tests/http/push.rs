@@ -1,15 +1,82 @@
 //! Browsers that take messages: whose they are, how that ends, and what a hostile one may say.
 
-use std::time::Duration;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
 
 use nightjar_relay::config::Config;
+use nightjar_shared::ids::EventId;
 use serde_json::{Value, json};
 
 use crate::{
     databases,
-    person::{PASSWORD, Person},
-    relay::TestRelay,
+    members::{let_in, put_out},
+    person::{Answer, PASSWORD, Person},
+    relay::{TestRelay, eventually},
+    support,
+    told::motion,
 };
+
+/// A push service and its browsers, by Debian's Python.
+pub(crate) struct PushService {
+    child: Child,
+    origin: String,
+    client: reqwest::Client,
+}
+
+impl PushService {
+    /// Nothing where it cannot be started.
+    pub(crate) fn start() -> Option<Self> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http/push_service.py");
+        let python = || Command::new("/usr/bin/python3");
+        let is_there = python().args(["-c", "import cryptography"]).stderr(Stdio::null()).status();
+        if !is_there.is_ok_and(|status| status.success()) {
+            let name = "python3-cryptography";
+            let _ = writeln!(std::io::stderr(), "SKIPPED: Debian's {name} is not installed");
+            return None;
+        }
+        let mut child =
+            python().arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port: u16 = line.trim().parse().expect("the push service did not start");
+        let origin = format!("http://127.0.0.1:{port}");
+        Some(Self { child, origin, client: support::client().build().unwrap() })
+    }
+
+    /// Makes a browser that subscribed by this key.
+    pub(crate) async fn browser(&self, key: &str) -> Value {
+        let url = format!("{}/browsers", self.origin);
+        let answer = Answer::of(self.client.post(url).json(&json!({"key": key}))).await;
+        answer.body(200)
+    }
+
+    /// What a browser got.
+    pub(crate) async fn got(&self, browser: &Value) -> Vec<Value> {
+        let got = Answer::of(self.client.get(self.of(browser))).await.body(200);
+        got.as_array().unwrap().clone()
+    }
+
+    /// Answers a browser's next messages so.
+    pub(crate) async fn answers(&self, browser: &Value, answer: Value) {
+        Answer::of(self.client.put(self.of(browser)).json(&answer)).await.body(200);
+    }
+
+    fn of(&self, browser: &Value) -> String {
+        let endpoint = browser["endpoint"].as_str().unwrap();
+        format!("{}/browsers/{}", self.origin, endpoint.rsplit('/').next().unwrap())
+    }
+}
+
+impl Drop for PushService {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
 
 /// Lets the relay reach this machine, as an operator does for a server at home.
 pub(crate) fn reach_home(config: &mut Config) {
@@ -250,4 +317,124 @@ async fn the_key_of_the_relay_lasts_and_is_kept_sealed() {
         assert!(audit.contains("push_subscribed") && !audit.contains("push.example.org/1"));
         relay.stop().await;
     }
+}
+
+/// Somebody with a browser that takes messages.
+async fn with_browser(service: &PushService, person: &Person) -> Value {
+    let browser = service.browser(&public_key(person).await).await;
+    person.post("notifications/push", browser.clone()).await.body(201);
+    browser
+}
+
+/// Waits until a browser got a message of which something is so.
+async fn got_one(
+    service: &PushService,
+    browser: &Value,
+    name: &str,
+    is: impl Into<Value>,
+) -> Value {
+    let is = is.into();
+    let is_it = |it: &Value| it["message"][name] == is;
+    let got = eventually(async || service.got(browser).await, |got| got.iter().any(is_it)).await;
+    got.into_iter().find(is_it).unwrap()
+}
+
+async fn is_told(service: &PushService, browser: &Value, event_id: EventId) -> bool {
+    let event_id = event_id.to_string();
+    service.got(browser).await.iter().any(|it| it["message"]["event_id"] == event_id)
+}
+
+#[tokio::test]
+async fn a_message_is_read_by_its_browser_alone_and_mutes_its_camera() {
+    let Some(service) = PushService::start() else { return };
+    at_home(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let browser = with_browser(&service, &alice).await;
+        alice.post("notifications/test", json!({})).await.body(202);
+        let tested = got_one(&service, &browser, "kind", "test").await;
+        assert_eq!(tested["headers"]["content-type"], "application/octet-stream");
+        assert_eq!(tested["headers"]["urgency"], "high");
+        let camera = relay.camera_of(&alice).await;
+        let event_id = motion(relay, &camera).await;
+        let told = got_one(&service, &browser, "event_id", event_id.to_string()).await;
+        let message = &told["message"];
+        assert!(message["title"].as_str().unwrap().contains("Front door"), "{message}");
+        assert!(message["path"].as_str().unwrap().starts_with('/'), "{message}");
+        assert_ne!(tested["headers"]["topic"], told["headers"]["topic"]);
+        let ttl: u64 = told["headers"]["ttl"].as_str().unwrap().parse().unwrap();
+        assert!((60..=86_400).contains(&ttl), "{ttl}");
+        // The button on it works for whoever holds the phone.
+        let token = json!({"token": message["mute_token"]});
+        relay.stranger().post("notifications/mute", token).await.body(200);
+        let mutes = alice.get("notifications/settings").await.body(200);
+        assert_eq!(mutes["mutes"][0]["camera_id"], camera.id().to_string());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_hears_of_something_is_computed_when_it_is_sent() {
+    let Some(service) = PushService::start() else { return };
+    at_home(async |relay: &TestRelay| {
+        let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
+        let (viewer, gone) = (relay.person("viewer").await, relay.person("gone").await);
+        let_in(&alice, &viewer, "viewer").await;
+        let_in(&alice, &gone, "viewer").await;
+        let mut browsers = Vec::new();
+        for person in [&alice, &viewer, &gone, &bob] {
+            browsers.push(with_browser(&service, person).await);
+        }
+        put_out(&alice, &gone).await;
+        let camera = relay.camera_of(&alice).await;
+        let event_id = motion(relay, &camera).await;
+        for browser in &browsers[..2] {
+            got_one(&service, browser, "event_id", event_id.to_string()).await;
+        }
+        for browser in &browsers[2..] {
+            assert!(!is_told(&service, browser, event_id).await);
+        }
+        // The browser that was the viewer's takes the messages of who uses it now.
+        bob.post("notifications/push", browsers[1].clone()).await.body(201);
+        let other = relay.camera_of(&alice).await;
+        let event_id = motion(relay, &other).await;
+        got_one(&service, &browsers[0], "event_id", event_id.to_string()).await;
+        assert!(!is_told(&service, &browsers[1], event_id).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_push_service_that_fails_is_asked_again_and_a_browser_that_is_gone_is_forgotten() {
+    let Some(service) = PushService::start() else { return };
+    at_home(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let browser = with_browser(&service, &alice).await;
+        for (status, retry_after, wait) in [
+            (429, "120", Duration::from_secs(125)),
+            (503, "garbage", Duration::from_secs(10)),
+            (500, "Thu, 01 Jan 1970 00:00:00 GMT", Duration::from_secs(10)),
+        ] {
+            let headers = json!({"retry-after": retry_after});
+            service.answers(&browser, json!({"status": status, "headers": headers})).await;
+            // What was told a moment ago is only counted.
+            relay.pass(Duration::from_hours(1));
+            let event_id = motion(relay, &camera).await;
+            got_one(&service, &browser, "event_id", event_id.to_string()).await;
+            service.answers(&browser, json!({"status": 201})).await;
+            let is_taken = |it: &Value| {
+                it["message"]["event_id"] == event_id.to_string() && it["taken"] == true
+            };
+            let again = async || {
+                relay.pass(wait);
+                service.got(&browser).await
+            };
+            eventually(again, |got| got.iter().any(is_taken)).await;
+        }
+        service.answers(&browser, json!({"status": 410})).await;
+        relay.pass(Duration::from_hours(1));
+        motion(relay, &camera).await;
+        eventually(async || browsers(&alice).await, Vec::is_empty).await;
+    })
+    .await;
 }

@@ -244,8 +244,8 @@ async fn the_page_holds_no_inline_script_or_style() {
 }
 
 /// 60 KiB on the way to a phone: a second on a slow mobile network. What is fetched later, with a
-/// page that few open, may take as much again as leaves 130 KiB for all: 8 of them draw QR codes, 28 are
-/// pages about people and their accounts.
+/// page that few open, may take as much again as leaves 144 KiB for all: 8 of them draw QR codes, 28 are
+/// pages about people and their accounts, 12 about what people are told.
 #[tokio::test]
 async fn the_scripts_stay_within_the_phone_s_budget() {
     let scripts: BTreeSet<_> = linked_assets().await.into_iter().collect();
@@ -257,7 +257,7 @@ async fn the_scripts_stay_within_the_phone_s_budget() {
         all += packed_bytes(&path).await;
     }
     assert!((10_000..60 * 1_024).contains(&first), "{first} bytes of scripts at first");
-    assert!((first..130 * 1_024).contains(&all), "{all} bytes of scripts");
+    assert!((first..144 * 1_024).contains(&all), "{all} bytes of scripts");
 }
 
 async fn packed_bytes(path: &str) -> usize {

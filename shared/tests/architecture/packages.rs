@@ -245,6 +245,7 @@ const RELAY: Package = Package {
             &[
                 "domain/mails/",
                 "domain/notifications/",
+                "domain/webhooks/",
                 "engines/objects/",
                 "engines/outgoing/",
                 "engines/tls.rs",

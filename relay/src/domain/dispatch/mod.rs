@@ -5,7 +5,7 @@ mod mail;
 
 use std::{sync::Arc, time::Duration};
 
-use nightjar_shared::notification::Channel;
+use nightjar_shared::notification::{Channel, Kind};
 use tokio::{
     sync::Semaphore,
     time::{MissedTickBehavior, timeout},
@@ -13,7 +13,8 @@ use tokio::{
 
 use super::{
     deliveries::{self, Delivery, Outcome},
-    notifications,
+    notifications::{self, Happening, details},
+    push, webhooks,
 };
 use crate::{app::App, engines::db::deliveries::DueDelivery, error::Result};
 
@@ -94,13 +95,29 @@ async fn attempt_once(app: &App, due: DueDelivery) -> Result<()> {
     deliveries::conclude(app, &due, outcome).await
 }
 
-/// Hands one message to its channel.
-async fn deliver(app: &App, delivery: &Delivery) -> Outcome {
-    match delivery.channel {
-        Channel::Mail => mail::deliver(app, delivery).await,
-        // It has no addresses: nothing is queued for it.
-        Channel::App | Channel::WebPush | Channel::Webhook => {
-            Outcome::Refused { reason: "this relay has no such channel".to_owned() }
-        }
+/// Hands a message to a webhook. Where that is turned off because of it, its person is told.
+async fn to_webhook(app: &App, delivery: &Delivery) -> Result<Outcome> {
+    let delivered = webhooks::deliver(app, delivery).await?;
+    if let Some(name) = delivered.given_up {
+        let off = Happening::to_account(Kind::WebhookOff, delivery.account_id)
+            .subject(&delivery.address)
+            .detail(details::WEBHOOK, name);
+        notifications::happened(app, &app.db, off).await?;
     }
+    Ok(delivered.outcome)
+}
+
+/// Hands one message to its channel. What fails within the relay itself is tried again.
+async fn deliver(app: &App, delivery: &Delivery) -> Outcome {
+    let outcome = match delivery.channel {
+        Channel::Mail => return mail::deliver(app, delivery).await,
+        Channel::WebPush => push::deliver(app, delivery).await,
+        Channel::Webhook => to_webhook(app, delivery).await,
+        // Nothing is queued for it.
+        Channel::App => Ok(Outcome::Gone),
+    };
+    outcome.unwrap_or_else(|error| {
+        tracing::warn!(channel = %delivery.channel, %error, "a message cannot be written");
+        Outcome::Retry { after: None, reason: error.code().to_string() }
+    })
 }

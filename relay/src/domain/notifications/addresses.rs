@@ -4,6 +4,7 @@ use nightjar_shared::{ids::AccountId, notification::Channel};
 
 use crate::{
     app::App,
+    domain::{push, webhooks},
     engines::db::{Executor, accounts, notifications::Place},
     error::Result,
 };
@@ -13,12 +14,14 @@ use crate::{
 pub(super) async fn of_account(
     app: &App,
     db: &impl Executor,
-    (account_id, _place): (AccountId, Place),
+    (account_id, place): (AccountId, Place),
     channel: Channel,
 ) -> Result<Vec<String>> {
     match channel {
-        // The list of the app is no address; what has no addresses yet has nobody to tell.
-        Channel::App | Channel::WebPush | Channel::Webhook => Ok(Vec::new()),
+        // The list of the app is no address.
+        Channel::App => Ok(Vec::new()),
+        Channel::WebPush => push::addresses(app, db, account_id).await,
+        Channel::Webhook => webhooks::addresses(db, account_id, place.site_id, place.kind).await,
         Channel::Mail => {
             let account = accounts::by_id(db, account_id).await?;
             let is_reached = account.is_some_and(|account| account.verified_at.is_some());

@@ -12,6 +12,8 @@ pub const PERSON: &str = "person";
 pub const PROGRAM: &str = "program";
 /// From which network.
 pub const NETWORK: &str = "network";
+/// What a webhook is called.
+pub const WEBHOOK: &str = "webhook";
 /// A whole sentence, for what has no form of its own.
 pub const SENTENCE: &str = "sentence";
 /// By which clock the people of the site live.

@@ -30,15 +30,18 @@ pub(super) fn needs(kind: Kind) -> Right {
         | Kind::Quota
         | Kind::Retention => Right::Own,
         // Of those of an account alone nobody asks.
-        Kind::CameraOffline | Kind::CameraOnline | Kind::Disk | Kind::NewSignIn | Kind::Test => {
-            Right::SeeCameras
-        }
+        Kind::CameraOffline
+        | Kind::CameraOnline
+        | Kind::Disk
+        | Kind::NewSignIn
+        | Kind::WebhookOff
+        | Kind::Test => Right::SeeCameras,
     }
 }
 
 /// Returns whether it is about an account and no site.
 pub(super) fn is_of_account(kind: Kind) -> bool {
-    matches!(kind, Kind::NewSignIn | Kind::Test)
+    matches!(kind, Kind::NewSignIn | Kind::WebhookOff | Kind::Test)
 }
 
 /// Returns by what somebody is told who has said nothing about it. Of who signed in, a mail goes to the
@@ -61,6 +64,7 @@ fn unasked(kind: Kind, role: Option<Role>) -> &'static [Channel] {
         | Kind::CameraRemoved
         | Kind::Quota
         | Kind::Retention
+        | Kind::WebhookOff
         | Kind::Test => &[App, Mail, WebPush, Webhook],
     }
 }
@@ -71,7 +75,11 @@ fn unasked_cool_down(kind: Kind) -> Option<Duration> {
         Kind::Motion | Kind::Tamper => Some(Duration::from_mins(5)),
         Kind::CameraOffline | Kind::CameraOnline | Kind::Watched => Some(Duration::from_mins(10)),
         Kind::Disk | Kind::Quota | Kind::Retention => Some(COOL_DOWN_MAX),
-        Kind::NewSignIn | Kind::CameraPaired | Kind::CameraRemoved | Kind::Test => None,
+        Kind::NewSignIn
+        | Kind::CameraPaired
+        | Kind::CameraRemoved
+        | Kind::WebhookOff
+        | Kind::Test => None,
     }
 }
 
@@ -81,7 +89,7 @@ pub(super) fn priority(kind: Kind) -> u32 {
         Kind::Tamper | Kind::NewSignIn => 0,
         Kind::Motion | Kind::CameraOffline | Kind::Watched | Kind::Test => 1,
         Kind::CameraOnline | Kind::Disk | Kind::CameraPaired | Kind::CameraRemoved => 2,
-        Kind::Quota | Kind::Retention => 3,
+        Kind::Quota | Kind::Retention | Kind::WebhookOff => 3,
     }
 }
 

@@ -51,6 +51,10 @@ fn title(kind: Kind, camera: &str, facts: &Value) -> String {
         Kind::CameraRemoved => format!("{camera} was removed from {site}"),
         Kind::Quota => format!("The room for footage of {site} is nearly used up"),
         Kind::Retention => format!("Footage of {site} will soon be deleted"),
+        Kind::WebhookOff => {
+            let name = details::text(facts, details::WEBHOOK).unwrap_or("A webhook");
+            format!("{name} is turned off: it takes nothing")
+        }
         Kind::Test => "This is a test".to_owned(),
     }
 }
@@ -69,6 +73,7 @@ fn again(kind: Kind, more: u64, camera: &str, facts: &Value) -> String {
         | Kind::CameraRemoved
         | Kind::Quota
         | Kind::Retention
+        | Kind::WebhookOff
         | Kind::Test => format!("{} ({times})", title(kind, camera, facts)),
     }
 }

@@ -3,12 +3,14 @@
 //! A browser belongs to one account, and takes messages for as long as nobody ends what its person was
 //! signed in by when it subscribed.
 
+mod deliver;
 mod keys;
 
 use nightjar_shared::{audit::Action, ids::SubscriptionId, range::Check, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub(super) use self::deliver::{addresses, deliver};
 pub use self::keys::prepare;
 use super::{
     access::{self, Caller},

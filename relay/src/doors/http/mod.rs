@@ -27,4 +27,5 @@ pub mod shares;
 pub mod sign_ins;
 pub mod sites;
 pub mod sockets;
+pub mod webhooks;
 pub mod whep;

@@ -30,6 +30,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 21, sql: include_str!("migrations/0021_first_pages.sql") },
     Migration { version: 22, sql: include_str!("migrations/0022_tamper.sql") },
     Migration { version: 23, sql: include_str!("migrations/0023_notifications.sql") },
+    Migration { version: 24, sql: include_str!("migrations/0024_webhooks.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

@@ -48,6 +48,7 @@ pub mod timeline;
 mod transaction;
 pub mod usage;
 mod value;
+pub mod webhooks;
 
 use std::{
     future::Future,

@@ -21,6 +21,7 @@ use nightjar_shared::{
     role::{AccountRole, Right, Role},
     session::{SessionEndReason, SessionState},
     time::{ClockState, UnixMillis},
+    webhook::WebhookFormat,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -277,6 +278,7 @@ spelled!(
     SiteId,
     SubscriptionId,
     WebhookId,
+    WebhookFormat,
     AccountRole,
     Action,
     ActorKind,

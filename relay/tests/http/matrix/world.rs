@@ -151,6 +151,7 @@ impl Things {
             ("push", _) => "subscription",
             ("mutes", _) => "camera",
             ("notifications", _) => "notification",
+            ("webhooks", _) => "webhook",
             _ => panic!(
                 "the matrix knows nothing that stands behind `{segment}/` as {{{name}}}: name it in \
                  `Things::in_path` of relay/tests/http/matrix/world.rs, and make one in `World::new`"
@@ -224,6 +225,10 @@ impl World {
         let told = until_told(&owner, "camera_paired", 1).await;
         let notification = told[0]["notification_id"].as_str().unwrap().to_owned();
         things.ids.insert("notification", notification);
+        let hook = json!({"name": "x", "url": "https://hook.invalid/", "kinds": ["motion"]});
+        let hook = owner.post(&format!("sites/{}/webhooks", things.ids["site"]), hook).await;
+        let webhook = hook.body(201)["webhook"]["webhook_id"].as_str().unwrap().to_owned();
+        things.ids.insert("webhook", webhook);
         // No test has an authenticator here.
         things.ids.insert("passkey", CameraId::generate().to_string());
         let member = person("member").await;
@@ -387,6 +392,7 @@ fn nothing() -> Things {
         "sign_in",
         "subscription",
         "notification",
+        "webhook",
     ];
     let id = |kind| {
         if kind == "site" {
