@@ -3,6 +3,7 @@
 mod complaint;
 mod image;
 mod live;
+mod log;
 mod night;
 mod qr;
 mod relay;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Deserializer, de};
 
 pub use self::{
     live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig},
+    log::{LogConfig, LogFormat},
     night::{LineName, NightConfig, NightMode, SwitchConfig},
     qr::QrConfig,
     relay::RelayConfig,
@@ -69,6 +71,7 @@ pub struct Config {
     pub upload: UploadConfig,
     pub night: NightConfig,
     pub qr: QrConfig,
+    pub log: LogConfig,
     /// Where the camera shows itself while it belongs to nobody.
     pub relay: Option<RelayConfig>,
 }
@@ -201,6 +204,7 @@ impl Default for Config {
             upload: UploadConfig::default(),
             night: NightConfig::default(),
             qr: QrConfig::default(),
+            log: LogConfig::default(),
             relay: None,
         }
     }

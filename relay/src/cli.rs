@@ -3,9 +3,11 @@
 mod audit;
 mod doctor;
 mod documents;
+mod healthcheck;
 mod people;
 mod provision;
 mod release;
+mod smoke;
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
@@ -16,10 +18,10 @@ use clap::{
 };
 use nightjar_shared::{ids::PairingId, role::AccountRole};
 
-use self::{doctor::DoctorArguments, provision::ProvisionArguments};
+use self::{doctor::DoctorArguments, provision::ProvisionArguments, smoke::SmokeArguments};
 use crate::{
     clock::now,
-    config::{Config, ConfigError, StoreEngine},
+    config::{Config, ConfigError, LogConfig, StoreEngine},
     domain::factors,
     doors::router,
     engines::{
@@ -27,7 +29,9 @@ use crate::{
         metrics::Metrics,
         private_file, tls,
     },
+    logging,
     shutdown::{self, Asked, Signals},
+    telemetry::{self, Telemetry},
     wiring::{Relay, s3_store},
 };
 
@@ -50,6 +54,10 @@ enum Task {
     Serve,
     /// Looks at everything that the relay needs, from outside too, and names what is missing.
     Doctor(DoctorArguments),
+    /// Walks once through an installed relay as its people and cameras do, and says what does not work.
+    Smoke(SmokeArguments),
+    /// Asks whether the relay of this configuration answers; for containers.
+    Healthcheck,
     /// Brings the database's schema up to date.
     Migrate,
     /// Works on the database directly, without signing in.
@@ -134,12 +142,32 @@ impl Arguments {
         }
     }
 
+    /// Begins logging, as the configuration says where the relay serves; whoever types other commands
+    /// reads lines. A configuration that cannot be used is told in lines, too.
+    pub fn begin_logging(&self) -> anyhow::Result<Option<Telemetry>> {
+        let config = self.config().ok().filter(|_| matches!(self.task, None | Some(Task::Serve)));
+        let Some(config) = config else {
+            logging::start(LogConfig::default(), None);
+            return Ok(None);
+        };
+        tls::install_crypto_provider();
+        let (spans, telemetry, problem) = match telemetry::prepare(&config.telemetry) {
+            Ok(Some((layer, telemetry))) => (Some(layer), Some(telemetry), None),
+            Ok(None) => (None, None, None),
+            Err(problem) => (None, None, Some(problem)),
+        };
+        logging::start(config.log, spans);
+        problem.map_or(Ok(telemetry), Err)
+    }
+
     /// Does what was asked for, and says how the program ends.
-    pub async fn run(self) -> anyhow::Result<ExitCode> {
+    pub async fn run(self, telemetry: Option<Telemetry>) -> anyhow::Result<ExitCode> {
         let config = self.config();
         match self.task.unwrap_or(Task::Serve) {
             Task::Doctor(arguments) => return doctor::run(config, arguments).await,
-            Task::Serve => serve(config?).await?,
+            Task::Healthcheck => return healthcheck::run(&config?).await,
+            Task::Smoke(arguments) => return smoke::run(arguments).await,
+            Task::Serve => serve(config?, telemetry).await?,
             Task::Migrate => open_database(&config?).await.map(drop)?,
             Task::Admin { task } => administrate(&config?, task).await?,
             Task::Audit { task } => audit::run(task, &config?).await?,
@@ -173,9 +201,12 @@ async fn administrate(config: &Config, task: AdminTask) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, telemetry: Option<Telemetry>) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let relay = Relay::start(config).await?;
+    if let Some(telemetry) = telemetry {
+        relay.send_spans(telemetry);
+    }
     let config = &relay.app().config;
     tracing::info!(
         url = config.public_url,

@@ -2,12 +2,15 @@
 
 mod audit;
 mod limits;
+mod log;
 mod mail;
+mod metrics;
 mod mqtt;
 mod outgoing;
 mod proxies;
 mod security;
 mod store;
+mod telemetry;
 mod tls;
 mod turn;
 mod urls;
@@ -24,12 +27,15 @@ use serde::Deserialize;
 pub use self::{
     audit::AuditConfig,
     limits::{Amount, LimitsConfig},
+    log::{LogConfig, LogFormat},
     mail::{MailConfig, MailEngine, MailTls},
+    metrics::MetricsConfig,
     mqtt::MqttConfig,
     outgoing::OutgoingConfig,
     proxies::Proxies,
     security::SecurityConfig,
     store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
+    telemetry::TelemetryConfig,
     tls::{AcmeConfig, ChallengeKind, ExternalAccountConfig, TlsConfig},
     turn::{TurnConfig, TurnEngine},
 };
@@ -83,6 +89,9 @@ pub struct Config {
     pub outgoing: OutgoingConfig,
     pub limits: LimitsConfig,
     pub audit: AuditConfig,
+    pub log: LogConfig,
+    pub telemetry: TelemetryConfig,
+    pub metrics: MetricsConfig,
 }
 
 #[derive(Clone, PartialEq, Deserialize)]
@@ -113,6 +122,9 @@ impl Default for Config {
             outgoing: OutgoingConfig::default(),
             limits: LimitsConfig::default(),
             audit: AuditConfig::default(),
+            log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            metrics: MetricsConfig::default(),
         }
     }
 }
@@ -207,6 +219,7 @@ impl Config {
         self.audit.validate()?;
         self.mail.check()?;
         self.outgoing.check()?;
+        self.telemetry.check()?;
         self.turn.check(self.turn_engine())
     }
 

@@ -14,6 +14,8 @@ pub mod error;
 mod listener;
 pub mod logging;
 pub mod network;
+pub mod request;
 pub mod shutdown;
 pub mod space;
+pub mod telemetry;
 pub mod wiring;

@@ -1,31 +1,90 @@
 //! Log lines on standard error.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write};
 
+use nightjar_shared::text::one_line;
 use tracing::Metadata;
 use tracing_subscriber::{
-    EnvFilter, Layer as _,
+    EnvFilter, Layer, Registry,
     filter::{FilterExt as _, filter_fn},
-    layer::SubscriberExt as _,
+    layer::{Layered, SubscriberExt as _},
     util::SubscriberInitExt as _,
 };
 
+use crate::config::{LogConfig, LogFormat};
+
 /// Crates that are silent at every level, whatever `RUST_LOG` says. The store's crate writes whole
 /// addresses, which open an object to whoever reads them, and errors for each bad request of a
-/// stranger; those of TURN write about single packets of strangers.
-const SILENT: [&str; 5] = ["s3s", "stun_proto", "stun_types", "turn_server_proto", "turn_types"];
+/// stranger; those of TURN write about single packets of strangers; those of telemetry about the
+/// collector, of which the relay itself says what matters.
+const SILENT: [&str; 10] = [
+    "opentelemetry",
+    "opentelemetry-http",
+    "opentelemetry-otlp",
+    "opentelemetry_otlp",
+    "opentelemetry_sdk",
+    "s3s",
+    "stun_proto",
+    "stun_types",
+    "turn_server_proto",
+    "turn_types",
+];
 
-/// Begins logging; once per process. `RUST_LOG` chooses other lines than `info` and above.
-pub fn start() {
-    let chosen = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_filter(chosen.and(filter_fn(may_speak)));
-    tracing_subscriber::registry().with(lines).init();
+/// What else hears of spans.
+pub type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
+type Below = Layered<Option<SpanLayer>, Registry>;
+
+/// Begins logging; once per process. `RUST_LOG` chooses other lines than `config.level` and above.
+pub fn start(config: LogConfig, spans: Option<SpanLayer>) {
+    let chosen =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(config.level.as_str()));
+    let lines = lines(config.format).with_filter(chosen.and(filter_fn(may_speak)));
+    tracing_subscriber::registry().with(spans).with(lines).init();
 }
 
+fn lines(format: LogFormat) -> Box<dyn Layer<Below> + Send + Sync> {
+    let layer = tracing_subscriber::fmt::layer();
+    match format {
+        LogFormat::Json => {
+            let layer = layer.json().flatten_event(true).with_current_span(false);
+            Box::new(layer.with_writer(io::stderr))
+        }
+        LogFormat::Text => {
+            let is_terminal = io::stderr().is_terminal();
+            Box::new(layer.with_ansi(is_terminal).with_writer(move || Lines { is_terminal }))
+        }
+    }
+}
+
+/// Where spans are made that are for a collector.
+const SPANS: &str = "nightjar_relay::telemetry";
+
 fn may_speak(metadata: &Metadata<'_>) -> bool {
+    if metadata.is_span() && metadata.target() == SPANS {
+        return false;
+    }
     let crate_name = metadata.target().split("::").next().unwrap_or_default();
     !SILENT.contains(&crate_name)
+}
+
+/// Writes each line as one, whatever names and texts of strangers stand in it: the library writes some
+/// values as they are.
+struct Lines {
+    is_terminal: bool,
+}
+
+impl Write for Lines {
+    /// Takes a whole line: the library writes each with one call.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        // The library's own colours; it escapes those in values.
+        let keeps: &[char] = if self.is_terminal { &['\u{1b}'] } else { &[] };
+        let text = one_line(text.strip_suffix('\n').unwrap_or(&text), keeps);
+        io::stderr().write_all(format!("{text}\n").as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -10,7 +10,7 @@ mod turn;
 use std::{
     net::SocketAddr,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -43,6 +43,7 @@ use crate::{
         passwords::{Cost, Hasher},
         readiness::LastReadiness,
         recent::Recent,
+        scrape::LastScrape,
         usage::Usage,
     },
     clock::{Clock, leap::Leaps},
@@ -65,6 +66,7 @@ use crate::{
     },
     listener::listen,
     shutdown,
+    telemetry::Telemetry,
 };
 
 /// Of a scraper or two, and whoever looks.
@@ -150,6 +152,8 @@ impl Relay {
             mails_due: Notify::new(),
             due: Due::default(),
             departures_due: Notify::new(),
+            span_counts: OnceLock::new(),
+            scrape: LastScrape::default(),
             errands: Errands::default(),
             replica: uuid::Uuid::now_v7().to_string(),
             tracker: TaskTracker::new(),
@@ -169,6 +173,12 @@ impl Relay {
 
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// Sends spans until the relay has stopped.
+    pub fn send_spans(&self, telemetry: Telemetry) {
+        self.app.span_counts.set(telemetry.counts()).ok();
+        self.engines.tracker.spawn(telemetry.send(self.engines.cancel.clone()));
     }
 
     /// Stops all parts: the doors let nobody in any more and finish what is under way, the jobs

@@ -4,7 +4,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    configuration::Configuration, first_protocol, ids::CommandId, time::UnixMillis, word::words,
+    configuration::Configuration,
+    first_protocol,
+    ids::CommandId,
+    request_id::{self, RequestId},
+    time::UnixMillis,
+    word::words,
 };
 
 /// A command on its way to a camera (`down/command`).
@@ -23,6 +28,13 @@ pub struct CommandMessage {
     /// message expiry and the camera's uptime, never by its wall clock.
     pub expires_in_ms: u64,
     pub issued_at: UnixMillis,
+    /// Of the request that brought it, for logs. It decides nothing.
+    #[serde(
+        default,
+        deserialize_with = "request_id::if_valid",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub request_id: Option<RequestId>,
 }
 
 /// What a camera can be told to do.
@@ -219,6 +231,18 @@ mod tests {
     fn a_value_out_of_range_is_refused_by_name() {
         let error = Command::parse("configure", &json!({"max_clip_s": 2})).unwrap_err();
         assert!(error.to_string().contains("max_clip_s = 2"));
+    }
+
+    #[test]
+    fn a_command_runs_whatever_names_its_request() {
+        for odd in [json!("a\nb"), json!("x".repeat(100_000)), json!(7), json!(null), json!({})] {
+            let message = json!({
+                "command_id": CommandId::generate(), "kind": "arm", "expires_in_ms": 1,
+                "issued_at": 1, "request_id": odd,
+            });
+            let message: CommandMessage = serde_json::from_value(message).unwrap();
+            assert_eq!(message.request_id, None);
+        }
     }
 
     #[test]

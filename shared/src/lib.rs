@@ -23,6 +23,7 @@ pub mod pairing_qr;
 pub mod problem;
 pub mod range;
 pub mod release;
+pub mod request_id;
 pub mod role;
 #[cfg(feature = "schema")]
 mod schema;

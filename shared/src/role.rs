@@ -32,15 +32,17 @@ words! {
         Own = "own",
         /// The trail of who did what.
         Audit = "audit",
+        /// The figures of the whole relay. Of no role at a site: keys of administrators have it.
+        ReadMetrics = "read_metrics",
     }
 }
 
 /// A set of rights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rights(u8);
+pub struct Rights(u16);
 
 impl Rights {
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self(u16::MAX);
 
     /// Collects rights; the same one twice counts once.
     pub fn of(rights: &[Right]) -> Self {
@@ -56,7 +58,7 @@ impl Rights {
         Right::ALL.iter().copied().filter(|right| self.has(*right)).collect()
     }
 
-    fn bit(right: Right) -> u8 {
+    fn bit(right: Right) -> u16 {
         1 << right as u8
     }
 }

@@ -1,6 +1,8 @@
 //! Text that people type. The same word has several spellings in Unicode, and some characters
 //! cannot be seen: names and passwords are brought to one form before they are kept or compared.
 
+use std::borrow::Cow;
+
 use unicode_normalization::UnicodeNormalization;
 
 /// Brings a password to the form in which it is hashed and compared: the `OpaqueString` profile of
@@ -63,6 +65,20 @@ pub fn folded(text: &str) -> String {
     text.nfkc().collect::<String>().to_lowercase()
 }
 
+/// Makes one line of what is logged: what would break it, write over a terminal or turn what stands
+/// around it is written as an escape. `keeps` are characters that the log itself writes.
+pub fn one_line<'a>(text: &'a str, keeps: &[char]) -> Cow<'a, str> {
+    let is_odd = |letter: char| is_hidden(letter) && !keeps.contains(&letter);
+    if !text.contains(is_odd) {
+        return text.into();
+    }
+    let escaped = |letter: char| match letter {
+        odd if is_odd(odd) => odd.escape_default().to_string(),
+        plain => plain.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +113,17 @@ mod tests {
         ] {
             assert_eq!(name(text, 5), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_is_logged_stays_on_its_line() {
+        assert_eq!(
+            one_line("Gar\u{e2}ge \u{1f469}\u{200d}\u{1f467}", &[]),
+            "Gar\u{e2}ge \u{1f469}\u{200d}\u{1f467}"
+        );
+        let forged = "x\r\n2026-12-01 INFO all is well\u{1b}[2J\u{202e}\u{2028}\0";
+        let safe = "x\\r\\n2026-12-01 INFO all is well\\u{1b}[2J\\u{202e}\\u{2028}\\u{0}";
+        assert_eq!(one_line(forged, &[]), safe);
+        assert_eq!(one_line("\u{1b}[31mred\n", &['\u{1b}']), "\u{1b}[31mred\\n");
     }
 }

@@ -15,6 +15,7 @@ use nightjar_shared::{
 use serde_json::json;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
 
 use super::{
     identify,
@@ -124,8 +125,13 @@ impl Controller {
                 },
             };
             let kind = request.command.kind();
-            let execution = self.execute(request.command, &cancel).await;
-            tracing::info!(kind, ?execution, "command carried out");
+            let span = request.span.clone();
+            let execution = async {
+                let execution = self.execute(request.command, &cancel).await;
+                tracing::info!(kind, ?execution, "command carried out");
+                execution
+            };
+            let execution = execution.instrument(span).await;
             // When the command has timed out meanwhile, nothing waits for the answer any more.
             drop(request.reply.send(execution));
         }

@@ -21,7 +21,7 @@ use nightjar_shared::event::TamperKind;
 
 use super::{Failure, output::say, progress::ProgressLine};
 use crate::{
-    config::{Config, MotionConfig},
+    config::{Config, LogFormat, MotionConfig},
     film::{Film, RawFormat, file_pictures, raw_pictures},
     logging,
     progress::Progress,
@@ -55,7 +55,7 @@ pub(super) struct DetectArguments {
 }
 
 pub(super) fn detect(arguments: &DetectArguments) -> Result<ExitCode, Failure> {
-    logging::start();
+    logging::start(LogFormat::Text);
     let own = arguments.config.as_ref().map(|path| Config::load(path)).transpose()?;
     if arguments.tamper {
         let config = own.map(|own| own.tamper).unwrap_or_default();

@@ -337,13 +337,13 @@ fn probe(config: &Path, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn live_worker() -> Result<ExitCode, Failure> {
-    logging::start();
+    logging::start_in_child();
     live::worker::run()?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn qr_reader() -> Result<ExitCode, Failure> {
-    logging::start();
+    logging::start_in_child();
     lens::worker::run()?;
     Ok(ExitCode::SUCCESS)
 }

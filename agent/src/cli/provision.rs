@@ -6,7 +6,9 @@ use nightjar_shared::finding::{Finding, Verdict};
 
 use crate::{
     board::SystemRoot,
-    clock, logging,
+    clock,
+    config::LogFormat,
+    logging,
     provisioning::{self, ProvisioningFinding},
 };
 
@@ -14,7 +16,7 @@ use crate::{
 /// there, and the last that happened, by the agent or by this. What is wrong with a file is no failure of
 /// the unit.
 pub(super) fn provision(data_dir: &Path, system: &SystemRoot) {
-    logging::start();
+    logging::start(LogFormat::Text);
     let taken = provisioning::take(system, data_dir, clock::trusted_now());
     let (standing, happened): (Vec<_>, Vec<_>) =
         taken.into_iter().partition(ProvisioningFinding::is_standing);

@@ -22,7 +22,7 @@ pub(super) fn run(config: &Path, data_dir: &Path, system: SystemRoot) -> Result<
     // After an upgrade this path leads to the new program.
     let program = env::current_exe().context("cannot tell where the agent's program lies")?;
     let config = Config::load(config)?;
-    logging::start();
+    logging::start(config.log.format);
     let data_dir = DataDir::open(data_dir, &app::FILES)?;
     data_dir.try_out()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()

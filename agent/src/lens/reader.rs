@@ -10,7 +10,7 @@ use tokio::{
     time,
 };
 
-use crate::machine::chance;
+use crate::{logging, machine::chance};
 
 /// A picture that takes longer was made to take long.
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
@@ -42,6 +42,7 @@ impl ReaderCommand {
                 std::env::vars_os()
                     .filter(|(name, _)| name == "LD_LIBRARY_PATH" || name == "RUST_LOG"),
             )
+            .envs([logging::for_children()])
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -26,7 +26,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::wire::{WorkerOrder, WorkerReport, Writer, read_report};
-use crate::encode::{Joined, Media};
+use crate::{
+    encode::{Joined, Media},
+    logging,
+};
 
 /// Orders on their way; when full, the session that an order belongs to is given up.
 const ORDER_QUEUE: usize = 128;
@@ -74,6 +77,7 @@ impl WorkerCommand {
             .envs(passed)
             // Fewer heaps for the media engine's many threads.
             .env("MALLOC_ARENA_MAX", "2")
+            .envs([logging::for_children()])
             .current_dir("/")
             .stdin(Stdio::from(OwnedFd::from(stream)))
             .stdout(Stdio::null())

@@ -7,6 +7,7 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     command::{Command, CommandAck, CommandMessage, CommandReason, InvalidCommand, Outcome},
     ids::CommandId,
+    request_id::RequestId,
 };
 use serde_json::Value;
 use tokio::{
@@ -14,6 +15,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     clock::Clock,
@@ -49,6 +51,8 @@ impl ArrivedCommand {
 pub struct CommandRequest {
     pub command: Command,
     pub reply: oneshot::Sender<Execution>,
+    /// Names the request that it came by, in what is logged of it.
+    pub span: Span,
 }
 
 /// What became of a command.
@@ -129,9 +133,19 @@ impl Runner {
                 return Ok(());
             }
         };
+        let request_id = message.request_id.as_ref().map(RequestId::as_str);
+        let span = tracing::info_span!("command", command_id = %message.command_id, request_id);
+        self.take_message(arrived, message).instrument(span).await
+    }
+
+    async fn take_message(
+        &self,
+        arrived: &ArrivedCommand,
+        message: CommandMessage,
+    ) -> Result<(), StoreError> {
         let command_id = message.command_id;
         if self.clock.uptime_ms() > arrived.deadline_ms(&message) {
-            tracing::info!(%command_id, "a command came to its turn too late and is dropped");
+            tracing::info!("a command came to its turn too late and is dropped");
             return Ok(());
         }
         match self.store.begin_command(command_id, &message.kind, self.clock.unix()).await? {
@@ -153,7 +167,8 @@ impl Runner {
         let (reply, outcome) = oneshot::channel();
         let kind = command.kind();
         let execution = async {
-            self.target.send(CommandRequest { command, reply }).await.ok()?;
+            let request = CommandRequest { command, reply, span: Span::current() };
+            self.target.send(request).await.ok()?;
             outcome.await.ok()
         };
         match timeout(LONGEST_EXECUTION, execution).await {
@@ -265,6 +280,7 @@ mod tests {
             arguments: json!({}),
             expires_in_ms: 15_000,
             issued_at: UnixMillis(0),
+            request_id: None,
         }
     }
 

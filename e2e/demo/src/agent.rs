@@ -74,6 +74,8 @@ pub struct Settings {
     pub sfu: Option<SfuSettings>,
     /// Of the disk. Tests go by the machine's own disk, however full it is, unless they bring one.
     pub min_free_percent: u32,
+    /// Whether it logs objects instead of lines.
+    pub json_log: bool,
 }
 
 impl Settings {
@@ -87,6 +89,7 @@ impl Settings {
             max_viewers: None,
             sfu: None,
             min_free_percent: 0,
+            json_log: false,
         }
     }
 
@@ -119,10 +122,11 @@ impl Settings {
         };
         let Self { pre_roll_s, post_roll_s, max_clip_s, min_free_percent, .. } = self;
         let live = self.live_to_toml();
+        let log = if self.json_log { "[log]\nformat = \"json\"\n" } else { "" };
         format!(
             "name = \"front door\"\n[source]\n{source}[recording]\npre_roll_s = {pre_roll_s}\n\
              post_roll_s = {post_roll_s}\nmax_clip_s = {max_clip_s}\n\
-             min_free_percent = {min_free_percent}\n{live}"
+             min_free_percent = {min_free_percent}\n{live}{log}"
         )
     }
 

@@ -16,6 +16,8 @@ pub struct Answer {
     pub status: StatusCode,
     pub content_type: String,
     pub location: Option<String>,
+    /// The name by which logs know the request.
+    pub request_id: Option<String>,
     pub text: String,
 }
 
@@ -178,9 +180,10 @@ impl Api {
         };
         let (content_type, location) =
             (header("content-type").unwrap_or_default(), header("location"));
+        let request_id = header("x-request-id");
         let status = response.status();
         let text = response.text().await.context("the relay's answer broke off")?;
-        Ok(Answer { status, content_type, location, text })
+        Ok(Answer { status, content_type, location, request_id, text })
     }
 
     /// Waits until a camera has this status.

@@ -56,6 +56,8 @@ pub struct Place {
     pub mail: String,
     /// The section `[store]`, where that is not the embedded one.
     pub store: Option<String>,
+    /// Further sections.
+    pub more: String,
 }
 
 impl Place {
@@ -71,6 +73,7 @@ impl Place {
             turn: String::new(),
             mail: String::new(),
             store: None,
+            more: String::new(),
         }
     }
 
@@ -112,10 +115,11 @@ impl Place {
              public_url = \"{mqtt_url}\"\n\
              [limits]\n\
              free_percent = 0\n\
-             {store_section}{turn}{mail}",
+             {store_section}{turn}{mail}{more}",
             registration = self.registration,
             turn = self.turn,
             mail = self.mail,
+            more = self.more,
             store_section = self.store.as_ref().unwrap_or(&embedded),
             web_url = self.web_url(),
             mqtt_url = self.url("mqtts", mqtt),

@@ -32,6 +32,7 @@ mod ip_cameras;
 mod ipv6;
 mod lens;
 mod libcamera;
+mod logs;
 mod main_job;
 mod networks;
 mod offers;

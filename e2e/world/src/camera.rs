@@ -303,7 +303,7 @@ async fn carry_out(
     mut commands: mpsc::Receiver<CommandRequest>,
     configuration: watch::Sender<Configuration>,
 ) {
-    while let Some(CommandRequest { command, reply }) = commands.recv().await {
+    while let Some(CommandRequest { command, reply, .. }) = commands.recv().await {
         let takes = {
             let mut chance = world.chance();
             // Rarely longer than a command may take.

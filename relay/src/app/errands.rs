@@ -4,6 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::error::{Error, ProblemCode, Result};
 
@@ -38,12 +39,13 @@ impl Errands {
             return Err(Error::unavailable(ProblemCode::Busy, "Too many at once; try again."));
         };
         let turns = self.turns.clone();
-        tracker.spawn(async move {
+        let turn = async move {
             let _place = place;
             if let Ok(_turn) = turns.acquire_owned().await {
                 errand.await;
             }
-        });
+        };
+        tracker.spawn(turn.in_current_span());
         Ok(())
     }
 }

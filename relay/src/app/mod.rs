@@ -9,9 +9,14 @@ pub mod limits;
 pub mod passwords;
 pub mod readiness;
 pub mod recent;
+pub mod scrape;
 pub mod usage;
 
-use std::{future::Future, net::IpAddr, sync::Mutex};
+use std::{
+    future::Future,
+    net::IpAddr,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use nightjar_shared::time::UnixMillis;
 use tokio::sync::Notify;
@@ -19,7 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
     due::Due, errands::Errands, exchanges::Exchanges, heard::Heard, limits::Limits,
-    passwords::Hasher, readiness::LastReadiness, recent::Recent, usage::Usage,
+    passwords::Hasher, readiness::LastReadiness, recent::Recent, scrape::LastScrape, usage::Usage,
 };
 use crate::{
     clock::{Clock, leap::Leaps},
@@ -28,6 +33,7 @@ use crate::{
         broker::Broker, db::Db, mail::Mailer, metrics::Metrics, objects::Objects,
         outgoing::Outgoing, realtime::Realtime, seal::Seal, tls::Certificates, turn::Turn,
     },
+    telemetry::SpanCounts,
 };
 
 /// All that doors and domain work with: the configuration, the engines, and the little that is kept
@@ -69,6 +75,10 @@ pub struct App {
     pub due: Due,
     /// Accounts wait for their deletion.
     pub departures_due: Notify,
+    /// What became of spans, where they are sent to a collector.
+    pub span_counts: OnceLock<Arc<SpanCounts>>,
+    /// What metrics said last of what must be looked for.
+    pub scrape: LastScrape,
     /// What is done after an answer.
     pub errands: Errands,
     /// This process's name below `up/signal/`.

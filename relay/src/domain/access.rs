@@ -81,7 +81,7 @@ fn is_sight(right: Right) -> bool {
 pub fn allows(role: Role, right: Right) -> bool {
     use Right::{Control, Invite, Manage, Pair, SeeCameras, SeePictures};
     match role {
-        Role::Owner => true,
+        Role::Owner => right != Right::ReadMetrics,
         Role::Manager => matches!(right, SeeCameras | SeePictures | Control | Manage | Invite),
         Role::Viewer => matches!(right, SeeCameras | SeePictures),
         Role::Installer => matches!(right, SeeCameras | Pair),
@@ -177,9 +177,23 @@ pub(super) async fn site_in(
     decide(caller, found, Right::SeeCameras, right)
 }
 
+/// Checks that the caller may read the figures of the whole relay: an administrator, or a key that one has made
+/// for it.
+pub async fn metrics(app: &App, caller: Caller) -> Result<()> {
+    if !caller.scope.has(Right::ReadMetrics) {
+        let title = "This API key is not for metrics: make one with the right `read_metrics`.";
+        return Err(Error::forbidden(ProblemCode::Forbidden, title));
+    }
+    is_administrator(app, caller).await
+}
+
 /// Checks that the caller administers the relay. That gives no right at any site.
 pub async fn administrator(app: &App, caller: Caller) -> Result<()> {
     in_person(caller)?;
+    is_administrator(app, caller).await
+}
+
+async fn is_administrator(app: &App, caller: Caller) -> Result<()> {
     let account = accounts::by_id(&app.db, caller.account_id).await?;
     match account.map(|account| account.role) {
         Some(AccountRole::Admin) => Ok(()),

@@ -53,7 +53,7 @@ const CHECK_LETTERS: usize = 6;
 pub struct NewKey {
     pub name: String,
     /// `see_cameras`, `see_pictures`, `control`, `manage`, `pair`: what the account itself may do at a
-    /// site limits them further. A key that only sees changes nothing.
+    /// site limits them further. A key that only sees changes nothing. `read_metrics` is for keys of administrators.
     #[schema(value_type = Vec<String>)]
     pub rights: Vec<Right>,
     /// The one site where it counts; everywhere when absent.
@@ -127,6 +127,9 @@ pub async fn create(app: &App, signed_in: &SignedIn, new: NewKey) -> Result<Made
     if new.rights.iter().any(for_people) {
         let title = "A key sees cameras and pictures, controls, manages and pairs, and no more.";
         return Err(Error::invalid(ProblemCode::InvalidScope, title));
+    }
+    if new.rights.contains(&Right::ReadMetrics) {
+        access::administrator(app, caller).await?;
     }
     let rights = Rights::of(&new.rights).list();
     if rights.is_empty() {

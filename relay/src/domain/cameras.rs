@@ -168,6 +168,16 @@ async fn forget(app: &App, caller: Option<Caller>, row: &CameraRow) -> Result<()
     Ok(transaction.commit().await?)
 }
 
+/// Removes temporary cameras whose time is over.
+pub(super) async fn end_temporary(app: &App) -> Result<()> {
+    for row in cameras::ended(&app.db, app.now()).await? {
+        even_when_full(app, || forget(app, None, &row)).await?;
+        app.deletions_due.notify_one();
+        app.broker.kick(row.camera_id).await;
+    }
+    Ok(())
+}
+
 /// Removes all cameras of a site that nobody owns any more.
 pub(super) async fn remove_all_of(app: &App, site_id: SiteId) -> Result<()> {
     for row in cameras::of_site(&app.db, site_id).await? {

@@ -18,6 +18,7 @@ use nightjar_shared::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 use utoipa::ToSchema;
 
 use super::{
@@ -38,6 +39,7 @@ use crate::{
         },
     },
     error::{Error, ProblemCode, Result},
+    request, telemetry,
 };
 
 const EXPIRY_DEFAULT_MS: u64 = 15_000;
@@ -212,6 +214,8 @@ fn new_row(camera_id: CameraId, new: NewCommand, now: UnixMillis) -> Result<Comm
         issued_at: now,
         expires_at: now.plus(Duration::from_millis(expires_in_ms)),
         updated_at: now,
+        request_id: request::current().map(|id| id.to_string()),
+        traceparent: telemetry::traceparent(),
     })
 }
 
@@ -254,6 +258,11 @@ fn understood(
 
 /// Gives the command as it is once it is on its way; nothing when its camera is not there.
 async fn deliver(app: &App, row: &CommandRow) -> Result<Option<CommandRow>> {
+    let span = telemetry::sending(&row.kind, row.command_id, row.camera_id);
+    send(app, row).instrument(span).await
+}
+
+async fn send(app: &App, row: &CommandRow) -> Result<Option<CommandRow>> {
     let now = app.now();
     let left = row.expires_at.since(now);
     let message = CommandMessage {
@@ -263,13 +272,17 @@ async fn deliver(app: &App, row: &CommandRow) -> Result<Option<CommandRow>> {
         arguments: row.arguments.clone(),
         expires_in_ms: u64::try_from(left.as_millis()).unwrap_or(EXPIRY_MAX_MS),
         issued_at: row.issued_at,
+        request_id: row.request_id.as_deref().and_then(|id| id.parse().ok()),
     };
     let payload = serde_json::to_vec(&message).map_err(anyhow::Error::from)?;
     let topic = Topic::new(row.camera_id, Channel::DownCommand);
     match app.broker.publish(&topic, payload.into(), left).await {
         // Lost in a power cut, it is sent again: a camera runs each command once at most.
         Ok(Delivery::Sent) => {
-            Ok(commands::mark_sent(&app.db.unsynced(), row.command_id, now).await?)
+            let (command_id, camera_id) = (row.command_id, row.camera_id);
+            let request_id = row.request_id.as_deref();
+            tracing::info!(%command_id, %camera_id, kind = row.kind, request_id, "sent a command");
+            Ok(commands::mark_sent(&app.db.unsynced(), command_id, now).await?)
         }
         Ok(Delivery::NotConnected) => Ok(None),
         Err(error) => {
@@ -326,7 +339,8 @@ pub(super) async fn acknowledge(
         tracing::debug!(command.id = %ack.command_id, "an answer to no command that waits for one");
         return Ok(None);
     };
-    note_end(app, &row).await?;
+    let span = telemetry::answer(row.command_id, row.state, row.traceparent.as_deref());
+    note_end(app, &row).instrument(span).await?;
     Ok(Some(row))
 }
 
@@ -345,19 +359,31 @@ pub(super) async fn forget_old(app: &App) -> Result<()> {
     Ok(())
 }
 
-fn count(app: &App, state: CommandState) {
+fn count(app: &App, row: &CommandRow) {
     app.metrics
         .counter(
             "nightjar_commands_total",
             "Commands that have ended, by how; one that expired and was answered late counts as both.",
-            &[("state", state.as_str())],
+            &[("state", row.state.as_str())],
         )
         .increment();
+    if row.state != CommandState::Expired {
+        app.metrics
+            .histogram(
+                "nightjar_command_answer_duration_seconds",
+                "From when a command was asked for to its camera's answer.",
+                &[],
+            )
+            .observe(row.updated_at.since(row.issued_at));
+    }
 }
 
 /// Counts, writes down and tells how a command ended.
 async fn note_end(app: &App, row: &CommandRow) -> Result<()> {
-    count(app, row.state);
+    count(app, row);
+    let (command_id, camera_id) = (row.command_id, row.camera_id);
+    let (state, request_id) = (row.state.as_str(), row.request_id.as_deref());
+    tracing::info!(%command_id, %camera_id, kind = row.kind, state, request_id, "a command has ended");
     if let Some(camera) = cameras::by_id(&app.db, row.camera_id).await? {
         record(&app.db.unsynced(), app.now(), ended(row, camera.site_id)).await?;
         tell(app, camera.site_id, row).await;

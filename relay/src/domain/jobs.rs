@@ -56,7 +56,7 @@ async fn tell_anchors(app: Arc<App>) {
                 told = Some(anchor);
             }
             Ok(_) => {}
-            Err(error) => note("anchor", Err(error)),
+            Err(error) => note_of(&app, "anchor", Err(error)),
         }
     }
 }
@@ -108,6 +108,7 @@ impl Beat {
 
 /// Ends once what is open without a right.
 pub async fn sweep_rights(app: &App) {
+    let note = |sweep, swept| note_of(app, sweep, swept);
     note("sockets", account_domain::close_sockets_without_right(app).await);
     note("guests", members::end_guests(app).await);
     note("rights to watch", live::end_without_right(app).await);
@@ -116,6 +117,7 @@ pub async fn sweep_rights(app: &App) {
 
 /// Does once what is done every second.
 pub async fn sweep_quick(app: &App) {
+    let note = |sweep, swept| note_of(app, sweep, swept);
     note("cameras", cameras::sweep(app).await);
     note("trail", audit::extend(&app.db).await.map(drop));
     note("commands", commands::sweep(app).await);
@@ -140,11 +142,13 @@ async fn renew_certificate(app: &App) -> Result<()> {
 
 /// Does once what is done every minute.
 pub async fn sweep_slow(app: &App) {
+    let note = |sweep, swept| note_of(app, sweep, swept);
     match forgetting::may_forget(app).await {
         Ok(true) => forget_old(app).await,
         Ok(false) => {}
         Err(error) => note("clock", Err(error)),
     }
+    note("temporary cameras", cameras::end_temporary(app).await);
     note("counts of the trail", audit::settle(app).await);
     note("signed-out browsers", push::forget_ended(app).await);
     note("old secrets of webhooks", webhooks::forget_old(app).await);
@@ -153,6 +157,7 @@ pub async fn sweep_slow(app: &App) {
 
 /// Deletes what is deleted by its age.
 async fn forget_old(app: &App) {
+    let note = |sweep, swept| note_of(app, sweep, swept);
     note("old credentials", forget_expired(app).await);
     note("old commands", commands::forget_old(app).await);
     note("old sessions", live::forget_old(app).await);
@@ -189,10 +194,13 @@ async fn delete_objects(app: Arc<App>) {
         }
         while !app.cancel.is_cancelled() {
             match objects::delete_due_objects(&app).await {
-                Ok(Deleted::All) => break,
+                Ok(Deleted::All) => {
+                    note_of(&app, "deletions", Ok(()));
+                    break;
+                }
                 Ok(Deleted::Some) => {}
                 Err(error) => {
-                    note("deletions", Err(error));
+                    note_of(&app, "deletions", Err(error));
                     break;
                 }
             }
@@ -214,7 +222,7 @@ async fn deliver_mails(app: Arc<App>) {
         // What is cut off by the end is sent after the next start.
         let delivery = mails::deliver(&app);
         let Some(delivered) = app.cancel.run_until_cancelled(delivery).await else { return };
-        note("mails", delivered);
+        note_of(&app, "mails", delivered);
     }
 }
 
@@ -246,8 +254,27 @@ async fn delete_given_up_sites(app: Arc<App>) {
         // What is cut off goes on after the next start.
         let deletion = account_domain::delete_given_up_sites(&app);
         let Some(deleted) = app.cancel.run_until_cancelled(deletion).await else { return };
-        note("sites without an owner", deleted);
+        note_of(&app, "sites without an owner", deleted);
     }
+}
+
+/// Counts how a job went, when it went well last, and logs a failure.
+fn note_of(app: &App, sweep: &'static str, swept: Result<()>) {
+    let outcome = if swept.is_ok() { "ok" } else { "failed" };
+    let labels = [("task", sweep), ("outcome", outcome)];
+    app.metrics
+        .counter("nightjar_task_runs_total", "Runs of what the relay does by itself.", &labels)
+        .increment();
+    if swept.is_ok() {
+        app.metrics
+            .gauge(
+                "nightjar_task_last_success_timestamp_seconds",
+                "When a task went well last.",
+                &[("task", sweep)],
+            )
+            .set(app.now().0 / 1000);
+    }
+    note(sweep, swept);
 }
 
 /// Logs a failure. The next sweep tries again, and what comes after it goes on.

@@ -31,6 +31,7 @@ pub mod live;
 pub mod mails;
 pub mod members;
 pub mod notifications;
+pub mod metrics;
 mod objects;
 mod page;
 pub mod pairings;

@@ -14,8 +14,8 @@ use nightjar_shared::{
     pairing_qr::PairingQr,
     time::UnixMillis,
 };
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 pub use self::{claim::claim, introduce::introduce};
 use super::{
@@ -35,6 +35,8 @@ use crate::{
 
 const CODE_LIFETIME: Duration = Duration::from_mins(10);
 const SECRET_LIFETIME: Duration = Duration::from_hours(24);
+/// Of a temporary camera, and of the pairing that waits for it: a look at a relay takes seconds.
+const TEMPORARY_LIFETIME: Duration = Duration::from_mins(15);
 const OPEN_PER_SITE_MAX: u64 = 20;
 /// Of 8,000 beginnings of codes one that is free is found at once.
 const CODE_TRIES: usize = 32;
@@ -59,6 +61,17 @@ pub struct OpenedPairing {
     pub qr: String,
     /// The text of the file for `nightjar-agent pair --file`.
     pub provisioning: String,
+    /// Whether the relay removes the camera that takes it a quarter of an hour later.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub temporary: bool,
+}
+
+/// How a pairing is opened.
+#[derive(Debug, Default, Clone, Copy, Deserialize, IntoParams)]
+pub struct PairingOptions {
+    /// For one look at the relay (`nightjar-relay smoke`): the camera is removed after a quarter of an hour.
+    #[serde(default)]
+    pub temporary: bool,
 }
 
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -85,7 +98,12 @@ pub struct Pairing {
 }
 
 /// Opens a pairing at a site.
-pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPairing> {
+pub async fn open(
+    app: &App,
+    caller: Caller,
+    site_id: SiteId,
+    options: PairingOptions,
+) -> Result<OpenedPairing> {
     access::site(app, caller, site_id, Right::Pair).await?;
     let now = app.now();
     if pairings::count_open(&app.db, site_id, now).await? >= OPEN_PER_SITE_MAX {
@@ -95,6 +113,7 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
         ));
     }
     let (code, secret) = (free_code(&app.db, now).await?, secrets::short_token()?);
+    let lifetime = if options.temporary { TEMPORARY_LIFETIME } else { SECRET_LIFETIME };
     let pairing = NewPairing {
         pairing_id: PairingId::generate(),
         site_id,
@@ -102,7 +121,7 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
         code_hash: secrets::hash(code.letters()),
         code_expires_at: now.plus(CODE_LIFETIME),
         secret_hash: secrets::hash(&secret),
-        expires_at: now.plus(SECRET_LIFETIME),
+        expires_at: now.plus(lifetime),
         created_by: Some(caller.account_id),
         name: None,
         prepared: false,
@@ -137,11 +156,15 @@ pub async fn open(app: &App, caller: Caller, site_id: SiteId) -> Result<OpenedPa
         ca_sha256,
         qr: qr.to_string(),
         provisioning,
+        temporary: options.temporary,
     };
     let transaction = app.db.begin().await?;
     let entry = Entry::new(Action::PairingOpened, caller).site(site_id);
     let entry = entry.subject(pairing.pairing_id);
     pairings::insert(&transaction, pairing, now).await?;
+    if options.temporary {
+        pairings::make_temporary(&transaction, opened.pairing_id).await?;
+    }
     record(&transaction, now, entry).await?;
     transaction.commit().await?;
     Ok(opened)

@@ -8,6 +8,7 @@ pub mod mqtt;
 pub mod plain_http;
 mod principal;
 mod problem;
+mod requests;
 pub mod router;
 pub mod server;
 pub mod web;

@@ -6,13 +6,14 @@ use std::{
     collections::HashSet,
     future::Future,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, future::BoxFuture};
 use nightjar_shared::{ids::CameraId, range::Check, topic::Channel};
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc, time::sleep};
+use tracing::Instrument as _;
 
 use super::json;
 use crate::{
@@ -20,6 +21,7 @@ use crate::{
     domain::{answers, cameras, devices, events, health, live},
     engines::broker::{Arrival, AuthenticationRequest, BrokerInbox, Handled, Message},
     error::{Error, ProblemCode, Result},
+    telemetry,
 };
 
 /// Credentials that are verified at a time.
@@ -145,7 +147,10 @@ impl Door {
                 log_failure(camera_id, cameras::disconnected(app, camera_id)).await;
             }
             Arrival::Message(message) => {
-                let outcome = self.receive(&message).await;
+                let began = Instant::now();
+                let span = telemetry::arrival(name(&message.channel), message.camera_id);
+                let outcome = self.receive(&message).instrument(span).await;
+                self.measure(&message.channel, began);
                 let handled = self.judge(message.camera_id, &message.channel, outcome);
                 // The camera may have disconnected meanwhile.
                 let _ = message.handled.send(handled);
@@ -213,6 +218,17 @@ impl Door {
                 &[("channel", channel), ("outcome", outcome)],
             )
             .increment();
+    }
+
+    fn measure(&self, channel: &Channel, began: Instant) {
+        self.app
+            .metrics
+            .histogram(
+                "nightjar_mqtt_message_duration_seconds",
+                "How long messages from cameras took to be handled, by channel.",
+                &[("channel", name(channel))],
+            )
+            .observe(began.elapsed());
     }
 
     fn is_first(&self, camera_id: CameraId) -> bool {

@@ -10,7 +10,10 @@ use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath};
 use http::{HeaderMap, HeaderName, Method, header, request::Parts};
 use uuid::Uuid;
 
-use super::{extract::text_of, server::Asker};
+use super::{
+    extract::text_of,
+    server::{Asker, ByProxy},
+};
 use crate::{
     app::App,
     config::Config,
@@ -92,6 +95,31 @@ impl SignedIn {
         }
         Ok(Self { caller: session.caller, session, credential })
     }
+}
+
+/// Who reads metrics.
+pub enum MetricsReader {
+    /// A program on the relay's own machine.
+    Local,
+    SignedIn(Box<SignedIn>),
+}
+
+impl FromRequestParts<Arc<App>> for MetricsReader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self> {
+        if is_local(parts, app) {
+            return Ok(Self::Local);
+        }
+        SignedIn::from_request_parts(parts, app).await.map(Box::new).map(Self::SignedIn)
+    }
+}
+
+/// Returns whether a request comes from the relay's own machine. What a proxy there passes on does not, whether
+/// it says for whom or not; and where one is not named, nothing does.
+fn is_local(parts: &Parts, app: &App) -> bool {
+    let is_by_proxy = parts.extensions.get::<ByProxy>().is_none_or(|by| by.0);
+    !is_by_proxy && app.known_address(peer_of(parts)).is_some_and(|peer| peer.is_loopback())
 }
 
 /// A camera, by its device token.

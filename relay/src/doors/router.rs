@@ -5,12 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    middleware::{self, Next},
-    response::Response,
+    extract::DefaultBodyLimit,
+    middleware,
     routing::{MethodRouter, get},
 };
-use http::{HeaderValue, header};
+use http::header;
 use nightjar_shared::range::{COUNT_MAX, DURATION_MS_MAX};
 use serde_json::{Map, Value};
 use utoipa::{
@@ -32,7 +31,7 @@ use super::{
         whep,
     },
     mqtt::websocket,
-    web,
+    requests, web,
 };
 use crate::{
     app::App,
@@ -219,7 +218,8 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
 
 /// Builds the doors of those who run the relay, for a listener of their own.
 pub fn for_operators(app: &Arc<App>) -> anyhow::Result<Router> {
-    let doors = OpenApiRouter::new().routes(routes!(ops::healthz)).merge(operators());
+    let doors = OpenApiRouter::new().routes(routes!(ops::healthz)).routes(routes!(ops::readyz));
+    let doors = doors.route("/metrics", get(ops::metrics_for_operators));
     let (doors, _) = doors.route("/openapi.json", describe()?).split_for_parts();
     Ok(served(limited(doors), app))
 }
@@ -241,7 +241,9 @@ fn limited(api: Router<Arc<App>>) -> Router<Arc<App>> {
 }
 
 fn served(doors: Router<Arc<App>>, app: &Arc<App>) -> Router {
-    doors.layer(middleware::from_fn_with_state(app.clone(), around)).with_state(app.clone())
+    doors
+        .layer(middleware::from_fn_with_state(app.clone(), requests::around))
+        .with_state(app.clone())
 }
 
 /// Writes the contents of `openapi.json`.
@@ -352,27 +354,4 @@ fn secured(mut routes: Routes, schemes: &[&str]) -> Routes {
 
 async fn method_not_allowed() -> Error {
     Error::refused(405, ProblemCode::MethodNotAllowed, "This door knows other methods.")
-}
-
-/// Counts requests, and keeps what the API says out of caches.
-async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let is_api = request.uri().path().starts_with("/api/");
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
-    if is_api {
-        let headers = response.headers_mut();
-        let private = HeaderValue::from_static("private, no-store");
-        headers.insert(header::CACHE_CONTROL, private);
-        let nosniff = HeaderValue::from_static("nosniff");
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
-    }
-    let route = route.as_ref().map_or("other", MatchedPath::as_str);
-    app.metrics
-        .counter(
-            "nightjar_http_requests_total",
-            "Requests, by route and status.",
-            &[("route", route), ("status", response.status().as_str())],
-        )
-        .increment();
-    response
 }

@@ -32,7 +32,7 @@ pub use self::{
     answers::Asker,
     body::{BodyTooSlow, RequestBody},
     connections::Place,
-    front::Front,
+    front::{ByProxy, Front},
     host::Hosts,
     limits::ServerLimits,
     neighbours::{Halves, Named, Neighbours, TakeStream},

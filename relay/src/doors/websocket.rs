@@ -12,6 +12,7 @@ use nightjar_shared::{PROTOCOL_VERSION, ids::AccountId};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use self::live::Sessions;
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     domain::accounts::SignedIn,
     engines::realtime::{Closed, Reach, Subscription},
     error::{Error, ProblemCode, Result},
+    request,
 };
 
 const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -98,6 +100,7 @@ pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, session: &SignedIn) -> Re
     // axum spawns the socket's task itself; the token makes shutdown wait for it all the same.
     let tracked = app.tracker.token();
     let sessions = Sessions::new(app, session);
+    let span = request::aftermath("socket");
     let converse = move |socket| async move {
         let budget = Budget::new(Instant::now());
         Connection { socket, subscription, sessions, budget }.run(account_id, cancel).await;
@@ -108,7 +111,7 @@ pub fn open(upgrade: WebSocketUpgrade, app: &Arc<App>, session: &SignedIn) -> Re
         .max_frame_size(FRAME_BYTES_MAX)
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(WRITE_BYTES)
-        .on_upgrade(converse))
+        .on_upgrade(move |socket| converse(socket).instrument(span)))
 }
 
 struct Connection {

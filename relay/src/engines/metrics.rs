@@ -1,12 +1,19 @@
-//! Counters and gauges, written as Prometheus text.
+//! Counters, gauges and histograms, written as Prometheus text.
+
+mod histogram;
+mod text;
 
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+};
+
+pub use self::{
+    histogram::Histogram,
+    text::{Kind, Text},
 };
 
 /// The relay's metrics. Cheap to clone; all clones are one registry.
@@ -32,6 +39,17 @@ struct Family {
 enum Series {
     Counter(Counter),
     Gauge(Gauge),
+    Histogram(Histogram),
+}
+
+impl Series {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Counter(_) => Kind::Counter,
+            Self::Gauge(_) => Kind::Gauge,
+            Self::Histogram(_) => Kind::Histogram,
+        }
+    }
 }
 
 /// Label names and values. Values come from the code, never from a caller: each is a series that
@@ -48,7 +66,7 @@ impl Metrics {
             labels,
             |series| match series {
                 Series::Counter(counter) => Some(counter.clone()),
-                Series::Gauge(_) => None,
+                _ => None,
             },
             || {
                 let counter = Counter::default();
@@ -65,7 +83,7 @@ impl Metrics {
             labels,
             |series| match series {
                 Series::Gauge(gauge) => Some(gauge.clone()),
-                Series::Counter(_) => None,
+                _ => None,
             },
             || {
                 let gauge = Gauge::default();
@@ -74,25 +92,50 @@ impl Metrics {
         )
     }
 
+    /// Returns the histogram of that name and labels, made on first use. By convention the name ends in
+    /// `_seconds`.
+    pub fn histogram(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: Labels<'_>,
+    ) -> Histogram {
+        self.series(
+            name,
+            help,
+            labels,
+            |series| match series {
+                Series::Histogram(histogram) => Some(histogram.clone()),
+                _ => None,
+            },
+            || {
+                let histogram = Histogram::default();
+                (Series::Histogram(histogram.clone()), histogram)
+            },
+        )
+    }
+
     /// Writes everything in the Prometheus text format 0.0.4.
     pub fn render(&self) -> String {
+        let mut text = Text::default();
+        self.write(&mut text);
+        text.finish()
+    }
+
+    /// Writes everything below what is written already.
+    pub fn write(&self, text: &mut Text) {
         let families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut text = String::new();
         for (name, family) in families.iter() {
-            let kind = match family.series.values().next() {
-                Some(Series::Counter(_)) => "counter",
-                _ => "gauge",
-            };
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "# HELP {name} {}\n# TYPE {name} {kind}", family.help);
+            let Some(first) = family.series.values().next() else { continue };
+            text.family(name, family.help, first.kind());
             for (labels, series) in &family.series {
-                let _ = match series {
-                    Series::Counter(counter) => writeln!(text, "{name}{labels} {}", counter.get()),
-                    Series::Gauge(gauge) => writeln!(text, "{name}{labels} {}", gauge.get()),
-                };
+                match series {
+                    Series::Counter(counter) => text.line(name, labels, counter.get()),
+                    Series::Gauge(gauge) => text.line(name, labels, gauge.get()),
+                    Series::Histogram(histogram) => histogram.write(text, name, labels),
+                }
             }
         }
-        text
     }
 
     fn series<T>(
@@ -106,7 +149,7 @@ impl Metrics {
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
         let family =
             families.entry(name).or_insert_with(|| Family { help, series: BTreeMap::new() });
-        let labels = label_text(labels);
+        let labels = text::labels(labels);
         if let Some(handle) = family.series.get(&labels).and_then(existing) {
             return handle;
         }
@@ -142,20 +185,6 @@ impl Gauge {
     pub fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-fn label_text(labels: Labels<'_>) -> String {
-    if labels.is_empty() {
-        return String::new();
-    }
-    let pairs: Vec<String> = labels
-        .iter()
-        .map(|(name, value)| {
-            let value = value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-            format!("{name}=\"{value}\"")
-        })
-        .collect();
-    format!("{{{}}}", pairs.join(","))
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ use self::{
 pub use self::{
     acme::{AcmeSettings, ExternalAccount},
     files::{CertificateFiles, check_files},
-    inspect::{CertificateFault, Seen, TlsFailure, Trust, ask_plainly, inspect},
+    inspect::{CertificateFault, Seen, TlsFailure, Trust, ask_plainly, client_config, inspect},
     pair::PublicCertificate,
     public::{PublicSource, PublicStatus, Told},
     trouble::Trouble,

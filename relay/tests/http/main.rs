@@ -66,15 +66,18 @@ mod quotas;
 mod relay;
 mod releases;
 mod renewal;
+mod requests;
 mod rights;
 mod secrets;
 mod server;
 mod shares;
 #[path = "../support/small_disk.rs"]
 mod small_disk;
+mod smoke;
 mod store_away;
 #[path = "../support/mod.rs"]
 mod support;
+mod telemetry;
 mod tenancy;
 mod timeline;
 mod times;

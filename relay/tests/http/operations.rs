@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, fs, os::unix::fs::FileExt, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet, fs, io::Write as _, os::unix::fs::FileExt, path::Path, process::Stdio,
+    time::Duration,
+};
 
 use http::header;
 use nightjar_relay::config::Config;
@@ -7,10 +10,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
+    api_keys::{make as make_key, make_confirmed},
     databases::Engine,
     device::event,
+    factors::{confirm, promote, set_up, show},
     person::{Answer, Person},
+    proxies::from_address,
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
+    support,
 };
 
 #[tokio::test]
@@ -102,6 +109,142 @@ async fn operators_may_have_a_listener_of_their_own() {
     assert_eq!(own.get("auth/me").await.status, 404);
     assert_eq!(public.get("/ca.pem").await.status, 200);
     relay.stop().await;
+}
+
+/// A relay behind a proxy at 127.0.0.1, from which all requests of tests come.
+async fn behind_a_proxy() -> TestRelay {
+    let change = |config: &mut Config| config.trusted_proxies = Some(vec!["127.0.0.1".to_owned()]);
+    TestRelay::start(Engine::Sqlite, change).await
+}
+
+#[tokio::test]
+async fn metrics_are_for_the_machine_itself_for_administrators_and_for_their_keys() {
+    let relay = behind_a_proxy().await;
+    let stranger = relay.stranger();
+    stranger.get("/metrics").await.is_problem(401, "unauthenticated");
+    let from_elsewhere = stranger.request(Method::GET, "/metrics").header("x-forwarded-for", "::1");
+    Answer::of(from_elsewhere).await.is_problem(401, "unauthenticated");
+    let local = from_address(&stranger, "127.0.0.9").get("/metrics").await;
+    assert!(local.status == 200 && local.text.contains("nightjar_build_info{"), "{}", local.text);
+
+    let alice = relay.person("alice").await;
+    alice.get("/metrics").await.is_problem(403, "forbidden");
+    confirm(&alice).await;
+    let wanted = json!({"name": "prometheus", "rights": ["read_metrics"]});
+    alice.post("auth/keys", wanted.clone()).await.is_problem(403, "forbidden");
+    let (other, _) = make_key(&alice, json!({"name": "x", "rights": ["see_cameras"]})).await;
+    other.get("/metrics").await.is_problem(403, "forbidden");
+
+    let mut admin = relay.person("admin").await;
+    promote(&relay, &admin).await;
+    let (phone, _) = set_up(&relay, &mut admin).await;
+    show(&admin, json!({"code": phone.code(&relay)})).await;
+    admin.get("/metrics").await.text.contains("nightjar_build_info{").then_some(()).unwrap();
+    let (key, _) = make_confirmed(&admin, wanted).await;
+    assert_eq!(key.get("/metrics").await.status, 200);
+    // It opens nothing else.
+    assert_eq!(key.get("cameras").await.body(200)["items"], json!([]));
+    key.get("admin/audit").await.is_problem(403, "forbidden");
+    let (sees, _) = make_confirmed(&admin, json!({"name": "y", "rights": ["see_cameras"]})).await;
+    sees.get("/metrics").await.is_problem(403, "forbidden");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_are_closed_where_everybody_seems_to_come_from_the_machine_itself() {
+    let relay = TestRelay::start(Engine::Sqlite, |config| {
+        "https://cam.example.org".clone_into(&mut config.public_url);
+        config.turn.engine = Some(nightjar_relay::config::TurnEngine::None);
+    })
+    .await;
+    let address = relay.address();
+    let stranger = Person::new(&format!("https://localhost:{}", address.port()));
+    let client = support::client().danger_accept_invalid_certs(true).build().unwrap();
+    let stranger = Person { client, ..stranger };
+    stranger.get("/metrics").await.is_problem(401, "unauthenticated");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn metrics_tell_of_queues_cameras_and_what_is_stored_and_of_no_more_cameras_than_asked() {
+    on_every_database(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        alice
+            .post(&format!("cameras/{}/commands", device.id()), json!({"kind": "arm"}))
+            .await
+            .body(202);
+        device.say(relay, Channel::UpHealth, &crate::device::health()).await;
+        let started = event(EventId::generate(), "started", 1_764_590_400_000);
+        device.say(relay, Channel::UpEvent, &started).await;
+        relay.pass(Duration::from_secs(6));
+        let text = relay.stranger().get("/metrics").await.text;
+        let id = device.id();
+        for line in [
+            "nightjar_cameras 1".to_owned(),
+            "nightjar_commands_waiting 1".to_owned(),
+            "nightjar_mails_failed 0".to_owned(),
+            "nightjar_store_bytes 0".to_owned(),
+            "nightjar_database_up 1".to_owned(),
+            format!("nightjar_camera_disk_free_bytes{{camera=\"{id}\"}} 1000000"),
+            format!("nightjar_camera_last_event_timestamp_seconds{{camera=\"{id}\"}} 1764590400"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        assert!(text.contains("nightjar_http_request_duration_seconds_bucket{route="));
+        assert!(text.contains("nightjar_task_runs_total{task=\"commands\",outcome=\"ok\"}"));
+    })
+    .await;
+    let relay = TestRelay::start(Engine::Sqlite, |config| config.metrics.cameras_max = 1).await;
+    let alice = relay.person("alice").await;
+    for _ in 0..3 {
+        relay.camera_of(&alice).await;
+    }
+    let text = relay.stranger().get("/metrics").await.text;
+    let series = text.lines().filter(|line| line.starts_with("nightjar_camera_online{")).count();
+    assert!(series == 1 && text.contains("nightjar_cameras 3\n"), "{text}");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn a_hundred_scrapers_at_once_cost_one_look() {
+    on_every_database(async |relay: &TestRelay| {
+        let stranger = relay.stranger();
+        let look = || async { stranger.get("/metrics").await };
+        let began = std::time::Instant::now();
+        let answers = futures::future::join_all((0..100).map(|_| look())).await;
+        assert!(answers.iter().all(|answer| answer.status == 200));
+        let texts: BTreeSet<&str> = answers.iter().map(|answer| answer.text.as_str()).collect();
+        let looks = 2 + usize::try_from(began.elapsed().as_secs()).unwrap() / 5;
+        assert!(texts.len() <= looks, "{} looks", texts.len());
+    })
+    .await;
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+#[tokio::test]
+async fn promtool_finds_nothing_to_complain_of_in_our_metrics() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let device = relay.camera_of(&alice).await;
+        device.say(relay, Channel::UpHealth, &crate::device::health()).await;
+        let metrics = relay.stranger().get("/metrics").await.text;
+        let promtool = std::process::Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let Ok(mut promtool) = promtool else {
+            eprintln!("SKIPPED: promtool is not installed");
+            return;
+        };
+        promtool.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
+        let output = promtool.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success() && said.is_empty(), "{said}");
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::{
     clips::{FOOTAGE, fetch, put},
     device::{Device, announcement, health, part},
-    mqtt_client::Connection,
+    mqtt_client::{self, Connection},
     person::{PASSWORD, Person},
     relay::eventually,
     support,
@@ -32,14 +32,19 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) async fn start(level: &str) -> Self {
+        Self::start_with(level, "", "").await
+    }
+
+    /// With settings of its own: `settings` stand before all sections, `sections` behind them.
+    pub(crate) async fn start_with(level: &str, settings: &str, sections: &str) -> Self {
         nightjar_relay::engines::tls::install_crypto_provider();
         let directory = support::directory();
         let config = format!(
             "public_url = \"http://localhost:0\"\nlisten = \"127.0.0.1:0\"\nregistration = \"open\"\n\
-             data_dir = \"{}\"\n[mqtt]\nlisten = \"127.0.0.1:0\"\n\
+             data_dir = \"{}\"\n{settings}\n[mqtt]\nlisten = \"127.0.0.1:0\"\n\
              public_url = \"mqtts://localhost:0\"\n[store]\nlisten = \"127.0.0.1:0\"\n\
              public_url = \"http://localhost:0\"\n[turn]\nengine = \"embedded\"\n\
-             listen = \"127.0.0.1:0\"\n",
+             listen = \"127.0.0.1:0\"\n{sections}",
             directory.path().join("data").display(),
         );
         fs::write(directory.path().join("relay.toml"), config).unwrap();
@@ -54,11 +59,20 @@ impl Program {
             .unwrap();
         let read = || {
             let log = fs::read_to_string(log_of(directory.path())).unwrap();
-            let (_, rest) = log.split_once("the relay serves url=\"")?;
-            Some(rest.split('"').next()?.to_owned())
+            if let Some((_, rest)) = log.split_once("the relay serves url=\"") {
+                return Some(rest.split('"').next()?.to_owned());
+            }
+            let line = log.lines().find(|line| line.contains("the relay serves"))?;
+            let line: Value = serde_json::from_str(line).ok()?;
+            Some(line["url"].as_str()?.to_owned())
         };
         let origin = eventually(async || read(), Option::is_some).await.unwrap();
         Self { child, directory, origin }
+    }
+
+    /// All that it has written until now.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(log_of(self.directory.path())).unwrap()
     }
 
     /// Stops it, and gives all that it wrote.
@@ -82,7 +96,7 @@ fn log_of(directory: &Path) -> PathBuf {
     directory.join("relay.log")
 }
 
-fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
 }
 
@@ -115,7 +129,11 @@ async fn sign_in(relay: &Program, secrets: &mut Vec<String>) -> Person {
 }
 
 /// Pairs a camera, and lets it say something at each of its doors.
-async fn pair(relay: &Program, alice: &Person, secrets: &mut Vec<String>) -> Device {
+pub(crate) async fn pair(
+    relay: &Program,
+    alice: &Person,
+    secrets: &mut Vec<String>,
+) -> (Device, mqtt_client::Camera) {
     let pairing = alice.open_pairing().await;
     secrets.extend([text(&pairing["secret"]), text(&pairing["code"])]);
     let mut device = Device::new(&relay.origin);
@@ -138,7 +156,7 @@ async fn pair(relay: &Program, alice: &Person, secrets: &mut Vec<String>) -> Dev
     camera.subscribe(&topic::down_filter(device.id())).await;
     let topic = Topic::new(device.id(), Channel::UpHealth).to_string();
     camera.publish(&topic, false, &health().to_string()).await;
-    device
+    (device, camera)
 }
 
 #[tokio::test]
@@ -147,7 +165,7 @@ async fn nothing_that_opens_anything_is_logged_at_any_level() {
     let relay = Program::start("trace,s3s=trace,s3s::service=trace,turn_server_proto=trace").await;
     let mut secrets = Vec::new();
     let alice = sign_in(&relay, &mut secrets).await;
-    let device = pair(&relay, &alice, &mut secrets).await;
+    let (device, _camera) = pair(&relay, &alice, &mut secrets).await;
 
     let clip = ClipId::generate();
     device.caller.post("agent/clips", announcement(clip, None, 1)).await.body(200);

@@ -11,7 +11,7 @@ use nightjar_shared::{
     pairing::{JoinCode, claim_proof},
 };
 
-use super::guess::Guess;
+use super::{TEMPORARY_LIFETIME, guess::Guess};
 use crate::{
     app::App,
     domain::{
@@ -134,6 +134,10 @@ async fn camera_of(
             };
             if !cameras::insert(transaction, &camera, app.now()).await? {
                 return Err(already_paired());
+            }
+            if pairings::is_temporary(transaction, pairing.pairing_id).await? {
+                let ends_at = app.now().plus(TEMPORARY_LIFETIME);
+                cameras::end_at(transaction, camera_id, ends_at).await?;
             }
             camera_id
         }

@@ -15,9 +15,10 @@ use crate::{
     app::App,
     domain::{
         certificates::{self, PublicStatus},
-        readiness,
+        metrics, readiness,
     },
-    doors::extract::Json,
+    doors::{extract::Json, principal::MetricsReader},
+    error::Result,
 };
 
 /// Which parts are ready for work.
@@ -100,10 +101,24 @@ pub async fn ca_pem(State(app): State<Arc<App>>) -> Response {
     (content_type, app.certificates.ca_pem.clone()).into_response()
 }
 
-/// Prometheus text.
+/// Prometheus text: for who comes from the relay's own machine, for administrators, and for their API keys with
+/// the right `read_metrics`.
 #[utoipa::path(get, path = "/metrics", tag = "operations",
-    responses((status = 200, body = String)))]
-pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    responses((status = 200, body = String), (status = 401), (status = 403)))]
+pub async fn metrics(State(app): State<Arc<App>>, reader: MetricsReader) -> Result<Response> {
+    let text = match reader {
+        MetricsReader::Local => metrics::write(&app).await,
+        MetricsReader::SignedIn(signed_in) => metrics::read(&app, signed_in.caller).await?,
+    };
+    Ok(prometheus(text))
+}
+
+/// The same, at the listener of those who run the relay: whoever reaches it may read.
+pub async fn metrics_for_operators(State(app): State<Arc<App>>) -> Response {
+    prometheus(metrics::write(&app).await)
+}
+
+fn prometheus(text: String) -> Response {
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, content_type)], app.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, content_type)], text).into_response()
 }

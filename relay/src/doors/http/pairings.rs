@@ -14,7 +14,7 @@ use crate::{
     app::App,
     domain::{
         List, PageRequest,
-        pairings::{self, OpenedPairing, Pairing},
+        pairings::{self, OpenedPairing, Pairing, PairingOptions},
     },
     doors::{
         extract::{Id, Json, Query, created},
@@ -25,13 +25,15 @@ use crate::{
 
 /// Opens a pairing: a code to type, a secret for a file or a QR code.
 #[utoipa::path(post, path = "/sites/{id}/pairings", tag = "pairings",
-    params(("id" = String, Path)), responses((status = 201, body = OpenedPairing)))]
+    params(("id" = String, Path), PairingOptions),
+    responses((status = 201, body = OpenedPairing)))]
 pub async fn open(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
     Id(site_id): Id<SiteId>,
+    Query(options): Query<PairingOptions>,
 ) -> Result<Response> {
-    Ok(created(pairings::open(&app, signed_in.caller, site_id).await?))
+    Ok(created(pairings::open(&app, signed_in.caller, site_id, options).await?))
 }
 
 /// Lists the pairings of a site that a camera may still take, newest first.

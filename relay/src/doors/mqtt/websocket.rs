@@ -24,6 +24,7 @@ use tokio::{
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
     time::timeout,
 };
+use tracing::Instrument as _;
 
 use crate::{
     app::App,
@@ -33,6 +34,7 @@ use crate::{
     },
     engines::broker::Entrance,
     error::{Error, ProblemCode, Result},
+    request,
 };
 
 /// The subprotocol (MQTT 5, 6).
@@ -74,6 +76,7 @@ pub(in crate::doors) async fn connect(
         return Err(no_websocket("its subprotocol is `mqtt`".to_owned()));
     }
     let entrance = app.broker.admit(address).await.ok_or_else(|| Error::rate_limited(RETRY_S))?;
+    let span = request::aftermath("mqtt");
     Ok(upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(0)
@@ -83,7 +86,7 @@ pub(in crate::doors) async fn connect(
             if let Some(place) = place {
                 place.give_up();
             }
-            carry(socket, entrance).await;
+            carry(socket, entrance).instrument(span).await;
         }))
 }
 

@@ -21,6 +21,10 @@ pub struct Front {
     pub https_alone: bool,
 }
 
+/// Whether a trusted proxy made the connection that a request came by: its word on the request counts.
+#[derive(Debug, Clone, Copy)]
+pub struct ByProxy(pub bool);
+
 impl Front {
     pub(super) fn is_closed_to(&self, is_proxy: bool) -> bool {
         !is_proxy && (self.proxy_protocol || self.plain)

@@ -21,6 +21,7 @@ use super::{
     answers::{Answer, Asker},
     body::{GuardedBody, RequestBody},
     connections::Place,
+    front::ByProxy,
     host,
 };
 use crate::{doors::problem, error::Error};
@@ -90,6 +91,7 @@ where
         let mut request = self.receive(request, client);
         request.extensions_mut().insert(asker.clone());
         request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(ByProxy(self.front.proxies.contain(peer.ip())));
         let (under_way, refused) = (self.under_way.clone(), self.refused.clone());
         let https_alone = self.front.https_alone;
         let is_ours = self.hosts.include(&request);

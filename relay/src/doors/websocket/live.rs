@@ -9,6 +9,7 @@ use nightjar_shared::{
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::{
     app::{App, exchanges::ToViewer},
@@ -118,7 +119,8 @@ impl Queues {
         let (viewer, news) = mpsc::channel(REPLIES);
         for queue in [asked, said] {
             let (answers, viewer) = (answers.clone(), viewer.clone());
-            app.tracker.spawn(serve(app.clone(), session.clone(), queue, answers, viewer));
+            let served = serve(app.clone(), session.clone(), queue, answers, viewer);
+            app.tracker.spawn(served.in_current_span());
         }
         Self { requests, goodbyes, replies, news }
     }

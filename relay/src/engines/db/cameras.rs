@@ -97,6 +97,29 @@ pub async fn insert(
     Ok(inserted == 1)
 }
 
+/// Has a camera be removed at a time.
+pub async fn end_at(
+    db: &impl Executor,
+    camera_id: CameraId,
+    at: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update cameras set ends_at = $2 where camera_id = $1",
+        vec![camera_id.into(), at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Lists temporary cameras whose time is over.
+pub async fn ended(db: &impl Executor, now: UnixMillis) -> Result<Vec<CameraRow>, DbError> {
+    db.all(
+        concat!("select ", camera_columns!(""), " from cameras where ends_at <= $1"),
+        vec![now.into()],
+    )
+    .await
+}
+
 /// Finds the camera that has this key, and its site.
 pub async fn by_key(
     db: &impl Executor,

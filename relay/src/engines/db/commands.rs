@@ -30,6 +30,10 @@ pub struct CommandRow {
     pub issued_at: UnixMillis,
     pub expires_at: UnixMillis,
     pub updated_at: UnixMillis,
+    /// Of the request that brought it, for logs.
+    pub request_id: Option<String>,
+    /// By which its trace goes on.
+    pub traceparent: Option<String>,
 }
 
 macro_rules! command_columns {
@@ -44,7 +48,7 @@ macro_rules! command_columns {
             columns!(
                 $table:
                 command_id, camera_id, issued_by, kind, arguments, state, reason, result, issued_at,
-                expires_at, updated_at
+                expires_at, updated_at, request_id, traceparent
             ),
             ", (select name from accounts where accounts.account_id = ",
             $in_query,
@@ -65,14 +69,16 @@ from_row!(CommandRow {
     result,
     issued_at,
     expires_at,
-    updated_at
+    updated_at,
+    request_id,
+    traceparent
 });
 
 pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbError> {
     db.execute(
         "insert into commands (command_id, camera_id, kind, arguments, state, issued_at,
-             expires_at, updated_at, issued_by)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             expires_at, updated_at, issued_by, request_id, traceparent)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         vec![
             command.command_id.into(),
             command.camera_id.into(),
@@ -83,6 +89,8 @@ pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbEr
             command.expires_at.into(),
             command.updated_at.into(),
             command.issued_by.into(),
+            command.request_id.as_deref().into(),
+            command.traceparent.as_deref().into(),
         ],
     )
     .await

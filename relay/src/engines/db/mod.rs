@@ -11,6 +11,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod camera_moves;
 pub mod cameras;
+pub mod census;
 pub mod clips;
 pub mod clock;
 pub mod commands;
@@ -30,6 +31,7 @@ pub mod links;
 pub mod live;
 pub mod mails;
 pub mod members;
+mod meters;
 mod migrations;
 pub mod notification_rules;
 pub mod notifications;
@@ -59,6 +61,7 @@ use std::{
 use tokio_postgres::error::SqlState;
 
 use self::{
+    meters::Meters,
     page::newest_first,
     transaction::OpenTransaction,
     value::{columns, from_row},
@@ -201,6 +204,15 @@ fn note_unreadable(unreadable: &Counter, row: &Row, problem: &DbError) {
     }
 }
 
+/// How the connections to the database are used.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolUse {
+    pub open: usize,
+    pub in_use: usize,
+    /// Statements that wait for one.
+    pub waiting: usize,
+}
+
 /// The database. Clones share it.
 #[derive(Clone)]
 pub struct Db {
@@ -257,23 +269,18 @@ impl Db {
         reserve: DbReserve,
         metrics: &Metrics,
     ) -> Result<Self, DbError> {
-        let unreadable = metrics.counter(
-            "nightjar_unreadable_rows_total",
-            "Damaged rows of the database that were left out of an answer.",
-            &[],
-        );
-        let work = Work::new(metrics);
+        let (meters, work) = (Meters::new(metrics), Work::new(metrics));
         if is_postgres(&config.url) {
-            let postgres = postgres::Postgres::open(&config.url, unreadable)?;
+            let postgres = postgres::Postgres::open(&config.url, meters)?;
             return Ok(Self { engine: Engine::Postgres(postgres), space: None, work });
         }
         let ballast = Ballast::below(data_dir, reserve.ballast);
         let path = data_dir.join("relay.db");
-        let opened = sqlite::Sqlite::open(path.clone(), unreadable.clone()).await;
+        let opened = sqlite::Sqlite::open(path.clone(), meters.clone()).await;
         // A disk that others filled meanwhile must not keep the relay from its start.
         let sqlite = match opened {
             Err(error) if error.is_full() && ballast.give_up() => {
-                sqlite::Sqlite::open(path, unreadable).await?
+                sqlite::Sqlite::open(path, meters).await?
             }
             opened => opened?,
         };
@@ -348,6 +355,22 @@ impl Db {
         self.query("select account_id from accounts limit 1", Vec::new()).await.map(drop)
     }
 
+    /// Names its engine, for people.
+    pub fn engine_name(&self) -> &'static str {
+        match &self.engine {
+            Engine::Sqlite(_) => "sqlite",
+            Engine::Postgres(_) => "postgresql",
+        }
+    }
+
+    /// Looks how its connections are used.
+    pub fn pool(&self) -> PoolUse {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.pool(),
+            Engine::Postgres(postgres) => postgres.pool(),
+        }
+    }
+
     /// Looks once whether the file is whole. That takes as long as reading it; meanwhile it serves.
     pub async fn look_for_damage(&self) {
         if let Engine::Sqlite(sqlite) = &self.engine {
@@ -359,24 +382,28 @@ impl Db {
 impl Executor for Db {
     fn unreadable(&self) -> &Counter {
         match &self.engine {
-            Engine::Sqlite(sqlite) => &sqlite.unreadable,
-            Engine::Postgres(postgres) => &postgres.unreadable,
+            Engine::Sqlite(sqlite) => &sqlite.meters.unreadable,
+            Engine::Postgres(postgres) => &postgres.meters.unreadable,
         }
     }
 
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
         self.work.statements.increment();
         match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.query(sql, values).await,
-            Engine::Postgres(postgres) => postgres.query(sql, values).await,
+            Engine::Sqlite(sqlite) => sqlite.meters.measure(sql, sqlite.query(sql, values)).await,
+            Engine::Postgres(postgres) => {
+                postgres.meters.measure(sql, postgres.query(sql, values)).await
+            }
         }
     }
 
     async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
         self.work.statements.increment();
         match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.execute(sql, values).await,
-            Engine::Postgres(postgres) => postgres.execute(sql, values).await,
+            Engine::Sqlite(sqlite) => sqlite.meters.measure(sql, sqlite.execute(sql, values)).await,
+            Engine::Postgres(postgres) => {
+                postgres.meters.measure(sql, postgres.execute(sql, values)).await
+            }
         }
     }
 }
@@ -389,16 +416,24 @@ impl Executor for Unsynced<'_> {
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
         self.0.work.statements.increment();
         match &self.0.engine {
-            Engine::Sqlite(sqlite) => sqlite.query_unsynced(sql, values).await,
-            Engine::Postgres(postgres) => postgres.query(sql, values).await,
+            Engine::Sqlite(sqlite) => {
+                sqlite.meters.measure(sql, sqlite.query_unsynced(sql, values)).await
+            }
+            Engine::Postgres(postgres) => {
+                postgres.meters.measure(sql, postgres.query(sql, values)).await
+            }
         }
     }
 
     async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
         self.0.work.statements.increment();
         match &self.0.engine {
-            Engine::Sqlite(sqlite) => sqlite.execute_unsynced(sql, values).await,
-            Engine::Postgres(postgres) => postgres.execute(sql, values).await,
+            Engine::Sqlite(sqlite) => {
+                sqlite.meters.measure(sql, sqlite.execute_unsynced(sql, values)).await
+            }
+            Engine::Postgres(postgres) => {
+                postgres.meters.measure(sql, postgres.execute(sql, values)).await
+            }
         }
     }
 }

@@ -80,6 +80,20 @@ pub async fn insert(
     .map(drop)
 }
 
+/// Has the camera that takes it be a temporary one.
+pub async fn make_temporary(db: &impl Executor, pairing_id: PairingId) -> Result<(), DbError> {
+    db.execute("update pairings set temporary = 1 where pairing_id = $1", vec![pairing_id.into()])
+        .await
+        .map(drop)
+}
+
+pub async fn is_temporary(db: &impl Executor, pairing_id: PairingId) -> Result<bool, DbError> {
+    let row = db
+        .query_one("select temporary from pairings where pairing_id = $1", vec![pairing_id.into()])
+        .await?;
+    row.map_or(Ok(false), |row| row.get("temporary"))
+}
+
 pub async fn count_open(
     db: &impl Executor,
     site_id: SiteId,

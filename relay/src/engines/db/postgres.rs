@@ -9,10 +9,9 @@ use tokio_postgres::{
 };
 
 use super::{
-    DbError, Row, Value,
+    DbError, Meters, PoolUse, Row, Value,
     migrations::{CREATE_VERSIONS, Migration, newest},
 };
-use crate::engines::metrics::Counter;
 
 const CONNECTIONS: usize = 8;
 const WAIT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -24,11 +23,11 @@ const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(4213769)";
 #[derive(Clone)]
 pub(super) struct Postgres {
     pool: Pool,
-    pub(super) unreadable: Counter,
+    pub(super) meters: Meters,
 }
 
 impl Postgres {
-    pub(super) fn open(url: &str, unreadable: Counter) -> Result<Self, DbError> {
+    pub(super) fn open(url: &str, meters: Meters) -> Result<Self, DbError> {
         let config = url.parse::<tokio_postgres::Config>().map_err(|error| {
             let cause = error.source().map_or_else(String::new, ToString::to_string);
             DbError::Url(format!("{error}: {cause}"))
@@ -40,7 +39,7 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| DbError::Url(error.to_string()))?;
-        Ok(Self { pool, unreadable })
+        Ok(Self { pool, meters })
     }
 
     pub(super) async fn migrate(&self, migrations: &'static [Migration]) -> Result<(), DbError> {
@@ -84,6 +83,12 @@ impl Postgres {
         execute(&self.pool.get().await?, sql, &values).await
     }
 
+    pub(super) fn pool(&self) -> PoolUse {
+        let status = self.pool.status();
+        let in_use = status.size.saturating_sub(status.available);
+        PoolUse { open: status.size, in_use, waiting: status.waiting }
+    }
+
     pub(super) async fn begin(&self) -> Result<Transaction, DbError> {
         self.begin_with("begin").await
     }
@@ -97,8 +102,8 @@ impl Postgres {
         let client = self.pool.get().await?;
         // Made before the first word to the server: whatever happens, the connection is not
         // returned to the pool with a transaction open.
-        let unreadable = self.unreadable.clone();
-        let transaction = Transaction { client: Some(client), unreadable };
+        let meters = self.meters.clone();
+        let transaction = Transaction { client: Some(client), meters };
         transaction.client()?.batch_execute(words).await?;
         Ok(transaction)
     }
@@ -107,7 +112,7 @@ impl Postgres {
 pub(super) struct Transaction {
     /// Empty once committed.
     client: Option<Object>,
-    pub(super) unreadable: Counter,
+    pub(super) meters: Meters,
 }
 
 impl Transaction {

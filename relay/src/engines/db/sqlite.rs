@@ -12,10 +12,9 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, TransactionBehavior, ffi,
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 
 use super::{
-    DbError, Row, Value,
+    DbError, Meters, PoolUse, Row, Value,
     migrations::{CREATE_VERSIONS, Migration, for_sqlite, newest},
 };
-use crate::engines::metrics::Counter;
 
 const READERS: usize = 4;
 const SYNCED: &str = "pragma synchronous = full";
@@ -23,7 +22,7 @@ const NOT_SYNCED: &str = "pragma synchronous = normal";
 
 #[derive(Clone)]
 pub(super) struct Sqlite {
-    pub(super) unreadable: Counter,
+    pub(super) meters: Meters,
     writer: Arc<AsyncMutex<Connection>>,
     readers: Arc<Readers>,
     is_damaged: Arc<AtomicBool>,
@@ -36,13 +35,13 @@ struct Readers {
 }
 
 impl Sqlite {
-    pub(super) async fn open(path: PathBuf, unreadable: Counter) -> Result<Self, DbError> {
+    pub(super) async fn open(path: PathBuf, meters: Meters) -> Result<Self, DbError> {
         blocking(move || {
             // The writer comes first: it makes the file and switches it to WAL.
             let writer = connect(&path)?;
             let idle = (0..READERS).map(|_| connect(&path)).collect::<Result<Vec<_>, _>>()?;
             Ok(Self {
-                unreadable,
+                meters,
                 writer: Arc::new(AsyncMutex::new(writer)),
                 readers: Arc::new(Readers {
                     idle: Mutex::new(idle),
@@ -159,6 +158,12 @@ impl Sqlite {
         blocking(move || unsynced(&writer, || changes(prepare(&writer, sql, values)?))).await
     }
 
+    pub(super) fn pool(&self) -> PoolUse {
+        let idle = self.readers.permits.available_permits();
+        let is_writing = self.writer.try_lock().is_err();
+        PoolUse { open: READERS + 1, in_use: READERS - idle + usize::from(is_writing), waiting: 0 }
+    }
+
     pub(super) async fn begin(&self) -> Result<Transaction, DbError> {
         self.begin_with(Sync::Full).await
     }
@@ -179,7 +184,7 @@ impl Sqlite {
         })
         .await?;
         let writer = AsyncMutex::new(Some(writer));
-        Ok(Transaction { writer, unreadable: self.unreadable.clone() })
+        Ok(Transaction { writer, meters: self.meters.clone() })
     }
 }
 
@@ -215,7 +220,7 @@ impl Drop for Open {
 pub(super) struct Transaction {
     /// Empty while a statement runs, and for good after one whose caller went away.
     writer: AsyncMutex<Option<Open>>,
-    pub(super) unreadable: Counter,
+    pub(super) meters: Meters,
 }
 
 impl Transaction {

@@ -30,24 +30,32 @@ impl Transaction {
 impl Executor for Transaction {
     fn unreadable(&self) -> &Counter {
         match &self.open {
-            OpenTransaction::Sqlite(transaction) => &transaction.unreadable,
-            OpenTransaction::Postgres(transaction) => &transaction.unreadable,
+            OpenTransaction::Sqlite(transaction) => &transaction.meters.unreadable,
+            OpenTransaction::Postgres(transaction) => &transaction.meters.unreadable,
         }
     }
 
     async fn query(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, DbError> {
         self.statements.increment();
         match &self.open {
-            OpenTransaction::Sqlite(transaction) => transaction.query(sql, values).await,
-            OpenTransaction::Postgres(transaction) => transaction.query(sql, values).await,
+            OpenTransaction::Sqlite(transaction) => {
+                transaction.meters.measure(sql, transaction.query(sql, values)).await
+            }
+            OpenTransaction::Postgres(transaction) => {
+                transaction.meters.measure(sql, transaction.query(sql, values)).await
+            }
         }
     }
 
     async fn execute(&self, sql: &'static str, values: Vec<Value>) -> Result<u64, DbError> {
         self.statements.increment();
         match &self.open {
-            OpenTransaction::Sqlite(transaction) => transaction.execute(sql, values).await,
-            OpenTransaction::Postgres(transaction) => transaction.execute(sql, values).await,
+            OpenTransaction::Sqlite(transaction) => {
+                transaction.meters.measure(sql, transaction.execute(sql, values)).await
+            }
+            OpenTransaction::Postgres(transaction) => {
+                transaction.meters.measure(sql, transaction.execute(sql, values)).await
+            }
         }
     }
 }

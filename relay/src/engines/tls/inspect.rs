@@ -99,9 +99,8 @@ fn look(
 ) -> Result<(Seen, Option<Error>), TlsFailure> {
     let no_tls = |error: String| TlsFailure::NoTls(error);
     let name = ServerName::try_from(host.to_owned()).map_err(|error| no_tls(error.to_string()))?;
-    let config = client_config(trust).map_err(|error| no_tls(error.to_string()))?;
-    let mut tls =
-        ClientConnection::new(Arc::new(config), name).map_err(|error| no_tls(error.to_string()))?;
+    let config = client_config(trust).map_err(no_tls)?;
+    let mut tls = ClientConnection::new(config, name).map_err(|error| no_tls(error.to_string()))?;
     let (mut tcp, address) = connect(host, port, within)?;
     while tls.is_handshaking() {
         if let Err(error) = tls.complete_io(&mut tcp) {
@@ -188,7 +187,12 @@ fn read_answer(text: &str, address: SocketAddr) -> Option<Answer> {
     Some(Answer { address, status, server_time, body: body.to_owned() })
 }
 
-fn client_config(trust: &Trust) -> Result<ClientConfig, Error> {
+/// Makes the settings of a client that trusts so; a text says why it cannot.
+pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
+    config_of(trust).map(Arc::new).map_err(|error| error.to_string())
+}
+
+fn config_of(trust: &Trust) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?;

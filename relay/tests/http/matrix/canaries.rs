@@ -21,6 +21,9 @@ const HEADERS: &[(&str, &str)] = &[
     ("if-match", "canary-if-match-9c41e7b2d05f"),
     ("user-agent", "canary-user-agent-9c41e7b2d05f"),
     ("referer", "http://localhost/canary-referer-9c41e7b2d05f"),
+    ("x-request-id", "canary-request-id-9c41e7b2d05f"),
+    ("traceparent", "canary-traceparent-9c41e7b2d05f"),
+    ("tracestate", "nightjar=canary-tracestate-9c41e7b2d05f"),
     ("sec-websocket-protocol", "canary-protocol-9c41e7b2d05f"),
 ];
 

@@ -167,7 +167,9 @@ async fn whoever_is_let_in_by_the_table_is_let_in() {
 async fn lists_show_nothing_of_others_whatever_is_asked_for() {
     on_sqlite(async |relay: &TestRelay| {
         let world = World::new(relay, 0).await;
-        for door in requests::doors().iter().filter(|door| door.method == Method::GET) {
+        // Metrics are asked from the relay's own machine here, to which they tell of all cameras.
+        let is_list = |door: &&Door| door.method == Method::GET && door.template != "/metrics";
+        for door in requests::doors().iter().filter(is_list) {
             for principal in
                 [Principal::Stranger, Principal::Former, Principal::Other, Principal::Admin]
             {
