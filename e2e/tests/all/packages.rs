@@ -37,7 +37,7 @@ const AGENT: [&str; 21] = [
     "usr/share/polkit-1/rules.d/50-nightjar-agent.rules",
     "usr/share/zsh/vendor-completions/_nightjar-agent",
 ];
-const RELAY: [&str; 7] = [
+const RELAY: [&str; 9] = [
     "etc/nightjar/relay.toml",
     "usr/bin/nightjar-relay",
     "usr/lib/systemd/system/nightjar-relay.service",
@@ -45,6 +45,8 @@ const RELAY: [&str; 7] = [
     "usr/lib/tmpfiles.d/nightjar-relay.conf",
     "usr/share/bash-completion/completions/nightjar-relay",
     "usr/share/man/man1/nightjar-relay-admin-create-account.1.gz",
+    "usr/share/nightjar-relay/grafana/nightjar-relay.json",
+    "usr/share/nightjar-relay/prometheus/alerts.yml",
 ];
 
 /// Runs a program of this machine and gives what it printed; fails when it does.

@@ -47,6 +47,7 @@ mod members;
 #[path = "../support/mqtt_client.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
 mod mqtt_client;
+mod monitoring;
 mod mqtt_websocket;
 #[path = "../../../shared/tests/mutation/mod.rs"]
 mod mutation;
