@@ -5,7 +5,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-v4l2 test-wifi test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom deb \
-	apt-repository test-packages image
+	apt-repository test-packages image container
 
 help:
 	@echo 'make demo       relay and one camera on this machine; prints where to sign in'
@@ -31,6 +31,7 @@ help:
 	@echo 'make apt-repository  a signed repository of them in target/apt, APT_KEY=FILE: the secret key'
 	@echo 'make image      an image for SD cards in target/image, and what Raspberry Pi Imager wants of it'
 	@echo '                STOCK=FILE  Raspberry Pi OS for arm64 (.img or .img.xz); without it Debian 13'
+	@echo 'make container  an image of the relay for containers in target/container, for both architectures'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
 	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
@@ -106,6 +107,11 @@ image: deb
 	@stock=$(STOCK); [ -n "$$stock" ] || stock=$$(build/stock-image $(TARGET) $(IMAGE_ARCHITECTURE)) || exit 1; \
 	package=$$(ls -t $(TARGET)/deb/nightjar-agent_*_$(IMAGE_ARCHITECTURE).deb | head -n 1) && \
 	build/image $$stock $$package $(TARGET)/image
+
+# An archive of OCI; no daemon is asked, and no registry.
+container:
+	@build/install-packages build package container $(if $(filter-out $(shell dpkg --print-architecture),$(ARCHITECTURES)),arm64)
+	@CARGO=$(CARGO) build/container $(TARGET) $(ARCHITECTURES)
 
 # Packages as people install them: a Debian 13 whose init is systemd, in QEMU, from nothing to purge.
 test-packages: deb

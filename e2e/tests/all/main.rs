@@ -18,6 +18,7 @@ mod authenticity;
 mod bad_input;
 mod bad_networks;
 mod changed_networks;
+mod container;
 mod demo;
 mod disk;
 mod encoding_cameras;
