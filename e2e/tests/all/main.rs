@@ -51,5 +51,6 @@ mod updated;
 mod updates;
 mod v4l2;
 mod v4l2_neighbours;
+mod walkthrough;
 mod web_modules;
 mod wifi;

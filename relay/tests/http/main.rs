@@ -44,10 +44,10 @@ mod mail;
 mod mail_servers;
 mod matrix;
 mod members;
+mod monitoring;
 #[path = "../support/mqtt_client.rs"]
 #[expect(dead_code, reason = "the broker's tests ask more of an MQTT client")]
 mod mqtt_client;
-mod monitoring;
 mod mqtt_websocket;
 #[path = "../../../shared/tests/mutation/mod.rs"]
 mod mutation;
