@@ -8,6 +8,8 @@ use tokio::time::{Interval, MissedTickBehavior};
 use super::{
     abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, deliveries,
     dispatch, factors, forgetting, invitations, live, mails, members, notifications,
+    abandoned, accounts as account_domain, audit, backups, camera_moves, cameras, commands,
+    factors, forgetting, invitations, live, mails, members,
     objects::{self, Deleted},
     push, timeline, webhooks,
 };
@@ -41,6 +43,7 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("messages by mail", dispatch::send_by(app.clone(), Channel::Mail));
     app.spawn_essential("messages to browsers", dispatch::send_by(app.clone(), Channel::WebPush));
     app.spawn_essential("messages to programs", dispatch::send_by(app.clone(), Channel::Webhook));
+    app.spawn_essential("backups", backups::keep_making(app.clone()));
     app.spawn_essential("departures", delete_given_up_sites(app.clone()));
 }
 

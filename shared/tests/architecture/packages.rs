@@ -177,7 +177,7 @@ const RELAY: Package = Package {
         &["telemetry"],
         &["logging"],
         &["config", "shutdown"],
-        &["blocking", "clock", "listener", "network", "request", "space"],
+        &["blocking", "clock", "listener", "network", "progress", "request", "space"],
     ],
     passages: &[
         // A door knows the engine that brings it its traffic; for everything else it asks the domain.
@@ -217,6 +217,7 @@ const RELAY: Package = Package {
         (
             "aws_lc_rs",
             &[
+                "engines/passphrase.rs",
                 "engines/seal.rs",
                 "engines/turn/credentials.rs",
                 "engines/web_push/",
@@ -236,8 +237,10 @@ const RELAY: Package = Package {
         ("rustls_pki_types", &["engines/tls"]),
         ("url", &["config/urls.rs", "engines/outgoing/"]),
         ("ppp", &["listener/proxy_header.rs"]),
-        ("argon2", &["app/passwords.rs"]),
+        ("argon2", &["app/passwords.rs", "engines/passphrase.rs"]),
         ("idna", &["domain/email.rs"]),
+        ("tar", &["domain/backups/"]),
+        ("indicatif", &["cli/progress.rs"]),
         ("ed25519_dalek", &["domain/", "cli/smoke"]),
         ("rumqttc", &["cli/smoke"]),
         ("tokio_tungstenite", &["cli/smoke"]),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(super) use self::deliver::{addresses, deliver};
-pub use self::keys::prepare;
+pub use self::keys::{make as make_key, prepare};
 use super::{
     access::{self, Caller},
     audit::{Entry, record},

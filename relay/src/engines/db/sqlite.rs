@@ -23,6 +23,7 @@ const NOT_SYNCED: &str = "pragma synchronous = normal";
 #[derive(Clone)]
 pub(super) struct Sqlite {
     pub(super) meters: Meters,
+    path: Arc<PathBuf>,
     writer: Arc<AsyncMutex<Connection>>,
     readers: Arc<Readers>,
     is_damaged: Arc<AtomicBool>,
@@ -42,6 +43,7 @@ impl Sqlite {
             let idle = (0..READERS).map(|_| connect(&path)).collect::<Result<Vec<_>, _>>()?;
             Ok(Self {
                 meters,
+                path: Arc::new(path),
                 writer: Arc::new(AsyncMutex::new(writer)),
                 readers: Arc::new(Readers {
                     idle: Mutex::new(idle),
@@ -75,6 +77,22 @@ impl Sqlite {
                 )?;
             }
             Ok(step.commit()?)
+        })
+        .await
+    }
+
+    pub(super) async fn schema_version(&self) -> Result<i64, DbError> {
+        let writer = self.writer.clone().lock_owned().await;
+        blocking(move || version_of(&writer)).await
+    }
+
+    /// Copies the database into an empty file, over a connection of its own: nobody waits for it.
+    pub(super) async fn copy_into(&self, copy: PathBuf) -> Result<(), DbError> {
+        let path = self.path.clone();
+        blocking(move || {
+            let name = copy.to_str().ok_or_else(|| DbError::Copy("an odd path".to_owned()))?;
+            connect(&path)?.execute("vacuum into ?1", [name])?;
+            Ok(())
         })
         .await
     }
@@ -260,6 +278,17 @@ impl Transaction {
     }
 }
 
+/// Returns the version of a database's schema: 0 where it has none.
+pub(super) fn version_of(connection: &Connection) -> Result<i64, DbError> {
+    let tables =
+        "select count(*) from sqlite_master where type = 'table' and name = 'schema_migrations'";
+    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(0);
+    }
+    let newest = "select coalesce(max(version), 0) from schema_migrations";
+    Ok(connection.query_row(newest, [], |row| row.get(0))?)
+}
+
 /// Returns whether the disk, or what the database may have of it, is full.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull) || {
@@ -349,7 +378,7 @@ fn changes(mut statement: CachedStatement<'_>) -> Result<u64, DbError> {
     Ok(statement.raw_execute()? as u64)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DbError> + Send + 'static,
 ) -> Result<T, DbError> {
     crate::blocking::blocking(work).await.map_err(|_| DbError::Cancelled)?
@@ -368,7 +397,7 @@ mod tests {
         const FULL: i64 = 2;
         let directory = tempfile::tempdir().unwrap();
         let sqlite =
-            Sqlite::open(directory.path().join("relay.db"), Counter::default()).await.unwrap();
+            Sqlite::open(directory.path().join("relay.db"), Meters::new(&Metrics::default())).await.unwrap();
         sqlite.execute("create table facts (fact text)", Vec::new()).await.unwrap();
         let fact = vec![Value::from("kept")];
         sqlite.execute_unsynced("insert into facts values ($1)", fact).await.unwrap();
