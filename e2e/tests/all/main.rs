@@ -15,6 +15,7 @@ mod app_settings;
 mod app_shapes;
 mod app_traffic;
 mod authenticity;
+mod backups;
 mod bad_input;
 mod bad_networks;
 mod changed_networks;
