@@ -7,7 +7,7 @@ mod unload;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Db, DbError, Engine, migrations,
+    Db, DbError, Engine, meters::Meters, migrations,
     sqlite::{Sqlite, blocking},
 };
 use crate::{

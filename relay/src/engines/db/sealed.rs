@@ -79,7 +79,7 @@ pub async fn exchange(
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{migrations, sqlite::Sqlite},
+        super::{meters::Meters, migrations, sqlite::Sqlite},
         *,
     };
     use crate::engines::metrics::Metrics;

@@ -391,6 +391,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engines::metrics::Metrics;
 
     #[tokio::test]
     async fn what_follows_an_unsynced_statement_is_synced_again() {
