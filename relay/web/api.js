@@ -148,6 +148,7 @@ export const api = {
   events: (filter, signal) => get(`/events${query(filter)}`, signal),
   clips: (filter, signal) => get(`/clips${query(filter)}`, signal),
   clip: (clipId, signal) => get(`/clips/${id(clipId)}`, signal),
+  changeClip: (clipId, change, signal) => call("PATCH", `/clips/${id(clipId)}`, change, signal),
   removeClip: (clipId) => call("DELETE", `/clips/${id(clipId)}`),
   playback: (clipId, after, signal) =>
     whole((from) => get(`/clips/${id(clipId)}/playback${query({ after: from })}`, signal), after),

@@ -85,7 +85,20 @@ words! {
         ClipDownloaded = "clip_downloaded",
         ClipShown = "clip_shown",
         ClipHidden = "clip_hidden",
+        /// Its title, note or tags.
+        ClipChanged = "clip_changed",
+        ClipProtected = "clip_protected",
+        ClipUnprotected = "clip_unprotected",
+        /// By hand, not by its camera.
+        ClipImported = "clip_imported",
         ClipDeleted = "clip_deleted",
+        /// By the rules of its site: an entry for all that went at once.
+        FootageExpired = "footage_expired",
+        RetentionChanged = "retention_changed",
+        BookmarkMade = "bookmark_made",
+        /// Told of by a program.
+        EventOpened = "event_opened",
+        EventDeleted = "event_deleted",
         ClipShared = "clip_shared",
         ShareOpened = "share_opened",
         ShareRevoked = "share_revoked",

@@ -25,6 +25,20 @@ words! {
     }
 }
 
+words! {
+    /// What footage is of: each may be kept for a time of its own.
+    FootageClass {
+        Motion = "motion",
+        /// Somebody or something asked for it.
+        Manual = "manual",
+        /// Recorded whether anything happened or not.
+        Continuous = "continuous",
+        Picture = "picture",
+        /// Brought by a person.
+        Imported = "imported",
+    }
+}
+
 impl ClipState {
     /// Says whether more of the clip is expected.
     pub fn is_open(self) -> bool {

@@ -67,6 +67,13 @@ words! {
         Manual = "manual",
         /// The camera no longer sees its scene, or another one.
         Tamper = "tamper",
+        /// A moment that a person marked on the timeline.
+        Bookmark = "bookmark",
+        Doorbell = "doorbell",
+        /// Something beside the camera noticed something: a motion sensor, a contact, a light barrier.
+        Sensor = "sensor",
+        /// Whatever else a program tells of.
+        Outside = "outside",
     } or Unknown
 }
 
@@ -84,6 +91,27 @@ words! {
         /// A good part of the scene is another, and stays so.
         SceneChanged = "scene_changed",
     } or Unknown
+}
+
+impl EventKind {
+    /// Returns whether a program may tell the relay of such an event.
+    pub fn is_from_outside(self) -> bool {
+        matches!(self, Self::Doorbell | Self::Sensor | Self::Outside)
+    }
+}
+
+words! {
+    /// Who or what brought an event about.
+    Trigger {
+        /// The camera's own detector.
+        Motion = "motion",
+        /// Somebody who was signed in.
+        Person = "person",
+        /// A program, by an API key.
+        Key = "key",
+        /// The camera itself, for another reason: a button or a contact at its pins, say.
+        Camera = "camera",
+    }
 }
 
 words! {

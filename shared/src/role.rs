@@ -34,6 +34,9 @@ words! {
         Audit = "audit",
         /// The figures of the whole relay. Of no role at a site: keys of administrators have it.
         ReadMetrics = "read_metrics",
+        /// Tells that something happened at a camera, and lets the camera record it: for doorbells, sensors
+        /// and programs that know of them.
+        Report = "report",
     }
 }
 

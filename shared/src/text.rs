@@ -59,6 +59,17 @@ pub fn name(text: &str, chars_max: usize) -> Option<String> {
     is_name.then_some(name)
 }
 
+/// Brings a text of several lines to its one form, as [`name`] does a name; of what cannot be seen it may
+/// have ends of lines and tabs.
+pub fn paragraphs(text: &str, chars_max: usize) -> Option<String> {
+    let text: String = text.replace("\r\n", "\n").trim().nfc().collect();
+    let is_odd = |letter| is_hidden(letter) && !matches!(letter, '\n' | '\t');
+    let is_text = text.chars().count() <= chars_max
+        && !text.chars().any(is_odd)
+        && !text.chars().all(is_blank);
+    is_text.then_some(text)
+}
+
 /// Brings what an address is written with to one form: compatible characters are the same (NFKC),
 /// and so are capital and small letters.
 pub fn folded(text: &str) -> String {
@@ -91,6 +102,14 @@ mod tests {
         // By RFC 8265, width and case are part of a password.
         assert_eq!(opaque("\u{ff21}A"), "\u{ff21}A");
         assert_eq!(opaque("plain ASCII"), "plain ASCII");
+    }
+
+    #[test]
+    fn paragraphs_keep_their_lines_and_have_nothing_hidden() {
+        assert_eq!(paragraphs(" a\r\n\tb\u{308} ", 10).as_deref(), Some("a\n\tb\u{308}"));
+        for text in ["", "\n\n", "a\0b", "a\u{202e}b", "12345678901"] {
+            assert_eq!(paragraphs(text, 10), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -92,6 +92,10 @@ pub struct Limits {
     pub network_checks: Limit,
     /// How often one camera says how far it is with an update; each may be told to open apps.
     pub update_reports: Limit,
+    /// Events that one key, or one account, tells of, and moments that it marks.
+    pub opened_events: Limit,
+    /// Clips that one account brings.
+    pub imports: Limit,
     pub commands: Limit,
     pub live: Limit,
     /// Messages with candidates.
@@ -156,6 +160,8 @@ impl Default for Limits {
             announcement_questions: Limit::new(240, Duration::from_millis(100)),
             taking_by_account: Limit::new(10, Duration::from_secs(30)),
             taking_by_code: Limit::new(100, Duration::from_secs(4)),
+            opened_events: Limit::new(60, Duration::from_secs(2)),
+            imports: Limit::new(30, Duration::from_secs(10)),
             commands: Limit::new(60, Duration::from_secs(1)),
             live: Limit::new(60, Duration::from_secs(1)),
             trickle: Limit::new(200, Duration::from_millis(50)),

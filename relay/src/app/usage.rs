@@ -43,6 +43,11 @@ impl Usage {
         counted.insert(id, Counted { amount, at: now });
     }
 
+    /// Counts anew when asked next: something was deleted.
+    pub(crate) fn forget(&self, id: Uuid) {
+        self.lock().remove(&id);
+    }
+
     /// Adds what is about to be written.
     pub(crate) fn add(&self, id: Uuid, more: Amount) {
         if let Some(counted) = self.lock().get_mut(&id) {

@@ -23,6 +23,8 @@ pub struct LimitsConfig {
     pub camera_clips: u64,
     pub site_clips: u64,
     pub account_clips: u64,
+    /// For how many days footage of a site is kept at most, whatever its owner says; 0: for good.
+    pub site_days: u32,
     /// What the store leaves free on its disk, in percent of it or in megabytes: the larger of both.
     pub free_percent: u8,
     pub free_megabytes: u64,
@@ -46,6 +48,7 @@ impl Default for LimitsConfig {
             camera_clips: 200_000,
             site_clips: 1_000_000,
             account_clips: 2_000_000,
+            site_days: 0,
             free_percent: 5,
             free_megabytes: 1_000,
             database_free_megabytes: 64,
@@ -84,6 +87,11 @@ impl LimitsConfig {
 
     pub fn of_account(&self) -> Amount {
         amount(self.account_megabytes, self.account_clips, self.account_events)
+    }
+
+    /// Returns the longest time that footage is kept, in days.
+    pub fn days_max(&self) -> Option<u32> {
+        (self.site_days > 0).then_some(self.site_days)
     }
 
     pub fn free_bytes(&self) -> u64 {

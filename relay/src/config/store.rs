@@ -41,6 +41,9 @@ pub struct StoreConfig {
     pub kms_key_id: Option<String>,
     /// S3: the store deletes what is older, once `store prepare` has told it so.
     pub keep_days: Option<u32>,
+    /// Whether objects are deleted that have names as clips have and are no clip's. Default: of the embedded
+    /// store, which is this relay's alone; a bucket may be another relay's, too.
+    pub delete_orphans: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -86,11 +89,17 @@ impl Default for StoreConfig {
             server_side_encryption: None,
             kms_key_id: None,
             keep_days: None,
+            delete_orphans: None,
         }
     }
 }
 
 impl StoreConfig {
+    /// Returns whether objects are deleted that nothing refers to.
+    pub fn sweeps(&self) -> bool {
+        self.delete_orphans.unwrap_or(self.engine == StoreEngine::Embedded)
+    }
+
     /// Returns the origin from which browsers read objects.
     pub fn origin(&self) -> String {
         match (self.engine, self.path_style, self.public_url.split_once("://")) {

@@ -52,7 +52,7 @@ const CHECK_LETTERS: usize = 6;
 #[derive(Deserialize, ToSchema)]
 pub struct NewKey {
     pub name: String,
-    /// `see_cameras`, `see_pictures`, `control`, `manage`, `pair`: what the account itself may do at a
+    /// `see_cameras`, `see_pictures`, `control`, `manage`, `pair`, `report`: what the account itself may do at a
     /// site limits them further. A key that only sees changes nothing. `read_metrics` is for keys of administrators.
     #[schema(value_type = Vec<String>)]
     pub rights: Vec<Right>,
@@ -125,7 +125,8 @@ pub async fn create(app: &App, signed_in: &SignedIn, new: NewKey) -> Result<Made
     // Who belongs to a site and who did what there is for people.
     let for_people = |right: &Right| matches!(right, Right::Own | Right::Invite | Right::Audit);
     if new.rights.iter().any(for_people) {
-        let title = "A key sees cameras and pictures, controls, manages and pairs, and no more.";
+        let title =
+            "A key sees cameras and pictures, controls, manages, pairs and reports, and no more.";
         return Err(Error::invalid(ProblemCode::InvalidScope, title));
     }
     if new.rights.contains(&Right::ReadMetrics) {

@@ -1,7 +1,10 @@
 //! What of a clip has arrived in the object store: what its upload and its end without a camera look
 //! at.
 
-use nightjar_shared::ids::{CameraId, ClipId};
+use nightjar_shared::{
+    clip::FootageClass,
+    ids::{CameraId, ClipId},
+};
 
 use super::{clips as clip_domain, events, notifications, playback::Footage};
 use crate::{
@@ -64,9 +67,10 @@ pub(super) async fn tell_all(app: &App, camera_id: CameraId, clip_id: ClipId) ->
     }
 }
 
-/// Finds a clip of this camera: another camera's does not exist for it.
+/// Finds a clip of this camera: another camera's does not exist for it, nor one that a person brought.
 pub(super) async fn own(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result<ClipRow> {
-    clips::of_camera(&app.db, clip_id, camera_id).await?.ok_or_else(Error::not_found)
+    let found = clips::of_camera(&app.db, clip_id, camera_id).await?;
+    found.filter(|row| row.class != FootageClass::Imported).ok_or_else(Error::not_found)
 }
 
 /// Returns whether the object is there, in full length and of its type. Its checksum is in its key, and

@@ -137,6 +137,14 @@ pub async fn rename(app: &App, caller: Caller, camera_id: CameraId, name: &str) 
 /// Removes a camera with all that came from it. Its credentials end at once.
 pub async fn remove(app: &App, caller: Caller, camera_id: CameraId) -> Result<()> {
     let row = access::camera(app, caller, camera_id, Right::Pair).await?;
+    // Who sets cameras up does not decide what is kept of them.
+    if clips::has_protected(&app.db, camera_id).await?
+        && access::camera(app, caller, camera_id, Right::Own).await.is_err()
+    {
+        let title =
+            "There are protected clips of this camera: only an owner may remove it with them.";
+        return Err(Error::conflict(ProblemCode::Protected, title));
+    }
     forget_all_of(app, caller, &row).await
 }
 

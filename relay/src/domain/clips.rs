@@ -3,8 +3,8 @@
 
 use nightjar_shared::{
     audit::Action,
-    clip::{ClipKind, ClipState, Visibility},
-    ids::{CameraId, ClipId, EventId, SiteId},
+    clip::{ClipKind, ClipState, FootageClass, Visibility},
+    ids::{AccountId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::{
     access::{self, Caller, Right, right_to_see},
     audit::{Doer, Entry, record},
     even_when_full, objects,
+    selection::{Listing, merged},
     updates::{self, Update},
 };
 use crate::{
@@ -68,6 +69,31 @@ pub struct Clip {
     /// `private` (owners and managers) or `site` (all members who may see pictures).
     #[schema(value_type = String)]
     pub visibility: Visibility,
+    /// What it is of: `motion`, `manual`, `continuous`, `picture` or `imported`.
+    #[schema(value_type = String)]
+    pub class: FootageClass,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Give it with a change: it is refused where somebody else was faster.
+    pub revision: u64,
+    /// It is not deleted, whatever else goes.
+    pub protected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub protected_at: Option<UnixMillis>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub protected_by: Option<AccountId>,
+    /// Absent when the account is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protector_name: Option<String>,
+    /// The caller has seen it; absent in what is told to several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<bool>,
 }
 
 impl Clip {
@@ -88,6 +114,16 @@ impl Clip {
             thumbnail_url: row.thumbnail_key.and_then(|key| objects::signed_url(app, &key)),
             still_url: row.still_key.and_then(|key| objects::signed_url(app, &key)),
             visibility: row.visibility,
+            class: row.class,
+            title: row.title,
+            note: row.note,
+            tags: row.tags,
+            revision: row.revision,
+            protected: row.protected_at.is_some(),
+            protected_at: row.protected_at,
+            protected_by: row.protected_by,
+            protector_name: row.protector_name,
+            seen: row.seen,
         }
     }
 }
@@ -101,8 +137,12 @@ pub async fn list(
     let position = page.position()?;
     let reader = access::reader(app, caller, Right::SeePictures);
     let private_to = access::roles_of(caller, right_to_see(Visibility::Private));
-    let filter = selection.filter()?;
-    let rows = clips::list(&app.db, &position.page, reader, private_to, &filter).await?;
+    let listing = Listing::of(app, caller, reader, selection).await?;
+    let mut rows = Vec::new();
+    for from in listing.sources() {
+        rows.extend(clips::list(&app.db, &position.page, reader, private_to, from).await?);
+    }
+    let rows = merged(rows, &position, |row| (row.started_at, row.clip_id));
     Ok(position.list(rows, |row| (row.started_at, row.clip_id), |row| Clip::new(app, row)))
 }
 
@@ -110,30 +150,12 @@ pub async fn get(app: &App, caller: Caller, clip_id: ClipId) -> Result<Clip> {
     Ok(Clip::new(app, access::clip(app, caller, clip_id, Right::SeePictures).await?))
 }
 
-pub async fn set_visibility(
-    app: &App,
-    caller: Caller,
-    clip_id: ClipId,
-    visibility: &str,
-) -> Result<Clip> {
-    let mut row = access::clip(app, caller, clip_id, Right::Manage).await?;
-    row.visibility = visibility.parse().map_err(|_| {
-        Error::invalid(ProblemCode::InvalidVisibility, "visibility is `private` or `site`.")
-    })?;
-    let action = match row.visibility {
-        Visibility::Private => Action::ClipHidden,
-        Visibility::Site => Action::ClipShown,
-    };
-    let transaction = app.db.begin().await?;
-    clips::set_visibility(&transaction, clip_id, row.visibility).await?;
-    record(&transaction, app.now(), deed(action, caller, &row)).await?;
-    transaction.commit().await?;
-    tell(app, row.clone()).await;
-    Ok(Clip::new(app, row))
-}
-
+/// Deletes a clip, unless it is protected.
 pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
     let row = access::clip(app, caller, clip_id, Right::Manage).await?;
+    if row.protected_at.is_some() {
+        return Err(protected());
+    }
     let due = objects::deletion_due(app.now());
     let parts = even_when_full(app, || forget(app, caller, &row, due)).await?;
     // Its footage is gone when its owner hears so, and does not wait its turn among others'. What
@@ -147,12 +169,23 @@ pub async fn delete(app: &App, caller: Caller, clip_id: ClipId) -> Result<()> {
 /// Deletes a clip's rows, and gives its parts.
 async fn forget(app: &App, caller: Caller, row: &ClipRow, due: Due) -> Result<Vec<PartRow>> {
     let transaction = app.db.begin().await?;
+    if !clips::hold_unprotected(&transaction, row.clip_id).await? {
+        // Somebody protected or deleted it just now.
+        drop(transaction);
+        let found = clips::of_camera(&app.db, row.clip_id, row.camera_id).await?;
+        return Err(found.map_or_else(Error::not_found, |_| protected()));
+    }
     let parts = parts::of_clip(&transaction, row.clip_id).await?;
-    clips::delete(&transaction, row, due).await?;
+    clips::delete(&transaction, (row.clip_id, row.camera_id), due).await?;
     let entry = deed(Action::ClipDeleted, caller, row);
     record(&transaction, app.now(), entry).await?;
     transaction.commit().await?;
     Ok(parts)
+}
+
+fn protected() -> Error {
+    let title = "This clip is protected: take that away first.";
+    Error::conflict(ProblemCode::Protected, title)
 }
 
 /// What is written down of who did something to a clip.

@@ -11,7 +11,7 @@ use nightjar_shared::{
     PROTOCOL_VERSION,
     audit::Action,
     command::{CommandAck, CommandMessage, CommandState, InvalidCommand},
-    ids::{AccountId, CameraId, CommandId, SiteId},
+    ids::{AccountId, CameraId, CommandId, EventId, SiteId},
     range::Check,
     time::UnixMillis,
     topic::{Channel, Topic},
@@ -34,8 +34,10 @@ use crate::{
     engines::{
         broker::Delivery,
         db::{
-            accounts, cameras,
+            accounts, api_keys,
+            cameras::{self, CameraRow},
             commands::{self, Answer, CommandRow},
+            opened_events,
         },
     },
     error::{Error, ProblemCode, Result},
@@ -129,6 +131,18 @@ pub async fn issue(
     new: NewCommand,
 ) -> Result<Command> {
     let camera = access::camera(app, caller, camera_id, Right::Control).await?;
+    issue_at(app, caller, &camera, new, None).await
+}
+
+/// The same for who may do so for another reason: to record an event, say.
+pub(super) async fn issue_at(
+    app: &App,
+    caller: Caller,
+    camera: &CameraRow,
+    new: NewCommand,
+    event_id: Option<EventId>,
+) -> Result<Command> {
+    let camera_id = camera.camera_id;
     app.limits.commands.take(&caller.account_id.to_string(), app.now())?;
     let mut row = new_row(camera_id, new, app.now())?;
     row.issued_by = Some(caller.account_id);
@@ -138,7 +152,14 @@ pub async fn issue(
     }
     let entry = issued(app, caller, camera.site_id, &row).await?;
     let transaction = app.db.begin().await?;
-    commands::insert(&transaction, &row).await?;
+    let key_name = match caller.key_id {
+        Some(key_id) => api_keys::name_of(&transaction, key_id).await?,
+        None => None,
+    };
+    commands::insert(&transaction, &row, key_name).await?;
+    if let Some(event_id) = event_id {
+        opened_events::set_command(&transaction, event_id, row.command_id).await?;
+    }
     record(&transaction, row.issued_at, entry).await?;
     transaction.commit().await?;
     tell(app, camera.site_id, &row).await;

@@ -1,8 +1,9 @@
 //! Events that cameras report.
 
 use nightjar_shared::{
+    clip::FootageClass,
     command::{Command, CommandState},
-    event::{BoundingBox, EventKind, EventMessage, EventState, TamperKind},
+    event::{BoundingBox, EventKind, EventMessage, EventState, TamperKind, Trigger},
     ids::{AccountId, CameraId, ClipId, EventId, SiteId},
     notification::Kind,
     time::{ClockState, UnixMillis},
@@ -15,14 +16,16 @@ use super::{
     access::{self, Caller, Right},
     camera_moves, notifications, objects,
     protocol::check_protocol,
-    quotas, text,
+    quotas,
+    selection::{Listing, merged},
+    text,
     updates::{self, Update},
 };
 use crate::{
     app::App,
     config::Amount,
     engines::db::{
-        cameras,
+        cameras, clips,
         commands::{self, CommandRow},
         events::{self, EventRow, EventUpdate},
     },
@@ -42,7 +45,7 @@ pub struct Event {
     pub camera_id: CameraId,
     #[schema(value_type = String)]
     pub site_id: SiteId,
-    /// `motion`, `manual` or `tamper`.
+    /// `motion`, `manual`, `tamper`, `bookmark`, `doorbell`, `sensor` or `outside`.
     #[schema(value_type = String)]
     pub kind: EventKind,
     /// `started` or `ended`.
@@ -76,7 +79,29 @@ pub struct Event {
     /// From the first to the last movement, once it has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<u64>,
-    /// The account that told the camera to record; absent where nobody did, or it is not known.
+    /// What it is called, such as `person`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What who opened it wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Who or what brought it about: `motion`, `person`, `key` (a program) or `camera`.
+    #[schema(value_type = String)]
+    pub triggered_by: Trigger,
+    /// Of a person the name, of a program that of its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trigger_name: Option<String>,
+    /// What people say of its clip, unless that is private.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Its clip is kept.
+    pub protected: bool,
+    /// The caller has seen it, or its clip; absent in what is told to several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<bool>,
+    /// The account that told the camera to record, or opened the event; absent where nobody did, or it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub started_by: Option<AccountId>,
@@ -109,6 +134,19 @@ impl Event {
             reason: row.reason,
             peak_area: row.peak_area_ppm.map(share),
             duration_ms: row.duration_ms,
+            label: row.label,
+            text: row.words,
+            triggered_by: row.triggered_by,
+            trigger_name: match row.triggered_by {
+                Trigger::Key => row.trigger_name,
+                Trigger::Person => row.starter_name.clone(),
+                Trigger::Motion | Trigger::Camera => None,
+            },
+            title: row.title,
+            // What cannot be read is left out.
+            tags: row.tags.and_then(|tags| serde_json::from_str(&tags).ok()).unwrap_or_default(),
+            protected: row.protected_at.is_some(),
+            seen: row.seen,
             started_by: row.started_by,
             starter_name: row.starter_name,
             thumbnail_url: row.thumbnail_key.and_then(|key| objects::signed_url(app, &key)),
@@ -125,8 +163,12 @@ pub async fn list(
 ) -> Result<List<Event>> {
     let position = page.position()?;
     let reader = access::reader(app, caller, Right::SeePictures);
-    let filter = selection.filter()?;
-    let rows = events::list(&app.db, &position.page, reader, &filter).await?;
+    let listing = Listing::of(app, caller, reader, selection).await?;
+    let mut rows = Vec::new();
+    for from in listing.sources() {
+        rows.extend(events::list(&app.db, &position.page, reader, from).await?);
+    }
+    let rows = merged(rows, &position, |row| (row.started_at, row.event_id));
     Ok(position.list(rows, |row| (row.started_at, row.event_id), |row| Event::new(app, row)))
 }
 
@@ -138,7 +180,8 @@ pub async fn get(app: &App, caller: Caller, event_id: EventId) -> Result<Event> 
 /// the beginning, give the same event.
 pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Result<()> {
     check_protocol(message.protocol)?;
-    if message.kind == EventKind::Unknown {
+    // Moments are marked by people.
+    if matches!(message.kind, EventKind::Unknown | EventKind::Bookmark) {
         return Err(Error::invalid(
             ProblemCode::UnknownKind,
             "This relay does not know this kind of event.",
@@ -169,6 +212,10 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
         reason: message.reason.as_deref().map(text::report),
         peak_area_ppm: message.peak_area.and_then(parts_per_million),
         duration_ms: message.duration_ms,
+        triggered_by: match message.kind {
+            EventKind::Motion => Trigger::Motion,
+            _ => Trigger::Camera,
+        },
     };
     let transaction = app.db.begin().await?;
     if !events::upsert(&transaction, update).await? {
@@ -183,6 +230,7 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
     transaction.commit().await?;
     app.due.happenings.notify_one();
     if let (EventKind::Manual, Some(clip_id)) = (message.kind, message.clip_id) {
+        clips::set_class(&app.db, (camera_id, clip_id), FootageClass::Manual).await?;
         note_starter(app, camera_id, clip_id).await?;
     }
     tell(app, message.event_id).await
@@ -202,8 +250,10 @@ async fn note_starter(app: &App, camera_id: CameraId, clip_id: ClipId) -> Result
     let kind = Command::RecordStart.kind();
     let answered = commands::answered_lately(&app.db, camera_id, kind, STARTS_REMEMBERED).await?;
     let row = answered.into_iter().find(|row| clip_begun(row) == Some(clip_id));
-    if let Some(account_id) = row.and_then(|row| row.issued_by) {
-        events::set_starter(&app.db, camera_id, clip_id, account_id).await?;
+    if let Some((command_id, account_id)) =
+        row.and_then(|row| Some((row.command_id, row.issued_by?)))
+    {
+        events::set_starter(&app.db, (camera_id, clip_id), account_id, command_id).await?;
     }
     Ok(())
 }
@@ -213,14 +263,15 @@ pub(super) async fn started_by_command(app: &App, row: &CommandRow) -> Result<()
     let is_start = row.kind == Command::RecordStart.kind() && row.state == CommandState::Acked;
     let begun = clip_begun(row).filter(|_| is_start).zip(row.issued_by);
     let Some((clip_id, account_id)) = begun else { return Ok(()) };
-    match events::set_starter(&app.db, row.camera_id, clip_id, account_id).await? {
+    let clip = (row.camera_id, clip_id);
+    match events::set_starter(&app.db, clip, account_id, row.command_id).await? {
         Some(event_id) => tell(app, event_id).await,
         None => Ok(()),
     }
 }
 
 /// Reads which clip a camera says that it has begun.
-fn clip_begun(row: &CommandRow) -> Option<ClipId> {
+pub(super) fn clip_begun(row: &CommandRow) -> Option<ClipId> {
     row.result.as_ref()?.get("clip_id")?.as_str()?.parse().ok()
 }
 

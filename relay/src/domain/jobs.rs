@@ -12,11 +12,15 @@ use super::{
     factors, forgetting, invitations, live, mails, members,
     objects::{self, Deleted},
     push, timeline, webhooks,
+    abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
+    forgetting, imports, invitations, live, mails, members,
+    objects::{self, Deleted},
+    orphans, push, retention, timeline, views,
 };
 use crate::{
     app::App,
     clock::Advances,
-    engines::db::{announcements, api_keys, credentials, devices, pairings, shares},
+    engines::db::{announcements, api_keys, clips, credentials, devices, pairings, shares},
     error::Result,
 };
 
@@ -27,6 +31,7 @@ const SLOW: Duration = Duration::from_mins(1);
 const ANCHOR: Duration = Duration::from_hours(1);
 /// What is new leaves at once; this is for what waits for another attempt.
 const MAILS: Duration = Duration::from_secs(5);
+const DELETED_CLIPS_HISTORY: Duration = Duration::from_hours(400 * 24);
 /// A pairing is shown for a while after its end.
 const PAIRING_HISTORY: Duration = Duration::from_hours(168);
 
@@ -44,6 +49,7 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("messages to browsers", dispatch::send_by(app.clone(), Channel::WebPush));
     app.spawn_essential("messages to programs", dispatch::send_by(app.clone(), Channel::Webhook));
     app.spawn_essential("backups", backups::keep_making(app.clone()));
+    app.spawn_essential("orphans", look_for_orphans(app.clone()));
     app.spawn_essential("departures", delete_given_up_sites(app.clone()));
 }
 
@@ -167,10 +173,21 @@ async fn forget_old(app: &App) {
     note("old invitations", invitations::forget_old(app).await);
     note("old offers of cameras", camera_moves::forget_old(app).await);
     note("old timelines", timeline::forget_old(app).await);
+    note("imports", imports::forget_unfinished(app).await);
+    note("retention", retention::sweep(app).await);
+    note("deleted clips", forget_deleted_clips(app).await);
+    note("old views", views::forget_old(app).await);
     note("old trail", audit::forget_old(app).await);
     note("old mails", mails::forget_old(app).await);
     note("old notifications", notifications::forget_old(app).await);
     note("old deliveries", deliveries::forget_old(app).await);
+}
+
+/// Forgets which clips were deleted: a camera that was away offers its clips again for as long as its disk
+/// keeps them, and none keeps them for so long.
+async fn forget_deleted_clips(app: &App) -> Result<()> {
+    clips::forget_deleted(&app.db, app.now().minus(DELETED_CLIPS_HISTORY)).await?;
+    Ok(())
 }
 
 async fn forget_expired(app: &App) -> Result<()> {
@@ -208,6 +225,27 @@ async fn delete_objects(app: Arc<App>) {
                 }
             }
         }
+    }
+}
+
+/// Compares the store with the database, some of it each minute.
+async fn look_for_orphans(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SLOW);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds = orphans::Rounds::default();
+    while app.cancel.run_until_cancelled(ticks.tick()).await.is_some() {
+        // What nothing refers to goes by its age, too.
+        match forgetting::may_forget(&app).await {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                note("clock", Err(error));
+                continue;
+            }
+        }
+        let look = orphans::look_further(&app, &mut rounds);
+        let Some(looked) = app.cancel.run_until_cancelled(look).await else { return };
+        note("orphans", looked);
     }
 }
 

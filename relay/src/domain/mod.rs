@@ -25,16 +25,20 @@ pub mod events;
 pub mod factors;
 mod forgetting;
 pub mod health;
+pub mod imports;
 pub mod invitations;
 pub mod jobs;
 pub mod keys;
 pub mod known_devices;
 pub mod live;
 pub mod mails;
+pub mod marks;
 pub mod members;
 pub mod notifications;
 pub mod metrics;
 mod objects;
+pub mod opened_events;
+pub mod orphans;
 mod page;
 pub mod pairings;
 pub mod playback;
@@ -43,8 +47,10 @@ mod protocol;
 pub mod push;
 mod quotas;
 pub mod releases;
+pub mod retention;
 pub mod scope;
 mod secrets;
+mod selection;
 pub mod shares;
 pub mod signed_in;
 pub mod sites;
@@ -53,8 +59,12 @@ pub mod timeline;
 mod updates;
 pub mod uploads;
 pub mod webhooks;
+pub mod views;
 
-pub use self::page::{List, PageRequest, Selection};
+pub use self::{
+    page::{List, PageRequest},
+    selection::Selection,
+};
 use crate::{
     app::{App, readiness::Readiness},
     error::{ProblemCode, Result},

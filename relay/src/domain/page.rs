@@ -2,12 +2,12 @@
 
 use std::{fmt, io};
 
-use nightjar_shared::{event::EventKind, time::UnixMillis};
+use nightjar_shared::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    engines::db::{Filter, Page},
+    engines::db::Page,
     error::{Error, ProblemCode, Result},
 };
 
@@ -37,44 +37,6 @@ pub struct PageRequest {
     /// 1 to 200, by default 50.
     #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
-}
-
-/// Which events or clips a list shows. Absent means any.
-#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub struct Selection {
-    #[param(format = "uuid")]
-    pub site_id: Option<String>,
-    #[param(format = "uuid")]
-    pub camera_id: Option<String>,
-    /// Of events: `motion` or `manual`.
-    pub kind: Option<String>,
-    /// Begun then or later, Unix milliseconds.
-    #[param(value_type = Option<i64>)]
-    pub from: Option<UnixMillis>,
-    /// Begun before, Unix milliseconds.
-    #[param(value_type = Option<i64>)]
-    pub to: Option<UnixMillis>,
-}
-
-impl Selection {
-    pub(super) fn filter(&self) -> Result<Filter> {
-        let invalid =
-            || Error::bad_request(ProblemCode::InvalidQuery, "site_id and camera_id are UUIDs.");
-        Ok(Filter {
-            site_id: self.site_id.as_deref().map(str::parse).transpose().map_err(|_| invalid())?,
-            camera_id: self
-                .camera_id
-                .as_deref()
-                .map(str::parse)
-                .transpose()
-                .map_err(|_| invalid())?,
-            // No event is of a kind that nobody knows.
-            kind: self.kind.as_deref().map(|kind| kind.parse().unwrap_or(EventKind::Unknown)),
-            from: self.from,
-            to: self.to,
-        })
-    }
 }
 
 /// Where a page begins and how much it shows.

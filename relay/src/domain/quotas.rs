@@ -6,10 +6,11 @@ use std::time::Duration;
 use nightjar_shared::ids::{AccountId, CameraId, SiteId};
 use uuid::Uuid;
 
+use super::retention;
 use crate::{
     app::App,
     config::Amount,
-    engines::db::usage,
+    engines::db::{Source, usage},
     error::{Error, ProblemCode, Result},
 };
 
@@ -86,12 +87,45 @@ pub(super) async fn take(
         if beyond.is_some() {
             beyond = what_exceeds(owner.used(app, REFUSAL_AGE).await?.plus(more), quota);
         }
+        if beyond.is_some() && give_way(app, *owner, site_id, more).await? {
+            beyond = what_exceeds(owner.used(app, Duration::ZERO).await?.plus(more), quota);
+        }
         if let Some(what) = beyond {
             return Err(exceeded(app, *owner, what));
         }
     }
     for owner in owners {
         app.usage.add(owner.id(), more);
+    }
+    warn(app, site_id, more).await
+}
+
+/// Lets the oldest go for what is new, where the site's owner wants that. Says whether anything went.
+async fn give_way(app: &App, owner: Owner, site_id: SiteId, more: Amount) -> Result<bool> {
+    let (used, quota) = (owner.used(app, Duration::ZERO).await?.plus(more), owner.quota(app));
+    let missing = Amount {
+        bytes: used.bytes.saturating_sub(quota.bytes),
+        clips: used.clips.saturating_sub(quota.clips),
+        events: used.events.saturating_sub(quota.events),
+    };
+    let source = match owner {
+        Owner::Camera(camera_id) => Source::Camera(camera_id),
+        Owner::Site(_) | Owner::Account(_) => Source::Site(site_id),
+    };
+    let went = retention::make_room(app, site_id, source, missing).await?;
+    if went {
+        app.usage.forget(owner.id());
+    }
+    Ok(went)
+}
+
+/// Tells the owners of a site when its room is nearly used up.
+async fn warn(app: &App, site_id: SiteId, more: Amount) -> Result<()> {
+    let site = Owner::Site(site_id);
+    let (used, quota) = (site.used(app, COUNT_AGE).await?.bytes, site.quota(app).bytes);
+    let is_near = u128::from(used) * 10 >= u128::from(quota) * 9;
+    if more.bytes > 0 && is_near && app.seen.is_first(format!("room of {site_id}"), app.now()) {
+        retention::near_full(app, site_id, used).await?;
     }
     Ok(())
 }

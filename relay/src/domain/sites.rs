@@ -40,7 +40,7 @@ pub struct Site {
     #[schema(value_type = String)]
     pub role: Role,
     /// What that role may do here: `see_cameras`, `see_pictures`, `control`, `manage`, `pair`, `invite`,
-    /// `own`.
+    /// `own`, `audit`, `report`.
     #[schema(value_type = Vec<String>)]
     pub may: Vec<Right>,
     /// Whether members need a second factor. One who has none may nothing here until then.

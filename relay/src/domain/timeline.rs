@@ -8,7 +8,7 @@ use std::time::Duration;
 use nightjar_shared::{
     camera::{CameraActivity, GapReason},
     clip::{ClipState, Visibility},
-    event::Health,
+    event::{EventKind, Health},
     ids::{CameraId, ClipId, EventId},
     time::UnixMillis,
 };
@@ -27,7 +27,7 @@ use crate::{
     },
     engines::db::{
         Executor,
-        timeline::{self, FootageRow, Stretch},
+        timeline::{self, FootageRow, MarkRow, Stretch},
     },
     error::{Error, ProblemCode, Result},
 };
@@ -40,6 +40,7 @@ const SPAN_MAX: Duration = Duration::from_hours(31 * 24);
 const CLIP_MAX: Duration = Duration::from_hours(1);
 const RECORDINGS_MAX: u32 = 2_000;
 const STRETCHES_MAX: u32 = 5_000;
+const MARKS_MAX: u32 = 500;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Gap {
@@ -83,6 +84,29 @@ impl From<FootageRow> for Recording {
     }
 }
 
+/// A moment on the timeline.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Mark {
+    #[schema(value_type = String)]
+    pub event_id: EventId,
+    /// `bookmark`, `doorbell`, `sensor` or `outside`.
+    #[schema(value_type = String)]
+    pub kind: EventKind,
+    #[schema(value_type = i64)]
+    pub at: UnixMillis,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl From<MarkRow> for Mark {
+    fn from(row: MarkRow) -> Self {
+        let MarkRow { event_id, kind, at, label, words } = row;
+        Self { event_id, kind, at, label, text: words }
+    }
+}
+
 /// Oldest first.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Timeline {
@@ -92,6 +116,8 @@ pub struct Timeline {
     pub to: UnixMillis,
     pub recordings: Vec<Recording>,
     pub gaps: Vec<Gap>,
+    /// Moments that people marked, and that programs told of.
+    pub marks: Vec<Mark>,
     /// There is more than is told: ask for a shorter time.
     pub truncated: bool,
 }
@@ -141,19 +167,26 @@ pub async fn get(app: &App, caller: Caller, camera_id: CameraId, span: &Span) ->
     )
     .await?;
     let full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|count| count >= most);
-    let full = full(stretches.len(), STRETCHES_MAX) || full(rows.len(), RECORDINGS_MAX);
+    let account_id = caller.account_id;
+    let span = (from, to);
+    let found_marks = timeline::marks(&app.db, camera_id, account_id, span, MARKS_MAX, now).await?;
+    let full = full(stretches.len(), STRETCHES_MAX)
+        || full(rows.len(), RECORDINGS_MAX)
+        || full(found_marks.len(), MARKS_MAX);
     let mut recordings: Vec<Recording> = rows.into_iter().map(Recording::from).collect();
     recordings.retain(|recording| recording.ended_at.is_none_or(|ended_at| ended_at > from));
     let known = Known { stretches: &stretches, paired_at: camera.paired_at, now };
     let gaps = gaps(&known, from, to);
-    let found = (recordings.len(), gaps.len());
+    let found = (recordings.len(), gaps.len(), found_marks.len());
     // Newest first, as what is left out is the oldest.
-    let mut recordings = fitting(recordings, PAGE_BYTES_MAX * 3 / 4);
+    let mut recordings = fitting(recordings, PAGE_BYTES_MAX / 2);
     let mut gaps = fitting(gaps.into_iter().rev(), PAGE_BYTES_MAX / 4);
-    let truncated = full || found != (recordings.len(), gaps.len());
+    let mut marks = fitting(found_marks.into_iter().map(Mark::from), PAGE_BYTES_MAX / 4);
+    let truncated = full || found != (recordings.len(), gaps.len(), marks.len());
     recordings.reverse();
     gaps.reverse();
-    Ok(Timeline { from, to, recordings, gaps, truncated })
+    marks.reverse();
+    Ok(Timeline { from, to, recordings, gaps, marks, truncated })
 }
 
 /// Adds what a camera says of itself to its timeline. Known is its newest stretch, and when it said the

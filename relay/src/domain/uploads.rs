@@ -8,7 +8,7 @@ use nightjar_shared::{
         ClipAnnouncement, ClipCompletion, ClipFailure, ManifestPart, PartKind, PartRequest,
         PartUpload, PartsSent, PartsStored, manifest,
     },
-    clip::{ClipKind, ClipState},
+    clip::ClipState,
     ids::{CameraId, ClipId},
     time::ClockState,
 };
@@ -33,7 +33,7 @@ use crate::{
             clips::{self, ClipRow, NewClip},
             parts::{self, PartRow},
         },
-        objects::{Content, ContentType, ObjectKey},
+        objects::{Content, ContentType, ObjectKey, SignedUpload},
     },
     error::{Error, ProblemCode, Result},
 };
@@ -125,7 +125,7 @@ pub async fn permit(
     let mut clip = own(app, camera_id, clip_id).await?;
     let mut asked = requests
         .iter()
-        .map(|request| Ok((new_part(camera_id, clip_id, request)?, request)))
+        .map(|request| Ok((new_part((camera_id, clip_id), &request.into())?, request)))
         .collect::<Result<Vec<_>>>()?;
     let known = parts::of_clip(&app.db, clip_id).await?;
     check_kind(&known, &requests)?;
@@ -145,7 +145,11 @@ pub async fn permit(
                 "This clip takes no more parts.",
             ));
         }
-        permits.push(Permit { content: content(app, &part, request)?, part, stored });
+        permits.push(Permit {
+            content: content(app, &part, request.md5.as_deref())?,
+            part,
+            stored,
+        });
     }
     let is_snapshot = requests.iter().any(|request| request.kind == PartKind::Snapshot);
     write(app, clip_id, &permits, is_snapshot).await?;
@@ -193,7 +197,7 @@ async fn write(app: &App, clip_id: ClipId, permits: &[Permit], is_snapshot: bool
     }
     parts::count_bytes(&transaction, clip_id).await?;
     if is_snapshot {
-        clips::set_kind(&transaction, clip_id, ClipKind::Snapshot).await?;
+        clips::mark_picture(&transaction, clip_id).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -230,11 +234,11 @@ fn check_kind(known: &[PartRow], requests: &[PartRequest]) -> Result<()> {
 }
 
 /// Returns what a part's upload is bound to.
-fn content(app: &App, part: &PartRow, request: &PartRequest) -> Result<Content> {
+fn content(app: &App, part: &PartRow, md5: Option<&str>) -> Result<Content> {
     let content = Content {
         length: part.length,
-        sha256: read_sha256(&request.sha256)?,
-        md5: request.md5.as_deref().map(read_md5).transpose()?,
+        sha256: read_sha256(&part.sha256)?,
+        md5: md5.map(read_md5).transpose()?,
     };
     if content.md5.is_none() && app.objects.needs_md5() {
         return Err(Error::invalid(
@@ -243,6 +247,12 @@ fn content(app: &App, part: &PartRow, request: &PartRequest) -> Result<Content> 
         ));
     }
     Ok(content)
+}
+
+/// Permits the upload of a part: of exactly these bytes.
+pub(super) fn sign(app: &App, part: &PartRow, md5: Option<&str>) -> Result<SignedUpload> {
+    let key: ObjectKey = part.object_key.parse().map_err(anyhow::Error::from)?;
+    Ok(app.objects.presign_put(&key, &content(app, part, md5)?, UPLOAD_LIFETIME))
 }
 
 /// Parts were sent. What the store shows of them counts from now on: the event has its picture,
@@ -391,9 +401,35 @@ fn is_same(known: &PartRow, asked: &PartRow) -> bool {
         && known.length == asked.length
 }
 
+/// A part that somebody wants to send.
+pub(super) struct NewPart<'a> {
+    pub(super) index: u32,
+    pub(super) kind: PartKind,
+    pub(super) length: u64,
+    pub(super) sha256: &'a str,
+    pub(super) content_type: &'a str,
+    pub(super) duration_ms: Option<u64>,
+}
+
+impl<'a> From<&'a PartRequest> for NewPart<'a> {
+    fn from(request: &'a PartRequest) -> Self {
+        Self {
+            index: request.index,
+            kind: request.kind,
+            length: request.length,
+            sha256: &request.sha256,
+            content_type: &request.content_type,
+            duration_ms: request.duration_ms,
+        }
+    }
+}
+
 /// Checks a request. The key is made here, of ids and the checksum alone; it tells none of them, as
 /// the addresses of a shared clip are seen by people who may know nothing else of its camera.
-fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Result<PartRow> {
+pub(super) fn new_part(
+    (camera_id, clip_id): (CameraId, ClipId),
+    request: &NewPart<'_>,
+) -> Result<PartRow> {
     let unsupported = || {
         Error::invalid(
             ProblemCode::UnsupportedContentType,
@@ -418,7 +454,7 @@ fn new_part(camera_id: CameraId, clip_id: ClipId, request: &PartRequest) -> Resu
         )
         .with_detail(format!("part {}", request.index)));
     }
-    let sha256 = hex::encode(read_sha256(&request.sha256)?);
+    let sha256 = hex::encode(read_sha256(request.sha256)?);
     let index = request.index;
     let named = format!("nightjar object v1\n{camera_id}\n{clip_id}\n{index}\n{sha256}");
     let name = hex::encode(Sha256::digest(named));

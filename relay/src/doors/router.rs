@@ -29,6 +29,8 @@ use super::{
         commands, events, factors, invitations, live, members, notices, notifications, ops,
         pairings, parting, passwords, push, releases, shares, sign_ins, sites, sockets, webhooks,
         whep,
+        commands, events, factors, invitations, live, members, notices, ops, pairings, parting,
+        passwords, push, releases, retention, shares, sign_ins, sites, sockets, uploads, whep,
     },
     mqtt::websocket,
     requests, web,
@@ -107,13 +109,14 @@ fn accounts_only() -> Routes {
         .routes(routes!(cameras::health))
         .routes(routes!(cameras::configuration))
         .routes(routes!(cameras::timeline))
+        .routes(routes!(cameras::statistics))
         .routes(routes!(releases::get, releases::change))
         .routes(routes!(commands::issue, commands::list))
         .routes(routes!(commands::get))
         .routes(routes!(live::list))
         .merge(watching())
-        .routes(routes!(events::list))
-        .routes(routes!(events::get))
+        .merge(happenings())
+        .merge(owned())
         .routes(routes!(clips::list))
         .routes(routes!(clips::get, clips::change, clips::delete))
         .routes(routes!(clips::playback))
@@ -130,6 +133,28 @@ fn accounts_only() -> Routes {
         .routes(routes!(sockets::issue_ticket))
         .merge(notified())
         .routes(routes!(admin::make_reset_link))
+}
+
+/// Routes of what people say of clips, bring and keep.
+fn owned() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(uploads::begin))
+        .routes(routes!(uploads::complete))
+        .routes(routes!(clips::see, clips::unsee))
+        .routes(routes!(clips::view))
+        .routes(routes!(clips::statistics))
+        .routes(routes!(retention::get, retention::change))
+        .routes(routes!(retention::preview))
+}
+
+/// Routes of what happened, as cameras, people and programs say.
+fn happenings() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(events::list))
+        .routes(routes!(events::get, events::delete))
+        .routes(routes!(events::see, events::unsee))
+        .routes(routes!(events::tell))
+        .routes(routes!(events::bookmark))
 }
 
 /// Routes for a person alone, to what shows that it is they.

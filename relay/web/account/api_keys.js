@@ -17,6 +17,7 @@ const LABELS = {
   [Right.control]: "Record, arm and set cameras",
   [Right.manage]: "Rename cameras, share and delete clips",
   [Right.pair]: "Add and remove cameras",
+  [Right.report]: "Tell what happened at a camera: a doorbell, a sensor",
 };
 
 export async function show({ root, signal }) {

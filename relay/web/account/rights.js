@@ -13,6 +13,7 @@ const RIGHTS = {
   [Right.invite]: "let viewers in and out",
   [Right.own]: "decide about the site and all roles",
   [Right.audit]: "read who did what",
+  [Right.report]: "tell what happened",
 };
 
 export function roleName(role) {

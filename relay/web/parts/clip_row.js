@@ -9,7 +9,8 @@ import { ClipKind } from "../words.js";
 const STATE_WORDS = { recording: "Recording", announced: "On its way", failed: "Lost on the camera" };
 
 /** What a clip is, in a word. */
-export function clipTitle({ kind }) {
+export function clipTitle({ kind, title }) {
+  if (title) return title;
   return kind === ClipKind.snapshot ? "Snapshot" : "Clip";
 }
 

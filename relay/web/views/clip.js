@@ -43,11 +43,26 @@ export async function show({ root, parameters, signal, router }) {
   update(clip);
   const download = downloadButton(() => api.download(clipId, signal), () => fileName(camera?.name ?? "Camera", clip), signal);
   root.append(download);
-  if (may(Right.manage, clip.site_id)) root.append(shareButton(clipId, signal));
+  if (may(Right.manage, clip.site_id)) root.append(shareButton(clipId, signal), marksButton(() => clip, signal));
   if (clip.event_id) showEvent(clip, root, signal);
   if (camera) root.append(element("p", {}, element("a", { class: "link", href: `/cameras/${camera.camera_id}` }, `See ${camera.name} live`)));
   if (may(Right.manage, clip.site_id)) root.append(removeButton(clip, router));
   return title;
+}
+
+/** Few clips have a title: how they get one is fetched when it is wanted. */
+function marksButton(current, signal) {
+  const button = element("button", { class: "button", type: "button", "data-testid": "marks-open" }, "Title and tags, keep…");
+  const place = element("div", {}, button);
+  button.addEventListener("click", async () => {
+    try {
+      const { openMarks } = await import("../parts/clip_marks.js");
+      openMarks(place, current(), signal);
+    } catch (error) {
+      place.replaceChildren(button, failure(error, () => button.click()));
+    }
+  });
+  return place;
 }
 
 /** Few clips are shared: how is fetched when it is wanted. */

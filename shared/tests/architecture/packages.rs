@@ -253,6 +253,7 @@ const RELAY: Package = Package {
             &[
                 "domain/mails/",
                 "domain/notifications/",
+                "domain/selection.rs",
                 "domain/webhooks/",
                 "engines/objects/",
                 "engines/outgoing/",

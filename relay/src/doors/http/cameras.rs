@@ -14,6 +14,7 @@ use crate::{
         List, PageRequest,
         cameras::{self, Camera},
         timeline::{self, Span, Timeline},
+        views::{self, CameraStatistics, Days},
     },
     doors::{
         extract::{Id, Json, Query},
@@ -116,4 +117,16 @@ pub async fn timeline(
     Query(span): Query<Span>,
 ) -> Result<Json<Timeline>> {
     Ok(Json(timeline::get(&app, signed_in.caller, camera_id, &span).await?))
+}
+
+/// Shows what there is of a camera, and how much of it was watched.
+#[utoipa::path(get, path = "/cameras/{id}/stats", tag = "cameras",
+    params(("id" = String, Path), Days), responses((status = 200, body = CameraStatistics)))]
+pub async fn statistics(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(camera_id): Id<CameraId>,
+    Query(days): Query<Days>,
+) -> Result<Json<CameraStatistics>> {
+    Ok(Json(views::of_camera(&app, signed_in.caller, camera_id, days).await?))
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::{extract::State, response::IntoResponse};
 use http::{StatusCode, header};
-use nightjar_shared::{ids::ClipId, range::Check};
-use serde::Deserialize;
-use utoipa::ToSchema;
+use nightjar_shared::ids::ClipId;
 
 use crate::{
     app::App,
     domain::{
         List, PageRequest, Selection,
         clips::{self, Clip},
+        marks::{self, ClipChange},
         playback::{self, Playback, PlaybackQuery},
+        views::{self, ClipStatistics, ViewReport},
     },
     doors::{
         extract::{Id, Json, Query},
@@ -21,14 +21,6 @@ use crate::{
     },
     error::Result,
 };
-
-#[derive(Deserialize, ToSchema)]
-pub struct ClipChange {
-    /// `private` or `site`.
-    visibility: String,
-}
-
-impl Check for ClipChange {}
 
 /// Clips of all my sites, newest first.
 #[utoipa::path(get, path = "/clips", tag = "clips", params(Selection, PageRequest),
@@ -53,7 +45,7 @@ pub async fn get(
     Ok(Json(clips::get(&app, signed_in.caller, clip_id).await?))
 }
 
-/// Sets who else may see a clip.
+/// Changes what is said of a clip: title, note, tags, who may see it, and whether it is protected.
 #[utoipa::path(patch, path = "/clips/{id}", tag = "clips", params(("id" = String, Path)),
     request_body = ClipChange, responses((status = 200, body = Clip)))]
 pub async fn change(
@@ -62,11 +54,10 @@ pub async fn change(
     Id(clip_id): Id<ClipId>,
     Json(change): Json<ClipChange>,
 ) -> Result<Json<Clip>> {
-    let visibility = &change.visibility;
-    Ok(Json(clips::set_visibility(&app, signed_in.caller, clip_id, visibility).await?))
+    Ok(Json(marks::change(&app, signed_in.caller, clip_id, change).await?))
 }
 
-/// Deletes a clip, its objects too.
+/// Deletes a clip, its objects too. One that is protected is not deleted.
 #[utoipa::path(delete, path = "/clips/{id}", tag = "clips", params(("id" = String, Path)),
     responses((status = 204)))]
 pub async fn delete(
@@ -102,4 +93,52 @@ pub async fn playlist(
 ) -> Result<impl IntoResponse> {
     let playlist = playback::playlist(&app, signed_in.caller, clip_id).await?;
     Ok(([(header::CONTENT_TYPE, "application/vnd.apple.mpegurl")], playlist))
+}
+
+/// Notes that I have seen a clip.
+#[utoipa::path(post, path = "/clips/{id}/seen", tag = "clips", params(("id" = String, Path)),
+    responses((status = 204)))]
+pub async fn see(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(clip_id): Id<ClipId>,
+) -> Result<StatusCode> {
+    marks::see_clip(&app, signed_in.caller, clip_id, true).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Notes that I have not seen a clip.
+#[utoipa::path(delete, path = "/clips/{id}/seen", tag = "clips", params(("id" = String, Path)),
+    responses((status = 204)))]
+pub async fn unsee(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(clip_id): Id<ClipId>,
+) -> Result<StatusCode> {
+    marks::see_clip(&app, signed_in.caller, clip_id, false).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Takes what a player says that it has played so far.
+#[utoipa::path(post, path = "/clips/{id}/views", tag = "clips", params(("id" = String, Path)),
+    request_body = ViewReport, responses((status = 204)))]
+pub async fn view(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(clip_id): Id<ClipId>,
+    Json(report): Json<ViewReport>,
+) -> Result<StatusCode> {
+    views::report(&app, signed_in.caller, clip_id, report).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Shows how often and how long a clip was watched.
+#[utoipa::path(get, path = "/clips/{id}/stats", tag = "clips", params(("id" = String, Path)),
+    responses((status = 200, body = ClipStatistics)))]
+pub async fn statistics(
+    State(app): State<Arc<App>>,
+    signed_in: SignedIn,
+    Id(clip_id): Id<ClipId>,
+) -> Result<Json<ClipStatistics>> {
+    Ok(Json(views::of_clip(&app, signed_in.caller, clip_id).await?))
 }

@@ -61,6 +61,13 @@ pub async fn insert(
     .map(drop)
 }
 
+/// Finds what a key is called.
+pub async fn name_of(db: &impl Executor, key_id: ApiKeyId) -> Result<Option<String>, DbError> {
+    let row =
+        db.query_one("select name from api_keys where key_id = $1", vec![key_id.into()]).await?;
+    row.map(|row| row.get("name")).transpose()
+}
+
 /// Finds the key of this token, if it is good now.
 pub async fn by_token(
     db: &impl Executor,

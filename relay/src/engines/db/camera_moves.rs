@@ -93,6 +93,7 @@ pub async fn relocate(
     .await?;
     for sql in [
         "delete from camera_states where camera_id = $1",
+        "delete from camera_views where camera_id = $1",
         "delete from commands where camera_id = $1",
         "delete from pairings where camera_id = $1",
         "delete from camera_offers where camera_id = $1",

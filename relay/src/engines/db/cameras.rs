@@ -199,6 +199,35 @@ pub async fn list_for_member(
 }
 
 /// Lists the cameras of a site by their ids.
+/// A camera's name.
+#[derive(Debug, Clone)]
+pub struct CameraName {
+    pub camera_id: CameraId,
+    pub name: String,
+}
+
+from_row!(CameraName { camera_id, name });
+
+/// Lists the names of the cameras that an account may know of, so many at most.
+pub async fn names_for_member(
+    db: &impl Executor,
+    reader: Reader,
+    limit: u32,
+) -> Result<Vec<CameraName>, DbError> {
+    let values = reader.values().chain([reader.site(None), limit.into()]);
+    db.all(
+        concat!(
+            "select c.camera_id, c.name from cameras c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$6"),
+            " where m.account_id = $1 and m.role in ($2, $3, $4, $5) and m.lacks_factor = 0
+                 and (cast($7 as text) is null or c.site_id = $7)
+             order by c.camera_id limit $8"
+        ),
+        values.collect(),
+    )
+    .await
+}
+
 pub async fn ids_of_site(db: &impl Executor, site_id: SiteId) -> Result<Vec<CameraId>, DbError> {
     let rows =
         db.query("select camera_id from cameras where site_id = $1", vec![site_id.into()]).await?;

@@ -1,16 +1,16 @@
 //! Clips and the objects they consist of.
 
 use nightjar_shared::{
-    clip::{ClipKind, ClipState, Visibility},
+    clip::{ClipKind, ClipState, FootageClass, Visibility},
     ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
 
 use super::{
-    DbError, Executor, Filter, Page, Reader, Roles, Value, columns, from_row,
+    DbError, Executor, Filter, Page, Reader, Roles, Source, Value, columns, from_row,
     limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
     members::members_at_camera,
-    newest_first, parts,
+    newest_first, parts, selected,
     sites::{Membership, membership},
 };
 
@@ -35,18 +35,51 @@ pub struct ClipRow {
     pub still_key: Option<String>,
     /// The relay ended it without its camera: more may still come.
     pub truncated: bool,
+    pub class: FootageClass,
+    pub title: Option<String>,
+    pub note: Option<String>,
+    pub tags: Vec<String>,
+    /// How often people have changed what they say of it.
+    pub revision: u64,
+    pub protected_at: Option<UnixMillis>,
+    pub protected_by: Option<AccountId>,
+    /// Absent when the account is gone.
+    pub protector_name: Option<String>,
+    /// By the account that asks; absent where none does.
+    pub seen: Option<bool>,
 }
 
-/// The columns of a [`ClipRow`], of `clips c`.
+/// Says whether an account has seen a clip, as 0 or 1.
+macro_rules! has_seen {
+    ($account:literal) => {
+        concat!(
+            "case when exists (select 1 from seen_clips s where s.clip_id = c.clip_id
+                 and s.account_id = ",
+            $account,
+            ") then 1 else 0 end"
+        )
+    };
+}
+
+/// The columns of a [`ClipRow`], of `clips c`, for an account if one asks.
 macro_rules! clip_columns {
     () => {
+        clip_columns!(@ "cast(null as bigint)")
+    };
+    ($account:literal) => {
+        clip_columns!(@ has_seen!($account))
+    };
+    (@ $seen:expr) => {
         concat!(
             columns!(
                 "c.":
                 clip_id, camera_id, site_id, event_id, kind, state, started_at, clock, ended_at,
-                duration_ms, visibility, truncated
+                duration_ms, visibility, truncated, class, title, note, tags, revision, protected_at,
+                protected_by
             ),
-            ", (select cast(sum(p.length) as bigint) from clip_parts p
+            ", ", $seen, " as seen,
+               (select a.name from accounts a where a.account_id = c.protected_by)
+                   as protector_name, (select cast(sum(p.length) as bigint) from clip_parts p
                 where p.clip_id = c.clip_id and p.stored = 1) as length,
                (select p.object_key from clip_parts p
                 where p.clip_id = c.clip_id and p.stored = 1
@@ -77,7 +110,16 @@ from_row!(ClipRow {
     length,
     thumbnail_key,
     still_key,
-    truncated
+    truncated,
+    class,
+    title,
+    note,
+    tags,
+    revision,
+    protected_at,
+    protected_by,
+    protector_name,
+    seen
 });
 
 pub struct NewClip {
@@ -101,8 +143,14 @@ pub async fn insert(
     let inserted = db
         .execute(
             "insert into clips (clip_id, camera_id, site_id, event_id, kind, state, started_at,
-                 clock, visibility, progress_at, look_at, boot_id, started_uptime_ms)
-             values ($1, $2, $3, $4, 'clip', $5, $6, $7, 'site', $8, $9, $10, $11)
+                 clock, visibility, progress_at, look_at, boot_id, started_uptime_ms, class)
+             select $1, $2, $3, cast($4 as text), 'clip', $5, cast($6 as bigint), $7, 'site',
+                 cast($8 as bigint), cast($9 as bigint), cast($10 as text), cast($11 as bigint),
+                 case when cast($4 as text) is null then 'continuous'
+                     when exists (select 1 from events e where e.event_id = $4
+                         and e.camera_id = $2 and e.kind = 'manual') then 'manual'
+                     else 'motion' end
+             where true
              on conflict (clip_id) do nothing",
             vec![
                 clip.clip_id.into(),
@@ -191,7 +239,7 @@ pub async fn for_member(
     db.one(
         concat!(
             "select ",
-            clip_columns!(),
+            clip_columns!("$2"),
             ", ",
             membership!(),
             "
@@ -204,52 +252,123 @@ pub async fn for_member(
     .await
 }
 
-/// Lists clips; private ones for members in one of the roles `private_to`.
+/// Says whether the words of a clip, or of an event that it shows, are like a pattern.
+macro_rules! has_words {
+    ($pattern:literal) => {
+        concat!(
+            "c.search_text like ",
+            $pattern,
+            " escape '\\' or exists (select 1 from events e
+                 where e.clip_id = c.clip_id and e.search_text like ",
+            $pattern,
+            " escape '\\')"
+        )
+    };
+}
+
+macro_rules! clip_page {
+    ($source:literal) => {
+        concat!(
+            "select ",
+            clip_columns!("$4"),
+            " from clips c join ",
+            members_at_camera!("c.site_id", "c.camera_id", "$9"),
+            " where ",
+            $source,
+            " = $10",
+            selected!("c", seen: has_seen!("$4"), has: has_words),
+            " and (cast($25 as text) is null or c.class = $25)
+              and (cast($26 as text) is null or exists (select 1 from events e
+                  where e.clip_id = c.clip_id and e.label = $26))
+              and (c.visibility <> 'private' or m.role in ($27, $28, $29, $30))",
+            newest_first!("c.started_at", "c.clip_id")
+        )
+    };
+}
+
+/// Lists clips of one source; private ones for members in one of the roles `private_to`.
 pub async fn list(
     db: &impl Executor,
     page: &Page,
     reader: Reader,
     private_to: Roles,
-    filter: &Filter,
+    (source, filter): (Source, &Filter),
 ) -> Result<Vec<ClipRow>, DbError> {
-    page.read(
-        db,
-        ("started_at", "clip_id"),
-        concat!(
-            "select ",
-            clip_columns!(),
-            "
-             from clips c join ",
-            members_at_camera!("c.site_id", "c.camera_id", "$9"),
-            " where m.account_id = $4 and m.role in ($5, $6, $7, $8) and m.lacks_factor = 0
-                 and (cast($10 as text) is null or c.site_id = $10)
-                 and (cast($11 as text) is null or c.camera_id = $11)
-                 and c.started_at >= $12 and c.started_at < $13
-                 and (c.visibility <> 'private' or m.role in ($14, $15, $16, $17))",
-            newest_first!("c.started_at", "c.clip_id")
-        ),
-        reader.values().chain(filter.values_for(reader)).chain(private_to.map(Value::from)),
-    )
-    .await
+    let sql = match source {
+        Source::Site(_) => clip_page!("c.site_id"),
+        Source::Camera(_) => clip_page!("c.camera_id"),
+    };
+    let own = [filter.class.into(), filter.label.clone().into()];
+    let values = reader.values().chain(filter.values_for(page, reader, source)).chain(own);
+    page.read(db, ("started_at", "clip_id"), sql, values.chain(private_to.map(Value::from))).await
 }
 
-pub async fn set_visibility(
-    db: &impl Executor,
-    clip_id: ClipId,
-    visibility: Visibility,
-) -> Result<(), DbError> {
+/// Makes a clip one picture.
+pub async fn mark_picture(db: &impl Executor, clip_id: ClipId) -> Result<(), DbError> {
     db.execute(
-        "update clips set visibility = $2 where clip_id = $1",
-        vec![clip_id.into(), visibility.into()],
+        "update clips set kind = $2, class = $3 where clip_id = $1",
+        vec![clip_id.into(), ClipKind::Snapshot.into(), FootageClass::Picture.into()],
     )
     .await
     .map(drop)
 }
 
-pub async fn set_kind(db: &impl Executor, clip_id: ClipId, kind: ClipKind) -> Result<(), DbError> {
-    db.execute("update clips set kind = $2 where clip_id = $1", vec![clip_id.into(), kind.into()])
-        .await
-        .map(drop)
+/// Notes what the footage of a camera's clip is of, as its event said.
+pub async fn set_class(
+    db: &impl Executor,
+    (camera_id, clip_id): (CameraId, ClipId),
+    class: FootageClass,
+) -> Result<(), DbError> {
+    db.execute(
+        "update clips set class = $3
+         where clip_id = $2 and camera_id = $1 and class in ('motion', 'continuous')",
+        vec![camera_id.into(), clip_id.into(), class.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Holds a clip until the transaction ends, unless somebody protects it. Says whether it is held.
+pub async fn hold_unprotected(db: &impl Executor, clip_id: ClipId) -> Result<bool, DbError> {
+    let held = db
+        .execute(
+            "update clips set revision = revision where clip_id = $1 and protected_at is null",
+            vec![clip_id.into()],
+        )
+        .await?;
+    Ok(held == 1)
+}
+
+/// Returns whether a camera has a protected clip.
+pub async fn has_protected(db: &impl Executor, camera_id: CameraId) -> Result<bool, DbError> {
+    let row = db
+        .query_one(
+            "select clip_id from clips where camera_id = $1 and protected_at is not null limit 1",
+            vec![camera_id.into()],
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Finds the clip of a camera that shows this moment, if there is one.
+pub async fn showing(
+    db: &impl Executor,
+    camera_id: CameraId,
+    at: UnixMillis,
+) -> Result<Option<ClipId>, DbError> {
+    let row = db
+        .query_one(
+            "select clip_id, kind, state, ended_at from clips
+             where camera_id = $1 and started_at <= $2 and kind = 'clip' and state <> 'failed'
+             order by started_at desc, clip_id desc limit 1",
+            vec![camera_id.into(), at.into()],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let ended_at: Option<UnixMillis> = row.get("ended_at")?;
+    let state: ClipState = row.get("state")?;
+    let shows = ended_at.map_or_else(|| state.is_open(), |ended_at| ended_at >= at);
+    if shows { row.get("clip_id").map(Some) } else { Ok(None) }
 }
 
 /// Something of a clip arrived at `at`; the relay looks again at `look_at`.
@@ -415,15 +534,24 @@ pub async fn look_again(
 
 /// Deletes the clip; its objects are due for deletion. It is remembered, as its camera may offer it
 /// again.
-pub async fn delete(db: &impl Executor, clip: &ClipRow, due: parts::Due) -> Result<(), DbError> {
-    parts::delete_all(db, clip.clip_id, due).await?;
+pub async fn delete(
+    db: &impl Executor,
+    (clip_id, camera_id): (ClipId, CameraId),
+    due: parts::Due,
+) -> Result<(), DbError> {
+    parts::delete_all(db, clip_id, due).await?;
     db.execute(
         "insert into deleted_clips (clip_id, camera_id, deleted_at) values ($1, $2, $3)
          on conflict (clip_id) do nothing",
-        vec![clip.clip_id.into(), clip.camera_id.into(), due.first_at.into()],
+        vec![clip_id.into(), camera_id.into(), due.first_at.into()],
     )
     .await?;
-    db.execute("delete from clips where clip_id = $1", vec![clip.clip_id.into()]).await.map(drop)
+    db.execute("delete from clips where clip_id = $1", vec![clip_id.into()]).await.map(drop)
+}
+
+/// Forgets which clips were deleted before: their cameras offer them no more.
+pub async fn forget_deleted(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
+    db.execute("delete from deleted_clips where deleted_at < $1", vec![before.into()]).await
 }
 
 /// Returns whether a person deleted this camera's clip.
@@ -439,4 +567,18 @@ pub async fn was_deleted(
         )
         .await?;
     Ok(row.is_some())
+}
+
+/// Marks a clip failed whose footage is gone from the store. Says whether there is none left.
+pub async fn mark_lost(db: &impl Executor, clip_id: ClipId) -> Result<bool, DbError> {
+    let changed = db
+        .execute(
+            "update clips set state = 'failed', reason = 'lost', truncated = 0, look_at = null
+             where clip_id = $1 and state = 'ready' and not exists (select 1 from clip_parts p
+                 where p.clip_id = $1 and p.stored = 1
+                     and p.kind in ('file', 'segment', 'snapshot'))",
+            vec![clip_id.into()],
+        )
+        .await?;
+    Ok(changed == 1)
 }

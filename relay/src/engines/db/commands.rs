@@ -74,11 +74,16 @@ from_row!(CommandRow {
     traceparent
 });
 
-pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbError> {
+/// Inserts a command; of one that a program issued, with the name of its key.
+pub async fn insert(
+    db: &impl Executor,
+    command: &CommandRow,
+    key_name: Option<String>,
+) -> Result<(), DbError> {
     db.execute(
         "insert into commands (command_id, camera_id, kind, arguments, state, issued_at,
-             expires_at, updated_at, issued_by, request_id, traceparent)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             expires_at, updated_at, issued_by, request_id, traceparent, key_name)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         vec![
             command.command_id.into(),
             command.camera_id.into(),
@@ -91,6 +96,7 @@ pub async fn insert(db: &impl Executor, command: &CommandRow) -> Result<(), DbEr
             command.issued_by.into(),
             command.request_id.as_deref().into(),
             command.traceparent.as_deref().into(),
+            key_name.into(),
         ],
     )
     .await

@@ -1,16 +1,16 @@
 //! What cameras reported.
 
 use nightjar_shared::{
-    event::{BoundingBox, EventKind, EventState, TamperKind},
-    ids::{AccountId, BootId, CameraId, ClipId, EventId, SiteId},
+    event::{BoundingBox, EventKind, EventState, TamperKind, Trigger},
+    ids::{AccountId, BootId, CameraId, ClipId, CommandId, EventId, SiteId},
     time::{ClockState, UnixMillis},
 };
 
 use super::{
-    DbError, Executor, Filter, Page, Reader, Value, columns, from_row,
+    DbError, Executor, Filter, Page, Reader, Source, Value, columns, from_row,
     limits::{LONGEST_UPTIME_MS, UNNOTICED_STEP_MS},
     members::members_at_camera,
-    newest_first,
+    newest_first, selected,
     sites::{Membership, membership},
 };
 
@@ -40,19 +40,63 @@ pub struct EventRow {
     pub thumbnail_key: Option<String>,
     /// The stored still of its clip, or else the thumbnail.
     pub still_key: Option<String>,
+    pub label: Option<String>,
+    pub words: Option<String>,
+    pub triggered_by: Trigger,
+    /// Of a program: what its key is called.
+    pub trigger_name: Option<String>,
+    /// What people say of its clip, unless that is private.
+    pub title: Option<String>,
+    pub tags: Option<String>,
+    pub protected_at: Option<UnixMillis>,
+    /// By the account that asks; absent where none does.
+    pub seen: Option<bool>,
 }
 
-/// The columns of an [`EventRow`], of `events e`. Its pictures are those of its camera's clip, unless
-/// the clip is private.
+/// Says whether an account has seen an event, by itself or by its clip, as 0 or 1.
+macro_rules! has_seen {
+    ($account:literal) => {
+        concat!(
+            "case when exists (select 1 from seen_events s where s.event_id = e.event_id
+                 and s.account_id = ",
+            $account,
+            ") or exists (select 1 from seen_clips s where s.clip_id = e.clip_id
+                 and s.account_id = ",
+            $account,
+            ") then 1 else 0 end"
+        )
+    };
+}
+
+/// Joins to `events e` the clip that shows it, as `c`, unless it is private: what people say of that
+/// is nobody's else.
+macro_rules! its_clip {
+    () => {
+        " left join clips c on c.clip_id = e.clip_id and c.camera_id = e.camera_id
+              and c.visibility <> 'private'"
+    };
+}
+
+/// The columns of an [`EventRow`], of `events e` and [`its_clip`], for an account if one asks. Its
+/// pictures are those of its camera's clip, unless the clip is private.
 macro_rules! event_columns {
     () => {
+        event_columns!(@ "cast(null as bigint)")
+    };
+    ($account:literal) => {
+        event_columns!(@ has_seen!($account))
+    };
+    (@ $seen:expr) => {
         concat!(
             columns!(
                 "e.":
                 event_id, camera_id, site_id, kind, state, started_at, ended_at, clock, clip_id,
-                boxes, zones, tamper, reason, peak_area_ppm, duration_ms, started_by
+                boxes, zones, tamper, reason, peak_area_ppm, duration_ms, started_by, label, words,
+                triggered_by, trigger_name
             ),
-            ", (select name from accounts a where a.account_id = e.started_by) as starter_name,
+            ", c.title, c.tags, c.protected_at, ",
+            $seen,
+            " as seen, (select name from accounts a where a.account_id = e.started_by) as starter_name,
                (select p.object_key
                 from clip_parts p join clips v on v.clip_id = p.clip_id
                 where p.clip_id = e.clip_id and v.camera_id = e.camera_id
@@ -90,7 +134,15 @@ from_row!(EventRow {
     started_by,
     starter_name,
     thumbnail_key,
-    still_key
+    still_key,
+    label,
+    words,
+    triggered_by,
+    trigger_name,
+    title,
+    tags,
+    protected_at,
+    seen
 });
 
 /// One message of a camera, ready to be merged with what is known.
@@ -112,6 +164,7 @@ pub struct EventUpdate {
     pub reason: Option<String>,
     pub peak_area_ppm: Option<u32>,
     pub duration_ms: Option<u64>,
+    pub triggered_by: Trigger,
 }
 
 /// Messages of one event may come twice and in any order; the result is the same. When it began is
@@ -137,13 +190,14 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
         update.duration_ms.into(),
         update.ended_at.map(|_| update.uptime_ms).into(),
         update.tamper.into(),
+        update.triggered_by.into(),
     ];
     let changed = db
         .execute(
             "insert into events (event_id, camera_id, site_id, kind, state, started_at, ended_at,
                  clock, boot_id, uptime_ms, clip_id, boxes, zones, reason, peak_area_ppm, duration_ms,
-                 ended_uptime_ms, tamper)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                 ended_uptime_ms, tamper, triggered_by)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
              on conflict (event_id) do update set
                  state = case when events.state = 'ended' then 'ended' else excluded.state end,
                  started_at = case when excluded.state = 'started'
@@ -171,19 +225,22 @@ pub async fn upsert(db: &impl Executor, update: EventUpdate) -> Result<bool, DbE
     Ok(changed == 1)
 }
 
-/// Says who began the recording of a clip, if nobody is known. Gives its event.
+/// Says who began the recording of a clip by which command, if nobody is known. Gives its event.
 pub async fn set_starter(
     db: &impl Executor,
-    camera_id: CameraId,
-    clip_id: ClipId,
+    (camera_id, clip_id): (CameraId, ClipId),
     account_id: AccountId,
+    command_id: CommandId,
 ) -> Result<Option<EventId>, DbError> {
     let row = db
         .query_one(
-            "update events set started_by = $3
+            "update events set started_by = $3,
+                 trigger_name = (select k.key_name from commands k where k.command_id = $4),
+                 triggered_by = case when (select k.key_name from commands k
+                     where k.command_id = $4) is null then 'person' else 'key' end
              where camera_id = $1 and clip_id = $2 and kind = 'manual' and started_by is null
              returning event_id",
-            vec![camera_id.into(), clip_id.into(), account_id.into()],
+            vec![camera_id.into(), clip_id.into(), account_id.into(), command_id.into()],
         )
         .await?;
     row.map(|row| row.get("event_id")).transpose()
@@ -232,7 +289,13 @@ pub async fn delete_some(
 
 pub async fn by_id(db: &impl Executor, event_id: EventId) -> Result<Option<EventRow>, DbError> {
     db.one(
-        concat!("select ", event_columns!(), " from events e where e.event_id = $1"),
+        concat!(
+            "select ",
+            event_columns!(),
+            " from events e",
+            its_clip!(),
+            " where e.event_id = $1"
+        ),
         vec![event_id.into()],
     )
     .await
@@ -248,12 +311,13 @@ pub async fn for_member(
     db.one(
         concat!(
             "select ",
-            event_columns!(),
+            event_columns!("$2"),
             ", ",
             membership!(),
             "
                  from events e join ",
             members_at_camera!("e.site_id", "e.camera_id", "$3"),
+            its_clip!(),
             " where e.event_id = $1 and m.account_id = $2"
         ),
         vec![event_id.into(), account_id.into(), now.into()],
@@ -261,29 +325,51 @@ pub async fn for_member(
     .await
 }
 
+/// Says whether the words of an event, or of its clip, are like a pattern.
+macro_rules! has_words {
+    ($pattern:literal) => {
+        concat!(
+            "e.search_text like ",
+            $pattern,
+            " escape '\\' or c.search_text like ",
+            $pattern,
+            " escape '\\'"
+        )
+    };
+}
+
+macro_rules! event_page {
+    ($source:literal) => {
+        concat!(
+            "select ",
+            event_columns!("$4"),
+            " from events e join ",
+            members_at_camera!("e.site_id", "e.camera_id", "$9"),
+            its_clip!(),
+            " where ",
+            $source,
+            " = $10",
+            selected!("e", seen: has_seen!("$4"), has: has_words),
+            " and (cast($25 as text) is null or e.kind = $25)
+              and (cast($26 as text) is null or e.label = $26)
+              and (cast($27 as text) is null or e.triggered_by = $27)",
+            newest_first!("e.started_at", "e.event_id")
+        )
+    };
+}
+
+/// Lists events of one source.
 pub async fn list(
     db: &impl Executor,
     page: &Page,
     reader: Reader,
-    filter: &Filter,
+    (source, filter): (Source, &Filter),
 ) -> Result<Vec<EventRow>, DbError> {
-    page.read(
-        db,
-        ("started_at", "event_id"),
-        concat!(
-            "select ",
-            event_columns!(),
-            "
-             from events e join ",
-            members_at_camera!("e.site_id", "e.camera_id", "$9"),
-            " where m.account_id = $4 and m.role in ($5, $6, $7, $8) and m.lacks_factor = 0
-                 and (cast($10 as text) is null or e.site_id = $10)
-                 and (cast($11 as text) is null or e.camera_id = $11)
-                 and e.started_at >= $12 and e.started_at < $13
-                 and (cast($14 as text) is null or e.kind = $14)",
-            newest_first!("e.started_at", "e.event_id")
-        ),
-        reader.values().chain(filter.values_for(reader)).chain([filter.kind.into()]),
-    )
-    .await
+    let sql = match source {
+        Source::Site(_) => event_page!("e.site_id"),
+        Source::Camera(_) => event_page!("e.camera_id"),
+    };
+    let own = [filter.kind.into(), filter.label.clone().into(), filter.triggered_by.into()];
+    let values = reader.values().chain(filter.values_for(page, reader, source)).chain(own);
+    page.read(db, ("started_at", "event_id"), sql, values).await
 }

@@ -105,6 +105,18 @@ pub const OF_ACCOUNT: &[Table] = &[
          from deliveries where account_id = $1 order by queued_at",
     ),
     (
+        "seen_clips",
+        "select clip_id, seen_at from seen_clips where account_id = $1 order by seen_at",
+    ),
+    (
+        "seen_events",
+        "select event_id, seen_at from seen_events where account_id = $1 order by seen_at",
+    ),
+    (
+        "views",
+        "select clip_id, began_at, watched_ms from views where account_id = $1 order by began_at",
+    ),
+    (
         "security_log",
         "select at, action, site_id, subject, address, details
          from audit_entries where account_id = $1 order by at",
@@ -122,13 +134,14 @@ pub const OF_SITE: &[Table] = &[
     ),
     (
         "events",
-        "select event_id as id, camera_id, kind, state, started_at, ended_at, clip_id, zones, reason
+        "select event_id as id, camera_id, kind, state, started_at, ended_at, clip_id, zones, reason,
+             label, words as text, triggered_by, trigger_name
          from events where site_id = $1 and event_id > $2 order by event_id limit $3",
     ),
     (
         "clips",
         "select clip_id as id, camera_id, event_id, kind, state, started_at, ended_at, duration_ms,
-             visibility, bytes
+             visibility, bytes, class, title, note, tags, protected_at, views, watched_ms
          from clips where site_id = $1 and clip_id > $2 order by clip_id limit $3",
     ),
 ];

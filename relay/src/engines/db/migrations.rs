@@ -32,6 +32,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 23, sql: include_str!("migrations/0023_notifications.sql") },
     Migration { version: 24, sql: include_str!("migrations/0024_webhooks.sql") },
     Migration { version: 25, sql: include_str!("migrations/0025_requests_of_commands.sql") },
+    Migration { version: 26, sql: include_str!("migrations/0026_owned_clips.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

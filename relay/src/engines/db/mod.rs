@@ -25,17 +25,20 @@ pub mod export;
 pub mod factors;
 pub mod happenings;
 pub mod health;
+pub mod imports;
 pub mod invitations;
 pub mod known_devices;
 mod limits;
 pub mod links;
 pub mod live;
 pub mod mails;
+pub mod marks;
 pub mod members;
 mod meters;
 mod migrations;
 pub mod notification_rules;
 pub mod notifications;
+pub mod opened_events;
 mod page;
 pub mod pairings;
 pub mod parts;
@@ -44,6 +47,7 @@ mod postgres;
 pub mod push;
 pub mod releases;
 pub mod sealed;
+pub mod retention;
 pub mod shares;
 pub mod sign_in;
 pub mod sites;
@@ -53,6 +57,7 @@ mod transaction;
 pub mod usage;
 mod value;
 pub mod webhooks;
+pub mod views;
 
 use std::{
     future::Future,
@@ -69,9 +74,14 @@ use self::{
     value::{columns, from_row},
 };
 pub use self::{
-    page::{Filter, Page, Reader, Roles},
+    page::{Filter, Page, Reader, Roles, Source, WORDS_MAX, Word},
     transaction::Transaction,
     value::{FromColumn, FromRow, Row, Value},
+};
+use self::{
+    page::{newest_first, selected},
+    transaction::OpenTransaction,
+    value::{columns, from_row},
 };
 use super::metrics::{Counter, Metrics};
 use crate::{

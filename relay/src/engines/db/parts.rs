@@ -215,8 +215,11 @@ pub async fn due_deletions(
     limit: u32,
 ) -> Result<Vec<(String, UnixMillis)>, DbError> {
     db.all(
-        "select object_key, last_due_at from object_deletions
-         where due_at <= $1 or due_at > $2 order by due_at limit $3",
+        // What a clip refers to again is not deleted, whoever was faster.
+        "select d.object_key, d.last_due_at from object_deletions d
+         where (d.due_at <= $1 or d.due_at > $2)
+             and not exists (select 1 from clip_parts p where p.object_key = d.object_key)
+         order by d.due_at limit $3",
         vec![now.into(), far.into(), limit.into()],
     )
     .await
@@ -236,6 +239,82 @@ pub async fn postpone_deletion(
     db.execute(
         "update object_deletions set due_at = $2 where object_key = $1",
         vec![object_key.into(), due_at.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Lets an object be due for deletion that neither a clip nor a deletion knows. Says whether it is.
+pub async fn abandon(
+    db: &impl Executor,
+    object_key: &str,
+    now: UnixMillis,
+) -> Result<bool, DbError> {
+    let added = db
+        .execute(
+            "insert into object_deletions (object_key, due_at, last_due_at)
+             select cast($1 as text), cast($2 as bigint), cast($2 as bigint)
+             where not exists (select 1 from clip_parts p where p.object_key = $1)
+             on conflict (object_key) do nothing",
+            vec![object_key.into(), now.into()],
+        )
+        .await?;
+    Ok(added == 1)
+}
+
+/// Forgets that objects were to be deleted that clips refer to again.
+pub async fn forget_wanted(db: &impl Executor) -> Result<u64, DbError> {
+    db.execute(
+        "delete from object_deletions where exists
+             (select 1 from clip_parts p where p.object_key = object_deletions.object_key)",
+        vec![],
+    )
+    .await
+}
+
+/// A part whose object ought to be in the store.
+#[derive(Debug, Clone)]
+pub struct StoredPart {
+    pub clip_id: ClipId,
+    pub part: PartRow,
+    pub missing_at: Option<UnixMillis>,
+}
+
+impl FromRow for StoredPart {
+    fn from_row(row: &Row) -> Result<Self, DbError> {
+        let (clip_id, missing_at) = (row.get("clip_id")?, row.get("missing_at")?);
+        Ok(Self { clip_id, part: PartRow::from_row(row)?, missing_at })
+    }
+}
+
+/// Lists parts that are stored, behind a part of a clip, so many at most.
+pub async fn stored_after(
+    db: &impl Executor,
+    (clip_id, index): (&str, u32),
+    limit: u32,
+) -> Result<Vec<StoredPart>, DbError> {
+    db.all(
+        "select clip_id, part_index, kind, length, sha256, content_type, object_key, stored,
+             duration_ms, missing_at
+         from clip_parts
+         where stored = 1 and clip_id >= $1 and (clip_id > $1 or part_index > $2)
+         order by clip_id, part_index limit $3",
+        vec![clip_id.into(), index.into(), limit.into()],
+    )
+    .await
+}
+
+/// Notes since when the object of a part is missing; nothing, once it is there again.
+pub async fn set_missing(
+    db: &impl Executor,
+    clip_id: ClipId,
+    part: &PartRow,
+    missing_at: Option<UnixMillis>,
+) -> Result<(), DbError> {
+    db.execute(
+        "update clip_parts set missing_at = $4
+         where clip_id = $1 and part_index = $2 and object_key = $3",
+        vec![clip_id.into(), part.index.into(), part.object_key.as_str().into(), missing_at.into()],
     )
     .await
     .map(drop)

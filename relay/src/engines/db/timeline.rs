@@ -3,6 +3,7 @@
 use nightjar_shared::{
     camera::CameraActivity,
     clip::ClipState,
+    event::EventKind,
     ids::{AccountId, CameraId, ClipId, EventId},
     time::UnixMillis,
 };
@@ -157,6 +158,42 @@ pub async fn footage(
              order by c.started_at desc, c.clip_id desc limit $5"
         ),
         values,
+    )
+    .await
+}
+
+/// A moment that a person or a program told of.
+#[derive(Debug, Clone)]
+pub struct MarkRow {
+    pub event_id: EventId,
+    pub kind: EventKind,
+    pub at: UnixMillis,
+    pub label: Option<String>,
+    pub words: Option<String>,
+}
+
+from_row!(MarkRow { event_id, kind, at, label, words });
+
+/// Lists the moments at a camera, newest first, as far as the account may see what it shows.
+pub async fn marks(
+    db: &impl Executor,
+    camera_id: CameraId,
+    account_id: AccountId,
+    (from, to): (UnixMillis, UnixMillis),
+    limit: u32,
+    now: UnixMillis,
+) -> Result<Vec<MarkRow>, DbError> {
+    db.all(
+        concat!(
+            "select e.event_id, e.kind, e.started_at as at, e.label, e.words
+             from events e join ",
+            members_at_camera!("e.site_id", "e.camera_id", "$6"),
+            " where e.camera_id = $1 and m.account_id = $2
+                 and e.kind in ('bookmark', 'doorbell', 'sensor', 'outside')
+                 and e.started_at >= $3 and e.started_at < $4
+             order by e.started_at desc, e.event_id desc limit $5"
+        ),
+        vec![camera_id.into(), account_id.into(), from.into(), to.into(), limit.into(), now.into()],
     )
     .await
 }

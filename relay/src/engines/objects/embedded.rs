@@ -47,7 +47,7 @@ use self::{
     refusals::{Asked, Lines},
     signing::Signing,
 };
-use super::{CACHED, Content, ObjectInfo, ObjectKey, ObjectsError, bucket, origin};
+use super::{CACHED, Content, ListedPage, ObjectInfo, ObjectKey, ObjectsError, bucket, origin};
 use crate::{
     engines::{
         metrics::{Counter, Metrics},
@@ -229,6 +229,21 @@ impl EmbeddedStore {
         let mut content = Vec::new();
         file.read_to_end(&mut content).await?;
         Ok(Some(content.into()))
+    }
+
+    pub(super) async fn first_bytes(
+        &self,
+        key: &ObjectKey,
+        most: u16,
+    ) -> Result<Vec<u8>, ObjectsError> {
+        let (file, _) = self.files.read(key).await?;
+        let mut bytes = Vec::new();
+        file.take(most.into()).read_to_end(&mut bytes).await?;
+        Ok(bytes)
+    }
+
+    pub(super) async fn list(&self, after: Option<&str>) -> Result<ListedPage, ObjectsError> {
+        Ok(self.files.list(after).await?)
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {

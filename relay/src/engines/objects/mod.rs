@@ -15,6 +15,7 @@ use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use jiff::Timestamp;
+use nightjar_shared::time::UnixMillis;
 use rusty_s3::{Bucket, Credentials, Map, S3Action, UrlStyle, actions};
 
 pub use embedded::{EmbeddedStore, EmbeddedStoreConfig, StoreBody};
@@ -60,6 +61,21 @@ pub struct ObjectInfo {
     pub content_type: ContentType,
     /// Where the store names it.
     pub sha256: Option<[u8; 32]>,
+}
+
+/// An object as a list of the store shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    pub stored_at: UnixMillis,
+}
+
+/// A part of what is in the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListedPage {
+    pub objects: Vec<Listed>,
+    /// Where the next part begins; the last one has none.
+    pub next: Option<String>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -153,6 +169,22 @@ impl Objects {
             Engine::Embedded(store) => store.read(key, PICTURE_BYTES_MAX).await,
             // Its client reads no longer answer.
             Engine::S3(store) => store.read(key).await,
+        }
+    }
+
+    /// Reads the first bytes of an object, so many at most: what it is, and never what it shows.
+    pub async fn first_bytes(&self, key: &ObjectKey, most: u16) -> Result<Vec<u8>, ObjectsError> {
+        match &self.engine {
+            Engine::Embedded(store) => store.first_bytes(key, most).await,
+            Engine::S3(store) => store.first_bytes(key, most).await,
+        }
+    }
+
+    /// Lists a part of what is in the store, from where the part before ended.
+    pub async fn list(&self, after: Option<&str>) -> Result<ListedPage, ObjectsError> {
+        match &self.engine {
+            Engine::Embedded(store) => store.list(after).await,
+            Engine::S3(store) => store.list(after).await,
         }
     }
 

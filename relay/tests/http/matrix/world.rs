@@ -140,7 +140,7 @@ impl Things {
             ("pairings", _) => "pairing",
             ("commands", _) => "command",
             ("events", _) => "event",
-            ("clips", _) => "clip",
+            ("clips" | "uploads", _) => "clip",
             ("shares", _) => "share",
             ("live", _) => "session",
             ("keys", _) => "api_key",

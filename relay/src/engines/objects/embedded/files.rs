@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use futures::TryStreamExt;
 use md5::Md5;
+use nightjar_shared::time::UnixMillis;
 use s3s::dto::StreamingBlob;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     engines::{
-        objects::{Content, ObjectKey},
+        objects::{Content, Listed, ListedPage, ObjectKey},
         private_file,
     },
     space::{Reserve, Room},
@@ -28,6 +29,8 @@ use crate::{
 const INCOMING: &str = ".incoming";
 /// Where it is tried whether an object could appear.
 const PROBES: &str = ".probes";
+/// Keys have no more segments.
+const KEY_DEPTH_MAX: usize = 8;
 /// What an operator puts there while the relay may serve.
 const IMPORTS: &str = ".imports";
 
@@ -166,6 +169,24 @@ impl Files {
         .await
     }
 
+    /// Lists the objects of the first directory behind this one.
+    pub(super) async fn list(&self, after: Option<&str>) -> io::Result<ListedPage> {
+        let (root, after) = (self.root.clone(), after.map(str::to_owned));
+        blocking(move || {
+            let names = fs::read_dir(&root)?.map(|entry| Ok(entry?.file_name()));
+            let names = names.collect::<io::Result<Vec<_>>>()?;
+            let names = names.into_iter().filter_map(|name| name.into_string().ok());
+            let is_next = |name: &String| {
+                !name.starts_with('.') && after.as_ref().is_none_or(|after| name > after)
+            };
+            let Some(name) = names.filter(is_next).min() else { return Ok(ListedPage::default()) };
+            let mut objects = Vec::new();
+            list_below(&root.join(&name), &name, KEY_DEPTH_MAX, &mut objects)?;
+            Ok(ListedPage { objects, next: Some(name) })
+        })
+        .await
+    }
+
     fn path(&self, key: &ObjectKey) -> PathBuf {
         self.root.join(key.as_str())
     }
@@ -211,6 +232,32 @@ impl Files {
             }
         }
     }
+}
+
+/// Adds the objects below a directory, or the one that it is itself.
+fn list_below(path: &Path, key: &str, depth: usize, found: &mut Vec<Listed>) -> io::Result<()> {
+    // What was there a moment ago may be gone.
+    let metadata = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    if metadata.is_file() {
+        let age = metadata.modified()?.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let stored_at = UnixMillis(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+        found.push(Listed { key: key.to_owned(), stored_at });
+    } else if metadata.is_dir() && depth > 0 {
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if let Ok(name) = entry.file_name().into_string() {
+                list_below(&entry.path(), &format!("{key}/{name}"), depth - 1, found)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn receive(

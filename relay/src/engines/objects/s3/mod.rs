@@ -5,6 +5,7 @@
 //! (`probe`), and said in one line.
 
 mod client;
+mod listing;
 mod prepare;
 mod probe;
 
@@ -26,12 +27,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::client::{Answer, Client, ClientConfig};
 use super::{
-    CACHED, Content, ObjectInfo, ObjectKey, ObjectsError, UPLOAD_EXPIRY_MAX, add, bucket, origin,
-    upload_headers,
+    CACHED, Content, ListedPage, ObjectInfo, ObjectKey, ObjectsError, UPLOAD_EXPIRY_MAX, add,
+    bucket, origin, upload_headers,
 };
 
 /// The relay's own requests are sent at once.
 const REQUEST_EXPIRY: Duration = Duration::from_mins(1);
+/// Of a list: what fits into an answer that is read.
+const KEYS_PER_PAGE: &str = "100";
 /// How often a store that is away is looked for, and one that is there.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(30);
@@ -235,6 +238,46 @@ impl S3Store {
             status if status.is_success() => Ok(Some(answer.body)),
             _ => Err(answer.refused("to give an object")),
         }
+    }
+
+    pub(super) async fn first_bytes(
+        &self,
+        key: &ObjectKey,
+        most: u16,
+    ) -> Result<Vec<u8>, ObjectsError> {
+        self.refuse_while_away()?;
+        let Shared { own, credentials, .. } = &*self.shared;
+        let mut get = actions::GetObject::new(own, Some(credentials), key.as_str());
+        let range = format!("bytes=0-{}", most.max(1) - 1);
+        get.headers_mut().insert("range", range.as_str());
+        let url = get.sign(REQUEST_EXPIRY);
+        let headers = BTreeMap::from([("range".to_owned(), range.clone())]);
+        let answer = self.shared.client.send(Method::GET, url.as_str(), &headers, None).await?;
+        if answer.status.is_success() {
+            return Ok(answer.body.iter().copied().take(most.into()).collect());
+        }
+        Err(answer.refused("the first bytes of an object"))
+    }
+
+    pub(super) async fn list(&self, after: Option<&str>) -> Result<ListedPage, ObjectsError> {
+        self.refuse_while_away()?;
+        let Shared { own, credentials, .. } = &*self.shared;
+        // A GET of the bucket itself.
+        let mut list = actions::GetObject::new(own, Some(credentials), "");
+        let query = list.query_mut();
+        query.insert("list-type", "2");
+        query.insert("max-keys", KEYS_PER_PAGE);
+        if let Some(after) = after {
+            query.insert("continuation-token", after.to_owned());
+        }
+        let answer = self.send(Method::GET, list.sign(REQUEST_EXPIRY).as_str()).await?;
+        if !answer.status.is_success() {
+            return Err(answer.refused("to list its objects"));
+        }
+        let text = std::str::from_utf8(&answer.body);
+        text.ok()
+            .and_then(listing::read)
+            .ok_or_else(|| ObjectsError::Away("its list of objects cannot be read".to_owned()))
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectsError> {
