@@ -54,6 +54,8 @@ pub struct Place {
     pub turn: String,
     /// The section `[mail]`.
     pub mail: String,
+    /// The section `[database]`: SQLite where it is empty.
+    pub database: String,
     /// The section `[store]`, where that is not the embedded one.
     pub store: Option<String>,
 }
@@ -70,6 +72,7 @@ impl Place {
             registration: "open",
             turn: String::new(),
             mail: String::new(),
+            database: String::new(),
             store: None,
         }
     }
@@ -112,10 +115,11 @@ impl Place {
              public_url = \"{mqtt_url}\"\n\
              [limits]\n\
              free_percent = 0\n\
-             {store_section}{turn}{mail}",
+             {store_section}{turn}{mail}{database}",
             registration = self.registration,
             turn = self.turn,
             mail = self.mail,
+            database = self.database,
             store_section = self.store.as_ref().unwrap_or(&embedded),
             web_url = self.web_url(),
             mqtt_url = self.url("mqtts", mqtt),
