@@ -1,9 +1,13 @@
 //! The command line.
 
 mod audit;
+mod backup;
+mod config;
 mod doctor;
 mod documents;
+mod keys;
 mod people;
+mod progress;
 mod provision;
 mod release;
 
@@ -16,11 +20,16 @@ use clap::{
 };
 use nightjar_shared::{ids::PairingId, role::AccountRole};
 
-use self::{doctor::DoctorArguments, provision::ProvisionArguments};
+use self::{
+    backup::{BackupArguments, RestoreArguments},
+    doctor::DoctorArguments,
+    progress::ProgressLine,
+    provision::ProvisionArguments,
+};
 use crate::{
     clock::now,
     config::{Config, ConfigError, StoreEngine},
-    domain::factors,
+    domain::{backups, factors},
     doors::router,
     engines::{
         db::{Db, DbReserve},
@@ -52,6 +61,10 @@ enum Task {
     Doctor(DoctorArguments),
     /// Brings the database's schema up to date.
     Migrate,
+    /// Writes all that a relay needs to come back into one file, while it serves.
+    Backup(BackupArguments),
+    /// Puts a backup back. The relay must be stopped.
+    Restore(RestoreArguments),
     /// Works on the database directly, without signing in.
     Admin {
         #[command(subcommand)]
@@ -61,6 +74,16 @@ enum Task {
     Audit {
         #[command(subcommand)]
         task: audit::AuditTask,
+    },
+    /// Looks at `relay.toml`.
+    Config {
+        #[command(subcommand)]
+        task: config::ConfigTask,
+    },
+    /// Lists keys and secrets, and exchanges them.
+    Keys {
+        #[command(subcommand)]
+        task: keys::KeysTask,
     },
     /// Looks after an external object store.
     Store {
@@ -125,22 +148,30 @@ fn role_parser() -> impl TypedValueParser<Value = AccountRole> {
 
 impl Arguments {
     fn config(&self) -> Result<Config, ConfigError> {
-        match &self.config {
-            Some(path) => Config::load(path),
+        let mut config = match &self.config {
+            Some(path) => Config::load(path)?,
             None if PathBuf::from(CONFIG_DEFAULT).is_file() => {
-                Config::load(CONFIG_DEFAULT.as_ref())
+                Config::load(CONFIG_DEFAULT.as_ref())?
             }
-            None => Ok(Config::default()),
+            None => Config::default(),
+        };
+        if let Some(credentials) = config::credentials_directory() {
+            config.use_credentials(&credentials);
         }
+        Ok(config)
     }
 
     /// Does what was asked for, and says how the program ends.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         let config = self.config();
         match self.task.unwrap_or(Task::Serve) {
+            Task::Config { task } => return config::run(task, self.config),
             Task::Doctor(arguments) => return doctor::run(config, arguments).await,
             Task::Serve => serve(config?).await?,
             Task::Migrate => open_database(&config?).await.map(drop)?,
+            Task::Keys { task } => keys::run(task, &config?).await?,
+            Task::Backup(arguments) => backup::backup(&config?, arguments).await?,
+            Task::Restore(arguments) => backup::restore(&config?, arguments).await?,
             Task::Admin { task } => administrate(&config?, task).await?,
             Task::Audit { task } => audit::run(task, &config?).await?,
             Task::Store { task: StoreTask::Prepare } => prepare_store(&config?).await?,
@@ -189,7 +220,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                Asked::LookAgain => relay.app().certificates.look_again(),
+                Asked::LookAgain => {
+                    relay.app().certificates.look_again();
+                    relay.app().objects.look_again();
+                }
                 Asked::Stop => {
                     tracing::info!("stopping; a second signal stops at once");
                     break;
@@ -220,11 +254,18 @@ async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {
 }
 
 async fn open_database(config: &Config) -> anyhow::Result<Db> {
+    backups::settle(config).await?;
+    let db = unmigrated_database(config).await?;
+    let line = ProgressLine::new();
+    backups::migrate(config, &db, now(), &line.progress()).await?;
+    Ok(db)
+}
+
+/// Opens the database with the schema that it has.
+async fn unmigrated_database(config: &Config) -> anyhow::Result<Db> {
     private_file::prepare_data_directory(&config.data_dir)?;
     let metrics = Metrics::default();
-    let db = Db::open(&config.database, &config.data_dir, DbReserve::NONE, &metrics).await?;
-    db.migrate().await.context("cannot bring the database's schema up to date")?;
-    Ok(db)
+    Ok(Db::open(&config.database, &config.data_dir, DbReserve::NONE, &metrics).await?)
 }
 
 async fn prepare_store(config: &Config) -> anyhow::Result<()> {

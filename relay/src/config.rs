@@ -1,12 +1,16 @@
 //! `relay.toml`: every key has a default, an unknown key is an error.
 
 mod audit;
+mod backup;
+mod faults;
 mod limits;
 mod mail;
 mod mqtt;
 mod outgoing;
 mod proxies;
+mod secrets;
 mod security;
+mod shown;
 mod store;
 mod tls;
 mod turn;
@@ -19,16 +23,20 @@ use std::{
 };
 
 use nightjar_shared::{role::Registration, text_file};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     audit::AuditConfig,
+    backup::BackupConfig,
+    faults::{Fault, faults, key_line},
     limits::{Amount, LimitsConfig},
     mail::{MailConfig, MailEngine, MailTls},
     mqtt::MqttConfig,
     outgoing::OutgoingConfig,
     proxies::Proxies,
+    secrets::SecretFile,
     security::SecurityConfig,
+    shown::{Origin, Setting},
     store::{ServerSideEncryption, StoreConfig, StoreCredentials, StoreEngine},
     tls::{AcmeConfig, ChallengeKind, ExternalAccountConfig, TlsConfig},
     turn::{TurnConfig, TurnEngine},
@@ -53,7 +61,7 @@ impl ConfigError {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where browsers and cameras reach the relay: for links, QR codes, cookies, the same-origin
@@ -83,13 +91,19 @@ pub struct Config {
     pub outgoing: OutgoingConfig,
     pub limits: LimitsConfig,
     pub audit: AuditConfig,
+    pub backup: BackupConfig,
+    /// Where it was read from.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
 }
 
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DatabaseConfig {
     /// `sqlite` (a file in the data directory) or `postgres://…`.
     pub url: String,
+    /// Holds the password of PostgreSQL's user, where `url` has none.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -113,13 +127,15 @@ impl Default for Config {
             outgoing: OutgoingConfig::default(),
             limits: LimitsConfig::default(),
             audit: AuditConfig::default(),
+            backup: BackupConfig::default(),
+            file: None,
         }
     }
 }
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: "sqlite".to_owned() }
+        Self { url: "sqlite".to_owned(), password_file: None }
     }
 }
 
@@ -127,7 +143,7 @@ impl Default for DatabaseConfig {
 impl std::fmt::Debug for DatabaseConfig {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let engine = self.url.split(':').next().unwrap_or_default();
-        formatter.debug_struct("DatabaseConfig").field("url", &engine).finish()
+        formatter.debug_struct("DatabaseConfig").field("url", &engine).finish_non_exhaustive()
     }
 }
 
@@ -140,7 +156,7 @@ impl Config {
             path: path.to_owned(),
             message: problem.to_string(),
         })?;
-        Self::parse(&text, path)
+        Ok(Self { file: Some(path.to_owned()), ..Self::parse(&text, path)? })
     }
 
     /// Reads and checks a text. `path` names its origin in errors.
@@ -205,6 +221,7 @@ impl Config {
         self.security.validate()?;
         self.limits.validate()?;
         self.audit.validate()?;
+        self.backup.validate()?;
         self.mail.check()?;
         self.outgoing.check()?;
         self.turn.check(self.turn_engine())

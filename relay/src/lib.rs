@@ -14,6 +14,7 @@ pub mod error;
 mod listener;
 pub mod logging;
 pub mod network;
+pub mod progress;
 pub mod shutdown;
 pub mod space;
 pub mod wiring;

@@ -44,15 +44,16 @@ use crate::{
         recent::Recent,
         usage::Usage,
     },
-    clock::{Clock, leap::Leaps},
+    clock::{Clock, leap::Leaps, now},
     config::{Config, StoreEngine, TurnEngine, with_port},
-    domain::{cameras, jobs, push},
+    domain::{backups, cameras, jobs, push},
     doors::{
         mqtt, router,
         server::{self, Front, Hosts, Neighbours, ServerLimits, ServerOptions, TakeStream},
     },
     engines::{
         broker::{Broker, BrokerInbox, BrokerLimits, EmbeddedBrokerConfig},
+        data_lock::DataLock,
         db::{self, Db, DbReserve},
         metrics::Metrics,
         objects::EmbeddedStore,
@@ -60,9 +61,10 @@ use crate::{
         realtime::Realtime,
         seal::Seal,
         tls::Certificates,
-        turn::{OWN_CREDENTIALS_FILE, StreamDoor},
+        turn::{OWN_CREDENTIALS_FILE, StreamDoor, Turn},
     },
     listener::listen,
+    progress::Progress,
     shutdown,
 };
 
@@ -74,6 +76,8 @@ pub struct Relay {
     app: Arc<App>,
     /// What the doors and the jobs stand on; it stops after them.
     engines: Stage,
+    /// Keeps a restore away while it serves.
+    _lock: DataLock,
 }
 
 /// Tasks that stop together.
@@ -104,10 +108,10 @@ impl Relay {
         config.normalize()?;
         warn_of_unnamed_proxy(&config);
         let connections = connections(&config);
-        private_file::prepare_data_directory(&config.data_dir)?;
         let (clock, metrics) = (Clock::default(), Metrics::default());
         let doors = bind("listen", &mut config.listen, &mut config.public_url)?;
         let store_door = bind_store(&mut config)?;
+        let lock = take_data_directory(&config).await?;
         let certificates =
             Certificates::load_or_create(&config.data_dir, &hosts(&config), clock.now())?;
         let seal = Seal::load_or_create(&config.data_dir)?;
@@ -121,10 +125,7 @@ impl Relay {
         let (broker, inbox) =
             start_broker(&mut config, connections.mqtt, &certificates, &metrics, &engines).await?;
         let turn = start_turn(&config, &certificates, &clock, &metrics, &engines).await?;
-        if let Some(credentials) = turn.own_credentials() {
-            let text = serde_json::to_vec(credentials)?;
-            private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)?;
-        }
+        keep_own_credentials(&config, &turn)?;
         let mailer = mailer(&config).await?;
         let outgoing = outgoing::outgoing(&config)?;
         let app = Arc::new(App {
@@ -165,7 +166,7 @@ impl Relay {
         open_doors(&app, doors, connections.app, neighbour.as_ref())?;
         certificates::start(&app, certificate);
         jobs::start(&app);
-        Ok(Self { app, engines })
+        Ok(Self { app, engines, _lock: lock })
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -186,11 +187,26 @@ impl Relay {
     }
 }
 
+/// Keeps what `doctor` tries the embedded TURN server with.
+fn keep_own_credentials(config: &Config, turn: &Turn) -> anyhow::Result<()> {
+    let Some(credentials) = turn.own_credentials() else { return Ok(()) };
+    let text = serde_json::to_vec(credentials)?;
+    private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)
+}
+
+/// Takes the data directory for serving, after a restore that was cut off is settled.
+async fn take_data_directory(config: &Config) -> anyhow::Result<DataLock> {
+    private_file::prepare_data_directory(&config.data_dir)?;
+    backups::settle(config).await?;
+    let lock = DataLock::share(&config.data_dir)?;
+    lock.context("data_dir is being restored: start the relay after it")
+}
+
 async fn open_database(config: &Config, metrics: &Metrics, engines: &Stage) -> anyhow::Result<Db> {
     let limits = &config.limits;
     let reserve = DbReserve { free: limits.database_free_bytes(), ballast: limits.ballast_bytes() };
     let db = Db::open(&config.database, &config.data_dir, reserve, metrics).await?;
-    db.migrate().await.context("cannot bring the database's schema up to date")?;
+    backups::migrate(config, &db, now(), &Progress::unheard()).await?;
     let checked = db.clone();
     engines.tracker.spawn(engines.cancel.clone().run_until_cancelled_owned(async move {
         checked.look_for_damage().await;
@@ -257,7 +273,7 @@ fn bind_store(config: &mut Config) -> anyhow::Result<Option<TcpListener>> {
 }
 
 /// Returns the names by which the relay is reached, for its certificate.
-fn hosts(config: &Config) -> Vec<String> {
+pub fn hosts(config: &Config) -> Vec<String> {
     let store = (config.store.engine == StoreEngine::Embedded).then_some(&config.store.public_url);
     [&config.public_url, &config.mqtt.public_url]
         .into_iter()

@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+#[path = "cli/backups.rs"]
+mod backups;
+#[path = "support/small_disk.rs"]
+#[expect(dead_code, reason = "other tests fill a disk to its last byte")]
+mod small_disk;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

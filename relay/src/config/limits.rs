@@ -1,6 +1,6 @@
 //! `[limits]`: what one camera, site or account may use of the relay, and what stays free for all.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
@@ -8,7 +8,7 @@ const MEGABYTE: u64 = 1_000_000;
 
 /// Every quota. Beyond one, the relay answers 507 `quota_exceeded`, or 507 `no_space` where the disk
 /// is what is short.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Of clips and pictures that one camera may have in the store.

@@ -1,11 +1,11 @@
 //! `[outgoing]`: what the relay reaches on behalf of users, for push services and webhooks.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 use crate::network::Network;
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutgoingConfig {
     /// Private addresses and networks that webhooks may reach all the same, also by http: an ntfy server at

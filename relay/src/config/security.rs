@@ -1,13 +1,13 @@
 //! Whom to tell of a fault: what stands in `/.well-known/security.txt` (RFC 9116).
 
 use nightjar_shared::time::UnixMillis;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::value::{Datetime, Offset};
 
 use super::ConfigError;
 
 /// Without a contact there is no such file.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecurityConfig {
     /// URIs, the preferred one first: `mailto:`, `https:` or `tel:`.

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
@@ -16,7 +16,7 @@ const HTTPS_PORT: u16 = 443;
 
 /// Without a certificate of somebody else the relay shows the one that its own authority signed. `tls = false`
 /// is short for `enabled = false`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TlsConfig {
     /// Whether `listen` speaks TLS where `public_url` is https. If not, a trusted proxy does.
     pub enabled: bool,
@@ -30,7 +30,7 @@ pub struct TlsConfig {
     pub acme: Option<AcmeConfig>,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcmeConfig {
     /// The directory of the server that gives out certificates.
@@ -47,7 +47,7 @@ pub struct AcmeConfig {
     pub external_account: Option<ExternalAccountConfig>,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExternalAccountConfig {
     pub key_id: String,
@@ -56,7 +56,7 @@ pub struct ExternalAccountConfig {
 }
 
 /// A way to prove to an ACME server that a name is ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 pub enum ChallengeKind {
     /// By what is answered at port 80 (RFC 8555, 8.3).
     #[serde(rename = "http-01")]

@@ -5,12 +5,12 @@ use std::{
     path::PathBuf,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 
 /// How media crosses networks that let nothing in. Keys that an engine has no use for are ignored.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TurnConfig {
     /// Without it: `embedded` where the relay is reached off localhost, else `none`.
@@ -40,7 +40,7 @@ pub struct TurnConfig {
     pub secret_file: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TurnEngine {
     None,

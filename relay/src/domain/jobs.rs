@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{
-    abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
-    forgetting, invitations, live, mails, members,
+    abandoned, accounts as account_domain, audit, backups, camera_moves, cameras, commands,
+    factors, forgetting, invitations, live, mails, members,
     objects::{self, Deleted},
     push, timeline,
 };
@@ -36,6 +36,7 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("deletions", delete_objects(app.clone()));
     app.spawn_essential("anchors", tell_anchors(app.clone()));
     app.spawn_essential("mails", deliver_mails(app.clone()));
+    app.spawn_essential("backups", backups::keep_making(app.clone()));
     app.spawn_essential("departures", delete_given_up_sites(app.clone()));
 }
 

@@ -2,11 +2,13 @@
 //! domain type beyond `shared`, and nothing of HTTP routes.
 
 pub mod broker;
+pub mod data_lock;
 pub mod db;
 pub mod mail;
 pub mod metrics;
 pub mod objects;
 pub mod outgoing;
+pub mod passphrase;
 pub mod private_file;
 pub mod realtime;
 pub mod seal;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -74,6 +74,11 @@ fn close_one(path: &Path, metadata: &Metadata) -> io::Result<()> {
 
 fn mode_of(metadata: &Metadata) -> u32 {
     metadata.permissions().mode() & 0o7777
+}
+
+/// Returns the user whose the directory is, if it is there.
+pub fn owner(directory: &Path) -> Option<u32> {
+    fs::metadata(directory).ok().map(|metadata| metadata.uid())
 }
 
 /// Replaces `path` by `content` with mode 0600. A crash leaves the old file or the new one, never

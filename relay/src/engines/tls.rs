@@ -199,10 +199,21 @@ impl Certificates {
         Acme::new(settings, self.public.clone(), clock).keep(cancel)
     }
 
-    /// Has the public certificate looked at again: the files are read, and what ACME failed to get is tried
-    /// at once.
+    /// Has the certificates looked at again: the files are read, and what ACME failed to get is tried at once.
     pub fn look_again(&self) {
         self.public.look_again();
+        match certified_key(&self.directory) {
+            Ok(key) => self.shown.replace_own(key),
+            Err(error) => tracing::error!("the relay's own certificate stays: {error:#}"),
+        }
+    }
+
+    /// Makes the server certificate of a data directory anew, with another key. A relay that serves shows it once
+    /// it looks again.
+    pub fn reissue(directory: &Path, names: &[String], now: UnixMillis) -> anyhow::Result<()> {
+        let Authority { issuer, .. } = authority::load(directory)?
+            .context("there is no authority yet: start the relay once")?;
+        issue_server_certificate(directory, &issuer, all_names(names), now)
     }
 
     /// Returns how it stands with the public certificate.

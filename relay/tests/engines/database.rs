@@ -14,7 +14,8 @@ use crate::{databases, support};
 async fn on_every_database(test: impl AsyncFn(&Db)) {
     for engine in databases::engines() {
         let directory = support::directory();
-        let config = DatabaseConfig { url: databases::fresh(engine).await };
+        let config =
+            DatabaseConfig { url: databases::fresh(engine).await, ..DatabaseConfig::default() };
         let db = Db::open(&config, directory.path(), DbReserve::NONE, &Metrics::default())
             .await
             .unwrap();

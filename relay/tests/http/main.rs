@@ -12,6 +12,7 @@ mod api_keys;
 mod audit;
 mod auth;
 mod authenticator;
+mod backups;
 mod bad_sdp;
 mod browser_trust;
 mod camera_moves;

@@ -98,6 +98,20 @@ impl TestRelay {
         Self { relay, ..self }
     }
 
+    /// The same, while this thread goes on: what the stopped relay had open is closed meanwhile.
+    pub(crate) async fn restart_beside(self, act: impl FnOnce() + Send + 'static) -> Self {
+        self.relay.stop().await;
+        tokio::task::spawn_blocking(act).await.unwrap();
+        let relay = start(&self.config).await;
+        Self { relay, ..self }
+    }
+
+    /// The same on another database, with something done in between.
+    pub(crate) async fn restart_on(mut self, database_url: String, act: impl FnOnce()) -> Self {
+        self.config.database.url = database_url;
+        self.restart_after(act).await
+    }
+
     /// The same with another configuration.
     pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(&mut self.config);

@@ -174,7 +174,7 @@ const RELAY: Package = Package {
         &["error"],
         &["engines"],
         &["config", "shutdown", "logging"],
-        &["blocking", "clock", "listener", "network", "space"],
+        &["blocking", "clock", "listener", "network", "progress", "space"],
     ],
     passages: &[
         // A door knows the engine that brings it its traffic; for everything else it asks the domain.
@@ -214,6 +214,7 @@ const RELAY: Package = Package {
         (
             "aws_lc_rs",
             &[
+                "engines/passphrase.rs",
                 "engines/seal.rs",
                 "engines/turn/credentials.rs",
                 "engines/web_push/",
@@ -233,8 +234,10 @@ const RELAY: Package = Package {
         ("rustls_pki_types", &["engines/tls"]),
         ("url", &["config/urls.rs", "engines/outgoing/"]),
         ("ppp", &["listener/proxy_header.rs"]),
-        ("argon2", &["app/passwords.rs"]),
+        ("argon2", &["app/passwords.rs", "engines/passphrase.rs"]),
         ("idna", &["domain/email.rs"]),
+        ("tar", &["domain/backups/"]),
+        ("indicatif", &["cli/progress.rs"]),
         ("ed25519_dalek", &["domain/"]),
         ("clap", &["cli", "main.rs"]),
         ("clap_complete", &["cli/documents.rs"]),

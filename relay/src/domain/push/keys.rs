@@ -1,10 +1,16 @@
 //! The keys by which browsers know the relay. One that is replaced goes on for the browsers that subscribed
 //! by it, until they subscribe anew.
 
+use nightjar_shared::time::UnixMillis;
+
 use crate::{
     app::App,
     engines::{
-        db::push::{self, KeyRow},
+        db::{
+            Db,
+            push::{self, KeyRow},
+        },
+        seal::Seal,
         web_push::{KeyPair, WebPushError},
     },
     error::{Error, ProblemCode, Result},
@@ -18,19 +24,19 @@ fn context(public_key: &str) -> String {
 /// Makes the first key, where there is none.
 pub async fn prepare(app: &App) -> Result<()> {
     if push::current_key(&app.db).await?.is_none() {
-        make(app).await?;
+        make(&app.db, &app.seal, app.now()).await?;
     }
     Ok(())
 }
 
 /// Makes a key by which browsers subscribe from now on. Of two relays that do so at once, the newer one's
 /// counts, and both are good.
-async fn make(app: &App) -> Result<KeyPair> {
+pub async fn make(db: &Db, seal: &Seal, now: UnixMillis) -> Result<KeyPair> {
     let pair = KeyPair::generate().map_err(anyhow::Error::from)?;
     let public_key = pair.public_key();
     let private = pair.to_pkcs8().map_err(anyhow::Error::from)?;
-    let sealed = app.seal.seal(&context(&public_key), &private)?;
-    push::insert_key(&app.db, &KeyRow { public_key, sealed, created_at: app.now() }).await?;
+    let sealed = seal.seal(&context(&public_key), &private)?;
+    push::insert_key(db, &KeyRow { public_key, sealed, created_at: now }).await?;
     tracing::info!("a key for Web Push is made");
     Ok(pair)
 }
@@ -39,7 +45,7 @@ async fn make(app: &App) -> Result<KeyPair> {
 pub(super) async fn current(app: &App) -> Result<KeyPair> {
     match push::current_key(&app.db).await? {
         Some(row) => open(app, &row),
-        None => make(app).await,
+        None => make(&app.db, &app.seal, app.now()).await,
     }
 }
 

@@ -9,7 +9,7 @@ use nightjar_shared::{audit::Action, ids::SubscriptionId, range::Check, time::Un
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::keys::prepare;
+pub use self::keys::{make as make_key, prepare};
 use super::{
     access::{self, Caller},
     audit::{Entry, record},

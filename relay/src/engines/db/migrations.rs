@@ -39,6 +39,11 @@ pub(super) fn newest(migrations: &[Migration]) -> i64 {
     migrations.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
+/// Returns the steps to a schema of this version.
+pub(super) fn up_to(version: i64) -> impl Iterator<Item = &'static Migration> {
+    ALL.iter().filter(move |migration| migration.version <= version)
+}
+
 /// Adapts a step to SQLite, whose strict tables call a 64-bit integer `integer` and must say that
 /// they are strict; nothing else differs.
 pub(super) fn for_sqlite(sql: &str) -> String {

@@ -14,6 +14,7 @@ pub mod cameras;
 pub mod clips;
 pub mod clock;
 pub mod commands;
+pub mod copies;
 pub mod credentials;
 pub mod departures;
 pub mod devices;
@@ -36,6 +37,7 @@ pub mod passkeys;
 mod postgres;
 pub mod push;
 pub mod releases;
+pub mod sealed;
 pub mod shares;
 pub mod sign_in;
 pub mod sites;
@@ -103,6 +105,12 @@ pub enum DbError {
     NewerSchema { found: i64, known: i64 },
     #[error("database.url cannot be used: {0}")]
     Url(String),
+    #[error("the copy of the database cannot be used: {0}")]
+    Copy(String),
+    #[error("the database of database.url is not empty")]
+    NotEmpty,
+    #[error("a relay is connected to the database: stop it first")]
+    InUse,
 }
 
 impl DbError {
@@ -259,7 +267,7 @@ impl Db {
         );
         let work = Work::new(metrics);
         if is_postgres(&config.url) {
-            let postgres = postgres::Postgres::open(&config.url, unreadable)?;
+            let postgres = postgres::Postgres::open(config, unreadable)?;
             return Ok(Self { engine: Engine::Postgres(postgres), space: None, work });
         }
         let ballast = Ballast::below(data_dir, reserve.ballast);

@@ -1,8 +1,10 @@
 //! PostgreSQL: a small pool of connections.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{error::Error as StdError, path::Path, sync::Arc};
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts,
+};
 use tokio_postgres::{
     NoTls,
     types::{FromSql, IsNull, ToSql, Type, to_sql_checked},
@@ -12,14 +14,34 @@ use super::{
     DbError, Row, Value,
     migrations::{CREATE_VERSIONS, Migration, newest},
 };
-use crate::engines::metrics::Counter;
+use crate::{
+    config::DatabaseConfig,
+    engines::{metrics::Counter, private_file},
+};
 
 const CONNECTIONS: usize = 8;
 const WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Any number will do, as long as all replicas use the same: it names the lock under which one
 /// of them migrates.
-const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(4213769)";
+pub(super) const MIGRATION_LOCK: &str = "select pg_advisory_xact_lock(4213769)";
+
+/// By this name a restore sees that somebody serves from the same schema.
+const NAME: &str =
+    "select set_config('application_name', 'nightjar-relay ' || current_schema(), false)";
+
+fn read_password(path: &Path) -> Result<String, DbError> {
+    let unusable = |why: String| {
+        DbError::Url(format!("the file of database.password_file, {}: {why}", path.display()))
+    };
+    let text = private_file::read(path).map_err(|error| unusable(format!("{error:#}")))?;
+    let text = text.ok_or_else(|| unusable("it is not there".to_owned()))?;
+    let password = text.trim_end_matches(['\n', '\r']);
+    if password.is_empty() {
+        return Err(unusable("it is empty".to_owned()));
+    }
+    Ok(password.to_owned())
+}
 
 #[derive(Clone)]
 pub(super) struct Postgres {
@@ -28,19 +50,38 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    pub(super) fn open(url: &str, unreadable: Counter) -> Result<Self, DbError> {
-        let config = url.parse::<tokio_postgres::Config>().map_err(|error| {
+    pub(super) fn open(settings: &DatabaseConfig, unreadable: Counter) -> Result<Self, DbError> {
+        let mut config = settings.url.parse::<tokio_postgres::Config>().map_err(|error| {
             let cause = error.source().map_or_else(String::new, ToString::to_string);
             DbError::Url(format!("{error}: {cause}"))
         })?;
+        if let Some(path) = &settings.password_file {
+            config.password(read_password(path)?);
+        }
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
             .max_size(CONNECTIONS)
             .timeouts(Timeouts { wait: Some(WAIT), create: Some(WAIT), recycle: Some(WAIT) })
             .runtime(Runtime::Tokio1)
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move {
+                    let named = client.batch_execute(NAME).await;
+                    named.map_err(HookError::Backend)
+                })
+            }))
             .build()
             .map_err(|error| DbError::Url(error.to_string()))?;
         Ok(Self { pool, unreadable })
+    }
+
+    pub(super) async fn schema_version(&self) -> Result<i64, DbError> {
+        let client = self.pool.get().await?;
+        let exists = "select to_regclass('schema_migrations') is not null";
+        if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
+            return Ok(0);
+        }
+        let newest = "select coalesce(max(version), 0) from schema_migrations";
+        Ok(client.query_one(newest, &[]).await?.get(0))
     }
 
     pub(super) async fn migrate(&self, migrations: &'static [Migration]) -> Result<(), DbError> {
@@ -111,7 +152,7 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    fn client(&self) -> Result<&Object, DbError> {
+    pub(super) fn client(&self) -> Result<&Object, DbError> {
         self.client.as_ref().ok_or(DbError::Cancelled)
     }
 
@@ -192,7 +233,7 @@ impl ToSql for Value {
 }
 
 /// A column of an answer.
-struct Column(Value);
+pub(super) struct Column(pub(super) Value);
 
 impl<'row> FromSql<'row> for Column {
     fn from_sql(ty: &Type, raw: &'row [u8]) -> Result<Self, Box<dyn StdError + Sync + Send>> {

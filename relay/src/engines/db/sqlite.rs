@@ -24,6 +24,7 @@ const NOT_SYNCED: &str = "pragma synchronous = normal";
 #[derive(Clone)]
 pub(super) struct Sqlite {
     pub(super) unreadable: Counter,
+    path: Arc<PathBuf>,
     writer: Arc<AsyncMutex<Connection>>,
     readers: Arc<Readers>,
     is_damaged: Arc<AtomicBool>,
@@ -43,6 +44,7 @@ impl Sqlite {
             let idle = (0..READERS).map(|_| connect(&path)).collect::<Result<Vec<_>, _>>()?;
             Ok(Self {
                 unreadable,
+                path: Arc::new(path),
                 writer: Arc::new(AsyncMutex::new(writer)),
                 readers: Arc::new(Readers {
                     idle: Mutex::new(idle),
@@ -76,6 +78,22 @@ impl Sqlite {
                 )?;
             }
             Ok(step.commit()?)
+        })
+        .await
+    }
+
+    pub(super) async fn schema_version(&self) -> Result<i64, DbError> {
+        let writer = self.writer.clone().lock_owned().await;
+        blocking(move || version_of(&writer)).await
+    }
+
+    /// Copies the database into an empty file, over a connection of its own: nobody waits for it.
+    pub(super) async fn copy_into(&self, copy: PathBuf) -> Result<(), DbError> {
+        let path = self.path.clone();
+        blocking(move || {
+            let name = copy.to_str().ok_or_else(|| DbError::Copy("an odd path".to_owned()))?;
+            connect(&path)?.execute("vacuum into ?1", [name])?;
+            Ok(())
         })
         .await
     }
@@ -255,6 +273,17 @@ impl Transaction {
     }
 }
 
+/// Returns the version of a database's schema: 0 where it has none.
+pub(super) fn version_of(connection: &Connection) -> Result<i64, DbError> {
+    let tables =
+        "select count(*) from sqlite_master where type = 'table' and name = 'schema_migrations'";
+    if connection.query_row(tables, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(0);
+    }
+    let newest = "select coalesce(max(version), 0) from schema_migrations";
+    Ok(connection.query_row(newest, [], |row| row.get(0))?)
+}
+
 /// Returns whether the disk, or what the database may have of it, is full.
 pub(super) fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull) || {
@@ -344,7 +373,7 @@ fn changes(mut statement: CachedStatement<'_>) -> Result<u64, DbError> {
     Ok(statement.raw_execute()? as u64)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DbError> + Send + 'static,
 ) -> Result<T, DbError> {
     crate::blocking::blocking(work).await.map_err(|_| DbError::Cancelled)?

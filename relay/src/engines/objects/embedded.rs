@@ -6,6 +6,7 @@
 
 mod files;
 mod refusals;
+mod signing;
 
 use std::{
     path::PathBuf,
@@ -31,7 +32,6 @@ use rusty_s3::{Bucket, Credentials, UrlStyle};
 use s3s::{
     S3, S3Request, S3Response, S3Result,
     access::{S3Access, S3AccessContext},
-    auth::SimpleAuth,
     dto::{
         ETag, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, PutObjectInput,
         PutObjectOutput, StreamingBlob,
@@ -39,13 +39,13 @@ use s3s::{
     s3_error,
     service::{S3Service, S3ServiceBuilder},
 };
-use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio_util::codec::{BytesCodec, FramedRead};
 
 use self::{
     files::{Files, StoreFailure},
     refusals::{Asked, Lines},
+    signing::Signing,
 };
 use super::{CACHED, Content, ObjectInfo, ObjectKey, ObjectsError, bucket, origin};
 use crate::{
@@ -85,7 +85,7 @@ pub struct EmbeddedStoreConfig {
 pub struct EmbeddedStore {
     files: Files,
     bucket: Bucket,
-    credentials: Credentials,
+    signing: Signing,
     service: S3Service,
     app_origin: HeaderValue,
     /// The host that URLs are signed for.
@@ -93,17 +93,11 @@ pub struct EmbeddedStore {
     refusals: Arc<Mutex<Lines>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredCredentials {
-    access_key: String,
-    secret_key: String,
-}
-
 impl EmbeddedStore {
     /// Opens the store, makes its directory and credentials where there are none, and removes
     /// what interrupted uploads have left.
     pub fn open(config: &EmbeddedStoreConfig) -> anyhow::Result<Self> {
-        let stored = load_or_create_credentials(&config.data_dir)?;
+        let signing = Signing::load_or_create(&config.data_dir)?;
         let files =
             Files::open(&config.data_dir.join("objects"), config.object_bytes_max, config.reserve)?;
         let received = config.metrics.counter(
@@ -112,7 +106,7 @@ impl EmbeddedStore {
             &[],
         );
         let mut builder = S3ServiceBuilder::new(Backend { files: files.clone(), received });
-        builder.set_auth(SimpleAuth::from_single(&stored.access_key, stored.secret_key.as_str()));
+        builder.set_auth(signing.clone());
         builder.set_access(OnlyObjects);
         let app_origin = origin(&config.app_origin)?
             .parse()
@@ -124,7 +118,7 @@ impl EmbeddedStore {
             host: HeaderValue::from_str(host)?,
             refusals: Arc::default(),
             bucket: bucket(&config.public_url, UrlStyle::Path, BUCKET, REGION)?,
-            credentials: Credentials::new(stored.access_key, stored.secret_key),
+            signing,
             service: builder.build(),
             app_origin,
         })
@@ -235,27 +229,19 @@ impl EmbeddedStore {
         Ok(self.files.check().await?)
     }
 
-    pub(super) fn signer(&self) -> (&Bucket, &Credentials) {
-        (&self.bucket, &self.credentials)
+    pub(super) fn signer(&self) -> (&Bucket, Credentials) {
+        (&self.bucket, self.signing.current())
     }
-}
 
-fn load_or_create_credentials(data_dir: &std::path::Path) -> anyhow::Result<StoredCredentials> {
-    let path = data_dir.join("store-credentials.json");
-    if let Some(text) = private_file::read(&path)? {
-        return serde_json::from_str(&text)
-            .with_context(|| format!("{} is damaged: delete it to make new ones", path.display()));
+    /// Exchanges what signs URLs, in the store of a data directory.
+    pub(super) fn rotate_credentials(data_dir: &std::path::Path) -> anyhow::Result<()> {
+        Signing::rotate(data_dir)
     }
-    let mut random = [0_u8; 30];
-    getrandom::fill(&mut random).context("the system gives no random bytes")?;
-    let (access_key, secret_key) = random.split_at(10);
-    let credentials = StoredCredentials {
-        access_key: hex::encode_upper(access_key),
-        secret_key: hex::encode(secret_key),
-    };
-    private_file::create_directory(data_dir)?;
-    private_file::write(&path, &serde_json::to_vec(&credentials)?)?;
-    Ok(credentials)
+
+    /// Reads again what signs URLs.
+    pub(super) fn look_again(&self) {
+        self.signing.look_again();
+    }
 }
 
 /// Answers a preflight: the app may read, and no page may upload.

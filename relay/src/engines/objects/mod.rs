@@ -107,7 +107,7 @@ impl Objects {
             headers.extend(store.encryption_headers());
         }
         let (bucket, credentials) = self.signer();
-        let mut put = actions::PutObject::new(bucket, Some(credentials), key.as_str());
+        let mut put = actions::PutObject::new(bucket, Some(&credentials), key.as_str());
         add(put.headers_mut(), &headers);
         let url = put.sign(expires_in).into();
         SignedUpload { url, headers, expires_in }
@@ -116,7 +116,7 @@ impl Objects {
     /// Permits reading one object: a GET of the returned address.
     pub fn presign_get(&self, key: &ObjectKey, window: ReadWindow) -> String {
         let (bucket, credentials) = self.signer();
-        let mut get = actions::GetObject::new(bucket, Some(credentials), key.as_str());
+        let mut get = actions::GetObject::new(bucket, Some(&credentials), key.as_str());
         if let Engine::S3(_) = self.engine {
             for (name, value) in s3::read_overrides(key) {
                 get.query_mut().insert(name, value);
@@ -167,10 +167,25 @@ impl Objects {
         }
     }
 
-    fn signer(&self) -> (&Bucket, &Credentials) {
+    /// Reads again what signs URLs, where it is a file of the relay's.
+    pub fn look_again(&self) {
+        if let Engine::Embedded(store) = &self.engine {
+            store.look_again();
+        }
+    }
+
+    /// Exchanges what signs the URLs of the embedded store in a data directory.
+    pub fn rotate_credentials(data_dir: &std::path::Path) -> anyhow::Result<()> {
+        EmbeddedStore::rotate_credentials(data_dir)
+    }
+
+    fn signer(&self) -> (&Bucket, Credentials) {
         match &self.engine {
             Engine::Embedded(store) => store.signer(),
-            Engine::S3(store) => store.signer(),
+            Engine::S3(store) => {
+                let (bucket, credentials) = store.signer();
+                (bucket, credentials.clone())
+            }
         }
     }
 }
