@@ -4,7 +4,7 @@ CARGO  ?= $(or $(shell command -v cargo),$(HOME)/.cargo/bin/cargo)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-v4l2 test-wifi test-debian13 test-peers lint fuzz bench bench-peers bench-motion bench-recording charts soak attack test-suites sbom deb \
+.PHONY: help demo test test-v4l2 test-wifi test-debian13 test-peers lint fuzz bench bench-relay bench-peers bench-motion bench-recording charts soak attack test-suites sbom deb \
 	apt-repository test-packages image container
 
 help:
@@ -19,7 +19,7 @@ help:
 	@echo 'make test-wifi  the agent joins Wi-Fi networks by NetworkManager, in a guest with simulated radios'
 	@echo 'make test-debian13  in a root of Debian 13: the main job in its browser, bad input, recorder, libcamera'
 	@echo 'make test-peers  a player of gst-plugins-rs watches a camera; compiles it'
-	@echo 'make test-suites  what others wrote, against our programs: schemathesis, and Ceph as the store'
+	@echo 'make test-suites  what others wrote, against our programs: schemathesis, sslyze, paho, axe …, Ceph as the store'
 	@echo 'make test-packages  the packages in a guest whose init is systemd: install, kill, upgrade, purge; then arm64'
 	@echo 'make soak       the tests that kill and cut power, ten times as often: some hours'
 	@echo 'make fuzz       feeds what parses the bytes of strangers, FUZZ_SECONDS=60 for each target'
@@ -33,6 +33,7 @@ help:
 	@echo '                STOCK=FILE  Raspberry Pi OS for arm64 (.img or .img.xz); without it Debian 13'
 	@echo 'make container  an image of the relay for containers in target/container, for both architectures'
 	@echo 'make bench      measures, prints a table and writes it into docs/benchmarks.md'
+	@echo 'make bench-relay  the same for the doors of the relay, beside mosquitto and a plain axum server'
 	@echo 'make bench-peers  the same beside webrtcsink and Janus, in one run'
 	@echo 'make bench-motion  the same for the motion detector alone'
 	@echo 'make bench-recording  the same for the recorder alone'
@@ -165,6 +166,13 @@ bench:
 	@build/install-packages build run test
 	$(CARGO) build --release --workspace --bins
 	$(TARGET)/release/nightjar-e2e bench
+
+# Loopback alone, bounded in count and time: some six minutes.
+bench-relay:
+	@build/install-packages build run test bench
+	@build/install-packages postgresql || echo 'SKIPPED on PostgreSQL: it cannot be installed here (see above).'
+	$(CARGO) build --release --workspace --bin nightjar-relay --bin nightjar-e2e
+	$(TARGET)/release/nightjar-e2e bench-relay
 
 # What others wrote is compiled for this alone: docs/decisions/0031-peers-measured-apart.md.
 PEERS := --locked --manifest-path e2e/peers/Cargo.toml --target-dir $(TARGET)

@@ -1,10 +1,13 @@
-//! What `make bench`, `make attack` and `make test-suites` run.
+//! What `make bench`, `make bench-relay`, `make attack` and `make test-suites` run.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use nightjar_e2e::{attack, bench, schemathesis};
+use nightjar_e2e::{
+    attack, bench, bench_relay,
+    suites::{self, Suite},
+};
 use tokio::runtime::Builder;
 
 /// Runs the whole of Nightjar on this machine.
@@ -25,6 +28,17 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
+    /// Measures the relay's doors, prints a table and writes it into the document.
+    BenchRelay {
+        #[arg(default_value = "docs/benchmarks.md")]
+        document: PathBuf,
+        /// One of: idle, `sign_ins`, commands, health, sockets, presign, events, herd. Writes nothing.
+        #[arg(long)]
+        only: Option<String>,
+    },
+    /// Serves next to nothing on loopback: the plain server that `bench-relay` measures beside the relay.
+    #[command(hide = true)]
+    ServePlain { port: u16 },
     /// Draws the charts from the document's tables.
     Charts {
         #[arg(default_value = "docs/benchmarks.md")]
@@ -40,9 +54,10 @@ enum Task {
         #[arg(long)]
         only: Option<String>,
     },
-    /// Lets schemathesis hold the API's description against the doors.
-    Schemathesis {
-        /// What `build/install-tool schemathesis` printed.
+    /// Holds a program or library that others wrote against a relay of its own.
+    Suite {
+        suite: Suite,
+        /// It, or the Python that has it: `build/test-suites` knows.
         program: PathBuf,
     },
 }
@@ -54,6 +69,17 @@ fn main() -> Result<()> {
             .enable_all()
             .build()?
             .block_on(async { bench::run(&document, only.as_deref()).await }),
+        // Thousands of clients must not wait for each other.
+        Task::BenchRelay { document, only } => Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("cannot start threads")?
+            .block_on(bench_relay::run(&document, only.as_deref())),
+        Task::ServePlain { port } => Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("cannot start threads")?
+            .block_on(bench_relay::serve_plain(port)),
         Task::Charts { document, pictures } => bench::charts::write(&document, &pictures),
         // Attackers on threads of their own do not delay what is measured beside them.
         Task::Attack { document, only } => Builder::new_multi_thread()
@@ -61,9 +87,9 @@ fn main() -> Result<()> {
             .build()
             .context("cannot start threads")?
             .block_on(attack::run(&document, only.as_deref())),
-        Task::Schemathesis { program } => Builder::new_current_thread()
+        Task::Suite { suite, program } => Builder::new_current_thread()
             .enable_all()
             .build()?
-            .block_on(schemathesis::run(&program)),
+            .block_on(suites::run(suite, &program)),
     }
 }

@@ -54,6 +54,8 @@ pub struct Place {
     pub turn: String,
     /// The section `[mail]`.
     pub mail: String,
+    /// The section `[database]`: SQLite where it is empty.
+    pub database: String,
     /// The section `[store]`, where that is not the embedded one.
     pub store: Option<String>,
     /// Further sections.
@@ -72,6 +74,7 @@ impl Place {
             registration: "open",
             turn: String::new(),
             mail: String::new(),
+            database: String::new(),
             store: None,
             more: String::new(),
         }
@@ -115,10 +118,11 @@ impl Place {
              public_url = \"{mqtt_url}\"\n\
              [limits]\n\
              free_percent = 0\n\
-             {store_section}{turn}{mail}{more}",
+             {store_section}{turn}{mail}{database}{more}",
             registration = self.registration,
             turn = self.turn,
             mail = self.mail,
+            database = self.database,
             more = self.more,
             store_section = self.store.as_ref().unwrap_or(&embedded),
             web_url = self.web_url(),

@@ -36,10 +36,18 @@ pub fn holdings(pid: u32) -> Result<(usize, usize)> {
 }
 
 /// Now, in Unix milliseconds: the cameras' and the browser's clock, for all run on this machine.
-#[expect(clippy::disallowed_methods, reason = "compared with a time that the camera reported")]
 pub fn unix_millis() -> Result<f64> {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    Ok(since.as_secs_f64() * 1_000.0)
+    Ok(since_1970()?.as_secs_f64() * 1_000.0)
+}
+
+/// The same in whole milliseconds.
+pub fn whole_unix_millis() -> Result<i64> {
+    Ok(i64::try_from(since_1970()?.as_millis())?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "compared with a time that the camera reported")]
+fn since_1970() -> Result<Duration> {
+    Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?)
 }
 
 /// The machine and the day, in a sentence.

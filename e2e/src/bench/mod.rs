@@ -12,7 +12,7 @@ mod report;
 mod revocation;
 mod second;
 mod section;
-mod sign_ins;
+pub(crate) mod sign_ins;
 mod svg;
 mod tables;
 mod told;

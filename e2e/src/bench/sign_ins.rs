@@ -26,8 +26,16 @@ const ENDS: usize = 100;
 const PASSWORD: &str = "twelve purple ladders";
 const SOON: Duration = Duration::from_secs(20);
 
+/// Measures how soon the end of a sign-in counts.
 pub(super) async fn sign_ins(directory: &Path) -> Result<Vec<Figure>> {
     std::fs::create_dir_all(directory).context("cannot make the bench's directory")?;
+    let relay = Relay::start(directory, Place::loopback(Ports::free()?)).await?;
+    relay.api()?.register("witness@example.org", PASSWORD).await?;
+    ends(&relay.api()?, "witness@example.org").await
+}
+
+/// Measures what many sign-ins at once cost somebody else.
+pub(crate) async fn beside_others(directory: &Path) -> Result<Vec<Figure>> {
     let relay = Relay::start(directory, Place::loopback(Ports::free()?)).await?;
     let mut people = Vec::new();
     for number in 1..=AT_ONCE {
@@ -39,9 +47,7 @@ pub(super) async fn sign_ins(directory: &Path) -> Result<Vec<Figure>> {
         people.push((api, email));
     }
     let (witness, _) = relay.api()?.register("witness@example.org", PASSWORD).await?;
-    let mut figures = disturbance(&witness, &people).await?;
-    figures.extend(ends(&relay.api()?, "witness@example.org").await?);
-    Ok(figures)
+    disturbance(&witness, &people).await
 }
 
 async fn disturbance(witness: &Api, people: &[(Api, String)]) -> Result<Vec<Figure>> {

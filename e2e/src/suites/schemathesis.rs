@@ -33,7 +33,7 @@ def text(ctx, value):
 "#;
 
 /// Runs it with all checks against a relay of its own; fails when it finds anything.
-pub async fn run(program: &Path) -> Result<()> {
+pub(super) async fn run(program: &Path) -> Result<()> {
     Scenario::run("schemathesis", async |directory| {
         let relay = Relay::start(&directory, Place::loopback(Ports::free()?)).await?;
         let subject = Subject::prepare(&relay).await?;
