@@ -50,7 +50,6 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("messages to programs", dispatch::send_by(app.clone(), Channel::Webhook));
     app.spawn_essential("backups", backups::keep_making(app.clone()));
     app.spawn_essential("orphans", look_for_orphans(app.clone()));
-    app.spawn_essential("backups", backups::keep_making(app.clone()));
     app.spawn_essential("departures", delete_given_up_sites(app.clone()));
 }
 

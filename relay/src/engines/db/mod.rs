@@ -290,7 +290,6 @@ impl Db {
         let (meters, work) = (Meters::new(metrics), Work::new(metrics));
         if is_postgres(&config.url) {
             let postgres = postgres::Postgres::open(config, meters)?;
-            let postgres = postgres::Postgres::open(config, unreadable)?;
             return Ok(Self { engine: Engine::Postgres(postgres), space: None, work });
         }
         let ballast = Ballast::below(data_dir, reserve.ballast);

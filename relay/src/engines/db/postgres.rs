@@ -81,16 +81,6 @@ impl Postgres {
         Ok(client.query_one(newest, &[]).await?.get(0))
     }
 
-    pub(super) async fn schema_version(&self) -> Result<i64, DbError> {
-        let client = self.pool.get().await?;
-        let exists = "select to_regclass('schema_migrations') is not null";
-        if !client.query_one(exists, &[]).await?.get::<_, bool>(0) {
-            return Ok(0);
-        }
-        let newest = "select coalesce(max(version), 0) from schema_migrations";
-        Ok(client.query_one(newest, &[]).await?.get(0))
-    }
-
     pub(super) async fn migrate(&self, migrations: &'static [Migration]) -> Result<(), DbError> {
         let step = self.begin().await?;
         let client = step.client()?;
