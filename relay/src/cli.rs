@@ -7,6 +7,7 @@ mod doctor;
 mod documents;
 mod healthcheck;
 mod keys;
+mod manage;
 mod people;
 mod progress;
 mod provision;
@@ -140,6 +141,8 @@ enum AdminTask {
         #[arg(value_name = "PAIRING_ID")]
         pairing_id: PairingId,
     },
+    #[command(flatten)]
+    Manage(manage::ManageTask),
 }
 
 #[derive(Subcommand)]
@@ -230,6 +233,7 @@ async fn administrate(config: &Config, task: AdminTask) -> anyhow::Result<()> {
         AdminTask::Sites => provision::list_sites(config).await,
         AdminTask::Pairings => provision::list_prepared(config).await,
         AdminTask::TakeBack { pairing_id } => provision::take_back(config, pairing_id).await,
+        AdminTask::Manage(task) => manage::run(config, task).await,
     }
 }
 
@@ -246,6 +250,7 @@ async fn serve(config: Config, telemetry: Option<Telemetry>) -> anyhow::Result<(
         store = config.store.public_url,
         "the relay serves"
     );
+    show_first_admin_link(&relay)?;
     shutdown::notify_ready();
     let watchdog = relay.app().tracker.spawn(feed_watchdog(relay.app().cancel.clone()));
     let failed = relay.app().failed.clone();
@@ -275,6 +280,18 @@ async fn serve(config: Config, telemetry: Option<Telemetry>) -> anyhow::Result<(
     watchdog.await.context("the watchdog's task failed")?;
     anyhow::ensure!(!failed.is_cancelled(), "a part of the relay ended early");
     Ok(())
+}
+
+/// Prints the link by which the first administrator is made, past the log: logs are kept and passed on.
+fn show_first_admin_link(relay: &Relay) -> anyhow::Result<()> {
+    let Some(link) = relay.first_admin() else { return Ok(()) };
+    writeln!(
+        std::io::stderr(),
+        "There is no account yet. Make the first administrator here, within an hour:\n\n  {}\n\n\
+         The link works once; a restart makes another.",
+        link.url
+    )
+    .context("cannot print the link of the first administrator")
 }
 
 async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {

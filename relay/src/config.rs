@@ -20,6 +20,7 @@ mod turn;
 mod urls;
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -104,6 +105,9 @@ pub struct Config {
     /// Where it was read from.
     #[serde(skip)]
     pub file: Option<PathBuf>,
+    /// The keys that were said, like `limits.site_clips`: other values are defaults.
+    #[serde(skip)]
+    pub said: BTreeSet<String>,
 }
 
 #[derive(Clone, PartialEq, Deserialize, Serialize)]
@@ -141,6 +145,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             backup: BackupConfig::default(),
             file: None,
+            said: BTreeSet::new(),
         }
     }
 }
@@ -178,6 +183,7 @@ impl Config {
             message: one_line(&error, text),
         })?;
         config.normalize()?;
+        config.said = keys_of(text);
         Ok(config)
     }
 
@@ -323,6 +329,21 @@ pub fn with_port(url: &str, port: u16) -> String {
         Some(head) => format!("{head}:{port}"),
         None => url.to_owned(),
     }
+}
+
+/// Lists the keys of a text that can be read.
+fn keys_of(text: &str) -> BTreeSet<String> {
+    let table: toml::Table = toml::from_str(text).unwrap_or_default();
+    let mut keys = BTreeSet::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => {
+                keys.extend(inner.keys().map(|key| format!("{name}.{key}")));
+            }
+            _ => drop(keys.insert(name)),
+        }
+    }
+    keys
 }
 
 /// Returns whether people can follow `url` from a page.

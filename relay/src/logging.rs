@@ -1,6 +1,9 @@
 //! Log lines on standard error.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    sync::OnceLock,
+};
 
 use nightjar_shared::text::one_line;
 use tracing::Metadata;
@@ -8,6 +11,7 @@ use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, filter_fn},
     layer::{Layered, SubscriberExt as _},
+    reload,
     util::SubscriberInitExt as _,
 };
 
@@ -36,10 +40,31 @@ type Below = Layered<Option<SpanLayer>, Registry>;
 
 /// Begins logging; once per process. `RUST_LOG` chooses other lines than `config.level` and above.
 pub fn start(config: LogConfig, spans: Option<SpanLayer>) {
-    let chosen =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(config.level.as_str()));
+    let at_start = move || {
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(config.level.as_str()))
+    };
+    let (chosen, handle) = reload::Layer::new(at_start());
+    // Nobody sets it twice.
+    let _ = LEVEL.set(Box::new(move |level| {
+        let filter = level.map_or_else(at_start, EnvFilter::new);
+        if let Err(error) = handle.reload(filter) {
+            tracing::warn!(%error, "the log's level cannot be changed");
+        }
+    }));
     let lines = lines(config.format).with_filter(chosen.and(filter_fn(may_speak)));
     tracing_subscriber::registry().with(spans).with(lines).init();
+}
+
+type SetLevel = Box<dyn Fn(Option<&str>) + Send + Sync>;
+
+/// Changes what is logged while the process runs. Where logging has not begun, nothing does.
+static LEVEL: OnceLock<SetLevel> = OnceLock::new();
+
+/// Logs this level and what is graver from now on, or what the process began with.
+pub fn set_level(level: Option<&str>) {
+    if let Some(set) = LEVEL.get() {
+        set(level);
+    }
 }
 
 fn lines(format: LogFormat) -> Box<dyn Layer<Below> + Send + Sync> {

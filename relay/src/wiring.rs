@@ -39,16 +39,22 @@ use crate::{
         errands::Errands,
         exchanges::Exchanges,
         heard::Heard,
+        job_book::JobBook,
         limits::Limits,
         passwords::{Cost, Hasher},
         readiness::LastReadiness,
         recent::Recent,
         scrape::LastScrape,
+        settings::Settings,
+        tally::Tallies,
         usage::Usage,
     },
     clock::{Clock, leap::Leaps, now},
     config::{Config, StoreEngine, TurnEngine, with_port},
-    domain::{backups, cameras, jobs, push},
+    domain::{
+        accounts::{Link, make_first_admin_link},
+        admin, backups, cameras, jobs, push,
+    },
     doors::{
         mqtt, router,
         server::{self, Front, Hosts, Neighbours, ServerLimits, ServerOptions, TakeStream},
@@ -79,6 +85,7 @@ pub struct Relay {
     app: Arc<App>,
     /// What the doors and the jobs stand on; it stops after them.
     engines: Stage,
+    first_admin: Option<Link>,
     /// Keeps a restore away while it serves.
     _lock: DataLock,
 }
@@ -133,6 +140,7 @@ impl Relay {
         let outgoing = outgoing::outgoing(&config)?;
         let app = Arc::new(App {
             turn,
+            settings: Settings::new(&config),
             started_at: clock.now(),
             leaps: Mutex::new(leaps),
             clock,
@@ -140,6 +148,7 @@ impl Relay {
             broker,
             objects,
             realtime: Realtime::new(&metrics),
+            tallies: Tallies::new(&metrics),
             metrics,
             certificates,
             mailer,
@@ -148,6 +157,8 @@ impl Relay {
             seal,
             limits: Limits::default(),
             usage: Usage::default(),
+            jobs: JobBook::default(),
+            jobs_due: Notify::new(),
             readiness: LastReadiness::default(),
             heard: Heard::default(),
             seen: Recent::default(),
@@ -165,6 +176,9 @@ impl Relay {
             failed: CancellationToken::new(),
             config,
         });
+        admin::settings::load(&app).await?;
+        let url = &app.config.public_url;
+        let first_admin = make_first_admin_link(&app.db, url, app.now()).await?;
         cameras::expect_all(&app).await?;
         push::prepare(&app).await?;
         mqtt::serve(&app, inbox);
@@ -172,7 +186,13 @@ impl Relay {
         open_doors(&app, doors, connections.app, neighbour.as_ref())?;
         certificates::start(&app, certificate);
         jobs::start(&app);
-        Ok(Self { app, engines, _lock: lock })
+        Ok(Self { app, engines, first_admin, _lock: lock })
+    }
+
+    /// Returns the link by which the first administrator is made, where there is no account yet. It is a
+    /// secret: nothing but this process and who started it may know it.
+    pub fn first_admin(&self) -> Option<&Link> {
+        self.first_admin.as_ref()
     }
 
     pub fn app(&self) -> &Arc<App> {
@@ -197,13 +217,6 @@ impl Relay {
         doors.stop("doors", deadline - Duration::from_secs(1)).await;
         self.engines.stop("engines", deadline).await;
     }
-}
-
-/// Keeps what `doctor` tries the embedded TURN server with.
-fn keep_own_credentials(config: &Config, turn: &Turn) -> anyhow::Result<()> {
-    let Some(credentials) = turn.own_credentials() else { return Ok(()) };
-    let text = serde_json::to_vec(credentials)?;
-    private_file::write(&config.data_dir.join(OWN_CREDENTIALS_FILE), &text)
 }
 
 /// Takes the data directory for serving, after a restore that was cut off is settled.

@@ -505,3 +505,107 @@ fn doctor_names_a_certificate_that_cannot_be_read_and_a_configuration_that_canno
     has(&found, "bad_configuration", "configuration", "bad");
     assert_eq!(found.len(), 1);
 }
+
+/// Runs a task of administrators and reads its JSON.
+fn administer(directory: &Path, arguments: &[&str]) -> serde_json::Value {
+    let all: Vec<&str> = ["admin"].iter().chain(arguments).chain(&["--json"]).copied().collect();
+    let output = run(directory, &all, "");
+    assert!(output.status.success(), "{arguments:?}: {}", errors(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_relay_without_an_account_prints_the_link_of_its_first_administrator_past_the_log() {
+    let directory = configured("");
+    let (code, log) = serve(directory.path()).terminate();
+    assert_eq!(code, Some(0), "{log}");
+    let links: Vec<&str> =
+        log.lines().map(str::trim).filter(|line| line.contains("/first-admin#")).collect();
+    assert_eq!(links.len(), 1, "{log}");
+    assert!(links[0].starts_with("http://localhost:"), "it stands on a line of its own: {log}");
+    let made = ["admin", "create-account", "root@example.org", "--role", "admin"];
+    assert!(run(directory.path(), &made, "correct horse battery\n").status.success());
+    let (_, log) = serve(directory.path()).terminate();
+    assert!(!log.contains("/first-admin#"), "{log}");
+}
+
+#[test]
+fn administrators_work_at_the_command_line_in_columns_and_in_json() {
+    let directory = configured("");
+    let directory = directory.path();
+    for (email, role) in [("root@example.org", "admin"), ("alice@example.org", "user")] {
+        let made = ["admin", "create-account", email, "--role", role];
+        assert!(run(directory, &made, "correct horse battery\n").status.success());
+    }
+    let accounts = administer(directory, &["account", "list", "--search", "ALICE"]);
+    assert_eq!(accounts["items"].as_array().unwrap().len(), 1);
+    let disabled = administer(directory, &["account", "disable", "alice@example.org"]);
+    assert!(disabled["disabled_at"].is_i64());
+    let text = run(directory, &["admin", "account", "list"], "");
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.starts_with("account_id") && text.contains("alice@example.org"), "{text}");
+    administer(directory, &["account", "enable", "alice@example.org"]);
+    let last = run(directory, &["admin", "account", "disable", "root@example.org"], "");
+    assert_eq!(last.status.code(), Some(1));
+    assert!(errors(&last).contains("no other administrator"), "{}", errors(&last));
+    let refused = run(directory, &["admin", "account", "delete", "alice@example.org"], "");
+    assert_eq!(refused.status.code(), Some(1));
+    let shown = String::from_utf8(refused.stdout).unwrap();
+    let site = shown.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let delete = ["account", "delete", "alice@example.org", "--site", &site];
+    assert!(administer(directory, &delete)["delete_after"].is_i64());
+    administer(directory, &["account", "keep", "alice@example.org"]);
+    let link = administer(directory, &["account", "reset", "alice@example.org"]);
+    assert!(link["url"].as_str().unwrap().contains("/reset#"));
+    let sites = administer(directory, &["site", "list"]);
+    assert_eq!(sites["items"].as_array().unwrap().len(), 2);
+    let limited = administer(directory, &["site", "limit", &site, "--megabytes", "500"]);
+    assert_eq!(limited["limits"]["megabytes"], 500);
+    let free = administer(directory, &["site", "limit", &site]);
+    assert!(free["limits"].get("megabytes").is_none());
+    assert_eq!(administer(directory, &["camera", "list"])["items"], serde_json::json!([]));
+    assert_eq!(administer(directory, &["storage"])["clips"], 0);
+    assert_eq!(administer(directory, &["live", "list"])["items"], serde_json::json!([]));
+    administer(directory, &["job", "run", "old_trail"]);
+    administer(directory, &["letter", "list"]);
+    administer(directory, &["statistics"]);
+    let trail = administer(directory, &["trail", "--scope", "security"]);
+    let actions: Vec<&str> =
+        trail["items"].as_array().unwrap().iter().filter_map(|it| it["action"].as_str()).collect();
+    assert!(actions.contains(&"account_disabled") && actions.contains(&"password_voided"));
+    for odd in [["log.level", "loud"], ["audit.keep_days", "1"], ["nothing", "1"]] {
+        let refused = run(directory, &["admin", "setting", "set", odd[0], odd[1]], "");
+        assert!(!refused.status.success(), "{odd:?}");
+    }
+}
+
+#[test]
+fn a_setting_of_the_command_line_is_in_force_in_the_relay_that_runs() {
+    let directory = configured("registration = \"open\"");
+    let serving = serve(directory.path());
+    let set = ["setting", "set", "registration", "closed"];
+    let found = administer(directory.path(), &set);
+    let of = |list: &serde_json::Value| {
+        let items = list["items"].as_array().unwrap().clone();
+        let found = items.into_iter().find(|it| it["name"] == "registration").unwrap();
+        (found["value"].clone(), found["source"].clone())
+    };
+    assert_eq!(of(&found), ("closed".into(), "admin".into()));
+    let address = serving.url.trim_start_matches("http://").to_owned();
+    let asks = || {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let head = "GET /api/v1/auth/registration HTTP/1.1\r\nHost: localhost\r\n";
+        stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+    while !asks().contains("\"closed\"") {
+        assert!(std::time::Instant::now() < deadline, "{}", asks());
+        thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let unset = administer(directory.path(), &["setting", "unset", "registration"]);
+    assert_eq!(of(&unset), ("open".into(), "file".into()));
+    serving.terminate();
+}

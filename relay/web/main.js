@@ -11,7 +11,7 @@ const OPEN_PATHS = ["/sign-in", "/sign-up"];
 /** Before which an administrator sees nothing else. */
 const SECOND_FACTOR_PATH = "/account/second-factor";
 /** For anyone who has a link. */
-const LINK_PATHS = ["/s", "/invitation", "/mute", "/reset", "/verify"];
+const LINK_PATHS = ["/s", "/invitation", "/mute", "/reset", "/verify", "/first-admin"];
 
 const routes = [
   { pattern: "/sign-in", load: () => import("./views/sign_in.js") },
@@ -28,11 +28,13 @@ const routes = [
   { pattern: "/sites/:siteId/webhooks", load: () => import("./notifications/webhooks.js") },
   { pattern: "/s", load: () => import("./sharing/shared_clip.js") },
   { pattern: "/invitation", load: () => import("./people/invitation.js") },
+  { pattern: "/sites/:siteId/views", load: () => import("./people/views.js") },
   { pattern: "/sites/:siteId/people", load: () => import("./people/people.js") },
   { pattern: SECOND_FACTOR_PATH, load: () => import("./account/second_factor.js") },
   { pattern: "/account/keys", load: () => import("./account/api_keys.js") },
   { pattern: "/reset", load: () => import("./account/reset.js") },
   { pattern: "/mute", load: () => import("./notifications/mute.js") },
+  { pattern: "/first-admin", load: () => import("./account/first_admin.js") },
   { pattern: "/verify", load: () => import("./account/verify.js") },
   { pattern: "/account", load: () => import("./account/account.js") },
   { pattern: "", load: () => import("./views/not_found.js") },

@@ -130,6 +130,9 @@ export const PartKind = Object.freeze({
 });
 
 export const ProblemCode = Object.freeze({
+  accountDisabled: "account_disabled",
+  alreadyAnswered: "already_answered",
+  alreadyAsked: "already_asked",
   alreadyComplete: "already_complete",
   alreadyFailed: "already_failed",
   alreadyMember: "already_member",
@@ -174,6 +177,7 @@ export const ProblemCode = Object.freeze({
   invalidScope: "invalid_scope",
   invalidSdp: "invalid_sdp",
   invalidRetention: "invalid_retention",
+  invalidSetting: "invalid_setting",
   invalidSha256: "invalid_sha256",
   invalidSubscription: "invalid_subscription",
   invalidTag: "invalid_tag",
@@ -182,6 +186,8 @@ export const ProblemCode = Object.freeze({
   invalidTimeZone: "invalid_time_zone",
   outOfRange: "out_of_range",
   invalidVisibility: "invalid_visibility",
+  jobRunning: "job_running",
+  lastAdmin: "last_admin",
   lastOwner: "last_owner",
   malformed: "malformed",
   manifestMismatch: "manifest_mismatch",
@@ -328,6 +334,14 @@ export const Verdict = Object.freeze({
   good: "good",
   warning: "warning",
   bad: "bad",
+});
+
+export const ViewState = Object.freeze({
+  asked: "asked",
+  granted: "granted",
+  refused: "refused",
+  expired: "expired",
+  ended: "ended",
 });
 
 export const ZoneKind = Object.freeze({

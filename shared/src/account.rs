@@ -23,6 +23,11 @@ words! {
         NewSignIn = "new_sign_in",
         AccountExists = "account_exists",
         AccountDeleted = "account_deleted",
+        AccountDisabled = "account_disabled",
+        /// By an administrator; until then it can be taken back.
+        DeletionBegun = "deletion_begun",
+        /// An administrator asks an owner to see a site for a while.
+        ViewAsked = "view_asked",
         Invitation = "invitation",
     }
 }

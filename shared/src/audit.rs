@@ -113,6 +113,31 @@ words! {
         ReleaseStaged = "release_staged",
         ReleasePaused = "release_paused",
         ReleaseWithdrawn = "release_withdrawn",
+        /// By a link that is printed where there is no account yet.
+        FirstAdminMade = "first_admin_made",
+        /// By an administrator, as all down to the settings.
+        AccountDisabled = "account_disabled",
+        AccountEnabled = "account_enabled",
+        AccountRoleChanged = "account_role_changed",
+        /// Everywhere, with its programs' keys.
+        AccountSignedOut = "account_signed_out",
+        /// The password does not work any more; a link sets another one.
+        PasswordVoided = "password_voided",
+        /// Until then it can be taken back.
+        DeletionBegun = "deletion_begun",
+        DeletionTakenBack = "deletion_taken_back",
+        SiteLimitsChanged = "site_limits_changed",
+        LiveEndedByAdmin = "live_ended_by_admin",
+        JobRun = "job_run",
+        LetterRetried = "letter_retried",
+        LetterDropped = "letter_dropped",
+        SettingChanged = "setting_changed",
+        /// An administrator asked an owner to see the site for a while.
+        ViewAsked = "view_asked",
+        ViewGranted = "view_granted",
+        ViewRefused = "view_refused",
+        /// Its time was over, or somebody ended it.
+        ViewEnded = "view_ended",
         /// The oldest entries, whose time was over, were deleted.
         TrailCut = "trail_cut",
     }

@@ -140,6 +140,10 @@ uuid_id!(
     WebhookId
 );
 uuid_id!(
+    /// An administrator's view of a site, for a while and by an owner's leave.
+    ViewId
+);
+uuid_id!(
     /// One run of a camera's operating system, as the kernel names it.
     BootId
 );

@@ -4,6 +4,7 @@
 //! published, keeps its name and meaning. `tests/wire` holds one golden file for each message.
 
 pub mod account;
+pub mod admin;
 pub mod api;
 pub mod audit;
 pub mod authenticity;

@@ -6,6 +6,9 @@ words! {
     /// The `code` of a [`Problem`](crate::api::Problem), and of a `refused` on a socket. What each
     /// of them means stands in the table of docs/protocol.md.
     ProblemCode {
+        AccountDisabled = "account_disabled",
+        AlreadyAnswered = "already_answered",
+        AlreadyAsked = "already_asked",
         AlreadyComplete = "already_complete",
         AlreadyFailed = "already_failed",
         AlreadyMember = "already_member",
@@ -50,6 +53,7 @@ words! {
         InvalidScope = "invalid_scope",
         InvalidSdp = "invalid_sdp",
         InvalidRetention = "invalid_retention",
+        InvalidSetting = "invalid_setting",
         InvalidSha256 = "invalid_sha256",
         InvalidSubscription = "invalid_subscription",
         InvalidTag = "invalid_tag",
@@ -58,6 +62,8 @@ words! {
         InvalidTimeZone = "invalid_time_zone",
         OutOfRange = "out_of_range",
         InvalidVisibility = "invalid_visibility",
+        JobRunning = "job_running",
+        LastAdmin = "last_admin",
         LastOwner = "last_owner",
         Malformed = "malformed",
         ManifestMismatch = "manifest_mismatch",

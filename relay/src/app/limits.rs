@@ -39,6 +39,8 @@ pub struct Limits {
     pub exports: Limit,
     /// Links for new passwords of others that one administrator makes.
     pub reset_links: Limit,
+    /// Views of sites that one administrator asks owners for.
+    pub views: Limit,
     /// Mails that strangers may bring about to one address, and news to one account.
     pub mails_by_recipient: Limit,
     /// Mails with a link for a new password, by recipient: others do not hold them up.
@@ -133,6 +135,7 @@ impl Default for Limits {
             links_by_address: Limit::new(20, Duration::from_secs(6)),
             exports: Limit::new(5, Duration::from_mins(10)),
             reset_links: Limit::new(10, Duration::from_mins(1)),
+            views: Limit::new(10, Duration::from_mins(1)),
             mails_by_recipient: Limit::new(5, Duration::from_mins(10)),
             reset_mails: Limit::new(5, Duration::from_mins(10)),
             news_by_account: Limit::new(10, Duration::from_mins(10)),

@@ -5,11 +5,14 @@ pub mod due;
 pub mod errands;
 pub mod exchanges;
 pub mod heard;
+pub mod job_book;
 pub mod limits;
 pub mod passwords;
 pub mod readiness;
 pub mod recent;
 pub mod scrape;
+pub mod settings;
+pub mod tally;
 pub mod usage;
 
 use std::{
@@ -23,8 +26,9 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    due::Due, errands::Errands, exchanges::Exchanges, heard::Heard, limits::Limits,
-    passwords::Hasher, readiness::LastReadiness, recent::Recent, scrape::LastScrape, usage::Usage,
+    due::Due, errands::Errands, exchanges::Exchanges, heard::Heard, job_book::JobBook,
+    limits::Limits, passwords::Hasher, readiness::LastReadiness, recent::Recent,
+    scrape::LastScrape, settings::Settings, tally::Tallies, usage::Usage,
 };
 use crate::{
     clock::{Clock, leap::Leaps},
@@ -41,6 +45,8 @@ use crate::{
 pub struct App {
     /// With the ports that were really bound in its public URLs.
     pub config: Config,
+    /// What of it may be changed while the relay runs, and is in force.
+    pub settings: Settings,
     pub clock: Clock,
     pub leaps: Mutex<Leaps>,
     /// When this process began.
@@ -59,6 +65,10 @@ pub struct App {
     pub seal: Seal,
     pub limits: Limits,
     pub usage: Usage,
+    pub jobs: JobBook,
+    pub tallies: Tallies,
+    /// Somebody wants a job done now.
+    pub jobs_due: Notify,
     pub readiness: LastReadiness,
     /// What connected cameras said of themselves last.
     pub heard: Heard,

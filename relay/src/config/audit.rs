@@ -1,6 +1,6 @@
 //! How long the trail of who did what is kept.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +23,10 @@ impl Default for AuditConfig {
 }
 
 impl AuditConfig {
+    pub const DAYS: RangeInclusive<u16> = DAYS_MIN..=DAYS_MAX;
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if (DAYS_MIN..=DAYS_MAX).contains(&self.keep_days) {
+        if Self::DAYS.contains(&self.keep_days) {
             return Ok(());
         }
         Err(ConfigError::value("audit.keep_days", self.keep_days, "write 7 to 3650"))

@@ -49,10 +49,6 @@ pub enum TurnEngine {
 }
 
 impl TurnConfig {
-    pub fn site_bytes_per_day(&self) -> u64 {
-        self.site_megabytes_per_day.saturating_mul(1_000_000)
-    }
-
     pub(super) fn check(&self, engine: TurnEngine) -> Result<(), ConfigError> {
         let [first, last] = self.relay_ports;
         if first < 1024 || first > last {

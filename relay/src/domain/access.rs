@@ -21,7 +21,8 @@ use super::scope::Scope;
 use crate::{
     app::App,
     engines::db::{
-        Executor, Reader, Roles, accounts,
+        Executor, Reader, Roles,
+        accounts::{self, AccountRow},
         cameras::{self, CameraRow},
         clips::{self, ClipRow},
         commands::{self, CommandRow},
@@ -197,13 +198,19 @@ pub async fn administrator(app: &App, caller: Caller) -> Result<()> {
 
 async fn is_administrator(app: &App, caller: Caller) -> Result<()> {
     let account = accounts::by_id(&app.db, caller.account_id).await?;
-    match account.map(|account| account.role) {
-        Some(AccountRole::Admin) => Ok(()),
-        _ => Err(Error::forbidden(
-            ProblemCode::Forbidden,
-            "Only administrators of the relay may do this.",
-        )),
+    match account {
+        Some(account) if administers(&account) => Ok(()),
+        _ => Err(no_administrator()),
     }
+}
+
+/// Returns whether an account administers the relay.
+pub(super) fn administers(account: &AccountRow) -> bool {
+    account.role == AccountRole::Admin
+}
+
+pub(super) fn no_administrator() -> Error {
+    Error::forbidden(ProblemCode::Forbidden, "Only administrators of the relay may do this.")
 }
 
 pub async fn camera(

@@ -299,7 +299,7 @@ pub async fn open(app: &App, token: &str, address: IpAddr) -> Result<OpenedInvit
         limited: row.limited,
         ends_at: row.ends_at,
         expires_at: row.expires_at,
-        registration: app.config.registration != Registration::Closed,
+        registration: app.settings.get().registration != Registration::Closed,
     })
 }
 
@@ -317,7 +317,7 @@ pub async fn accept(app: &App, caller: Caller, token: &str, address: IpAddr) -> 
 
 /// Makes an account, which is a member from the beginning and has no site of its own.
 pub async fn register(app: &App, invited: InvitedSignUp, address: IpAddr) -> Result<Caller> {
-    if app.config.registration == Registration::Closed {
+    if app.settings.get().registration == Registration::Closed {
         return Err(Error::forbidden(
             ProblemCode::RegistrationClosed,
             "This relay takes no new accounts; ask its administrator.",

@@ -2,20 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nightjar_shared::notification::Channel;
-use tokio::time::{Interval, MissedTickBehavior};
+use nightjar_shared::{admin::Job, notification::Channel};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use super::{
-    abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, deliveries,
-    dispatch, factors, forgetting, invitations, live, mails, members, notifications,
-    abandoned, accounts as account_domain, audit, backups, camera_moves, cameras, commands,
-    factors, forgetting, invitations, live, mails, members,
+    abandoned, accounts as account_domain, admin, audit, backups, camera_moves, cameras, commands,
+    deliveries, dispatch, factors, forgetting, imports, invitations, live, mails, members,
+    notifications,
     objects::{self, Deleted},
-    push, timeline, webhooks,
-    abandoned, accounts as account_domain, audit, camera_moves, cameras, commands, factors,
-    forgetting, imports, invitations, live, mails, members,
-    objects::{self, Deleted},
-    orphans, push, retention, timeline, views,
+    orphans, push, retention, site_views, timeline, views, webhooks,
 };
 use crate::{
     app::App,
@@ -51,6 +46,7 @@ pub fn start(app: &Arc<App>) {
     app.spawn_essential("backups", backups::keep_making(app.clone()));
     app.spawn_essential("orphans", look_for_orphans(app.clone()));
     app.spawn_essential("departures", delete_given_up_sites(app.clone()));
+    app.spawn_essential("jobs that are asked for", do_what_is_asked(app.clone()));
 }
 
 /// Writes the trail's end into the log, where who changes the database does not reach it.
@@ -117,24 +113,147 @@ impl Beat {
 
 /// Ends once what is open without a right.
 pub async fn sweep_rights(app: &App) {
-    let note = |sweep, swept| note_of(app, sweep, swept);
-    note("sockets", account_domain::close_sockets_without_right(app).await);
-    note("guests", members::end_guests(app).await);
-    note("rights to watch", live::end_without_right(app).await);
-    note("removed cameras", cameras::end_removed(app).await);
+    for job in [Job::Sockets, Job::Guests, Job::Views, Job::RightsToWatch, Job::RemovedCameras] {
+        attempt(app, job).await;
+    }
+    note_of(app, "settings", admin::settings::look_again(app).await);
 }
 
 /// Does once what is done every second.
 pub async fn sweep_quick(app: &App) {
-    let note = |sweep, swept| note_of(app, sweep, swept);
-    note("cameras", cameras::sweep(app).await);
-    note("trail", audit::extend(&app.db).await.map(drop));
-    note("commands", commands::sweep(app).await);
-    note("relayed bytes", live::meter(app).await);
-    note("unseen viewers", live::end_unseen(app).await);
-    note("live sessions", live::sweep(app).await);
-    note("open clips", abandoned::sweep(app).await);
-    note("certificate", renew_certificate(app).await);
+    for job in [
+        Job::Cameras,
+        Job::Trail,
+        Job::Commands,
+        Job::RelayedBytes,
+        Job::UnseenViewers,
+        Job::LiveSessions,
+        Job::OpenClips,
+        Job::Certificate,
+    ] {
+        attempt(app, job).await;
+    }
+}
+
+/// Does once what is done every minute.
+pub async fn sweep_slow(app: &App) {
+    match forgetting::may_forget(app).await {
+        Ok(true) => forget_old(app).await,
+        Ok(false) => {}
+        Err(error) => note_of(app, "clock", Err(error)),
+    }
+    for job in [
+        Job::TemporaryCameras,
+        Job::TrailCounts,
+        Job::Statistics,
+        Job::SignedOutBrowsers,
+        Job::OldWebhookSecrets,
+    ] {
+        attempt(app, job).await;
+    }
+    app.db.restore_ballast().await;
+    note_of(app, "jobs", admin::job_list::write_down(app).await);
+}
+
+/// Deletes what is deleted by its age.
+async fn forget_old(app: &App) {
+    for job in [
+        Job::OldCredentials,
+        Job::OldCommands,
+        Job::OldSessions,
+        Job::OldInvitations,
+        Job::OldOffers,
+        Job::OldTimelines,
+        Job::Imports,
+        Job::Retention,
+        Job::DeletedClips,
+        Job::OldPlays,
+        Job::OldTrail,
+        Job::OldMails,
+        Job::OldNotifications,
+        Job::OldDeliveries,
+        Job::OldStatistics,
+        Job::OldViews,
+        Job::Accounts,
+    ] {
+        attempt(app, job).await;
+    }
+}
+
+/// Does a job once, and notes how it went. What failed is tried again the next time.
+async fn attempt(app: &App, job: Job) {
+    let (started_at, since) = (app.now(), Instant::now());
+    let ran = run(app, job).await;
+    count(app, job.as_str(), ran.is_ok());
+    let failure = ran.err().map(|error| {
+        tracing::warn!(job = job.as_str(), %error, "a job failed; the next run tries again");
+        error.to_string()
+    });
+    app.jobs.note(job, started_at, since.elapsed(), failure);
+}
+
+async fn run(app: &App, job: Job) -> Result<()> {
+    match job {
+        Job::Sockets => account_domain::close_sockets_without_right(app).await,
+        Job::Guests => members::end_guests(app).await,
+        Job::Views => site_views::end_over(app).await,
+        Job::RightsToWatch => live::end_without_right(app).await,
+        Job::RemovedCameras => cameras::end_removed(app).await,
+        Job::Cameras => cameras::sweep(app).await,
+        Job::Trail => audit::extend(&app.db).await.map(drop),
+        Job::Commands => commands::sweep(app).await,
+        Job::RelayedBytes => live::meter(app).await,
+        Job::UnseenViewers => live::end_unseen(app).await,
+        Job::LiveSessions => live::sweep(app).await,
+        Job::OpenClips => abandoned::sweep(app).await,
+        Job::Certificate => renew_certificate(app).await,
+        Job::OldCredentials => forget_expired(app).await,
+        Job::OldCommands => commands::forget_old(app).await,
+        Job::OldSessions => live::forget_old(app).await,
+        Job::OldInvitations => invitations::forget_old(app).await,
+        Job::OldOffers => camera_moves::forget_old(app).await,
+        Job::OldTimelines => timeline::forget_old(app).await,
+        Job::TrailCounts => audit::settle(app).await,
+        Job::OldTrail => audit::forget_old(app).await,
+        Job::OldMails => mails::forget_old(app).await,
+        Job::SignedOutBrowsers => push::forget_ended(app).await,
+        Job::Statistics => admin::statistics::count(app).await,
+        Job::OldStatistics => admin::statistics::forget_old(app).await,
+        Job::OldViews => site_views::forget_old(app).await,
+        Job::TemporaryCameras => cameras::end_temporary(app).await,
+        Job::OldWebhookSecrets => webhooks::forget_old(app).await,
+        Job::Imports => imports::forget_unfinished(app).await,
+        Job::Retention => retention::sweep(app).await,
+        Job::DeletedClips => forget_deleted_clips(app).await,
+        Job::OldPlays => views::forget_old(app).await,
+        Job::OldNotifications => notifications::forget_old(app).await,
+        Job::OldDeliveries => deliveries::forget_old(app).await,
+        Job::Accounts => admin::accounts::delete_due(app).await,
+        Job::Objects => delete_objects_that_are_due(app).await,
+        Job::Mails => mails::deliver(app).await,
+        Job::Sites => account_domain::delete_given_up_sites(app).await,
+    }
+}
+
+/// Does what administrators want done, as they ask, and what they ask at the command line.
+async fn do_what_is_asked(app: Arc<App>) {
+    let mut beat = Beat::every(RIGHTS, &app);
+    loop {
+        tokio::select! {
+            comes = beat.comes(&app) => if !comes { return },
+            () = app.jobs_due.notified() => {}
+        }
+        match admin::job_list::take_asked(&app).await {
+            Ok(asked) => {
+                for job in asked {
+                    if app.cancel.run_until_cancelled(attempt(&app, job)).await.is_none() {
+                        return;
+                    }
+                }
+            }
+            Err(error) => note_of(&app, "jobs that are asked for", Err(error)),
+        }
+    }
 }
 
 async fn renew_certificate(app: &App) -> Result<()> {
@@ -147,40 +266,6 @@ async fn renew_certificate(app: &App) -> Result<()> {
     renewal.await.map_err(anyhow::Error::from)??;
     tracing::info!("the relay's certificate is renewed");
     Ok(())
-}
-
-/// Does once what is done every minute.
-pub async fn sweep_slow(app: &App) {
-    let note = |sweep, swept| note_of(app, sweep, swept);
-    match forgetting::may_forget(app).await {
-        Ok(true) => forget_old(app).await,
-        Ok(false) => {}
-        Err(error) => note("clock", Err(error)),
-    }
-    note("temporary cameras", cameras::end_temporary(app).await);
-    note("counts of the trail", audit::settle(app).await);
-    note("signed-out browsers", push::forget_ended(app).await);
-    note("old secrets of webhooks", webhooks::forget_old(app).await);
-    app.db.restore_ballast().await;
-}
-
-/// Deletes what is deleted by its age.
-async fn forget_old(app: &App) {
-    let note = |sweep, swept| note_of(app, sweep, swept);
-    note("old credentials", forget_expired(app).await);
-    note("old commands", commands::forget_old(app).await);
-    note("old sessions", live::forget_old(app).await);
-    note("old invitations", invitations::forget_old(app).await);
-    note("old offers of cameras", camera_moves::forget_old(app).await);
-    note("old timelines", timeline::forget_old(app).await);
-    note("imports", imports::forget_unfinished(app).await);
-    note("retention", retention::sweep(app).await);
-    note("deleted clips", forget_deleted_clips(app).await);
-    note("old views", views::forget_old(app).await);
-    note("old trail", audit::forget_old(app).await);
-    note("old mails", mails::forget_old(app).await);
-    note("old notifications", notifications::forget_old(app).await);
-    note("old deliveries", deliveries::forget_old(app).await);
 }
 
 /// Forgets which clips were deleted: a camera that was away offers its clips again for as long as its disk
@@ -212,20 +297,17 @@ async fn delete_objects(app: Arc<App>) {
             _ = ticks.tick() => {}
             () = app.deletions_due.notified() => {}
         }
-        while !app.cancel.is_cancelled() {
-            match objects::delete_due_objects(&app).await {
-                Ok(Deleted::All) => {
-                    note_of(&app, "deletions", Ok(()));
-                    break;
-                }
-                Ok(Deleted::Some) => {}
-                Err(error) => {
-                    note_of(&app, "deletions", Err(error));
-                    break;
-                }
-            }
+        attempt(&app, Job::Objects).await;
+    }
+}
+
+async fn delete_objects_that_are_due(app: &App) -> Result<()> {
+    while !app.cancel.is_cancelled() {
+        if matches!(objects::delete_due_objects(app).await?, Deleted::All) {
+            break;
         }
     }
+    Ok(())
 }
 
 /// Compares the store with the database, some of it each minute.
@@ -239,31 +321,13 @@ async fn look_for_orphans(app: Arc<App>) {
             Ok(true) => {}
             Ok(false) => continue,
             Err(error) => {
-                note("clock", Err(error));
+                note_of(&app, "clock", Err(error));
                 continue;
             }
         }
         let look = orphans::look_further(&app, &mut rounds);
         let Some(looked) = app.cancel.run_until_cancelled(look).await else { return };
-        note("orphans", looked);
-    }
-}
-
-/// Sends mails as they come, and those that wait for their next attempt.
-async fn deliver_mails(app: Arc<App>) {
-    if !mails::is_there(&app) {
-        return app.cancel.cancelled().await;
-    }
-    let mut beat = Beat::every(MAILS, &app);
-    loop {
-        tokio::select! {
-            comes = beat.comes(&app) => if !comes { return },
-            () = app.mails_due.notified() => {}
-        }
-        // What is cut off by the end is sent after the next start.
-        let delivery = mails::deliver(&app);
-        let Some(delivered) = app.cancel.run_until_cancelled(delivery).await else { return };
-        note_of(&app, "mails", delivered);
+        note_of(&app, "orphans", looked);
     }
 }
 
@@ -278,7 +342,26 @@ async fn tell(app: Arc<App>) {
         // What is cut off by the end is told after the next start.
         let told = app.cancel.run_until_cancelled(notifications::fan_out(&app)).await;
         let Some(told) = told else { return };
-        note("notifications", told);
+        note_of(&app, "notifications", told);
+    }
+}
+
+/// Sends mails as they come, and those that wait for their next attempt.
+async fn deliver_mails(app: Arc<App>) {
+    if !app.mailer.is_there() {
+        return app.cancel.cancelled().await;
+    }
+    let mut beat = Beat::every(MAILS, &app);
+    loop {
+        tokio::select! {
+            comes = beat.comes(&app) => if !comes { return },
+            () = app.mails_due.notified() => {}
+        }
+        // What is cut off by the end is sent after the next start.
+        let delivery = attempt(&app, Job::Mails);
+        if app.cancel.run_until_cancelled(delivery).await.is_none() {
+            return;
+        }
     }
 }
 
@@ -293,33 +376,34 @@ async fn delete_given_up_sites(app: Arc<App>) {
             () = app.departures_due.notified() => {}
         }
         // What is cut off goes on after the next start.
-        let deletion = account_domain::delete_given_up_sites(&app);
-        let Some(deleted) = app.cancel.run_until_cancelled(deletion).await else { return };
-        note_of(&app, "sites without an owner", deleted);
+        let deletion = attempt(&app, Job::Sites);
+        if app.cancel.run_until_cancelled(deletion).await.is_none() {
+            return;
+        }
     }
 }
 
-/// Counts how a job went, when it went well last, and logs a failure.
-fn note_of(app: &App, sweep: &'static str, swept: Result<()>) {
-    let outcome = if swept.is_ok() { "ok" } else { "failed" };
-    let labels = [("task", sweep), ("outcome", outcome)];
+/// Counts how a task went, and when it went well last.
+fn count(app: &App, task: &'static str, is_well: bool) {
+    let outcome = if is_well { "ok" } else { "failed" };
+    let labels = [("task", task), ("outcome", outcome)];
     app.metrics
         .counter("nightjar_task_runs_total", "Runs of what the relay does by itself.", &labels)
         .increment();
-    if swept.is_ok() {
+    if is_well {
         app.metrics
             .gauge(
                 "nightjar_task_last_success_timestamp_seconds",
                 "When a task went well last.",
-                &[("task", sweep)],
+                &[("task", task)],
             )
             .set(app.now().0 / 1000);
     }
-    note(sweep, swept);
 }
 
-/// Logs a failure. The next sweep tries again, and what comes after it goes on.
-fn note(sweep: &'static str, swept: Result<()>) {
+/// Counts and logs a failure. The next sweep tries again, and what comes after it goes on.
+fn note_of(app: &App, sweep: &'static str, swept: Result<()>) {
+    count(app, sweep, swept.is_ok());
     if let Err(error) = swept {
         tracing::warn!(sweep, %error, "a sweep failed; the next one tries again");
     }

@@ -5,6 +5,8 @@
 mod abandoned;
 pub mod access;
 pub mod accounts;
+pub mod admin;
+mod administrators;
 pub mod announcements;
 pub mod answers;
 pub mod api_keys;
@@ -34,8 +36,8 @@ pub mod live;
 pub mod mails;
 pub mod marks;
 pub mod members;
-pub mod notifications;
 pub mod metrics;
+pub mod notifications;
 mod objects;
 pub mod opened_events;
 pub mod orphans;
@@ -53,13 +55,14 @@ mod secrets;
 mod selection;
 pub mod shares;
 pub mod signed_in;
+pub mod site_views;
 pub mod sites;
 mod text;
 pub mod timeline;
 mod updates;
 pub mod uploads;
-pub mod webhooks;
 pub mod views;
+pub mod webhooks;
 
 pub use self::{
     page::{List, PageRequest},

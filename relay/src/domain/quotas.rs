@@ -10,7 +10,7 @@ use super::retention;
 use crate::{
     app::App,
     config::Amount,
-    engines::db::{Source, usage},
+    engines::db::{Source, admin, usage},
     error::{Error, ProblemCode, Result},
 };
 
@@ -44,13 +44,14 @@ impl Owner {
         }
     }
 
-    fn quota(self, app: &App) -> Amount {
-        let limits = &app.config.limits;
-        match self {
+    async fn quota(self, app: &App) -> Result<Amount> {
+        let settings = app.settings.get();
+        let limits = &settings.limits;
+        Ok(match self {
             Self::Camera(_) => limits.of_camera(),
-            Self::Site(_) => limits.of_site(),
+            Self::Site(site_id) => of_site(app, site_id, limits.of_site()).await?,
             Self::Account(_) => limits.of_account(),
-        }
+        })
     }
 
     /// Returns what is used, as it was within `age`.
@@ -82,7 +83,7 @@ pub(super) async fn take(
         .chain(accounts.into_iter().map(Owner::Account))
         .collect();
     for owner in &owners {
-        let quota = owner.quota(app);
+        let quota = owner.quota(app).await?;
         let mut beyond = what_exceeds(owner.used(app, COUNT_AGE).await?.plus(more), quota);
         if beyond.is_some() {
             beyond = what_exceeds(owner.used(app, REFUSAL_AGE).await?.plus(more), quota);
@@ -128,6 +129,16 @@ async fn warn(app: &App, site_id: SiteId, more: Amount) -> Result<()> {
         retention::near_full(app, site_id, used).await?;
     }
     Ok(())
+}
+
+/// Returns what a site may use: as an administrator said of it, or what all may.
+async fn of_site(app: &App, site_id: SiteId, all: Amount) -> Result<Amount> {
+    let own = admin::sites::limits(&app.db, site_id).await?;
+    Ok(Amount {
+        bytes: own.megabytes.map_or(all.bytes, |it| it.saturating_mul(1_000_000)),
+        clips: own.clips.unwrap_or(all.clips),
+        events: own.events.unwrap_or(all.events),
+    })
 }
 
 fn what_exceeds(wanted: Amount, quota: Amount) -> Option<&'static str> {

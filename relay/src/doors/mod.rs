@@ -8,6 +8,7 @@ pub mod mqtt;
 pub mod plain_http;
 mod principal;
 mod problem;
+mod reference;
 mod requests;
 pub mod router;
 pub mod server;

@@ -9,7 +9,7 @@ use axum::{
     middleware,
     routing::{MethodRouter, get},
 };
-use http::header;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use nightjar_shared::range::{COUNT_MAX, DURATION_MS_MAX};
 use serde_json::{Map, Value};
 use utoipa::{
@@ -27,13 +27,11 @@ use super::{
     http::{
         accounts, admin, agent, announcements, api_keys, audit, camera_moves, cameras, clips,
         commands, events, factors, invitations, live, members, notices, notifications, ops,
-        pairings, parting, passwords, push, releases, shares, sign_ins, sites, sockets, webhooks,
-        whep,
-        commands, events, factors, invitations, live, members, notices, ops, pairings, parting,
-        passwords, push, releases, retention, shares, sign_ins, sites, sockets, uploads, whep,
+        pairings, parting, passwords, push, releases, retention, shares, sign_ins, sites, sockets,
+        uploads, views, webhooks, whep,
     },
     mqtt::websocket,
-    requests, web,
+    reference, requests, web,
 };
 use crate::{
     app::App,
@@ -47,6 +45,7 @@ fn anybody() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(accounts::register))
         .routes(routes!(accounts::registration))
+        .routes(routes!(accounts::first_admin))
         .routes(routes!(accounts::login))
         .routes(routes!(accounts::refresh))
         .routes(routes!(factors::verify))
@@ -95,7 +94,6 @@ fn accounts_only() -> Routes {
         .routes(routes!(invitations::accept))
         .routes(routes!(audit::of_site))
         .routes(routes!(audit::of_account))
-        .routes(routes!(audit::of_relay))
         .routes(routes!(pairings::list, pairings::open))
         .routes(routes!(announcements::find))
         .routes(routes!(announcements::accept))
@@ -132,7 +130,44 @@ fn accounts_only() -> Routes {
         .routes(routes!(webhooks::attempts))
         .routes(routes!(sockets::issue_ticket))
         .merge(notified())
-        .routes(routes!(admin::make_reset_link))
+        .routes(routes!(views::list))
+        .routes(routes!(views::grant))
+        .routes(routes!(views::refuse))
+        .routes(routes!(views::end))
+        .merge(administrators())
+}
+
+/// Routes for administrators of the relay; each asks `domain::admin` who calls.
+fn administrators() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(admin::reset_links::make_reset_link))
+        .routes(routes!(audit::of_relay))
+        .routes(routes!(admin::accounts::list))
+        .routes(routes!(admin::accounts::get, admin::accounts::change))
+        .routes(routes!(admin::accounts::sign_out))
+        .routes(routes!(admin::accounts::reset))
+        .routes(routes!(
+            admin::accounts::deletion,
+            admin::accounts::begin_deletion,
+            admin::accounts::take_deletion_back
+        ))
+        .routes(routes!(admin::sites::list))
+        .routes(routes!(admin::sites::get, admin::sites::change))
+        .routes(routes!(admin::sites::ask))
+        .routes(routes!(admin::sites::views))
+        .routes(routes!(admin::sites::give_back))
+        .routes(routes!(admin::sites::cameras))
+        .routes(routes!(admin::sites::camera))
+        .routes(routes!(admin::sites::storage))
+        .routes(routes!(admin::sites::live))
+        .routes(routes!(admin::sites::end_live))
+        .routes(routes!(admin::service::jobs))
+        .routes(routes!(admin::service::run))
+        .routes(routes!(admin::service::letters))
+        .routes(routes!(admin::service::retry))
+        .routes(routes!(admin::service::drop_letter))
+        .routes(routes!(admin::service::statistics))
+        .routes(routes!(admin::service::settings, admin::service::change_settings))
 }
 
 /// Routes of what people say of clips, bring and keep.
@@ -235,7 +270,7 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     )?;
     let mut doors = everybody();
     if app.config.operations_listen.is_none() {
-        doors = doors.merge(operators()).route("/openapi.json", describe()?);
+        doors = described(doors.merge(operators()))?;
     }
     let (api, _) = doors.split_for_parts();
     Ok(served(limited(api).merge(app_files), app))
@@ -246,13 +281,37 @@ pub fn for_operators(app: &Arc<App>) -> anyhow::Result<Router> {
     let doors = OpenApiRouter::new().routes(routes!(ops::healthz)).routes(routes!(ops::readyz));
     let doors = doors.route("/metrics", get(ops::metrics_for_operators));
     let (doors, _) = doors.route("/openapi.json", describe()?).split_for_parts();
+    let doors = OpenApiRouter::new().routes(routes!(ops::healthz)).merge(operators());
+    let (doors, _) = described(doors)?.split_for_parts();
     Ok(served(limited(doors), app))
 }
 
-fn describe() -> anyhow::Result<MethodRouter<Arc<App>>> {
+/// Adds the description of the doors, for programs and for people.
+fn described(doors: Routes) -> anyhow::Result<Routes> {
     let description = description().context("cannot write openapi.json")?;
-    let description = bytes::Bytes::from(description.to_string());
-    Ok(get(async move || ([(header::CONTENT_TYPE, "application/json")], description.clone())))
+    let page = reference::page(&description);
+    let policy = (header::CONTENT_SECURITY_POLICY, reference::POLICY);
+    let doors = doors
+        .route("/openapi.json", fixed("application/json", description.to_string(), None))
+        .route("/docs", fixed("text/html; charset=utf-8", page, Some(policy)))
+        .route(reference::STYLE_PATH, fixed("text/css", reference::STYLE.to_owned(), None));
+    Ok(doors)
+}
+
+/// Serves a text that stays as it is.
+fn fixed(
+    content_type: &'static str,
+    text: String,
+    more: Option<(HeaderName, &'static str)>,
+) -> MethodRouter<Arc<App>> {
+    let text = bytes::Bytes::from(text);
+    let nosniff = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    let headers: HeaderMap = [(header::CONTENT_TYPE, content_type), nosniff]
+        .into_iter()
+        .chain(more)
+        .map(|(name, value)| (name, HeaderValue::from_static(value)))
+        .collect();
+    get(async move || (headers.clone(), text.clone()))
 }
 
 /// The API alone, without the app and a description of itself.

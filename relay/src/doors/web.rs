@@ -67,7 +67,8 @@ const FILE_HEADERS: [(HeaderName, HeaderValue); 2] = [
 const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
 
 /// First segments that belong to programs. Whoever goes there gets an error for programs.
-const PROGRAM_ROOTS: [&str; 6] = ["api", "assets", "internal", "healthz", "readyz", "metrics"];
+const PROGRAM_ROOTS: [&str; 7] =
+    ["api", "assets", "docs", "internal", "healthz", "readyz", "metrics"];
 
 /// Builds a router with the app, and with the answer for every address that nothing else serves:
 /// merge it with routers that have no fallback of their own.
@@ -95,6 +96,7 @@ where
         .route("/mute", get(link_page))
         .route("/reset", get(link_page))
         .route("/verify", get(link_page))
+        .route("/first-admin", get(link_page))
         .route("/assets/{build}/{*path}", get(asset))
         .route(WORKER_PATH, get(worker))
         .route(source::ARCHIVE_PATH, get(source::archive))

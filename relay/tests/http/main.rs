@@ -6,6 +6,7 @@
 
 mod acme_misuse;
 mod addresses;
+mod admin;
 mod agent;
 mod announcements;
 mod api_keys;
@@ -30,6 +31,7 @@ mod events;
 mod extreme_values;
 mod extremes;
 mod factors;
+mod first_admin;
 mod growing_clips;
 mod health;
 #[path = "../support/hostile_http2.rs"]
@@ -92,6 +94,7 @@ mod turn_limits;
 mod unread;
 mod upkeep;
 mod uplink;
+mod views;
 mod web;
 mod webhooks;
 mod whep;

@@ -99,7 +99,7 @@ async fn operators_may_have_a_listener_of_their_own() {
     let relay =
         TestRelay::start(Engine::Sqlite, |config| config.operations_listen = Some(free)).await;
     let (public, own) = (relay.stranger(), Person::new(&format!("http://{free}")));
-    for path in ["/metrics", "/readyz", "/openapi.json"] {
+    for path in ["/metrics", "/readyz", "/openapi.json", "/docs"] {
         assert_eq!(own.get(path).await.status, 200, "{path}");
         public.get(path).await.is_problem(404, "not_found");
     }
@@ -431,6 +431,36 @@ async fn doors_that_need_somebody_say_so_in_the_description_and_mean_it() {
             }
         }
         assert!(closed > 30, "{closed}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_page_of_all_doors_needs_no_script_and_nothing_from_elsewhere() {
+    on_sqlite(async |relay: &TestRelay| {
+        let anybody = relay.stranger();
+        let page = anybody.get("/docs").await;
+        assert_eq!(
+            (page.status, &*page.headers["content-type"].to_str().unwrap()),
+            (200, "text/html; charset=utf-8")
+        );
+        let policy = page.headers["content-security-policy"].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'; style-src 'self';"), "{policy}");
+        assert!(!page.text.contains("<script") && !page.text.contains(" style="));
+        for elsewhere in ["href=\"http", "href=\"//", "src=", "@import", "url("] {
+            assert!(!page.text.contains(elsewhere), "{elsewhere}");
+        }
+        assert!(page.text.len() < 600_000, "{} bytes", page.text.len());
+        let description = anybody.get("/openapi.json").await.body(200);
+        for path in description["paths"].as_object().unwrap().keys() {
+            assert!(page.text.contains(&format!("<code>{path}</code>")), "{path}");
+        }
+        // What is linked is there, so that nobody is led nowhere.
+        for link in page.text.split("href=\"#").skip(1) {
+            let id = link.split('"').next().unwrap();
+            assert!(page.text.contains(&format!("id=\"{id}\"")), "{id}");
+        }
+        assert_eq!(anybody.get("/docs/style.css").await.status, 200);
     })
     .await;
 }

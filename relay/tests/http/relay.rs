@@ -122,6 +122,11 @@ impl TestRelay {
         self.relay.app()
     }
 
+    /// The link by which the first administrator is made.
+    pub(crate) fn first_admin(&self) -> Option<&str> {
+        self.relay.first_admin().map(|link| link.url.as_str())
+    }
+
     /// Where it listens, whatever its URL says.
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.app().config.listen

@@ -27,6 +27,9 @@ export async function show({ root, parameters, signal, router }) {
     const { items } = await api.cameras(signal);
     const cameras = items.filter(({ site_id }) => site_id === siteId);
     const { mail } = await api.registration(signal);
+    if (may(Right.own, siteId)) {
+      offer.after(element("a", { class: "link", href: `/sites/${siteId}/views`, "data-testid": "go-to-views" }, "Who may look for a while"));
+    }
     root.append(await memberSection(site, cameras, signal, router), inviteSection(siteId, cameras, mail, signal));
   } else {
     root.append(

@@ -1,5 +1,5 @@
 import { api } from "../api.js";
-import { element } from "../dom.js";
+import { element, notice } from "../dom.js";
 import { accountForm, field } from "../parts/account_form.js";
 import { Registration } from "../words.js";
 
@@ -19,7 +19,8 @@ export function show({ root, router }) {
     "data-testid": "sign-in-password",
   });
   const instead = element("p", { "data-testid": "sign-up-offer" });
-  api.registration().then(({ registration }) => {
+  api.registration().then(({ registration, banner }) => {
+    if (banner) ways.prepend(notice("info", banner));
     if (registration === Registration.open) instead.append("New here? ", signUpLink());
     else instead.append("This relay takes no new accounts. Ask the person who runs it.");
   }, () => instead.append("New here? ", signUpLink()));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use nightjar_shared::{
+    admin::ViewState,
     api::PartKind,
     camera::{CameraActivity, CameraStatus, GapReason},
     clip::{ClipKind, ClipState, Visibility},
@@ -63,6 +64,7 @@ pub(crate) fn sets() -> BTreeMap<&'static str, Vec<&'static str>> {
         UpdateState,
         Verdict,
         VideoLayer,
+        ViewState,
         Visibility,
         ZoneKind,
     )

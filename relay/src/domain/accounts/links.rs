@@ -63,6 +63,18 @@ pub(super) async fn make(
     Ok(Link { url: format!("{public_url}/{page}#{token}"), expires_at })
 }
 
+/// Makes a link for a new password: by mail to an address, or to be brought by hand.
+pub(in crate::domain) async fn make_reset(
+    db: &impl Executor,
+    public_url: &str,
+    account_id: AccountId,
+    mail_to: Option<&str>,
+    now: UnixMillis,
+) -> Result<Link> {
+    let way = mail_to.map_or(Way::ByHand, Way::Mail);
+    make(db, public_url, account_id, LinkPurpose::Reset, way, now).await
+}
+
 pub(super) fn is_over() -> Error {
     Error::refused(
         404,

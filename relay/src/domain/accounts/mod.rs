@@ -6,6 +6,7 @@ mod confirm;
 mod deletion;
 mod export;
 mod find;
+mod first;
 mod links;
 mod password;
 mod profile;
@@ -24,6 +25,7 @@ pub use self::{
     client::Client,
     deletion::{Deletion, DeletionRequest, SiteToGo, delete_account, deletion},
     export::{ExportRequest, export},
+    first::{FirstAdmin, make_first_admin, make_first_admin_link},
     links::Link,
     password::{
         PasswordChange, PasswordReset, change_password, forgot_password, make_reset_link,
@@ -34,7 +36,7 @@ pub use self::{
         Credential, Session, SignIn, authenticate, end_other_sign_ins, end_sign_in, logout,
         renew_session, sign_ins, start_session,
     },
-    sign_in::{Login, login, note_sign_in},
+    sign_in::{Login, login, note_sign_in, refuse_disabled},
     sign_up::{
         NewAccount, Registered, RegistrationState, SignUp, create, create_invited, prepare,
         register, registration,
@@ -42,5 +44,9 @@ pub use self::{
     tickets::{Ticket, issue_ticket, redeem_ticket},
     tokens::{Tokens, refresh, start_tokens},
 };
-pub(super) use self::{deletion::delete_given_up_sites, sessions::close_sockets_without_right};
+pub(super) use self::{
+    deletion::{delete_for, delete_given_up_sites, what_goes_with},
+    links::make_reset as make_link,
+    sessions::close_sockets_without_right,
+};
 pub use super::signed_in::SignedIn;

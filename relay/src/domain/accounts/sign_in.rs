@@ -16,7 +16,10 @@ use crate::{
         mails::{self, Mail},
         notifications::{self, Happening},
     },
-    engines::db::accounts::{self, AccountRow},
+    engines::db::{
+        accounts::{self, AccountRow},
+        admin::accounts as known,
+    },
     error::{Error, ProblemCode, Result},
 };
 
@@ -55,7 +58,7 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
         let hash = app.passwords.hash_known(password).await?;
         accounts::replace_password_hash(&app.db, account_id, &before, hash).await?;
     }
-    if app.config.mail.require_verified && account.verified_at.is_none() {
+    if app.settings.get().require_verified && account.verified_at.is_none() {
         return Err(unverified(app, &account).await?);
     }
     if let Some(question) = factors::ask(app, account_id).await? {
@@ -66,9 +69,21 @@ pub async fn login(app: &App, typed: &str, password: String, origin: Origin<'_>)
     Ok(Login::Caller(Caller::person(account_id)))
 }
 
+/// Refuses an account that an administrator has disabled, to who has shown that it is theirs.
+pub async fn refuse_disabled(app: &App, account_id: AccountId) -> Result<()> {
+    if known::is_disabled(&app.db, account_id).await? {
+        return Err(Error::forbidden(
+            ProblemCode::AccountDisabled,
+            "This account is disabled; ask the person who runs this relay.",
+        ));
+    }
+    Ok(())
+}
+
 /// Writes down that a password was wrong, by the account and never by the address that was typed: people
 /// type passwords there.
 async fn note_failure(app: &App, account_id: Option<AccountId>, address: IpAddr) -> Result<()> {
+    app.tallies.refused_sign_ins.add(1);
     let entry = Entry::new(Action::SignInFailed, Actor::Stranger);
     let entry = entry.address(app.known_address(address));
     let entry = account_id.into_iter().fold(entry, Entry::subject);

@@ -25,6 +25,7 @@ use crate::{
     engines::db::{
         Db, Executor,
         accounts::{self, AccountRow},
+        admin,
         sites::{self, SiteRow},
     },
     error::{Error, ProblemCode, Result},
@@ -52,11 +53,19 @@ pub struct RegistrationState {
     pub registration: Registration,
     /// Whether this relay sends mail: then a lost password is replaced by a link in one.
     pub mail: bool,
+    /// What who runs the relay tells all who use it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub banner: Option<String>,
 }
 
 /// Says who may make an account.
 pub fn registration(app: &App) -> RegistrationState {
-    RegistrationState { registration: app.config.registration, mail: mails::is_there(app) }
+    let settings = app.settings.get();
+    RegistrationState {
+        registration: settings.registration,
+        mail: mails::is_there(app),
+        banner: settings.banner.clone(),
+    }
 }
 
 /// What became of a sign-up.
@@ -139,7 +148,8 @@ async fn give_home(transaction: &impl Executor, caller: Caller, now: UnixMillis)
 
 /// Makes an account and its first site, where the relay is open to all.
 pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Registered> {
-    if app.config.registration != Registration::Open {
+    let settings = app.settings.get();
+    if settings.registration != Registration::Open {
         return Err(Error::forbidden(
             ProblemCode::RegistrationClosed,
             "This relay takes no new accounts; ask its administrator.",
@@ -157,7 +167,7 @@ pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Reg
     let may_mail = app.limits.mails_by_recipient.take(&row.email, now).is_ok();
     let transaction = app.db.begin().await?;
     let Some(caller) = insert(&transaction, new, now).await? else {
-        if !app.config.mail.require_verified {
+        if !settings.require_verified {
             return Err(taken());
         }
         if may_mail {
@@ -172,7 +182,7 @@ pub async fn register(app: &App, sign_up: SignUp, address: IpAddr) -> Result<Reg
         send_link(app, &transaction, &row, &row.email).await?;
     }
     transaction.commit().await?;
-    Ok(if app.config.mail.require_verified { Registered::Asked } else { Registered::In(caller) })
+    Ok(if settings.require_verified { Registered::Asked } else { Registered::In(caller) })
 }
 
 /// Makes an account and its first site. Needs no running relay: the first administrator is made
@@ -186,8 +196,19 @@ pub async fn create(
 ) -> Result<Caller> {
     let new = prepare(passwords, sign_up, role, "").await?;
     let transaction = db.begin().await?;
-    let caller = insert(&transaction, new, now).await?.ok_or_else(taken)?;
-    give_home(&transaction, caller, now).await?;
+    admin::hold(&transaction).await?;
+    let caller = settle_in(&transaction, new, now).await?;
     transaction.commit().await?;
+    Ok(caller)
+}
+
+/// Makes an account and its first site, in a transaction.
+pub(super) async fn settle_in(
+    transaction: &impl Executor,
+    new: NewAccount,
+    now: UnixMillis,
+) -> Result<Caller> {
+    let caller = insert(transaction, new, now).await?.ok_or_else(taken)?;
+    give_home(transaction, caller, now).await?;
     Ok(caller)
 }

@@ -10,7 +10,7 @@ pub(super) use self::tally::{settle, tally};
 pub use self::{
     chain::{Anchor, anchor, extend},
     entry::{Actor, Doer, Entry},
-    trail::{AuditEntry, AuditSelection, of_account, of_relay, of_site},
+    trail::{AuditEntry, AuditSelection, RelayTrail, in_relay, of_account, of_relay, of_site},
     verify::{Broken, Verified, verify},
 };
 
@@ -101,7 +101,7 @@ pub async fn forget_site(
 /// Deletes what is older than entries are kept.
 pub(super) async fn forget_old(app: &App) -> Result<()> {
     let now = app.now();
-    let deleted = chain::cut(&app.db, now.minus(app.config.audit.kept_for()), now).await?;
+    let deleted = chain::cut(&app.db, now.minus(app.settings.get().audit.kept_for()), now).await?;
     if deleted > 0 {
         tracing::info!(deleted, "old entries of the trail are deleted");
     }

@@ -2,6 +2,7 @@
 //! them, administrators what concerns no site. Nobody reads more, and nobody changes it.
 
 use nightjar_shared::{
+    admin::TrailScope,
     audit::ActorKind,
     ids::{AccountId, AuditEntryId, CameraId, SiteId},
     time::UnixMillis,
@@ -16,7 +17,10 @@ use crate::{
         List, PageRequest,
         access::{self, Caller, Right},
     },
-    engines::db::audit::{self, EntryRow, Wanted},
+    engines::db::{
+        Db,
+        audit::{self, EntryRow, Wanted},
+    },
     error::{Error, ProblemCode, Result},
 };
 
@@ -164,17 +168,51 @@ pub async fn of_account(
     Ok(position.list(rows, key, AuditEntry::from))
 }
 
-/// Lists what concerns no site, and what was prepared for sites, for administrators. What was seen is a
-/// site's, so no administrator reads of it.
+/// Which part of the trail an administrator reads.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RelayTrail {
+    /// By default `relay`.
+    pub scope: Option<TrailScope>,
+    /// Of one site alone.
+    #[param(format = "uuid")]
+    pub site: Option<String>,
+}
+
+/// Lists what concerns no site, and what was prepared for sites, for administrators; or what was done at
+/// all sites. What was seen is a site's, so no administrator reads of it, nor from where people act there.
 pub async fn of_relay(
     app: &App,
     caller: Caller,
+    part: &RelayTrail,
     selection: &AuditSelection,
     page: &PageRequest,
 ) -> Result<List<AuditEntry>> {
     access::administrator(app, caller).await?;
+    in_relay(&app.db, part, selection, page).await
+}
+
+/// The same, for who runs the relay.
+pub async fn in_relay(
+    db: &Db,
+    part: &RelayTrail,
+    selection: &AuditSelection,
+    page: &PageRequest,
+) -> Result<List<AuditEntry>> {
     let (position, wanted) = (page.position()?, selection.wanted()?);
-    let rows = audit::of_relay(&app.db, &position.page, &wanted).await?;
+    let site_id = part
+        .site
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| Error::bad_request(ProblemCode::InvalidQuery, "site is a UUID."))?;
+    let scope = part.scope.unwrap_or(TrailScope::Relay);
+    let mut rows = audit::of_relay(db, &position.page, scope, site_id, &wanted).await?;
+    if scope != TrailScope::Relay {
+        for row in rows.iter_mut().filter(|row| row.site_id.is_some()) {
+            (row.address, row.details) = (None, None);
+        }
+    }
     Ok(position.list(rows, key, AuditEntry::from))
 }
 

@@ -71,6 +71,7 @@ pub async fn answer(app: &App, asked: &str, factor: &Factor) -> Result<Caller> {
     })?;
     let now = app.now();
     if let Err(error) = verify::verify(app, account_id, factor, asked).await {
+        app.tallies.refused_sign_ins.add(1);
         let entry = Entry::new(Action::SecondFactorRefused, Actor::Stranger).subject(account_id);
         tally(app, entry.text("factor", factor.kind().as_str())).await?;
         return Err(error);

@@ -48,7 +48,7 @@ async fn mint_for(app: &App, holder: Holder) -> Result<Vec<IceServer>> {
     }
     let now = app.now();
     let used = live::relayed_bytes(&app.db, holder.site_id, day(now)).await?;
-    let may_relay = used < app.config.turn.site_bytes_per_day();
+    let may_relay = used < app.settings.get().turn_site_bytes_per_day();
     Ok(app.turn.ice_servers(holder, may_relay, now))
 }
 
@@ -74,9 +74,11 @@ pub async fn for_a_try(app: &App, camera_id: CameraId) -> Result<Vec<IceServer>>
 /// Writes down what TURN carried since the last time, and ends what exceeds a site's day.
 pub async fn meter(app: &App) -> Result<()> {
     let today = day(app.now());
+    let most = app.settings.get().turn_site_bytes_per_day();
     for (site_id, bytes) in app.turn.take_usage(app.now()) {
         let used = live::add_relayed_bytes(&app.db, site_id, today, bytes).await?;
-        if used >= app.config.turn.site_bytes_per_day() {
+        app.tallies.relayed_bytes.add(bytes);
+        if used >= most {
             tracing::warn!(site.id = %site_id, used, "a site has used up its relayed bytes");
             app.turn.end_site(site_id);
         }

@@ -32,7 +32,7 @@ pub use self::{
 };
 pub(super) use self::{
     camera::{end_forgotten, end_of_removed_camera, fail_of_offline_camera},
-    rights::{end_of_account, end_without_right},
+    rights::{end_of_account, end_one, end_without_right},
 };
 use super::{
     List, PageRequest,

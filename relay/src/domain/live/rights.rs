@@ -8,7 +8,7 @@ use nightjar_shared::{
     signal::Signal,
 };
 
-use super::{ended, send};
+use super::{ended, finish, send};
 use crate::{
     app::App,
     domain::access::{self, Right},
@@ -57,6 +57,18 @@ async fn end_ahead_without_right(app: &App) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Ends one session that an administrator of the relay ends.
+pub(in crate::domain) async fn end_one(
+    app: &App,
+    session_id: SessionId,
+    camera_id: CameraId,
+) -> Result<()> {
+    let reason = SessionEndReason::AccessEnded;
+    let told = send(app, camera_id, &Signal::bye(session_id, reason)).await;
+    finish(app, session_id, camera_id, SessionState::Completed, reason.as_str()).await?;
+    told.map(drop)
 }
 
 /// Tells the cameras of ended sessions, and everybody else. What fails for one ends the others all

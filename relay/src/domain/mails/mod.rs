@@ -33,6 +33,11 @@ pub enum Mail<'a> {
         link: &'a str,
         expires_at: UnixMillis,
     },
+    /// The same, by an administrator: the old one works no more.
+    PasswordVoided {
+        link: &'a str,
+        expires_at: UnixMillis,
+    },
     PasswordChanged,
     /// A second factor came, went, or was replaced.
     FactorsChanged,
@@ -48,6 +53,21 @@ pub enum Mail<'a> {
     /// Somebody wanted to sign up with an address that has an account.
     AccountExists,
     AccountDeleted,
+    /// By an administrator.
+    AccountDisabled,
+    /// By an administrator, who can take it back until then.
+    DeletionBegun {
+        at: UnixMillis,
+    },
+    /// To an owner: an administrator asks to see a site.
+    ViewAsked {
+        by: &'a str,
+        site: &'a str,
+        reason: &'a str,
+        minutes: u32,
+        page: &'a str,
+        expires_at: UnixMillis,
+    },
     /// To a site, by a member of it. `by` is a name that this person chose.
     Invitation {
         link: &'a str,
@@ -68,7 +88,7 @@ pub struct Recipient<'a> {
 
 /// Returns whether this relay sends mail at all.
 pub(super) fn is_there(app: &App) -> bool {
-    app.mailer.is_there()
+    app.mailer.is_there() && app.settings.get().mail_on
 }
 
 /// Tells somebody what has happened: where too many mails wait, it happens untold.

@@ -41,6 +41,9 @@ const FAILED_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// Sends what is due.
 pub(in crate::domain) async fn deliver(app: &App) -> Result<()> {
+    if !super::is_there(app) {
+        return Ok(());
+    }
     loop {
         let now = app.now();
         let turn = Turn { now, claimed_until: now.plus(CLAIMED_FOR), far: now.plus(PUT_OFF_MAX) };

@@ -31,12 +31,28 @@ pub(super) fn write(mail: &Mail<'_>, public_url: &str, now: UnixMillis) -> Text 
     match *mail {
         Mail::VerifyAddress { link, expires_at } => verify_address(&from, link, expires_at),
         Mail::ResetPassword { link, expires_at } => reset_password(&from, link, expires_at),
+        Mail::PasswordVoided { link, expires_at } => password_voided(&from, link, expires_at),
         Mail::PasswordChanged => password_changed(&from),
         Mail::FactorsChanged => factors_changed(&from),
         Mail::AddressChanged { new } => address_changed(&from, new),
         Mail::NewSignIn { program, network } => new_sign_in(&from, program, network),
         Mail::AccountExists => account_exists(&from),
         Mail::AccountDeleted => account_deleted(&from),
+        Mail::AccountDisabled => account_disabled(&from),
+        Mail::DeletionBegun { at } => deletion_begun(&from, at),
+        Mail::ViewAsked { by, site, reason, minutes, page, expires_at } => Text {
+            kind: MailKind::ViewAsked,
+            subject: format!("{by} asks to see {site}"),
+            body: format!(
+                "{by}, who helps to run {host}, asks to see the cameras and the footage of \"{site}\" \
+                 for {minutes} minutes. The reason:\n\n  {reason}\n\n\
+                 Nothing is shown unless you allow it here, until {}:\n\n{page}\n\n\
+                 You can end it at any time, and everything that is watched stands in your log. \
+                 If you did not ask for help, refuse it or do nothing.\n",
+                moment(expires_at)
+            ),
+            expires_at,
+        },
         Mail::Invitation { link, by, site, role, expires_at } => Text {
             kind: MailKind::Invitation,
             subject: format!("{by} invites you to {site}"),
@@ -139,6 +155,39 @@ fn account_deleted(from: &Origin<'_>) -> Text {
         moment(*now)
     );
     from.news(MailKind::AccountDeleted, "Your account was deleted", body)
+}
+
+fn password_voided(from: &Origin<'_>, link: &str, expires_at: UnixMillis) -> Text {
+    let body = format!(
+        "The person who runs {} has ended your password and all sign-ins of your account. Follow this \
+         link to set a new password:\n\n{link}\n\nIt works once, until {}. After that, ask for \
+         another one at the sign-in.\n",
+        from.host,
+        moment(expires_at)
+    );
+    let subject = "Set a new password".to_owned();
+    Text { kind: MailKind::ResetPassword, subject, body, expires_at }
+}
+
+fn account_disabled(from: &Origin<'_>) -> Text {
+    let Origin { host, now, .. } = from;
+    let body = format!(
+        "Your account at {host} was disabled on {} by a person who runs it: nobody can sign in to it. \
+         Cameras go on recording.\n\nAsk the person who runs {host} why.\n",
+        moment(*now)
+    );
+    from.news(MailKind::AccountDisabled, "Your account was disabled", body)
+}
+
+fn deletion_begun(from: &Origin<'_>, at: UnixMillis) -> Text {
+    let Origin { host, .. } = from;
+    let body = format!(
+        "A person who runs {host} will delete your account on {}, with the sites that you alone own and \
+         all that was recorded there. Until then nobody can sign in to it, and it can be taken \
+         back.\n\nAsk the person who runs {host} if you did not expect this.\n",
+        moment(at)
+    );
+    from.news(MailKind::DeletionBegun, "Your account is going to be deleted", body)
 }
 
 impl Origin<'_> {

@@ -95,7 +95,7 @@ impl<T: Clone> Patch<T> {
         }
     }
 
-    fn unwrap_or_else(self, before: impl FnOnce() -> Option<T>) -> Option<T> {
+    pub(in crate::domain) fn unwrap_or_else(self, before: impl FnOnce() -> Option<T>) -> Option<T> {
         match self {
             Self::Stays => before(),
             Self::Becomes(value) => value,

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         access::Caller,
         accounts::{
-            self, Account, Client, Credential, Login, Me, ProfileChange, Registered,
+            self, Account, Client, Credential, FirstAdmin, Login, Me, ProfileChange, Registered,
             RegistrationState, Session, SignUp, Tokens,
         },
         attempts::Origin,
@@ -113,6 +113,25 @@ pub async fn register(
     with_cookies(&app, caller, device, &client, response).await
 }
 
+/// Makes the first administrator of a relay, by the link that it printed at its start, and signs in. Nothing
+/// else is answered until a second factor is set up.
+#[utoipa::path(post, path = "/auth/first-admin", tag = "accounts", request_body = FirstAdmin,
+    responses((status = 201, body = Me)))]
+pub async fn first_admin(
+    State(app): State<Arc<App>>,
+    Peer(address): Peer,
+    _: SamePage,
+    SignsIn(client): SignsIn,
+    headers: HeaderMap,
+    Json(first): Json<FirstAdmin>,
+) -> Result<Response> {
+    let caller = accounts::make_first_admin(&app, first, address).await?;
+    let me = accounts::me(&app, caller).await?;
+    let device = known_device(&headers, &app.config);
+    let response = (StatusCode::CREATED, Json(me)).into_response();
+    with_cookies(&app, caller, device, &client, response).await
+}
+
 /// Signs in, with a cookie or with tokens; or asks for the account's second factor first.
 #[utoipa::path(post, path = "/auth/login", tag = "accounts", request_body = LoginRequest,
     responses((status = 200, body = LoginOutcome)))]
@@ -144,6 +163,7 @@ pub(super) async fn signed_in(
     known_device: Option<String>,
     tokens: bool,
 ) -> Result<Response> {
+    accounts::refuse_disabled(app, caller.account_id).await?;
     let me = accounts::me(app, caller).await?;
     if !tokens {
         return with_cookies(app, caller, known_device, client, Json(me).into_response()).await;

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     domain::{
         List, PageRequest,
-        audit::{self, AuditEntry, AuditSelection},
+        audit::{self, AuditEntry, AuditSelection, RelayTrail},
     },
     doors::{
         extract::{Id, Json, Query},
@@ -45,14 +45,17 @@ pub async fn of_account(
     Ok(Json(audit::of_account(&app, signed_in.caller, &selection, &page).await?))
 }
 
-/// Lists what concerns no site, newest first, for the relay's administrators.
-#[utoipa::path(get, path = "/admin/audit", tag = "audit", params(AuditSelection, PageRequest),
+/// Lists what concerns no site, newest first, for the relay's administrators; or what was done at all
+/// sites, but for what was seen there.
+#[utoipa::path(get, path = "/admin/audit", tag = "audit",
+    params(RelayTrail, AuditSelection, PageRequest),
     responses((status = 200, body = List<AuditEntry>)))]
 pub async fn of_relay(
     State(app): State<Arc<App>>,
     signed_in: SignedIn,
+    Query(part): Query<RelayTrail>,
     Query(selection): Query<AuditSelection>,
     Query(page): Query<PageRequest>,
 ) -> Result<Json<List<AuditEntry>>> {
-    Ok(Json(audit::of_relay(&app, signed_in.caller, &selection, &page).await?))
+    Ok(Json(audit::of_relay(&app, signed_in.caller, &part, &selection, &page).await?))
 }

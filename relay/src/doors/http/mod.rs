@@ -30,4 +30,5 @@ pub mod sites;
 pub mod sockets;
 pub mod webhooks;
 pub mod uploads;
+pub mod views;
 pub mod whep;

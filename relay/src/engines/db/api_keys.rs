@@ -78,7 +78,8 @@ pub async fn by_token(
         concat!(
             "select ",
             key_columns!(),
-            " from api_keys k where k.token_hash = $1 and k.expires_at > $2"
+            " from api_keys k join accounts a on a.account_id = k.account_id
+             where k.token_hash = $1 and k.expires_at > $2 and a.disabled_at is null"
         ),
         vec![token_hash.into(), now.into()],
     )
@@ -95,7 +96,8 @@ pub async fn by_id(
         concat!(
             "select ",
             key_columns!(),
-            " from api_keys k where k.key_id = $1 and k.expires_at > $2"
+            " from api_keys k join accounts a on a.account_id = k.account_id
+             where k.key_id = $1 and k.expires_at > $2 and a.disabled_at is null"
         ),
         vec![key_id.into(), now.into()],
     )

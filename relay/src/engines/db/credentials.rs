@@ -87,7 +87,7 @@ pub async fn by_session(
             "select a.account_id, s.token_hash as sign_in, s.seen_at, ",
             lacks_factor!(),
             " from sessions s join accounts a on a.account_id = s.account_id
-             where s.token_hash = $1 and s.expires_at > $2"
+             where s.token_hash = $1 and s.expires_at > $2 and a.disabled_at is null"
         ),
         vec![token_hash.into(), now.into()],
     )
@@ -126,7 +126,8 @@ pub async fn by_access_token(
             lacks_factor!(),
             " from access_tokens t join token_families f on f.family_id = t.family_id
                  join accounts a on a.account_id = t.account_id
-             where t.token_hash = $1 and t.expires_at > $2 and f.expires_at > $2"
+             where t.token_hash = $1 and t.expires_at > $2 and f.expires_at > $2
+                 and a.disabled_at is null"
         ),
         vec![token_hash.into(), now.into()],
     )

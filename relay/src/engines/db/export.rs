@@ -39,6 +39,11 @@ pub const OF_ACCOUNT: &[Table] = &[
          where m.account_id = $1 order by m.created_at",
     ),
     (
+        "views",
+        "select view_id, site_id, reason, minutes, state, asked_at, ends_at, ended_at
+         from views where account_id = $1 order by asked_at",
+    ),
+    (
         "live_sessions",
         "select session_id, camera_id, state, reason, started_at, ended_at
          from live_sessions where account_id = $1 order by started_at",
@@ -113,8 +118,8 @@ pub const OF_ACCOUNT: &[Table] = &[
         "select event_id, seen_at from seen_events where account_id = $1 order by seen_at",
     ),
     (
-        "views",
-        "select clip_id, began_at, watched_ms from views where account_id = $1 order by began_at",
+        "clip_views",
+        "select clip_id, began_at, watched_ms from clip_views where account_id = $1 order by began_at",
     ),
     (
         "security_log",

@@ -66,14 +66,17 @@ pub struct MemberRow {
 
 from_row!(MemberRow { account_id, name, email, role, limited, ends_at, created_at, invited_by });
 
+/// Names the members whom a site's owners see and change: whose account is disabled, too, and no
+/// administrator who has a view.
 macro_rules! member_rows {
     ($now:literal) => {
         concat!(
             "select m.account_id, a.name, a.email, m.role, m.limited, m.ends_at, m.created_at,
                  (select i.name from accounts i where i.account_id = m.invited_by) as invited_by
-             from sites s join ",
-            members_now!("s.site_id", $now),
-            " join accounts a on a.account_id = m.account_id where s.site_id = $1"
+             from members m join accounts a on a.account_id = m.account_id
+             where m.site_id = $1 and m.view_id is null and (m.ends_at is null or m.ends_at > ",
+            $now,
+            ")"
         )
     };
 }
@@ -161,9 +164,10 @@ pub async fn insert(
     member: NewMember,
     now: UnixMillis,
 ) -> Result<bool, DbError> {
-    // A guest whose time is over may be there until a sweep.
+    // A guest whose time is over may be there until a sweep; who is let in needs no view any more.
     db.execute(
-        "delete from members where site_id = $1 and account_id = $2 and ends_at <= $3",
+        "delete from members where site_id = $1 and account_id = $2
+             and (ends_at <= $3 or view_id is not null)",
         vec![member.site_id.into(), member.account_id.into(), now.into()],
     )
     .await?;
@@ -284,7 +288,7 @@ from_row!(Ended { site_id, account_id });
 /// Takes those out whose time is over.
 pub async fn delete_ended(db: &impl Executor, now: UnixMillis) -> Result<Vec<Ended>, DbError> {
     db.all(
-        "delete from members where ends_at <= $1 returning site_id, account_id",
+        "delete from members where ends_at <= $1 and view_id is null returning site_id, account_id",
         vec![now.into()],
     )
     .await

@@ -6,6 +6,7 @@
 //! itself or a transaction of it.
 
 pub mod accounts;
+pub mod admin;
 pub mod announcements;
 pub mod api_keys;
 pub mod audit;

@@ -22,7 +22,7 @@ from_row!(ViewRow { account_id, clip_id, began_at, watched_ms });
 pub async fn insert(db: &impl Executor, view_id: &str, view: ViewRow) -> Result<bool, DbError> {
     let inserted = db
         .execute(
-            "insert into views (view_id, account_id, clip_id, began_at, watched_ms)
+            "insert into clip_views (view_id, account_id, clip_id, began_at, watched_ms)
              values ($1, $2, $3, $4, $5) on conflict (view_id) do nothing",
             vec![
                 view_id.into(),
@@ -38,7 +38,7 @@ pub async fn insert(db: &impl Executor, view_id: &str, view: ViewRow) -> Result<
 
 pub async fn by_id(db: &impl Executor, view_id: &str) -> Result<Option<ViewRow>, DbError> {
     db.one(
-        "select account_id, clip_id, began_at, watched_ms from views where view_id = $1",
+        "select account_id, clip_id, began_at, watched_ms from clip_views where view_id = $1",
         vec![view_id.into()],
     )
     .await
@@ -52,7 +52,7 @@ pub async fn set_watched(
 ) -> Result<bool, DbError> {
     let changed = db
         .execute(
-            "update views set watched_ms = $3 where view_id = $1 and watched_ms = $2",
+            "update clip_views set watched_ms = $3 where view_id = $1 and watched_ms = $2",
             vec![view_id.into(), before.into(), watched_ms.into()],
         )
         .await?;
@@ -83,7 +83,7 @@ pub async fn add(
 }
 
 pub async fn forget_before(db: &impl Executor, before: UnixMillis) -> Result<u64, DbError> {
-    db.execute("delete from views where began_at < $1", vec![before.into()]).await
+    db.execute("delete from clip_views where began_at < $1", vec![before.into()]).await
 }
 
 /// Forgets what cameras were watched before a day.

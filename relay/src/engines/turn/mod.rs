@@ -103,6 +103,14 @@ impl Turn {
         }
     }
 
+    /// Returns what was relayed for a session, where the relay itself does that.
+    pub fn carried(&self, session_id: SessionId) -> Option<u64> {
+        match self {
+            Self::Embedded(embedded) => embedded.carried(session_id),
+            Self::None | Self::External(_) => None,
+        }
+    }
+
     /// Takes the owners of allocations that were not asked after for a while: they may have ended
     /// unseen.
     pub fn take_unseen(&self, now: UnixMillis) -> Vec<Holder> {

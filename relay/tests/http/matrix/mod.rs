@@ -182,6 +182,37 @@ async fn lists_show_nothing_of_others_whatever_is_asked_for() {
     .await;
 }
 
+/// What a door that leads to footage, live pictures or what was seen has in its path.
+const OF_PICTURES: [&str; 7] =
+    ["clips", "events", "live", "whep", "timeline", "shares", "configuration"];
+
+#[tokio::test]
+async fn no_door_to_pictures_knows_an_administrator_who_has_no_part_in_the_site() {
+    on_sqlite(async |relay: &TestRelay| {
+        let world = World::new(relay, 0).await;
+        let mut asked = 0;
+        for door in requests::doors() {
+            let segments: Vec<&str> = door.template.split('/').collect();
+            let leads_to_pictures = segments.iter().any(|segment| OF_PICTURES.contains(segment))
+                && door.template.contains('{')
+                && !["admin", "agent"].iter().any(|root| segments.get(3) == Some(root));
+            // Preflights come without anybody.
+            if !leads_to_pictures || door.method == Method::OPTIONS {
+                continue;
+            }
+            asked += 1;
+            let answer = world.ask(door, Principal::Admin, &world.things, &[]).await;
+            let missing = world.ask(door, Principal::Admin, &world.missing, &[]).await;
+            assert_eq!(answer.status, 404, "{}: {}", door.name(), answer.text);
+            assert_eq!((answer.status, &answer.text), (missing.status, &missing.text));
+            world.assert_nothing_leaks(door, Principal::Admin, &answer);
+        }
+        assert!(asked >= 18, "only {asked} doors lead to pictures");
+        world.assert_untouched().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn no_other_spelling_of_a_path_and_no_other_method_leads_past_a_guard() {
     on_sqlite(async |relay: &TestRelay| {

@@ -61,7 +61,8 @@ impl Door {
 
     /// Returns whether the next one may find something missing, or be somebody else.
     pub(super) fn takes_away(&self) -> bool {
-        let ends = ["/logout", "/move", "/accept", "/ownership", "/backup-codes"];
+        let ends =
+            ["/logout", "/move", "/accept", "/ownership", "/backup-codes", "/grant", "/refuse"];
         self.method == Method::DELETE || ends.iter().any(|end| self.template.ends_with(end))
     }
 

@@ -1,6 +1,7 @@
 //! The trail as it is read: of a site, of an account, of the relay itself.
 
 use nightjar_shared::{
+    admin::TrailScope,
     audit::ActorKind,
     ids::{AccountId, AuditEntryId, CameraId, SiteId},
     time::UnixMillis,
@@ -144,19 +145,37 @@ pub async fn of_account(
     page.read(db, ORDER, statement, values).await
 }
 
-/// Lists what concerns no site, and what who runs the relay prepared for sites.
+/// Lists what administrators read: what concerns no site and what who runs the relay prepared for sites;
+/// or what was done at all sites, but for footage and who saw it; or what tells of break-ins.
 pub async fn of_relay(
     db: &impl Executor,
     page: &Page,
+    scope: TrailScope,
+    site_id: Option<SiteId>,
     wanted: &Wanted,
 ) -> Result<Vec<EntryRow>, DbError> {
     let statement = concat!(
         shown!(),
-        "(e.site_id is null
-             or (e.actor = $4 and e.action in ('pairing_prepared', 'pairing_closed')))",
+        "(($11 = 'relay' and (e.site_id is null
+              or (e.actor = $4 and e.action in ('pairing_prepared', 'pairing_closed'))))
+          or ($11 = 'all' and e.action not like 'clip!_%' escape '!'
+              and e.action not like 'share!_%' escape '!'
+              and e.action not like 'live!_%' escape '!'
+              and e.action not like 'event!_%' escape '!'
+              and e.action not like 'bookmark%')
+          or ($11 = 'security' and (e.action like 'account!_%' escape '!'
+              or e.action like 'sign!_in%' escape '!' or e.action like 'password!_%' escape '!'
+              or e.action like 'passkey!_%' escape '!' or e.action like 'totp!_%' escape '!'
+              or e.action like 'api!_key!_%' escape '!' or e.action in
+                  ('signed_in', 'signed_out', 'other_sign_ins_ended', 'reset_link_made',
+                   'address_confirmed', 'address_changed', 'data_exported', 'token_copied',
+                   'backup_codes_made', 'second_factor_refused', 'factors_removed',
+                   'confirmation_refused', 'pairing_guessed', 'first_admin_made',
+                   'deletion_begun', 'deletion_taken_back', 'setting_changed'))))
+         and (cast($12 as text) is null or e.site_id = $12)",
         wanted!(),
         newest_first!("e.at", "e.entry_id")
     );
     let values = std::iter::once(ActorKind::Relay.into()).chain(wanted.values());
-    page.read(db, ORDER, statement, values).await
+    page.read(db, ORDER, statement, values.chain([scope.into(), site_id.into()])).await
 }

@@ -70,16 +70,16 @@ create table seen_events (
 create index seen_events_by_event on seen_events (event_id);
 
 -- Players that report how long they have played, for a day: what they add up to stays.
-create table views (
+create table clip_views (
     view_id text not null primary key,
     account_id text not null references accounts (account_id) on delete cascade,
     clip_id text not null references clips (clip_id) on delete cascade,
     began_at bigint not null,
     watched_ms bigint not null
 );
-create index views_by_account on views (account_id);
-create index views_by_clip on views (clip_id);
-create index views_by_time on views (began_at);
+create index clip_views_by_account on clip_views (account_id);
+create index clip_views_by_clip on clip_views (clip_id);
+create index clip_views_by_time on clip_views (began_at);
 create table camera_views (
     camera_id text not null references cameras (camera_id) on delete cascade,
     -- Days since 1970, UTC.

@@ -164,6 +164,10 @@ impl Embedded {
         self.shared.registry.take_usage(now)
     }
 
+    pub(super) fn carried(&self, session_id: SessionId) -> Option<u64> {
+        self.shared.registry.carried(session_id)
+    }
+
     pub(super) fn ahead(&self, now: UnixMillis) -> Vec<Holder> {
         self.shared.registry.ahead(now)
     }

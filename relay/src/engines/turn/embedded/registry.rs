@@ -93,6 +93,8 @@ struct Session {
     expires_at: UnixMillis,
     seen_at: UnixMillis,
     allocations: u32,
+    /// Relayed for it, both ways and of both sides together.
+    bytes: Arc<AtomicU64>,
     ended: CancellationToken,
 }
 
@@ -110,7 +112,8 @@ pub(super) struct Place {
     network: IpAddr,
     /// Cancelled when nothing more is to be relayed for this session.
     pub(super) ended: CancellationToken,
-    bytes: Arc<AtomicU64>,
+    of_site: Arc<AtomicU64>,
+    of_session: Arc<AtomicU64>,
 }
 
 impl Registry {
@@ -148,7 +151,8 @@ impl Registry {
             return false;
         }
         let (allocations, ended) = (0, CancellationToken::new());
-        let session = Session { holder, expires_at, seen_at: now, allocations, ended };
+        let bytes = Arc::default();
+        let session = Session { holder, expires_at, seen_at: now, allocations, bytes, ended };
         inner.sessions.insert(holder.session_id, session);
         true
     }
@@ -165,6 +169,12 @@ impl Registry {
             .collect();
         inner.sites.retain(|_, site| site.allocations > 0);
         usage
+    }
+
+    /// Returns what was relayed for a session that is remembered.
+    pub(super) fn carried(&self, session_id: SessionId) -> Option<u64> {
+        let inner = self.lock();
+        inner.sessions.get(&session_id).map(|session| session.bytes.load(Ordering::Relaxed))
     }
 
     /// Takes those of sessions that exist, and those from ahead of one when their credentials are
@@ -224,17 +234,18 @@ impl Place {
         let network = network::of(client);
         let mut inner = registry.lock();
         let place = inner.take(grant, network, registry.shares, shared.clock.now());
-        let Some((holder, ended, bytes)) = place else {
+        let Some((holder, ended, of_site, of_session)) = place else {
             registry.refused.increment();
             return None;
         };
         registry.allocations.add(1);
-        Some(Self { registry: shared.clone(), holder, network, ended, bytes })
+        Some(Self { registry: shared.clone(), holder, network, ended, of_site, of_session })
     }
 
     pub(super) fn count(&self, bytes: usize) {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.of_site.fetch_add(bytes, Ordering::Relaxed);
+        self.of_session.fetch_add(bytes, Ordering::Relaxed);
         self.registry.registry.relayed.add(bytes);
     }
 }
@@ -246,7 +257,7 @@ impl Inner {
         network: IpAddr,
         shares: Shares,
         now: UnixMillis,
-    ) -> Option<(Holder, CancellationToken, Arc<AtomicU64>)> {
+    ) -> Option<(Holder, CancellationToken, Arc<AtomicU64>, Arc<AtomicU64>)> {
         let session = self.sessions.get_mut(&grant.session_id)?;
         let holder = session.holder;
         let of_account = self.accounts.get(&holder.account_id).copied().unwrap_or_default();
@@ -265,7 +276,7 @@ impl Inner {
         session.allocations += 1;
         *self.accounts.entry(holder.account_id).or_default() += 1;
         *self.networks.entry(network).or_default() += 1;
-        Some((holder, session.ended.clone(), site.bytes.clone()))
+        Some((holder, session.ended.clone(), site.bytes.clone(), session.bytes.clone()))
     }
 
     fn give_back(&mut self, holder: &Holder, network: IpAddr) {
