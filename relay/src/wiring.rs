@@ -127,8 +127,7 @@ impl Relay {
         let seal = Seal::load_or_create(&config.data_dir)?;
         let engines = Stage::default();
         let db = open_database(&config, &metrics, &engines).await?;
-        let (wall, counted) = clock.both();
-        let leaps = Leaps::begin(db::clock::seen_at(&db).await?, wall, counted);
+        let leaps = leaps(&db, &clock).await?;
         let store_door = store_door.map(|door| (door, connections.store));
         let (objects, neighbour) =
             start_store(&config, store_door, &certificates, &metrics, &engines).await?;
@@ -142,7 +141,7 @@ impl Relay {
             turn,
             settings: Settings::new(&config),
             started_at: clock.now(),
-            leaps: Mutex::new(leaps),
+            leaps,
             clock,
             db,
             broker,
@@ -176,11 +175,7 @@ impl Relay {
             failed: CancellationToken::new(),
             config,
         });
-        admin::settings::load(&app).await?;
-        let url = &app.config.public_url;
-        let first_admin = make_first_admin_link(&app.db, url, app.now()).await?;
-        cameras::expect_all(&app).await?;
-        push::prepare(&app).await?;
+        let first_admin = prepare(&app).await?;
         mqtt::serve(&app, inbox);
         let certificate = certificates::prepare(&app).await?;
         open_doors(&app, doors, connections.app, neighbour.as_ref())?;
@@ -217,6 +212,21 @@ impl Relay {
         doors.stop("doors", deadline - Duration::from_secs(1)).await;
         self.engines.stop("engines", deadline).await;
     }
+}
+
+/// Begins to watch the clock, from what it said last.
+async fn leaps(db: &Db, clock: &Clock) -> anyhow::Result<Mutex<Leaps>> {
+    let (wall, counted) = clock.both();
+    Ok(Mutex::new(Leaps::begin(db::clock::seen_at(db).await?, wall, counted)))
+}
+
+/// Reads and makes what must be there before anybody is let in; where there is no account, a link for the first.
+async fn prepare(app: &App) -> anyhow::Result<Option<Link>> {
+    admin::settings::load(app).await?;
+    let first_admin = make_first_admin_link(&app.db, &app.config.public_url, app.now()).await?;
+    cameras::expect_all(app).await?;
+    push::prepare(app).await?;
+    Ok(first_admin)
 }
 
 /// Takes the data directory for serving, after a restore that was cut off is settled.

@@ -1,8 +1,8 @@
 //! `[metrics]`: what `/metrics` says beside the relay's own figures.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsConfig {
     /// Cameras that have series of their own; 0 for none. Of further ones only the sums are told.

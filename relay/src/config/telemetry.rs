@@ -2,13 +2,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, host_in, urls};
 
 const TIMEOUT_MS_MAX: u64 = 60_000;
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
     /// Where spans are sent by OTLP over HTTP, as protobuf: the whole address, `/v1/traces` included.

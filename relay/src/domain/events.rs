@@ -240,8 +240,14 @@ pub async fn record(app: &App, camera_id: CameraId, message: EventMessage) -> Re
 fn told_as(kind: EventKind) -> Option<Kind> {
     match kind {
         EventKind::Motion => Some(Kind::Motion),
-        // Who asked for it knows.
-        EventKind::Manual | EventKind::Unknown => None,
+        EventKind::Tamper => Some(Kind::Tamper),
+        // Who asked for it, or marked it, knows; programs tell whom they like.
+        EventKind::Manual
+        | EventKind::Bookmark
+        | EventKind::Doorbell
+        | EventKind::Sensor
+        | EventKind::Outside
+        | EventKind::Unknown => None,
     }
 }
 

@@ -183,7 +183,7 @@ async fn forget_old(app: &App) {
 /// Does a job once, and notes how it went. What failed is tried again the next time.
 async fn attempt(app: &App, job: Job) {
     let (started_at, since) = (app.now(), Instant::now());
-    let ran = run(app, job).await;
+    let ran = Box::pin(run(app, job)).await;
     count(app, job.as_str(), ran.is_ok());
     let failure = ran.err().map(|error| {
         tracing::warn!(job = job.as_str(), %error, "a job failed; the next run tries again");

@@ -103,7 +103,8 @@ pub(super) async fn take(
 
 /// Lets the oldest go for what is new, where the site's owner wants that. Says whether anything went.
 async fn give_way(app: &App, owner: Owner, site_id: SiteId, more: Amount) -> Result<bool> {
-    let (used, quota) = (owner.used(app, Duration::ZERO).await?.plus(more), owner.quota(app));
+    let used = owner.used(app, Duration::ZERO).await?.plus(more);
+    let quota = owner.quota(app).await?;
     let missing = Amount {
         bytes: used.bytes.saturating_sub(quota.bytes),
         clips: used.clips.saturating_sub(quota.clips),
@@ -123,7 +124,7 @@ async fn give_way(app: &App, owner: Owner, site_id: SiteId, more: Amount) -> Res
 /// Tells the owners of a site when its room is nearly used up.
 async fn warn(app: &App, site_id: SiteId, more: Amount) -> Result<()> {
     let site = Owner::Site(site_id);
-    let (used, quota) = (site.used(app, COUNT_AGE).await?.bytes, site.quota(app).bytes);
+    let (used, quota) = (site.used(app, COUNT_AGE).await?.bytes, site.quota(app).await?.bytes);
     let is_near = u128::from(used) * 10 >= u128::from(quota) * 9;
     if more.bytes > 0 && is_near && app.seen.is_first(format!("room of {site_id}"), app.now()) {
         retention::near_full(app, site_id, used).await?;

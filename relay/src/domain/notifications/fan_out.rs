@@ -23,7 +23,7 @@ use crate::{
         Transaction, accounts, cameras,
         deliveries::{self as outgoing, NewDelivery},
         happenings::{self, HappeningRow},
-        members, notification_rules as rules,
+        notification_rules as rules,
         notifications::{self, NotificationRow, Place},
         sites,
     },
@@ -161,7 +161,7 @@ async fn members_of(
 ) -> Result<Vec<(AccountId, Role)>> {
     let now = app.now();
     Ok(match row.camera_id {
-        Some(camera_id) => members::at_camera(transaction, site_id, camera_id, now).await?,
+        Some(camera_id) => notifications::at_camera(transaction, site_id, camera_id, now).await?,
         None => notifications::at_site(transaction, site_id, now).await?,
     })
 }

@@ -28,7 +28,7 @@ pub mod shares;
 pub mod sign_ins;
 pub mod sites;
 pub mod sockets;
-pub mod webhooks;
 pub mod uploads;
 pub mod views;
+pub mod webhooks;
 pub mod whep;

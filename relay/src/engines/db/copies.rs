@@ -7,7 +7,9 @@ mod unload;
 use std::path::{Path, PathBuf};
 
 use super::{
-    Db, DbError, Engine, meters::Meters, migrations,
+    Db, DbError, Engine,
+    meters::Meters,
+    migrations,
     sqlite::{Sqlite, blocking},
 };
 use crate::{

@@ -47,8 +47,8 @@ pub mod passkeys;
 mod postgres;
 pub mod push;
 pub mod releases;
-pub mod sealed;
 pub mod retention;
+pub mod sealed;
 pub mod shares;
 pub mod sign_in;
 pub mod sites;
@@ -57,8 +57,8 @@ pub mod timeline;
 mod transaction;
 pub mod usage;
 mod value;
-pub mod webhooks;
 pub mod views;
+pub mod webhooks;
 
 use std::{
     future::Future,
@@ -70,7 +70,7 @@ use tokio_postgres::error::SqlState;
 
 use self::{
     meters::Meters,
-    page::newest_first,
+    page::{newest_first, selected},
     transaction::OpenTransaction,
     value::{columns, from_row},
 };
@@ -78,11 +78,6 @@ pub use self::{
     page::{Filter, Page, Reader, Roles, Source, WORDS_MAX, Word},
     transaction::Transaction,
     value::{FromColumn, FromRow, Row, Value},
-};
-use self::{
-    page::{newest_first, selected},
-    transaction::OpenTransaction,
-    value::{columns, from_row},
 };
 use super::metrics::{Counter, Metrics};
 use crate::{

@@ -10,7 +10,10 @@ use nightjar_shared::{
 };
 use serde_json::Value as Json;
 
-use super::{DbError, Executor, columns, from_row, members::members_now};
+use super::{
+    DbError, Executor, columns, from_row,
+    members::{members_at_camera, members_now},
+};
 
 pub use self::list::{
     EventFacts, ListReader, ListedRow, count_unread, list, listed, mark_all_read, mark_read,
@@ -104,7 +107,7 @@ pub async fn standing(
              from sites s join ",
             members_now!("s.site_id", "$4"),
             " left join cameras c on c.camera_id = $3 and c.site_id = s.site_id
-             where s.site_id = $2 and m.account_id = $1"
+             where s.site_id = $2 and m.account_id = $1 and m.view_id is null"
         ),
         vec![account_id.into(), site_id.into(), camera_id.into(), now.into()],
     )
@@ -122,9 +125,27 @@ pub async fn at_site(
         concat!(
             "select m.account_id, m.role from sites s join ",
             members_now!("s.site_id", "$2"),
-            " where s.site_id = $1 and m.limited = 0 and m.lacks_factor = 0"
+            " where s.site_id = $1 and m.limited = 0 and m.lacks_factor = 0 and m.view_id is null"
         ),
         vec![site_id.into(), now.into()],
+    )
+    .await
+}
+
+/// Who at a site may be told of a camera, and what they are; not an administrator who looks for an hour.
+pub async fn at_camera(
+    db: &impl Executor,
+    site_id: SiteId,
+    camera_id: CameraId,
+    now: UnixMillis,
+) -> Result<Vec<(AccountId, Role)>, DbError> {
+    db.all(
+        concat!(
+            "select m.account_id, m.role from sites s join ",
+            members_at_camera!("s.site_id", "$2", "$3"),
+            " where s.site_id = $1 and m.lacks_factor = 0 and m.view_id is null"
+        ),
+        vec![site_id.into(), camera_id.into(), now.into()],
     )
     .await
 }

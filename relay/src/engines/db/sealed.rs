@@ -88,7 +88,9 @@ mod tests {
     async fn no_column_of_sealed_secrets_is_forgotten() {
         let directory = tempfile::tempdir().unwrap();
         let sqlite =
-            Sqlite::open(directory.path().join("relay.db"), Meters::new(&Metrics::default())).await.unwrap();
+            Sqlite::open(directory.path().join("relay.db"), Meters::new(&Metrics::default()))
+                .await
+                .unwrap();
         sqlite.migrate(migrations::ALL).await.unwrap();
         let sql = "select t.name || '.' || c.name as name
                    from sqlite_master t, pragma_table_info(t.name) c

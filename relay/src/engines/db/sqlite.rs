@@ -398,7 +398,9 @@ mod tests {
         const FULL: i64 = 2;
         let directory = tempfile::tempdir().unwrap();
         let sqlite =
-            Sqlite::open(directory.path().join("relay.db"), Meters::new(&Metrics::default())).await.unwrap();
+            Sqlite::open(directory.path().join("relay.db"), Meters::new(&Metrics::default()))
+                .await
+                .unwrap();
         sqlite.execute("create table facts (fact text)", Vec::new()).await.unwrap();
         let fact = vec![Value::from("kept")];
         sqlite.execute_unsynced("insert into facts values ($1)", fact).await.unwrap();
