@@ -10,6 +10,7 @@
     reason = "times and counts are small"
 )]
 
+#[expect(dead_code, reason = "a test asks for tampering, this does not")]
 #[path = "../../tests/motion_corpus/mod.rs"]
 mod corpus;
 mod cost;

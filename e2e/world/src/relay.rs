@@ -197,7 +197,7 @@ fn assemble(
         seal: Seal::load_or_create(data_dir).unwrap(),
         limits: Limits::default(),
         usage: Usage::default(),
-        span_counts: std::sync::OnceLock::new(),
+        span_counts: OnceLock::new(),
         scrape: LastScrape::default(),
         jobs: JobBook::default(),
         jobs_due: Notify::new(),

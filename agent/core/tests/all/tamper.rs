@@ -15,7 +15,6 @@ use proptest::prelude::*;
 use crate::simulator::{
     Simulator, moment,
     nuisances::Nuisance,
-    random::Random,
     targets::{Kind, Target},
 };
 
