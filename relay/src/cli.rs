@@ -32,7 +32,7 @@ use self::{
 };
 use crate::{
     clock::now,
-    config::{Config, ConfigError, LogConfig, StoreEngine},
+    config::{Config, ConfigError, LogConfig, LogFormat, StoreEngine},
     domain::{backups, factors},
     doors::router,
     engines::{
@@ -285,13 +285,20 @@ async fn serve(config: Config, telemetry: Option<Telemetry>) -> anyhow::Result<(
 /// Prints the link by which the first administrator is made, past the log: logs are kept and passed on.
 fn show_first_admin_link(relay: &Relay) -> anyhow::Result<()> {
     let Some(link) = relay.first_admin() else { return Ok(()) };
-    writeln!(
-        std::io::stderr(),
-        "There is no account yet. Make the first administrator here, within an hour:\n\n  {}\n\n\
-         The link works once; a restart makes another.",
-        link.url
-    )
-    .context("cannot print the link of the first administrator")
+    let text = "There is no account yet. Make the first administrator here, within an hour:";
+    let shown = match relay.app().config.log.format {
+        LogFormat::Text => {
+            format!("{text}\n\n  {}\n\nThe link works once; a restart makes another.", link.url)
+        }
+        // Who reads lines as objects reads this one, too.
+        LogFormat::Json => {
+            let timestamp = logging::timestamp();
+            serde_json::json!({"timestamp": timestamp, "level": "INFO", "message": text, "link": link.url})
+                .to_string()
+        }
+    };
+    writeln!(std::io::stderr(), "{shown}")
+        .context("cannot print the link of the first administrator")
 }
 
 async fn feed_watchdog(cancel: tokio_util::sync::CancellationToken) {

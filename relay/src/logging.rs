@@ -10,6 +10,10 @@ use tracing::Metadata;
 use tracing_subscriber::{
     EnvFilter, Layer, Registry,
     filter::{FilterExt as _, filter_fn},
+    fmt::{
+        format::Writer,
+        time::{FormatTime as _, SystemTime},
+    },
     layer::{Layered, SubscriberExt as _},
     reload,
     util::SubscriberInitExt as _,
@@ -53,6 +57,14 @@ pub fn start(config: LogConfig, spans: Option<SpanLayer>) {
     }));
     let lines = lines(config.format).with_filter(chosen.and(filter_fn(may_speak)));
     tracing_subscriber::registry().with(spans).with(lines).init();
+}
+
+/// Returns the time as lines have it.
+pub fn timestamp() -> String {
+    let mut text = String::new();
+    // It writes into a text, which takes everything.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text
 }
 
 type SetLevel = Box<dyn Fn(Option<&str>) + Send + Sync>;

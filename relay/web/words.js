@@ -268,6 +268,7 @@ export const Right = Object.freeze({
   invite: "invite",
   own: "own",
   audit: "audit",
+  readMetrics: "read_metrics",
   report: "report",
 });
 

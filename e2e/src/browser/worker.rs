@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use chromiumoxide::cdp::browser_protocol::{
     browser::{PermissionDescriptor, PermissionSetting, SetPermissionParams},
     service_worker::{DeliverPushMessageParams, EnableParams, EventWorkerRegistrationUpdated},
-    target::GetTargetsParams,
+    target::{GetTargetsParams, SetAutoAttachParams},
 };
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -67,6 +67,19 @@ impl Browser {
 }
 
 impl Page {
+    /// Lets workers of the page begin by themselves: the driver has them wait for a debugger, and knows pages
+    /// alone.
+    pub async fn let_workers_run(&self) -> Result<()> {
+        let parameters = SetAutoAttachParams::builder()
+            .auto_attach(false)
+            .wait_for_debugger_on_start(false)
+            .flatten(true)
+            .build()
+            .map_err(anyhow::Error::msg)?;
+        self.inner.execute(parameters).await.context("workers cannot begin by themselves")?;
+        Ok(())
+    }
+
     /// Names the page's service worker, for messages to it.
     pub async fn worker(&self) -> Result<String> {
         let mut events = self.inner.event_listener::<EventWorkerRegistrationUpdated>().await?;

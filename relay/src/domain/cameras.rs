@@ -30,7 +30,7 @@ use crate::{
     engines::db::{
         camera_moves,
         cameras::{self, CameraRow},
-        clips, events, pairings, parts,
+        clips, events, happenings, pairings, parts,
     },
     error::{Error, ProblemCode, Result},
 };
@@ -165,6 +165,7 @@ async fn forget(app: &App, caller: Option<Caller>, row: &CameraRow) -> Result<()
     let transaction = app.db.begin().await?;
     let due = objects::deletion_due(app.now());
     parts::delete_all_of_camera(&transaction, camera_id, due).await?;
+    happenings::delete_of_camera(&transaction, camera_id).await?;
     pairings::delete_of_camera(&transaction, camera_id).await?;
     cameras::delete(&transaction, camera_id).await?;
     let doer = caller.map_or_else(|| Doer::from(Actor::Relay), Doer::from);

@@ -87,8 +87,8 @@ pub async fn get(app: &App, caller: Caller, site_id: SiteId) -> Result<Retention
         revision: row.as_ref().map_or(0, |row| row.revision),
         effective_at: changed.map(|row| row.changed_at.plus(GRACE)),
         used_bytes: used.bytes,
-        quota_bytes: app.config.limits.of_site().bytes,
-        days_max: app.config.limits.days_max(),
+        quota_bytes: app.settings.get().limits.of_site().bytes,
+        days_max: app.settings.get().limits.days_max(),
     })
 }
 
@@ -99,7 +99,7 @@ pub async fn change(
     change: RetentionChange,
 ) -> Result<Retention> {
     access::site(app, caller, site_id, Right::Own).await?;
-    let rules = change.rules.checked(&app.config.limits)?;
+    let rules = change.rules.checked(&app.settings.get().limits)?;
     let before = retention::of_site(&app.db, site_id).await?;
     let revision = before.as_ref().map_or(0, |row| row.revision);
     let changed_meanwhile = || {

@@ -1,7 +1,7 @@
 //! What the API's description says for every route alike: of problems, and of what is spelled in one way
 //! everywhere.
 
-use nightjar_shared::role::Right;
+use nightjar_shared::{notification::Kind, role::Right};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{
     Content, ContentBuilder, OpenApi, PathItem, Ref, RefOr, Response, ResponseBuilder,
@@ -100,6 +100,7 @@ pub(super) fn spell_out(fields: &mut Map<String, Value>) {
         match name.as_str() {
             "cameras" | "site_ids" => in_items(field, "format", &json!("uuid")),
             "rights" => in_items(field, "enum", &json!(Right::ALL)),
+            "kinds" => in_items(field, "enum", &json!(Kind::ALL)),
             name if name.ends_with("_id") => of_text(field, "format", &json!("uuid")),
             _ => {}
         }

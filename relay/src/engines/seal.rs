@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_damaged_key_is_named_and_not_replaced() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join(FILE), "short").unwrap();
+        fs::write(directory.path().join(FILE), "short").unwrap();
         let error = Seal::load_or_create(directory.path()).err().unwrap();
         assert!(error.to_string().contains("secrets.key"), "{error}");
     }

@@ -337,7 +337,7 @@ fn documented_doors() -> BTreeSet<String> {
     for spelled in http.split('`').skip(1).step_by(2) {
         let spelled = spelled.replace("GET,PATCH", "GET");
         let Some((method, rest)) = spelled.split_once(' ') else { continue };
-        if !["GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE"].contains(&method) {
+        if !["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"].contains(&method) {
             continue;
         }
         let path = rest.split([' ', '?', ',']).next().unwrap();
@@ -441,7 +441,7 @@ async fn the_page_of_all_doors_needs_no_script_and_nothing_from_elsewhere() {
         let anybody = relay.stranger();
         let page = anybody.get("/docs").await;
         assert_eq!(
-            (page.status, &*page.headers["content-type"].to_str().unwrap()),
+            (page.status, page.headers["content-type"].to_str().unwrap()),
             (200, "text/html; charset=utf-8")
         );
         let policy = page.headers["content-security-policy"].to_str().unwrap();

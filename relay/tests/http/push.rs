@@ -44,6 +44,7 @@ impl PushService {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port: u16 = line.trim().parse().expect("the push service did not start");
         let origin = format!("http://127.0.0.1:{port}");
+        nightjar_relay::engines::tls::install_crypto_provider();
         Some(Self { child, origin, client: support::client().build().unwrap() })
     }
 
@@ -180,7 +181,7 @@ async fn a_browser_is_forgotten_with_the_sign_in_that_somebody_ends() {
         alice.delete("auth/sessions").await.body(204);
         assert_eq!(browsers(&alice).await.len(), 1);
         // A new password gives this sign-in another name, which the browser follows.
-        let change = json!({"current": PASSWORD, "new": "another long password 7"});
+        let change = json!({"current": PASSWORD, "password": "another long password 7"});
         let changed = alice.post("auth/password", change).await;
         assert!(changed.status < 300, "{}", changed.text);
         if changed.headers.contains_key("set-cookie") {
@@ -408,7 +409,7 @@ async fn a_push_service_that_fails_is_asked_again_and_a_browser_that_is_gone_is_
     let Some(service) = PushService::start() else { return };
     at_home(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
-        let camera = relay.camera_of(&alice).await;
+        let mut camera = relay.camera_of(&alice).await;
         let browser = with_browser(&service, &alice).await;
         for (status, retry_after, wait) in [
             (429, "120", Duration::from_secs(125)),
@@ -419,6 +420,7 @@ async fn a_push_service_that_fails_is_asked_again_and_a_browser_that_is_gone_is_
             service.answers(&browser, json!({"status": status, "headers": headers})).await;
             // What was told a moment ago is only counted.
             relay.pass(Duration::from_hours(1));
+            camera.get_token().await;
             let event_id = motion(relay, &camera).await;
             got_one(&service, &browser, "event_id", event_id.to_string()).await;
             service.answers(&browser, json!({"status": 201})).await;
@@ -433,6 +435,7 @@ async fn a_push_service_that_fails_is_asked_again_and_a_browser_that_is_gone_is_
         }
         service.answers(&browser, json!({"status": 410})).await;
         relay.pass(Duration::from_hours(1));
+        camera.get_token().await;
         motion(relay, &camera).await;
         eventually(async || browsers(&alice).await, Vec::is_empty).await;
     })

@@ -3,6 +3,9 @@
 import { doors } from "./doors.js";
 import { currentPerson } from "../session.js";
 
+/** What browsers call a permission that somebody gave. */
+const ALLOWED = "granted";
+
 const WORKER = "/service-worker.js";
 /** Whose messages this browser has asked for: somebody else who signs in here asks for their own. */
 const OWNER = "notifications-of";
@@ -48,7 +51,7 @@ export async function isOn() {
 
 /** Asks the person, the browser and the relay, in this order. Throws where one of them does not want. */
 export async function turnOn() {
-  if ((await Notification.requestPermission()) !== "granted") throw new Error(obstacle() ?? "Without your permission nothing is shown.");
+  if ((await Notification.requestPermission()) !== ALLOWED) throw new Error(obstacle() ?? "Without your permission nothing is shown.");
   const registration = await worker();
   const { public_key: key } = await doors.push();
   await keep(await fresh(registration, key), key);
@@ -84,7 +87,7 @@ export async function turnOff() {
 
 /** Tells the relay again what it may have forgotten, where this person has asked for messages here before. */
 export async function renew() {
-  if (obstacle() !== null || Notification.permission !== "granted" || !(await isOn())) return;
+  if (obstacle() !== null || Notification.permission !== ALLOWED || !(await isOn())) return;
   const registration = await worker();
   const { public_key: key, items } = await doors.push();
   const own = await registration.pushManager.getSubscription();

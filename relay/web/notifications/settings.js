@@ -17,10 +17,11 @@ const CHANNELS = [
   ["mail", "By mail"],
   ["webhook", "By webhooks"],
 ];
+const NOT_AT_ALL = "off";
 const HOW = [
   ["usual", "As usual"],
   ["chosen", "As I choose"],
-  ["off", "Not at all"],
+  [NOT_AT_ALL, "Not at all"],
 ];
 const NIGHT = (_, hour) => hour >= 22 || hour < 6;
 
@@ -92,7 +93,7 @@ class SettingsPage {
   }
 
   #kind(kind, words, usual, rule) {
-    const how = rule === undefined ? "usual" : rule.channels.length === 0 ? "off" : "chosen";
+    const how = rule === undefined ? "usual" : rule.channels.length === 0 ? NOT_AT_ALL : "chosen";
     const chosen = rule?.channels ?? ["app", "web_push"];
     const boxes = CHANNELS.map(([channel, label]) =>
       element(
@@ -123,7 +124,7 @@ class SettingsPage {
     this.#rules = this.#rules.filter((rule) => !(here.has(rule) && rule.kind === kind));
     if (how !== "usual") {
       const place = this.#place === "" ? {} : { camera_id: this.#place };
-      this.#rules.push({ kind, ...place, channels: how === "off" ? [] : channels, hours: periodsOf(this.#grid) });
+      this.#rules.push({ kind, ...place, channels: how === NOT_AT_ALL ? [] : channels, hours: periodsOf(this.#grid) });
     }
     this.#edited();
   }

@@ -173,6 +173,7 @@ pub async fn of_account(
 #[into_params(parameter_in = Query)]
 pub struct RelayTrail {
     /// By default `relay`.
+    #[param(value_type = Option<String>)]
     pub scope: Option<TrailScope>,
     /// Of one site alone.
     #[param(format = "uuid")]

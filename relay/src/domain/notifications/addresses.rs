@@ -1,11 +1,18 @@
 //! Where somebody is reached by a channel.
 
-use nightjar_shared::{ids::AccountId, notification::Channel};
+use nightjar_shared::{
+    ids::AccountId,
+    notification::{Channel, Kind},
+};
 
 use crate::{
     app::App,
-    domain::{push, webhooks},
-    engines::db::{Executor, accounts, notifications::Place},
+    domain::push,
+    engines::db::{
+        Executor, accounts,
+        notifications::Place,
+        webhooks::{self, WebhookRow},
+    },
     error::Result,
 };
 
@@ -21,7 +28,13 @@ pub(super) async fn of_account(
         // The list of the app is no address.
         Channel::App => Ok(Vec::new()),
         Channel::WebPush => push::addresses(app, db, account_id).await,
-        Channel::Webhook => webhooks::addresses(db, account_id, place.site_id, place.kind).await,
+        Channel::Webhook => {
+            // What is no site's goes to all of them that want it.
+            let rows = webhooks::of_account(db, account_id, place.site_id).await?;
+            let wants =
+                |row: &WebhookRow| place.kind == Kind::Test || row.kinds.contains(&place.kind);
+            Ok(rows.into_iter().filter(wants).map(|row| row.webhook_id.to_string()).collect())
+        }
         Channel::Mail => {
             let account = accounts::by_id(db, account_id).await?;
             let is_reached = account.is_some_and(|account| account.verified_at.is_some());

@@ -289,7 +289,7 @@ mod tests {
         assert_eq!([answer(404), answer(410)], [Outcome::Gone, Outcome::Gone]);
         for status in [408, 425, 429, 500, 502, 503, 504] {
             let Outcome::Retry { after, .. } = answer(status) else { panic!("{status}") };
-            assert_eq!(after, Some(Duration::from_secs(120)));
+            assert_eq!(after, Some(Duration::from_mins(2)));
         }
         for status in [301, 307, 400, 401, 403, 413, 418] {
             assert!(matches!(answer(status), Outcome::Refused { .. }), "{status}");

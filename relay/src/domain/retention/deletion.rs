@@ -74,3 +74,14 @@ pub(super) async fn delete(
         .add(gone.clips);
     Ok(gone)
 }
+
+/// Takes as many of the oldest as have so many bytes.
+pub(super) fn first_of(oldest: &[Doomed], bytes: u64) -> Vec<Doomed> {
+    let mut freed = 0_u64;
+    let is_needed = |clip: &&Doomed| {
+        let needed = freed < bytes;
+        freed = freed.saturating_add(clip.bytes);
+        needed
+    };
+    oldest.iter().take_while(is_needed).copied().collect()
+}

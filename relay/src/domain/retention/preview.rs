@@ -52,8 +52,8 @@ pub async fn preview(
     rules: RetentionRules,
 ) -> Result<RetentionPreview> {
     access::site(app, caller, site_id, Right::Own).await?;
-    let rules = rules.checked(&app.config.limits)?;
-    let (now, days_max) = (app.now(), app.config.limits.days_max());
+    let rules = rules.checked(&app.settings.get().limits)?;
+    let (now, days_max) = (app.now(), app.settings.get().limits.days_max());
     let labels = rules.by_label(days_max);
     let names: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
     let mut doomed = Vec::new();
@@ -72,7 +72,7 @@ pub async fn preview(
     let used = usage::of_site(&app.db, site_id).await?.bytes;
     let mut left: u64 = used.saturating_sub(doomed.iter().map(|clip| clip.bytes).sum());
     let by_age = doomed.len() as u64;
-    if let Some(most) = rules.bytes_max(&app.config.limits) {
+    if let Some(most) = rules.bytes_max(&app.settings.get().limits) {
         let known: std::collections::HashSet<_> = doomed.iter().map(|clip| clip.clip_id).collect();
         for clip in retention::oldest(&app.db, Source::Site(site_id), CLIPS_MAX).await? {
             if left <= most {

@@ -4,11 +4,9 @@ use nightjar_shared::ids::SiteId;
 
 use super::{
     are_effective,
-    deletion::{Reason, delete},
+    deletion::{Reason, delete, first_of},
     rules::RetentionRules,
-    rules_of,
-    sweep::first_of,
-    told,
+    rules_of, told,
 };
 use crate::{
     app::App,
@@ -67,13 +65,13 @@ pub(super) async fn tell_of_size(
     rules: &RetentionRules,
     used: u64,
 ) -> Result<()> {
-    let quota = app.config.limits.of_site().bytes;
-    let most = rules.bytes_max(&app.config.limits).unwrap_or(quota);
+    let quota = app.settings.get().limits.of_site().bytes;
+    let most = rules.bytes_max(&app.settings.get().limits).unwrap_or(quota);
     let is_beyond = |percent: u64| u128::from(used) * 100 >= u128::from(most) * u128::from(percent);
     if is_beyond(NEAR_PERCENT) {
         let transaction = app.db.begin().await?;
         if retention::note_told_of_size(&transaction, site_id, app.now()).await? {
-            told::of_size(app, site_id);
+            told::of_size(app, &transaction, site_id).await?;
         }
         transaction.commit().await?;
     } else if !is_beyond(FAR_PERCENT) {

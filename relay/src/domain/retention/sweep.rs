@@ -6,7 +6,7 @@ use nightjar_shared::{clip::FootageClass, ids::SiteId, time::UnixMillis};
 
 use super::{
     are_effective,
-    deletion::{Gone, Reason, delete},
+    deletion::{Gone, Reason, delete, first_of},
     room::tell_of_size,
     rules::{RetentionRules, cutoff},
     rules_of,
@@ -35,7 +35,7 @@ pub(super) const NOTICE: Duration = Duration::from_hours(7 * 24);
 /// Looks after the sites whose turn it is.
 pub(in crate::domain) async fn sweep(app: &App) -> Result<()> {
     let now = app.now();
-    if app.config.limits.days_max().is_some() {
+    if app.settings.get().limits.days_max().is_some() {
         retention::add_all(&app.db, now).await?;
     }
     for row in retention::due(&app.db, (now, now.plus(PUT_OFF_MAX)), SITES_AT_ONCE).await? {
@@ -76,7 +76,7 @@ async fn sweep_site(app: &App, row: &RetentionRow, now: UnixMillis) -> Result<bo
         }
         steps += 1;
     }
-    if let Some(days) = rules.longest_days(app.config.limits.days_max()) {
+    if let Some(days) = rules.longest_days(app.settings.get().limits.days_max()) {
         let source = Source::Site(row.site_id);
         retention::delete_events(&app.db, source, cutoff(now, days), EVENTS_PER_STEP).await?;
     }
@@ -91,7 +91,7 @@ pub(super) async fn too_old(
     now: UnixMillis,
     limit: u32,
 ) -> Result<Vec<Doomed>> {
-    let days_max = app.config.limits.days_max();
+    let days_max = app.settings.get().limits.days_max();
     let labels = rules.by_label(days_max);
     let names: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
     for class in FootageClass::ALL {
@@ -116,7 +116,9 @@ pub(super) async fn too_old(
 
 /// Deletes some of the oldest where a site has more than its owner lets it.
 async fn shrink(app: &App, site_id: SiteId, rules: &RetentionRules) -> Result<Gone> {
-    let Some(most) = rules.bytes_max(&app.config.limits) else { return Ok(Gone::default()) };
+    let Some(most) = rules.bytes_max(&app.settings.get().limits) else {
+        return Ok(Gone::default());
+    };
     let used = usage::of_site(&app.db, site_id).await?.bytes;
     let excess = used.saturating_sub(most);
     if excess == 0 {
@@ -124,17 +126,6 @@ async fn shrink(app: &App, site_id: SiteId, rules: &RetentionRules) -> Result<Go
     }
     let oldest = retention::oldest(&app.db, Source::Site(site_id), CLIPS_PER_STEP).await?;
     delete(app, site_id, &first_of(&oldest, excess), Reason::Size).await
-}
-
-/// Takes as many of the oldest as have so many bytes.
-pub(super) fn first_of(oldest: &[Doomed], bytes: u64) -> Vec<Doomed> {
-    let mut freed = 0_u64;
-    let is_needed = |clip: &&Doomed| {
-        let needed = freed < bytes;
-        freed = freed.saturating_add(clip.bytes);
-        needed
-    };
-    oldest.iter().take_while(is_needed).copied().collect()
 }
 
 /// Tells owners, once for their rules, that footage goes within a week because of its age.
@@ -153,7 +144,7 @@ async fn tell_of_age(
     }
     let transaction = app.db.begin().await?;
     if retention::note_told_of_age(&transaction, row.site_id, now).await? {
-        super::told::of_age(app, row.site_id);
+        super::told::of_age(app, &transaction, row.site_id).await?;
     }
     Ok(transaction.commit().await?)
 }

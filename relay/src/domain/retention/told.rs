@@ -1,19 +1,24 @@
 //! What owners hear before footage goes.
 
-use nightjar_shared::ids::SiteId;
+use nightjar_shared::{ids::SiteId, notification::Kind};
 
-use crate::app::App;
+use crate::{
+    app::App,
+    domain::notifications::{Happening, happened},
+    engines::db::Transaction,
+    error::Result,
+};
 
 /// Footage goes within a week because of its age.
-pub(super) fn of_age(app: &App, site_id: SiteId) {
+pub(super) async fn of_age(app: &App, transaction: &Transaction, site_id: SiteId) -> Result<()> {
     count(app, "age");
-    tracing::info!(site.id = %site_id, "footage of a site goes within a week because of its age");
+    happened(app, transaction, Happening::at_site(Kind::Retention, site_id)).await
 }
 
 /// The room for a site's footage is nearly used up.
-pub(super) fn of_size(app: &App, site_id: SiteId) {
+pub(super) async fn of_size(app: &App, transaction: &Transaction, site_id: SiteId) -> Result<()> {
     count(app, "size");
-    tracing::info!(site.id = %site_id, "the room for a site's footage is nearly used up");
+    happened(app, transaction, Happening::at_site(Kind::Quota, site_id)).await
 }
 
 fn count(app: &App, reason: &'static str) {

@@ -8,7 +8,7 @@ mod trial;
 
 use nightjar_shared::{
     audit::Action,
-    ids::{AccountId, SiteId, WebhookId},
+    ids::{SiteId, WebhookId},
     notification::Kind,
     range::Check,
     role::Right,
@@ -32,10 +32,7 @@ use super::{
 use crate::{
     app::App,
     engines::{
-        db::{
-            Executor,
-            webhooks::{self, WebhookRow},
-        },
+        db::webhooks::{self, WebhookRow},
         webhook_signature::Secret,
     },
     error::{Error, ProblemCode, Result},
@@ -315,19 +312,6 @@ pub async fn remove(app: &App, caller: Caller, webhook_id: WebhookId) -> Result<
         Ok(transaction.commit().await?)
     })
     .await
-}
-
-/// Lists where an account is told of something: its webhooks that are on, by their ids. What is no site's goes
-/// to all of them that want it.
-pub(super) async fn addresses(
-    db: &impl Executor,
-    account_id: AccountId,
-    site_id: Option<SiteId>,
-    kind: Kind,
-) -> Result<Vec<String>> {
-    let rows = webhooks::of_account(db, account_id, site_id).await?;
-    let wants = |row: &WebhookRow| kind == Kind::Test || row.kinds.contains(&kind);
-    Ok(rows.into_iter().filter(wants).map(|row| row.webhook_id.to_string()).collect())
 }
 
 /// Forgets secrets whose time is over.

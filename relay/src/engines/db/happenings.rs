@@ -101,3 +101,11 @@ pub async fn withdraw(db: &impl Executor, happening_key: &str) -> Result<bool, D
         .await?;
     Ok(deleted == 1)
 }
+
+/// Forgets what waits of a camera that is about to be removed: first, as those do who tell of it, or each would
+/// wait for the other.
+pub async fn delete_of_camera(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
+    db.execute("delete from happenings where camera_id = $1", vec![camera_id.into()])
+        .await
+        .map(drop)
+}

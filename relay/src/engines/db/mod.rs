@@ -137,6 +137,11 @@ impl DbError {
         }
     }
 
+    /// Returns whether the server gave the statement up, to end a deadlock: nothing of it was done.
+    fn is_deadlock(&self) -> bool {
+        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED))
+    }
+
     /// Returns whether the same may succeed in a moment: somebody else holds what was needed.
     pub fn is_busy(&self) -> bool {
         match self {

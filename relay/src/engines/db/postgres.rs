@@ -17,6 +17,8 @@ use super::{
 use crate::{config::DatabaseConfig, engines::private_file};
 
 const CONNECTIONS: usize = 8;
+/// Times that one statement, which stands alone, gives way to others.
+const DEADLOCKS_MAX: usize = 3;
 const WAIT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Any number will do, as long as all replicas use the same: it names the lock under which one
@@ -111,7 +113,13 @@ impl Postgres {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<Vec<Row>, DbError> {
-        query(&self.pool.get().await?, sql, &values).await
+        let mut again = DEADLOCKS_MAX;
+        loop {
+            match query(&self.pool.get().await?, sql, &values).await {
+                Err(error) if error.is_deadlock() && again > 0 => again -= 1,
+                outcome => return outcome,
+            }
+        }
     }
 
     pub(super) async fn execute(
@@ -119,7 +127,13 @@ impl Postgres {
         sql: &'static str,
         values: Vec<Value>,
     ) -> Result<u64, DbError> {
-        execute(&self.pool.get().await?, sql, &values).await
+        let mut again = DEADLOCKS_MAX;
+        loop {
+            match execute(&self.pool.get().await?, sql, &values).await {
+                Err(error) if error.is_deadlock() && again > 0 => again -= 1,
+                outcome => return outcome,
+            }
+        }
     }
 
     pub(super) fn pool(&self) -> PoolUse {

@@ -45,6 +45,31 @@ pub const COLUMNS: &[SealedColumn] = &[
         exchange: "update push_subscriptions set sealed = $3
                    where subscription_id = $1 and sealed = $2",
     },
+    SealedColumn {
+        name: "webhooks.sealed_address",
+        context: "webhook address",
+        list: "select webhook_id as id, sealed_address as sealed from webhooks
+               where webhook_id > $1 order by webhook_id limit $2",
+        exchange: "update webhooks set sealed_address = $3
+                   where webhook_id = $1 and sealed_address = $2",
+    },
+    SealedColumn {
+        name: "webhooks.sealed_secret",
+        context: "webhook secret",
+        list: "select webhook_id as id, sealed_secret as sealed from webhooks
+               where webhook_id > $1 order by webhook_id limit $2",
+        exchange: "update webhooks set sealed_secret = $3
+                   where webhook_id = $1 and sealed_secret = $2",
+    },
+    SealedColumn {
+        name: "webhooks.sealed_old_secret",
+        context: "webhook secret",
+        list: "select webhook_id as id, sealed_old_secret as sealed from webhooks
+               where webhook_id > $1 and sealed_old_secret is not null
+               order by webhook_id limit $2",
+        exchange: "update webhooks set sealed_old_secret = $3
+                   where webhook_id = $1 and sealed_old_secret = $2",
+    },
 ];
 
 /// A sealed secret, and the id of its row.
@@ -98,7 +123,8 @@ mod tests {
         let rows = sqlite.query(sql, Vec::new()).await.unwrap();
         let mut found: Vec<String> = rows.iter().map(|row| row.get("name").unwrap()).collect();
         let mut known: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
-        (found.sort(), known.sort_unstable());
+        found.sort();
+        known.sort_unstable();
         assert_eq!(found, known, "name it in COLUMNS, with what it is sealed for");
     }
 }

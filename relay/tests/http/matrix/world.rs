@@ -137,7 +137,7 @@ impl Things {
         }
         let kind = match (segment, name) {
             ("sites", _) => "site",
-            ("cameras", _) => "camera",
+            ("cameras" | "mutes", _) => "camera",
             ("pairings", _) => "pairing",
             ("commands", _) => "command",
             ("events", _) => "event",
@@ -147,13 +147,11 @@ impl Things {
             ("keys", _) => "api_key",
             ("passkeys", _) => "passkey",
             ("sessions", _) => "sign_in",
-            ("members", _) => "account",
+            ("members" | "accounts", _) => "account",
             ("invitations", _) => "invitation",
             ("push", _) => "subscription",
-            ("mutes", _) => "camera",
             ("notifications", _) => "notification",
             ("webhooks", _) => "webhook",
-            ("accounts", _) => "account",
             ("views", _) => "view",
             ("letters", _) => "letter",
             ("jobs", _) => "job",

@@ -35,26 +35,30 @@ from_row!(OpenSession {
     streaming_at
 });
 
-macro_rules! open_sessions {
+macro_rules! sessions {
     () => {
         "select l.session_id, c.site_id, s.name as site_name, l.camera_id, c.name as camera_name,
              l.account_id, a.email, l.state, l.started_at, l.streaming_at
          from live_sessions l
          join cameras c on c.camera_id = l.camera_id
          join sites s on s.site_id = c.site_id
-         join accounts a on a.account_id = l.account_id
-         where l.state in ('requested', 'streaming')"
+         join accounts a on a.account_id = l.account_id"
     };
 }
 
 pub async fn list(db: &impl Executor, page: &Page) -> Result<Vec<OpenSession>, DbError> {
-    let statement = concat!(open_sessions!(), newest_first!("l.started_at", "l.session_id"));
+    let statement = concat!(
+        sessions!(),
+        " where l.state in ('requested', 'streaming')",
+        newest_first!("l.started_at", "l.session_id")
+    );
     page.read(db, ("started_at", "session_id"), statement, []).await
 }
 
+/// Finds a session, also one that has ended.
 pub async fn by_id(
     db: &impl Executor,
     session_id: SessionId,
 ) -> Result<Option<OpenSession>, DbError> {
-    db.one(concat!(open_sessions!(), " and l.session_id = $1"), vec![session_id.into()]).await
+    db.one(concat!(sessions!(), " where l.session_id = $1"), vec![session_id.into()]).await
 }
