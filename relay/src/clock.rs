@@ -31,6 +31,8 @@ pub struct Clock {
     ahead_ms: watch::Sender<i64>,
     /// Of what is ahead, by how much the clock is wrong: that is no time that has passed.
     wrong_ms: Arc<AtomicI64>,
+    /// Where it stands still; 0 while it goes.
+    stands_at_ms: Arc<AtomicI64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -49,11 +51,24 @@ impl Clock {
     }
 
     pub fn now(&self) -> UnixMillis {
-        let now = match self.source {
-            Source::Machine => now(),
-            Source::Timers(at, since) => at.plus(since.elapsed()),
+        let now_ms = match self.stands_at_ms.load(Ordering::Acquire) {
+            0 => self.source_ms(),
+            stands_at_ms => stands_at_ms,
         };
-        UnixMillis(now.0 + *self.ahead_ms.borrow())
+        UnixMillis(now_ms + *self.ahead_ms.borrow())
+    }
+
+    fn source_ms(&self) -> i64 {
+        match self.source {
+            Source::Machine => now().0,
+            Source::Timers(at, since) => at.plus(since.elapsed()).0,
+        }
+    }
+
+    /// Lets the clock stand still but for what it is advanced by: what refills with time does not, however
+    /// slow the machine is.
+    pub fn stand_still(&self) {
+        self.stands_at_ms.store(self.source_ms(), Ordering::Release);
     }
 
     pub fn advance(&self, duration: Duration) {

@@ -30,6 +30,8 @@ impl Facts {
 pub struct JobBook {
     /// Not written down yet.
     unwritten: Mutex<BTreeMap<Job, Facts>>,
+    /// Held by whoever writes them down: who reads waits until what was taken can be read.
+    writing: tokio::sync::Mutex<()>,
 }
 
 impl JobBook {
@@ -50,9 +52,14 @@ impl JobBook {
         }
     }
 
-    /// Takes what is not written down yet.
-    pub fn take_unwritten(&self) -> BTreeMap<Job, Facts> {
-        std::mem::take(&mut *self.lock())
+    /// Takes what is not written down yet, for `write`. Of two at once the second comes after the first.
+    pub async fn write_down<E>(
+        &self,
+        write: impl AsyncFnOnce(BTreeMap<Job, Facts>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let _writing = self.writing.lock().await;
+        let unwritten = std::mem::take(&mut *self.lock());
+        write(unwritten).await
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Job, Facts>> {

@@ -236,6 +236,7 @@ async fn who_floods_is_told_to_wait_and_nobody_else_is() {
         let announce = async |camera: &Device, clip: ClipId| {
             camera.caller.post("agent/clips", announcement(clip, None, 1_000)).await
         };
+        relay.stand_still();
         until_limited(2_000, async || announce(&camera, clips[0]).await).await;
         announce(&other, clips[1]).await.body(200);
         let ticket = async |person: &Person| person.post("ws/tickets", Value::Null).await;

@@ -141,6 +141,11 @@ impl TestRelay {
         self.app().clock.advance(duration);
     }
 
+    /// Lets no time pass but by `pass`: a limit is reached however slow the machine is.
+    pub(crate) fn stand_still(&self) {
+        self.app().clock.stand_still();
+    }
+
     /// Does at once what the time that has passed has made due: the sweep that `pass` brings about may
     /// come late, and upon what a test does next.
     pub(crate) async fn sweep(&self) {

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::Desk;
 use crate::{
-    app::App,
+    app::{App, job_book::Facts},
     domain::audit::record,
     engines::db::admin::jobs::{self as rows, JobRow, Ran},
     error::{Error, ProblemCode, Result},
@@ -90,16 +90,23 @@ pub(in crate::domain) async fn take_asked(app: &App) -> Result<Vec<Job>> {
 
 /// Writes down how jobs went since the last time.
 pub(in crate::domain) async fn write_down(app: &App) -> Result<()> {
-    for (job, facts) in app.jobs.take_unwritten() {
-        let ran = Ran {
-            runs: facts.runs,
-            failures: facts.failures,
-            started_at: facts.started_at,
-            duration_ms: u64::try_from(facts.duration.as_millis()).unwrap_or(u64::MAX),
-            failed_at: facts.failed_at,
-            reason: facts.reason.map(|text| text.chars().take(REASON_CHARS_MAX).collect()),
-        };
-        rows::note(&app.db.unsynced(), job, ran).await?;
+    app.jobs
+        .write_down(async |unwritten| {
+            for (job, facts) in unwritten {
+                rows::note(&app.db.unsynced(), job, ran(facts)).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+fn ran(facts: Facts) -> Ran {
+    Ran {
+        runs: facts.runs,
+        failures: facts.failures,
+        started_at: facts.started_at,
+        duration_ms: u64::try_from(facts.duration.as_millis()).unwrap_or(u64::MAX),
+        failed_at: facts.failed_at,
+        reason: facts.reason.map(|text| text.chars().take(REASON_CHARS_MAX).collect()),
     }
-    Ok(())
 }

@@ -58,6 +58,10 @@ impl Sqlite {
     pub(super) async fn migrate(&self, migrations: &'static [Migration]) -> Result<(), DbError> {
         let mut writer = self.writer.clone().lock_owned().await;
         blocking(move || {
+            // Asked first, as a program beside the relay that runs has nothing to write then.
+            if version_of(&writer)? == newest(migrations) {
+                return Ok(());
+            }
             let step = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             step.execute_batch(CREATE_VERSIONS)?;
             let found: i64 = step.query_row(
@@ -313,7 +317,7 @@ fn connect(path: &PathBuf) -> Result<Connection, DbError> {
     connection.execute_batch(
         "pragma journal_mode = wal;
          pragma synchronous = full;
-         pragma busy_timeout = 2000;
+         pragma busy_timeout = 5000;
          pragma foreign_keys = on;",
     )?;
     connection.set_prepared_statement_cache_capacity(128);
