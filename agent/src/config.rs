@@ -6,8 +6,10 @@ mod live;
 mod log;
 mod night;
 mod qr;
+mod recording;
 mod relay;
 mod rtsp;
+mod source;
 
 use std::{
     fmt, fs,
@@ -22,19 +24,20 @@ use nightjar_core::{
 pub use nightjar_shared::configuration::RecordingMode;
 use nightjar_shared::{
     PROTOCOL_VERSION,
-    configuration::{Configuration, PrivacyMask, QuietHours, Schedule},
-    image::ImageSettings,
+    configuration::{Configuration, QuietHours},
     text_file,
 };
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 pub use self::{
     live::{AuthenticityMode, LiveConfig, LiveMode, SfuConfig},
     log::{LogConfig, LogFormat},
     night::{LineName, NightConfig, NightMode, SwitchConfig},
     qr::QrConfig,
+    recording::RecordingConfig,
     relay::RelayConfig,
     rtsp::{RtspConfig, RtspTransport, StreamAddress},
+    source::{SourceConfig, SourceKind},
 };
 
 /// Why a configuration cannot be used. One line: the key, its value, the remedy.
@@ -76,111 +79,9 @@ pub struct Config {
     pub relay: Option<RelayConfig>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub enum SourceKind {
-    V4l2,
-    Libcamera,
-    Rtsp,
-    File,
-    Synthetic,
-}
-
-impl SourceKind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::V4l2 => "v4l2",
-            Self::Libcamera => "libcamera",
-            Self::Rtsp => "rtsp",
-            Self::File => "file",
-            Self::Synthetic => "synthetic",
-        }
-    }
-}
-
-impl TryFrom<String> for SourceKind {
-    type Error = String;
-
-    fn try_from(word: String) -> Result<Self, String> {
-        match word.as_str() {
-            "v4l2" => Ok(Self::V4l2),
-            "libcamera" => Ok(Self::Libcamera),
-            "rtsp" => Ok(Self::Rtsp),
-            "file" => Ok(Self::File),
-            "synthetic" => Ok(Self::Synthetic),
-            _ => Err(unknown("source.kind", &word, SOURCE_KINDS)),
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SourceConfig {
-    pub kind: SourceKind,
-    /// For `v4l2`: a stable path below /dev/v4l, a device node, the place where the camera is plugged in
-    /// as `probe` names it, or `auto`. For `libcamera`: the camera's name, or `auto`.
-    pub device: String,
-    /// For `file`: looped at its own pace.
-    pub path: Option<PathBuf>,
-    /// For `rtsp`: where the camera is.
-    pub rtsp: Option<RtspConfig>,
-    pub width: u32,
-    pub height: u32,
-    pub fps: u32,
-    /// No more is captured than the encoder was found to keep up with.
-    pub fit_to_encoder: bool,
-    /// Target bitrate of the encoder, kbit/s.
-    pub bitrate_kbps: u32,
-    /// For `synthetic`: seconds without motion, then seconds with a walker, in turns.
-    pub quiet_s: u32,
-    pub walk_s: u32,
-    /// Filled before anything else sees the picture.
-    pub masks: Vec<PrivacyMask>,
-    #[serde(deserialize_with = "image::image")]
-    pub image: ImageSettings,
-    /// For `synthetic`: draws the capture time into the picture, for latency measurements.
-    pub stamp: bool,
-}
-
-fn recording_mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RecordingMode, D::Error> {
-    let word = String::deserialize(deserializer)?;
-    match word.as_str() {
-        "event" => Ok(RecordingMode::Event),
-        "continuous" => Ok(RecordingMode::Continuous),
-        "both" => Ok(RecordingMode::Both),
-        "off" => Ok(RecordingMode::Off),
-        _ => Err(de::Error::custom(unknown("recording.mode", &word, RECORDING_MODES))),
-    }
-}
-
-const SOURCE_KINDS: &str = "\"v4l2\", \"libcamera\", \"rtsp\", \"file\" or \"synthetic\"";
-const RECORDING_MODES: &str = "\"event\", \"continuous\", \"both\" or \"off\"";
-
 fn unknown(key: &str, word: &str, choices: &str) -> String {
     let word: String = word.chars().take(40).collect();
     format!("{key} = \"{word}\" is not known; choose {choices}")
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RecordingConfig {
-    #[serde(deserialize_with = "recording_mode")]
-    pub mode: RecordingMode,
-    /// The hours of continuous footage; always when absent.
-    pub schedule: Option<Schedule>,
-    pub pre_roll_s: u32,
-    pub post_roll_s: u32,
-    /// Longer motion closes the clip and opens the next one, for the same event.
-    pub max_clip_s: u32,
-    /// Byte budget for all recordings.
-    pub max_bytes: u64,
-    /// Share of the disk that recordings leave free to everybody else; 0 where the disk is shared
-    /// with something that fills it anyway.
-    pub min_free_percent: u32,
-    /// Clips and snapshots older than this are deleted; 0 keeps them for as long as there is room.
-    pub max_age_days: u32,
-    /// The same for continuous footage.
-    pub continuous_max_age_days: u32,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -206,43 +107,6 @@ impl Default for Config {
             qr: QrConfig::default(),
             log: LogConfig::default(),
             relay: None,
-        }
-    }
-}
-
-impl Default for SourceConfig {
-    fn default() -> Self {
-        Self {
-            kind: SourceKind::V4l2,
-            device: "auto".to_owned(),
-            path: None,
-            rtsp: None,
-            width: 1280,
-            height: 720,
-            fps: 15,
-            fit_to_encoder: true,
-            bitrate_kbps: 2_000,
-            quiet_s: 20,
-            walk_s: 8,
-            masks: Vec::new(),
-            image: ImageSettings::default(),
-            stamp: false,
-        }
-    }
-}
-
-impl Default for RecordingConfig {
-    fn default() -> Self {
-        Self {
-            mode: RecordingMode::Event,
-            schedule: None,
-            pre_roll_s: 5,
-            post_roll_s: 5,
-            max_clip_s: 60,
-            max_bytes: 20_000_000_000,
-            min_free_percent: 5,
-            max_age_days: 0,
-            continuous_max_age_days: 0,
         }
     }
 }
@@ -397,49 +261,6 @@ impl Config {
             Some(Err(unknown)) => Err(refused("upload.quiet_hours", unknown.to_string())),
             _ => Ok(()),
         }
-    }
-}
-
-impl SourceConfig {
-    fn validate(&self) -> Result<(), ConfigError> {
-        range("source.width", self.width, 160, 3840)?;
-        range("source.height", self.height, 120, 2160)?;
-        range("source.fps", self.fps, 1, 60)?;
-        range("source.bitrate_kbps", self.bitrate_kbps, 100, 20_000)?;
-        match (self.kind, &self.path) {
-            (SourceKind::File, None) => Err(ConfigError::value(
-                "source.path",
-                &"(absent)",
-                "a source of kind \"file\" needs the path of a video file",
-            )),
-            (SourceKind::File, Some(path)) if !path.is_file() => Err(ConfigError::value(
-                "source.path",
-                &path.display(),
-                "no such file; name a readable video file",
-            )),
-            _ if self.kind == SourceKind::Rtsp && self.rtsp.is_none() => Err(ConfigError::value(
-                "source.rtsp",
-                &"(absent)",
-                "a source of kind \"rtsp\" needs the camera's address: [source.rtsp] url = \"rtsp://…\"",
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the camera is there now. An agent that runs without it reports that and waits.
-    pub fn check_device(&self) -> Result<(), ConfigError> {
-        if self.kind != SourceKind::V4l2
-            || !Path::new(&self.device).is_absolute()
-            || Path::new(&self.device).exists()
-        {
-            return Ok(());
-        }
-        Err(ConfigError::value(
-            "source.device",
-            &self.device,
-            "no such device; plug the camera in, or choose \"auto\" or one that \
-             `nightjar-agent probe` lists",
-        ))
     }
 }
 

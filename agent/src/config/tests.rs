@@ -1,3 +1,5 @@
+use nightjar_shared::{configuration::PrivacyMask, image::ImageSettings};
+
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {

@@ -8,7 +8,8 @@ use crate::{assert_nothing, files, source::Source, words_of_shared::sets, worksp
 /// Comparisons of texts that look like words of ours and are others', or read a file of ours.
 const OTHERS: &[(&str, &str, &str)] = &[
     ("agent/src/capture/choose.rs", "*", "pixel formats of V4L2"),
-    ("agent/src/config.rs", "*", "reads agent.toml"),
+    ("agent/src/config/recording.rs", "*", "reads agent.toml"),
+    ("agent/src/config/source.rs", "*", "reads agent.toml"),
     ("agent/src/store/outbox.rs", "event", "reads its own kinds of messages"),
     ("relay/web/live.js", "waiting", "a state of the live picture's own"),
     ("relay/web/whep.js", "failed", "a state of the browser's RTCPeerConnection"),

@@ -21,7 +21,9 @@ pub mod credentials;
 pub mod deliveries;
 pub mod departures;
 pub mod devices;
+mod error;
 pub mod events;
+mod executor;
 pub mod export;
 pub mod factors;
 pub mod happenings;
@@ -61,23 +63,22 @@ pub mod views;
 pub mod webhooks;
 
 use std::{
-    future::Future,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use tokio_postgres::error::SqlState;
-
+pub use self::{
+    error::DbError,
+    executor::Executor,
+    page::{Filter, Page, Reader, Roles, Source, WORDS_MAX, Word},
+    transaction::Transaction,
+    value::{FromColumn, FromRow, Row, Value},
+};
 use self::{
     meters::Meters,
     page::{newest_first, selected},
     transaction::OpenTransaction,
     value::{columns, from_row},
-};
-pub use self::{
-    page::{Filter, Page, Reader, Roles, Source, WORDS_MAX, Word},
-    transaction::Transaction,
-    value::{FromColumn, FromRow, Row, Value},
 };
 use super::metrics::{Counter, Metrics};
 use crate::{
@@ -96,131 +97,6 @@ pub struct DbReserve {
 
 impl DbReserve {
     pub const NONE: Self = Self { free: 0, ballast: 0 };
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum DbError {
-    #[error("the SQLite database failed")]
-    Sqlite(#[from] rusqlite::Error),
-    #[error("PostgreSQL failed")]
-    Postgres(#[from] tokio_postgres::Error),
-    #[error("no connection to PostgreSQL; is the server of database.url up?")]
-    Pool(#[from] deadpool_postgres::PoolError),
-    #[error("a row does not look as the statement promised: {0}")]
-    Row(String),
-    #[error("the database task was cancelled")]
-    Cancelled,
-    #[error("the database is damaged: stop the relay and restore a backup")]
-    Damaged,
-    #[error(
-        "the database has schema version {found}, this relay knows {known}; \
-         start the newer relay, or restore the backup from before the upgrade"
-    )]
-    NewerSchema { found: i64, known: i64 },
-    #[error("database.url cannot be used: {0}")]
-    Url(String),
-    #[error("the copy of the database cannot be used: {0}")]
-    Copy(String),
-    #[error("the database of database.url is not empty")]
-    NotEmpty,
-    #[error("a relay is connected to the database: stop it first")]
-    InUse,
-}
-
-impl DbError {
-    /// Returns whether there was no space for what was to be written.
-    pub fn is_full(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => sqlite::is_full(error),
-            Self::Postgres(error) => error.code() == Some(&SqlState::DISK_FULL),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the server gave the statement up, to end a deadlock: nothing of it was done.
-    fn is_deadlock(&self) -> bool {
-        matches!(self, Self::Postgres(error) if error.code() == Some(&SqlState::T_R_DEADLOCK_DETECTED))
-    }
-
-    /// Returns whether the same may succeed in a moment: somebody else holds what was needed.
-    pub fn is_busy(&self) -> bool {
-        match self {
-            Self::Sqlite(error) => sqlite::is_busy(error),
-            Self::Postgres(error) => postgres::is_busy(error),
-            Self::Pool(_) => true,
-            _ => false,
-        }
-    }
-}
-
-/// Runs one statement. Values stand for `$1`, `$2`, … in order.
-pub trait Executor: Sync {
-    fn query(
-        &self,
-        sql: &'static str,
-        values: Vec<Value>,
-    ) -> impl Future<Output = Result<Vec<Row>, DbError>> + Send;
-
-    /// Gives the number of rows changed.
-    fn execute(
-        &self,
-        sql: &'static str,
-        values: Vec<Value>,
-    ) -> impl Future<Output = Result<u64, DbError>> + Send;
-
-    fn query_one(
-        &self,
-        sql: &'static str,
-        values: Vec<Value>,
-    ) -> impl Future<Output = Result<Option<Row>, DbError>> + Send {
-        async move { Ok(self.query(sql, values).await?.into_iter().next()) }
-    }
-
-    /// Counts the rows that could not be read.
-    fn unreadable(&self) -> &Counter;
-
-    /// Reads a row as a `T`. One that is damaged is as good as missing: it is counted and logged, and
-    /// spoils nothing that is read with it.
-    fn readable<T: FromRow>(&self, row: &Row) -> Option<T> {
-        T::from_row(row)
-            .inspect_err(|problem| note_unreadable(self.unreadable(), row, problem))
-            .ok()
-    }
-
-    /// Reads every row of the answer as a `T`, but for those that are damaged.
-    fn all<T: FromRow>(
-        &self,
-        sql: &'static str,
-        values: Vec<Value>,
-    ) -> impl Future<Output = Result<Vec<T>, DbError>> + Send {
-        async move {
-            let rows = self.query(sql, values).await?;
-            Ok(rows.iter().filter_map(|row| self.readable(row)).collect())
-        }
-    }
-
-    /// Reads the first row of the answer as a `T`: nothing when there is none, or it is damaged.
-    fn one<T: FromRow>(
-        &self,
-        sql: &'static str,
-        values: Vec<Value>,
-    ) -> impl Future<Output = Result<Option<T>, DbError>> + Send {
-        async move {
-            let row = self.query_one(sql, values).await?;
-            Ok(row.as_ref().and_then(|row| self.readable(row)))
-        }
-    }
-}
-
-/// Damaged rows that are logged; any more are only counted, as a list of them is asked for again and
-/// again.
-const UNREADABLE_LOGGED: u64 = 100;
-
-fn note_unreadable(unreadable: &Counter, row: &Row, problem: &DbError) {
-    unreadable.increment();
-    if unreadable.get() <= UNREADABLE_LOGGED {
-        tracing::warn!(row = row.name(), %problem, "a damaged row is left out");
-    }
 }
 
 /// How the connections to the database are used.
