@@ -5,6 +5,8 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod acme_misuse;
+mod acme_renewal;
+mod acme_server;
 mod addresses;
 mod admin;
 mod agent;

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use nightjar_relay::clock;
 use nightjar_shared::time::UnixMillis;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, KeyPair,
+};
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
     client::{
@@ -49,14 +51,26 @@ impl Issuer {
     ) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
-        let epoch = rcgen::date_time_ymd(1970, 1, 1);
-        params.not_before = epoch + from.since(UnixMillis(0));
-        params.not_after = epoch + until.since(UnixMillis(0));
-        params.use_authority_key_identifier_extension = true;
+        limit(&mut params, from, until);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.pem() + &self.pem, key.serialize_pem())
     }
+
+    /// A chain for whoever made a request in DER, good for ten days around now.
+    pub(crate) fn chain_for(&self, request: &[u8]) -> String {
+        let mut request = CertificateSigningRequestParams::from_der(&request.into()).unwrap();
+        let now = clock::now();
+        limit(&mut request.params, now.minus(DAY), now.plus(DAY * 9));
+        request.signed_by(&self.issuer).unwrap().pem() + &self.pem
+    }
+}
+
+fn limit(params: &mut CertificateParams, from: UnixMillis, until: UnixMillis) {
+    let epoch = rcgen::date_time_ymd(1970, 1, 1);
+    params.not_before = epoch + from.since(UnixMillis(0));
+    params.not_after = epoch + until.since(UnixMillis(0));
+    params.use_authority_key_identifier_extension = true;
 }
 
 /// Trusts this authority alone, and tells servers nothing of it: as browsers do.

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Error, ExternalAccountKey, Identifier, NewAccount,
-    NewOrder, OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, ExternalAccountKey,
+    Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy,
 };
 use nightjar_shared::time::UnixMillis;
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
@@ -35,6 +35,8 @@ pub(super) struct Order<'a> {
     pub(super) public: &'a Arc<Public>,
     pub(super) http: &'a Http,
     pub(super) way: ChallengeKind,
+    /// The certificate whose place it takes, for servers that want to know.
+    pub(super) replaced: Option<CertificateIdentifier<'static>>,
     pub(super) now: UnixMillis,
 }
 
@@ -137,7 +139,11 @@ impl Order<'_> {
     async fn certificate(&self, account: &Account) -> Result<Result<String, Trouble>, Error> {
         let names: Vec<_> =
             self.settings.names.iter().map(|name| Identifier::Dns(name.clone())).collect();
-        let mut order = account.new_order(&NewOrder::new(&names)).await?;
+        let mut new = NewOrder::new(&names);
+        if let Some(replaced) = &self.replaced {
+            new = new.replaces(replaced.clone());
+        }
+        let mut order = account.new_order(&new).await?;
         if let Err(trouble) = self.prove_all(&mut order).await? {
             return Ok(Err(trouble));
         }

@@ -5,14 +5,17 @@
 mod http;
 mod issue;
 mod kept;
+mod renewal;
 mod schedule;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use instant_acme::Account;
+use nightjar_shared::time::UnixMillis;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_util::sync::CancellationToken;
 
-use self::{http::Http, issue::Order, kept::Kept, schedule::Schedule};
+use self::{http::Http, issue::Order, kept::Kept, renewal::Renewal, schedule::Schedule};
 use super::{
     pair::{Pair, Source},
     public::{Part, Public},
@@ -61,6 +64,7 @@ pub(super) struct Acme {
     kept: Kept,
     public: Arc<Public>,
     schedule: Schedule,
+    renewal: Renewal,
     clock: Clock,
 }
 
@@ -69,7 +73,8 @@ impl Acme {
     pub(super) fn new(settings: AcmeSettings, public: Arc<Public>, clock: Clock) -> Self {
         let kept = Kept::new(&settings.data_dir, &settings.directory);
         let settings = Arc::new(settings);
-        let mut acme = Self { settings, kept, public, schedule: Schedule::default(), clock };
+        let (schedule, renewal) = (Schedule::default(), Renewal::default());
+        let mut acme = Self { settings, kept, public, schedule, renewal, clock };
         acme.load();
         acme
     }
@@ -77,13 +82,14 @@ impl Acme {
     /// Shows the certificate that is kept, if it is good; another one is due now if it is not for all names.
     fn load(&mut self) {
         let now = self.clock.now();
-        self.schedule = Schedule::default();
+        (self.schedule, self.renewal) = (Schedule::default(), Renewal::default());
         match self.kept.certificate() {
             Ok(None) => {}
             Ok(Some(text)) => match read(&text, now) {
                 Ok(pair) => {
                     if pair.check_names(&self.settings.names).is_ok() {
                         self.schedule = Schedule::of(&pair.certificate);
+                        self.renewal = Renewal::of(&pair);
                     }
                     self.public.take(pair);
                 }
@@ -109,11 +115,29 @@ impl Acme {
             }
             let now = self.clock.now();
             self.public.drop_expired(now);
-            if self.schedule.is_due(now)
-                && cancel.run_until_cancelled(self.attempt()).await.is_none()
-            {
+            if cancel.run_until_cancelled(self.do_what_is_due(now)).await.is_none() {
                 return;
             }
+        }
+    }
+
+    async fn do_what_is_due(&mut self, now: UnixMillis) {
+        if self.schedule.is_due(now) {
+            self.attempt().await;
+        } else if self.schedule.failures() == 0 && self.renewal.is_due(now) {
+            self.ask_when_to_renew(now).await;
+        }
+    }
+
+    /// Asks the server when it wants the certificate to be renewed. That it does not say matters to nobody.
+    async fn ask_when_to_renew(&mut self, now: UnixMillis) {
+        self.renewal.wait(now);
+        let Ok(http) = Http::new(self.settings.ca_file.clone()).await else { return };
+        let Ok(Some(kept)) = self.kept.account() else { return };
+        let builder = Account::builder_with_http(Box::new(http));
+        let Ok(account) = builder.from_credentials(kept.credentials).await else { return };
+        if let Some(window) = self.renewal.ask(&account, now).await {
+            self.schedule.follow(window, now);
         }
     }
 
@@ -127,10 +151,12 @@ impl Acme {
         match had {
             Ok(pair) => {
                 self.schedule.renewed(&pair.certificate, now);
+                self.renewal = Renewal::of(&pair);
                 self.public.take(pair);
             }
             Err((trouble, retry_after)) => {
                 self.schedule.wait(now, retry_after);
+                self.renewal.forget_replaced();
                 self.public.tell(Part::Certificate, trouble, now, Some(self.schedule.next_at()));
             }
         }
@@ -149,6 +175,7 @@ impl Acme {
             public: &self.public,
             http: &http,
             way: way.copied().unwrap_or(ChallengeKind::TlsAlpn01),
+            replaced: self.renewal.replaced(),
             now: self.clock.now(),
         };
         let text = order.place().await.map_err(|trouble| (trouble, http.retry_after()))?;
@@ -164,7 +191,7 @@ impl Acme {
 }
 
 /// Reads a file that holds chain and key.
-fn read(text: &str, now: nightjar_shared::time::UnixMillis) -> Result<Pair, Trouble> {
+fn read(text: &str, now: UnixMillis) -> Result<Pair, Trouble> {
     let name = "what the ACME server gave";
     Pair::read(&Source { chain: (name, text.as_bytes()), key: (name, text.as_bytes()) }, now)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nightjar_shared::time::UnixMillis;
 
-use super::super::pair::PublicCertificate;
+use super::{super::pair::PublicCertificate, renewal::Window};
 
 /// Failures within an hour stay below what Let's Encrypt takes of a name (five).
 const WAIT_FIRST: Duration = Duration::from_mins(4);
@@ -16,11 +16,18 @@ const RETRY_AFTER_MAX: Duration = Duration::from_hours(48);
 const LEFT: u32 = 3;
 /// And so much of its life earlier, by chance: not all relays that began together come together.
 const SPREAD: u32 = 30;
+/// A server may wish for a later day, as long as so much of the life is left then.
+const LEFT_AT_LEAST: u32 = 6;
+/// And for an earlier one, but not for one order after the other.
+const HAD_FOR_MIN: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Schedule {
     next_at: UnixMillis,
     failures: usize,
+    /// When the certificate was had, where that was since the start.
+    had_at: UnixMillis,
+    latest_at: UnixMillis,
 }
 
 impl Schedule {
@@ -41,8 +48,22 @@ impl Schedule {
 
     /// Makes the schedule of a certificate that was had before: it may be due.
     pub(super) fn of(certificate: &PublicCertificate) -> Self {
-        let next_at = renew_at(certificate.not_before, certificate.not_after, chance());
-        Self { next_at, failures: 0 }
+        let (from, until) = (certificate.not_before, certificate.not_after);
+        Self {
+            next_at: renew_at(from, until, chance()),
+            latest_at: latest_at(from, until),
+            ..Self::default()
+        }
+    }
+
+    /// Renews at a time that suits the server: any moment of its window, or now where that has passed.
+    pub(super) fn follow(&mut self, window: Window, now: UnixMillis) {
+        self.follow_about(window, now, chance());
+    }
+
+    fn follow_about(&mut self, window: Window, now: UnixMillis, chance: f64) {
+        let wished = window.start.plus(window.end.since(window.start).mul_f64(chance));
+        self.next_at = wished.min(self.latest_at).max(self.had_at.plus(HAD_FOR_MIN)).max(now);
     }
 
     /// Notes that a certificate was had just now.
@@ -57,6 +78,7 @@ impl Schedule {
     /// `chance` is between 0 and 1.
     fn renew(&mut self, from: UnixMillis, until: UnixMillis, now: UnixMillis, chance: f64) {
         let renew_at = renew_at(from, until, chance);
+        (self.had_at, self.latest_at) = (now, latest_at(from, until));
         if renew_at > now {
             (self.next_at, self.failures) = (renew_at, 0);
         } else {
@@ -79,6 +101,10 @@ impl Schedule {
 fn renew_at(from: UnixMillis, until: UnixMillis, chance: f64) -> UnixMillis {
     let life = until.since(from);
     until.minus(life / LEFT + (life / SPREAD).mul_f64(chance))
+}
+
+fn latest_at(from: UnixMillis, until: UnixMillis) -> UnixMillis {
+    until.minus(until.since(from) / LEFT_AT_LEAST)
 }
 
 /// Draws a number from 0 to 1; one half where the system gives no randomness.
@@ -150,5 +176,33 @@ mod tests {
         schedule.renew(NOW.minus(DAY * 80), NOW.plus(DAY * 10), NOW, 0.0);
         assert!(!schedule.is_due(NOW.plus(Duration::from_mins(2))));
         assert_eq!(schedule.failures(), 1);
+    }
+
+    #[test]
+    fn the_server_s_wish_is_followed_within_bounds() {
+        let days = |days: u32| NOW.plus(DAY * days);
+        let mut schedule = Schedule::default();
+        schedule.renew(NOW, days(90), NOW, 0.0);
+        let mut wish = |start, end, now, chance| {
+            schedule.follow_about(Window { start, end }, now, chance);
+            schedule.next_at()
+        };
+        assert_eq!(wish(days(40), days(50), days(1), 0.5), days(45));
+        assert_eq!(
+            wish(days(70), days(72), days(1), 0.0),
+            days(70),
+            "later than a third before its end"
+        );
+        assert_eq!(
+            wish(days(200), days(300), days(1), 0.5),
+            days(75),
+            "a sixth of its life is left"
+        );
+        assert_eq!(wish(NOW.minus(DAY), NOW, days(1), 0.5), days(1), "it is going to be revoked");
+        assert_eq!(
+            wish(NOW.minus(DAY), NOW, NOW, 0.5),
+            NOW.plus(HAD_FOR_MIN),
+            "it was had just now"
+        );
     }
 }
