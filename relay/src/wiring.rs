@@ -409,7 +409,7 @@ fn open_operations(app: &Arc<App>, address: SocketAddr) -> anyhow::Result<()> {
         hosts: Hosts::Any,
         neighbours: Neighbours::default(),
     };
-    let router = router::for_operators(app)?;
+    let router = router::for_operators(app);
     let cancel = app.cancel.clone();
     server::serve_router(listener, router, options, &app.metrics, &app.tracker, cancel);
     Ok(())

@@ -1,5 +1,5 @@
 //! `/docs`: the API's description as a page that needs no script and nothing from elsewhere. It is written
-//! once, at the start, from what the doors say of themselves.
+//! once, from what the doors say of themselves.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

@@ -1,14 +1,15 @@
 //! Every route, and who may call it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use anyhow::Context as _;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
+    response::IntoResponse as _,
     routing::{MethodRouter, get},
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use nightjar_shared::range::{COUNT_MAX, DURATION_MS_MAX};
 use serde_json::{Map, Value};
@@ -270,46 +271,64 @@ pub fn router(app: &Arc<App>) -> anyhow::Result<Router> {
     )?;
     let mut doors = everybody();
     if app.config.operations_listen.is_none() {
-        doors = described(doors.merge(operators()))?;
+        doors = described(doors.merge(operators()));
     }
     let (api, _) = doors.split_for_parts();
     Ok(served(limited(api).merge(app_files), app))
 }
 
 /// Builds the doors of those who run the relay, for a listener of their own.
-pub fn for_operators(app: &Arc<App>) -> anyhow::Result<Router> {
+pub fn for_operators(app: &Arc<App>) -> Router {
     let doors = OpenApiRouter::new().routes(routes!(ops::healthz)).routes(routes!(ops::readyz));
     let doors = doors.route("/metrics", get(ops::metrics_for_operators));
-    let (doors, _) = described(doors)?.split_for_parts();
-    Ok(served(limited(doors), app))
+    let (doors, _) = described(doors).split_for_parts();
+    served(limited(doors), app)
 }
 
-/// Adds the description of the doors, for programs and for people.
-fn described(doors: Routes) -> anyhow::Result<Routes> {
-    let description = description().context("cannot write openapi.json")?;
-    let page = reference::page(&description);
+/// Adds the description of the doors, for programs and for people. It is written when it is asked for first: a
+/// relay that starts has other things to do.
+fn described(doors: Routes) -> Routes {
+    static DESCRIPTION: LazyLock<Option<(Bytes, Bytes)>> = LazyLock::new(|| {
+        let written = description().inspect_err(|error| {
+            tracing::error!(%error, "cannot write openapi.json");
+        });
+        let description = written.ok()?;
+        Some((description.to_string().into(), reference::page(&description).into()))
+    });
     let policy = (header::CONTENT_SECURITY_POLICY, reference::POLICY);
-    let doors = doors
-        .route("/openapi.json", fixed("application/json", description.to_string(), None))
-        .route("/docs", fixed("text/html; charset=utf-8", page, Some(policy)))
-        .route(reference::STYLE_PATH, fixed("text/css", reference::STYLE.to_owned(), None));
-    Ok(doors)
+    doors
+        .route(
+            "/openapi.json",
+            fixed("application/json", None, || DESCRIPTION.as_ref().map(|(json, _)| json.clone())),
+        )
+        .route(
+            "/docs",
+            fixed("text/html; charset=utf-8", Some(policy), || {
+                DESCRIPTION.as_ref().map(|(_, page)| page.clone())
+            }),
+        )
+        .route(
+            reference::STYLE_PATH,
+            fixed("text/css", None, || Some(Bytes::from_static(reference::STYLE.as_bytes()))),
+        )
 }
 
 /// Serves a text that stays as it is.
 fn fixed(
     content_type: &'static str,
-    text: String,
     more: Option<(HeaderName, &'static str)>,
+    text: fn() -> Option<Bytes>,
 ) -> MethodRouter<Arc<App>> {
-    let text = bytes::Bytes::from(text);
     let nosniff = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     let headers: HeaderMap = [(header::CONTENT_TYPE, content_type), nosniff]
         .into_iter()
         .chain(more)
         .map(|(name, value)| (name, HeaderValue::from_static(value)))
         .collect();
-    get(async move || (headers.clone(), text.clone()))
+    get(async move || match text() {
+        Some(text) => (headers.clone(), text).into_response(),
+        None => Error::from(anyhow::anyhow!("the doors cannot be described")).into_response(),
+    })
 }
 
 /// The API alone, without the app and a description of itself.

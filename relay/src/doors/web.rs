@@ -12,7 +12,7 @@ use std::{
     fs,
     io::{self, Write as _},
     path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::Context as _;
@@ -120,7 +120,8 @@ type File = (String, Cow<'static, [u8]>);
 
 struct Asset {
     plain: Bytes,
-    gzip: Bytes,
+    /// Made when it is asked for first: most files never are, of a relay that just started.
+    gzip: OnceLock<Option<Bytes>>,
     content_type: HeaderValue,
     /// Weak: it stands for both encodings.
     etag: HeaderValue,
@@ -235,14 +236,15 @@ impl Asset {
         Ok(Self {
             content_type: content_type(path)?,
             etag: HeaderValue::try_from(etag)?,
-            gzip: gzip(&plain)?,
+            gzip: OnceLock::new(),
             plain,
         })
     }
 
     fn body_for(&self, request: &HeaderMap) -> Response {
-        let mut response = if accepts_gzip(request) {
-            let mut response = self.gzip.clone().into_response();
+        let compressed = accepts_gzip(request).then(|| self.compressed()).flatten();
+        let mut response = if let Some(compressed) = compressed {
+            let mut response = compressed.into_response();
             let gzip = HeaderValue::from_static("gzip");
             response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
             response
@@ -251,6 +253,11 @@ impl Asset {
         };
         response.headers_mut().insert(header::CONTENT_TYPE, self.content_type.clone());
         response
+    }
+
+    /// Returns the file as it is sent to who takes gzip; nothing where it cannot be compressed.
+    fn compressed(&self) -> Option<Bytes> {
+        self.gzip.get_or_init(|| gzip(&self.plain).ok()).clone()
     }
 
     fn is_known_to(&self, request: &HeaderMap) -> bool {
@@ -264,7 +271,7 @@ impl Asset {
     }
 }
 
-/// Compresses a file, once at start: all of them together are smaller than one picture.
+/// Compresses a file: all of them together are smaller than one picture.
 fn gzip(plain: &[u8]) -> io::Result<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(plain)?;
