@@ -22,7 +22,7 @@ use crate::{
     live::{OFFER, answer, online, watch},
     members::{account_id, let_in},
     person::{PASSWORD, Person},
-    relay::{TestRelay, eventually, on_every_database},
+    relay::{TestRelay, eventually, on_every_database, on_sqlite},
 };
 
 /// The entries that somebody is shown, newest first.
@@ -406,7 +406,7 @@ async fn whoever_changes_the_trail_is_found_out_at_the_first_entry() {
         }),
         ("delete from audit_chain", |it| *it == Broken::NoEnds),
     ] {
-        on_every_database(async |relay: &TestRelay| {
+        on_sqlite(async |relay: &TestRelay| {
             a_trail(relay).await;
             let whole = verify(relay, &[]).await.unwrap();
             assert!(whole.last >= 6 && whole.unchained == 0, "{whole:?}");

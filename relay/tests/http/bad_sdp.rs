@@ -19,18 +19,23 @@ use crate::{
 };
 
 const SEED: u64 = 0xD1B5_4A32_D192_ED03;
-const OFFERS: usize = 1_200;
-const FRAGMENTS: usize = 1_200;
-const CANDIDATES: usize = 300;
+const OFFERS: usize = 300;
+const FRAGMENTS: usize = 300;
+const CANDIDATES: usize = 100;
 /// A socket may say twenty things a second.
 const CANDIDATES_PER_SOCKET: usize = 9;
-const HEARD_MAX: usize = 16_384;
+const HEARD_MAX: usize = 65_536;
 
 const CHROMIUM: &str = include_str!("../../../fuzz/seeds/offer/chromium.sdp");
 const FRAGMENT: &str = "a=ice-ufrag:anew\r\na=ice-pwd:0123456789012345678901\r\n\
     m=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
     a=candidate:1 1 udp 2122260223 192.0.2.1 9 typ host\r\na=end-of-candidates\r\n";
 const CANDIDATE: &str = "candidate:1 1 udp 2122260223 192.0.2.1 9 typ host generation 0";
+
+/// Returns how many are sent: `make soak` sends ten times as many.
+fn many(few: usize) -> usize {
+    if std::env::var_os("NIGHTJAR_SOAK").is_some() { few * 10 } else { few }
+}
 
 /// A camera's answer to a restart.
 fn restarted() -> String {
@@ -102,7 +107,7 @@ fn wait(relay: &TestRelay, index: usize) {
 }
 
 async fn broken_offers(relay: &TestRelay, alice: &Person, device: &Device, damage: &mut Mutator) {
-    for index in 0..OFFERS {
+    for index in 0..many(OFFERS) {
         wait(relay, index);
         let offer = *damage.one_of(&[CHROMIUM, OFFER]);
         let body = damage.mutate(offer);
@@ -122,7 +127,7 @@ async fn broken_fragments(
     damage: &mut Mutator,
 ) -> usize {
     let mut restarts = 0;
-    for index in 0..FRAGMENTS {
+    for index in 0..many(FRAGMENTS) {
         wait(relay, index);
         let body = damage.mutate(FRAGMENT);
         let matching = if damage.below(2) == 0 { "*" } else { etag.as_str() };
@@ -140,7 +145,7 @@ async fn broken_fragments(
 }
 
 #[tokio::test]
-async fn thousands_of_broken_descriptions_leave_the_relay_and_the_camera_well() {
+async fn hundreds_of_broken_descriptions_leave_the_relay_and_the_camera_well() {
     on_sqlite(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
         let (device, camera) = online(relay, &alice).await;
@@ -154,7 +159,7 @@ async fn thousands_of_broken_descriptions_leave_the_relay_and_the_camera_well() 
         let restarts = broken_fragments(relay, &alice, &location, &mut etag, &mut damage).await;
         let mut socket = with_ticket(&alice).await;
         let session = location.rsplit('/').next().unwrap();
-        for index in 1..=CANDIDATES {
+        for index in 1..=many(CANDIDATES) {
             wait(relay, index);
             if index % CANDIDATES_PER_SOCKET == 0 {
                 socket = with_ticket(&alice).await;
@@ -182,7 +187,8 @@ async fn thousands_of_broken_descriptions_leave_the_relay_and_the_camera_well() 
             }
         }
         tracing::info!("the camera heard of {kinds:?} offers, restarts and others");
-        assert!(kinds[0] > 200 && kinds[1] >= restarts && kinds[2] > 300, "{kinds:?}, {restarts}");
+        let heard_enough = kinds[0] > many(OFFERS) / 6 && kinds[2] > many(FRAGMENTS) / 4;
+        assert!(heard_enough && kinds[1] >= restarts, "{kinds:?}, {restarts}");
     })
     .await;
 }
