@@ -11,7 +11,8 @@ tokio::task_local! {
 
 /// Does what a request asks for; what is logged meanwhile has its name.
 pub async fn within<F: Future>(id: RequestId, route: &str, work: F) -> F::Output {
-    let span = tracing::info_span!(parent: None, "request", request_id = %id, route);
+    // Within that of the collector, if there is one: what is done for it belongs to both.
+    let span = tracing::info_span!("request", request_id = %id, route);
     CURRENT.scope(id, work.instrument(span)).await
 }
 

@@ -117,11 +117,13 @@ pub fn prepare(config: &TelemetryConfig) -> anyhow::Result<Option<(SpanLayer, Te
     Ok(Some((layer, Telemetry { queue, exporter, timeout: config.timeout(), counts })))
 }
 
-/// Returns whether a span, or a log line in one, may leave: of the relay's own alone, since other crates
-/// write texts of strangers.
+/// Returns whether a span, or a log line in one, may leave: spans that are made here, for the collector, and
+/// lines of the relay's own, since other crates write texts of strangers.
 fn leaves(metadata: &Metadata<'_>) -> bool {
-    let is_own = metadata.target().starts_with("nightjar_relay");
-    is_own && (metadata.is_span() || *metadata.level() <= Level::INFO)
+    if metadata.is_span() {
+        return metadata.target() == module_path!();
+    }
+    metadata.target().starts_with("nightjar_relay") && *metadata.level() <= Level::INFO
 }
 
 impl Telemetry {
@@ -373,7 +375,8 @@ pub fn continue_trace(span: &Span, traceparent: &str) {
 /// Returns by what others go on with the trace of what is done now; nothing where spans go nowhere.
 pub fn traceparent() -> Option<String> {
     let mut headers = HeaderMap::new();
-    let context = Span::current().context();
+    // That of the span that was entered last of those for the collector: the log's own are none of them.
+    let context = Context::current();
     if !context.span().span_context().is_valid() {
         return None;
     }

@@ -111,7 +111,6 @@ fn traceparent() -> String {
 }
 
 #[tokio::test]
-#[ignore = "the span of a camera's answer does not arrive: docs/status.md"]
 async fn a_request_its_statements_its_command_and_the_answer_are_one_trace() {
     let collector = Collector::start(Manner::Takes).await;
     let settings = "trusted_proxies = [\"127.0.0.1\"]";
