@@ -116,7 +116,6 @@ async fn the_service_worker_shows_messages_opens_their_page_and_mutes() -> Resul
 }
 
 #[tokio::test]
-#[ignore = "its list of alerts is not empty as it expects: docs/status.md"]
 async fn a_person_says_what_they_want_to_be_told_of() -> Result<()> {
     Scenario::run("app_notification_settings", |directory| async move {
         let relay = Relay::start(&directory, Place::loopback(Ports::free()?)).await?;

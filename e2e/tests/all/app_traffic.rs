@@ -25,7 +25,6 @@ fn fetched_more_than_once(traffic: &Traffic) -> Vec<(String, usize)> {
 }
 
 #[tokio::test]
-#[ignore = "an event's row is drawn anew while it grows: docs/status.md"]
 async fn no_picture_is_fetched_twice_while_an_event_grows() -> Result<()> {
     Scenario::run("app_traffic", |directory| async move {
         let scene = Scene { quiet_s: 2, walk_s: 40, ..Scene::default() };

@@ -14,6 +14,11 @@ export function clipTitle({ kind, title }) {
   return kind === ClipKind.snapshot ? "Snapshot" : "Clip";
 }
 
+/** What of a clip its row shows: its large picture comes later, and messages to all do not say who has seen it. */
+export function shownOfClip({ still_url, seen, ...shown }) {
+  return shown;
+}
+
 /** The picture of a clip, if it has one, in what was drawn before. */
 export function clipStill(clip, before) {
   const renew = async () => (await api.clip(clip.clip_id)).thumbnail_url;

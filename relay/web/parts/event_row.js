@@ -15,6 +15,11 @@ export function withClip(event, { clip_id, thumbnail_url }) {
   return { ...event, clip_id, thumbnail_url: thumbnail_url ?? event.thumbnail_url };
 }
 
+/** What of an event its row shows: its large picture comes later, and messages to all do not say who has seen it. */
+export function shownOfEvent({ still_url, seen, ...shown }) {
+  return shown;
+}
+
 /** That nothing moved any more needs no words, nor that a recording was stopped, or the scene is seen again. */
 function unusualEnd(event) {
   const usual = USUAL_ENDS[event.kind] ?? EventEndReason.still;

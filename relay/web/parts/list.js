@@ -12,6 +12,7 @@ const PAGE_LENGTH = 50;
  * @param {(query: object, signal: AbortSignal) => Promise<{items: object[], next_cursor?: string}>} options.fetchPage
  * @param {(item: object) => string} options.key
  * @param {(item: object, name: string, before?: Element) => HTMLElement} options.row is given the row of the same item as it was
+ * @param {(item: object) => object} [options.shown] what of an item its row shows; all of it otherwise
  * @param {(item: object) => string} [options.nameOf] what is said of an item that is not in it, and may change
  * @param {{title: string, text: string}} options.empty
  * @param {AbortSignal} options.signal
@@ -133,9 +134,9 @@ export class LiveList {
 
   /** What shows the same stays: a picture on it is not fetched again, nor does it lose the keyboard or the finger. */
   #row(item) {
-    const { key, row, nameOf = () => "" } = this.#options;
+    const { key, row, shown = (whole) => whole, nameOf = () => "" } = this.#options;
     const before = this.#rows.get(key(item));
-    const shows = JSON.stringify([item, nameOf(item)]);
+    const shows = JSON.stringify([shown(item), nameOf(item)]);
     if (before?.shows === shows) return before;
     const node = row(item, nameOf(item), before?.node);
     node.dataset.key = key(item);

@@ -4,7 +4,7 @@ import { element } from "../dom.js";
 import { cameraForm } from "../parts/camera_form.js";
 import { CameraHealth } from "../parts/camera_health.js";
 import { CommandPanel } from "../parts/commands.js";
-import { eventRow, withClip } from "../parts/event_row.js";
+import { eventRow, shownOfEvent, withClip } from "../parts/event_row.js";
 import { LiveList } from "../parts/list.js";
 import { LivePanel } from "../parts/live_picture.js";
 import { noPictures } from "../parts/no_pictures.js";
@@ -100,6 +100,7 @@ class Pictures {
       fetchPage: (page, abort) => api.events({ camera_id: cameraId, ...page }, abort),
       key: ({ event_id }) => event_id,
       row: eventRow,
+      shown: shownOfEvent,
       nameOf: () => heading.textContent,
       empty: { title: "Nothing yet", text: "When something moves, it shows up here." },
       signal,

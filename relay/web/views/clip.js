@@ -6,6 +6,7 @@ import { downloadButton, fileName } from "../parts/clip_download.js";
 import { ClipPlayer } from "../parts/clip_player.js";
 import { clipTitle } from "../parts/clip_row.js";
 import { eventFacts } from "../parts/event_facts.js";
+import { shownOfEvent } from "../parts/event_row.js";
 import { may, realtime } from "../session.js";
 import { ClipState, Right } from "../words.js";
 
@@ -86,10 +87,11 @@ function showEvent(clip, root, signal) {
   root.append(place);
   let shown = "";
   const show = (event) => {
-    const now = JSON.stringify(event);
+    const facts = { ...shownOfEvent(event), still_url: largest(event) ?? largest(clip) };
+    const now = JSON.stringify({ ...facts, thumbnail_url: null });
     if (now === shown) return;
     shown = now;
-    place.replaceChildren(eventFacts({ ...event, still_url: largest(event) ?? largest(clip) }, place));
+    place.replaceChildren(eventFacts(facts, place));
   };
   realtime.subscribe("event", ({ event }) => event.event_id === clip.event_id && show(event), signal);
   api.event(clip.event_id, signal).then(show, () => {});

@@ -1,7 +1,7 @@
 import { api } from "../api.js";
 import { element } from "../dom.js";
 import { cameraNames } from "../parts/camera_names.js";
-import { clipRow } from "../parts/clip_row.js";
+import { clipRow, shownOfClip } from "../parts/clip_row.js";
 import { LiveList } from "../parts/list.js";
 import { noPictures } from "../parts/no_pictures.js";
 import { realtime, sitesWhere } from "../session.js";
@@ -19,6 +19,7 @@ export async function show({ root, signal }) {
     fetchPage: (page, abort) => api.clips(page, abort),
     key: ({ clip_id }) => clip_id,
     row: clipRow,
+    shown: shownOfClip,
     nameOf: ({ camera_id }) => nameOf(camera_id),
     empty: { title: "No clips yet", text: "Events, recordings and snapshots arrive here by themselves." },
     signal,

@@ -1,7 +1,7 @@
 import { api } from "../api.js";
 import { element } from "../dom.js";
 import { cameraNames } from "../parts/camera_names.js";
-import { eventRow, withClip } from "../parts/event_row.js";
+import { eventRow, shownOfEvent, withClip } from "../parts/event_row.js";
 import { LiveList } from "../parts/list.js";
 import { noPictures } from "../parts/no_pictures.js";
 import { realtime, sitesWhere } from "../session.js";
@@ -19,6 +19,7 @@ export async function show({ root, signal }) {
     fetchPage: (page, abort) => api.events(page, abort),
     key: ({ event_id }) => event_id,
     row: eventRow,
+    shown: shownOfEvent,
     nameOf: ({ camera_id }) => nameOf(camera_id),
     empty: { title: "All quiet", text: "When something moves in front of a camera, it shows up here." },
     signal,
