@@ -7,6 +7,10 @@ words! {
     Kind {
         /// Something began to move in front of a camera.
         Motion = "motion",
+        /// Somebody rang at a camera, as a program tells.
+        Doorbell = "doorbell",
+        /// A program told of something else that happened at a camera.
+        Report = "report",
         /// A camera sees nothing of its place any more: covered, turned away, blinded.
         Tamper = "tamper",
         /// A camera was not heard from for a while.
@@ -27,6 +31,8 @@ words! {
         Quota = "quota",
         /// Footage will soon be deleted because its time is over.
         Retention = "retention",
+        /// An administrator of the relay asks to see a site for a while.
+        ViewAsked = "view_asked",
         /// A webhook of theirs was turned off by the relay, because nothing was taken for days.
         WebhookOff = "webhook_off",
         /// Somebody wanted to see whether anything arrives.
@@ -80,8 +86,8 @@ mod tests {
         let kinds: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
         assert_eq!(
             kinds.join(" "),
-            "motion tamper camera_offline camera_online disk watched new_sign_in camera_paired \
-             camera_removed quota retention webhook_off test"
+            "motion doorbell report tamper camera_offline camera_online disk watched new_sign_in \
+             camera_paired camera_removed quota retention view_asked webhook_off test"
         );
         let channels: Vec<_> = Channel::ALL.iter().map(|channel| channel.as_str()).collect();
         assert_eq!(channels.join(" "), "app mail web_push webhook");

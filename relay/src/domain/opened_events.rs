@@ -7,6 +7,7 @@ use nightjar_shared::{
     command::{Command as CameraCommand, CommandState},
     event::{EventKind, Trigger},
     ids::{CameraId, ClipId, CommandId, EventId},
+    notification::Kind,
     range::Check,
     text as letters,
     time::UnixMillis,
@@ -18,7 +19,9 @@ use super::{
     access::{self, Caller, Right},
     audit::{Entry, record},
     commands::{self, NewCommand},
-    events as event_domain, quotas, secrets,
+    events as event_domain,
+    notifications::{self, Happening, details},
+    quotas, secrets,
 };
 use crate::{
     app::App,
@@ -264,6 +267,7 @@ async fn open(
     let (event_id, camera_id, clip_id) = (event.event_id, event.camera_id, event.clip_id);
     let entry = Entry::new(action, caller).site(camera.site_id).camera(camera_id);
     let entry = entry.subject(event_id).text("kind", event.kind.as_str()).fact("at", &event.at);
+    let told = told(&event, caller);
     let transaction = app.db.begin().await?;
     opened::insert(&transaction, event).await?;
     if let Some(request) = request {
@@ -275,11 +279,43 @@ async fn open(
         }
     }
     record(&transaction, app.now(), entry).await?;
+    if let Some(told) = told {
+        notifications::happened(app, &transaction, told).await?;
+    }
     transaction.commit().await?;
+    app.due.happenings.notify_one();
     let command_id =
         if is_recorded { record_it(app, caller, camera, event_id).await? } else { None };
     event_domain::tell(app, event_id).await?;
     Ok(Opened { event_id, camera_id, clip_id, command_id })
+}
+
+/// Says what people are told of an event: of what they mark themselves nothing.
+fn told(event: &OpenedEvent, caller: Caller) -> Option<Happening> {
+    let kind = match event.kind {
+        EventKind::Doorbell => Kind::Doorbell,
+        EventKind::Sensor | EventKind::Outside => Kind::Report,
+        EventKind::Motion
+        | EventKind::Manual
+        | EventKind::Tamper
+        | EventKind::Bookmark
+        | EventKind::Unknown => return None,
+    };
+    let told = Happening::at_camera(kind, event.site_id, event.camera_id)
+        .event(event.event_id, event.at)
+        // Each label is news of its own.
+        .subject(event.label.as_deref().unwrap_or_default());
+    // A person who tells of it knows; whose key it is need not.
+    let told = if caller.scope.is_person() { told.by(caller.account_id) } else { told };
+    let told = match &event.label {
+        Some(label) => told.detail(details::LABEL, label.as_str()),
+        None => told,
+    };
+    let words = event.words.as_deref().and_then(|words| words.lines().next());
+    Some(match words {
+        Some(words) => told.detail(details::SENTENCE, words),
+        None => told,
+    })
 }
 
 /// Lets the camera record. That it cannot be told now does not undo the event.

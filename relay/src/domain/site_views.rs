@@ -8,6 +8,7 @@ use nightjar_shared::{
     admin::ViewState,
     audit::Action,
     ids::{AccountId, SiteId, ViewId},
+    notification::Kind,
     range::Check,
     role::Role,
     time::UnixMillis,
@@ -20,7 +21,9 @@ use super::{
     access::{self, Caller, Right},
     audit::{Actor, Doer, Entry, record},
     mails::{self, Mail},
-    members, text,
+    members,
+    notifications::{self, Happening, details},
+    text,
     updates::{self, Update},
 };
 use crate::{
@@ -151,7 +154,13 @@ pub async fn ask(
     for owner in &owners {
         tell_by_mail(app, &transaction, *owner, &row).await?;
     }
+    let news = Happening::at_site(Kind::ViewAsked, site_id)
+        .subject(row.view_id)
+        .detail(details::PERSON, row.account_name.as_str())
+        .detail(details::SENTENCE, row.reason.as_str());
+    notifications::happened(app, &transaction, news).await?;
     transaction.commit().await?;
+    app.due.happenings.notify_one();
     let view = View::from(row);
     tell_owners(app, &owners, &view);
     Ok(view)

@@ -14,6 +14,7 @@ use crate::{
     members::{account_id, let_in},
     person::{Answer, Person},
     relay::{TestRelay, eventually, on_every_database, on_sqlite},
+    told::until_told,
 };
 
 async fn ask(admin: &Person, home: &str, body: Value) -> Answer {
@@ -57,6 +58,8 @@ async fn nothing_is_seen_before_an_owner_allows_it_nor_after_its_time() {
         let view = asked(&admin, &home).await;
         assert_eq!(sees(&admin, &device, &clip).await, [404; 4]);
         ask(&admin, &home, help()).await.is_problem(409, "already_asked");
+        let told = until_told(&alice, "view_asked", 1).await;
+        assert!(told[0]["body"].as_str().unwrap().starts_with("pictures stand still"), "{told:?}");
         let waiting = alice.get(&format!("sites/{home}/views")).await.body(200);
         assert_eq!(waiting["items"][0]["reason"], "pictures stand still");
         let granted = alice.post(&format!("{view}/grant"), json!({})).await.body(200);

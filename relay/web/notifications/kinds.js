@@ -2,6 +2,8 @@
 
 export const KINDS = [
   ["motion", "Something moves", "camera"],
+  ["doorbell", "Somebody rings", "camera"],
+  ["report", "A program tells of something else", "camera"],
   ["tamper", "A camera is covered, turned or blinded", "camera"],
   ["camera_offline", "A camera is not heard from", "camera"],
   ["camera_online", "A camera is back", "camera"],
@@ -11,6 +13,7 @@ export const KINDS = [
   ["camera_removed", "A camera was removed", "site"],
   ["quota", "Room for footage is nearly used up", "site"],
   ["retention", "Footage will soon be deleted", "site"],
+  ["view_asked", "Who runs the relay asks to see a site", "site"],
   ["webhook_off", "A webhook of mine is turned off by the relay", "account"],
   ["new_sign_in", "Somebody signs in to my account from somewhere new", "account"],
 ];

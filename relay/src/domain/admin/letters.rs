@@ -1,18 +1,16 @@
 //! What waits to leave, and what was given up: an administrator tries it again, or drops it.
 
-use nightjar_shared::{
-    account::{MailKind, MailState},
-    admin::LetterChannel,
-    audit::Action,
-    time::UnixMillis,
-};
+use nightjar_shared::{account::MailState, admin::LetterChannel, audit::Action, time::UnixMillis};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Desk;
 use crate::{
     domain::{List, PageRequest, audit::record},
-    engines::db::mails::{self, WaitingMail},
+    engines::db::{
+        Transaction,
+        admin::letters::{self as rows, LetterRow},
+    },
     error::{Error, ProblemCode, Result},
 };
 
@@ -22,7 +20,9 @@ pub struct Letter {
     /// By this it is tried again.
     pub letter_id: String,
     pub channel: LetterChannel,
-    pub kind: MailKind,
+    /// Of a mail to an address what it is about, of a message what it tells of.
+    pub kind: String,
+    /// An address, or that of the account.
     pub recipient: String,
     pub state: MailState,
     pub attempts: u32,
@@ -35,18 +35,18 @@ pub struct Letter {
     pub due_at: Option<UnixMillis>,
 }
 
-impl From<WaitingMail> for Letter {
-    fn from(mail: WaitingMail) -> Self {
+impl From<LetterRow> for Letter {
+    fn from(row: LetterRow) -> Self {
         Self {
-            letter_id: mail.mail_id,
-            channel: LetterChannel::Mail,
-            kind: mail.kind,
-            recipient: mail.recipient,
-            state: mail.state,
-            attempts: mail.attempts,
-            reason: mail.reason,
-            queued_at: mail.queued_at,
-            due_at: (mail.state == MailState::Waiting).then_some(mail.due_at),
+            letter_id: row.letter_id,
+            channel: row.channel,
+            kind: row.kind,
+            recipient: row.recipient,
+            state: row.state,
+            attempts: row.attempts,
+            reason: row.reason,
+            queued_at: row.queued_at,
+            due_at: (row.state == MailState::Waiting).then_some(row.due_at),
         }
     }
 }
@@ -65,16 +65,16 @@ pub async fn list(
     page: &PageRequest,
 ) -> Result<List<Letter>> {
     let position = page.position()?;
-    let rows = mails::page(desk.db, &position.page, selection.state).await?;
-    Ok(position.list(rows, |mail| (mail.queued_at, mail.mail_id.clone()), Letter::from))
+    let rows = rows::page(desk.db, &position.page, selection.state).await?;
+    Ok(position.list(rows, |row| (row.queued_at, row.letter_id.clone()), Letter::from))
 }
 
 /// Tries a letter again that was given up, as long as it is of use and its text is there.
 pub async fn retry(desk: &Desk<'_>, letter_id: &str) -> Result<()> {
     let transaction = desk.db.begin().await?;
     desk.hold(&transaction).await?;
-    mails::by_id(&transaction, letter_id).await?.ok_or_else(Error::not_found)?;
-    if !mails::retry(&transaction, letter_id, desk.now).await? {
+    hold_letter(&transaction, letter_id).await?;
+    if !rows::retry(&transaction, letter_id, desk.now).await? {
         return Err(Error::conflict(
             ProblemCode::NotReady,
             "It is of no use any more: its time is over, or its text is gone.",
@@ -85,16 +85,21 @@ pub async fn retry(desk: &Desk<'_>, letter_id: &str) -> Result<()> {
     transaction.commit().await?;
     if let Some(app) = desk.app {
         app.mails_due.notify_one();
+        app.due.all();
     }
     Ok(())
+}
+
+async fn hold_letter(transaction: &Transaction, letter_id: &str) -> Result<()> {
+    if rows::exists(transaction, letter_id).await? { Ok(()) } else { Err(Error::not_found()) }
 }
 
 /// Drops a letter: nobody gets it.
 pub async fn remove(desk: &Desk<'_>, letter_id: &str) -> Result<()> {
     let transaction = desk.db.begin().await?;
     desk.hold(&transaction).await?;
-    mails::by_id(&transaction, letter_id).await?.ok_or_else(Error::not_found)?;
-    mails::delete(&transaction, letter_id).await?;
+    hold_letter(&transaction, letter_id).await?;
+    rows::delete(&transaction, letter_id).await?;
     let entry = desk.entry(Action::LetterDropped).subject(letter_id);
     record(&transaction, desk.now, entry).await?;
     Ok(transaction.commit().await?)

@@ -195,13 +195,6 @@ pub async fn counts(app: &App) -> Result<Vec<DeliveryCount>> {
     Ok(deliveries::counts(&app.db).await?)
 }
 
-/// Lets a delivery that was given up leave again. Says whether there is one that is still of use.
-pub async fn retry(app: &App, delivery_id: DeliveryId) -> Result<bool> {
-    let is_waiting = deliveries::retry(&app.db, delivery_id, app.now()).await?;
-    app.due.all();
-    Ok(is_waiting)
-}
-
 /// Forgets what was sent or given up long ago.
 pub async fn forget_old(app: &App) -> Result<()> {
     let now = app.now();

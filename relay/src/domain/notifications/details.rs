@@ -14,6 +14,8 @@ pub const PROGRAM: &str = "program";
 pub const NETWORK: &str = "network";
 /// What a webhook is called.
 pub const WEBHOOK: &str = "webhook";
+/// A word for what was told of, by the program that told it.
+pub const LABEL: &str = "label";
 /// A whole sentence, for what has no form of its own.
 pub const SENTENCE: &str = "sentence";
 /// By which clock the people of the site live.

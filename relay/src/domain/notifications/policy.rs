@@ -23,12 +23,13 @@ pub(super) const COOL_DOWN_MAX: Duration = Duration::from_hours(24);
 /// Returns the right at its site that it takes to be told.
 pub(super) fn needs(kind: Kind) -> Right {
     match kind {
-        Kind::Motion | Kind::Tamper => Right::SeePictures,
+        Kind::Motion | Kind::Doorbell | Kind::Report | Kind::Tamper => Right::SeePictures,
         Kind::Watched
         | Kind::CameraPaired
         | Kind::CameraRemoved
         | Kind::Quota
-        | Kind::Retention => Right::Own,
+        | Kind::Retention
+        | Kind::ViewAsked => Right::Own,
         // Of those of an account alone nobody asks.
         Kind::CameraOffline
         | Kind::CameraOnline
@@ -44,12 +45,14 @@ pub(super) fn is_of_account(kind: Kind) -> bool {
     matches!(kind, Kind::NewSignIn | Kind::WebhookOff | Kind::Test)
 }
 
-/// Returns by what somebody is told who has said nothing about it. Of who signed in, a mail goes to the
-/// account in any case, which nobody can turn off: see `mails`.
+/// Returns by what somebody is told who has said nothing about it. Of who signed in, and of who asks for a view
+/// of a site, a mail is sent in any case, which nobody can turn off: see `mails`.
 fn unasked(kind: Kind, role: Option<Role>) -> &'static [Channel] {
     use Channel::{App, Mail, WebPush, Webhook};
     match kind {
-        Kind::Motion | Kind::NewSignIn => &[App, WebPush, Webhook],
+        Kind::Motion | Kind::Doorbell | Kind::Report | Kind::NewSignIn | Kind::ViewAsked => {
+            &[App, WebPush, Webhook]
+        }
         // Who wants to know says so.
         Kind::Watched => &[],
         // Guests have not asked for mail about somebody else's cameras.
@@ -72,12 +75,15 @@ fn unasked(kind: Kind, role: Option<Role>) -> &'static [Channel] {
 /// Returns for how long the same, again, is counted and not told, unless the person says otherwise.
 fn unasked_cool_down(kind: Kind) -> Option<Duration> {
     match kind {
-        Kind::Motion | Kind::Tamper => Some(Duration::from_mins(5)),
+        // Who rings again within a moment is the same person.
+        Kind::Doorbell => Some(Duration::from_secs(30)),
+        Kind::Motion | Kind::Report | Kind::Tamper => Some(Duration::from_mins(5)),
         Kind::CameraOffline | Kind::CameraOnline | Kind::Watched => Some(Duration::from_mins(10)),
         Kind::Disk | Kind::Quota | Kind::Retention => Some(COOL_DOWN_MAX),
         Kind::NewSignIn
         | Kind::CameraPaired
         | Kind::CameraRemoved
+        | Kind::ViewAsked
         | Kind::WebhookOff
         | Kind::Test => None,
     }
@@ -86,8 +92,13 @@ fn unasked_cool_down(kind: Kind) -> Option<Duration> {
 /// What is due sooner when much waits. Lower is sooner.
 pub(super) fn priority(kind: Kind) -> u32 {
     match kind {
-        Kind::Tamper | Kind::NewSignIn => 0,
-        Kind::Motion | Kind::CameraOffline | Kind::Watched | Kind::Test => 1,
+        Kind::Doorbell | Kind::Tamper | Kind::NewSignIn => 0,
+        Kind::Motion
+        | Kind::Report
+        | Kind::CameraOffline
+        | Kind::Watched
+        | Kind::ViewAsked
+        | Kind::Test => 1,
         Kind::CameraOnline | Kind::Disk | Kind::CameraPaired | Kind::CameraRemoved => 2,
         Kind::Quota | Kind::Retention | Kind::WebhookOff => 3,
     }
@@ -96,9 +107,12 @@ pub(super) fn priority(kind: Kind) -> u32 {
 /// Returns for how long it is of use to be told by a channel.
 pub(super) fn lifetime(kind: Kind, channel: Channel) -> Duration {
     match (kind, channel) {
-        (Kind::Test, _) => Duration::from_mins(10),
-        (Kind::Motion | Kind::Watched, Channel::WebPush) => Duration::from_hours(1),
-        (Kind::Motion | Kind::Watched, _) => Duration::from_hours(12),
+        // Nobody waits at a door for longer.
+        (Kind::Test, _) | (Kind::Doorbell, Channel::WebPush) => Duration::from_mins(10),
+        (Kind::Motion | Kind::Report | Kind::Watched, Channel::WebPush) => Duration::from_hours(1),
+        (Kind::Motion | Kind::Doorbell | Kind::Report | Kind::Watched, _) => {
+            Duration::from_hours(12)
+        }
         _ => Duration::from_hours(48),
     }
 }
@@ -106,7 +120,9 @@ pub(super) fn lifetime(kind: Kind, channel: Channel) -> Duration {
 /// Returns how long a message waits for what makes it better.
 pub(super) fn wait(kind: Kind, channel: Channel) -> Duration {
     match (kind, channel) {
-        (Kind::Motion | Kind::Tamper, Channel::Mail) => PICTURE_WAIT,
+        (Kind::Motion | Kind::Doorbell | Kind::Report | Kind::Tamper, Channel::Mail) => {
+            PICTURE_WAIT
+        }
         _ => Duration::ZERO,
     }
 }

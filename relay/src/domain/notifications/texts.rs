@@ -38,6 +38,11 @@ fn title(kind: Kind, camera: &str, facts: &Value) -> String {
     let site = details::text(facts, details::SITE).unwrap_or("your site");
     match kind {
         Kind::Motion => format!("Motion at {camera}"),
+        Kind::Doorbell => format!("Somebody rang at {camera}"),
+        Kind::Report => {
+            let what = details::text(facts, details::LABEL).unwrap_or("Something happened");
+            format!("{what} at {camera}")
+        }
         Kind::Tamper => format!("{camera} may have been covered or turned"),
         Kind::CameraOffline => format!("{camera} is offline"),
         Kind::CameraOnline => format!("{camera} is back"),
@@ -51,6 +56,10 @@ fn title(kind: Kind, camera: &str, facts: &Value) -> String {
         Kind::CameraRemoved => format!("{camera} was removed from {site}"),
         Kind::Quota => format!("The room for footage of {site} is nearly used up"),
         Kind::Retention => format!("Footage of {site} will soon be deleted"),
+        Kind::ViewAsked => {
+            let person = details::text(facts, details::PERSON).unwrap_or("An administrator");
+            format!("{person}, who runs the relay, asks to see {site}")
+        }
         Kind::WebhookOff => {
             let name = details::text(facts, details::WEBHOOK).unwrap_or("A webhook");
             format!("{name} is turned off: it takes nothing")
@@ -63,16 +72,19 @@ fn again(kind: Kind, more: u64, camera: &str, facts: &Value) -> String {
     let times = if more == 1 { "once more".to_owned() } else { format!("{more} more times") };
     match kind {
         Kind::Motion => format!("{more} more at {camera}"),
+        Kind::Doorbell => format!("Somebody rang {times} at {camera}"),
         Kind::CameraOffline => format!("{camera} went offline {times}"),
         Kind::CameraOnline => format!("{camera} came back {times}"),
         Kind::Watched => format!("{camera} was watched {times}"),
-        Kind::Tamper
+        Kind::Report
+        | Kind::Tamper
         | Kind::Disk
         | Kind::NewSignIn
         | Kind::CameraPaired
         | Kind::CameraRemoved
         | Kind::Quota
         | Kind::Retention
+        | Kind::ViewAsked
         | Kind::WebhookOff
         | Kind::Test => format!("{} ({times})", title(kind, camera, facts)),
     }

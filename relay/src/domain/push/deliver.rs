@@ -151,7 +151,13 @@ fn contact(app: &App) -> String {
 /// Returns how soon a push service should wake a device that sleeps.
 fn urgency(kind: Kind) -> &'static str {
     match kind {
-        Kind::Motion | Kind::Tamper | Kind::NewSignIn | Kind::CameraOffline | Kind::Test => "high",
+        Kind::Motion
+        | Kind::Doorbell
+        | Kind::Report
+        | Kind::Tamper
+        | Kind::NewSignIn
+        | Kind::CameraOffline
+        | Kind::Test => "high",
         _ => "normal",
     }
 }

@@ -140,8 +140,8 @@ fn gotify(facts: &Facts<'_>) -> anyhow::Result<Parts> {
 /// Of 1 to 5; 3 is the default.
 fn ntfy_priority(kind: Kind) -> u8 {
     match kind {
-        Kind::Tamper | Kind::NewSignIn => 5,
-        Kind::Motion | Kind::CameraOffline => 4,
+        Kind::Doorbell | Kind::Tamper | Kind::NewSignIn => 5,
+        Kind::Motion | Kind::CameraOffline | Kind::ViewAsked => 4,
         _ => 3,
     }
 }

@@ -282,7 +282,7 @@ pub async fn list(
 /// Lets a delivery that was given up wait again. Says whether there was one that is still of use.
 pub async fn retry(
     db: &impl Executor,
-    delivery_id: DeliveryId,
+    delivery_id: &str,
     now: UnixMillis,
 ) -> Result<bool, DbError> {
     let changed = db
@@ -294,6 +294,16 @@ pub async fn retry(
         )
         .await?;
     Ok(changed == 1)
+}
+
+/// Forgets a delivery that has not left.
+pub async fn drop_unsent(db: &impl Executor, delivery_id: &str) -> Result<(), DbError> {
+    db.execute(
+        "delete from deliveries where delivery_id = $1 and state <> 'sent'",
+        vec![delivery_id.into()],
+    )
+    .await
+    .map(drop)
 }
 
 /// Counts deliveries by channel and state.

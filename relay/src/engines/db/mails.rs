@@ -6,7 +6,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, Page, from_row, newest_first};
+use super::{DbError, Executor, from_row};
 
 pub struct NewMail {
     pub mail_id: String,
@@ -176,29 +176,6 @@ pub struct WaitingMail {
 }
 
 from_row!(WaitingMail { mail_id, recipient, kind, state, attempts, reason, queued_at, due_at });
-
-pub async fn by_id(db: &impl Executor, mail_id: &str) -> Result<Option<WaitingMail>, DbError> {
-    db.one(
-        "select mail_id, recipient, kind, state, attempts, reason, queued_at, due_at
-         from mails where mail_id = $1",
-        vec![mail_id.into()],
-    )
-    .await
-}
-
-/// Lists what has not left, newest first.
-pub async fn page(
-    db: &impl Executor,
-    page: &Page,
-    state: Option<MailState>,
-) -> Result<Vec<WaitingMail>, DbError> {
-    let statement = concat!(
-        "select mail_id, recipient, kind, state, attempts, reason, queued_at, due_at
-         from mails where (cast($4 as text) is null or state = $4)",
-        newest_first!("queued_at", "mail_id")
-    );
-    page.read(db, ("queued_at", "mail_id"), statement, [state.into()]).await
-}
 
 /// Lists what has not left, oldest first.
 pub async fn list(db: &impl Executor, count: u32) -> Result<Vec<WaitingMail>, DbError> {

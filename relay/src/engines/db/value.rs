@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nightjar_shared::{
     account::{LinkPurpose, MailKind, MailState, SignInKind},
-    admin::{Job, Period, Series, Setting, TrailScope, ViewState},
+    admin::{Job, LetterChannel, Period, Series, Setting, TrailScope, ViewState},
     api::PartKind,
     audit::{Action, ActorKind},
     camera::CameraActivity,
@@ -316,6 +316,7 @@ spelled!(
     ViewState,
     Visibility,
     Channel,
+    LetterChannel,
     DeliveryState,
     Form,
     notification::Kind,

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 
 use super::{motion, rules::put_rules, settled, told_of, until_told};
 use crate::{
+    audit::administrator,
     clips::upload,
     databases::{self, Engine},
     device::event,
@@ -127,15 +128,25 @@ async fn what_is_given_up_can_be_seen_and_tried_again() {
         // As after two days of a server that is away.
         let sql = "update deliveries set state = 'failed', outcome = 'away', ended_at = due_at";
         relay.app().db.execute(sql, vec![]).await.unwrap();
-        let failed = deliveries::list(relay.app(), DeliveryState::Failed).await.unwrap();
-        let failed = failed.iter().find(|row| row.outcome.as_deref() == Some("away")).unwrap();
-        assert!(deliveries::retry(relay.app(), failed.delivery_id).await.unwrap());
-        assert!(!deliveries::retry(relay.app(), failed.delivery_id).await.unwrap());
+        let admin = administrator(&relay).await;
+        let letters = admin.get("admin/letters?state=failed").await.body(200);
+        let letters = letters["items"].as_array().unwrap();
+        let failed = letters.iter().find(|it| it["kind"] == "motion").unwrap();
+        assert_eq!(failed["channel"], "mail");
+        assert_eq!(
+            (&failed["reason"], &failed["recipient"]),
+            (&json!("away"), &json!("alice@example.org"))
+        );
+        let letter_id = failed["letter_id"].as_str().unwrap();
+        let path = format!("admin/letters/{letter_id}");
+        assert_eq!(admin.post(&format!("{path}/retry"), json!({})).await.status, 202);
         let all = async || deliveries::list(relay.app(), DeliveryState::Sent).await.unwrap();
         let is_sent = |row: &nightjar_relay::engines::db::deliveries::DeliveryRow| {
-            row.delivery_id == failed.delivery_id
+            row.delivery_id.to_string() == letter_id
         };
         eventually(all, |rows| rows.iter().any(is_sent)).await;
+        admin.post(&format!("{path}/retry"), json!({})).await.is_problem(404, "not_found");
+        admin.delete(&path).await.is_problem(404, "not_found");
         relay.pass(Duration::from_hours(49));
         relay.sweep_slow().await;
         assert!(deliveries::list(relay.app(), DeliveryState::Sent).await.unwrap().is_empty());

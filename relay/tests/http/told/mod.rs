@@ -3,6 +3,7 @@
 mod mail;
 mod mute;
 mod recipients;
+mod reports;
 mod rules;
 mod storms;
 
@@ -38,7 +39,7 @@ pub(super) async fn told_of(person: &Person, kind: &str) -> Vec<Value> {
 }
 
 /// Waits until somebody was told of a kind so often.
-pub(super) async fn until_told(person: &Person, kind: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn until_told(person: &Person, kind: &str, count: usize) -> Vec<Value> {
     eventually(async || told_of(person, kind).await, |told| told.len() >= count).await
 }
 

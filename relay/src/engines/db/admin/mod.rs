@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod cameras;
 pub mod jobs;
+pub mod letters;
 pub mod live;
 pub mod settings;
 pub mod sites;
