@@ -36,6 +36,7 @@ pub(super) async fn start_store(
 ) -> anyhow::Result<(Objects, Option<EmbeddedStore>)> {
     if config.store.engine == StoreEngine::S3 {
         let store = s3_store(config).await?;
+        warn_of_lifecycle(config);
         store.watch(&engines.tracker, engines.cancel.clone());
         return Ok((store.into(), None));
     }
@@ -46,6 +47,17 @@ pub(super) async fn start_store(
             Ok((store.into(), None))
         }
         None => Ok((store.clone().into(), Some(store))),
+    }
+}
+
+/// Says that the bucket's own rule knows nothing of what people protect: the relay's rules of retention do.
+fn warn_of_lifecycle(config: &Config) {
+    if let Some(days) = config.store.keep_days {
+        tracing::warn!(
+            days,
+            "store.keep_days: the bucket deletes all footage of that age, also what is protected; to keep that, \
+             remove the setting, run `nightjar-relay store prepare`, and let sites have rules of retention"
+        );
     }
 }
 

@@ -430,12 +430,14 @@ async fn every_answer_is_kept_from_running_and_only_the_app_may_read_it() {
 }
 
 #[tokio::test]
-async fn the_app_may_ask_before_it_reads_and_nobody_may_upload_from_a_page() {
+async fn pages_of_the_app_may_ask_before_they_read_and_upload_and_others_may_not() {
     let store = Store::start().await;
     let url = store.read_url("camera/clip/0.mp4");
     for (origin, method, expected) in [
         (APP, "GET", StatusCode::NO_CONTENT),
-        (APP, "PUT", StatusCode::FORBIDDEN),
+        (APP, "PUT", StatusCode::NO_CONTENT),
+        (APP, "DELETE", StatusCode::FORBIDDEN),
+        ("https://evil.example", "PUT", StatusCode::FORBIDDEN),
         ("https://evil.example", "GET", StatusCode::FORBIDDEN),
     ] {
         let answer = store

@@ -47,7 +47,10 @@ use self::{
     refusals::{Asked, Lines},
     signing::Signing,
 };
-use super::{CACHED, Content, ListedPage, ObjectInfo, ObjectKey, ObjectsError, bucket, origin};
+use super::{
+    CACHED, Content, ListedPage, ObjectInfo, ObjectKey, ObjectsError, READ_HEADERS, UPLOAD_HEADERS,
+    bucket, origin,
+};
 use crate::{
     engines::{
         metrics::{Counter, Metrics},
@@ -273,18 +276,21 @@ impl EmbeddedStore {
     }
 }
 
-/// Answers a preflight: the app may read, and no page may upload.
+/// Answers a preflight: pages of the app may read, and upload what they were permitted to; no other page may.
 fn preflight(headers: &HeaderMap, from_app: bool) -> Response<StoreBody> {
-    let reads = headers
-        .get(ACCESS_CONTROL_REQUEST_METHOD)
-        .is_some_and(|method| method == "GET" || method == "HEAD");
-    if !(from_app && reads) {
+    let method = headers.get(ACCESS_CONTROL_REQUEST_METHOD).map(HeaderValue::as_bytes);
+    let allowed = match method {
+        Some(b"GET" | b"HEAD") => READ_HEADERS,
+        Some(b"PUT") => UPLOAD_HEADERS,
+        _ => return empty(StatusCode::FORBIDDEN),
+    };
+    if !from_app {
         return empty(StatusCode::FORBIDDEN);
     }
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("range"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD, PUT"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
     headers.insert(ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE.as_secs().into());
     response
 }

@@ -236,6 +236,11 @@ impl Objects {
     }
 }
 
+/// What pages of the app may say when they read.
+const READ_HEADERS: &str = "range";
+/// What they may say when they upload: see [`upload_headers`].
+const UPLOAD_HEADERS: &str = "content-type, content-md5, x-amz-checksum-sha256";
+
 fn upload_headers(key: &ObjectKey, content: &Content) -> BTreeMap<String, String> {
     let mut headers = BTreeMap::from([
         ("content-length".to_owned(), content.length.to_string()),

@@ -237,16 +237,25 @@ impl Target<'_> {
         assert_eq!(answer.headers()["content-type"], "video/mp4");
         assert_eq!(answer.text().await.unwrap(), "234");
         for (origin, allowed) in [(APP, true), ("https://evil.example", false)] {
-            let preflight = self
-                .client
-                .request(Method::OPTIONS, &url)
-                .header(ORIGIN, origin)
-                .header(ACCESS_CONTROL_REQUEST_METHOD, "GET")
-                .header("access-control-request-headers", "range");
-            let answer = preflight.send().await.unwrap();
-            let named = answer.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN);
-            let may = answer.status().is_success() && named.is_some_and(|named| named == origin);
-            assert_eq!(may, allowed, "the preflight of {origin}: {}", answer.status());
+            let upload = "content-type, content-md5, x-amz-checksum-sha256";
+            for (method, headers) in [("GET", "range"), ("PUT", upload)] {
+                let preflight = self
+                    .client
+                    .request(Method::OPTIONS, &url)
+                    .header(ORIGIN, origin)
+                    .header(ACCESS_CONTROL_REQUEST_METHOD, method)
+                    .header("access-control-request-headers", headers);
+                let answer = preflight.send().await.unwrap();
+                let named = answer.headers().get(ACCESS_CONTROL_ALLOW_ORIGIN);
+                let may =
+                    answer.status().is_success() && named.is_some_and(|named| named == origin);
+                assert_eq!(
+                    may,
+                    allowed,
+                    "{method}: the preflight of {origin}: {}",
+                    answer.status()
+                );
+            }
         }
         self.objects.delete(&key).await.unwrap();
         self.objects.delete(&key).await.unwrap();

@@ -11,6 +11,7 @@ use md5::{Digest as _, Md5};
 use rusty_s3::{Method as SignedMethod, S3Action, actions, signing};
 
 use super::{Answer, REQUEST_EXPIRY, S3Store};
+use crate::engines::objects::{READ_HEADERS, UPLOAD_HEADERS};
 
 /// Of an answer to a preflight.
 const PREFLIGHT_AGE_S: u32 = 600;
@@ -23,13 +24,13 @@ pub(super) async fn prepare(store: &S3Store) -> anyhow::Result<Vec<String>> {
     let lifecycle = configure(store, "lifecycle", lifecycle(store.shared.keep_days)).await;
     Ok(vec![
         format!("bucket {name}: {}", if made { "made" } else { "is there" }),
-        format!("CORS rule: pages of {origin} may read"),
+        format!("CORS rule: pages of {origin} may read, and upload what they were permitted to"),
         match (lifecycle, store.shared.keep_days) {
             (Ok(()), None) => {
                 "lifecycle: what was uploaded in part is removed after a day".to_owned()
             }
             (Ok(()), Some(days)) => format!(
-                "lifecycle: footage is removed after {days} days, what was uploaded in part after one"
+                "lifecycle: footage is removed after {days} days, also what is protected; what was uploaded in part after one"
             ),
             // It is for tidiness alone, unless footage is to go.
             (Err(error), None) => format!("lifecycle: not set ({error})"),
@@ -96,14 +97,18 @@ async fn configure(store: &S3Store, what: &'static str, xml: String) -> anyhow::
     Ok(())
 }
 
-/// Lets the app's pages read, with ranges, and nothing else.
+/// Lets the app's pages read, with ranges, and upload what they were permitted to.
 fn cors(origin: &str) -> String {
     let mut xml = "<CORSConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><CORSRule>"
         .to_owned();
     // An origin has no character that XML knows.
     let _ = write!(xml, "<AllowedOrigin>{origin}</AllowedOrigin>");
-    xml.push_str("<AllowedMethod>GET</AllowedMethod><AllowedMethod>HEAD</AllowedMethod>");
-    xml.push_str("<AllowedHeader>range</AllowedHeader>");
+    for method in ["GET", "HEAD", "PUT"] {
+        let _ = write!(xml, "<AllowedMethod>{method}</AllowedMethod>");
+    }
+    for header in [READ_HEADERS, UPLOAD_HEADERS].iter().flat_map(|names| names.split(", ")) {
+        let _ = write!(xml, "<AllowedHeader>{header}</AllowedHeader>");
+    }
     for header in ["Content-Range", "Content-Length", "Accept-Ranges"] {
         let _ = write!(xml, "<ExposeHeader>{header}</ExposeHeader>");
     }

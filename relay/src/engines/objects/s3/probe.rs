@@ -10,7 +10,9 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{Answer, ObjectsError, REQUEST_EXPIRY, S3Store, read_overrides};
-use crate::engines::objects::{Content, ContentType, ObjectKey, add, upload_headers};
+use crate::engines::objects::{
+    Content, ContentType, ObjectKey, READ_HEADERS, UPLOAD_HEADERS, add, upload_headers,
+};
 
 const RIGHT: &[u8] = b"a probe of Nightjar's";
 /// As long as the right one.
@@ -27,6 +29,7 @@ enum Rule {
     Signature,
     Overrides,
     AppReads,
+    AppUploads,
     OthersDoNot,
     Deletion,
 }
@@ -43,6 +46,9 @@ impl Rule {
             Self::Overrides => "type, disposition and caching of what is read",
             Self::AppReads => {
                 "the CORS rule for the app, so that no clip plays (`nightjar-relay store prepare` sets it)"
+            }
+            Self::AppUploads => {
+                "the CORS rule for the app's uploads by hand (`nightjar-relay store prepare` sets it)"
             }
             Self::OthersDoNot => "the CORS rule for others' pages, which may read too",
             Self::Deletion => "deletions",
@@ -223,6 +229,9 @@ impl Probe<'_> {
         if !self.allows(url.as_str(), &app).await? {
             missing.push(Rule::AppReads);
         }
+        if !self.preflight(url.as_str(), &app, "PUT", UPLOAD_HEADERS).await? {
+            missing.push(Rule::AppUploads);
+        }
         if self.allows(url.as_str(), "https://elsewhere.invalid").await? {
             missing.push(Rule::OthersDoNot);
         }
@@ -237,19 +246,32 @@ impl Probe<'_> {
 
     /// Returns whether pages of `origin` may read, with a range: by the preflight and by the answer.
     async fn allows(&self, url: &str, origin: &str) -> Result<bool, ObjectsError> {
+        let may_ask = self.preflight(url, origin, "GET", READ_HEADERS).await?;
+        let answer = self.get(url, Some(origin)).await?;
+        Ok(may_ask && names(&answer, origin))
+    }
+
+    /// Returns whether pages of `origin` may use a method, with headers.
+    async fn preflight(
+        &self,
+        url: &str,
+        origin: &str,
+        method: &str,
+        headers: &str,
+    ) -> Result<bool, ObjectsError> {
         let headers = BTreeMap::from([
             ("origin".to_owned(), origin.to_owned()),
-            ("access-control-request-method".to_owned(), "GET".to_owned()),
-            ("access-control-request-headers".to_owned(), "range".to_owned()),
+            ("access-control-request-method".to_owned(), method.to_owned()),
+            ("access-control-request-headers".to_owned(), headers.to_owned()),
         ]);
-        let preflight = self.store.shared.client.send(Method::OPTIONS, url, &headers, None).await?;
-        let answer = self.get(url, Some(origin)).await?;
-        let names = |answer: &Answer| {
-            let allowed = answer.headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-            allowed.is_some_and(|allowed| allowed == origin || allowed == "*")
-        };
-        Ok(preflight.status.is_success() && names(&preflight) && names(&answer))
+        let answer = self.store.shared.client.send(Method::OPTIONS, url, &headers, None).await?;
+        Ok(answer.status.is_success() && names(&answer, origin))
     }
+}
+
+fn names(answer: &Answer, origin: &str) -> bool {
+    let allowed = answer.headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    allowed.is_some_and(|allowed| allowed == origin || allowed == "*")
 }
 
 fn honours_overrides(headers: &HeaderMap) -> bool {
