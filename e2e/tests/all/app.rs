@@ -74,6 +74,7 @@ async fn a_person_signs_in_watches_live_and_plays_what_moved() -> Result<()> {
         .await?;
         play_to_its_end(&page).await?;
         page.screenshot("5-clip").await?;
+        it_is_known_as_watched(&page, &stack).await?;
 
         no_policy_was_broken(&page)?;
         stack.agent.stop(Duration::from_secs(5)).await?;
@@ -109,6 +110,19 @@ async fn play_to_its_end(page: &Page) -> Result<()> {
     page.evaluate::<Option<bool>>(play).await?;
     wait::until_true("the clip ends", Duration::from_mins(1), async || {
         page.evaluate("document.querySelector('[data-testid=\"clip-video\"]').ended").await
+    })
+    .await
+}
+
+/// The relay keeps how long it was watched, and that its viewer has seen it.
+async fn it_is_known_as_watched(page: &Page, stack: &Stack) -> Result<()> {
+    let path: String = page.evaluate("location.pathname.slice(1)").await?;
+    wait::until_true("the clip is known as watched", SOON, async || {
+        let statistics = stack.owner.get(&format!("{path}/stats")).await?.expect(200)?.json();
+        let clip = stack.owner.get(&path).await?.expect(200)?.json();
+        let watched_ms = statistics["watched_ms"].as_u64().unwrap_or_default();
+        // What it plays is at least its post-roll long.
+        Ok(statistics["views"] == 1 && watched_ms > 1_000 && clip["seen"] == true)
     })
     .await
 }

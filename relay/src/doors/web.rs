@@ -294,12 +294,14 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// Pages for a quiet hour, and parts that few open: their modules are fetched when they are opened.
-const LATER: [&str; 9] = [
+const LATER: [&str; 11] = [
     "account/",
     "notifications/",
     "pairing/",
     "parts/camera_form.js",
     "parts/clip_download.js",
+    "parts/clip_marks.js",
+    "parts/watched.js",
     "people/",
     WORKER,
     "settings/",

@@ -18,8 +18,9 @@ export class ClipPlayer {
 
   /**
    * @param {object} clip of which `state`, `duration_ms` and its pictures matter here
-   * @param {{playback: (after?: number) => Promise<object>, playlistUrl?: string}} source says where
-   *   the parts are, or those after one of them; the playlist is for browsers without Media Source
+   * @param {{playback: (after?: number) => Promise<object>, playlistUrl?: string, watch?: (video: HTMLVideoElement) => void}} source
+   *   says where the parts are, or those after one of them; the playlist is for browsers without Media Source; `watch`
+   *   hears of each video that is made
    * @param {HTMLElement} stage
    * @param {AbortSignal} signal
    */
@@ -101,6 +102,7 @@ export class ClipPlayer {
       "data-testid": "clip-video",
     });
     followShape(this.#stage, video);
+    this.#source.watch?.(video);
     video.addEventListener("error", () => this.#playbackFailed(), { signal: this.#signal });
     this.#signal.addEventListener("abort", () => {
       video.removeAttribute("src");

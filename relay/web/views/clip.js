@@ -31,7 +31,8 @@ export async function show({ root, parameters, signal, router }) {
   );
 
   const playback = (after) => api.playback(clipId, after, signal);
-  const player = new ClipPlayer(clip, { playback, playlistUrl: api.playlistUrl(clipId) }, stage, signal);
+  const watch = (video) => import("../parts/watched.js").then(({ tellWatched }) => tellWatched(video, clipId, signal), () => {});
+  const player = new ClipPlayer(clip, { playback, playlistUrl: api.playlistUrl(clipId), watch }, stage, signal);
   const update = (next) => {
     clip = next;
     stage.dataset.state = clip.state;
