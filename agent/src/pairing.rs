@@ -79,6 +79,16 @@ impl Pairing {
         }
     }
 
+    /// Pins another authority, wherever the one before was pinned.
+    pub fn pin(&self, ca_pem: &str) -> Result<Self, InvalidCertificate> {
+        let sha256 = CaCertificate::from_pem(ca_pem)?.sha256();
+        Ok(Self {
+            ca_sha256: self.ca_sha256.as_ref().map(|_| sha256),
+            ca_pem: ca_pem.to_owned(),
+            ..self.clone()
+        })
+    }
+
     /// Whom HTTPS to the relay trusts. Where it was public at the pairing, the relay's own authority came over
     /// it: a relay that has lost its proxy or its public certificate is known by that.
     pub fn https_trust(&self) -> Result<Trust, InvalidCertificate> {

@@ -42,6 +42,9 @@ pub struct TokenRequest {
     pub nonce: String,
     /// Ed25519 over [`crate::pairing::token_proof`], base64 (standard, padded).
     pub signature: String,
+    /// SHA-256 of the authority that the camera pins, of its DER form, lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_sha256: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +54,9 @@ pub struct TokenResponse {
     pub token: String,
     pub expires_in_s: u64,
     pub server_time: UnixMillis,
+    /// The authority to pin from now on, in PEM, where the camera pins another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
 }
 
 /// `POST agent/network`: what a camera needs to find out whether its network lets it work.

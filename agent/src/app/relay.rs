@@ -1,7 +1,11 @@
 //! The side of the agent that faces the relay. It begins when the camera is paired, also while
 //! the agent runs: `nightjar-agent pair` only has to leave its file.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use nightjar_shared::{
     configuration::Configuration,
@@ -98,8 +102,11 @@ impl RelaySide {
         tracing::info!(camera.id = %pairing.camera_id, relay = %pairing.relay_url, "paired");
         let store = self.store.clone();
         let floor = ready.floor.clone();
+        let other_authority = ready.cloud.other_authority();
+        let identity = Arc::clone(&self.key.identity);
         self.connect(&pairing, ready);
-        tokio::join!(keep_time_floor(&store, pairing.camera_id, &floor), async {
+        let pin = pin_other(other_authority, &data_dir, &pairing, identity, &floor);
+        tokio::join!(pin, keep_time_floor(&store, pairing.camera_id, &floor), async {
             while Pairing::load(&data_dir).is_ok_and(|now| now.as_ref() == Some(&pairing)) {
                 sleep(LOOK_EVERY).await;
             }
@@ -194,6 +201,37 @@ impl RelaySide {
         uplink::start(broker, ends, &stage.tracker, stage.cancel.clone());
         for stage in [self.uploads, self.uplink] {
             self.guards.spawn(stage.guard(self.shutdown.clone()));
+        }
+    }
+}
+
+/// Pins the authority that the relay goes over to, once the relay is seen to show a certificate by it. That the pairing
+/// has changed is noticed by who follows it.
+async fn pin_other(
+    mut other: watch::Receiver<Option<String>>,
+    data_dir: &Path,
+    pairing: &Pairing,
+    identity: Arc<Identity>,
+    floor: &TimeFloor,
+) {
+    while other.changed().await.is_ok() {
+        let Some(pem) = other.borrow_and_update().clone() else { continue };
+        let pinned = match pairing.pin(&pem) {
+            Ok(pinned) if pinned != *pairing => pinned,
+            _ => continue,
+        };
+        let tried =
+            async { Cloud::new(&pinned, Arc::clone(&identity), floor.clone())?.challenge().await };
+        match tried.await {
+            Ok(_) => match pinned.save(data_dir) {
+                Ok(()) => {
+                    tracing::info!("the relay has a new authority, which is pinned from now on");
+                }
+                Err(error) => tracing::error!(%error, "the relay's new authority is not pinned"),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "the relay names an authority by which it is not known");
+            }
         }
     }
 }

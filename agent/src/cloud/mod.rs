@@ -34,7 +34,7 @@ use serde::Serialize;
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncSeekExt},
-    sync::Mutex,
+    sync::{Mutex, watch},
 };
 use tokio_util::codec::{BytesCodec, FramedRead};
 
@@ -80,6 +80,10 @@ pub struct Cloud {
     camera_id: CameraId,
     identity: Arc<Identity>,
     token: Arc<Mutex<Option<DeviceToken>>>,
+    /// SHA-256 of the relay's authority that is pinned; a simulated camera pins none.
+    pinned: Option<String>,
+    /// The authority that the relay wants to be pinned instead, in PEM.
+    other_authority: watch::Sender<Option<String>>,
 }
 
 impl Cloud {
@@ -92,6 +96,7 @@ impl Cloud {
         let broken =
             |error: InvalidCertificate| CloudError::unavailable("pairing", error.to_string());
         let (ca, https) = (pairing.ca().map_err(broken)?, pairing.https_trust().map_err(broken)?);
+        let pinned = Some(ca.sha256());
         floor.hear(pairing.server_time);
         let objects = Objects::new(ca, &floor)?;
         let http = Http::new(&https, &floor, Some(IDLE_TIMEOUT), None)?;
@@ -101,13 +106,21 @@ impl Cloud {
             camera_id: pairing.camera_id,
             identity,
             token: Arc::default(),
+            pinned,
+            other_authority: watch::Sender::default(),
         })
     }
 
     /// Makes what a simulated camera asks its relay and its store by.
     pub fn simulated(visitor: Visitor, camera_id: CameraId, identity: Arc<Identity>) -> Self {
         let objects = Objects::simulated(visitor.http.clone());
-        Self { visitor, objects, camera_id, identity, token: Arc::default() }
+        let (token, other_authority) = (Arc::default(), watch::Sender::default());
+        Self { visitor, objects, camera_id, identity, token, pinned: None, other_authority }
+    }
+
+    /// Follows which authority the relay wants to be pinned instead of the one that is, in PEM.
+    pub fn other_authority(&self) -> watch::Receiver<Option<String>> {
+        self.other_authority.subscribe()
     }
 
     /// Returns the time floor that the relay's answers raise.
@@ -145,8 +158,12 @@ impl Cloud {
             camera_id: self.camera_id,
             signature: self.identity.sign(&token_proof(&challenge.nonce, self.camera_id)),
             nonce: challenge.nonce,
+            ca_sha256: self.pinned.clone(),
         };
         let response = self.visitor.token(&request).await?;
+        if response.ca_pem.is_some() {
+            self.other_authority.send_replace(response.ca_pem);
+        }
         let life = Duration::from_secs(response.expires_in_s);
         let good_for = life.saturating_sub((life / 10).max(LEAST_TOKEN_LIFE));
         let renew_at = self.clock().monotonic().plus(good_for);

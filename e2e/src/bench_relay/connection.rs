@@ -1,7 +1,7 @@
 //! A camera's connection as lean as it can be: of ten thousand in one process each must cost less than what
 //! is measured.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
@@ -24,7 +24,7 @@ use rumqttc::{
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -46,6 +46,15 @@ pub(super) struct Broker {
 impl Broker {
     pub(super) fn new(port: u16, ca: &Path) -> Result<Self> {
         Ok(Self { port, tls: trusting(ca)? })
+    }
+
+    /// Opens a connection from an address of the camera's own: the relay lets in so many from one household, and
+    /// all of loopback is this machine's.
+    async fn reach(&self, camera: &Camera) -> Result<TcpStream> {
+        let [.., high, low] = *camera.id.as_uuid().as_bytes();
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::from(([127, 1, high, low], 0)))?;
+        Ok(socket.connect(SocketAddr::from(([127, 0, 0, 1], self.port))).await?)
     }
 }
 
@@ -78,7 +87,7 @@ impl Connection {
     }
 
     async fn connect(broker: &Broker, camera: Camera) -> Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", broker.port)).await?;
+        let stream = broker.reach(&camera).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from("localhost")?;
         let stream = broker.tls.connect(name, stream).await?;

@@ -3,6 +3,7 @@
 
 mod app;
 mod app_account;
+mod app_admin;
 mod app_axe;
 mod app_days;
 mod app_factors;
@@ -15,6 +16,7 @@ mod app_settings;
 mod app_shapes;
 mod app_traffic;
 mod authenticity;
+mod authority;
 mod backups;
 mod bad_input;
 mod bad_networks;

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 
 use super::{backup::be_the_relays_user, open_database, progress::ProgressLine};
@@ -13,7 +14,14 @@ use crate::{
     clock::now,
     config::{Config, StoreEngine, TurnEngine},
     domain::{keys, push},
-    engines::{data_lock::DataLock, objects::Objects, seal, seal::Seal, tls::Certificates},
+    engines::{
+        data_lock::DataLock,
+        db::cameras,
+        objects::Objects,
+        seal,
+        seal::Seal,
+        tls::{Certificates, authority_sha256},
+    },
     wiring,
 };
 
@@ -41,6 +49,8 @@ pub(super) enum KeysTask {
 pub(super) enum KeyName {
     /// By which secrets in the database are sealed
     Secrets,
+    /// By which the relay's own server certificate is signed, and which cameras pin
+    Authority,
     /// Of the relay's own server certificate
     Tls,
     /// What signs the URLs of the embedded store
@@ -57,6 +67,16 @@ pub(super) async fn run(task: KeysTask, config: &Config) -> anyhow::Result<()> {
     match task {
         KeysTask::List => Ok(()),
         KeysTask::Rotate { name: KeyName::Secrets, .. } => rotate_secrets(config).await,
+        KeysTask::Rotate { name: KeyName::Authority, .. } => {
+            Certificates::rotate_authority(&config.data_dir, &wiring::hosts(config), now())?;
+            said(
+                config,
+                "a new authority is made, for which the one before vouches: cameras stay paired, and pin the new one \
+                 within an hour of being online; browsers that trust the old one, and pairing files and codes that were \
+                 made before, need the new one. Once all cameras have it: nightjar-relay keys forget authority",
+            )
+        }
+        KeysTask::Forget { name: KeyName::Authority, yes } => forget_authority(config, yes).await,
         KeysTask::Rotate { name: KeyName::Tls, .. } => {
             Certificates::reissue(&config.data_dir, &wiring::hosts(config), now())?;
             said(config, "a new server certificate is made; the authority that cameras pin stays")
@@ -121,6 +141,22 @@ async fn forget_secrets(config: &Config, yes: bool) -> anyhow::Result<()> {
     Ok(writeln!(stdout(), "the keys before the newest are forgotten")?)
 }
 
+/// Lets the authority before vouch no more. Cameras that pin it still would stay away.
+async fn forget_authority(config: &Config, yes: bool) -> anyhow::Result<()> {
+    let db = open_database(config).await?;
+    let pinned = authority_sha256(&config.data_dir)?.context("there is no authority yet")?;
+    let behind = cameras::count_without_authority(&db, &pinned).await?;
+    anyhow::ensure!(
+        behind == 0 || yes,
+        "{behind} cameras are not known to pin the new authority: they were offline since, or their agents are older. \
+         Wait for them, or lose them until they are paired again with: keys forget authority --yes"
+    );
+    let was_vouched =
+        Certificates::forget_authority(&config.data_dir, &wiring::hosts(config), now())?;
+    anyhow::ensure!(was_vouched, "there is one authority alone");
+    said(config, "the authority before is forgotten")
+}
+
 fn refuse_lost(lost: u64, yes: bool) -> anyhow::Result<()> {
     anyhow::ensure!(
         lost == 0 || yes,
@@ -158,7 +194,7 @@ fn list(config: &Config) -> anyhow::Result<()> {
     };
     let secrets = data_dir.join(seal::FILE);
     line("secrets", &secrets, "keys rotate secrets")?;
-    line("authority", &data_dir.join("ca-key.pem"), "pinned by cameras: docs/operations.md")?;
+    line("authority", &data_dir.join("ca-key.pem"), "keys rotate authority; pinned by cameras")?;
     line("tls", &data_dir.join("server-key.pem"), "keys rotate tls; by itself, once a year")?;
     if config.tls.acme.is_some() {
         line("public certificate", &data_dir.join("acme"), "by itself, at each renewal")?;
@@ -180,6 +216,12 @@ fn list(config: &Config) -> anyhow::Result<()> {
         && text.lines().count() > 1
     {
         writeln!(output, "secrets: an older key still opens; keys forget secrets ends that")?;
+    }
+    if Certificates::is_vouched(data_dir)? {
+        writeln!(
+            output,
+            "authority: the one before vouches for it; keys forget authority ends that"
+        )?;
     }
     Ok(())
 }

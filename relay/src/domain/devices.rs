@@ -22,6 +22,8 @@ const NONCE_LIFETIME: Duration = Duration::from_mins(1);
 const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 /// A camera that asks for more loses its oldest ones.
 const TOKENS_MAX: u32 = 8;
+/// Of a SHA-256 in hexadecimal.
+const SHA256_LETTERS: usize = 64;
 
 /// A device token that is good now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +53,23 @@ pub async fn issue_token(app: &App, request: TokenRequest) -> Result<TokenRespon
     let hash = secrets::hash(&token);
     devices::insert_token(&app.db, hash, request.camera_id, expires_at).await?;
     devices::delete_old_tokens(&app.db, request.camera_id, TOKENS_MAX).await?;
-    Ok(TokenResponse { token, expires_in_s: TOKEN_LIFETIME.as_secs(), server_time: now })
+    let ca_pem = match &request.ca_sha256 {
+        Some(pinned) => other_authority(app, request.camera_id, pinned).await?,
+        // An older agent pins what it was paired with, and would not read another one.
+        None => None,
+    };
+    Ok(TokenResponse { token, expires_in_s: TOKEN_LIFETIME.as_secs(), server_time: now, ca_pem })
+}
+
+/// Notes which authority a camera pins. Returns the one to pin instead, if that is another.
+async fn other_authority(app: &App, camera_id: CameraId, pinned: &str) -> Result<Option<String>> {
+    let is_hash = pinned.len() == SHA256_LETTERS
+        && pinned.bytes().all(|letter| matches!(letter, b'0'..=b'9' | b'a'..=b'f'));
+    if !is_hash {
+        return Ok(None);
+    }
+    cameras::note_authority(&app.db.unsynced(), camera_id, pinned).await?;
+    Ok((pinned != app.certificates.ca_sha256()).then(|| app.certificates.ca_pem()))
 }
 
 /// Gives a camera what it needs to try its network: the store's address, and TURN for one try.

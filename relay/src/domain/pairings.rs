@@ -127,7 +127,7 @@ pub async fn open(
         prepared: false,
         key: None,
     };
-    let ca_sha256 = shown_authority(app).map(str::to_owned);
+    let ca_sha256 = shown_authority(app);
     let provisioning = provisioning_text(&ProvisioningFile {
         relay_url: app.config.public_url.clone(),
         secret: secret.clone(),
@@ -183,8 +183,8 @@ async fn free_code(db: &impl Executor, now: UnixMillis) -> Result<JoinCode> {
 }
 
 /// Returns the hash of the relay's CA, where a camera sees the relay's own certificate.
-fn shown_authority(app: &App) -> Option<&str> {
-    app.config.shows_own_certificate().then_some(app.certificates.ca_sha256.as_str())
+fn shown_authority(app: &App) -> Option<String> {
+    app.config.shows_own_certificate().then(|| app.certificates.ca_sha256())
 }
 
 fn provisioning_text(file: &ProvisioningFile) -> Result<String> {

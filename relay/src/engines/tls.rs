@@ -19,14 +19,14 @@ use std::{
     collections::BTreeSet,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use nightjar_shared::time::UnixMillis;
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
 };
 use rustls::{
@@ -88,9 +88,7 @@ pub fn install_crypto_provider() {
 #[derive(Clone)]
 pub struct Certificates {
     /// The authority that cameras pin.
-    pub ca_pem: String,
-    /// SHA-256 of the authority's DER form, lower-case hexadecimal.
-    pub ca_sha256: String,
+    own: Arc<RwLock<OwnAuthority>>,
     /// For HTTPS; offers HTTP/2 and HTTP/1.1. Shows the certificate that is in use at that time.
     pub server: Arc<ServerConfig>,
     shown: Arc<Shown>,
@@ -100,15 +98,28 @@ pub struct Certificates {
     renewal_at: Arc<Mutex<UnixMillis>>,
 }
 
+#[derive(Debug, Clone)]
+struct OwnAuthority {
+    pem: String,
+    /// Of its DER form, lower-case hexadecimal.
+    sha256: String,
+}
+
+impl OwnAuthority {
+    fn read(pem: String) -> anyhow::Result<(Self, CertificateDer<'static>)> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes())
+            .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
+        Ok((Self { pem, sha256: hex::encode(Sha256::digest(&der)) }, der))
+    }
+}
+
 /// Returns the SHA-256 of the authority in `directory`, as [`Certificates::ca_sha256`]; nothing where there
 /// is none yet.
 pub fn authority_sha256(directory: &Path) -> anyhow::Result<Option<String>> {
     let Some(pem) = private_file::read(&directory.join(authority::CERTIFICATE_FILE))? else {
         return Ok(None);
     };
-    let der = CertificateDer::from_pem_slice(pem.as_bytes())
-        .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
-    Ok(Some(hex::encode(Sha256::digest(&der))))
+    Ok(Some(OwnAuthority::read(pem)?.0.sha256))
 }
 
 /// What is written beside the server certificate to know when it must be made again.
@@ -116,6 +127,9 @@ pub fn authority_sha256(directory: &Path) -> anyhow::Result<Option<String>> {
 struct ServerRecord {
     names: BTreeSet<String>,
     not_after: UnixMillis,
+    /// SHA-256 of the authority that signed it. Older relays did not write it, and never had another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authority: Option<String>,
 }
 
 impl Certificates {
@@ -131,17 +145,14 @@ impl Certificates {
         install_crypto_provider();
         private_file::create_directory(directory)?;
         let names = all_names(names);
-        let Authority { pem: ca_pem, issuer } = authority::load_or_create(directory, &names, now)?;
-        if needs_server_certificate(directory, &names, now)? {
-            issue_server_certificate(directory, &issuer, names.clone(), now)?;
+        let authority = authority::load_or_create(directory, &names, now)?;
+        let (own, der) = OwnAuthority::read(authority.pem.clone())?;
+        if needs_server_certificate(directory, &names, &own.sha256, now)? {
+            issue_server_certificate(directory, &authority, names.clone(), now)?;
         }
-        let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes())
-            .context("the relay's ca.pem holds no certificate: restore it from a backup")?;
-        let ca_sha256 = hex::encode(Sha256::digest(&ca_der));
-        let shown = Arc::new(Shown::new(certified_key(directory)?, ca_der)?);
+        let shown = Arc::new(Shown::new(certified_key(directory)?, der)?);
         Ok(Self {
-            ca_sha256,
-            ca_pem,
+            own: Arc::new(RwLock::new(own)),
             server: server_config(shown.clone()),
             public: Arc::new(Public::new(shown.clone())),
             shown,
@@ -149,6 +160,20 @@ impl Certificates {
             directory: directory.to_owned(),
             names,
         })
+    }
+
+    /// Returns the authority that cameras pin, in PEM.
+    pub fn ca_pem(&self) -> String {
+        self.own().pem
+    }
+
+    /// Returns the SHA-256 of its DER form, lower-case hexadecimal.
+    pub fn ca_sha256(&self) -> String {
+        self.own().sha256
+    }
+
+    fn own(&self) -> OwnAuthority {
+        self.own.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns what is offered at the app's listener: beside HTTP what proves names to an ACME server, and
@@ -202,18 +227,54 @@ impl Certificates {
     /// Has the certificates looked at again: the files are read, and what ACME failed to get is tried at once.
     pub fn look_again(&self) {
         self.public.look_again();
-        match certified_key(&self.directory) {
-            Ok(key) => self.shown.replace_own(key),
+        let looked = authority::load(&self.directory).and_then(|found| {
+            let found = found.context("ca.pem is missing: restore it from a backup")?;
+            Ok((OwnAuthority::read(found.pem)?.0, certified_key(&self.directory)?))
+        });
+        match looked {
+            Ok((own, key)) => {
+                *self.own.write().unwrap_or_else(PoisonError::into_inner) = own;
+                self.shown.replace_own(key);
+            }
             Err(error) => tracing::error!("the relay's own certificate stays: {error:#}"),
         }
+    }
+
+    /// Makes another authority for a data directory, and a server certificate by it. Cameras that pin the one before
+    /// trust it, too, as that vouches for the new one. A relay that serves shows it once it looks again.
+    pub fn rotate_authority(
+        directory: &Path,
+        names: &[String],
+        now: UnixMillis,
+    ) -> anyhow::Result<()> {
+        let names = all_names(names);
+        let authority = authority::rotate(directory, &names, now)?;
+        issue_server_certificate(directory, &authority, names, now)
+    }
+
+    /// Returns whether the authority before still vouches for the one in `directory`.
+    pub fn is_vouched(directory: &Path) -> anyhow::Result<bool> {
+        Ok(authority::vouched(directory)?.is_some())
+    }
+
+    /// Shows no more that the authority before vouches for this one: cameras that pin that stay away. Says whether it
+    /// did.
+    pub fn forget_authority(
+        directory: &Path,
+        names: &[String],
+        now: UnixMillis,
+    ) -> anyhow::Result<bool> {
+        let was_vouched = authority::forget_vouched(directory)?;
+        Self::reissue(directory, names, now)?;
+        Ok(was_vouched)
     }
 
     /// Makes the server certificate of a data directory anew, with another key. A relay that serves shows it once
     /// it looks again.
     pub fn reissue(directory: &Path, names: &[String], now: UnixMillis) -> anyhow::Result<()> {
-        let Authority { issuer, .. } = authority::load(directory)?
+        let authority = authority::load(directory)?
             .context("there is no authority yet: start the relay once")?;
-        issue_server_certificate(directory, &issuer, all_names(names), now)
+        issue_server_certificate(directory, &authority, all_names(names), now)
     }
 
     /// Returns how it stands with the public certificate.
@@ -248,12 +309,12 @@ impl Certificates {
     /// shown, and a renewal is due again an hour later.
     pub fn renew(&self, now: UnixMillis) -> anyhow::Result<()> {
         *self.renewal_at() = now.plus(RENEWAL_RETRY);
-        let Authority { pem: ca_pem, issuer } = authority::load(&self.directory)?
+        let authority = authority::load(&self.directory)?
             .context("ca.pem and ca-key.pem are missing: restore them from a backup")?;
-        if ca_pem != self.ca_pem {
-            bail!("ca.pem is another one than at the relay's start: restart the relay");
+        if authority.pem != self.ca_pem() {
+            bail!("ca.pem is another one than the relay uses: reload it (SIGHUP)");
         }
-        issue_server_certificate(&self.directory, &issuer, self.names.clone(), now)?;
+        issue_server_certificate(&self.directory, &authority, self.names.clone(), now)?;
         self.shown.replace_own(certified_key(&self.directory)?);
         *self.renewal_at() = renewal_at(&self.directory, now)?;
         Ok(())
@@ -281,6 +342,7 @@ fn plain_name(name: &str) -> String {
 fn needs_server_certificate(
     directory: &Path,
     names: &BTreeSet<String>,
+    authority: &str,
     now: UnixMillis,
 ) -> anyhow::Result<bool> {
     if [CERTIFICATE, PRIVATE_KEY].iter().any(|file| !directory.join(file).exists()) {
@@ -289,7 +351,10 @@ fn needs_server_certificate(
     let record = read_record(directory)?;
     let good = now.plus(RENEWAL_MARGIN)..=now.plus(SERVER_LIFETIME);
     // Older relays made certificates that live longer.
-    Ok(record.is_none_or(|record| record.names != *names || !good.contains(&record.not_after)))
+    Ok(record.is_none_or(|record| {
+        let is_by_another = record.authority.as_deref().is_some_and(|by| by != authority);
+        record.names != *names || !good.contains(&record.not_after) || is_by_another
+    }))
 }
 
 fn read_record(directory: &Path) -> anyhow::Result<Option<ServerRecord>> {
@@ -304,7 +369,7 @@ fn renewal_at(directory: &Path, now: UnixMillis) -> anyhow::Result<UnixMillis> {
 
 fn issue_server_certificate(
     directory: &Path,
-    issuer: &Issuer<'static, KeyPair>,
+    authority: &Authority,
     names: BTreeSet<String>,
     now: UnixMillis,
 ) -> anyhow::Result<()> {
@@ -317,11 +382,14 @@ fn issue_server_certificate(
     params.use_authority_key_identifier_extension = true;
     set_validity(&mut params, now, SERVER_LIFETIME);
     let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, issuer)?.pem();
-    let record = ServerRecord { names, not_after: now.plus(SERVER_LIFETIME) };
+    let certificate = params.signed_by(&key, &authority.issuer)?.pem();
+    let chain = certificate + &authority::vouched(directory)?.unwrap_or_default();
+    let by = OwnAuthority::read(authority.pem.clone())?.0.sha256;
+    let not_after = now.plus(SERVER_LIFETIME);
+    let record = ServerRecord { names, not_after, authority: Some(by) };
     // The record goes last: a crash in between makes the next start issue again.
     private_file::write(&directory.join(PRIVATE_KEY), key.serialize_pem().as_bytes())?;
-    private_file::write(&directory.join(CERTIFICATE), certificate.as_bytes())?;
+    private_file::write(&directory.join(CERTIFICATE), chain.as_bytes())?;
     private_file::write(&directory.join("server.json"), &serde_json::to_vec(&record)?)
 }
 

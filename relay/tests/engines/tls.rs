@@ -36,9 +36,9 @@ fn the_authority_is_made_once_and_its_hash_is_of_its_der_form() {
     let directory = support::directory();
     let first = load(directory.path(), &[], NOW).unwrap();
     let second = load(directory.path(), &["127.0.0.1"], NOW.plus(days(3000))).unwrap();
-    assert_eq!(first.ca_pem, second.ca_pem);
-    let der = CertificateDer::from_pem_slice(first.ca_pem.as_bytes()).unwrap();
-    assert_eq!(first.ca_sha256, hex::encode(Sha256::digest(&der)));
+    assert_eq!(first.ca_pem(), second.ca_pem());
+    let der = CertificateDer::from_pem_slice(first.ca_pem().as_bytes()).unwrap();
+    assert_eq!(first.ca_sha256(), hex::encode(Sha256::digest(&der)));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_running_relay_renews_it_in_time_and_keeps_its_authority() {
     // The next start finds nothing to do.
     let started = load(directory.path(), &["cam.example.org"], then.plus(days(200))).unwrap();
     assert_eq!(server_certificate(directory.path()), second);
-    assert_eq!(started.ca_pem, certificates.ca_pem);
+    assert_eq!(started.ca_pem(), certificates.ca_pem());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn the_authority_vouches_for_the_relays_own_names_alone() {
     let directory = support::directory();
     let own = ["cam.example.org", "store.example.net", "192.0.2.7", "[2001:db8::7]"];
     let certificates = load(directory.path(), &own, clock::now()).unwrap();
-    let ca = certificates.ca_pem;
+    let ca = certificates.ca_pem();
     let served = server_certificate(directory.path());
     for name in
         ["cam.example.org", "store.example.net", "192.0.2.7", "2001:db8::7", "localhost", "::1"]
@@ -233,7 +233,7 @@ fn an_authority_of_an_older_relay_stays_as_it_is() {
     fs::write(directory.path().join("ca.pem"), &old).unwrap();
     fs::write(directory.path().join("ca-key.pem"), key.serialize_pem()).unwrap();
     let certificates = load(directory.path(), &["cam.example.org"], clock::now()).unwrap();
-    assert_eq!(certificates.ca_pem, old, "cameras pin it");
+    assert_eq!(certificates.ca_pem(), old, "cameras pin it");
     let served = server_certificate(directory.path());
     assert!(is_taken(&old, &served, "cam.example.org").1);
 }
@@ -242,20 +242,94 @@ fn an_authority_of_an_older_relay_stays_as_it_is() {
 fn a_name_that_the_authority_may_not_vouch_for_makes_it_again_with_its_key() {
     let directory = support::directory();
     let now = clock::now();
-    let first = load(directory.path(), &["cam.example.org"], now).unwrap().ca_pem;
+    let first = load(directory.path(), &["cam.example.org"], now).unwrap().ca_pem();
     let key = fs::read(directory.path().join("ca-key.pem")).unwrap();
     // What lies below a name belongs to it.
-    let same = load(directory.path(), &["store.cam.example.org"], now).unwrap().ca_pem;
+    let same = load(directory.path(), &["store.cam.example.org"], now).unwrap().ca_pem();
     assert_eq!(same, first);
-    let second = load(directory.path(), &["new.example.net"], now).unwrap().ca_pem;
+    let second = load(directory.path(), &["new.example.net"], now).unwrap().ca_pem();
     assert_ne!(second, first);
     assert_eq!(fs::read(directory.path().join("ca-key.pem")).unwrap(), key);
     let served = server_certificate(directory.path());
     assert_eq!(is_taken(&second, &served, "new.example.net"), (true, true));
     // The old name may come back.
-    assert_eq!(load(directory.path(), &["cam.example.org"], now).unwrap().ca_pem, second);
+    assert_eq!(load(directory.path(), &["cam.example.org"], now).unwrap().ca_pem(), second);
     let served = server_certificate(directory.path());
     for ca in [&first, &second] {
         assert_eq!(is_taken(ca, &served, "cam.example.org"), (true, true));
+    }
+}
+
+/// Whether who pins an authority, as cameras do, takes what the relay shows.
+fn is_taken_whole(ca: &str, directory: &Path) -> bool {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+    let shown = server_certificate(directory);
+    let chain: Vec<_> =
+        CertificateDer::pem_slice_iter(shown.as_bytes()).map(Result::unwrap).collect();
+    let name = "cam.example.org".to_owned().try_into().unwrap();
+    verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now()).is_ok()
+}
+
+#[test]
+fn another_authority_takes_over_while_the_one_before_vouches_for_it() {
+    let directory = support::directory();
+    let (path, now) = (directory.path(), clock::now());
+    let names = ["cam.example.org".to_owned()];
+    let certificates = load(path, &["cam.example.org"], now).unwrap();
+    let first = certificates.ca_pem();
+    Certificates::rotate_authority(path, &names, now).unwrap();
+    certificates.look_again();
+    let second = certificates.ca_pem();
+    assert_ne!(first, second);
+    assert!(is_taken_whole(&first, path) && is_taken_whole(&second, path));
+    // A start, and a renewal, show the same.
+    certificates.renew(now).unwrap();
+    assert!(is_taken_whole(&first, path) && is_taken_whole(&second, path));
+    assert_eq!(load(path, &["cam.example.org"], now).unwrap().ca_pem(), second);
+    // One at a time: else cameras of the first would be lost without a word.
+    Certificates::rotate_authority(path, &names, now).unwrap_err();
+
+    assert!(Certificates::forget_authority(path, &names, now).unwrap());
+    assert!(!is_taken_whole(&first, path) && is_taken_whole(&second, path));
+    assert!(!Certificates::forget_authority(path, &names, now).unwrap());
+    Certificates::rotate_authority(path, &names, now).unwrap();
+    assert!(is_taken_whole(&second, path));
+}
+
+#[test]
+fn an_exchange_of_authorities_that_was_cut_off_has_happened_or_has_not() {
+    let names = ["cam.example.org".to_owned()];
+    let now = clock::now();
+    for cut in 0..3 {
+        let directory = support::directory();
+        let path = directory.path();
+        let first = load(path, &["cam.example.org"], now).unwrap().ca_pem();
+        let kept = |file: &str| fs::read(path.join(file)).unwrap();
+        let (key, server) = (kept("ca-key.pem"), kept("server.pem"));
+        let (server_key, record) = (kept("server-key.pem"), kept("server.json"));
+        Certificates::rotate_authority(path, &names, now).unwrap();
+        let put = |file: &str, content: &[u8]| fs::write(path.join(file), content).unwrap();
+        // The server certificate comes last.
+        put("server.pem", &server);
+        put("server-key.pem", &server_key);
+        put("server.json", &record);
+        if cut < 2 {
+            fs::rename(path.join("ca.pem"), path.join("ca-next.pem")).unwrap();
+            put("ca.pem", first.as_bytes());
+        }
+        if cut == 0 {
+            fs::rename(path.join("ca-key.pem"), path.join("ca-next-key.pem")).unwrap();
+            put("ca-key.pem", &key);
+        }
+        let now_there = load(path, &["cam.example.org"], now).unwrap().ca_pem();
+        assert_eq!(now_there == first, cut == 0, "cut {cut}");
+        assert!(is_taken_whole(&first, path) && is_taken_whole(&now_there, path), "cut {cut}");
+        for rest in ["ca-next.pem", "ca-next-key.pem"] {
+            assert!(!path.join(rest).exists(), "cut {cut}: {rest}");
+        }
     }
 }

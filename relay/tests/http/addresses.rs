@@ -78,7 +78,8 @@ async fn off_localhost_browsers_are_told_to_come_by_https_alone() {
             config.turn.engine = Some(TurnEngine::None);
         })
         .await;
-        let ca = relay.app().certificates.ca_pem.as_bytes();
+        let ca = relay.app().certificates.ca_pem();
+        let ca = ca.as_bytes();
         let config = &relay.app().config;
         for (address, path) in
             [(config.listen, "/"), (config.listen, "/healthz"), (config.store.listen, "/x")]

@@ -58,7 +58,8 @@ async fn over_https_the_cookie_is_bound_to_the_host_and_to_encryption() {
         "https://localhost:0".clone_into(&mut config.public_url);
     })
     .await;
-    let ca = relay.app().certificates.ca_pem.as_bytes();
+    let ca = relay.app().certificates.ca_pem();
+    let ca = ca.as_bytes();
     let mut alice = relay.stranger();
     alice.client = reqwest::Client::builder()
         .tls_certs_only([reqwest::Certificate::from_pem(ca).unwrap()])
@@ -75,7 +76,7 @@ async fn over_https_the_cookie_is_bound_to_the_host_and_to_encryption() {
     let other = Person { cookie: Some(plain), ..alice.clone() };
     other.get("auth/me").await.is_problem(401, "unauthenticated");
     let pairing = alice.open_pairing().await;
-    assert_eq!(pairing["ca_sha256"], relay.app().certificates.ca_sha256);
+    assert_eq!(pairing["ca_sha256"], relay.app().certificates.ca_sha256());
     assert!(pairing["provisioning"].as_str().unwrap().contains("ca_sha256"));
     relay.stop().await;
 }

@@ -66,9 +66,9 @@ fn client(config: rustls::ClientConfig) -> Client {
 /// A camera that pins the relay's own authority and says so, as the agent does.
 async fn camera_of(relay: &TestRelay, owner: &Person) -> Device {
     let pairing = owner.open_pairing().await;
-    assert_eq!(pairing["ca_sha256"], relay.app().certificates.ca_sha256, "it is always pinned");
+    assert_eq!(pairing["ca_sha256"], relay.app().certificates.ca_sha256(), "it is always pinned");
     let mut device = relay.device();
-    device.caller.client = client(pinning(&relay.app().certificates.ca_pem));
+    device.caller.client = client(pinning(&relay.app().certificates.ca_pem()));
     device.claim_by("secret", pairing["secret"].as_str().unwrap()).await.body(200);
     device.get_token().await;
     device
@@ -80,7 +80,7 @@ async fn works(relay: &TestRelay, camera: &mut Device, owner: &Person) {
     let clip_id = upload(camera, None).await;
     let playback = owner.get(&format!("clips/{clip_id}/playback")).await.body(200);
     assert_eq!(fetch(owner, &playback["parts"][0]["url"]).await, (200, FOOTAGE.to_vec()));
-    let ca_pem = relay.app().certificates.ca_pem.clone();
+    let ca_pem = relay.app().certificates.ca_pem();
     for within_https in [true, false] {
         let mut online = if within_https {
             camera.connect_within_http(relay, &ca_pem).await
@@ -188,7 +188,7 @@ async fn files_that_change_are_shown_at_once_and_to_browsers_alone() {
     let turn = credentials(&alice, &camera).await.tls_port.parse().unwrap();
     assert!(shows(turn, at.issuer.pem(), APP).await);
     // Who trusts the relay's own authority and does not say so is a browser.
-    let own = relay.app().certificates.ca_pem.clone();
+    let own = relay.app().certificates.ca_pem();
     assert!(!issuer_at(relay, &own, APP).await && !issuer_at(relay, &own, STORE).await);
 
     let renewed = Issuer::new("Somebody else");
@@ -256,7 +256,7 @@ async fn without_a_good_one_at_the_start_and_after_its_end_the_relay_shows_its_o
     let at = WithFiles::start().await;
     fs::remove_file(at.path("privkey.pem")).unwrap();
     let at = WithFiles { relay: at.relay.restart().await, ..at };
-    let own = at.relay.app().certificates.ca_pem.clone();
+    let own = at.relay.app().certificates.ca_pem();
     let alice = browser(&at.relay, &own);
     let seen = told(&alice).await;
     assert_eq!(troubles(&seen), ["certificate_unreadable"]);
@@ -287,7 +287,7 @@ async fn a_camera_works_on_from_the_own_certificate_over_acme_and_files_and_back
         config.turn.web_port = Some(true);
     })
     .await;
-    let own = relay.app().certificates.ca_pem.clone();
+    let own = relay.app().certificates.ca_pem();
     let mut alice = browser(&relay, &own);
     alice.sign_up("alice@example.org").await;
     let mut camera = camera_of(&relay, &alice).await;
@@ -430,7 +430,7 @@ async fn a_refused_name_a_wrong_proof_and_a_server_that_is_away_or_unknown_are_n
     let elsewhere = Ports { http: free_port(), tls: free_port() };
     let Some(pebble) = Pebble::start(elsewhere).await else { return };
     let relay = TestRelay::start(Engine::Sqlite, |config| at_one_port(config, port)).await;
-    let own = relay.app().certificates.ca_pem.clone();
+    let own = relay.app().certificates.ca_pem();
     let mut alice = browser(&relay, &own);
     alice.sign_up("alice@example.org").await;
     let mut camera = camera_of(&relay, &alice).await;
@@ -574,7 +574,7 @@ async fn change_under_load(
     let mut alice = browser(relay, root);
     alice.sign_up("alice@example.org").await;
     let mut camera = camera_of(relay, &alice).await;
-    let own = relay.app().certificates.ca_pem.clone();
+    let own = relay.app().certificates.ca_pem();
     let mut online = camera.connect_within_http(relay, &own).await;
     let mut socket = crate::proxy_programs::open_socket(&alice, root).await;
 

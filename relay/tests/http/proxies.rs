@@ -185,7 +185,8 @@ async fn where_a_proxy_is_not_named_loopback_is_nobodys_address() {
     })
     .await;
     // The proxy ends TLS in its own name; between it and the relay is TLS, too.
-    let ca = relay.app().certificates.ca_pem.as_bytes();
+    let ca = relay.app().certificates.ca_pem();
+    let ca = ca.as_bytes();
     let address = relay.address();
     let client = reqwest::Client::builder()
         .tls_certs_only([reqwest::Certificate::from_pem(ca).unwrap()])

@@ -169,7 +169,7 @@ async fn in_front(program: Program) {
         assert!(ended.is_none() && Instant::now() < deadline, "{ended:?}: {}", read("log"));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    try_all(&relay, &certificates.ca_pem).await;
+    try_all(&relay, &certificates.ca_pem()).await;
     running.kill().await.unwrap();
     relay.stop().await;
 }

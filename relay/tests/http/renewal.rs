@@ -35,7 +35,8 @@ impl TimeProvider for At {
 /// port for good at this time.
 async fn is_good(relay: &TestRelay, port: u16, at: UnixMillis) -> bool {
     let mut roots = RootCertStore::empty();
-    let authority = relay.app().certificates.ca_pem.as_bytes();
+    let authority = relay.app().certificates.ca_pem();
+    let authority = authority.as_bytes();
     roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_details(provider, Arc::new(At(at)))
@@ -53,7 +54,8 @@ fn port_of(url: &str) -> u16 {
 }
 
 async fn somebody_with_a_camera(relay: &TestRelay) -> (Person, Device) {
-    let authority = relay.app().certificates.ca_pem.as_bytes();
+    let authority = relay.app().certificates.ca_pem();
+    let authority = authority.as_bytes();
     let authority = reqwest::Certificate::from_pem(authority).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
     let mut alice = Person { client, ..relay.stranger() };

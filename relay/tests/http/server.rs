@@ -249,7 +249,7 @@ async fn with_tls_a_client_that_trusts_the_relays_authority_is_served() {
     let certificates = Certificates::load_or_create(directory.path(), &[], clock::now()).unwrap();
     let tls = Some(certificates.server.clone());
     let server = Server::start_with(options(tls, patient())).await;
-    let authority = reqwest::Certificate::from_pem(certificates.ca_pem.as_bytes()).unwrap();
+    let authority = reqwest::Certificate::from_pem(certificates.ca_pem().as_bytes()).unwrap();
     let client = reqwest::Client::builder().tls_certs_only([authority]).build().unwrap();
     for host in ["localhost", "127.0.0.1"] {
         let url = format!("https://{host}:{}/", server.address.port());

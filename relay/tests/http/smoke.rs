@@ -243,7 +243,7 @@ async fn certificates_are_judged_as_a_browser_would() {
     assert_eq!((code, failed(&report)), (Some(1), vec!["tls"]), "{report}");
     assert!(step(&report, "tls")["remedy"].as_str().unwrap().contains("--ca-file"));
     let ca = directory.path().join("ca.pem");
-    std::fs::write(&ca, relay.app().certificates.ca_pem.clone()).unwrap();
+    std::fs::write(&ca, relay.app().certificates.ca_pem()).unwrap();
     let trusting = ["--ca-file", ca.to_str().unwrap()];
     let (_, report) = walk(relay.origin(), &trusting, "nj_key").await;
     assert_eq!(failed(&report), ["sign_in"], "{report}");

@@ -128,7 +128,7 @@ fn connection(relay: &TestRelay, camera: &crate::device::Device) -> mqtt_client:
     let id = camera.id();
     mqtt_client::Connection {
         address: relay.app().broker.address(),
-        ca_pem: relay.app().certificates.ca_pem.clone(),
+        ca_pem: relay.app().certificates.ca_pem(),
         client_id: id.to_string(),
         user_name: id.to_string(),
         token: camera.caller.token.clone().unwrap(),

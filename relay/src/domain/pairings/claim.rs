@@ -100,7 +100,7 @@ async fn claim_once(
             url: app.config.mqtt.public_url.clone(),
             client_id: camera_id.to_string(),
         },
-        ca_pem: app.certificates.ca_pem.clone(),
+        ca_pem: app.certificates.ca_pem(),
         server_time: now,
     }))
 }

@@ -29,7 +29,7 @@ pub async fn introduce(
         Some(code_hash) => code_hash,
         None => secrets::hash(&secrets::token()?),
     };
-    introduction::answer(&code_hash, &request.message, shown_authority(app)).ok_or_else(|| {
-        Error::invalid(ProblemCode::InvalidClaim, "The message is none of an introduction.")
-    })
+    introduction::answer(&code_hash, &request.message, shown_authority(app).as_deref()).ok_or_else(
+        || Error::invalid(ProblemCode::InvalidClaim, "The message is none of an introduction."),
+    )
 }

@@ -98,7 +98,7 @@ pub async fn readyz(State(app): State<Arc<App>>) -> Response {
     responses((status = 200, body = String, content_type = "application/x-pem-file")))]
 pub async fn ca_pem(State(app): State<Arc<App>>) -> Response {
     let content_type = [(header::CONTENT_TYPE, "application/x-pem-file")];
-    (content_type, app.certificates.ca_pem.clone()).into_response()
+    (content_type, app.certificates.ca_pem()).into_response()
 }
 
 /// Prometheus text: for who comes from the relay's own machine, for administrators, and for their API keys with

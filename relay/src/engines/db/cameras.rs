@@ -144,6 +144,33 @@ pub async fn public_key(
     row.map(|row| row.get("public_key")).transpose()
 }
 
+/// Notes which authority a camera pins: written when it is another one than before.
+pub async fn note_authority(
+    db: &impl Executor,
+    camera_id: CameraId,
+    sha256: &str,
+) -> Result<(), DbError> {
+    db.execute(
+        "update cameras set authority_sha256 = $2
+         where camera_id = $1 and (authority_sha256 is null or authority_sha256 <> $2)",
+        vec![camera_id.into(), sha256.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Counts the cameras that are not known to pin an authority.
+pub async fn count_without_authority(db: &impl Executor, sha256: &str) -> Result<u64, DbError> {
+    let row = db
+        .query_one(
+            "select count(*) as count from cameras
+             where authority_sha256 is null or authority_sha256 <> $1",
+            vec![sha256.into()],
+        )
+        .await?;
+    row.map_or(Ok(0), |row| row.get("count"))
+}
+
 pub async fn by_id(db: &impl Executor, camera_id: CameraId) -> Result<Option<CameraRow>, DbError> {
     db.one(
         concat!("select ", camera_columns!(""), " from cameras where camera_id = $1"),

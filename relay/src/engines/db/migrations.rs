@@ -34,6 +34,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 25, sql: include_str!("migrations/0025_requests_of_commands.sql") },
     Migration { version: 26, sql: include_str!("migrations/0026_owned_clips.sql") },
     Migration { version: 27, sql: include_str!("migrations/0027_admin.sql") },
+    Migration { version: 28, sql: include_str!("migrations/0028_pinned_authorities.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

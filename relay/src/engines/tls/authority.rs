@@ -2,8 +2,11 @@
 //!
 //! It may vouch for the relay's own names and addresses alone (RFC 5280, 4.2.1.10): whoever steals its key
 //! can pretend to be this relay, and no other website.
+//!
+//! Another one takes its place while cameras stay paired: the one before vouches for it ("new with old", RFC 4210,
+//! 4.4), which is shown behind the server certificate until all cameras pin the new one.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path};
+use std::{collections::BTreeSet, fs, io, net::IpAddr, path::Path};
 
 use anyhow::{Context, bail};
 use nightjar_shared::time::UnixMillis;
@@ -16,6 +19,12 @@ use x509_parser::{extensions::GeneralName, pem::parse_x509_pem};
 use super::{AUTHORITY_LIFETIME, common_name, private_file, set_validity};
 
 pub(super) const CERTIFICATE_FILE: &str = "ca.pem";
+const KEY_FILE: &str = "ca-key.pem";
+/// The authority as the one before vouches for it.
+const VOUCHED_FILE: &str = "ca-vouched.pem";
+/// Of an exchange that has not come to its end: the key's name goes first.
+const NEXT_CERTIFICATE_FILE: &str = "ca-next.pem";
+const NEXT_KEY_FILE: &str = "ca-next-key.pem";
 
 pub(super) struct Authority {
     pub(super) pem: String,
@@ -60,9 +69,78 @@ pub(super) fn load(directory: &Path) -> anyhow::Result<Option<Authority>> {
     read(directory)?.map(|(pem, key)| from_pem(directory, pem, key)).transpose()
 }
 
+/// Makes another authority, for the same names and `names`, in the place of the one there is, which vouches for it.
+pub(super) fn rotate(
+    directory: &Path,
+    names: &BTreeSet<String>,
+    now: UnixMillis,
+) -> anyhow::Result<Authority> {
+    let (pem, key) = read(directory)?.context("there is no authority yet: start the relay once")?;
+    if vouched(directory)?.is_some() {
+        bail!(
+            "the authority before still vouches for this one: once all cameras pin this one, run `nightjar-relay \
+             keys forget authority`, and then rotate again"
+        );
+    }
+    let before = from_pem(directory, pem, key)?;
+    let permitted = permitted(&before.pem)?.map(|it| it.names).unwrap_or_default();
+    let names: BTreeSet<String> = names.iter().cloned().chain(permitted).collect();
+    let key = KeyPair::generate()?;
+    let params = params(names.clone(), now)?;
+    let mut vouched = self::params(names, now)?;
+    vouched.use_authority_key_identifier_extension = true;
+    let vouched = vouched.signed_by(&key, &before.issuer)?.pem();
+    let pem = params.self_signed(&key)?.pem();
+    let path = |name: &str| directory.join(name);
+    private_file::write(&path(NEXT_KEY_FILE), key.serialize_pem().as_bytes())?;
+    private_file::write(&path(NEXT_CERTIFICATE_FILE), pem.as_bytes())?;
+    private_file::write(&path(VOUCHED_FILE), vouched.as_bytes())?;
+    rename(directory, NEXT_KEY_FILE, KEY_FILE)?;
+    settle(directory)?;
+    Ok(Authority { pem, issuer: Issuer::new(params, key) })
+}
+
+/// Returns the authority as the one before vouches for it; nothing where none does any more.
+pub(super) fn vouched(directory: &Path) -> anyhow::Result<Option<String>> {
+    private_file::read(&directory.join(VOUCHED_FILE))
+}
+
+/// Forgets that the authority before vouches for this one. Says whether it did.
+pub(super) fn forget_vouched(directory: &Path) -> anyhow::Result<bool> {
+    remove(directory, VOUCHED_FILE)
+}
+
+/// Finishes an exchange that was cut off: the one before stays until the new key has its name.
+fn settle(directory: &Path) -> anyhow::Result<()> {
+    if directory.join(NEXT_KEY_FILE).exists() {
+        remove(directory, VOUCHED_FILE)?;
+        remove(directory, NEXT_CERTIFICATE_FILE)?;
+        remove(directory, NEXT_KEY_FILE)?;
+    } else if directory.join(NEXT_CERTIFICATE_FILE).exists() {
+        rename(directory, NEXT_CERTIFICATE_FILE, CERTIFICATE_FILE)?;
+    }
+    Ok(())
+}
+
+fn rename(directory: &Path, from: &str, to: &str) -> anyhow::Result<()> {
+    fs::rename(directory.join(from), directory.join(to))
+        .and_then(|()| fs::File::open(directory)?.sync_all())
+        .with_context(|| format!("cannot name {from} in {} {to}", directory.display()))
+}
+
+fn remove(directory: &Path, name: &str) -> anyhow::Result<bool> {
+    match fs::remove_file(directory.join(name)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => {
+            Err(error).with_context(|| format!("cannot remove {name} in {}", directory.display()))
+        }
+    }
+}
+
 fn read(directory: &Path) -> anyhow::Result<Option<(String, KeyPair)>> {
-    let (certificate_path, key_path) =
-        (directory.join(CERTIFICATE_FILE), directory.join("ca-key.pem"));
+    settle(directory)?;
+    let (certificate_path, key_path) = (directory.join(CERTIFICATE_FILE), directory.join(KEY_FILE));
     match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
         (Some(certificate), Some(key)) => {
             let key = KeyPair::from_pem(&key)
@@ -91,6 +169,14 @@ fn create(
     names: BTreeSet<String>,
     now: UnixMillis,
 ) -> anyhow::Result<Authority> {
+    let params = params(names, now)?;
+    let pem = params.self_signed(&key)?.pem();
+    private_file::write(&directory.join(KEY_FILE), key.serialize_pem().as_bytes())?;
+    private_file::write(&directory.join(CERTIFICATE_FILE), pem.as_bytes())?;
+    Ok(Authority { pem, issuer: Issuer::new(params, key) })
+}
+
+fn params(names: BTreeSet<String>, now: UnixMillis) -> anyhow::Result<CertificateParams> {
     let mut serial = [0; 16];
     getrandom::fill(&mut serial).context("no randomness for a serial number")?;
     // Positive, and of no other length than this.
@@ -106,10 +192,7 @@ fn create(
     // Two certificates of one authority must differ in it.
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     set_validity(&mut params, now, AUTHORITY_LIFETIME);
-    let pem = params.self_signed(&key)?.pem();
-    private_file::write(&directory.join("ca-key.pem"), key.serialize_pem().as_bytes())?;
-    private_file::write(&directory.join(CERTIFICATE_FILE), pem.as_bytes())?;
-    Ok(Authority { pem, issuer: Issuer::new(params, key) })
+    Ok(params)
 }
 
 /// A name stands for itself and what is below it, an address for itself.

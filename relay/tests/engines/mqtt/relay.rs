@@ -114,7 +114,7 @@ impl Relay {
     pub(crate) fn connection(&self, camera_id: CameraId) -> Connection {
         Connection {
             address: self.broker.address(),
-            ca_pem: self.certificates.ca_pem.clone(),
+            ca_pem: self.certificates.ca_pem(),
             client_id: camera_id.to_string(),
             user_name: camera_id.to_string(),
             token: token_of(camera_id),
@@ -149,7 +149,8 @@ impl Relay {
     /// A connection within which nothing was said yet.
     pub(crate) async fn shake_hands(&self) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
-        let authority = self.certificates.ca_pem.as_bytes();
+        let authority = self.certificates.ca_pem();
+        let authority = authority.as_bytes();
         roots.add(CertificateDer::from_pem_slice(authority).unwrap()).unwrap();
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let stream = TcpStream::connect(self.broker.address()).await.unwrap();
