@@ -40,6 +40,20 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes what lies in a directory of ours, a directory with all that is in it, too. Links are not
+/// followed.
+pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            fs::remove_dir_all(path)?;
+            sync_directory_of(path)
+        }
+        Ok(_) => remove(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Gives a file another name, synced.
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
@@ -63,6 +77,12 @@ fn name_of(path: &Path) -> io::Result<&str> {
     path.file_name()
         .and_then(|name| name.to_str())
         .ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// Opens a directory whose name is root's to give: root may have laid a link in its place, to another disk.
+pub(crate) fn open_named_by_root(within: &impl AsFd, name: &str) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(within, name, flags, Mode::empty())?.into())
 }
 
 /// Opens a directory of somebody else, who may have laid a link in its place.

@@ -10,6 +10,8 @@ use crate::monotonic::MonotonicNanos;
 /// So often a good version may be started anew within its trial: once by the installer, and once by
 /// somebody.
 pub const RESTARTS_MAX: u32 = 3;
+/// Who is not heard for longer does not work, whatever it did before: as long as systemd's watchdog waits.
+const SILENT_MOST: Duration = Duration::from_secs(30);
 
 /// What an agent did before, and must do after.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +81,8 @@ pub struct Trial {
     process: Option<u32>,
     processes: u32,
     does: Option<Expectation>,
+    /// When it spoke last; at first, when the trial began.
+    heard: MonotonicNanos,
 }
 
 impl Trial {
@@ -91,6 +95,7 @@ impl Trial {
             process: None,
             processes: 0,
             does: None,
+            heard: now,
         }
     }
 
@@ -103,6 +108,9 @@ impl Trial {
     ) -> Verdict {
         if let Some(sighting) = sighting {
             self.note(now, sighting);
+        } else {
+            // It may hang, or have ended: what it did before does not count as going on.
+            self.working = None;
         }
         if restarts.max(self.processes.saturating_sub(1)) >= RESTARTS_MAX {
             return Verdict::Fails(UpdateProblem::Crashes);
@@ -115,7 +123,7 @@ impl Trial {
         }
         // One that works at the last moment is given the time to show that it goes on.
         let grace = if self.working.is_some() { self.limits.settle } else { Duration::ZERO };
-        match self.lacks() {
+        match self.lacks(now) {
             Some(problem) if is_of_media(problem) && took >= self.limits.media => {
                 Verdict::Fails(problem)
             }
@@ -131,14 +139,17 @@ impl Trial {
             self.process = Some(sighting.pid);
             self.processes += 1;
         }
-        self.does = Some(sighting.does);
+        (self.does, self.heard) = (Some(sighting.does), now);
         let before = self.working.filter(|(pid, _)| *pid == sighting.pid);
-        let works = self.lacks().is_none();
+        let works = self.lacks(now).is_none();
         self.working = works.then(|| before.unwrap_or((sighting.pid, now)));
     }
 
     /// Returns what the agent did before and does not do now.
-    fn lacks(&self) -> Option<UpdateProblem> {
+    fn lacks(&self, now: MonotonicNanos) -> Option<UpdateProblem> {
+        if now.since(self.heard) >= SILENT_MOST {
+            return Some(UpdateProblem::Silent);
+        }
         let Some(does) = self.does else { return Some(UpdateProblem::Silent) };
         let lacks = |expected: bool, does: bool| expected && !does;
         if lacks(self.expected.captures, does.captures) {
@@ -204,6 +215,26 @@ mod tests {
         // Also where nobody counts its restarts.
         let pid = |second: u64| u32::try_from(second / 10).unwrap();
         assert_eq!(judge(|second| (of(pid(second), ALL), 0)), (30, crashes));
+    }
+
+    #[test]
+    fn one_that_falls_silent_is_not_kept_for_what_it_did_before() {
+        // It hangs after a few seconds.
+        let hangs = |second| (if second < 13 { of(1, ALL) } else { None }, 0);
+        assert_eq!(judge(hangs), (60, Verdict::Fails(UpdateProblem::Silent)));
+        // The watchdog ends it each time.
+        let again = |second: u64| {
+            let (number, second) = (u32::try_from(second / 38).unwrap(), second % 38);
+            (if (3..16).contains(&second) { of(number + 1, ALL) } else { None }, number)
+        };
+        assert_eq!(judge(again), (114, Verdict::Fails(UpdateProblem::Crashes)));
+        // It ended once, and the next process has to go on for as long.
+        let ends = |second| match second {
+            0..25 => (of(1, ALL), 0),
+            25..45 => (None, 1),
+            _ => (of(2, ALL), 1),
+        };
+        assert_eq!(judge(ends), (75, Verdict::Works));
     }
 
     #[test]

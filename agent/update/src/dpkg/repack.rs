@@ -25,8 +25,14 @@ const OWN_FIELDS: [&str; 3] = ["Status:", "Conffiles:", "Config-Version:"];
 pub(crate) fn repack(layout: &Layout, to: &Path) -> Result<(), Failure> {
     let work = to.with_extension("repack");
     drop(fs::remove_dir_all(&work));
-    let gathered = gather(layout, &work);
-    gathered.map_err(|error| no_way_back(&format!("its files cannot be read: {error}")))?;
+    if let Err(error) = gather(layout, &work) {
+        // On a full disk, half a copy would leave no room for anything.
+        drop(fs::remove_dir_all(&work));
+        let failure = Failure::file("write below", &work, &error);
+        let is_full = failure.problem == UpdateProblem::NoSpace;
+        let unreadable = || no_way_back(&format!("its files cannot be read: {error}"));
+        return Err(if is_full { failure } else { unreadable() });
+    }
     let mut build = Command::new("dpkg-deb");
     // Quick rather than small: it is written once, and on slow boards.
     build.args(["--root-owner-group", "-Zgzip", "-z1", "--build"]).arg(&work).arg(to);
@@ -35,6 +41,7 @@ pub(crate) fn repack(layout: &Layout, to: &Path) -> Result<(), Failure> {
     if output.status.success() {
         return Ok(());
     }
+    drop(fs::remove_file(to));
     Err(no_way_back(&complaint(&output)))
 }
 

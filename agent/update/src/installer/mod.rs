@@ -283,7 +283,7 @@ impl Installer {
         }
         for entry in fs::read_dir(self.layout.state("packages")).map_err(failed)?.flatten() {
             if entry.path() != package {
-                files::remove(&entry.path()).map_err(failed)?;
+                files::remove_all(&entry.path()).map_err(failed)?;
             }
         }
         self.tell(UpdateState::Installed, &journal.to, None)?;

@@ -2,7 +2,7 @@
 //! from a file. What is checked is the copy that root alone can write.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -38,7 +38,7 @@ impl Installer {
 
     fn open_spool(&self, name: &str) -> Option<File> {
         let state = File::open(self.layout.below("var/lib")).ok()?;
-        let data = open_directory(&state, name).ok()?;
+        let data = files::open_named_by_root(&state, name).ok()?;
         let spool = open_directory(&data, SPOOL);
         if let Err(error) = &spool
             && error.kind() != io::ErrorKind::NotFound
@@ -78,7 +78,9 @@ impl Installer {
     pub(super) fn take_file(&self, package: &Path, again: bool) -> Result<Outcome, Failure> {
         let name = package.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let beside = package.with_file_name(manifest_file_name(name));
-        let text = fs::read(&beside).map_err(|error| Failure::file("read", &beside, &error))?;
+        let text =
+            File::open(&beside).and_then(|file| files::read_bounded(file, REQUEST_BYTES_MAX));
+        let text = text.map_err(|error| Failure::file("read", &beside, &error))?;
         let release: SignedManifest =
             serde_json::from_slice(&text).map_err(|error| unreadable(&error.into()))?;
         if again {

@@ -1,6 +1,10 @@
 //! Updates that work.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    process::Command,
+};
 
 use nightjar_shared::release::UpdateState;
 
@@ -30,6 +34,37 @@ fn a_signed_update_is_installed_and_kept_for_the_next_one() {
     board.request(&board.package("0.3.0-1", Does::Crashes));
     assert_eq!(board.run(), 4);
     board.assert_runs(NEW);
+}
+
+#[test]
+fn what_an_interrupted_copy_of_another_version_left_hinders_no_update() {
+    if !may_install() {
+        return;
+    }
+    let board = Board::new();
+    let left = board.path("var/lib/nightjar-update/packages/0.0.9-1.repack/usr/bin");
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("nightjar-agent"), "half").unwrap();
+    board.request(&board.package(NEW, Does::Works));
+    assert_eq!(board.run(), 0);
+    board.assert_runs(NEW);
+    board.assert_tidy();
+    assert!(!left.exists());
+}
+
+#[test]
+fn an_agent_whose_directory_lies_on_another_disk_is_updated_too() {
+    if !may_install() {
+        return;
+    }
+    let board = Board::new();
+    let (data, disk) = (board.path("var/lib/nightjar-agent"), board.path("disk"));
+    fs::rename(&data, &disk).unwrap();
+    symlink(&disk, &data).unwrap();
+    board.request(&board.package(NEW, Does::Works));
+    assert_eq!(board.run(), 0);
+    board.assert_runs(NEW);
+    board.assert_tidy();
 }
 
 #[test]
