@@ -5,7 +5,7 @@ use nightjar_shared::{
     role::Role,
 };
 
-use super::{DbError, Executor, from_row};
+use super::{DbError, Executor, from_row, happenings};
 
 /// A site that an account alone owns, and what is there.
 #[derive(Debug, Clone)]
@@ -51,6 +51,7 @@ pub async fn give_up_site(db: &impl Executor, site_id: SiteId) -> Result<(), DbE
 
 /// Deletes an account with all that hangs on it.
 pub async fn delete_account(db: &impl Executor, account_id: AccountId) -> Result<(), DbError> {
+    happenings::delete_of_account(db, account_id).await?;
     for sql in
         ["delete from pairings where created_by = $1", "delete from accounts where account_id = $1"]
     {
@@ -67,6 +68,7 @@ pub async fn given_up_sites(db: &impl Executor) -> Result<Vec<SiteId>, DbError> 
 
 /// Deletes a site that has no cameras any more.
 pub async fn delete_site(db: &impl Executor, site_id: SiteId) -> Result<(), DbError> {
+    happenings::delete_of_site(db, site_id).await?;
     for sql in
         ["delete from relayed_bytes where site_id = $1", "delete from sites where site_id = $1"]
     {

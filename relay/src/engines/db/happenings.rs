@@ -102,8 +102,20 @@ pub async fn withdraw(db: &impl Executor, happening_key: &str) -> Result<bool, D
     Ok(deleted == 1)
 }
 
-/// Forgets what waits of a camera that is about to be removed: first, as those do who tell of it, or each would
+/// Forgets what waits of a site that is about to be deleted: first, as those do who tell of it, or each would
 /// wait for the other.
+pub async fn delete_of_site(db: &impl Executor, site_id: SiteId) -> Result<(), DbError> {
+    db.execute("delete from happenings where site_id = $1", vec![site_id.into()]).await.map(drop)
+}
+
+/// The same of an account.
+pub async fn delete_of_account(db: &impl Executor, account_id: AccountId) -> Result<(), DbError> {
+    db.execute("delete from happenings where account_id = $1", vec![account_id.into()])
+        .await
+        .map(drop)
+}
+
+/// The same of a camera that is about to be removed.
 pub async fn delete_of_camera(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
     db.execute("delete from happenings where camera_id = $1", vec![camera_id.into()])
         .await

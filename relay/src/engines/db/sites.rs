@@ -6,7 +6,7 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use super::{DbError, Executor, FromRow, Row, from_row, members::members_now};
+use super::{DbError, Executor, FromRow, Row, from_row, happenings, members::members_now};
 
 #[derive(Debug, Clone)]
 pub struct SiteRow {
@@ -177,6 +177,7 @@ pub async fn set_facts(
 
 /// Deletes a site, which has no cameras any more; its members, invitations and pairings go with it.
 pub async fn delete(db: &impl Executor, site_id: SiteId) -> Result<(), DbError> {
+    happenings::delete_of_site(db, site_id).await?;
     db.execute("delete from sites where site_id = $1", vec![site_id.into()]).await.map(drop)
 }
 

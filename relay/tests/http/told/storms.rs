@@ -239,3 +239,25 @@ async fn of_two_who_tell_at_once_each_happening_goes_to_one() {
     })
     .await;
 }
+
+/// A site ends while what happened there is told: neither waits for the other.
+#[tokio::test]
+async fn a_site_that_ends_while_it_is_told_of_ends_all_the_same() {
+    on_every_database(async |relay: &TestRelay| {
+        for number in 0..6 {
+            let person = relay.person(&format!("person{number}")).await;
+            for _ in 0..3 {
+                let camera = relay.camera_of(&person).await;
+                motion(relay, &camera).await;
+            }
+            let path = format!("sites/{}", person.home().await);
+            let name = person.get(&path).await.body(200)["name"].clone();
+            let request = person.request(reqwest::Method::DELETE, &path);
+            let ended = crate::person::Answer::of(request.json(&json!({"name": name})));
+            let (ended, told) = tokio::join!(ended, notifications::fan_out(relay.app()));
+            ended.body(204);
+            told.unwrap();
+        }
+    })
+    .await;
+}
