@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use nightjar_relay::config::Config;
-use nightjar_shared::ids::EventId;
+use nightjar_relay::{config::Config, domain::deliveries};
+use nightjar_shared::{ids::EventId, notification::DeliveryState};
 use serde_json::{Value, json};
 
 use crate::{
@@ -435,6 +435,30 @@ async fn a_push_service_that_fails_is_asked_again_and_a_browser_that_is_gone_is_
         }
         service.answers(&browser, json!({"status": 410})).await;
         relay.pass(Duration::from_hours(1));
+        camera.get_token().await;
+        motion(relay, &camera).await;
+        eventually(async || browsers(&alice).await, Vec::is_empty).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_browser_whose_push_service_refuses_everything_for_days_is_forgotten() {
+    let Some(service) = PushService::start() else { return };
+    at_home(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let mut camera = relay.camera_of(&alice).await;
+        let browser = with_browser(&service, &alice).await;
+        service.answers(&browser, json!({"status": 403})).await;
+        let refused = async || deliveries::list(relay.app(), DeliveryState::Failed).await.unwrap();
+        for (times, days) in [(1, 0), (2, 4)] {
+            relay.pass(Duration::from_hours(24 * days));
+            camera.get_token().await;
+            motion(relay, &camera).await;
+            eventually(refused, |failed| failed.len() == times).await;
+            assert_eq!(browsers(&alice).await.len(), 1, "after {days} days");
+        }
+        relay.pass(Duration::from_hours(25));
         camera.get_token().await;
         motion(relay, &camera).await;
         eventually(async || browsers(&alice).await, Vec::is_empty).await;

@@ -27,13 +27,14 @@ use crate::{
     error::Result,
 };
 
-/// Messages that may wait for one account, by all channels. What is more is in the list of the app, and
-/// counted in the next digest: whoever has cameras without end holds nobody else up.
-const WAITING_MAX: u64 = 200;
+/// Messages that may wait for one address; what is more is in the list of the app alone. Each address has its own,
+/// so that one that takes nothing does not silence the others of its person.
+const WAITING_MAX: u64 = 50;
 /// Longer than an attempt may take: should the relay end in its middle, another is made then.
 const CLAIMED_FOR: Duration = Duration::from_mins(2);
-/// What the database could not say a moment ago it may say soon.
-const PUT_BACK_FOR: Duration = Duration::from_secs(2);
+/// Messages of one account that are on their way by a channel at a time: whose addresses do not answer leaves places
+/// to others.
+const ACCOUNT_AT_ONCE: u32 = 4;
 /// No time that is written down here lies further ahead, but by a clock that has been set back since.
 pub const AHEAD_MAX: Duration = Duration::from_hours(25);
 /// How long it can be seen what was sent, which what follows it goes by.
@@ -116,9 +117,10 @@ pub enum Outcome {
     Refused { reason: String },
 }
 
-/// Writes down that something is to leave. Says whether it will: not, where too much waits for its account.
+/// Writes down that something is to leave. Says whether it will: not, where too much waits for its address.
 pub async fn queue(app: &App, db: &impl Executor, new: NewDelivery) -> Result<bool> {
-    if deliveries::count_waiting(db, new.account_id).await? >= WAITING_MAX {
+    let waiting = deliveries::count_waiting(db, new.account_id, new.channel, &new.address).await?;
+    if waiting >= WAITING_MAX {
         count(app, new.channel, "left_out");
         return Ok(false);
     }
@@ -131,14 +133,7 @@ pub async fn claim(app: &App, channel: Channel, most: usize) -> Result<Vec<DueDe
     let now = app.now();
     let times = ClaimTimes { now, until: now.plus(CLAIMED_FOR), latest: now.plus(AHEAD_MAX) };
     let most = u32::try_from(most).unwrap_or(u32::MAX);
-    Ok(deliveries::claim(&app.db, channel, most, times).await?)
-}
-
-/// Puts a delivery back for a moment with which the relay itself could not deal.
-pub async fn put_back(app: &App, delivery_id: DeliveryId) -> Result<()> {
-    let due_at = app.now().plus(PUT_BACK_FOR);
-    Ok(deliveries::postpone(&app.db, delivery_id, "the relay could not deal with it", due_at)
-        .await?)
+    Ok(deliveries::claim(&app.db, channel, (most, ACCOUNT_AT_ONCE), times).await?)
 }
 
 /// Forgets a delivery that nobody may hear any more.

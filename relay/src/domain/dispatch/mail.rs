@@ -6,7 +6,7 @@ use crate::{
     app::App,
     domain::{
         deliveries::{Delivery, Message, Outcome},
-        email,
+        email, mails,
     },
     engines::{
         db::accounts,
@@ -19,6 +19,9 @@ use crate::{
 const REFUSED_MAX: u32 = 3;
 
 pub(super) async fn deliver(app: &App, delivery: &Delivery) -> Outcome {
+    if !mails::is_there(app) {
+        return Outcome::Retry { after: None, reason: "mail is turned off".to_owned() };
+    }
     let recipient = match recipient(app, delivery).await {
         Ok(Some(recipient)) => recipient,
         // Mail there is not known to arrive any more.

@@ -73,36 +73,42 @@ async fn claim(app: &Arc<App>, channel: Channel, places: &Arc<Semaphore>) -> Res
 
 async fn attempt(app: &App, due: DueDelivery) {
     let delivery_id = due.delivery_id;
-    if let Err(error) = attempt_once(app, due).await {
+    if let Err(error) = attempt_once(app, &due).await {
         tracing::warn!(delivery = %delivery_id, %error, "an attempt with a message failed");
+        let again = Outcome::Retry { after: None, reason: error.code().to_string() };
         // Should this fail, too, its claim ends by itself.
-        if let Err(error) = deliveries::put_back(app, delivery_id).await {
+        if let Err(error) = deliveries::conclude(app, &due, again).await {
             tracing::warn!(delivery = %delivery_id, %error, "its claim goes on for a while");
         }
     }
 }
 
-async fn attempt_once(app: &App, due: DueDelivery) -> Result<()> {
+async fn attempt_once(app: &App, due: &DueDelivery) -> Result<()> {
     if due.expires_at <= app.now() {
-        return deliveries::give_up(app, &due, "it could not leave while it was of use").await;
+        return deliveries::give_up(app, due, "it could not leave while it was of use").await;
     }
     let Some(delivery) = notifications::write(app, due.clone()).await? else {
-        return deliveries::withhold(app, &due).await;
+        return deliveries::withhold(app, due).await;
     };
     let outcome = timeout(ATTEMPT_MAX, deliver(app, &delivery))
         .await
         .unwrap_or_else(|_| Outcome::Retry { after: None, reason: "no answer in time".to_owned() });
-    deliveries::conclude(app, &due, outcome).await
+    deliveries::conclude(app, due, outcome).await
 }
 
-/// Hands a message to a webhook. Where that is turned off because of it, its person is told.
+/// Hands a message to a webhook. Where that is turned off because of it, its person is told in the same moment.
 async fn to_webhook(app: &App, delivery: &Delivery) -> Result<Outcome> {
     let delivered = webhooks::deliver(app, delivery).await?;
-    if let Some(name) = delivered.given_up {
-        let off = Happening::to_account(Kind::WebhookOff, delivery.account_id)
-            .subject(&delivery.address)
-            .detail(details::WEBHOOK, name);
-        notifications::happened(app, &app.db, off).await?;
+    if let Some(webhook) = delivered.given_up {
+        let transaction = app.db.begin().await?;
+        if webhooks::give_up(&transaction, &webhook, app.now()).await? {
+            let off = Happening::to_account(Kind::WebhookOff, delivery.account_id)
+                .subject(&delivery.address)
+                .detail(details::WEBHOOK, webhook.name);
+            notifications::happened(app, &transaction, off).await?;
+        }
+        transaction.commit().await?;
+        app.due.happenings.notify_one();
     }
     Ok(delivered.outcome)
 }

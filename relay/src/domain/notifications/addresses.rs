@@ -7,7 +7,7 @@ use nightjar_shared::{
 
 use crate::{
     app::App,
-    domain::push,
+    domain::{mails, push},
     engines::db::{
         Executor, accounts,
         notifications::Place,
@@ -38,7 +38,7 @@ pub(super) async fn of_account(
         Channel::Mail => {
             let account = accounts::by_id(db, account_id).await?;
             let is_reached = account.is_some_and(|account| account.verified_at.is_some());
-            let is_reached = is_reached && app.mailer.is_there();
+            let is_reached = is_reached && mails::is_there(app);
             Ok(is_reached.then(String::new).into_iter().collect())
         }
     }

@@ -263,9 +263,7 @@ async fn queue(
                 due_at: now.plus(wait),
                 expires_at: now.plus(policy::lifetime(row.kind, channel)),
             };
-            if !deliveries::queue(app, transaction, new).await? {
-                return Ok(());
-            }
+            deliveries::queue(app, transaction, new).await?;
         }
     }
     Ok(())
@@ -277,7 +275,11 @@ async fn digests(app: &App) -> Result<()> {
     let now = app.now();
     let times = (now, now.plus(deliveries::AHEAD_MAX));
     for row in notifications::gathered(&app.db, times, DIGESTS_PER_ROUND).await? {
-        digest(app, row).await?;
+        let notification_id = row.notification_id;
+        if let Err(error) = digest(app, row).await {
+            // Others' do not wait for it; the next round tries again.
+            tracing::warn!(notification = %notification_id, %error, "a digest cannot be told");
+        }
     }
     Ok(())
 }

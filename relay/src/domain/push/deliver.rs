@@ -28,6 +28,8 @@ use crate::{
 const TOPIC_LETTERS: usize = 32;
 /// How long the address of a picture is good for, less what a message takes to arrive.
 const PICTURE_FOR: Duration = Duration::from_mins(4);
+/// A browser whose push service refuses everything for so long is forgotten, as a webhook is turned off.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(5 * 24);
 /// Of a title and a body that do not fit.
 const TITLE_CHARS_MAX: usize = 120;
 const BODY_CHARS_MAX: usize = 400;
@@ -100,8 +102,20 @@ pub(in crate::domain) async fn deliver(app: &App, delivery: &Delivery) -> Result
         Outcome::Done { .. } => {
             push::note_sent(&app.db.unsynced(), row.subscription_id, app.now()).await?;
         }
-        Outcome::Retry { .. } | Outcome::Refused { .. } => {}
+        Outcome::Refused { .. } => return refused(app, &row, outcome).await,
+        Outcome::Retry { .. } => {}
     }
+    Ok(outcome)
+}
+
+/// Forgets a browser whose push service has taken nothing for days, as one that is gone.
+async fn refused(app: &App, row: &SubscriptionRow, outcome: Outcome) -> Result<Outcome> {
+    let now = app.now();
+    if row.failing_since.is_some_and(|since| now.since(since) >= FORGOTTEN_AFTER) {
+        push::delete(&app.db, row.subscription_id).await?;
+        return Ok(Outcome::Gone);
+    }
+    push::note_refused(&app.db, row.subscription_id, now).await?;
     Ok(outcome)
 }
 

@@ -160,6 +160,7 @@ pub async fn subscribe(
         service: address.host().to_owned(),
         created_at: now,
         sent_at: None,
+        failing_since: None,
     };
     let transaction = app.db.begin().await?;
     hold_account(&transaction, account_id).await?;

@@ -23,7 +23,10 @@ use crate::{
         deliveries::{Delivery, Message, Outcome},
     },
     engines::{
-        db::webhooks::{self, AttemptRow, WebhookRow},
+        db::{
+            Transaction,
+            webhooks::{self, AttemptRow, WebhookRow},
+        },
         outgoing::{Answer, OutgoingError, Request, retry_after},
     },
     error::Result,
@@ -45,8 +48,8 @@ pub(super) struct Tried {
 /// What came of a message to a webhook.
 pub(in crate::domain) struct Delivered {
     pub(in crate::domain) outcome: Outcome,
-    /// Its name, when the webhook was turned off because of it: its person is to be told.
-    pub(in crate::domain) given_up: Option<String>,
+    /// The webhook, when it is to be turned off because of it by [`give_up`], and its person told.
+    pub(in crate::domain) given_up: Option<WebhookRow>,
 }
 
 impl From<Outcome> for Delivered {
@@ -74,10 +77,10 @@ pub(in crate::domain) async fn deliver(app: &App, delivery: &Delivery) -> Result
             webhooks::note_taken(&app.db.unsynced(), webhook_id).await?;
             false
         }
-        Outcome::Gone => give_up(app, &row).await?,
+        Outcome::Gone => true,
         Outcome::Retry { .. } | Outcome::Refused { .. } => note_failure(app, &row).await?,
     };
-    Ok(Delivered { outcome: tried.outcome, given_up: is_given_up.then_some(row.name) })
+    Ok(Delivered { outcome: tried.outcome, given_up: is_given_up.then_some(row) })
 }
 
 /// Makes one attempt, and writes down what came of it.
@@ -164,31 +167,29 @@ fn judge(
     Tried { outcome, status: Some(status), reason: Some(reason), took }
 }
 
-/// Notes that a webhook fails. Says whether it is turned off because of that.
+/// Notes that a webhook fails. Says whether it is to be turned off because of that.
 async fn note_failure(app: &App, row: &WebhookRow) -> Result<bool> {
     let now = app.now();
-    match row.failing_since {
-        Some(since) if now.since(since) >= GIVEN_UP_AFTER => give_up(app, row).await,
-        Some(_) => Ok(false),
-        None => {
-            webhooks::note_failed(&app.db, row.webhook_id, now).await?;
-            Ok(false)
-        }
+    if let Some(since) = row.failing_since {
+        return Ok(now.since(since) >= GIVEN_UP_AFTER);
     }
+    webhooks::note_failed(&app.db, row.webhook_id, now).await?;
+    Ok(false)
 }
 
 /// Turns a webhook off. Says whether it was on.
-async fn give_up(app: &App, row: &WebhookRow) -> Result<bool> {
-    let now = app.now();
-    let transaction = app.db.begin().await?;
-    let is_new = webhooks::give_up(&transaction, row.webhook_id, now).await?;
+pub(in crate::domain) async fn give_up(
+    transaction: &Transaction,
+    row: &WebhookRow,
+    now: UnixMillis,
+) -> Result<bool> {
+    let is_new = webhooks::give_up(transaction, row.webhook_id, now).await?;
     if is_new {
         let entry = Entry::new(Action::WebhookGivenUp, Actor::Relay).site(row.site_id);
         let entry = entry.subject(row.webhook_id).text("name", &row.name);
-        record(&transaction, now, entry).await?;
+        record(transaction, now, entry).await?;
         tracing::warn!(webhook = %row.webhook_id, "a webhook is turned off: it takes nothing");
     }
-    transaction.commit().await?;
     Ok(is_new)
 }
 

@@ -18,7 +18,7 @@ use nightjar_shared::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(super) use self::deliver::deliver;
+pub(super) use self::deliver::{deliver, give_up};
 pub use self::{
     secret::{NewSecret, replace_secret},
     trial::{Attempt, attempts, try_out},

@@ -75,12 +75,18 @@ pub async fn insert(db: &impl Executor, new: NewDelivery, now: UnixMillis) -> Re
     .map(drop)
 }
 
-/// Counts what waits for an account.
-pub async fn count_waiting(db: &impl Executor, account_id: AccountId) -> Result<u64, DbError> {
+/// Counts what waits for one address of an account.
+pub async fn count_waiting(
+    db: &impl Executor,
+    account_id: AccountId,
+    channel: Channel,
+    address: &str,
+) -> Result<u64, DbError> {
     let row = db
         .query_one(
-            "select count(*) as count from deliveries where account_id = $1 and state = 'waiting'",
-            vec![account_id.into()],
+            "select count(*) as count from deliveries
+             where channel = $2 and account_id = $1 and address = $3 and state = 'waiting'",
+            vec![account_id.into(), channel.into(), address.into()],
         )
         .await?;
     row.map_or(Ok(0), |row| row.get("count"))
@@ -96,30 +102,37 @@ pub struct ClaimTimes {
     pub latest: UnixMillis,
 }
 
-/// Claims what is due by a channel: of each address one, and none of an address that somebody is at. So one
-/// address that does not answer holds up no other. Whoever comes second finds a row claimed, and gets
-/// nothing.
+/// Claims what is due by a channel: of each address one, and none of an address that somebody is at; of an account
+/// so many at a time. So an address that does not answer holds up no other, and nobody's addresses those of others.
+/// Whoever comes second finds a row claimed, and gets nothing.
 pub async fn claim(
     db: &impl Executor,
     channel: Channel,
-    count: u32,
+    (count, of_account): (u32, u32),
     times: ClaimTimes,
 ) -> Result<Vec<DueDelivery>, DbError> {
     db.all(
         "update deliveries set claimed_until = $4, attempts = attempts + 1
          where state = 'waiting' and (claimed_until <= $3 or claimed_until > $5)
              and delivery_id in (select delivery_id from
-                 (select d.delivery_id, d.priority, d.due_at, row_number() over (
+                 (select delivery_id, priority, due_at, busy, row_number() over (
+                      partition by account_id order by priority, due_at, delivery_id
+                  ) as account_turn
+                  from (select d.delivery_id, d.account_id, d.priority, d.due_at, row_number() over (
                       partition by d.account_id, d.address
                       order by d.priority, d.due_at, d.delivery_id
-                  ) as turn
+                  ) as turn,
+                  (select count(*) from deliveries b
+                      where b.channel = $1 and b.account_id = d.account_id and b.state = 'waiting'
+                          and b.claimed_until > $3 and b.claimed_until <= $5) as busy
                   from deliveries d
                   where d.channel = $1 and d.state = 'waiting' and (d.due_at <= $3 or d.due_at > $5)
                       and not exists (select 1 from deliveries c
                           where c.channel = $1 and c.account_id = d.account_id
                               and c.address = d.address and c.state = 'waiting'
                               and c.claimed_until > $3 and c.claimed_until <= $5)) as due
-                 where turn = 1 order by priority, due_at, delivery_id limit $2)
+                 where turn = 1) as fair
+                 where account_turn + busy <= $6 order by priority, due_at, delivery_id limit $2)
          returning delivery_id, notification_id, account_id, channel, address, form, more, attempts,
              queued_at, expires_at",
         vec![
@@ -128,6 +141,7 @@ pub async fn claim(
             times.now.into(),
             times.until.into(),
             times.latest.into(),
+            of_account.into(),
         ],
     )
     .await
@@ -149,7 +163,7 @@ pub async fn postpone(
     .map(drop)
 }
 
-/// Notes that a delivery was sent, or is given up.
+/// Notes that a delivery was sent, or is given up: once, by whoever is first.
 pub async fn conclude(
     db: &impl Executor,
     delivery_id: DeliveryId,
@@ -159,7 +173,7 @@ pub async fn conclude(
 ) -> Result<(), DbError> {
     db.execute(
         "update deliveries set state = $2, outcome = $3, claimed_until = 0, ended_at = $4
-         where delivery_id = $1",
+         where delivery_id = $1 and state = 'waiting'",
         vec![delivery_id.into(), state.into(), outcome.into(), now.into()],
     )
     .await

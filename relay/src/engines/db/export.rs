@@ -74,6 +74,11 @@ pub const OF_ACCOUNT: &[Table] = &[
          from push_subscriptions where account_id = $1 order by created_at",
     ),
     (
+        "webhooks",
+        "select webhook_id, site_id, name, format, enabled, created_at
+         from webhooks where account_id = $1 order by created_at",
+    ),
+    (
         "invitations",
         "select invitation_id, site_id, name, email, role, created_at, expires_at
          from invitations where invited_by = $1 order by created_at",

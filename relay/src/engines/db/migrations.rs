@@ -35,6 +35,7 @@ pub(super) const ALL: &[Migration] = &[
     Migration { version: 26, sql: include_str!("migrations/0026_owned_clips.sql") },
     Migration { version: 27, sql: include_str!("migrations/0027_admin.sql") },
     Migration { version: 28, sql: include_str!("migrations/0028_pinned_authorities.sql") },
+    Migration { version: 29, sql: include_str!("migrations/0029_refused_browsers.sql") },
 ];
 
 pub(super) const CREATE_VERSIONS: &str =

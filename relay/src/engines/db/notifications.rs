@@ -327,9 +327,12 @@ pub async fn delete_beyond(
     kept: u32,
 ) -> Result<u64, DbError> {
     db.execute(
-        "delete from notifications where account_id = $1 and created_at <
-             (select created_at from notifications where account_id = $1
-              order by created_at desc limit 1 offset $2)",
+        "delete from notifications where account_id = $1 and gathers_until is null
+             and not exists (select 1 from deliveries d
+                 where d.notification_id = notifications.notification_id and d.state <> 'sent')
+             and created_at <
+                 (select created_at from notifications where account_id = $1
+                  order by created_at desc limit 1 offset $2)",
         vec![account_id.into(), kept.into()],
     )
     .await

@@ -57,6 +57,7 @@ pub struct SubscriptionRow {
     pub service: String,
     pub created_at: UnixMillis,
     pub sent_at: Option<UnixMillis>,
+    pub failing_since: Option<UnixMillis>,
 }
 
 from_row!(SubscriptionRow {
@@ -69,7 +70,8 @@ from_row!(SubscriptionRow {
     program,
     service,
     created_at,
-    sent_at
+    sent_at,
+    failing_since
 });
 
 macro_rules! subscription_columns {
@@ -84,7 +86,8 @@ macro_rules! subscription_columns {
             program,
             service,
             created_at,
-            sent_at
+            sent_at,
+            failing_since
         )
     };
 }
@@ -116,7 +119,8 @@ pub async fn take(db: &impl Executor, row: &SubscriptionRow) -> Result<bool, DbE
                  subscription_id = excluded.subscription_id, account_id = excluded.account_id,
                  sign_in = excluded.sign_in, sign_in_until = excluded.sign_in_until,
                  sealed = excluded.sealed, push_key = excluded.push_key,
-                 program = excluded.program, created_at = excluded.created_at, sent_at = null",
+                 program = excluded.program, created_at = excluded.created_at, sent_at = null,
+                 failing_since = null",
             vec![
                 row.subscription_id.into(),
                 row.account_id.into(),
@@ -192,7 +196,23 @@ pub async fn note_sent(
     now: UnixMillis,
 ) -> Result<(), DbError> {
     db.execute(
-        "update push_subscriptions set sent_at = $2 where subscription_id = $1",
+        "update push_subscriptions set sent_at = $2, failing_since = null
+         where subscription_id = $1",
+        vec![subscription_id.into(), now.into()],
+    )
+    .await
+    .map(drop)
+}
+
+/// Notes that a browser's push service refuses its messages, since when it first did.
+pub async fn note_refused(
+    db: &impl Executor,
+    subscription_id: SubscriptionId,
+    now: UnixMillis,
+) -> Result<(), DbError> {
+    db.execute(
+        "update push_subscriptions set failing_since = $2
+         where subscription_id = $1 and failing_since is null",
         vec![subscription_id.into(), now.into()],
     )
     .await

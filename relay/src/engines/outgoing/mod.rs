@@ -125,10 +125,7 @@ impl Outgoing {
             .request(request.method, to.as_str())
             .headers(request.headers)
             .body(request.body);
-        match timeout(PATIENCE, receive(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(OutgoingError::Slow),
-        }
+        receive(request).await
     }
 
     fn client(&self, to: &Address, reach: Reach) -> Result<&Client, OutgoingError> {
@@ -174,10 +171,12 @@ fn client(resolver: Resolver, https: bool) -> reqwest::Result<Client> {
 }
 
 async fn receive(request: reqwest::RequestBuilder) -> Result<Answer, OutgoingError> {
-    let mut answer = request.send().await.map_err(away)?;
+    let sent = timeout(PATIENCE, request.send()).await.map_err(|_| OutgoingError::Slow)?;
+    let mut answer = sent.map_err(away)?;
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut body = BytesMut::new();
-    // The status is what counts: an answer that breaks off has been given.
+    // The status is what counts: an answer that breaks off, or whose body does not end within the client's time, has
+    // been given.
     while let Ok(Some(chunk)) = answer.chunk().await {
         let room = ANSWER_BYTES_MAX - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);

@@ -1,5 +1,6 @@
 //! What people are told: from what a camera does to the list in the app, open sockets and mail.
 
+mod fairness;
 mod mail;
 mod mute;
 mod recipients;
