@@ -18,7 +18,7 @@ use crate::{
         data_lock::DataLock,
         db::cameras,
         objects::Objects,
-        seal,
+        private_file, seal,
         seal::Seal,
         tls::{Certificates, authority_sha256},
     },
@@ -87,6 +87,7 @@ pub(super) async fn run(task: KeysTask, config: &Config) -> anyhow::Result<()> {
                 "the store is external: make new credentials there, and write them into {}",
                 config.store.credentials_file.display()
             );
+            let _alone = private_file::hold_keys(&config.data_dir)?;
             Objects::rotate_credentials(&config.data_dir)?;
             said(config, "URLs are signed by a new key; those of before are good until they end")
         }
@@ -108,6 +109,7 @@ pub(super) async fn run(task: KeysTask, config: &Config) -> anyhow::Result<()> {
 
 async fn rotate_secrets(config: &Config) -> anyhow::Result<()> {
     let db = open_database(config).await?;
+    let _alone = private_file::hold_keys(&config.data_dir)?;
     let seal = Seal::load_or_create(&config.data_dir)?;
     let line = ProgressLine::new();
     let was_cut_off = seal.former() > 0 && {
@@ -131,6 +133,7 @@ async fn rotate_secrets(config: &Config) -> anyhow::Result<()> {
 
 async fn forget_secrets(config: &Config, yes: bool) -> anyhow::Result<()> {
     let db = open_database(config).await?;
+    let _alone = private_file::hold_keys(&config.data_dir)?;
     let seal = Seal::load_or_create(&config.data_dir)?;
     anyhow::ensure!(seal.former() > 0, "there is one key alone");
     let line = ProgressLine::new();

@@ -105,14 +105,22 @@ fn without_password(url: &str) -> String {
         Some(format!("{scheme}://{user}:(hidden)@{host}"))
     };
     let shown = hidden().unwrap_or_else(|| url.to_owned());
-    // As a parameter it may be anything up to the next one.
-    match shown.split_once("password=") {
-        Some((before, after)) => {
-            let rest = after.find(['&', '"']).and_then(|end| after.get(end..)).unwrap_or_default();
-            format!("{before}password=(hidden){rest}")
-        }
-        None => shown,
-    }
+    let Some((address, parameters)) = shown.split_once('?') else { return shown };
+    // The quote ends the value as TOML writes it.
+    let (parameters, end) = match parameters.strip_suffix('"') {
+        Some(parameters) => (parameters, "\""),
+        None => (parameters, ""),
+    };
+    // What a name spells with `%` may be any word.
+    let is_open = |name: &str| !name.contains("password") && !name.contains('%');
+    let parameters: Vec<_> = parameters
+        .split('&')
+        .map(|parameter| match parameter.split_once('=') {
+            Some((name, _)) if !is_open(name) => format!("{name}=(hidden)"),
+            _ => parameter.to_owned(),
+        })
+        .collect();
+    format!("{address}?{}{end}", parameters.join("&"))
 }
 
 #[cfg(test)]
@@ -122,7 +130,7 @@ mod tests {
     #[test]
     fn every_value_says_where_it_comes_from_and_no_password_is_shown() {
         let text = "tls = false\nlisten = \"127.0.0.1:1\"\n[database]\n\
-                    url = \"postgres://u:hunter2@h/d?password=hunter3&x=1\"\n[audit]\nkeep_days = 9\n";
+                    url = \"postgres://u:hunter2@h/d?password=hunter3&password=hunter4&%70assword=hunter5&x=1\"\n[audit]\nkeep_days = 9\n";
         let mut config: Config = toml::from_str(text).unwrap();
         config.mail.password_file = "/run/credentials/x/mail-password".into();
         let credentials = Path::new("/run/credentials/x");
@@ -134,6 +142,8 @@ mod tests {
         assert_eq!(of("store.region").origin, Origin::Default);
         assert_eq!(of("mail.password_file").origin, Origin::Credential);
         assert!(!format!("{settings:?}").contains("hunter"));
-        assert!(of("database.url").value.contains("u:(hidden)@h/d?password=(hidden)&x=1"));
+        assert!(of("database.url").value.contains(
+            "u:(hidden)@h/d?password=(hidden)&password=(hidden)&%70assword=(hidden)&x=1"
+        ));
     }
 }

@@ -12,6 +12,8 @@ use nightjar_shared::text_file;
 
 /// What a mode grants to all but the owner.
 const OTHERS: u32 = 0o077;
+/// In the data directory, of who exchanges keys there.
+pub const KEYS_LOCK_FILE: &str = "keys.lock";
 
 /// Makes `directory` and its parents, readable by nobody else.
 pub fn create_directory(directory: &Path) -> anyhow::Result<()> {
@@ -100,6 +102,18 @@ pub fn read(path: &Path) -> anyhow::Result<Option<String>> {
             Err(error).with_context(|| format!("cannot read {}: check its owner", path.display()))
         }
     }
+}
+
+/// Waits until nobody else exchanges keys in `directory`: it takes several steps, and two that take them at once
+/// would leave a key of the one beside a certificate of the other. Held until the file is dropped.
+pub fn hold_keys(directory: &Path) -> anyhow::Result<File> {
+    let path = directory.join(KEYS_LOCK_FILE);
+    let named = || format!("cannot lock {}: check its owner", path.display());
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(&path).with_context(named)?;
+    file.lock().with_context(named)?;
+    Ok(file)
 }
 
 fn replace(path: &Path, temporary: &Path, content: &[u8]) -> io::Result<()> {

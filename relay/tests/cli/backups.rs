@@ -127,6 +127,28 @@ fn a_backup_holds_all_and_is_for_its_owner_alone() {
     done(other.path(), &["audit", "verify"]);
     let (code, log) = serve(other.path()).terminate();
     assert_eq!(code, Some(0), "{log}");
+
+    // The settings that the restore laid there are no part of the next backup, which is put back, too.
+    let next = other.path().join("next.tar");
+    done(other.path(), &["backup", text(&next)]);
+    done(other.path(), &["restore", "--force", text(&next)]);
+    assert_eq!(emails(&data(other.path()).join("relay.db")), ["alice@example.org"]);
+}
+
+#[test]
+fn of_two_exchanges_of_the_authority_at_once_one_is_made() {
+    let directory = lived_in("alice@example.org");
+    let exchanges: Vec<_> = (0..2)
+        .map(|_| {
+            let path = directory.path().to_owned();
+            thread::spawn(move || run(&path, &["keys", "rotate", "authority"], ""))
+        })
+        .collect();
+    let outputs: Vec<_> = exchanges.into_iter().map(|it| it.join().unwrap()).collect();
+    let made = outputs.iter().filter(|output| output.status.success()).count();
+    let said: Vec<_> = outputs.iter().map(said).collect();
+    assert_eq!(made, 1, "{said:?}");
+    assert!(said.iter().any(|said| said.contains("still vouches")), "{said:?}");
 }
 
 #[test]

@@ -214,6 +214,8 @@ async fn an_end_that_an_administrator_began_can_be_taken_back_for_a_week() {
         let admin = administrator(relay).await;
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
         let (first, second) = (account_id(&alice).await, account_id(&bob).await);
+        let carol = relay.person("carol").await;
+        let (third, house) = (account_id(&carol).await, carol.home().await);
         let begin = async |id: &str, sites: Value| {
             admin.post(&format!("admin/accounts/{id}/deletion"), json!({"site_ids": sites})).await
         };
@@ -224,6 +226,14 @@ async fn an_end_that_an_administrator_began_can_be_taken_back_for_a_week() {
         let back = format!("admin/accounts/{second}/deletion");
         assert_eq!(admin.delete(&back).await.status, 204);
         admin.delete(&back).await.is_problem(404, "not_found");
+        // Who was disabled before stays so.
+        change(&admin, &third, json!({"disabled": true})).await.body(200);
+        relay.pass(Duration::from_secs(1));
+        begin(&third, json!([house])).await.body(202);
+        let back = format!("admin/accounts/{third}/deletion");
+        assert_eq!(admin.delete(&back).await.status, 204);
+        let kept = admin.get(&format!("admin/accounts/{third}")).await.body(200);
+        assert!(kept["disabled_at"].is_i64() && kept["delete_after"].is_null(), "{kept}");
         relay.pass(Duration::from_hours(24 * 8));
         relay.sweep_slow().await;
         let mut again = relay.stranger();
@@ -232,7 +242,7 @@ async fn an_end_that_an_administrator_began_can_be_taken_back_for_a_week() {
         let sql = "select email from accounts order by email";
         let rows = relay.app().db.query(sql, vec![]).await.unwrap();
         let left: Vec<String> = rows.iter().map(|row| row.get("email").unwrap()).collect();
-        assert_eq!(left, ["admin@example.org", "bob@example.org"]);
+        assert_eq!(left, ["admin@example.org", "bob@example.org", "carol@example.org"]);
         let login = json!({"email": "bob@example.org", "password": PASSWORD});
         let answer = again.post("auth/login", login).await;
         again.cookie = Some(answer.cookie());

@@ -380,13 +380,13 @@ pub async fn begin_deletion(
     Ok(changed)
 }
 
-/// Takes the end of an account back. It may do what it could before.
+/// Takes the end of an account back. It may do what it could before: one that was disabled before stays so.
 pub async fn take_deletion_back(desk: &Desk<'_>, account_id: AccountId) -> Result<()> {
     let (transaction, account) = begin(desk, account_id).await?;
-    if account.delete_after.is_none() {
-        return Err(Error::not_found());
-    }
-    known::set_disabled(&transaction, account_id, None, None).await?;
+    let Some(delete_after) = account.delete_after else { return Err(Error::not_found()) };
+    let begun_at = delete_after.minus(GRACE);
+    let disabled_at = account.disabled_at.filter(|at| *at < begun_at);
+    known::set_disabled(&transaction, account_id, disabled_at, None).await?;
     let entry = desk.entry(Action::DeletionTakenBack).subject(account_id);
     record(&transaction, desk.now, entry).await?;
     Ok(transaction.commit().await?)

@@ -16,6 +16,8 @@ pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const OBJECT_SUMS: &str = "objects.sha256";
 pub(super) const DATABASE: &str = "database/relay.db";
 pub(super) const SETTINGS: &str = "settings/relay.toml";
+/// Where a restore lays them in the data directory, for somebody to compare.
+pub(super) const SETTINGS_FILE: &str = "relay.toml.of-the-backup";
 /// Files of the data directory, by their paths in it.
 pub(super) const DATA: &str = "data/";
 pub(super) const OBJECTS: &str = "objects/";

@@ -9,8 +9,12 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{DIRECTORY, archive::SMALL_BYTES_MAX, swap};
-use crate::engines::{data_lock, turn::OWN_CREDENTIALS_FILE};
+use super::{
+    DIRECTORY,
+    archive::{SETTINGS_FILE, SMALL_BYTES_MAX},
+    swap,
+};
+use crate::engines::{data_lock, private_file, turn::OWN_CREDENTIALS_FILE};
 
 /// Files by their paths below the data directory.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
@@ -18,10 +22,10 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 /// Deeper than anything that the relay makes.
 const DEPTH_MAX: usize = 4;
 
-/// Whether a name at the top of the data directory is left out: the database, which is copied by itself, clips,
+/// Returns whether a name at the top of the data directory is left out: the database, which is copied by itself, clips,
 /// what is made anew at each start, and what backups and restores leave.
-fn is_left_out(name: &str) -> bool {
-    const NAMES: [&str; 9] = [
+pub(super) fn is_left_out(name: &str) -> bool {
+    const NAMES: [&str; 11] = [
         "relay.db",
         "relay.db-wal",
         "relay.db-shm",
@@ -29,8 +33,10 @@ fn is_left_out(name: &str) -> bool {
         "mails",
         "ballast",
         data_lock::FILE,
+        private_file::KEYS_LOCK_FILE,
         OWN_CREDENTIALS_FILE,
         DIRECTORY,
+        SETTINGS_FILE,
     ];
     NAMES.contains(&name) || swap::is_of_a_restore(name)
 }

@@ -12,7 +12,8 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::fs::OFlags;
 
 use super::{
-    archive::{DATA, DATABASE, FORMAT, Header, OBJECTS, SETTINGS},
+    archive::{DATA, DATABASE, FORMAT, Header, OBJECTS, SETTINGS, SETTINGS_FILE},
+    gather::is_left_out,
     reading::{self, Contents, Nobody, Receiver},
     swap::{self, Staging},
 };
@@ -29,9 +30,6 @@ use crate::{
     progress::{Progress, Stage},
     space::space_at,
 };
-
-/// Where the settings of a backup are laid, for somebody to compare.
-const SETTINGS_FILE: &str = "relay.toml.of-the-backup";
 
 /// A backup that is to be put back.
 #[derive(Debug, Clone)]
@@ -225,7 +223,11 @@ impl Unpacking {
         } else if name.starts_with(OBJECTS) {
             Some(self.coming.join(name))
         } else {
-            Some(self.coming.join(name.strip_prefix(DATA)?))
+            let below = name.strip_prefix(DATA)?;
+            // No backup has them now; older ones hold what a restore before laid there, and those of strangers
+            // what would keep this one from its end.
+            let top = below.split('/').next()?;
+            (!is_left_out(top)).then(|| self.coming.join(below))
         }
     }
 }
@@ -243,4 +245,29 @@ impl Receiver for Unpacking {
 
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_keep_a_restore_from_its_end_is_not_laid_out() {
+        let unpacking = Unpacking { coming: "/c".into(), copy: "/copy".into() };
+        let place = |name: &str| unpacking.place(name);
+        for name in [
+            "data/.restoring/state.json",
+            "data/backups/x",
+            "data/ballast",
+            "data/objects",
+            "data/relay.db-wal",
+            "data/relay.lock",
+            "data/relay.toml.of-the-backup",
+            "data/replaced-1/x",
+        ] {
+            assert_eq!(place(name), None, "{name}");
+        }
+        assert_eq!(place("data/acme/key.pem"), Some("/c/acme/key.pem".into()));
+        assert_eq!(place("settings/relay.toml"), Some("/c/relay.toml.of-the-backup".into()));
+    }
 }

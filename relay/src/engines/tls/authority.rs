@@ -75,7 +75,10 @@ pub(super) fn rotate(
     names: &BTreeSet<String>,
     now: UnixMillis,
 ) -> anyhow::Result<Authority> {
-    let (pem, key) = read(directory)?.context("there is no authority yet: start the relay once")?;
+    let _alone = private_file::hold_keys(directory)?;
+    settle(directory)?;
+    let (pem, key) =
+        read_settled(directory)?.context("there is no authority yet: start the relay once")?;
     if vouched(directory)?.is_some() {
         bail!(
             "the authority before still vouches for this one: once all cameras pin this one, run `nightjar-relay \
@@ -107,10 +110,12 @@ pub(super) fn vouched(directory: &Path) -> anyhow::Result<Option<String>> {
 
 /// Forgets that the authority before vouches for this one. Says whether it did.
 pub(super) fn forget_vouched(directory: &Path) -> anyhow::Result<bool> {
+    let _alone = private_file::hold_keys(directory)?;
     remove(directory, VOUCHED_FILE)
 }
 
-/// Finishes an exchange that was cut off: the one before stays until the new key has its name.
+/// Finishes an exchange that was cut off: the one before stays until the new key has its name. Whoever calls holds the
+/// keys, as what looks cut off may be under way.
 fn settle(directory: &Path) -> anyhow::Result<()> {
     if directory.join(NEXT_KEY_FILE).exists() {
         remove(directory, VOUCHED_FILE)?;
@@ -139,7 +144,15 @@ fn remove(directory: &Path, name: &str) -> anyhow::Result<bool> {
 }
 
 fn read(directory: &Path) -> anyhow::Result<Option<(String, KeyPair)>> {
-    settle(directory)?;
+    let is_there = |name: &str| directory.join(name).exists();
+    if is_there(NEXT_KEY_FILE) || is_there(NEXT_CERTIFICATE_FILE) {
+        let _alone = private_file::hold_keys(directory)?;
+        settle(directory)?;
+    }
+    read_settled(directory)
+}
+
+fn read_settled(directory: &Path) -> anyhow::Result<Option<(String, KeyPair)>> {
     let (certificate_path, key_path) = (directory.join(CERTIFICATE_FILE), directory.join(KEY_FILE));
     match (private_file::read(&certificate_path)?, private_file::read(&key_path)?) {
         (Some(certificate), Some(key)) => {
