@@ -27,7 +27,7 @@ use crate::{
     app::App,
     config::Amount,
     engines::db::{
-        api_keys,
+        api_keys, camera_moves,
         cameras::CameraRow,
         clips, events,
         opened_events::{self as opened, OpenedEvent, RequestRow},
@@ -217,6 +217,17 @@ fn moment(at: Option<UnixMillis>, now: UnixMillis, late: Duration) -> Result<Uni
     Ok(at)
 }
 
+/// Refuses a moment at which the camera was at another site: what happened there is not for those who have it
+/// now.
+async fn check_site(app: &App, camera: &CameraRow, at: UnixMillis) -> Result<()> {
+    let before = camera_moves::site_at(&app.db, camera.camera_id, at).await?;
+    if before.is_none_or(|site_id| site_id == camera.site_id) {
+        return Ok(());
+    }
+    let title = "The camera was not at this site yet.";
+    Err(Error::invalid(ProblemCode::InvalidTime, title))
+}
+
 fn written(
     camera: &CameraRow,
     caller: Caller,
@@ -260,10 +271,11 @@ async fn open(
     request: Option<Request>,
     is_recorded: bool,
 ) -> Result<Opened> {
+    check_site(app, camera, event.at).await?;
     quotas::check_space(app)?;
     let more = Amount { events: 1, ..Amount::default() };
     quotas::take(app, camera.camera_id, camera.site_id, more).await?;
-    event.clip_id = clips::showing(&app.db, camera.camera_id, event.at).await?;
+    event.clip_id = clips::showing(&app.db, (camera.camera_id, camera.site_id), event.at).await?;
     let (event_id, camera_id, clip_id) = (event.event_id, event.camera_id, event.clip_id);
     let entry = Entry::new(action, caller).site(camera.site_id).camera(camera_id);
     let entry = entry.subject(event_id).text("kind", event.kind.as_str()).fact("at", &event.at);

@@ -68,6 +68,14 @@ async fn arrives_where_it_was_seen(
         bob.get(&his).await.body(200);
         alice.get(&his).await.is_problem(404, "not_found");
     }
+    // Nor does a moment that is marked show what was seen elsewhere.
+    let marks = format!("cameras/{}/bookmarks", device.id());
+    bob.post(&marks, json!({"at": past})).await.is_problem(422, "invalid_time");
+    let marked = bob.post(&marks, json!({"at": now})).await.body(201);
+    assert_eq!(marked["clip_id"], json!(after));
+    let told = json!({"kind": "outside", "at": past});
+    let tell = format!("cameras/{}/events", device.id());
+    bob.post(&tell, told).await.is_problem(422, "invalid_time");
 }
 
 #[tokio::test]

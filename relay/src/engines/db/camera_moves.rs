@@ -130,14 +130,15 @@ pub async fn site_at(
     row.map(|row| row.get("site_id")).transpose()
 }
 
-/// Brings footage and events, whose times were corrected, back to where their camera was then.
+/// Brings footage and events, whose times were corrected, back to where their camera was then; what a person
+/// brought stays where it was brought.
 pub async fn refile(db: &impl Executor, camera_id: CameraId) -> Result<u64, DbError> {
     let clips = db
         .execute(
             "update clips set site_id = (select v.site_id from camera_moves v
                  where v.camera_id = clips.camera_id and v.until_at > clips.started_at
                  order by v.until_at limit 1)
-             where camera_id = $1 and exists (select 1 from camera_moves v
+             where camera_id = $1 and class <> 'imported' and exists (select 1 from camera_moves v
                  join sites s on s.site_id = v.site_id
                  where v.camera_id = clips.camera_id and v.until_at > clips.started_at
                      and v.site_id <> clips.site_id and not exists (select 1 from camera_moves w

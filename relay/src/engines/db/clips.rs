@@ -358,15 +358,16 @@ pub async fn has_protected(db: &impl Executor, camera_id: CameraId) -> Result<bo
 /// Finds the clip of a camera that shows this moment, if there is one.
 pub async fn showing(
     db: &impl Executor,
-    camera_id: CameraId,
+    (camera_id, site_id): (CameraId, SiteId),
     at: UnixMillis,
 ) -> Result<Option<ClipId>, DbError> {
     let row = db
         .query_one(
             "select clip_id, kind, state, ended_at from clips
              where camera_id = $1 and started_at <= $2 and kind = 'clip' and state <> 'failed'
+                 and site_id = $3
              order by started_at desc, clip_id desc limit 1",
-            vec![camera_id.into(), at.into()],
+            vec![camera_id.into(), at.into(), site_id.into()],
         )
         .await?;
     let Some(row) = row else { return Ok(None) };

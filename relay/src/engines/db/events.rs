@@ -68,17 +68,17 @@ macro_rules! has_seen {
     };
 }
 
-/// Joins to `events e` the clip that shows it, as `c`, unless it is private: what people say of that
-/// is nobody's else.
+/// Joins to `events e` the clip that shows it, as `c`, unless it is private, or of the site where its camera
+/// was before: what people say of that is nobody's else.
 macro_rules! its_clip {
     () => {
         " left join clips c on c.clip_id = e.clip_id and c.camera_id = e.camera_id
-              and c.visibility <> 'private'"
+              and c.site_id = e.site_id and c.visibility <> 'private'"
     };
 }
 
 /// The columns of an [`EventRow`], of `events e` and [`its_clip`], for an account if one asks. Its
-/// pictures are those of its camera's clip, unless the clip is private.
+/// pictures are those of its camera's clip at its site, unless the clip is private.
 macro_rules! event_columns {
     () => {
         event_columns!(@ "cast(null as bigint)")
@@ -100,14 +100,14 @@ macro_rules! event_columns {
                (select p.object_key
                 from clip_parts p join clips v on v.clip_id = p.clip_id
                 where p.clip_id = e.clip_id and v.camera_id = e.camera_id
-                    and v.visibility <> 'private' and p.kind in ('thumbnail', 'still')
+                    and v.site_id = e.site_id and v.visibility <> 'private' and p.kind in ('thumbnail', 'still')
                     and p.stored = 1
                 order by case p.kind when 'thumbnail' then 0 else 1 end, p.object_key limit 1
                ) as thumbnail_key,
                (select p.object_key
                 from clip_parts p join clips v on v.clip_id = p.clip_id
                 where p.clip_id = e.clip_id and v.camera_id = e.camera_id
-                    and v.visibility <> 'private' and p.kind in ('thumbnail', 'still')
+                    and v.site_id = e.site_id and v.visibility <> 'private' and p.kind in ('thumbnail', 'still')
                     and p.stored = 1
                 order by case p.kind when 'thumbnail' then 1 else 0 end, p.object_key limit 1
                ) as still_key"
