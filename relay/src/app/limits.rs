@@ -87,6 +87,8 @@ pub struct Limits {
     pub opened_events: Limit,
     /// Clips that one account brings.
     pub imports: Limit,
+    /// Times that one account opens a clip, as its players report them.
+    pub plays: Limit,
     pub commands: Limit,
     pub live: Limit,
     /// Messages with candidates.
@@ -154,6 +156,7 @@ impl Default for Limits {
             taking_by_code: Limit::new(100, Duration::from_secs(4)),
             opened_events: Limit::new(60, Duration::from_secs(2)),
             imports: Limit::new(30, Duration::from_secs(10)),
+            plays: Limit::new(60, Duration::from_secs(6)),
             commands: Limit::new(60, Duration::from_secs(1)),
             live: Limit::new(60, Duration::from_secs(1)),
             trickle: Limit::new(200, Duration::from_millis(50)),

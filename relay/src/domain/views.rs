@@ -108,6 +108,9 @@ pub async fn report(app: &App, caller: Caller, clip_id: ClipId, report: ViewRepo
     let began_at = now.minus(FIRST_REPORT.min(Duration::from_millis(report.watched_ms)));
     let new = ViewRow { account_id: caller.account_id, clip_id, began_at, watched_ms: 0 };
     let is_new = views::insert(&transaction, &view_id, new).await?;
+    if is_new {
+        app.limits.plays.take(&caller.account_id.to_string(), now)?;
+    }
     let view = views::by_id(&transaction, &view_id).await?.ok_or_else(Error::not_found)?;
     if (view.account_id, view.clip_id) != (caller.account_id, clip_id) {
         return Err(Error::not_found());

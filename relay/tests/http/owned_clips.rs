@@ -409,6 +409,30 @@ async fn players_report_what_they_have_played_and_no_more_than_the_time_that_pas
 }
 
 #[tokio::test]
+async fn who_opens_a_clip_again_and_again_is_not_counted_without_end() {
+    on_sqlite(async |relay: &TestRelay| {
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let clip_id = upload(&camera, None).await;
+        relay.stand_still();
+        let path = format!("clips/{clip_id}/views");
+        let report = async |number: u32| {
+            let view_id = format!("0190a3b2-7c11-7def-8000-{number:012x}");
+            alice.post(&path, json!({"view_id": view_id, "watched_ms": 60_000})).await
+        };
+        for number in 0..60 {
+            report(number).await.body(204);
+        }
+        report(60).await.is_problem(429, "rate_limited");
+        // A player that is known goes on.
+        report(0).await.body(204);
+        let stats = alice.get(&format!("clips/{clip_id}/stats")).await.body(200);
+        assert_eq!(stats["views"], 60);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_program_tells_of_the_doorbell_and_the_camera_records_it() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
