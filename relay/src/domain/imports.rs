@@ -32,6 +32,7 @@ use crate::{
         db::{
             clips::{self, ClipRow},
             imports::{self, NewImport},
+            members,
             parts::{self, PartRow},
         },
         objects::{ContentType, ObjectKey},
@@ -141,9 +142,13 @@ pub async fn begin(app: &App, caller: Caller, new: NewUpload) -> Result<Upload> 
         begun_at: now,
     };
     let transaction = app.db.begin().await?;
+    if !members::hold(&transaction, camera.site_id).await? {
+        return Err(Error::not_found());
+    }
     imports::insert(&transaction, import).await?;
     parts::upsert(&transaction, clip_id, &part, objects::deletion_due(now)).await?;
     parts::count_bytes(&transaction, clip_id).await?;
+    quotas::check_written(app, &transaction, (camera.camera_id, camera.site_id)).await?;
     transaction.commit().await?;
     let expires_at = now.plus(signed.expires_in);
     Ok(Upload { upload_id: clip_id, url: signed.url, headers: signed.headers, expires_at })

@@ -10,7 +10,7 @@ use super::retention;
 use crate::{
     app::App,
     config::Amount,
-    engines::db::{Source, admin, usage},
+    engines::db::{Source, Transaction, admin, usage},
     error::{Error, ProblemCode, Result},
 };
 
@@ -49,7 +49,9 @@ impl Owner {
         let limits = &settings.limits;
         Ok(match self {
             Self::Camera(_) => limits.of_camera(),
-            Self::Site(site_id) => of_site(app, site_id, limits.of_site()).await?,
+            Self::Site(site_id) => {
+                admin::sites::limits(&app.db, site_id).await?.of(limits.of_site())
+            }
             Self::Account(_) => limits.of_account(),
         })
     }
@@ -101,6 +103,29 @@ pub(super) async fn take(
     warn(app, site_id, more).await
 }
 
+/// Counts once more within the transaction that has written: of what was let in at the same time, here or at
+/// another replica, the last finds no room. The site is to be held by it.
+pub(super) async fn check_written(
+    app: &App,
+    transaction: &Transaction,
+    (camera_id, site_id): (CameraId, SiteId),
+) -> Result<()> {
+    let limits = app.settings.get().limits.clone();
+    let of_site = admin::sites::limits(transaction, site_id).await?.of(limits.of_site());
+    let of_camera = usage::of_camera(transaction, camera_id).await?;
+    let all = usage::of_site(transaction, site_id).await?;
+    for (owner, used, quota) in [
+        (Owner::Camera(camera_id), of_camera, limits.of_camera()),
+        (Owner::Site(site_id), all, of_site),
+    ] {
+        if let Some(what) = what_exceeds(used, quota) {
+            app.usage.forget(owner.id());
+            return Err(exceeded(app, owner, what));
+        }
+    }
+    Ok(())
+}
+
 /// Lets the oldest go for what is new, where the site's owner wants that. Says whether anything went.
 async fn give_way(app: &App, owner: Owner, site_id: SiteId, more: Amount) -> Result<bool> {
     let used = owner.used(app, Duration::ZERO).await?.plus(more);
@@ -130,16 +155,6 @@ async fn warn(app: &App, site_id: SiteId, more: Amount) -> Result<()> {
         retention::near_full(app, site_id, used).await?;
     }
     Ok(())
-}
-
-/// Returns what a site may use: as an administrator said of it, or what all may.
-async fn of_site(app: &App, site_id: SiteId, all: Amount) -> Result<Amount> {
-    let own = admin::sites::limits(&app.db, site_id).await?;
-    Ok(Amount {
-        bytes: own.megabytes.map_or(all.bytes, |it| it.saturating_mul(1_000_000)),
-        clips: own.clips.unwrap_or(all.clips),
-        events: own.events.unwrap_or(all.events),
-    })
 }
 
 fn what_exceeds(wanted: Amount, quota: Amount) -> Option<&'static str> {

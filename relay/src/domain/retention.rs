@@ -36,6 +36,7 @@ use super::{
 use crate::{
     app::App,
     engines::db::{
+        admin,
         retention::{self, RetentionRow},
         usage,
     },
@@ -87,7 +88,7 @@ pub async fn get(app: &App, caller: Caller, site_id: SiteId) -> Result<Retention
         revision: row.as_ref().map_or(0, |row| row.revision),
         effective_at: changed.map(|row| row.changed_at.plus(GRACE)),
         used_bytes: used.bytes,
-        quota_bytes: app.settings.get().limits.of_site().bytes,
+        quota_bytes: quota_of(app, site_id).await?,
         days_max: app.settings.get().limits.days_max(),
     })
 }
@@ -99,7 +100,8 @@ pub async fn change(
     change: RetentionChange,
 ) -> Result<Retention> {
     access::site(app, caller, site_id, Right::Own).await?;
-    let rules = change.rules.checked(&app.settings.get().limits)?;
+    let quota = quota_of(app, site_id).await?;
+    let rules = change.rules.checked(&app.settings.get().limits, quota)?;
     let before = retention::of_site(&app.db, site_id).await?;
     let revision = before.as_ref().map_or(0, |row| row.revision);
     let changed_meanwhile = || {
@@ -121,6 +123,12 @@ pub async fn change(
     record(&transaction, now, entry.changed("rules", json(&before), json(&rules))).await?;
     transaction.commit().await?;
     get(app, caller, site_id).await
+}
+
+/// Returns how many bytes a site may have: as an administrator said of it, or what all may.
+async fn quota_of(app: &App, site_id: SiteId) -> Result<u64> {
+    let own = admin::sites::limits(&app.db, site_id).await?;
+    Ok(own.of(app.settings.get().limits.of_site()).bytes)
 }
 
 /// Reads what an owner said; rules of a newer relay that this one cannot read delete nothing.

@@ -7,6 +7,7 @@ use nightjar_shared::ids::{ClipId, EventId};
 use serde_json::{Value, json};
 
 use crate::{
+    audit::administrator,
     clips::{permit, put, upload},
     databases::{self, Engine},
     device::{Device, announcement, event, part},
@@ -347,6 +348,58 @@ async fn what_is_new_has_room_where_the_oldest_may_go() {
     alice.patch(&format!("clips/{new}"), json!({"protected": true})).await.body(200);
     assert_eq!(film(&mut camera, at(4), 450_000, None).await, None);
     relay.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_brought_of_long_ago_is_not_the_first_to_go() {
+    let relay = TestRelay::start(Engine::Sqlite, |config| config.limits.site_megabytes = 1).await;
+    let alice = relay.person("alice").await;
+    let mut camera = relay.camera_of(&alice).await;
+    set_rules(&alice, json!({"bytes": 1_000_000})).await;
+    relay.pass(DAY);
+    let now = relay.app().now().0;
+    let filmed = film(&mut camera, now - 60_000, 450_000, None).await.unwrap();
+    let content = mp4(&"x".repeat(300_000));
+    // It was taken in 1970.
+    let begun = alice.post("uploads", new_upload(&camera, &content)).await.body(201);
+    assert_eq!(put(&camera, &begun, &content).await, 200);
+    let id = begun["upload_id"].as_str().unwrap();
+    alice.post(&format!("uploads/{id}/complete"), json!({})).await.body(200);
+    film(&mut camera, now, 450_000, None).await.unwrap();
+    let left = clips_of(&alice, "").await;
+    assert!(left.contains(id) && !left.contains(&filmed.to_string()), "{left:?}");
+    relay.stop().await;
+}
+
+#[tokio::test]
+async fn of_two_who_bring_files_at_once_the_second_finds_no_room() {
+    for engine in databases::engines() {
+        let relay = TestRelay::start(engine, |config| config.limits.site_megabytes = 1).await;
+        let alice = relay.person("alice").await;
+        let camera = relay.camera_of(&alice).await;
+        let upload = |text: &str| new_upload(&camera, &mp4(&text.repeat(600_000)));
+        let (first, second) =
+            tokio::join!(alice.post("uploads", upload("a")), alice.post("uploads", upload("b")));
+        let mut statuses = [first.status, second.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 507], "{first:?} {second:?}");
+        relay.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn rules_go_by_what_an_administrator_lets_the_site_have() {
+    on_sqlite(async |relay: &TestRelay| {
+        let admin = administrator(relay).await;
+        let alice = relay.person("alice").await;
+        let home = alice.home().await;
+        admin.patch(&format!("admin/sites/{home}"), json!({"megabytes": 20})).await.body(200);
+        let path = format!("sites/{home}/retention");
+        assert_eq!(alice.get(&path).await.body(200)["quota_bytes"], 20_000_000);
+        alice.post(&path, json!({"bytes": 20_000_001})).await.is_problem(422, "invalid_retention");
+        alice.post(&path, json!({"bytes": 20_000_000})).await.body(200);
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use nightjar_shared::{clip::FootageClass, ids::SiteId, time::UnixMillis};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{RetentionRules, rules::cutoff};
+use super::{RetentionRules, quota_of, rules::cutoff};
 use crate::{
     app::App,
     domain::access::{self, Caller, Right},
@@ -52,7 +52,8 @@ pub async fn preview(
     rules: RetentionRules,
 ) -> Result<RetentionPreview> {
     access::site(app, caller, site_id, Right::Own).await?;
-    let rules = rules.checked(&app.settings.get().limits)?;
+    let quota = quota_of(app, site_id).await?;
+    let rules = rules.checked(&app.settings.get().limits, quota)?;
     let (now, days_max) = (app.now(), app.settings.get().limits.days_max());
     let labels = rules.by_label(days_max);
     let names: Vec<&str> = labels.iter().map(|(label, _)| *label).collect();
@@ -72,7 +73,7 @@ pub async fn preview(
     let used = usage::of_site(&app.db, site_id).await?.bytes;
     let mut left: u64 = used.saturating_sub(doomed.iter().map(|clip| clip.bytes).sum());
     let by_age = doomed.len() as u64;
-    if let Some(most) = rules.bytes_max(&app.settings.get().limits) {
+    if let Some(most) = rules.bytes_max(quota) {
         let known: std::collections::HashSet<_> = doomed.iter().map(|clip| clip.clip_id).collect();
         for clip in retention::oldest(&app.db, Source::Site(site_id), CLIPS_MAX).await? {
             if left <= most {

@@ -5,6 +5,7 @@ use nightjar_shared::ids::SiteId;
 use super::{
     are_effective,
     deletion::{Reason, delete, first_of},
+    quota_of,
     rules::RetentionRules,
     rules_of, told,
 };
@@ -65,8 +66,8 @@ pub(super) async fn tell_of_size(
     rules: &RetentionRules,
     used: u64,
 ) -> Result<()> {
-    let quota = app.settings.get().limits.of_site().bytes;
-    let most = rules.bytes_max(&app.settings.get().limits).unwrap_or(quota);
+    let quota = quota_of(app, site_id).await?;
+    let most = rules.bytes_max(quota).unwrap_or(quota);
     let is_beyond = |percent: u64| u128::from(used) * 100 >= u128::from(most) * u128::from(percent);
     if is_beyond(NEAR_PERCENT) {
         let transaction = app.db.begin().await?;

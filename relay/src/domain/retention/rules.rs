@@ -54,13 +54,12 @@ pub struct LabelRule {
 }
 
 impl RetentionRules {
-    /// Refuses what is impossible, or more than the operator allows.
-    pub(super) fn checked(self, limits: &LimitsConfig) -> Result<Self> {
+    /// Refuses what is impossible, or more than the operator allows: `quota` is what the site may have.
+    pub(super) fn checked(self, limits: &LimitsConfig, quota: u64) -> Result<Self> {
         let invalid = |detail: String| {
             Error::invalid(ProblemCode::InvalidRetention, "These rules are not right.")
                 .with_detail(detail)
         };
-        let quota = limits.of_site().bytes;
         if let Some(bytes) = self.bytes
             && !(BYTES_MIN.min(quota)..=quota).contains(&bytes)
         {
@@ -121,8 +120,8 @@ impl RetentionRules {
     }
 
     /// Returns how much the site may have before the oldest goes.
-    pub(super) fn bytes_max(&self, limits: &LimitsConfig) -> Option<u64> {
-        self.bytes.map(|bytes| bytes.min(limits.of_site().bytes))
+    pub(super) fn bytes_max(&self, quota: u64) -> Option<u64> {
+        self.bytes.map(|bytes| bytes.min(quota))
     }
 }
 
@@ -184,9 +183,9 @@ mod tests {
                 ..rules()
             },
         ] {
-            let code = wrong.clone().checked(&limits).unwrap_err().code();
+            let code = wrong.clone().checked(&limits, limits.of_site().bytes).unwrap_err().code();
             assert_eq!(code, ProblemCode::InvalidRetention, "{wrong:?}");
         }
-        rules().checked(&limits).unwrap();
+        rules().checked(&limits, limits.of_site().bytes).unwrap();
     }
 }

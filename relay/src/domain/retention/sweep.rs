@@ -7,6 +7,7 @@ use nightjar_shared::{clip::FootageClass, ids::SiteId, time::UnixMillis};
 use super::{
     are_effective,
     deletion::{Gone, Reason, delete, first_of},
+    quota_of,
     room::tell_of_size,
     rules::{RetentionRules, cutoff},
     rules_of,
@@ -116,7 +117,7 @@ pub(super) async fn too_old(
 
 /// Deletes some of the oldest where a site has more than its owner lets it.
 async fn shrink(app: &App, site_id: SiteId, rules: &RetentionRules) -> Result<Gone> {
-    let Some(most) = rules.bytes_max(&app.settings.get().limits) else {
+    let Some(most) = rules.bytes_max(quota_of(app, site_id).await?) else {
         return Ok(Gone::default());
     };
     let used = usage::of_site(&app.db, site_id).await?.bytes;

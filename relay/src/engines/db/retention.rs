@@ -210,7 +210,8 @@ fn labels(labels: &[&str]) -> [Value; LABELS_MAX] {
     std::array::from_fn(|place| labels.get(place).map_or(Value::Null, |label| (*label).into()))
 }
 
-/// Lists the oldest that is not protected.
+/// Lists the oldest that is not protected. As by age, of a clip whose camera's clock was never set, and of one
+/// that a person brought, counts when it arrived: it is not the first to go because it is of 1970.
 pub async fn oldest(
     db: &impl Executor,
     source: Source,
@@ -222,7 +223,8 @@ pub async fn oldest(
                 "select clip_id, camera_id, class, bytes, started_at from clips where ",
                 $source,
                 " = $1 and protected_at is null and state in ('ready', 'failed')
-                 order by started_at, clip_id limit $2"
+                 order by case when clock = 'synced' and class <> 'imported' then started_at
+                     else coalesce(progress_at, started_at) end, clip_id limit $2"
             )
         };
     }

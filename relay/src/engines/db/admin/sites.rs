@@ -5,7 +5,10 @@ use nightjar_shared::{
     time::UnixMillis,
 };
 
-use crate::engines::db::{DbError, Executor, Page, Value, from_row, newest_first};
+use crate::{
+    config::Amount,
+    engines::db::{DbError, Executor, Page, Value, from_row, newest_first},
+};
 
 /// A site as administrators see it.
 #[derive(Debug, Clone)]
@@ -95,6 +98,17 @@ pub struct SiteLimits {
 }
 
 from_row!(SiteLimits { megabytes, clips, events });
+
+impl SiteLimits {
+    /// Returns what the site may use where all others may use `all`.
+    pub fn of(self, all: Amount) -> Amount {
+        Amount {
+            bytes: self.megabytes.map_or(all.bytes, |it| it.saturating_mul(1_000_000)),
+            clips: self.clips.unwrap_or(all.clips),
+            events: self.events.unwrap_or(all.events),
+        }
+    }
+}
 
 pub async fn limits(db: &impl Executor, site_id: SiteId) -> Result<SiteLimits, DbError> {
     let found = db
