@@ -103,7 +103,8 @@ async fn update_of(person: &Person, camera: &Device) -> Value {
     person.get(&format!("cameras/{}/update", camera.id())).await.body(200)
 }
 
-#[tokio::test]
+// The program runs beside the relay, which must go on meanwhile: a transaction that is open would keep it away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_is_offered_to_those_who_are_chosen_and_to_nobody_else() {
     on_every_database(async |relay: &TestRelay| {
         let (alice, bob) = (relay.person("alice").await, relay.person("bob").await);
@@ -145,7 +146,7 @@ async fn a_release_is_offered_to_those_who_are_chosen_and_to_nobody_else() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_newest_that_a_camera_can_take_is_offered() {
     on_every_database(async |relay: &TestRelay| {
         let alice = relay.person("alice").await;
@@ -166,7 +167,7 @@ async fn the_newest_that_a_camera_can_take_is_offered() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_see_how_far_a_camera_is_and_some_may_change_it() {
     on_every_database(async |relay: &TestRelay| {
         let [alice, manager, viewer, bob] =
@@ -210,7 +211,7 @@ async fn people_see_how_far_a_camera_is_and_some_may_change_it() {
     .await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_makers_sign_the_same_and_nothing_else() {
     on_every_database(async |relay: &TestRelay| {
         let maker = Maker::of(relay);
