@@ -25,7 +25,7 @@ pub struct RecordingConfig {
     pub min_free_percent: u32,
     /// Clips and snapshots older than this are deleted; 0 keeps them for as long as there is room.
     pub max_age_days: u32,
-    /// The same for continuous footage.
+    /// Continuous footage older than this is deleted; 0 keeps it for as long as there is room.
     pub continuous_max_age_days: u32,
 }
 

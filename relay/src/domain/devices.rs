@@ -22,7 +22,7 @@ const NONCE_LIFETIME: Duration = Duration::from_mins(1);
 const TOKEN_LIFETIME: Duration = Duration::from_hours(1);
 /// A camera that asks for more loses its oldest ones.
 const TOKENS_MAX: u32 = 8;
-/// Of a SHA-256 in hexadecimal.
+/// Spells a SHA-256 in hexadecimal.
 const SHA256_LETTERS: usize = 64;
 
 /// A device token that is good now.

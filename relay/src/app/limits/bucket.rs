@@ -48,7 +48,7 @@ impl Bucket {
     }
 }
 
-/// What is remembered of attempts is forgotten one by one: whoever stops for a day begins anew.
+/// Forgets what is remembered of attempts one by one: whoever stops for a day begins anew.
 const STRIKE_FORGOTTEN: Duration = Duration::from_mins(30);
 
 impl Limit {

@@ -20,7 +20,7 @@ pub struct Letter {
     /// By this it is tried again.
     pub letter_id: String,
     pub channel: LetterChannel,
-    /// Of a mail to an address what it is about, of a message what it tells of.
+    /// Says what a mail to an address is about, or what a message tells of.
     pub kind: String,
     /// An address, or that of the account.
     pub recipient: String,
@@ -73,7 +73,7 @@ pub async fn list(
 pub async fn retry(desk: &Desk<'_>, letter_id: &str) -> Result<()> {
     let transaction = desk.db.begin().await?;
     desk.hold(&transaction).await?;
-    hold_letter(&transaction, letter_id).await?;
+    check_is_there(&transaction, letter_id).await?;
     if !rows::retry(&transaction, letter_id, desk.now).await? {
         return Err(Error::conflict(
             ProblemCode::NotReady,
@@ -90,7 +90,8 @@ pub async fn retry(desk: &Desk<'_>, letter_id: &str) -> Result<()> {
     Ok(())
 }
 
-async fn hold_letter(transaction: &Transaction, letter_id: &str) -> Result<()> {
+/// Refuses a letter that is not there, or has left.
+async fn check_is_there(transaction: &Transaction, letter_id: &str) -> Result<()> {
     if rows::exists(transaction, letter_id).await? { Ok(()) } else { Err(Error::not_found()) }
 }
 
@@ -98,7 +99,7 @@ async fn hold_letter(transaction: &Transaction, letter_id: &str) -> Result<()> {
 pub async fn remove(desk: &Desk<'_>, letter_id: &str) -> Result<()> {
     let transaction = desk.db.begin().await?;
     desk.hold(&transaction).await?;
-    hold_letter(&transaction, letter_id).await?;
+    check_is_there(&transaction, letter_id).await?;
     rows::delete(&transaction, letter_id).await?;
     let entry = desk.entry(Action::LetterDropped).subject(letter_id);
     record(&transaction, desk.now, entry).await?;

@@ -108,14 +108,14 @@ pub async fn delete_of_site(db: &impl Executor, site_id: SiteId) -> Result<(), D
     db.execute("delete from happenings where site_id = $1", vec![site_id.into()]).await.map(drop)
 }
 
-/// The same of an account.
+/// Forgets what waits of an account that is about to be deleted, first as well.
 pub async fn delete_of_account(db: &impl Executor, account_id: AccountId) -> Result<(), DbError> {
     db.execute("delete from happenings where account_id = $1", vec![account_id.into()])
         .await
         .map(drop)
 }
 
-/// The same of a camera that is about to be removed.
+/// Forgets what waits of a camera that is about to be removed, first as well.
 pub async fn delete_of_camera(db: &impl Executor, camera_id: CameraId) -> Result<(), DbError> {
     db.execute("delete from happenings where camera_id = $1", vec![camera_id.into()])
         .await

@@ -236,7 +236,7 @@ impl Objects {
     }
 }
 
-/// What pages of the app may say when they read.
+/// Names what pages of the app may say when they read.
 const READ_HEADERS: &str = "range";
 /// What they may say when they upload: see [`upload_headers`].
 const UPLOAD_HEADERS: &str = "content-type, content-md5, x-amz-checksum-sha256";
